@@ -1,0 +1,95 @@
+"""What an adapter owes: one file per implementation, the same methods in the same order in each.
+
+An adapter gets canonical weights and NumPy arrays and gives NumPy arrays back; no framework type leaves it.
+It converts through `lstm_xcheck.layouts` alone and never sees the oracle: the judged do not know the judge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from ..arrays import Array
+from ..errors import Unsupported
+from ..layouts import to_layout
+from ..spec import Case, LSTMSpec, Result
+
+
+class Adapter(Protocol):
+    """One implementation of the LSTM, driven through its own public interface."""
+
+    #: Name as users write it, such as `torch`.
+    name: str
+    #: Row of `lstm_xcheck.layouts.TABLE` that describes the framework's own arrays.
+    layout: str
+
+    def environment(self) -> dict[str, str]:
+        """Versions of what computes."""
+
+    def unsupported(self, case: Case) -> str | None:
+        """Why the framework cannot run this case, or None when it can."""
+
+    def computes_in(self, case: Case) -> tuple[str, str]:
+        """The precision in which it really computes, and why that is not the one asked for ("" when it is)."""
+
+    def build(self, spec: LSTMSpec, precision: str) -> Any:
+        """The framework's own layer or stack, ready to take weights."""
+
+    def load(self, model: Any, arrays: Mapping[str, Array]) -> None:
+        """Put arrays in the framework's layout into the model."""
+
+    def read_back(self, model: Any) -> dict[str, Array]:
+        """The arrays the model holds now, under the layout's names."""
+
+    def count_parameters(self, model: Any) -> int:
+        """Trainable numbers as the framework itself reports them."""
+
+    def run(self, model: Any, case: Case) -> Result:
+        """Outputs and states in canonical form."""
+
+
+@dataclass
+class Session:
+    """Runs cases through one adapter; keeps the last model, so that cases of one shape share a build."""
+
+    adapter: Adapter
+    _key: tuple[LSTMSpec, str] | None = None
+    _model: Any = None
+
+    def execute(self, case: Case) -> Result:
+        """Build (or reuse), load, read back, count and run.
+
+        Raises:
+            Unsupported: with the framework's reason.
+        """
+        adapter = self.adapter
+        reason = adapter.unsupported(case)
+        if reason:
+            raise Unsupported(reason)
+        key = (case.spec, case.precision)
+        if self._key != key:
+            self._key, self._model = None, adapter.build(*key)
+            self._key = key
+        adapter.load(self._model, to_layout(case.weights, adapter.layout))
+        native = adapter.read_back(self._model)
+        count = adapter.count_parameters(self._model)
+        computed_in, note = adapter.computes_in(case)
+        result = adapter.run(self._model, case)
+        return replace(
+            result,
+            native=native,
+            parameter_count=count,
+            computed_in=computed_in,
+            note=note,
+            environment=adapter.environment(),
+        )
+
+
+def plain_function_only(spec: LSTMSpec, framework: str) -> str | None:
+    """The reason of a framework that computes the textbook function alone, or None when the spec is that."""
+    if spec.peepholes:
+        return f"peepholes: {framework} has none"
+    if not spec.is_plain:
+        return f"activations, clips or coupled gates: {framework} computes sigmoid, tanh, tanh alone"
+    return None

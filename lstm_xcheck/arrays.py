@@ -1,0 +1,72 @@
+"""Small NumPy helpers that every room may use."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .errors import SpecError
+
+Array = npt.NDArray[Any]
+
+#: Storage type of each precision. bfloat16 has no NumPy type: its values are kept, exactly, in float32.
+STORAGE: dict[str, type[np.floating[Any]]] = {
+    "float64": np.float64,
+    "float32": np.float32,
+    "float16": np.float16,
+    "bfloat16": np.float32,
+}
+
+
+def round_to(array: npt.ArrayLike, precision: str) -> Array:
+    """Round to a precision, to nearest even, and return it in that precision's storage type.
+
+    >>> round_to([1.00390625], "bfloat16").tolist()
+    [1.0]
+    """
+    if precision not in STORAGE:
+        raise SpecError(f"unknown precision {precision!r}; expected one of {', '.join(STORAGE)}")
+    rounded = np.asarray(array, dtype=STORAGE[precision])
+    if precision != "bfloat16":
+        return rounded
+    return _round_bfloat16(rounded)
+
+
+def _round_bfloat16(array: Array) -> Array:
+    """Keep the upper 16 bits of each float32, rounding to nearest even."""
+    bits = np.ascontiguousarray(array).view(np.uint32)
+    rounding = np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))
+    kept = ((bits + rounding) & np.uint32(0xFFFF0000)).view(np.float32)
+    return np.where(np.isfinite(array), kept, array).reshape(np.shape(array))
+
+
+def frozen(array: npt.ArrayLike) -> Array:
+    """A read-only, C-contiguous view or copy."""
+    result = np.ascontiguousarray(array).view()
+    result.flags.writeable = False
+    return result
+
+
+def fingerprint(arrays: Mapping[str, npt.ArrayLike]) -> str:
+    """The sha256 over names, types, shapes and bytes: equal exactly when all of them are.
+
+    >>> fingerprint({"a": np.zeros(1)}) == fingerprint({"a": np.zeros(2)})
+    False
+    """
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        digest.update(f"{name}|{array.dtype.str}|{array.shape}|".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def bit_equal(a: Array, b: Array) -> Array:
+    """Element by element: are the bits the same? Distinguishes -0.0 from 0.0, equates equal NaNs."""
+    unsigned = {2: np.uint16, 4: np.uint32, 8: np.uint64}[a.dtype.itemsize]
+    same: Array = np.ascontiguousarray(a).view(unsigned) == np.ascontiguousarray(b).view(unsigned)
+    return same

@@ -1,0 +1,11 @@
+"""How other frameworks store an LSTM: rows of data and the one engine that converts."""
+
+from .convert import adapt_bias as adapt_bias
+from .convert import from_layout as from_layout
+from .convert import to_layout as to_layout
+from .count import ParameterCount as ParameterCount
+from .count import count_parameters as count_parameters
+from .count import explain_count as explain_count
+from .table import TABLE as TABLE
+from .table import Layout as Layout
+from .table import layout_named as layout_named

@@ -1,0 +1,74 @@
+"""Which array names a layout uses for a stack, and which stack a set of names means."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from ..errors import SpecError
+from ..spec import GATES
+from .table import Layout, Tensor
+
+#: A stack deeper than this is a mistake in the names rather than a model.
+MAX_LAYERS = 512
+
+
+def tensor_names(
+    layout: Layout, tensor: Tensor, layer: int, direction: int, num_layers: int, num_directions: int
+) -> list[str]:
+    """The name of one tensor, or of its four gates where the layout stores them apart."""
+    only, template = layout.layer_names
+    layer_name = only if num_layers == 1 else template.format(k=layer)
+    direction_name = layout.directions[0 if num_directions == 1 else 1 + direction]
+    gates = layout.gate_names if layout.gates == "names" and "{gate}" in tensor.name else ("",)
+    return [tensor.name.format(layer=layer_name, direction=direction_name, gate=gate) for gate in gates]
+
+
+def all_names(layout: Layout, num_layers: int, num_directions: int) -> Iterator[tuple[Tensor, list[str]]]:
+    """Every tensor and name of a stack; directions that share an axis are named once."""
+    for layer in range(num_layers):
+        for direction in range(1 if layout.direction_axis else num_directions):
+            for tensor in layout.tensors:
+                yield tensor, tensor_names(layout, tensor, layer, direction, num_layers, num_directions)
+
+
+def recognise_stack(layout: Layout, names: Iterable[str], axis_directions: int = 1) -> tuple[int, int]:
+    """How many layers and directions these names mean.
+
+    Raises:
+        SpecError: when the names fit no stack, or some are left over.
+    """
+    given = set(names)
+    best: tuple[int, int, int] = (0, 0, 0)
+    for num_directions in (axis_directions,) if layout.direction_axis else (1, 2):
+        for num_layers in range(1, MAX_LAYERS):
+            expected = list(all_names(layout, num_layers, num_directions))
+            required = {n for tensor, ns in expected if {"W", "U"} & set(tensor.parts) for n in ns}
+            if not required <= given:
+                if num_layers > 1:
+                    break
+                continue
+            used = len(given & {n for _, ns in expected for n in ns})
+            best = max(best, (used, num_layers, num_directions))
+    used, num_layers, num_directions = best
+    if not used:
+        example = sorted({n for _, ns in all_names(layout, 1, axis_directions) for n in ns})
+        raise SpecError(
+            f"layout {layout.name}: the arrays are named {_some(given)}, but a single layer needs names such as {_some(example)}"
+        )
+    extra = given - {n for _, ns in all_names(layout, num_layers, num_directions) for n in ns}
+    if extra:
+        raise SpecError(
+            f"layout {layout.name}: {_some(extra)} left over after reading {num_layers} layers of {num_directions} "
+            "directions; remove them or pass prefix="
+        )
+    return num_layers, num_directions
+
+
+def _some(names: Iterable[str]) -> str:
+    ordered = sorted(names)
+    return ", ".join(ordered[:8]) + (f" and {len(ordered) - 8} more" if len(ordered) > 8 else "") or "nothing"
+
+
+def storage_order(layout: Layout) -> list[int]:
+    """Canonical index of each stored gate."""
+    return [GATES.index(gate) for gate in layout.order]

@@ -1,0 +1,9 @@
+"""What an LSTM is: spec, weights, case and result. Knows nobody else."""
+
+from .case import Case as Case
+from .model import GATES as GATES
+from .model import LSTMSpec as LSTMSpec
+from .result import QUANTITIES as QUANTITIES
+from .result import Result as Result
+from .weights import CellWeights as CellWeights
+from .weights import LSTMWeights as LSTMWeights

@@ -1,0 +1,148 @@
+"""What an LSTM is: sizes, directions, bias scheme and the options that change the function.
+
+With gates i, f, g (the cell candidate) and o:
+
+    z   = W x_t + U h_{t-1} + b + b_r           (+ p_i c_{t-1}, p_f c_{t-1}, p_o c_t)
+    c_t = sigmoid(z_f) c_{t-1} + sigmoid(z_i) tanh(z_g)
+    h_t = sigmoid(z_o) tanh(c_t)                (then P h_t with a projection)
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, get_args
+
+from ..errors import SpecError
+from .activations import Activation
+
+Bias = Literal["split", "single", "none"]
+Coupling = Literal["f=1-i", "i=1-f"]
+
+#: Gate order of the canonical form. `g` is also written c, j, z or "cell candidate".
+GATES = ("i", "f", "g", "o")
+
+
+@dataclass(frozen=True)
+class LSTMSpec:
+    """The shape and the function of an LSTM, independent of any framework.
+
+    Attributes:
+        input_size: features per step.
+        hidden_size: units, the width of the cell state.
+        num_layers: stacked layers.
+        bidirectional: whether each layer also reads the sequence backward.
+        bias: `split` (two vectors, as PyTorch), `single` (one, as Keras) or `none`.
+        proj_size: width of the projected hidden state, 0 for none; must be smaller than `hidden_size`.
+        peepholes: whether the gates i, f see c_{t-1} and o sees c_t.
+        reverse: whether a single direction reads the sequence backward; outputs stay aligned in time.
+        gate_activation, cell_activation, output_activation: of i, f, o; of g; of c.
+        gate_clip: bound on the pre-activations z (ONNX `clip`).
+        cell_clip: bound on c_t (TF1 `cell_clip`).
+        proj_clip: bound on the projected state.
+        coupling: `f=1-i` (ONNX `input_forget`) or `i=1-f` (TFLite CIFG).
+
+    Raises:
+        SpecError: for a combination that is no LSTM.
+
+    >>> LSTMSpec(input_size=1, hidden_size=1, bias="single").parameter_count
+    12
+    """
+
+    input_size: int
+    hidden_size: int
+    num_layers: int = 1
+    bidirectional: bool = False
+    bias: Bias = "split"
+    proj_size: int = 0
+    peepholes: bool = False
+    reverse: bool = False
+    gate_activation: str = "sigmoid"
+    cell_activation: str = "tanh"
+    output_activation: str = "tanh"
+    gate_clip: float | None = None
+    cell_clip: float | None = None
+    proj_clip: float | None = None
+    coupling: Coupling | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("input_size", "hidden_size", "num_layers"):
+            _check_size(name, getattr(self, name), minimum=1)
+        object.__setattr__(self, "proj_size", self.proj_size or 0)
+        _check_size("proj_size", self.proj_size, minimum=0)
+        if self.proj_size >= self.hidden_size:
+            raise SpecError(
+                f"proj_size is {self.proj_size}, but should be smaller than hidden_size={self.hidden_size} "
+                "(0 means no projection)"
+            )
+        for name, allowed in (("bias", get_args(Bias)), ("coupling", (None, *get_args(Coupling)))):
+            if getattr(self, name) not in allowed:
+                raise SpecError(f"{name} is {getattr(self, name)!r}, but should be one of {allowed}")
+        if self.reverse and self.bidirectional:
+            raise SpecError("reverse=True describes a single direction, but bidirectional=True already has both")
+        if self.proj_clip is not None and not self.proj_size:
+            raise SpecError(f"proj_clip is {self.proj_clip}, but there is no projection to clip (proj_size=0)")
+        for name in ("gate_activation", "cell_activation", "output_activation"):
+            Activation.parse(getattr(self, name))
+        for name in ("gate_clip", "cell_clip", "proj_clip"):
+            clip = getattr(self, name)
+            if clip is not None and not clip > 0:
+                raise SpecError(f"{name} is {clip}, but should be a positive number or None")
+
+    @property
+    def num_directions(self) -> int:
+        """2 when bidirectional, else 1."""
+        return 2 if self.bidirectional else 1
+
+    @property
+    def output_size(self) -> int:
+        """Width R of the hidden state h of one direction: `proj_size` or `hidden_size`."""
+        return self.proj_size or self.hidden_size
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the function is the textbook LSTM: no clip, coupling, peephole or unusual activation."""
+        return self == LSTMSpec(
+            self.input_size, self.hidden_size, self.num_layers, self.bidirectional, self.bias, self.proj_size,
+            reverse=self.reverse,
+        )  # fmt: skip
+
+    def layer_input_size(self, layer: int) -> int:
+        """Features that a layer reads: `input_size`, or the width of the layer below."""
+        return self.input_size if layer == 0 else self.output_size * self.num_directions
+
+    def is_backward(self, direction: int) -> bool:
+        """Whether this direction (0 or 1) reads the sequence from its end."""
+        return self.reverse if direction == 0 else True
+
+    @property
+    def canonical_count(self) -> int:
+        """Trainable numbers with one bias: 4((x+r)h+h) per layer and direction, plus options."""
+        hidden, width = self.hidden_size, self.output_size
+        total = 0
+        for layer in range(self.num_layers):
+            one = 4 * (self.layer_input_size(layer) + width) * hidden
+            one += 4 * hidden if self.bias != "none" else 0
+            one += 3 * hidden if self.peepholes else 0
+            one += width * hidden if self.proj_size else 0
+            total += one * self.num_directions
+        return total
+
+    @property
+    def parameter_count(self) -> int:
+        """Trainable numbers as this spec stores them: a split bias counts twice."""
+        second = 4 * self.hidden_size if self.bias == "split" else 0
+        return self.canonical_count + second * self.num_layers * self.num_directions
+
+    def layer(self, index: int) -> LSTMSpec:
+        """The spec of one layer of a stack, on its own."""
+        return replace(self, input_size=self.layer_input_size(index), num_layers=1)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return asdict(self)
+
+
+def _check_size(name: str, value: object, *, minimum: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
+        wanted = "a positive whole number" if minimum else "a whole number, 0 or more"
+        raise SpecError(f"{name} is {value!r}, but should be {wanted}")
