@@ -1,14 +1,14 @@
 """The exceptions of lstm-xcheck.
 
-    XcheckError                 everything this package raises on purpose
-    ├── UserError               somebody can mend it: printed as one sentence, exit code 2
-    │   ├── SpecError           an impossible spec, weights or case
-    │   ├── CheckpointError     a file that cannot be read or written
-    │   ├── AdapterError        an unknown adapter, or one whose framework is missing
-    │   └── NothingComparedError  a comparison that would have compared nothing
-    ├── DisagreementError       two implementations differ (also an AssertionError)
-    ├── Unsupported             a framework has no such LSTM; becomes an `unsupported` row
-    └── WorkerCrashed           a worker died, hung or broke the protocol; a `crashed` row
+XcheckError                 everything this package raises on purpose
+├── UserError               somebody can mend it: printed as one sentence, exit code 2
+│   ├── SpecError           an impossible spec, weights or case
+│   ├── CheckpointError     a file that cannot be read or written
+│   ├── AdapterError        an unknown adapter, or one whose framework is missing
+│   └── NothingComparedError  a comparison that would have compared nothing
+├── DisagreementError       two implementations differ (also an AssertionError)
+├── Unsupported             a framework has no such LSTM; becomes an `unsupported` row
+└── WorkerCrashed           a worker died, hung or broke the protocol; a `crashed` row
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ import numpy as np
 from ..arrays import STORAGE, Array, round_to
 from ..errors import SpecError
 from ..spec import CellWeights, LSTMSpec, LSTMWeights
+from ..spec.model import Bias
 from .naming import recognise_stack, storage_order, tensor_names
 from .table import Layout, Tensor, layout_named
 
@@ -71,7 +72,9 @@ def from_layout(
     axis = next((a.shape[0] for a in given.values() if a.ndim), 1) if row.direction_axis else 1
     num_layers, num_directions = recognise_stack(row, given, axis)
     layers = tuple(
-        tuple(_read_cell(row, given, layer, direction, num_layers, num_directions) for direction in range(num_directions))
+        tuple(
+            _read_cell(row, given, layer, direction, num_layers, num_directions) for direction in range(num_directions)
+        )
         for layer in range(num_layers)
     )
     found = _describe(layers)
@@ -81,7 +84,7 @@ def from_layout(
     return LSTMWeights(spec, layers, dtype or _precision_of(given))
 
 
-def adapt_bias(weights: LSTMWeights, bias: str) -> LSTMWeights:
+def adapt_bias(weights: LSTMWeights, bias: Bias) -> LSTMWeights:
     """The same LSTM with another bias scheme: `split` adds zeros, `single` adds the two vectors up once, rounded."""
     if weights.spec.bias in ("none", bias):
         return weights
@@ -174,7 +177,9 @@ def _hidden_and_width(row: Layout, stored: dict[Tensor, list[Array]]) -> tuple[i
     rows = sum(a.shape[0] for a in arrays if a.ndim == 2)
     if any(a.ndim != 2 for a in arrays) or rows % 4 or not rows:
         shapes = [a.shape for a in arrays]
-        raise SpecError(f"layout {row.name}: {kernel.name} has shape {shapes}, but should have 4 x hidden rows or columns")
+        raise SpecError(
+            f"layout {row.name}: {kernel.name} has shape {shapes}, but should have 4 x hidden rows or columns"
+        )
     hidden = rows // 4
     projection = next((t for t in stored if "projection" in t.parts), None)
     return hidden, stored[projection][0].shape[0] if projection else hidden
@@ -193,7 +198,10 @@ def _read_tensor(row: Layout, tensor: Tensor, arrays: list[Array], hidden: int, 
         start += size
         parts[part] = _read_part(row, part, piece, hidden, apart=len(arrays) > 1)
     if start != joined.shape[-1]:
-        raise SpecError(f"layout {row.name}: {tensor.name} has shape {joined.shape}, but should have {start} numbers in its last axis")
+        raise SpecError(
+            f"layout {row.name}: {tensor.name} has shape {joined.shape}, "
+            f"but should have {start} numbers in its last axis"
+        )
     return parts
 
 
@@ -203,7 +211,9 @@ def _read_part(row: Layout, part: str, piece: Array, hidden: int, *, apart: bool
     gates = 3 if part == "peephole" else 4
     flat = piece.reshape(-1) if part in _VECTORS else piece
     if flat.shape[0] != gates * hidden:
-        raise SpecError(f"layout {row.name}: {part} has shape {piece.shape}, but should have {gates} x hidden={gates * hidden} rows")
+        raise SpecError(
+            f"layout {row.name}: {part} has shape {piece.shape}, but should have {gates} x hidden={gates * hidden} rows"
+        )
     if part == "peephole":
         blocks = flat.reshape(3, hidden)
         return blocks[[row.peephole_order.index(gate) for gate in "ifo"]]

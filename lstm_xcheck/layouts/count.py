@@ -62,7 +62,8 @@ def explain_count(spec: LSTMSpec, native: int) -> str:
         return f"{native} = {formula(spec)}, the canonical count"
     if spec.bias != "none" and native == canonical + second:
         return (
-            f"{native} = canonical {canonical} + {second}, a second bias of 4h = {4 * spec.hidden_size} for each of {where}"
+            f"{native} = canonical {canonical} + {second}, "
+            f"a second bias of 4h = {4 * spec.hidden_size} for each of {where}"
         )
     return f"{native} differs from the canonical {canonical} by {native - canonical:+d}, which no bias scheme explains"
 

@@ -53,7 +53,8 @@ def recognise_stack(layout: Layout, names: Iterable[str], axis_directions: int =
     if not used:
         example = sorted({n for _, ns in all_names(layout, 1, axis_directions) for n in ns})
         raise SpecError(
-            f"layout {layout.name}: the arrays are named {_some(given)}, but a single layer needs names such as {_some(example)}"
+            f"layout {layout.name}: the arrays are named {_some(given)}, "
+            f"but a single layer needs names such as {_some(example)}"
         )
     extra = given - {n for _, ns in all_names(layout, num_layers, num_directions) for n in ns}
     if extra:

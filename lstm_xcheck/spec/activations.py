@@ -6,6 +6,7 @@ clip(v / 6 + 0.5, 0, 1) in Keras 3 and PyTorch. A spec therefore always writes t
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from ..errors import SpecError
@@ -44,7 +45,7 @@ class Activation:
             alpha, beta = (float(number) for number in numbers.split(","))
         except ValueError:
             alpha = beta = float("nan")
-        if kind != "hard_sigmoid" or not (0 < alpha < float("inf")) or beta != beta:
+        if kind != "hard_sigmoid" or not (0 < alpha < float("inf")) or math.isnan(beta):
             raise SpecError(
                 f"unknown activation {name!r}; expected {', '.join(_PLAIN)} or hard_sigmoid:ALPHA,BETA "
                 f"({HARD_SIGMOID_KERAS2} is Keras 2's, hard_sigmoid:{1 / 6},0.5 is Keras 3's)"

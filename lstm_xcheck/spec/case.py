@@ -71,13 +71,17 @@ class Case:
         with np.errstate(over="ignore"):
             rounded = frozen(round_to(value, self.precision))
         if not np.isfinite(rounded).all():
-            raise SpecError(f"{name} holds NaN, infinity or a number too large for {self.precision}; give finite numbers")
+            raise SpecError(
+                f"{name} holds NaN, infinity or a number too large for {self.precision}; give finite numbers"
+            )
         self._set(name, rounded)
 
     def _check_shapes(self) -> None:
         spec = self.spec
         if self.x.ndim != 3 or self.x.shape[2] != spec.input_size or 0 in self.x.shape:
-            raise SpecError(f"x has shape {self.x.shape}, but should be (batch, steps, {spec.input_size}), none of them 0")
+            raise SpecError(
+                f"x has shape {self.x.shape}, but should be (batch, steps, {spec.input_size}), none of them 0"
+            )
         rows = spec.num_layers * spec.num_directions
         for name, width in (("h0", spec.output_size), ("c0", spec.hidden_size)):
             array = getattr(self, name)
@@ -94,7 +98,8 @@ class Case:
             lengths = np.asarray(self.lengths)
             if lengths.shape != (self.batch,) or lengths.dtype.kind not in "iu":
                 raise SpecError(
-                    f"lengths has shape {lengths.shape} and type {lengths.dtype}, but should be ({self.batch},) whole numbers"
+                    f"lengths has shape {lengths.shape} and type {lengths.dtype}, "
+                    f"but should be ({self.batch},) whole numbers"
                 )
             if lengths.min() < 1 or lengths.max() > self.steps:
                 raise SpecError(

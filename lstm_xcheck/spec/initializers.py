@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -50,7 +51,8 @@ def normal(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
 
 def range_units(hidden_size: int) -> Array:
     """Every fourth unit of a probe works near saturation."""
-    return np.arange(hidden_size) % 4 == 3
+    saturated: Array = np.arange(hidden_size) % 4 == 3
+    return saturated
 
 
 def random_cell(spec: LSTMSpec, layer: int, direction: int, seed: int, init: str) -> CellWeights:
@@ -59,7 +61,7 @@ def random_cell(spec: LSTMSpec, layer: int, direction: int, seed: int, init: str
         raise SpecError(f"unknown init {init!r}; expected one of {', '.join(INITIALIZERS)}")
     shapes = expected_shapes(spec, layer)
     draw = INITIALIZERS[init]
-    arrays = {
+    arrays: dict[str, Any] = {
         name: draw(generator(seed, init, layer, direction, name), name, shape, spec) for name, shape in shapes.items()
     }
     return CellWeights(**{k: v.view(GateArray) if k in ("W", "U", "b", "b_r") else v for k, v in arrays.items()})
@@ -134,9 +136,11 @@ def _scaled(weight: float, recurrent: float, bias: float, forget: float = 0.0) -
 
     def draw(rng: np.random.Generator, name: str, shape: tuple[int, ...], spec: LSTMSpec) -> Array:
         scale = {"W": weight, "U": recurrent, "projection": 1.0}.get(name)
+        values: Array = normal(rng, shape)
         if scale is not None:
-            return normal(rng, shape) * (scale / float(shape[-1]) ** 0.5)
-        values = normal(rng, shape) * bias
+            values *= scale / float(shape[-1]) ** 0.5
+            return values
+        values *= bias
         if name == "b":
             values[1] += forget
         return values
@@ -145,11 +149,12 @@ def _scaled(weight: float, recurrent: float, bias: float, forget: float = 0.0) -
 
 
 def _positive(rng: np.random.Generator, name: str, shape: tuple[int, ...], spec: LSTMSpec) -> Array:
-    return uniform(rng, shape, 0.02, 1.0) / float(shape[-1])
+    values: Array = uniform(rng, shape, 0.02, 1.0) / float(shape[-1])
+    return values
 
 
 def _outliers(rng: np.random.Generator, name: str, shape: tuple[int, ...], spec: LSTMSpec) -> Array:
-    values = normal(rng, shape) * (0.5 / float(shape[-1]) ** 0.5)
+    values: Array = normal(rng, shape) * (0.5 / float(shape[-1]) ** 0.5)
     return np.where(rng.random(shape) < 0.02, values * 40.0, values)
 
 

@@ -1,0 +1,1 @@
+"""The Keras layers behind the adapter: how they are made, named and chained."""

@@ -1,0 +1,62 @@
+"""The float64 truth: the whole stack, running freely on its own states."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from ..arrays import Array
+from ..spec import Case, Result
+from .cell import Cell, Step, step
+
+Observer = Callable[[int, int, int, Step], None]
+
+
+def forward(case: Case, observe: Observer | None = None) -> Result:
+    """Run a case in float64; exact up to about 1e-16 per step.
+
+    Args:
+        case: weights and data.
+        observe: called with (layer, direction, time, step) for each step, in processing order.
+
+    Returns:
+        y, h_n, c_n, last and every lower layer's output.
+
+    >>> from lstm_xcheck.spec import Case, LSTMSpec
+    >>> forward(Case.random(LSTMSpec(input_size=1, hidden_size=1), steps=5)).y.shape
+    (3, 5, 1)
+    """
+    spec = case.spec
+    x = np.asarray(case.x, dtype=np.float64)
+    outputs, h_n, c_n = [], [], []
+    for layer in range(spec.num_layers):
+        halves = []
+        for direction in range(spec.num_directions):
+            y, h, c = run_direction(case, layer, direction, x, observe)
+            halves.append(y)
+            h_n.append(h)
+            c_n.append(c)
+        x = np.concatenate(halves, axis=-1)
+        outputs.append(x)
+    last = np.concatenate(h_n[-spec.num_directions :], axis=-1)
+    return Result(y=x, h_n=np.stack(h_n), c_n=np.stack(c_n), last=last, layer_outputs=tuple(outputs[:-1]))
+
+
+def run_direction(
+    case: Case, layer: int, direction: int, x: Array, observe: Observer | None = None
+) -> tuple[Array, Array, Array]:
+    """One direction over x (batch, steps, input): y (batch, steps, output) aligned in time, final h and c."""
+    spec = case.spec
+    cell = Cell(spec, case.weights.layers[layer][direction])
+    h, c = case.initial("h0", layer, direction), case.initial("c0", layer, direction)
+    y = np.zeros((case.batch, case.steps, spec.output_size))
+    times = range(case.steps)
+    for t in reversed(times) if spec.is_backward(direction) else times:
+        now = step(cell, x[:, t], h, c)
+        if observe is not None:
+            observe(layer, direction, t, now)
+        keep = case.valid[:, t, None]
+        h, c = np.where(keep, now.h, h), np.where(keep, now.c, c)
+        y[:, t] = np.where(keep, now.h, 0.0)
+    return y, h, c

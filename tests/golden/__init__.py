@@ -1,0 +1,1 @@
+"""Numbers that other projects' own tests assert, run through the oracle and through real frameworks."""

@@ -1,0 +1,241 @@
+"""The golden corpus: files of other projects' numbers read into cases and expected arrays.
+
+The folder is named by the environment variable LSTM_XCHECK_GOLDEN; its files follow the schema `lstm-golden/1`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lstm_xcheck.arrays import Array
+from lstm_xcheck.layouts import Layout
+from lstm_xcheck.spec import Case, LSTMWeights
+
+from .sources import ROWS, read_weights, row_for
+
+VARIABLE = "LSTM_XCHECK_GOLDEN"
+UNSET = f"{VARIABLE} is not set; it names the folder of the golden corpus"
+
+#: Every option that this loader reads, or that changes nothing here because of the note beside it.
+_OPTIONS = {
+    "direction", "layers", "peephole", "proj", "clip_preact", "clip_cell", "clip_proj", "input_forget", "bias",
+    "forget_bias", "activations", "lengths", "zero_length_state", "reverse_lengths", "mask", "mask_output",
+    "merge_mode", "stateful_calls", "first_backward",
+    "batch_first",  # the axes say so
+    "unit_forget_bias",  # already inside the stored bias
+    "y_order",  # of `y` alone, which no case with this option expects
+}  # fmt: skip
+_ACTIVATIONS = {"sigmoid": "sigmoid", "tanh": "tanh", "relu": "relu", "hard_sigmoid": "hard_sigmoid:0.2,0.5"}
+
+
+class Inexpressible(Exception):
+    """A golden case, or a number of one, that no `Case` can stand for; the message is the reason."""
+
+
+@dataclass(frozen=True, eq=False)
+class Quantity:
+    """Expected numbers.
+
+    Attributes:
+        name: as in the file, without the call.
+        call: which call with carried states it belongs to, -1 for the last.
+        axes: such as `TB(DR)`; empty where the file has none.
+        values: the numbers.
+        decimals: how many digits after the point are printed, at most.
+    """
+
+    name: str
+    call: int
+    axes: str
+    values: Array
+    decimals: int
+
+
+@dataclass(frozen=True, eq=False)
+class Golden:
+    """One golden case.
+
+    Attributes:
+        name: of the file.
+        row: the layout its weights were read with.
+        case: the question, without rows of length 0.
+        rows: which rows of the source's batch the case holds, boolean, shape (batch,).
+        calls: how often the same inputs are asked, each time from where the call before ended.
+        directions: canonical direction of each of the source's halves.
+        options, head, training: as in the file.
+        quantities: what is expected.
+    """
+
+    name: str
+    row: Layout
+    case: Case
+    rows: Array
+    calls: int
+    directions: tuple[int, ...]
+    options: Mapping[str, Any]
+    head: Mapping[str, Any] | None
+    training: Mapping[str, Any] | None
+    quantities: tuple[Quantity, ...]
+
+
+def folder() -> Path | None:
+    """Where the corpus is, or None when nobody said."""
+    named = os.environ.get(VARIABLE)
+    return None if named is None else Path(named)
+
+
+def golden_names() -> list[str]:
+    """Every case of the corpus, none when there is no corpus."""
+    where = folder()
+    return [] if where is None else sorted(path.stem for path in where.glob("*.json"))
+
+
+def load(name: str, *, row: Layout | None = None) -> Golden:
+    """Read one case; `row` reads its weights with another layout than its own.
+
+    Raises:
+        Inexpressible: with the reason, when the spec has no such LSTM.
+    """
+    where = folder()
+    if where is None:
+        raise RuntimeError(UNSET)
+    data = json.loads((where / f"{name}.json").read_text(encoding="utf-8"), parse_float=Decimal)
+    _check_expressible(data)
+    options = data["options"]
+    arrays = {key: _array(value) for key, value in data["weights"]["arrays"].items()}
+    directions: tuple[int, ...] = (0, 1) if options["direction"] == "bidirectional" else (0,)
+    if options.get("first_backward"):
+        # The first half reads backward: canonically it is direction 1.
+        directions = (1, 0)
+        swap = {"fw": "bw", "bw": "fw"}
+        arrays = {".".join(swap.get(part, part) for part in key.split(".")): array for key, array in arrays.items()}
+    layout = data["weights"]["layout"]
+    row = row or row_for(layout, arrays, _number(options.get("forget_bias")))
+    x, mask = _inputs(data)
+    stacked, bidirectional = options["layers"] > 1, options["direction"] == "bidirectional"
+    weights = with_options(read_weights(row, layout, arrays, stacked, bidirectional), options)
+    case, rows = _case(data, weights, x, mask)
+    return Golden(
+        name, row, case, rows, options.get("stateful_calls") or 1, directions, options,
+        data.get("head"), data.get("training"), tuple(_quantities(data["expected"])),
+    )  # fmt: skip
+
+
+def dense(layer: Mapping[str, Any], x: Array) -> Array:
+    """A dense layer of a golden file."""
+    activation = {"linear": lambda v: v, "tanh": np.tanh}[layer.get("activation") or "linear"]
+    result: Array = activation(x @ _array(layer["kernel"]) + _array(layer["bias"]))
+    return result
+
+
+def _check_expressible(data: Mapping[str, Any]) -> None:
+    options = data["options"]
+    if data["kind"] not in ("forward", "training"):
+        raise Inexpressible(f"kind {data['kind']}: not a run of an LSTM")
+    unknown = [key for key, value in options.items() if key not in _OPTIONS and value is not None]
+    if unknown:
+        raise Inexpressible(f"option {', '.join(unknown)}: the spec has none")
+    if set(data["inputs"]) - {"x", "initial_h", "initial_c"}:
+        raise Inexpressible(f"inputs {', '.join(data['inputs'])}: a case has x and the initial states alone")
+    if data["weights"]["layout"] not in ROWS:
+        raise Inexpressible(f"layout {data['weights']['layout']}: no row reads it")
+
+
+def _array(value: Mapping[str, Any]) -> Array:
+    return np.array([float(number) for number in value["data"]]).reshape(value["shape"])
+
+
+def _number(value: Any) -> float | None:
+    return None if value is None else float(value)
+
+
+def _activation(value: Any) -> str:
+    if isinstance(value, Mapping):
+        if value["name"] != "hardsigmoid":
+            raise Inexpressible(f"activation {value['name']}: the spec has none")
+        return f"hard_sigmoid:{value['alpha']},{value['beta']}"
+    return _ACTIVATIONS[value]
+
+
+def with_options(weights: LSTMWeights, options: Mapping[str, Any]) -> LSTMWeights:
+    """The weights under the spec that the options mean; what shapes and options both say must agree."""
+    activations = {name: _activation(value) for name, value in options["activations"].items()}
+    spec = replace(
+        weights.spec,
+        reverse=options["direction"] == "reverse",
+        gate_activation=activations["gate"],
+        cell_activation=activations["cell"],
+        output_activation=activations["out"],
+        gate_clip=_number(options["clip_preact"]),
+        cell_clip=_number(options["clip_cell"]),
+        proj_clip=_number(options["clip_proj"]),
+        coupling=options["input_forget"],
+    )
+    bias = {"none": "none", "single": "single", "double": "split"}[options["bias"]]
+    said = (options["layers"], options["direction"] == "bidirectional", options["peephole"], options["proj"] or 0, bias)
+    found = (spec.num_layers, spec.bidirectional, spec.peepholes, spec.proj_size, spec.bias)
+    if said != found:
+        raise ValueError(f"layers, bidirectional, peepholes, projection and bias are {found} by shape, but {said} by option")
+    return LSTMWeights(spec, weights.layers, weights.dtype)
+
+
+def _inputs(data: Mapping[str, Any]) -> tuple[Array, Array | None]:
+    """x (batch, steps, input) behind the layer before the LSTM, and the mask that such an embedding makes."""
+    pre, mask = data.get("pre"), data["options"]["mask"]
+    if pre is not None and pre["type"] == "embedding":
+        ids = _array(pre["ids"]).astype(int)
+        return _array(pre["table"])[ids], ids != 0 if pre["mask_zero"] else None
+    x = to_axes(data["inputs"]["x"], "BTI")
+    return dense(pre, x) if pre is not None else x, None if mask is None else np.array(mask)
+
+
+def to_axes(value: Mapping[str, Any], axes: str) -> Array:
+    """An input in canonical axes; those it lacks get size 1."""
+    array, given = _array(value), value["axes"]
+    array = array.reshape(*array.shape, *[1] * (len(axes) - len(given)))
+    order = given + "".join(axis for axis in axes if axis not in given)
+    return np.transpose(array, [order.index(axis) for axis in axes])
+
+
+def _case(data: Mapping[str, Any], weights: LSTMWeights, x: Array, mask: Array | None) -> tuple[Case, Array]:
+    """The question; rows of length 0 stay out of it, since rows do not see each other."""
+    options, states = data["options"], {}
+    for name, key in (("h0", "initial_h"), ("c0", "initial_c")):
+        if key in data["inputs"]:
+            state = to_axes(data["inputs"][key], "LDBR")
+            states[name] = state.reshape(-1, *state.shape[2:])
+    lengths = options["lengths"]
+    rows = np.ones(len(x), bool) if lengths is None else np.array(lengths) > 0
+    if not rows.any():
+        raise Inexpressible("every row has length 0")
+    if lengths is not None and options.get("reverse_lengths") == "padded-end":
+        steps = x.shape[1]
+        mask, lengths = np.arange(steps) >= steps - np.array(lengths)[:, None], None
+    case = Case(
+        weights=weights,
+        x=x[rows],
+        **{name: state[:, rows] for name, state in states.items()},
+        lengths=None if lengths is None else np.array(lengths)[rows],
+        mask=None if mask is None else mask[rows],
+        precision="float64",
+        id=data["name"],
+    )
+    return case, rows
+
+
+def _quantities(expected: Mapping[str, Any]) -> list[Quantity]:
+    quantities = []
+    for key, value in expected.items():
+        name, _, call = key.partition("@call")
+        printed = [-int(n.normalize().as_tuple().exponent) for n in value["data"] if isinstance(n, Decimal)]
+        decimals = max(0, *printed, 0)
+        quantities.append(Quantity(name, int(call or 0) - 1, value.get("axes") or "", _array(value), decimals))
+    return quantities

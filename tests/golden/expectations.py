@@ -1,0 +1,145 @@
+"""From a canonical result to the numbers that a source asserts, and how far off they may be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from lstm_xcheck.arrays import Array
+from lstm_xcheck.spec import Case, Result
+
+from .corpus import Golden, Inexpressible, Quantity, dense, to_axes
+
+Ask = Callable[[Case], Result]
+
+_MERGES = {"sum": np.sum, "ave": np.mean, "mul": np.prod}
+
+
+def answers(golden: Golden, ask: Ask) -> Iterator[tuple[Quantity, Array | Inexpressible]]:
+    """Every expected quantity with what `ask` computes in its place, in its own axes.
+
+    A quantity that no run of an LSTM gives comes with the reason instead.
+    """
+    results, case = [], golden.case
+    for _ in range(golden.calls):
+        result = ask(case)
+        results.append(result)
+        case = replace(case, h0=result.h_n, c0=result.c_n)
+    for quantity in golden.quantities:
+        result = results[quantity.call]
+        if quantity.name == "c_all":
+            yield quantity, _arrange(_cells_of_all_steps(golden.case, ask), "BTDR", quantity.axes)
+        elif quantity.name in ("predict_after", "loss"):
+            yield from _training(golden, quantity, result)
+        else:
+            yield quantity, _answer(golden, quantity, result)
+
+
+def _answer(golden: Golden, quantity: Quantity, result: Result) -> Array:
+    if quantity.name == "y":
+        return _arrange(_outputs(golden, result), "BTDR", quantity.axes)
+    if quantity.name == "y_merged":
+        merged = _MERGES[golden.options["merge_mode"]](_outputs(golden, result), axis=2)
+        return _arrange(merged, "BTR", quantity.axes)
+    if quantity.name in ("h_n", "c_n"):
+        return _arrange(_states(golden, getattr(result, quantity.name)), "LDBR", quantity.axes)
+    if quantity.name == "y_last":
+        return _arrange(_last(golden, result), "BDR", quantity.axes)
+    if quantity.name in ("head", "predict_before"):
+        return _prediction(golden, result)
+    raise KeyError(f"{golden.name}: no rule for the expected {quantity.name}")
+
+
+def _training(golden: Golden, quantity: Quantity, result: Result) -> Iterator[tuple[Quantity, Array | Inexpressible]]:
+    """The loss of the first epoch is that of the untrained weights; the rest needs the optimizer."""
+    reason = Inexpressible("needs training: a case is one run with fixed weights")
+    training = golden.training or {}
+    if quantity.name != "loss" or len(quantity.values) != training["epochs"]:
+        yield quantity, reason
+        return
+    targets = to_axes({"axes": "BR", **training["targets"]}, "BR")
+    error = _prediction(golden, result) - targets
+    yield replace(quantity, name="loss[0]", values=quantity.values[:1]), np.mean(error**2, keepdims=True).reshape(1)
+    if len(quantity.values) > 1:
+        yield replace(quantity, name="loss[1:]", values=quantity.values[1:]), reason
+
+
+def _prediction(golden: Golden, result: Result) -> Array:
+    """What a Keras-like model answers: the dense head on the merged last output, or on each step's."""
+    head = golden.head
+    if head is not None and head.get("per_step"):
+        return dense(head, _arrange(_outputs(golden, result), "BTDR", "BT(DR)"))
+    last, mode = _last(golden, result), golden.options["merge_mode"]
+    merged = _MERGES[mode](last, axis=1) if mode in _MERGES else _arrange(last, "BDR", "B(DR)")
+    return merged if head is None else dense(head, merged)
+
+
+def _outputs(golden: Golden, result: Result) -> Array:
+    """y of the source's whole batch, (batch, steps, directions, output), with its own padding."""
+    case = golden.case
+    assert result.y is not None, "the oracle and every adapter give y"
+    y = result.y.reshape(case.batch, case.steps, case.spec.num_directions, -1)
+    if golden.options.get("mask_output") == "hold":
+        y = _held(case, y)
+    return _with_empty_rows(golden, y, 0)[:, :, golden.directions]
+
+
+def _held(case: Case, y: Array) -> Array:
+    """Padded steps repeat the last output; before the first valid step there are zeros."""
+    held = np.zeros_like(y)
+    for direction in range(case.spec.num_directions):
+        output = np.zeros_like(y[:, 0, direction])
+        times = range(case.steps)
+        for t in reversed(times) if case.spec.is_backward(direction) else times:
+            output = np.where(case.valid[:, t, None], y[:, t, direction], output)
+            held[:, t, direction] = output
+    return held
+
+
+def _states(golden: Golden, states: Array) -> Array:
+    """States of the source's whole batch, (layers, directions, batch, width)."""
+    spec = golden.case.spec
+    apart = states.reshape(spec.num_layers, spec.num_directions, *states.shape[1:])
+    return _with_empty_rows(golden, apart, 2)[:, golden.directions]
+
+
+def _last(golden: Golden, result: Result) -> Array:
+    """Of each direction the step it processed last, (batch, directions, output): the top layer's final state."""
+    return np.swapaxes(_states(golden, np.asarray(result.h_n))[-1], 0, 1)
+
+
+def _with_empty_rows(golden: Golden, array: Array, axis: int) -> Array:
+    """Zeros for the rows of length 0, as ONNX Runtime and DL4J return them."""
+    shape = list(array.shape)
+    shape[axis] = len(golden.rows)
+    whole = np.zeros(shape)
+    whole[(slice(None),) * axis + (golden.rows,)] = array
+    return whole
+
+
+def _cells_of_all_steps(case: Case, ask: Ask) -> Array:
+    """c after each step, (batch, steps, 1, hidden): the final cell of every shorter sequence."""
+    finals = [np.asarray(ask(replace(case, x=case.x[:, : t + 1])).c_n) for t in range(case.steps)]
+    return np.stack([final[0] for final in finals], axis=1)[:, :, None]
+
+
+def _arrange(array: Array, given: str, wanted: str) -> Array:
+    """Transpose to the wanted axes, bracketed ones merged; an axis that is not wanted must have size 1."""
+    letters = wanted.replace("(", "").replace(")", "")
+    gone = tuple(axis for axis, letter in enumerate(given) if letter not in letters)
+    kept = "".join(letter for letter in given if letter in letters)
+    moved = np.transpose(np.squeeze(array, axis=gone), [kept.index(letter) for letter in letters])
+    sizes = dict(zip(letters, moved.shape, strict=True))
+    shape: list[int] = []
+    inside = False
+    for letter in wanted:
+        if letter in "()":
+            inside = letter == "("
+            shape += [1] if inside else []
+        elif inside:
+            shape[-1] *= sizes[letter]
+        else:
+            shape.append(sizes[letter])
+    return moved.reshape(shape)
