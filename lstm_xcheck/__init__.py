@@ -1,1 +1,86 @@
-"""Proves an LSTM the same LSTM in every framework, and names the mistake when it is not."""
+"""Proves an LSTM the same LSTM in every framework, and names the mistake when it is not.
+
+The public names are loaded when first used, so that `import lstm_xcheck` costs nothing and no framework.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from .adapters import register_adapter as register_adapter
+    from .api import assert_equivalent as assert_equivalent
+    from .api import judge as judge
+    from .api import load as load
+    from .api import run as run
+    from .api import sweep as sweep
+    from .api import verify as verify
+    from .api import verify_grid as verify_grid
+    from .errors import AdapterError as AdapterError
+    from .errors import CheckpointError as CheckpointError
+    from .errors import DisagreementError as DisagreementError
+    from .errors import SpecError as SpecError
+    from .errors import Unsupported as Unsupported
+    from .errors import UserError as UserError
+    from .layouts import count_parameters as count_parameters
+    from .report import Report as Report
+    from .spec import Case as Case
+    from .spec import LSTMSpec as LSTMSpec
+    from .spec import LSTMWeights as LSTMWeights
+    from .spec import Result as Result
+    from .sweep import grid as grid
+
+#: Public name -> the module that defines it.
+_PUBLIC = {
+    "register_adapter": "adapters",
+    "assert_equivalent": "api",
+    "judge": "api",
+    "load": "api",
+    "run": "api",
+    "sweep": "api",
+    "verify": "api",
+    "verify_grid": "api",
+    "AdapterError": "errors",
+    "CheckpointError": "errors",
+    "DisagreementError": "errors",
+    "SpecError": "errors",
+    "Unsupported": "errors",
+    "UserError": "errors",
+    "count_parameters": "layouts",
+    "Report": "report",
+    "Case": "spec",
+    "LSTMSpec": "spec",
+    "LSTMWeights": "spec",
+    "Result": "spec",
+    "grid": "sweep",
+}
+
+__all__ = [*_PUBLIC, "__version__"]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f".{_PUBLIC[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
+class _Package(ModuleType):
+    """Keeps `lx.sweep` the function: importing the room of the same name would put the module in its place."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name not in _PUBLIC or not isinstance(value, ModuleType):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

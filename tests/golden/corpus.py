@@ -45,18 +45,26 @@ class Quantity:
     """Expected numbers.
 
     Attributes:
-        name: as in the file, without the call.
-        call: which call with carried states it belongs to, -1 for the last.
+        label: as in the file, such as `y` or `y_last@call1`.
         axes: such as `TB(DR)`; empty where the file has none.
         values: the numbers.
-        decimals: how many digits after the point are printed, at most.
+        digits: how many significant digits of each are printed, zeros at the end aside.
     """
 
-    name: str
-    call: int
+    label: str
     axes: str
     values: Array
-    decimals: int
+    digits: Array
+
+    @property
+    def name(self) -> str:
+        """Without the call."""
+        return self.label.partition("@call")[0]
+
+    @property
+    def call(self) -> int:
+        """Which call with carried states it belongs to, counted from 0; -1 is the last."""
+        return int(self.label.partition("@call")[2] or 0) - 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,9 +139,8 @@ def load(name: str, *, row: Layout | None = None) -> Golden:
 
 def dense(layer: Mapping[str, Any], x: Array) -> Array:
     """A dense layer of a golden file."""
-    activation = {"linear": lambda v: v, "tanh": np.tanh}[layer.get("activation") or "linear"]
-    result: Array = activation(x @ _array(layer["kernel"]) + _array(layer["bias"]))
-    return result
+    result: Array = x @ _array(layer["kernel"]) + _array(layer["bias"])
+    return {"linear": result, "tanh": np.tanh(result)}[layer.get("activation") or "linear"]
 
 
 def _check_expressible(data: Mapping[str, Any]) -> None:
@@ -176,14 +183,16 @@ def with_options(weights: LSTMWeights, options: Mapping[str, Any]) -> LSTMWeight
         output_activation=activations["out"],
         gate_clip=_number(options["clip_preact"]),
         cell_clip=_number(options["clip_cell"]),
-        proj_clip=_number(options["clip_proj"]),
+        proj_clip=_number(options["clip_proj"]) if options["proj"] else None,  # TFLite ignores it without a projection
         coupling=options["input_forget"],
     )
     bias = {"none": "none", "single": "single", "double": "split"}[options["bias"]]
     said = (options["layers"], options["direction"] == "bidirectional", options["peephole"], options["proj"] or 0, bias)
     found = (spec.num_layers, spec.bidirectional, spec.peepholes, spec.proj_size, spec.bias)
     if said != found:
-        raise ValueError(f"layers, bidirectional, peepholes, projection and bias are {found} by shape, but {said} by option")
+        raise ValueError(
+            f"layers, bidirectional, peepholes, projection and bias are {found} by shape, but {said} by option"
+        )
     return LSTMWeights(spec, weights.layers, weights.dtype)
 
 
@@ -207,11 +216,7 @@ def to_axes(value: Mapping[str, Any], axes: str) -> Array:
 
 def _case(data: Mapping[str, Any], weights: LSTMWeights, x: Array, mask: Array | None) -> tuple[Case, Array]:
     """The question; rows of length 0 stay out of it, since rows do not see each other."""
-    options, states = data["options"], {}
-    for name, key in (("h0", "initial_h"), ("c0", "initial_c")):
-        if key in data["inputs"]:
-            state = to_axes(data["inputs"][key], "LDBR")
-            states[name] = state.reshape(-1, *state.shape[2:])
+    options = data["options"]
     lengths = options["lengths"]
     rows = np.ones(len(x), bool) if lengths is None else np.array(lengths) > 0
     if not rows.any():
@@ -222,7 +227,8 @@ def _case(data: Mapping[str, Any], weights: LSTMWeights, x: Array, mask: Array |
     case = Case(
         weights=weights,
         x=x[rows],
-        **{name: state[:, rows] for name, state in states.items()},
+        h0=_state(data, "initial_h", rows),
+        c0=_state(data, "initial_c", rows),
         lengths=None if lengths is None else np.array(lengths)[rows],
         mask=None if mask is None else mask[rows],
         precision="float64",
@@ -231,11 +237,18 @@ def _case(data: Mapping[str, Any], weights: LSTMWeights, x: Array, mask: Array |
     return case, rows
 
 
+def _state(data: Mapping[str, Any], name: str, rows: Array) -> Array | None:
+    """Initial states (layers * directions, rows, width)."""
+    if name not in data["inputs"]:
+        return None
+    state = to_axes(data["inputs"][name], "LDBR")
+    return state.reshape(-1, *state.shape[2:])[:, rows]
+
+
 def _quantities(expected: Mapping[str, Any]) -> list[Quantity]:
     quantities = []
-    for key, value in expected.items():
-        name, _, call = key.partition("@call")
-        printed = [-int(n.normalize().as_tuple().exponent) for n in value["data"] if isinstance(n, Decimal)]
-        decimals = max(0, *printed, 0)
-        quantities.append(Quantity(name, int(call or 0) - 1, value.get("axes") or "", _array(value), decimals))
+    for label, value in expected.items():
+        digits = [len(Decimal(number).normalize().as_tuple().digits) for number in value["data"]]
+        counts = np.array(digits).reshape(value["shape"])
+        quantities.append(Quantity(label, value.get("axes") or "", _array(value), counts))
     return quantities

@@ -14,7 +14,7 @@ from .corpus import Golden, Inexpressible, Quantity, dense, to_axes
 
 Ask = Callable[[Case], Result]
 
-_MERGES = {"sum": np.sum, "ave": np.mean, "mul": np.prod}
+_MERGES: dict[str, Callable[..., Array]] = {"sum": np.sum, "ave": np.mean, "mul": np.prod}
 
 
 def answers(golden: Golden, ask: Ask) -> Iterator[tuple[Quantity, Array | Inexpressible]]:
@@ -61,9 +61,13 @@ def _training(golden: Golden, quantity: Quantity, result: Result) -> Iterator[tu
         return
     targets = to_axes({"axes": "BR", **training["targets"]}, "BR")
     error = _prediction(golden, result) - targets
-    yield replace(quantity, name="loss[0]", values=quantity.values[:1]), np.mean(error**2, keepdims=True).reshape(1)
+    yield _epochs(quantity, "loss[0]", slice(1)), np.mean(error**2, keepdims=True).reshape(1)
     if len(quantity.values) > 1:
-        yield replace(quantity, name="loss[1:]", values=quantity.values[1:]), reason
+        yield _epochs(quantity, "loss[1:]", slice(1, None)), reason
+
+
+def _epochs(quantity: Quantity, label: str, which: slice) -> Quantity:
+    return replace(quantity, label=label, values=quantity.values[which], digits=quantity.digits[which])
 
 
 def _prediction(golden: Golden, result: Result) -> Array:

@@ -1,0 +1,15 @@
+"""Settings of the test run, and nothing else.
+
+Strict numerics need no code here: pytest turns every warning into an error (pyproject.toml), so an overflow, a
+division by zero or an invalid value that NumPy would only warn of fails its test. Underflow is part of honest
+LSTM arithmetic and stays silent. The package's pytest plugin is loaded by its entry point.
+"""
+
+from __future__ import annotations
+
+from hypothesis import settings
+
+# The same examples in every run; `--hypothesis-profile deep` searches further, afresh each time.
+settings.register_profile("default", derandomize=True, deadline=None, max_examples=50)
+settings.register_profile("deep", deadline=None, max_examples=2000)
+settings.load_profile("default")

@@ -1,0 +1,109 @@
+"""The project's own LSTM on JAX: a `jax.lax.scan`, see `jax_lstm`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from ..arrays import Array
+from ..errors import SpecError
+from ..spec import Case, LSTMSpec, Result
+from .jax_lstm import Params, lstm, named, zeros
+
+
+@dataclass
+class JaxModel:
+    """Parameters and the function they are for."""
+
+    spec: LSTMSpec
+    params: Params
+
+
+class JaxScan:
+    """`lstm_xcheck.adapters.jax_lstm.lstm`, compiled once for each shape; the only adapter that computes every spec."""
+
+    layout = "jax"
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def environment(self) -> dict[str, str]:
+        """Versions of what computes, and on which device."""
+        device = jax.devices()[0]
+        return {"jax": jax.__version__, "jaxlib": version("jaxlib"), "device": f"{device.platform}: {device.device_kind}"}
+
+    def unsupported(self, case: Case) -> str | None:
+        """Nothing: whatever a spec can say is computed."""
+        return None
+
+    def computes_in(self, case: Case) -> tuple[str, str]:
+        """The precision asked for, except that JAX has no float64 until it is switched on."""
+        if case.precision == "float64" and not _has_float64():
+            return "float32", "jax_enable_x64 is off in this process; set JAX_ENABLE_X64=1 before jax is imported"
+        return case.precision, ""
+
+    def build(self, spec: LSTMSpec, precision: str) -> JaxModel:
+        """Zeros; a split bias is single here, so that both schemes share one compilation."""
+        if spec.bias == "split":
+            spec = replace(spec, bias="single")
+        return JaxModel(spec, zeros(spec, _dtype(precision)))
+
+    def load(self, model: JaxModel, arrays: Mapping[str, Array]) -> None:
+        """Replace every leaf of the pytree; names and shapes must be the model's own.
+
+        Raises:
+            SpecError: for arrays that are missing, unknown or of another shape.
+        """
+        current = named(model.params)
+        expected = {name: leaf.shape for name, leaf in current.items()}
+        given = {name: array.shape for name, array in arrays.items()}
+        if given != expected:
+            raise SpecError(f"the arrays have shapes {given}, but should be {expected}")
+        leaves = [jnp.asarray(arrays[name], leaf.dtype) for name, leaf in current.items()]
+        model.params = jax.tree.unflatten(jax.tree.structure(model.params), leaves)
+
+    def read_back(self, model: JaxModel) -> dict[str, Array]:
+        """The leaves of the pytree under their paths."""
+        return {name: _to_numpy(leaf) for name, leaf in named(model.params).items()}
+
+    def count_parameters(self, model: JaxModel) -> int:
+        """`size` of every leaf."""
+        return sum(leaf.size for leaf in jax.tree.leaves(model.params))
+
+    def run(self, model: JaxModel, case: Case) -> Result:
+        """One compiled call, which gives every layer's outputs."""
+        dtype = model.params[0][0]["W"].dtype
+        x, h0, c0 = (None if a is None else jnp.asarray(a, dtype) for a in (case.x, case.h0, case.c0))
+        padded = case.lengths is not None or case.mask is not None
+        valid = jnp.asarray(case.valid) if padded else None
+        y, h_n, c_n, lower = lstm(model.params, x, model.spec, h0, c0, valid)
+        top = h_n[-case.spec.num_directions :]
+        return Result(
+            y=_to_numpy(y),
+            h_n=_to_numpy(h_n),
+            c_n=_to_numpy(c_n),
+            last=_to_numpy(jnp.concatenate(top, axis=-1)) if case.returns == "last" else None,
+            layer_outputs=tuple(_to_numpy(array) for array in lower),
+        )
+
+
+def _has_float64() -> bool:
+    return jax.dtypes.canonicalize_dtype(np.float64) == np.float64
+
+
+def _dtype(precision: str) -> Any:
+    """JAX would replace float64 by float32 with a warning where x64 is off; here that is `computes_in`'s to say."""
+    if precision == "float64" and not _has_float64():
+        return jnp.float32
+    return jnp.dtype(precision)
+
+
+def _to_numpy(array: jax.Array) -> Array:
+    """bfloat16 has no NumPy type and travels, exactly, as float32."""
+    return np.asarray(array.astype(jnp.float32) if array.dtype == jnp.bfloat16 else array)

@@ -1,0 +1,124 @@
+"""The public functions: the rooms put together."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor
+from typing import Any, Union
+
+from .checkpoints.registry import load as load
+from .compare import Verdict
+from .compare import judge as judge
+from .equivalence import assert_equivalent as assert_equivalent
+from .errors import NothingComparedError
+from .events import Finished, Planned
+from .report import Report
+from .spec import Case, Result
+from .sweep import Plan, Recipe, choose_entries, grid, run_functions
+from .sweep import run as run_plan
+from .sweep.pool import Worker
+
+__all__ = ["Verdict", "assert_equivalent", "judge", "load", "run", "sweep", "verify", "verify_grid"]
+
+Adapters = Union[Sequence[str], Mapping[str, Callable[..., Any]], None]
+
+
+def run(adapter: str, case: Case, *, python: str | None = None, timeout: float = 120.0) -> Result:
+    """Run one case in one framework, in a process of its own.
+
+    Args:
+        adapter: such as `torch`, `keras-jax` or `jax`.
+        case: weights and data.
+        python: another interpreter that has the framework.
+        timeout: seconds.
+
+    Raises:
+        AdapterError: for an unknown adapter or a missing framework.
+        Unsupported: when the framework has no such LSTM.
+        WorkerCrashed: when it died.
+    """
+    (entry,) = choose_entries([adapter], {adapter: python} if python else None)
+    with Worker(entry, *([python] if python else []), timeout=timeout) as worker:
+        return worker.run(case)
+
+
+def verify(
+    cases: Iterable[Case | Recipe],
+    adapters: Adapters = None,
+    *,
+    jobs: int | None = None,
+    timeout: float = 120.0,
+    workers: Mapping[str, str] | None = None,
+) -> Report:
+    """Run cases in several frameworks and judge every answer.
+
+    Args:
+        cases: what to run.
+        adapters: names, by default all whose framework is installed; or a mapping from a name to a function
+            `(weights, x, h0, c0, lengths) -> y, h, c` of your own.
+        jobs: worker processes at a time, by default one for each core.
+        timeout: seconds for one case.
+        workers: interpreters by adapter name, for frameworks in other environments.
+
+    Raises:
+        NothingComparedError: when there is no case or no adapter.
+        AdapterError: for an unknown adapter or a missing framework.
+
+    >>> report = verify([Case.random(spec)], adapters=["torch"])  # doctest: +SKIP
+    >>> report.ok  # doctest: +SKIP
+    True
+    """
+    questions = tuple(cases)
+    if isinstance(adapters, Mapping):
+        return _verify_functions(questions, adapters)
+    plan = Plan(questions, choose_entries(adapters, workers), workers or {}, timeout, jobs or os.cpu_count() or 1)
+    return Report.of(run_plan(plan))
+
+
+def _verify_functions(questions: tuple[Case | Recipe, ...], functions: Mapping[str, Callable[..., Any]]) -> Report:
+    if not questions or not functions:
+        raise NothingComparedError("there is nothing to compare; give at least one case and one function")
+    report = Report()
+    report.handle(Planned(len(questions) * len(functions), len(questions), tuple(functions)))
+    for outcome in run_functions(questions, functions):
+        report.handle(outcome)
+    report.handle(Finished(0.0))
+    return report
+
+
+def verify_grid(
+    recipes: Iterable[Recipe],
+    adapters: Sequence[str] | None = None,
+    *,
+    executor: Executor | None = None,
+    jobs: int | None = None,
+    timeout: float = 120.0,
+) -> Report:
+    """Verify a grid; with an executor, the work goes wherever that executor runs.
+
+    Args:
+        recipes: from `grid`.
+        adapters: names, by default all whose framework is installed.
+        executor: any `concurrent.futures.Executor`; by default worker processes on this machine.
+        jobs, timeout: as in `verify`.
+    """
+    questions = tuple(recipes)
+    if executor is None:
+        return verify(questions, adapters, jobs=jobs, timeout=timeout)
+    from .sweep.distribute import run_on
+
+    plan = Plan(questions, choose_entries(adapters), {}, timeout, jobs or os.cpu_count() or 1)
+    return Report.of(run_on(executor, plan))
+
+
+def sweep(**axes: Any) -> list[Any]:
+    """A grid as pytest parameters with readable ids.
+
+    >>> [parameter.id for parameter in sweep(hidden=[1, 8], steps=2)]
+    ['h1-x5-t2-b3-split-states-float32-s0', 'h8-x5-t2-b3-split-states-float32-s0']
+    """
+    import pytest
+
+    return [pytest.param(recipe.case(), id=recipe.id) for recipe in grid(**axes)]
+

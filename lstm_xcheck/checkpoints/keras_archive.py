@@ -1,0 +1,37 @@
+"""Keras 3's `.keras`: a zip archive of `config.json`, `metadata.json` and `model.weights.h5`, read without Keras.
+
+Source: keras 3.15.1, keras/src/saving/saving_lib.py (`_save_model_to_fileobj`).
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+from ..errors import CheckpointError
+from .keras_config import parse_config
+from .keras_weights_h5 import read_weights
+from .protocol import Checkpoint
+from .signatures import beginning, is_zip
+from .untrusted import open_archive, read_member, shown
+
+_MAX_CONFIG = 256 << 20
+
+
+def read(path: Path) -> Checkpoint:
+    """Every LSTM in a saved model, with the activations, directions and names that its config gives.
+
+    Raises:
+        CheckpointError: for a damaged archive, or one whose config and weights contradict each other.
+    """
+    if not is_zip(path):
+        start = shown(ascii(beginning(path, 16))[1:])
+        raise CheckpointError(f"{path} is no Keras archive: it begins with {start}, expected a zip archive")
+    with open_archive(path) as archive:
+        config = parse_config(
+            path,
+            read_member(path, archive, "config.json", _MAX_CONFIG),
+            read_member(path, archive, "metadata.json", _MAX_CONFIG),
+        )
+        weights = read_member(path, archive, "model.weights.h5")
+    return read_weights(path, io.BytesIO(weights), len(weights), config, "keras")

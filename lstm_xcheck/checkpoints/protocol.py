@@ -1,0 +1,97 @@
+"""What reading a file gives: the LSTMs in it, and everything else by name.
+
+A format file turns its bytes into `StoredTensor`s and hands them to `recognise`; it never decides by itself what an
+LSTM is. Tensors are read lazily, so that a large checkpoint costs only its LSTMs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from ..arrays import Array
+from ..spec import LSTMWeights
+
+
+@dataclass(frozen=True)
+class StoredTensor:
+    """One tensor of a file, described but not read yet.
+
+    Attributes:
+        name: full name in the file, such as `state_dict.encoder.weight_ih_l0`.
+        shape: as stored.
+        dtype: `float32`, `bfloat16`, `int64`, ...
+        load: reads the values; bfloat16 comes widened, exactly, to float32. Raises CheckpointError.
+        scope: leading part of the name that is only a container of the file, such as `state_dict.`.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    load: Callable[[], Array]
+    scope: str = ""
+
+
+@dataclass(frozen=True)
+class OtherTensor:
+    """A tensor that is part of no LSTM; `note` says why where its name suggests one."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    note: str = ""
+
+    def __str__(self) -> str:
+        """Name, shape and type as error messages list them."""
+        return f"{self.name} {self.dtype}{list(self.shape)}"
+
+
+@dataclass(frozen=True)
+class Found:
+    """One LSTM of a file.
+
+    Attributes:
+        name: unique within the file; the user's own layer name where the file keeps it.
+        weights: in canonical form, every bit as stored.
+        layout: row of `lstm_xcheck.layouts.TABLE` that the file follows.
+        why: what made this an LSTM: names and shapes.
+        native_count: numbers that the file stores for it.
+        source_dtype: precision in the file.
+        tensors: the names used, in the file's own spelling.
+        notes: what the file leaves open or the canonical form cannot say.
+    """
+
+    name: str
+    weights: LSTMWeights
+    layout: str
+    why: str
+    native_count: int | None
+    source_dtype: str
+    tensors: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Everything found in one file."""
+
+    path: Path
+    format: str
+    lstms: tuple[Found, ...]
+    other: tuple[OtherTensor, ...]
+
+
+class Reader(Protocol):
+    """One file format that can be read."""
+
+    def sniff(self, path: Path) -> bool:
+        """Whether the content, not the name, is of this format. Must not raise on any readable file."""
+
+    def read(self, path: Path) -> Checkpoint:
+        """Every LSTM in the file.
+
+        Raises:
+            CheckpointError: for a file that is damaged, hostile or ambiguous; nothing else.
+        """

@@ -1,0 +1,136 @@
+"""Which formats can be read, how each is told from the others, and what must be installed.
+
+A new format is one file with `read(path)` and one entry here. Loads no format's library until a file needs it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
+
+from ..errors import CheckpointError
+from ..spec import LSTMWeights
+from . import signatures
+from .protocol import Checkpoint
+from .untrusted import shown, some
+
+
+@dataclass(frozen=True)
+class Format:
+    """One readable format; a `Reader` whose code is imported when it is needed.
+
+    Attributes:
+        name: as reports show it.
+        suffixes: file endings, the longest that fits counts; used when the content says nothing.
+        signature: whether a file's content is of this format.
+        module: the file beside this one that has `read`.
+        requires: importable modules that reading needs.
+        install: what `pip install` takes.
+    """
+
+    name: str
+    suffixes: tuple[str, ...]
+    signature: Callable[[Path], bool]
+    module: str
+    requires: tuple[str, ...] = ()
+    install: str = ""
+
+    def sniff(self, path: Path) -> bool:
+        """Whether the content, not the name, is of this format."""
+        return self.signature(path)
+
+    def read(self, path: Path) -> Checkpoint:
+        """Every LSTM in the file.
+
+        Raises:
+            CheckpointError: for a file that cannot be read, and when a module is missing.
+        """
+        missing = [name for name in self.requires if importlib.util.find_spec(name) is None]
+        if missing:
+            raise CheckpointError(
+                f"{path} is a {self.name} file; reading it needs {', '.join(missing)}, which this Python does not have; "
+                f"run: pip install '{self.install}'"
+            )
+        reader: Callable[[Path], Checkpoint] = importlib.import_module(f".{self.module}", __package__).read
+        return reader(path)
+
+
+FORMATS: tuple[Format, ...] = (
+    Format("PyTorch", (".pt", ".pth", ".bin", ".ckpt"), signatures.is_torch, "torch_pickle"),
+    Format("safetensors", (".safetensors",), signatures.is_safetensors, "safetensors_file"),
+    Format(
+        "Keras archive", (".keras",), signatures.is_keras_archive, "keras_archive", ("h5py",), "lstm-xcheck[hdf5]"
+    ),
+    Format(
+        "Keras weights", (".weights.h5", ".h5", ".hdf5"), signatures.is_hdf5, "keras_weights_h5", ("h5py",),
+        "lstm-xcheck[hdf5]",
+    ),
+)  # fmt: skip
+
+
+def read_checkpoint(path: str | PathLike[str]) -> Checkpoint:
+    """Every LSTM in a checkpoint, and the names of all other tensors. The content decides the format, then the suffix.
+
+    Raises:
+        CheckpointError: for a file that is missing, damaged, hostile, ambiguous or of an unknown format.
+    """
+    file = Path(path)
+    try:
+        _refuse_unreadable(file)
+        return _format_of(file).read(file)
+    except OSError as error:
+        raise CheckpointError(f"{file} cannot be read: {shown(error.strerror or error)}") from error
+
+
+def load(path: str | PathLike[str]) -> dict[str, LSTMWeights]:
+    """The LSTMs of a checkpoint by name, in canonical form.
+
+    Args:
+        path: `.pt`, `.pth`, `.safetensors`, `.keras` or `.weights.h5`. Nothing in the file is ever executed.
+
+    Raises:
+        CheckpointError: when the file cannot be read or holds no LSTM; the message says what it holds.
+    """
+    checkpoint = read_checkpoint(path)
+    if not checkpoint.lstms:
+        raise CheckpointError(_holds_no_lstm(checkpoint))
+    return {lstm.name: lstm.weights for lstm in checkpoint.lstms}
+
+
+def _holds_no_lstm(checkpoint: Checkpoint) -> str:
+    # What nearly was an LSTM comes first: its note is what the user needs.
+    other = sorted(checkpoint.other, key=lambda tensor: not tensor.note)
+    if not other:
+        return f"{checkpoint.path} holds no LSTM; it holds no tensor at all"
+    listed = [str(tensor) + (f" ({tensor.note})" if tensor.note else "") for tensor in other]
+    return f"{checkpoint.path} holds no LSTM; its {len(other)} tensors are {some(listed)}"
+
+
+def _refuse_unreadable(path: Path) -> None:
+    if not path.exists():
+        raise CheckpointError(f"{path} does not exist; check the path")
+    if path.is_dir():
+        raise CheckpointError(f"{path} is a directory; expected a checkpoint file")
+    if not path.is_file():
+        raise CheckpointError(f"{path} is not a regular file; expected a checkpoint file")
+    if path.stat().st_size == 0:
+        raise CheckpointError(f"{path} is empty; copy or download it again")
+    if signatures.beginning(path, 40).startswith(b"version https://git-lfs.github.com/"):
+        raise CheckpointError(f"{path} is a Git LFS pointer, not the checkpoint itself; run: git lfs pull")
+
+
+def _format_of(path: Path) -> Format:
+    """The format by content, else by the longest suffix that fits."""
+    for candidate in FORMATS:
+        if candidate.sniff(path):
+            return candidate
+    fitting = [(len(suffix), f) for f in FORMATS for suffix in f.suffixes if path.name.lower().endswith(suffix)]
+    if fitting:
+        return max(fitting, key=lambda pair: pair[0])[1]
+    readable = ", ".join(f"{f.name} ({' '.join(f.suffixes)})" for f in FORMATS)
+    start = shown(ascii(signatures.beginning(path, 16))[1:])
+    raise CheckpointError(f"{path} is of an unknown format (it begins with {start}); readable are {readable}")

@@ -1,0 +1,58 @@
+"""What the first bytes of a file, or the members of an archive, say about its format. Loads no format's library."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+#: torch 2.13.0, torch/serialization.py MAGIC_NUMBER, as its pickle spells it.
+TORCH_LEGACY_MAGIC = bytes.fromhex("8a0a6cfc9c46f9206aa85019")
+
+HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
+
+
+def beginning(path: Path, size: int) -> bytes:
+    """The first bytes of a file."""
+    with path.open("rb") as file:
+        return file.read(size)
+
+
+def is_zip(path: Path) -> bool:
+    """Whether it begins as a zip archive; whether it ends as one is the reader's business."""
+    return beginning(path, 4) == b"PK\x03\x04"
+
+
+def members(path: Path) -> list[str]:
+    """Names in a zip archive, none when it is damaged or no archive."""
+    if not is_zip(path):
+        return []
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.namelist()
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, OverflowError):
+        return []
+
+
+def is_torch(path: Path) -> bool:
+    """A zip archive with a `data.pkl`, or PyTorch's old magic number."""
+    names = members(path)
+    return any(name == "data.pkl" or name.endswith("/data.pkl") for name in names) or (
+        TORCH_LEGACY_MAGIC in beginning(path, 32)
+    )
+
+
+def is_keras_archive(path: Path) -> bool:
+    """A zip archive with a `config.json` at its top, as `model.save("x.keras")` writes."""
+    return "config.json" in members(path)
+
+
+def is_hdf5(path: Path) -> bool:
+    """An HDF5 file without a user block."""
+    return beginning(path, 8) == HDF5_MAGIC
+
+
+def is_safetensors(path: Path) -> bool:
+    """A header length that fits the file, then the header's opening brace."""
+    head = beginning(path, 9)
+    length = int.from_bytes(head[:8], "little")
+    return head[8:] == b"{" and 0 < length <= path.stat().st_size - 8

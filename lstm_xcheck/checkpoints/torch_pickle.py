@@ -1,0 +1,126 @@
+"""PyTorch's `.pt` and `.pth`, read without PyTorch: the zip archive of today and the plain file before 1.6.
+
+The archive holds a pickle of descriptions (`data.pkl`) and one member of raw bytes per storage (`data/0`, ...).
+The old form is five pickles in a row, then for each storage its element count and bytes.
+Source: torch 2.13.0, torch/serialization.py (`_save`, `_load`, `_legacy_save`, `_legacy_load`).
+"""
+
+from __future__ import annotations
+
+import io
+import mmap
+import zipfile
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ..errors import CheckpointError
+from .protocol import Checkpoint
+from .recognise import recognise_torch
+from .safe_pickle import SafeUnpickler, Stream
+from .signatures import TORCH_LEGACY_MAGIC, beginning, is_zip
+from .torch_tensors import Storage, named_tensors, storage_of, tensor_of
+from .untrusted import open_archive, read_member, shown
+
+#: The pickle holds descriptions alone; a model of 10,000 tensors takes 2 MB.
+_MAX_PICKLE = 64 << 20
+
+_LEGACY_PROTOCOL = 1001
+
+
+def read(path: Path) -> Checkpoint:
+    """Every LSTM in a PyTorch checkpoint: a state dict, or one within dicts with optimizer, epoch and so on.
+
+    Raises:
+        CheckpointError: for damaged files, and for pickles that ask for more than tensors; these are never run.
+    """
+    if is_zip(path):
+        return _read_archive(path)
+    if TORCH_LEGACY_MAGIC in beginning(path, 32):
+        return _read_legacy(path)
+    kind = "a plain pickle without PyTorch's header" if beginning(path, 1) == b"\x80" else "not a PyTorch file"
+    raise CheckpointError(
+        f"{path} is {kind}: it begins with {shown(ascii(beginning(path, 24))[1:])}, expected the zip archive that "
+        "torch.save writes; nothing was run"
+    )
+
+
+def _unpickle(path: Path, stream: Stream, seen: dict[str, Storage]) -> Any:
+    """One pickle; the storages that it mentions are added to `seen`."""
+    return SafeUnpickler(path, stream, partial(storage_of, path, seen), partial(tensor_of, path)).load()
+
+
+def _read_archive(path: Path) -> Checkpoint:
+    with open_archive(path) as archive:
+        root = _root(path, archive)
+        value = _unpickle(path, io.BytesIO(read_member(path, archive, f"{root}data.pkl", _MAX_PICKLE)), {})
+        order = b"little"
+        if f"{root}byteorder" in archive.NameToInfo:
+            order = read_member(path, archive, f"{root}byteorder", 16)
+        if order not in (b"little", b"big"):
+            raise CheckpointError(f"{path}: byteorder is {shown(order)}, expected little or big")
+        fetch = partial(_fetch_member, path, archive, root, order == b"big")
+        lstms, other = recognise_torch(path, named_tensors(path, value, fetch))
+    return Checkpoint(path, "torch", lstms, other)
+
+
+def _root(path: Path, archive: zipfile.ZipFile) -> str:
+    """The folder that holds `data.pkl`."""
+    pickles = [name for name in archive.namelist() if name == "data.pkl" or name.endswith("/data.pkl")]
+    if len(pickles) != 1:
+        raise CheckpointError(f"{path} is a zip archive with {len(pickles)} members data.pkl, but torch.save writes one")
+    root = pickles[0][: -len("data.pkl")]
+    if f"{root}constants.pkl" in archive.NameToInfo:
+        raise CheckpointError(
+            f"{path} is a TorchScript program, which would have to be run; load it with torch.jit.load and save its "
+            "state_dict() with torch.save"
+        )
+    return root
+
+
+def _fetch_member(
+    path: Path, archive: zipfile.ZipFile, root: str, big_endian: bool, storage: Storage
+) -> tuple[bytes, bool]:
+    return read_member(path, archive, f"{root}data/{storage.key}", storage.nbytes), big_endian
+
+
+def _read_legacy(path: Path) -> Checkpoint:
+    # A memory map bounds every read by the file, whatever length the pickle claims.
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as stream:
+        seen: dict[str, Storage] = {}
+        _unpickle(path, stream, seen)
+        protocol, _ = _unpickle(path, stream, seen), _unpickle(path, stream, seen)
+        if protocol != _LEGACY_PROTOCOL:
+            raise CheckpointError(f"{path} has PyTorch's old format with an unknown protocol; save it again")
+        value, keys = _unpickle(path, stream, seen), _unpickle(path, stream, seen)
+        starts = _legacy_starts(path, stream, keys, seen)
+        fetch = partial(_fetch_span, stream, starts)
+        lstms, other = recognise_torch(path, named_tensors(path, value, fetch))
+    return Checkpoint(path, "torch-legacy", lstms, other)
+
+
+def _legacy_starts(path: Path, stream: mmap.mmap, keys: Any, seen: dict[str, Storage]) -> dict[str, int]:
+    """Where each storage's bytes begin; they follow the pickles in the order of `keys`, each after its length.
+
+    The bytes are little-endian on every machine (torch/csrc/serialization.cpp, THPStorage_writeFileRaw).
+    """
+    if not isinstance(keys, list) or set(map(str, keys)) != set(seen) or len(keys) != len(seen):
+        raise CheckpointError(f"{path}: the list of storages is damaged; copy or download the file again")
+    starts = {}
+    position = stream.tell()
+    for key in keys:
+        storage = seen[key]
+        elements = int.from_bytes(stream[position : position + 8], "little")
+        starts[key] = position + 8
+        position += 8 + storage.nbytes
+        if elements != storage.elements or position > len(stream):
+            raise CheckpointError(
+                f"{path}: storage {shown(key)} should have {storage.elements} elements, but the file is truncated or "
+                "damaged there; copy or download it again"
+            )
+    return starts
+
+
+def _fetch_span(stream: mmap.mmap, starts: dict[str, int], storage: Storage) -> tuple[bytes, bool]:
+    start = starts[storage.key]
+    return stream[start : start + storage.nbytes], False

@@ -1,0 +1,153 @@
+"""What a PyTorch checkpoint says about its tensors, checked against the bytes that are really there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..arrays import Array
+from ..errors import CheckpointError
+from .protocol import StoredTensor
+from .safe_pickle import REBUILD, STORAGES, Symbol
+from .untrusted import FLOAT_SIZES, SMALL, float_values, shown
+
+_SIZES = {
+    **FLOAT_SIZES, "int64": 8, "int32": 4, "int16": 2, "int8": 1, "uint8": 1, "bool": 1, "complex64": 8,
+    "complex128": 16, "uint16": 2, "uint32": 4, "uint64": 8, "complex32": 4,
+}  # fmt: skip
+
+#: Containers within containers; a real checkpoint has three or four levels.
+_MAX_DEPTH = 32
+#: A small pickle can name one container over and over and so describe an endless tree.
+_MAX_ENTRIES = 1_000_000
+
+
+@dataclass(frozen=True)
+class Storage:
+    """A block of bytes in the file: its key, element type and length as the pickle claims them."""
+
+    key: str
+    dtype: str
+    elements: int
+
+    @property
+    def nbytes(self) -> int:
+        """Size in bytes."""
+        return self.elements * _SIZES[self.dtype]
+
+
+@dataclass(frozen=True)
+class TensorView:
+    """A tensor as a view of a storage; offset and strides count elements."""
+
+    storage: Storage
+    dtype: str
+    offset: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+
+
+def storage_of(path: Path, seen: dict[str, Storage], saved_id: Any) -> Storage:
+    """The storage a persistent id means: ("storage", class, key, device, elements[, view]); also put into `seen`."""
+    if not isinstance(saved_id, tuple) or len(saved_id) < 5 or saved_id[0] != "storage":
+        raise CheckpointError(f"{path}: the pickle refers to an object outside it that is no tensor storage")
+    _, kind, key, _, elements, *view = saved_id
+    natural = type(elements) is int and 0 <= elements < 1 << 60
+    if not isinstance(kind, Symbol) or kind.name not in STORAGES or not isinstance(key, str) or not natural:
+        raise CheckpointError(f"{path}: the pickle describes a tensor storage in an unknown way")
+    if any(item is not None for item in view):
+        raise CheckpointError(f"{path} was saved by a PyTorch before 0.4; load it there and save it again")
+    storage = Storage(key, STORAGES[kind.name], elements)
+    if seen.setdefault(key, storage) != storage:
+        raise CheckpointError(f"{path}: storage {shown(key)} is described in two ways; save the file again")
+    return storage
+
+
+def tensor_of(path: Path, symbol: Symbol, arguments: tuple[Any, ...]) -> TensorView:
+    """The tensor that `_rebuild_tensor*` would make: (storage, offset, shape, strides, ...), v3 with its own type.
+
+    Raises:
+        CheckpointError: when it would reach beyond its storage.
+    """
+    if symbol.name not in REBUILD or len(arguments) < 4 or not isinstance(arguments[0], Storage):
+        raise CheckpointError(f"{path}: the pickle describes a tensor in an unknown way")
+    storage, offset, shape, strides = arguments[:4]
+    dtype = storage.dtype
+    if symbol.name == "_rebuild_tensor_v3":
+        if len(arguments) < 7 or not isinstance(arguments[6], Symbol):
+            raise CheckpointError(f"{path}: the pickle describes a tensor without its type")
+        dtype = arguments[6].name
+    numbers = (offset, *_tuple(shape), *_tuple(strides))
+    if any(type(n) is not int or not 0 <= n < 1 << 60 for n in numbers) or len(_tuple(shape)) != len(_tuple(strides)):
+        raise CheckpointError(f"{path}: the pickle gives a tensor an impossible shape, stride or offset")
+    last = offset + sum((n - 1) * step for n, step in zip(shape, strides, strict=True))
+    size = _SIZES.get(dtype, 1)
+    if 0 not in shape and (last + 1) * size > storage.nbytes:
+        raise CheckpointError(
+            f"{path}: a tensor of shape {list(shape)[:8]} reaches {(last + 1) * size} bytes into a storage of "
+            f"{storage.nbytes}; copy or download the file again"
+        )
+    return TensorView(storage, dtype, offset, tuple(shape), tuple(strides))
+
+
+def load_view(path: Path, view: TensorView, fetch: Callable[[Storage], tuple[bytes, bool]]) -> Array:
+    """The values of a view, contiguous; `fetch` gives the storage's bytes and whether they are big-endian."""
+    size = int(np.prod(view.shape, dtype=object)) * _SIZES[view.dtype]
+    if size > max(view.storage.nbytes, SMALL):
+        raise CheckpointError(
+            f"{path}: a tensor of shape {list(view.shape)[:8]} repeats a storage of {view.storage.nbytes} bytes; "
+            "call .contiguous() on it before saving"
+        )
+    data, big_endian = fetch(view.storage)
+    if len(data) != view.storage.nbytes:
+        raise CheckpointError(f"{path}: storage {shown(view.storage.key)} does not have {view.storage.nbytes} bytes")
+    flat = float_values(data, view.dtype, big_endian=big_endian)[view.offset :]
+    strides = tuple(step * flat.itemsize for step in view.strides)
+    return np.lib.stride_tricks.as_strided(flat, view.shape, strides).copy()
+
+
+def named_tensors(path: Path, value: Any, fetch: Callable[[Storage], tuple[bytes, bool]]) -> list[StoredTensor]:
+    """Every tensor in nested dicts, lists and tuples, named by the keys on the way to it.
+
+    Raises:
+        CheckpointError: when two tensors get the same name, or the nesting has no end.
+    """
+    tensors: dict[str, StoredTensor] = {}
+    for count, (scope, key, view) in enumerate(_walk(path, value)):
+        name = scope + key
+        if count > _MAX_ENTRIES:
+            raise CheckpointError(f"{path} describes more than {_MAX_ENTRIES} entries; it is not a real checkpoint")
+        if not isinstance(view, TensorView):
+            continue
+        if name in tensors:
+            raise CheckpointError(f"{path} holds two tensors named {shown(name)}; rename one and save it again")
+        tensors[name] = StoredTensor(name, view.shape, view.dtype, partial(load_view, path, view, fetch), scope)
+    return list(tensors.values())
+
+
+def _walk(path: Path, value: Any, scope: str = "", key: str = "", depth: int = 0) -> Iterator[tuple[str, str, Any]]:
+    """Container, key and value of every entry, containers included."""
+    yield scope, key, value
+    if not isinstance(value, (dict, list, tuple)):
+        return
+    if depth > _MAX_DEPTH:
+        raise CheckpointError(f"{path} nests containers more than {_MAX_DEPTH} deep; it is not a real checkpoint")
+    inner = f"{scope}{key}." if key else scope
+    entries = value.items() if isinstance(value, dict) else enumerate(value)
+    for name, item in entries:
+        yield from _walk(path, item, inner, _key_text(name), depth + 1)
+
+
+def _key_text(key: Any) -> str:
+    if isinstance(key, bytes):
+        return key.decode("utf-8", "replace")
+    return key if isinstance(key, str) else f"{key:.17g}" if isinstance(key, float) else str(key)
+
+
+def _tuple(value: Any) -> tuple[Any, ...]:
+    return tuple(value) if isinstance(value, (tuple, list)) else (None,)

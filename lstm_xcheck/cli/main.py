@@ -1,0 +1,80 @@
+"""`lstm-xcheck`: verbs are loaded when they are called, so that --help is quick and needs no framework."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import Any
+
+import click
+
+from .. import __version__
+from ..errors import DisagreementError, XcheckError
+
+#: Verb -> its one-line help; the command is `command` in the module of that name.
+VERBS = {
+    "verify": "Check that LSTMs give the same answers in every framework (the main job).",
+    "params": "Count parameters under each convention and say why the numbers differ.",
+    "trace": "Show gates and states step by step.",
+    "layouts": "Show how each framework orders, orients and names its arrays.",
+    "adapters": "Show which frameworks are installed and what each supports.",
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The verbs, in the order in which one learns them."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the verb's module; another name is a usage error."""
+        if cmd_name not in VERBS:
+            return None
+        command: click.Command = import_module(f"lstm_xcheck.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the verbs without importing them."""
+        with formatter.section("Verbs"):
+            formatter.write_dl(list(VERBS.items()))
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="lstm-xcheck")
+def cli() -> None:
+    """Prove that an LSTM is the same LSTM in every framework, and name the mistake when it is not.
+
+    Exit codes: 0 agree; 1 disagreement; 2 usage error, bad input, crashed, or nothing compared; 130 interrupted.
+    """
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit; a user's mistake is one sentence on stderr."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """The exit code of a command line."""
+    try:
+        code: Any = cli.main(args=arguments, prog_name="lstm-xcheck", standalone_mode=False)
+        return code if isinstance(code, int) else 0
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
+    except click.ClickException as error:
+        error.show()
+        return 2
+    except (KeyboardInterrupt, click.exceptions.Abort):
+        click.echo("interrupted", err=True)
+        return 130
+    except DisagreementError as error:
+        click.echo(f"Error: {error}", err=True)
+        return 1
+    except XcheckError as error:
+        click.echo(f"Error: {error}", err=True)
+        return 2
+    except BrokenPipeError:
+        # The reader of our output went away, as `head` does; Python would complain again while flushing at exit.
+        sys.stdout = None  # type: ignore[assignment]
+        return 0

@@ -1,0 +1,164 @@
+"""What `verify` does once its options are read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from ..arrays import STORAGE
+from ..errors import UserError
+from ..events import Finished
+from ..report.json_file import check_report_path, write_report
+from ..report.model import Report
+from ..report.terminal import ProgressBar, print_report
+from ..spec import Case, LSTMWeights
+from ..sweep import Plan, Recipe, choose_entries, parse_grid, preset, run
+from ..sweep.run import Question
+
+
+def run_verify(
+    files: Sequence[Path],
+    adapters: str | None,
+    preset: str | None,
+    grid_text: str | None,
+    seeds: int | None,
+    seed: int,
+    precision: str | None,
+    jobs: int | None,
+    workers: Sequence[str],
+    timeout: float,
+    reports: Sequence[Path],
+    as_json: bool,
+) -> int:
+    """Plan, run with progress, report; returns the exit code."""
+    if precision is not None and precision not in STORAGE:
+        raise UserError(f"--precision is {precision!r}, but should be one of {', '.join(STORAGE)}")
+    for path in reports:
+        check_report_path(path)
+    pythons = parse_workers(workers)
+    names = None if adapters is None else _names(adapters)
+    entries = choose_entries(names, pythons)
+    if files:
+        if preset or grid_text:
+            raise UserError("--preset and --grid choose designed cases, but FILE brings its own weights; give one of them")
+        cases, subject = file_cases(files, seed, seeds or 1, precision)
+    else:
+        cases, subject = tuple(designed_cases(preset, grid_text, seed, seeds, precision)), {}
+    plan = Plan(cases, entries, pythons, timeout, jobs or os.cpu_count() or 1)
+    report = watch(plan)
+    report.subject.update(subject)
+    for path in reports:
+        write_report(report, path)
+    if as_json:
+        click.echo(report.to_json())
+    else:
+        _print(report)
+    return report.exit_code
+
+
+def _names(text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise UserError("--adapters names no adapter; write for example --adapters torch,jax")
+    return names
+
+
+def parse_workers(workers: Sequence[str]) -> dict[str, str]:
+    """`NAME=PYTHON` options as a mapping.
+
+    Raises:
+        UserError: for another form or an interpreter that is not there.
+    """
+    pythons = {}
+    for text in workers:
+        name, equals, python = text.partition("=")
+        if not equals or not name or not python:
+            raise UserError(f"--worker {text!r} should be written NAME=PYTHON, such as old-torch=/path/to/python")
+        if not Path(python).is_file():
+            raise UserError(f"--worker {name}: there is no interpreter {python}")
+        pythons[name] = str(Path(python).absolute())
+    return pythons
+
+
+def designed_cases(
+    preset_name: str | None, grid_text: str | None, seed: int, seeds: int | None, precision: str | None
+) -> list[Recipe]:
+    """The recipes of a preset or a grid, for each seed."""
+    if preset_name and grid_text:
+        raise UserError("--preset and --grid both choose the cases; give one of them")
+    recipes = parse_grid(grid_text) if grid_text else preset(preset_name or "standard")
+    if precision:
+        recipes = [replace(recipe, dtype=precision) for recipe in recipes]
+    if seeds is None and not seed:
+        return list(dict.fromkeys(recipes))
+    numbers = range(seed, seed + (seeds or 1))
+    return list(dict.fromkeys(replace(recipe, seed=recipe.seed + number) for recipe in recipes for number in numbers))
+
+
+def file_cases(
+    files: Sequence[Path], seed: int, seeds: int, precision: str | None
+) -> tuple[tuple[Question, ...], dict[str, object]]:
+    """Cases with each LSTM's own weights: with states, with padded rows, and with zero states."""
+    from ..checkpoints.registry import read_checkpoint  # h5py and the like load only for files
+
+    cases: list[Question] = []
+    found: list[dict[str, object]] = []
+    for path in files:
+        for lstm in read_checkpoint(path).require_lstms():
+            label = _label(path, lstm.name, len(files))
+            for number in range(seed, seed + seeds):
+                cases += weights_cases(lstm.weights, label, number, precision)
+            found.append({"file": str(path), "name": lstm.name, "spec": lstm.weights.spec.to_dict(), "why": lstm.why})
+    return tuple(cases), {"lstms": found}
+
+
+def _label(path: Path, name: str, files: int) -> str:
+    """A greppable id: the file's name only where there are several files."""
+    text = f"{path.stem}-{name}" if files > 1 else name or path.stem
+    return "".join(letter.lower() if letter.isalnum() else "-" for letter in text).strip("-")
+
+
+def weights_cases(weights: LSTMWeights, label: str, seed: int, precision: str | None) -> list[Case]:
+    """Three questions to a user's weights."""
+    spec, chosen = weights.spec, precision or weights.dtype
+    shape = {"steps": 12, "batch": 4, "seed": seed, "weights": weights, "precision": chosen}
+    return [
+        Case.random(spec, **shape, id=f"{label}-states-s{seed}"),  # type: ignore[arg-type]
+        Case.random(spec, **shape, ragged=True, id=f"{label}-ragged-s{seed}"),  # type: ignore[arg-type]
+        Case.random(spec, **shape, states=False, returns="last", id=f"{label}-zero-states-s{seed}"),  # type: ignore[arg-type]
+    ]
+
+
+def watch(plan: Plan) -> Report:
+    """Run a plan with a progress bar; Ctrl-C ends it with what is known so far."""
+    report = Report()
+    with ProgressBar() as bar:
+        events = run(plan)
+        try:
+            for event in events:
+                report.handle(event)
+                bar.handle(event)
+        except KeyboardInterrupt:
+            events.close()  # type: ignore[attr-defined]
+            report.handle(Finished(0.0, interrupted=True))
+    return report
+
+
+def _print(report: Report) -> None:
+    console = Console()
+    lstms = report.subject.get("lstms", [])
+    for lstm in lstms:
+        spec = lstm["spec"]
+        console.print(
+            f"{lstm['file']}: [bold]{lstm['name']}[/] input {spec['input_size']}, hidden {spec['hidden_size']}, "
+            f"layers {spec['num_layers']}{', bidirectional' if spec['bidirectional'] else ''}, bias {spec['bias']} "
+            f"({lstm['why']})",
+            highlight=False,
+            soft_wrap=True,
+        )
+    print_report(report, console)

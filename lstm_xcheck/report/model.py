@@ -1,0 +1,155 @@
+"""Events gathered into a report: plain data whose totals must add up."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+from ..compare import VERDICTS, CountRow, Row
+from ..errors import DisagreementError, NothingComparedError, XcheckError
+from ..events import Event, Finished, Outcome, Planned
+
+#: Version of the JSON report.
+SCHEMA = 1
+
+ReportVerdict = Literal["agree", "disagree", "error"]
+
+
+@dataclass
+class Report:
+    """Every cell of a run and what became of it; feed it events, then read it.
+
+    Attributes:
+        planned: cells that were to be run.
+        outcomes: those that ended.
+        adapters: who was asked.
+        interrupted: whether the run was stopped before its end.
+        subject: what was verified, such as a file.
+    """
+
+    planned: int = 0
+    adapters: tuple[str, ...] = ()
+    outcomes: list[Outcome] = field(default_factory=list)
+    seconds: float = 0.0
+    interrupted: bool = False
+    subject: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, events: Iterable[Event]) -> Report:
+        """A report of a whole run."""
+        report = cls()
+        for event in events:
+            report.handle(event)
+        return report
+
+    def handle(self, event: Event) -> None:
+        """Take one event in."""
+        if isinstance(event, Planned):
+            self.planned += event.cells
+            self.adapters = tuple(dict.fromkeys((*self.adapters, *event.adapters)))
+        elif isinstance(event, Outcome):
+            self.outcomes.append(event)
+        elif isinstance(event, Finished):
+            self.seconds += event.seconds
+            self.interrupted = self.interrupted or event.interrupted
+
+    @property
+    def rows(self) -> list[Row]:
+        """Every judged quantity of every cell."""
+        return [row for outcome in self.outcomes for row in outcome.rows]
+
+    @property
+    def counts(self) -> list[CountRow]:
+        """Every reconciled parameter count."""
+        return [outcome.count for outcome in self.outcomes if outcome.count is not None]
+
+    @property
+    def totals(self) -> dict[str, int]:
+        """Cells by verdict; what was planned and never ended counts as skipped.
+
+        Raises:
+            XcheckError: when more cells ended than were planned, which is a fault of the engine.
+        """
+        found = Counter(outcome.verdict for outcome in self.outcomes)
+        unfinished = self.planned - len(self.outcomes)
+        if unfinished < 0:
+            raise XcheckError(f"{len(self.outcomes)} cells ended, but {self.planned} were planned; please report this")
+        found["skipped"] += unfinished
+        return {"planned": self.planned, **{verdict: found[verdict] for verdict in VERDICTS}}
+
+    @property
+    def verdict(self) -> ReportVerdict:
+        """`disagree` when anything is proven or suspected wrong, `error` when something crashed or nothing was compared."""
+        totals = self.totals
+        if totals["mismatch"] or totals["suspect"]:
+            return "disagree"
+        return "error" if totals["crashed"] or not totals["match"] else "agree"
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything that was compared agrees, and something was."""
+        return self.verdict == "agree" and not self.interrupted
+
+    @property
+    def exit_code(self) -> int:
+        """0 agree, 1 disagree, 2 crashed or nothing compared, 130 interrupted."""
+        if self.interrupted:
+            return 130
+        return {"agree": 0, "disagree": 1, "error": 2}[self.verdict]
+
+    def raise_if_failed(self) -> None:
+        """Do nothing when `ok`.
+
+        Raises:
+            DisagreementError: naming the worst rows.
+            NothingComparedError: when nothing was compared.
+        """
+        if self.ok:
+            return
+        bad = [row for row in self.rows if row.verdict in ("mismatch", "suspect", "crashed")]
+        if not bad:
+            reasons = sorted({row.reason for row in self.rows if row.reason})
+            raise NothingComparedError(f"nothing was compared: {'; '.join(reasons) or 'no cell was run'}")
+        bad.sort(key=lambda row: -(row.score or 0.0))
+        lines = [f"  {row.adapter}, case {row.case}, {row.verdict}: {row.reason}" for row in bad[:8]]
+        more = f"\n  and {len(bad) - 8} more" if len(bad) > 8 else ""
+        raise DisagreementError(f"{len(bad)} quantities disagree:\n" + "\n".join(lines) + more)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as plain data, in the documented schema."""
+        return {
+            "schema": SCHEMA,
+            "verdict": self.verdict,
+            "totals": self.totals,
+            "rows": [row.to_dict() for row in self.rows],
+            "parameter_counts": [count.to_dict() for count in self.counts],
+            "diagnoses": [diagnosis for outcome in self.outcomes for diagnosis in outcome.diagnoses],
+            "power": [statement for outcome in self.outcomes for statement in outcome.power],
+            "environment": self.environment(),
+        }
+
+    def to_json(self) -> str:
+        """The report as JSON text."""
+        return json.dumps(self.to_dict(), indent=1, allow_nan=False)
+
+    def environment(self) -> dict[str, Any]:
+        """Versions of the driver and of every adapter."""
+        from .. import __version__
+
+        adapters = {outcome.adapter: outcome.environment for outcome in self.outcomes if outcome.environment}
+        return {
+            "lstm_xcheck": __version__,
+            "python": platform.python_version(),
+            "numpy": np.__version__,
+            "platform": platform.platform(),
+            "adapters": adapters,
+            "seconds": round(self.seconds, 3),
+            "interrupted": self.interrupted,
+            **({"subject": self.subject} if self.subject else {}),
+        }

@@ -1,0 +1,207 @@
+"""The driver's side of a worker: start it, talk to it, bound its time, and say how it died."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections import deque
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from ..adapters import Entry
+from ..errors import Unsupported, WorkerCrashed
+from ..spec import Case, Result
+from .codec import case_to_frame, result_from_frame
+from .wire import Frame, ProtocolError, encode, read
+
+#: Importing a framework from a cold disk can take this long, whatever the time limit of a case is.
+START_SECONDS = 180.0
+#: An answer may be this much larger than its question: states, outputs of every layer, weights read back.
+_ANSWER_FACTOR, _ANSWER_SLACK = 64, 2**26
+_STDERR_LINES = 12
+
+
+class Worker:
+    """One adapter in a process of its own, started when first needed and restarted after a crash.
+
+    Args:
+        entry: which adapter.
+        python: the interpreter; it needs NumPy and the framework, not this package.
+        timeout: seconds for one case.
+    """
+
+    def __init__(self, entry: Entry, python: str = sys.executable, timeout: float = 120.0) -> None:
+        self.entry, self.python, self.timeout = entry, python, timeout
+        self.environment: dict[str, Any] = {}
+        self.layout = ""
+        self.seconds = 0.0
+        self._process: subprocess.Popen[bytes] | None = None
+        self._tail: deque[str] = deque(maxlen=_STDERR_LINES)
+        self._reader: threading.Thread | None = None
+
+    def run(self, case: Case) -> Result:
+        """Run a case; a worker that dies is restarted and the case tried once more.
+
+        Raises:
+            Unsupported: with the framework's reason.
+            WorkerCrashed: when it died twice, hung, raised, or answered nonsense.
+        """
+        request = encode(case_to_frame(case))
+        try:
+            answer = self._ask(request)
+        except _Died:
+            try:
+                answer = self._ask(request)
+            except _Died as second:
+                raise WorkerCrashed(f"{second} (twice)") from second
+        if answer.kind == "unsupported":
+            raise Unsupported(answer.data["reason"])
+        if answer.kind == "error":
+            raise WorkerCrashed(_last_lines(answer.data["traceback"]))
+        self.seconds = float(answer.data["seconds"])
+        return result_from_frame(answer)
+
+    def start(self) -> None:
+        """Start the process and wait until its framework is loaded.
+
+        Raises:
+            WorkerCrashed: when it does not come up.
+        """
+        command = [self.python, str(Path(__file__).with_name("boot.py")), self.entry.name, self.entry.target]
+        try:
+            self._process = subprocess.Popen(
+                [*command, *self.entry.path],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env={**os.environ, **self.entry.variables},
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise WorkerCrashed(f"{self.python} cannot be started: {error.strerror}") from error
+        assert self._process.stderr is not None
+        self._tail.clear()
+        self._reader = threading.Thread(target=_drain, args=(self._process.stderr, self._tail), daemon=True)
+        self._reader.start()
+        ready = self._exchange(b"", max(START_SECONDS, self.timeout), 2**20)
+        if ready.kind != "ready":
+            self.close()
+            raise WorkerCrashed(f"cannot be loaded: {_last_lines(ready.data.get('traceback', ready.kind))}")
+        self.environment, self.layout = ready.data["environment"], ready.data["layout"]
+
+    def close(self) -> None:
+        """Kill the process group, if there is one."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        _kill(process)
+        process.wait()
+        if self._reader is not None:
+            self._reader.join(timeout=5.0)
+        for stream in (process.stdin, process.stdout):
+            if stream is not None:
+                _close_quietly(stream)
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _ask(self, request: bytes) -> Frame:
+        if self._process is None:
+            self.start()
+        return self._exchange(request, self.timeout, _ANSWER_FACTOR * len(request) + _ANSWER_SLACK)
+
+    def _exchange(self, request: bytes, seconds: float, limit: int) -> Frame:
+        """Send and receive one frame; a timer kills the process group when time is up, which ends the read."""
+        process = self._process
+        assert process is not None and process.stdin is not None and process.stdout is not None
+        expired = threading.Event()
+        timer = threading.Timer(seconds, lambda: (expired.set(), _kill(process)))
+        timer.daemon = True
+        timer.start()
+        try:
+            if request:
+                process.stdin.write(request)
+                process.stdin.flush()
+            answer = read(process.stdout, limit)  # type: ignore[arg-type]
+        except ProtocolError as error:
+            timer.cancel()
+            if expired.is_set():
+                raise self._timed_out(seconds) from error
+            self.close()
+            raise WorkerCrashed(f"broke the protocol: {error}{self._stderr()}") from error
+        except (BrokenPipeError, OSError):
+            answer = None
+        finally:
+            timer.cancel()
+        if answer is None:
+            raise self._timed_out(seconds) if expired.is_set() else self._died(process)
+        return answer
+
+    def _timed_out(self, seconds: float) -> WorkerCrashed:
+        self.close()
+        return WorkerCrashed(f"gave no answer within {seconds:g} s and was killed{self._stderr()}")
+
+    def _died(self, process: subprocess.Popen[bytes]) -> _Died:
+        try:
+            code = process.wait(timeout=10.0)
+        except subprocess.TimeoutExpired:
+            self.close()
+            return _Died(f"closed its output without ending{self._stderr()}")
+        self.close()
+        return _Died(f"{_how_it_ended(code)}{self._stderr()}")
+
+    def _stderr(self) -> str:
+        lines = " | ".join(line for line in self._tail if line.strip())
+        return f"; last lines of stderr: {lines}" if lines else ""
+
+
+class _Died(WorkerCrashed):
+    """The process ended by itself: worth one more try."""
+
+
+def _drain(stream: BinaryIO, tail: deque[str]) -> None:
+    """Keep the last lines of stderr; long lines are cut, so that no amount of noise uses memory."""
+    for chunk in iter(lambda: stream.readline(4096), b""):
+        tail.append(chunk.decode(errors="replace").rstrip()[:400])
+    stream.close()
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """Kill the worker and everything it started."""
+    if process.poll() is None or os.name == "posix":
+        try:
+            if os.name == "posix":
+                os.killpg(process.pid, signal.SIGKILL)
+            else:
+                process.kill()
+        except ProcessLookupError:
+            return  # the whole group has ended already
+
+
+def _close_quietly(stream: Any) -> None:
+    try:
+        stream.close()
+    except BrokenPipeError:
+        return  # what was not sent no longer matters: the reader is dead
+
+
+def _how_it_ended(code: int) -> str:
+    if code >= 0:
+        return f"exited with code {code}"
+    try:
+        return f"was ended by signal {-code} ({signal.Signals(-code).name})"
+    except ValueError:
+        return f"was ended by signal {-code}"
+
+
+def _last_lines(text: str) -> str:
+    """The exception's own line of a traceback, and where it was raised."""
+    lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
+    where = next((line for line in reversed(lines) if line.startswith("File ")), "")
+    return f"raised {lines[-1] if lines else 'an empty error'}" + (f" ({where})" if where else "")

@@ -1,0 +1,104 @@
+"""Frames between the driver and a worker: a small header in JSON, then the arrays' raw bytes.
+
+    magic "LXC1" | header length, 4 bytes | payload length, 8 bytes | header | payload      (big-endian)
+
+Nothing is pickled, so any two Pythons and NumPys understand each other and no answer can run code.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Mapping
+from typing import Any, BinaryIO, NamedTuple
+
+import numpy as np
+
+from ..arrays import Array
+from ..errors import XcheckError
+
+_MAGIC = b"LXC1"
+_PREFIX = struct.Struct(">4sIQ")
+_TYPES = ("<f8", "<f4", "<f2", "<i8", "|b1")
+#: A header larger than this is no header of ours.
+_MAX_HEADER = 64 * 2**20
+
+
+class ProtocolError(XcheckError):
+    """The other side sent something that is no frame."""
+
+
+class Frame(NamedTuple):
+    """One message: what kind, plain data, and arrays by name."""
+
+    kind: str
+    data: dict[str, Any]
+    arrays: dict[str, Array]
+
+
+def encode(frame: Frame) -> bytes:
+    """A frame as bytes."""
+    listing, chunks = [], []
+    for name, array in frame.arrays.items():
+        plain = np.ascontiguousarray(array)
+        plain = plain.astype(plain.dtype.newbyteorder("<"), copy=False)
+        if plain.dtype.str not in _TYPES:
+            raise ProtocolError(f"{name} has type {plain.dtype}, but a frame carries {', '.join(_TYPES)}")
+        listing.append([name, plain.dtype.str, list(array.shape)])
+        chunks.append(plain.tobytes())
+    header = json.dumps({"kind": frame.kind, "data": frame.data, "arrays": listing}).encode()
+    payload = b"".join(chunks)
+    return _PREFIX.pack(_MAGIC, len(header), len(payload)) + header + payload
+
+
+def read(stream: BinaryIO, limit: int) -> Frame | None:
+    """The next frame, or None at the end of the stream.
+
+    Raises:
+        ProtocolError: for anything that is no frame, or one larger than `limit` bytes (nothing is allocated then).
+    """
+    prefix = stream.read(_PREFIX.size)
+    if not prefix:
+        return None
+    if len(prefix) < _PREFIX.size or prefix[:4] != _MAGIC:
+        raise ProtocolError(f"expected a frame, but got {prefix[:40]!r}")
+    _, header_size, payload_size = _PREFIX.unpack(prefix)
+    if header_size > _MAX_HEADER or header_size + payload_size > limit:
+        raise ProtocolError(f"a frame of {header_size + payload_size:,} bytes, more than the {limit:,} this case can need")
+    header, payload = _exactly(stream, header_size), _exactly(stream, payload_size)
+    return decode(header, payload)
+
+
+def decode(header: bytes, payload: bytes) -> Frame:
+    """Header and payload as a frame; every length is checked before an array is made."""
+    try:
+        fields = json.loads(header)
+        listing = [(str(n), str(t), tuple(int(s) for s in shape)) for n, t, shape in fields["arrays"]]
+        kind, data = str(fields["kind"]), dict(fields["data"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ProtocolError(f"the header is no frame header: {error}") from error
+    arrays, start = {}, 0
+    for name, dtype, shape in listing:
+        if dtype not in _TYPES or any(size < 0 for size in shape):
+            raise ProtocolError(f"{name}: type {dtype} and shape {shape} are not allowed in a frame")
+        count = int(np.prod(shape, dtype=object)) if shape else 1
+        size = count * np.dtype(dtype).itemsize
+        if start + size > len(payload):
+            raise ProtocolError(f"{name} needs {size} bytes, but only {len(payload) - start} are left")
+        arrays[name] = np.frombuffer(payload, dtype=dtype, count=count, offset=start).reshape(shape)
+        start += size
+    if start != len(payload):
+        raise ProtocolError(f"{len(payload) - start} bytes left over after the last array")
+    return Frame(kind, data, arrays)
+
+
+def _exactly(stream: BinaryIO, size: int) -> bytes:
+    chunk = stream.read(size)
+    if len(chunk) < size:
+        raise ProtocolError(f"the stream ended {size - len(chunk)} bytes short")
+    return chunk
+
+
+def subset(arrays: Mapping[str, Array], prefix: str) -> dict[str, Array]:
+    """The arrays whose names begin with a prefix, without it."""
+    return {name[len(prefix) :]: array for name, array in arrays.items() if name.startswith(prefix)}

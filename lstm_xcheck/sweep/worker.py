@@ -1,0 +1,67 @@
+"""The child process: one adapter, many cases, one answer for each."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import traceback
+from typing import BinaryIO
+
+from ..adapters.protocol import Session
+from ..adapters.registry import load_adapter
+from ..errors import Unsupported
+from .codec import case_from_frame, result_to_frame
+from .wire import Frame, encode, read
+
+#: The driver is trusted: this only stops a broken stream from asking for all memory.
+_MAX_REQUEST = 2**34
+
+
+def main(arguments: list[str]) -> None:
+    """Serve until the driver closes the pipe: `NAME TARGET [FOLDER...]`."""
+    requests, answers = _take_streams()
+    name, target, *folders = arguments
+    try:
+        session = Session(load_adapter(target, name, tuple(folders)))
+        answers.write(encode(Frame("ready", {"environment": session.adapter.environment(), "layout": session.adapter.layout}, {})))
+    except Exception:  # whatever a framework raises while loading is reported, not lost
+        answers.write(encode(Frame("error", {"traceback": traceback.format_exc()}, {})))
+        return
+    while (request := read(requests, _MAX_REQUEST)) is not None:
+        answers.write(encode(_answer(session, request)))
+
+
+def _take_streams() -> tuple[BinaryIO, BinaryIO]:
+    """Keep the pipes for ourselves; whatever else prints to stdout goes to stderr and does no harm."""
+    requests = os.fdopen(os.dup(0), "rb")
+    answers = os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    sys.stdin = open(0, encoding="utf-8", closefd=False)
+    return requests, _Whole(answers)  # type: ignore[return-value]
+
+
+class _Whole:
+    """Writes every byte: an unbuffered file may write part of a large frame."""
+
+    def __init__(self, raw: BinaryIO) -> None:
+        self._raw = raw
+
+    def write(self, data: bytes) -> None:
+        """Write all of it."""
+        view = memoryview(data)
+        while view:
+            view = view[self._raw.write(view) :]
+
+
+def _answer(session: Session, request: Frame) -> Frame:
+    try:
+        case = case_from_frame(request)
+        start = time.perf_counter()
+        result = session.execute(case)
+        return result_to_frame(result, time.perf_counter() - start)
+    except Unsupported as reason:
+        return Frame("unsupported", {"reason": str(reason)}, {})
+    except Exception:  # the driver makes a `crashed` row of it; the worker lives on
+        return Frame("error", {"traceback": traceback.format_exc()}, {})

@@ -1,0 +1,361 @@
+"""The `jax` adapter against `nn.LSTM` and against a NumPy loop that is written here on its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lstm_xcheck.arrays import Array, round_to
+from lstm_xcheck.errors import SpecError
+from lstm_xcheck.layouts import count_parameters, to_layout
+from lstm_xcheck.spec import QUANTITIES, Case, LSTMSpec, LSTMWeights, Result
+
+jax = pytest.importorskip("jax")
+
+import jax.numpy as jnp  # noqa: E402
+
+from lstm_xcheck.adapters import jax_lstm  # noqa: E402
+from lstm_xcheck.adapters.jax_scan import JaxScan  # noqa: E402
+from lstm_xcheck.adapters.protocol import Session  # noqa: E402
+
+#: Unit roundoff; a result may be off by this many of them, relative to 1 or the largest number, whichever is larger.
+UNITS = 32
+ROUNDOFF = {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
+
+
+@pytest.fixture(autouse=True)
+def _float64() -> Iterator[None]:
+    with jax.enable_x64(True):
+        yield
+
+
+def run(case: Case) -> Result:
+    return Session(JaxScan("jax")).execute(case)
+
+
+def assert_close(actual: Array, expected: Array, precision: str, what: str) -> None:
+    assert actual.shape == expected.shape, f"{what} has shape {actual.shape}, but should be {expected.shape}"
+    error = np.abs(actual.astype(np.float64) - expected).max()
+    allowed = UNITS * ROUNDOFF[precision] * max(1.0, np.abs(expected).max())
+    assert error <= allowed, f"{what} is off by {error}, but should be within {allowed}"
+
+
+def holes(batch: int, steps: int) -> Array:
+    """A mask that starts, pauses and ends anywhere; its first row has no valid step at all."""
+    mask: Array = np.random.default_rng(5).random((batch, steps)) < 0.6
+    mask[0] = False
+    return mask
+
+
+# --- an LSTM by the definition: one row, one step at a time, in float64 ---
+
+
+def _function(name: str) -> Callable[[Array], Array]:
+    if name.startswith("hard_sigmoid"):
+        alpha, beta = map(float, name.split(":")[1].split(","))
+        return lambda v: np.minimum(np.maximum(alpha * v + beta, 0.0), 1.0)
+    return {
+        "sigmoid": lambda v: 1.0 / (1.0 + np.exp(-v)),
+        "tanh": np.tanh,
+        "relu": lambda v: np.maximum(v, 0.0),
+        "linear": lambda v: v,
+    }[name]
+
+
+def _bounded(v: Array, bound: float | None) -> Array:
+    return v if bound is None else np.minimum(np.maximum(v, -bound), bound)
+
+
+def reference_step(spec: LSTMSpec, cell: Any, x: Array, h: Array, c: Array) -> tuple[Array, Array]:
+    """h_t and c_t of one row."""
+    sigma = _function(spec.gate_activation)
+    z = [np.asarray(cell.W)[k] @ x + np.asarray(cell.U)[k] @ h + cell.total_bias[k] for k in range(4)]
+    p = cell.peephole if spec.peepholes else np.zeros((3, spec.hidden_size))
+    i = sigma(_bounded(z[0] + p[0] * c, spec.gate_clip))
+    f = sigma(_bounded(z[1] + p[1] * c, spec.gate_clip))
+    g = _function(spec.cell_activation)(_bounded(z[2], spec.gate_clip))
+    if spec.coupling == "f=1-i":
+        f = 1.0 - i
+    if spec.coupling == "i=1-f":
+        i = 1.0 - f
+    c = _bounded(f * c + i * g, spec.cell_clip)
+    o = sigma(_bounded(z[3] + p[2] * c, spec.gate_clip))
+    h = o * _function(spec.output_activation)(c)
+    if spec.proj_size:
+        h = _bounded(np.asarray(cell.projection) @ h, spec.proj_clip)
+    return h, c
+
+
+def reference(case: Case) -> Result:
+    spec, weights = case.spec, case.weights.astype("float64")
+    x, outputs, h_n, c_n = case.x.astype(np.float64), [], [], []
+    for layer in range(spec.num_layers):
+        y = np.zeros((case.batch, case.steps, spec.num_directions, spec.output_size))
+        for direction in range(spec.num_directions):
+            h_end, c_end = case.initial("h0", layer, direction).copy(), case.initial("c0", layer, direction).copy()
+            order = range(case.steps)[:: -1 if spec.is_backward(direction) else 1]
+            for b in range(case.batch):
+                for t in (t for t in order if case.valid[b, t]):
+                    cell = weights.layers[layer][direction]
+                    h_end[b], c_end[b] = reference_step(spec, cell, x[b, t], h_end[b], c_end[b])
+                    y[b, t, direction] = h_end[b]
+            h_n.append(h_end)
+            c_n.append(c_end)
+        x = y.reshape(case.batch, case.steps, -1)
+        outputs.append(x)
+    last = np.concatenate(h_n[-spec.num_directions :], axis=-1)
+    return Result(y=x, h_n=np.stack(h_n), c_n=np.stack(c_n), last=last, layer_outputs=tuple(outputs[:-1]))
+
+
+def assert_same(actual: Result, expected: Result, precision: str) -> None:
+    for name in QUANTITIES:
+        assert_close(getattr(actual, name), getattr(expected, name), precision, name)
+    assert len(actual.layer_outputs) == len(expected.layer_outputs)
+    for index, (mine, theirs) in enumerate(zip(actual.layer_outputs, expected.layer_outputs, strict=True)):
+        assert_close(mine, theirs, precision, f"output of layer {index}")
+
+
+# --- values ---
+
+PLAIN = {
+    "single": LSTMSpec(5, 4, bias="single"),
+    "one-unit": LSTMSpec(1, 1),
+    "no-bias-stack": LSTMSpec(5, 4, num_layers=3, bias="none"),
+    "bidirectional-stack": LSTMSpec(5, 4, num_layers=2, bidirectional=True),
+    "projected-stack": LSTMSpec(5, 4, num_layers=2, bidirectional=True, proj_size=3),
+}
+
+EXOTIC = {
+    "reverse": LSTMSpec(3, 4, reverse=True),
+    "peepholes": LSTMSpec(3, 4, peepholes=True, bidirectional=True),
+    "gate-clip-after-peepholes": LSTMSpec(3, 4, peepholes=True, gate_clip=0.6),
+    "cell-clip-before-output-peephole": LSTMSpec(3, 4, peepholes=True, cell_clip=0.5),
+    "projection-clipped": LSTMSpec(3, 4, num_layers=2, proj_size=2, proj_clip=0.2),
+    "forget-coupled-to-input": LSTMSpec(3, 4, coupling="f=1-i", peepholes=True),
+    "input-coupled-to-forget": LSTMSpec(3, 4, coupling="i=1-f", num_layers=2),
+    "hard-sigmoid": LSTMSpec(3, 4, gate_activation="hard_sigmoid:0.2,0.5", output_activation="linear"),
+    "relu-and-linear": LSTMSpec(3, 4, cell_activation="relu", output_activation="relu", cell_clip=4.0),
+    "everything": LSTMSpec(
+        3, 5, 2, True, "split", 3, True, gate_activation="hard_sigmoid:0.25,0.4", cell_activation="sigmoid",
+        output_activation="linear", gate_clip=1.5, cell_clip=1.0, proj_clip=0.7, coupling="i=1-f",
+    ),
+}  # fmt: skip
+
+VALID_STEPS = ("full", "ragged", "holes")
+
+
+def _case(spec: LSTMSpec, valid: str, precision: str = "float64", **options: Any) -> Case:
+    case = Case.random(spec, steps=6, batch=3, ragged=valid == "ragged", precision=precision, returns="last", **options)
+    return replace(case, mask=holes(3, 6), id="") if valid == "holes" else case
+
+
+@pytest.mark.parametrize("valid", VALID_STEPS)
+@pytest.mark.parametrize("spec", [*PLAIN.values(), *EXOTIC.values()], ids=[*PLAIN, *EXOTIC])
+def test_float64_agrees_with_the_definition(spec: LSTMSpec, valid: str) -> None:
+    case = _case(spec, valid)
+    assert_same(run(case), reference(case), "float64")
+
+
+@pytest.mark.parametrize("valid", ["full", "ragged"])
+@pytest.mark.parametrize("spec", PLAIN.values(), ids=PLAIN.keys())
+def test_float64_agrees_with_torch(spec: LSTMSpec, valid: str) -> None:
+    pytest.importorskip("torch")
+    from lstm_xcheck.adapters.torch_nn import TorchNN
+
+    case = _case(spec, valid)
+    assert_same(run(case), Session(TorchNN("torch")).execute(case), "float64")
+
+
+@pytest.mark.parametrize("option", ["peepholes", "gate_clip", "cell_clip", "proj_clip", "coupling", "gate_activation"])
+def test_every_option_changes_the_outputs(option: str) -> None:
+    """Otherwise agreement with the definition would say nothing about it."""
+    spec = EXOTIC["everything"]
+    case = _case(spec, "full")
+    without = replace(spec, **{option: LSTMSpec.__dataclass_fields__[option].default})
+    cells = tuple(
+        tuple(replace(cell, peephole=cell.peephole if without.peepholes else None) for cell in row)
+        for row in case.weights.layers
+    )
+    changed = replace(case, weights=LSTMWeights(without, cells, "float64"), id="")
+    assert np.abs(np.asarray(run(changed).y) - np.asarray(run(case).y)).max() > 1e-3
+
+
+@pytest.mark.parametrize("precision", ["float32", "float16", "bfloat16"])
+@pytest.mark.parametrize("name", ["bidirectional-stack", "projected-stack", "peepholes"])
+def test_lower_precisions_are_off_by_their_rounding_alone(name: str, precision: str) -> None:
+    case = _case({**PLAIN, **EXOTIC}[name], "ragged", precision)
+    result = run(case)
+    assert_same(result, reference(case), precision)
+    for quantity in QUANTITIES:
+        array = getattr(result, quantity)
+        assert array.dtype == (np.float32 if precision == "bfloat16" else precision)
+        assert np.array_equal(round_to(array, precision), array)
+    assert result.computed_in == precision
+
+
+def test_without_states_they_start_at_zero() -> None:
+    case = Case.random(LSTMSpec(3, 4, 2, True), states=False, precision="float64", returns="last")
+    assert_same(run(case), reference(case), "float64")
+
+
+def test_a_row_without_valid_steps_keeps_its_initial_state() -> None:
+    case = _case(LSTMSpec(3, 4, bidirectional=True), "holes")
+    result = run(case)
+    assert case.h0 is not None and case.c0 is not None and result.h_n is not None and result.c_n is not None
+    assert np.array_equal(result.h_n[:, 0], case.h0[:, 0]) and np.array_equal(result.c_n[:, 0], case.c0[:, 0])
+    assert result.y is not None and not result.y[~case.valid].any()
+
+
+def test_the_last_output_is_that_of_the_step_each_direction_read_last() -> None:
+    case = _case(LSTMSpec(3, 4, bidirectional=True), "ragged")
+    result = run(case)
+    assert result.y is not None and case.lengths is not None
+    ends = result.y[np.arange(case.batch), case.lengths - 1, :4]
+    assert np.array_equal(np.concatenate([ends, result.y[:, 0, 4:]], axis=-1), result.last)
+    assert run(replace(case, returns="sequence", id="")).last is None
+
+
+@pytest.mark.parametrize("backward", [False, True], ids=["forward", "backward"])
+def test_multiplying_inputs_inside_the_scan_changes_nothing(monkeypatch: pytest.MonkeyPatch, backward: bool) -> None:
+    case = _case(PLAIN["single"], "holes")
+    params = JaxScan("jax").build(case.spec, "float64").params[0][0]
+    loaded = {name.rpartition("/")[2]: jnp.asarray(array) for name, array in to_layout(case.weights, "jax").items()}
+    assert loaded.keys() == params.keys()
+    keep = jnp.asarray(case.valid.T[..., None])
+    inputs = (loaded, jnp.asarray(case.x.swapaxes(0, 1)), jnp.asarray(case.h0[0]), jnp.asarray(case.c0[0]), keep)
+    before = jax_lstm.scan_direction(*inputs, case.spec, backward=backward)
+    monkeypatch.setattr(jax_lstm, "HOIST_BELOW", 0)
+    inside = jax_lstm.scan_direction(*inputs, case.spec, backward=backward)
+    for name, one, other in zip(("y", "h", "c"), before, inside, strict=True):
+        assert_close(np.asarray(one), np.asarray(other), "float64", name)
+
+
+# --- parameters ---
+
+
+@pytest.mark.parametrize("precision", ROUNDOFF)
+@pytest.mark.parametrize("name", ["bidirectional-stack", "no-bias-stack", "everything"])
+def test_weights_come_back_bit_for_bit_and_are_counted(name: str, precision: str) -> None:
+    case = _case({**PLAIN, **EXOTIC}[name], "full", precision)
+    result, expected = run(case), to_layout(case.weights, "jax")
+    assert result.native.keys() == expected.keys()
+    for key, array in expected.items():
+        assert result.native[key].dtype == array.dtype and np.array_equal(result.native[key], array), key
+    assert result.parameter_count == count_parameters(case.spec, "jax").total
+
+
+def test_leaves_are_named_by_layer_direction_and_array() -> None:
+    params = jax_lstm.zeros(EXOTIC["everything"], jnp.float32)
+    shapes = {name: leaf.shape for name, leaf in jax_lstm.named(params).items() if name.startswith("1/1/")}
+    assert shapes == {"1/1/W": (6, 20), "1/1/U": (3, 20), "1/1/b": (20,), "1/1/P": (5, 3), "1/1/peephole": (15,)}
+
+
+def test_arrays_that_are_not_the_models_are_refused() -> None:
+    adapter, weights = JaxScan("jax"), LSTMWeights.random(LSTMSpec(3, 4))
+    model = adapter.build(weights.spec, "float32")
+    arrays = to_layout(weights, "jax")
+    for wrong in ({**arrays, "0/0/P": arrays["0/0/U"]}, {"0/0/W": arrays["0/0/W"]}, {**arrays, "0/0/b": np.zeros(3)}):
+        with pytest.raises(SpecError, match="but should be"):
+            adapter.load(model, wrong)
+
+
+# --- differentiation, compilation, settings ---
+
+
+@pytest.mark.parametrize("ragged", [False, True], ids=["full", "ragged"])
+@pytest.mark.parametrize("name", ["single", "no-bias-stack", "projected-stack"])
+def test_gradients_agree_with_torch(name: str, ragged: bool) -> None:
+    torch = pytest.importorskip("torch")
+    case = _case(PLAIN[name], "ragged" if ragged else "full", scale=0.5, init="torch")
+    cotangents = [np.random.default_rng(k).standard_normal(np.shape(getattr(run(case), q))) for k, q in enumerate(QUANTITIES[:3])]
+    mine = _jax_gradients(case, cotangents)
+    theirs = _torch_gradients(torch, case, cotangents)
+    assert mine.keys() == theirs.keys()
+    for key, expected in theirs.items():
+        assert np.abs(mine[key] - expected).max() <= 1e-12 * np.abs(expected).max(), key
+
+
+def _jax_gradients(case: Case, cotangents: list[Array]) -> dict[str, Array]:
+    adapter = JaxScan("jax")
+    model = adapter.build(case.spec, "float64")
+    adapter.load(model, to_layout(case.weights, "jax"))
+    valid = jnp.asarray(case.valid)
+
+    def loss(params: jax_lstm.Params, x: Any, h0: Any, c0: Any) -> Any:
+        outputs = jax_lstm.lstm(params, x, model.spec, h0, c0, valid)
+        return sum((output * weight).sum() for output, weight in zip(outputs[:3], cotangents, strict=True))
+
+    gradients = jax.grad(loss, argnums=(0, 1, 2, 3))(model.params, case.x, case.h0, case.c0)
+    by_name = {**jax_lstm.named(gradients[0]), **dict(zip(("x", "h0", "c0"), gradients[1:], strict=True))}
+    return {name: np.asarray(array) for name, array in by_name.items()}
+
+
+def _torch_gradients(torch: Any, case: Case, cotangents: list[Array]) -> dict[str, Array]:
+    from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+    from lstm_xcheck.adapters.torch_nn import TorchNN
+
+    adapter = TorchNN("torch")
+    module = adapter.build(case.spec, "float64")
+    adapter.load(module, to_layout(case.weights, "torch"))
+    leaves = {name: torch.tensor(getattr(case, name), requires_grad=True) for name in ("x", "h0", "c0")}
+    lengths = torch.tensor(case.valid.sum(1))
+    packed = pack_padded_sequence(leaves["x"], lengths, batch_first=True, enforce_sorted=False)
+    y, (h_n, c_n) = module(packed, (leaves["h0"], leaves["c0"]))
+    y, _ = pad_packed_sequence(y, batch_first=True, total_length=case.steps)
+    sum((output * torch.tensor(w)).sum() for output, w in zip((y, h_n, c_n), cotangents, strict=True)).backward()
+    found = {name: leaf.grad.numpy() for name, leaf in leaves.items()}
+    stems = {"W": "weight_ih", "U": "weight_hh", "b": "bias_ih", "P": "weight_hr"}
+    for name in to_layout(case.weights, "jax"):
+        layer, direction, array = name.split("/")
+        suffix = f"_l{layer}" + ("_reverse" if direction == "1" else "")
+        found[name] = getattr(module, stems[array] + suffix).grad.numpy().T
+    return found
+
+
+def test_masked_steps_leave_no_trace_in_gradients() -> None:
+    """Gradients equal those of the sequence with its masked steps taken out, for a mask with holes."""
+    spec = LSTMSpec(3, 4, bidirectional=True, peepholes=True)
+    case = replace(Case.random(spec, steps=6, batch=1, precision="float64"), mask=np.array([[0, 1, 1, 0, 1, 0]]) > 0, id="")
+    kept = case.mask[0]
+    short = replace(case, x=case.x[:, kept], mask=None, id="")
+    cotangents = [np.random.default_rng(3).standard_normal(np.shape(getattr(run(case), q))) for q in QUANTITIES[:3]]
+    masked = _jax_gradients(case, cotangents)
+    plain = _jax_gradients(short, [cotangents[0][:, kept], *cotangents[1:]])
+    assert not masked["x"][:, ~kept].any()
+    masked["x"] = masked["x"][:, kept]
+    for key, expected in plain.items():
+        assert_close(masked[key], expected, "float64", key)
+
+
+def test_seeds_of_one_shape_share_a_compilation(monkeypatch: pytest.MonkeyPatch) -> None:
+    traced = []
+    original = jax_lstm.cell
+    monkeypatch.setattr(jax_lstm, "cell", lambda *arguments: traced.append(1) or original(*arguments))
+    spec = LSTMSpec(2, 3)
+    run(Case.random(spec, steps=11, seed=0))
+    first = len(traced)
+    run(Case.random(spec, steps=11, seed=1))
+    run(Case.random(replace(spec, bias="single"), steps=11, seed=2))
+    assert first > 0 and len(traced) == first
+    run(Case.random(spec, steps=12, seed=0))
+    assert len(traced) > first
+
+
+def test_float64_without_x64_is_reported_as_float32() -> None:
+    case = _case(PLAIN["single"], "full")
+    with jax.enable_x64(False):
+        result = run(case)
+    assert result.computed_in == "float32" and "JAX_ENABLE_X64" in result.note
+    assert np.asarray(result.y).dtype == np.float32
+    assert run(case).computed_in == "float64"
+
+
+def test_the_environment_names_versions_and_device() -> None:
+    environment = JaxScan("jax").environment()
+    assert environment["jax"] == jax.__version__
+    assert environment["device"].startswith(jax.default_backend())

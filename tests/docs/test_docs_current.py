@@ -1,0 +1,117 @@
+"""The output shown in README.md and docs/ is what the commands print today."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def _load(file: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location("docs_generate", file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["docs_generate"] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+generate = _load(ROOT / "docs" / "generate.py")
+
+BLOCKS = [
+    pytest.param(block, id=f"{page.stem}: {block.command}")
+    for page in generate.pages()
+    for block in generate.blocks(page.read_text(encoding="utf-8"))
+]
+
+HELLO = "<!-- output: python -c 'print(1.5)' -->\n```console\n{body}```\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return Path(generate.working_folder(str(tmp_path)))
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_a_shown_output_is_current(block: generate.Block, folder: Path) -> None:
+    for module in block.needs:
+        if module in block.missing:
+            pytest.skip(f"{block.command} needs {module}; run: pip install {module}")
+    assert block.is_current(folder), f"{block.command}: the page is stale; run: python docs/generate.py"
+
+
+def test_the_readme_shows_output() -> None:
+    commands = [block.command for block in generate.blocks((ROOT / "README.md").read_text(encoding="utf-8"))]
+    verbs = {command.split("lstm-xcheck ")[-1].split()[0] for command in commands if "lstm-xcheck " in command}
+    assert verbs >= {"verify", "params", "trace", "layouts", "adapters"}
+
+
+def test_a_stale_block_is_found_and_rewritten(folder: Path) -> None:
+    stale = HELLO.format(body="$ python -c 'print(1.5)'\n2.5\n")
+    (block,) = generate.blocks(stale)
+    assert not block.is_current(folder)
+    fresh = generate.rewritten(stale, folder)
+    assert fresh == HELLO.format(body="$ python -c 'print(1.5)'\n1.5\n")
+    (block,) = generate.blocks(fresh)
+    assert block.is_current(folder)
+    assert generate.rewritten(fresh, folder) == fresh
+
+
+def test_an_empty_block_is_filled(folder: Path) -> None:
+    assert "1.5\n" in generate.rewritten(HELLO.format(body=""), folder)
+
+
+@pytest.mark.parametrize(
+    ("shown", "options", "current"),
+    [
+        ("took 3 s with torch 2.13.0", "", True),
+        ("took 0.25 s with torch 2.9.1+cpu", "", True),
+        ("took 1 h with torch 2.13.0", "", False),
+    ],
+    ids=["same", "other-time-and-version", "other-word"],
+)
+def test_durations_and_versions_may_differ(folder: Path, shown: str, options: str, current: bool) -> None:
+    command = "python -c \"print('took 3 s with torch 2.13.0')\""
+    (block,) = generate.blocks(f"<!-- output{options}: {command} -->\n```console\n$ {command}\n{shown}\n```\n")
+    assert block.is_current(folder) is current
+
+
+def test_a_framework_block_may_differ_in_decimals_only(folder: Path) -> None:
+    command = "python -c \"print('score 0.25, 12 match')\""
+    page = f"<!-- output needs=json: {command} -->\n```console\n$ {command}\n{{}}\n```\n"
+    (same,) = generate.blocks(page.format("score 0.31, 12 match"))
+    (other,) = generate.blocks(page.format("score 0.25, 11 match"))
+    assert same.is_current(folder)
+    assert not other.is_current(folder)
+
+
+def test_a_missing_module_leaves_the_block_alone(folder: Path) -> None:
+    page = "<!-- output needs=no_such_module: python -c 'print(1)' -->\n```console\nold\n```\n"
+    (block,) = generate.blocks(page)
+    assert block.missing == ["no_such_module"]
+    assert generate.rewritten(page, folder) == page
+
+
+@pytest.mark.parametrize(
+    ("marker", "fault"),
+    [
+        ("output: python -c 'raise SystemExit(3)'", "exit code 3, but should be 0"),
+        ("output: rm -r x", "commands start with"),
+        ("output neds=torch: python -c 1", "unknown option neds"),
+    ],
+    ids=["exit-code", "program", "option"],
+)
+def test_a_wrong_block_stops_the_generator(folder: Path, marker: str, fault: str) -> None:
+    with pytest.raises(SystemExit, match=fault):
+        generate.rewritten(f"<!-- {marker} -->\n```console\n```\n", folder)
+
+
+def test_a_failing_command_can_be_shown(folder: Path) -> None:
+    page = "<!-- output exit=1: python -c 'print(7); raise SystemExit(1)' -->\n```console\n```\n"
+    assert "\n7\n" in generate.rewritten(page, folder)

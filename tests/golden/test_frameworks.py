@@ -1,0 +1,75 @@
+"""Real frameworks, in float64, against the numbers that other projects assert."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+
+from lstm_xcheck.adapters.protocol import Session
+from lstm_xcheck.adapters.registry import entry_named, load_adapter
+from lstm_xcheck.arrays import Array
+from lstm_xcheck.errors import Unsupported
+from lstm_xcheck.oracle import forward
+from lstm_xcheck.sweep.pool import Worker
+
+from .corpus import UNSET, Inexpressible, folder, golden_names, load
+from .expectations import Ask, answers
+
+pytestmark = pytest.mark.skipif(folder() is None, reason=UNSET)
+
+#: How many golden cases each framework really runs; of the others it has no such LSTM.
+RUN = {"torch": 32, "keras-tensorflow": 52, "jax": 75}
+
+
+@pytest.mark.parametrize("adapter", ["torch", *(pytest.param(name, marks=pytest.mark.slow) for name in RUN if name != "torch")])
+def test_every_number_agrees(adapter: str) -> None:
+    """All cases in one test, through one worker, so that a case that silently vanished would change the totals."""
+    ran, left_out, wrong = 0, Counter[str](), []
+    with _asking(adapter) as ask:
+        for name in golden_names():
+            try:
+                disagreements = list(_disagreements(name, ask))
+            except (Inexpressible, Unsupported) as reason:
+                left_out[str(reason).partition(":")[0]] += 1
+                continue
+            ran += 1
+            wrong += disagreements
+    assert not wrong, "\n".join(wrong)
+    assert ran == RUN[adapter], f"{ran} cases ran and {left_out.total()} were left out: {dict(left_out)}"
+
+
+@contextmanager
+def _asking(adapter: str) -> Iterator[Ask]:
+    """PyTorch in this process, anything slower to import in one of its own."""
+    entry = entry_named(adapter)
+    if entry.missing():
+        pytest.skip(f"{adapter} needs {', '.join(entry.missing())}; run: pip install '{entry.install}'")
+    if adapter == "torch":
+        yield Session(load_adapter(entry.target, entry.name)).execute
+    else:
+        with Worker(entry) as worker:
+            yield worker.run
+
+
+def _disagreements(name: str, ask: Ask) -> Iterator[str]:
+    """Numbers beyond 1e-6 and one and a half times the error of the exact evaluation."""
+    golden = load(name)
+    exact = {q.label: answer for q, answer in answers(golden, forward) if not isinstance(answer, Inexpressible)}
+    if not exact:
+        raise Inexpressible("training: no number of this case is that of an untrained LSTM")
+    for quantity, computed in answers(golden, ask):
+        if isinstance(computed, Inexpressible):
+            continue
+        error = np.abs(computed - quantity.values)
+        excess = error - (1e-6 + 1.5 * np.abs(exact.pop(quantity.label) - quantity.values))
+        if not (excess <= 0).all():
+            yield f"{name}/{quantity.label}{_worst(excess)}: off by {error[_worst(excess)]:.3g}"
+    yield from (f"{name}/{label}: not answered" for label in exact)
+
+
+def _worst(excess: Array) -> tuple[int, ...]:
+    return tuple(int(i) for i in np.unravel_index(int(np.nanargmax(excess)), excess.shape))

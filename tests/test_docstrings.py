@@ -1,0 +1,49 @@
+"""The examples in the docstrings of every module that needs no framework are true."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import pkgutil
+from pathlib import Path
+
+import pytest
+
+import lstm_xcheck
+from lstm_xcheck.adapters import registry
+
+#: Modules that import a framework (or pytest) at the top; their examples would need it.
+HEAVY = (
+    *("lstm_xcheck.adapters.torch_", "lstm_xcheck.adapters.keras_", "lstm_xcheck.adapters.jax_"),
+    *("lstm_xcheck.checkpoints.keras", "lstm_xcheck.__main__"),
+)
+
+MODULES = sorted(
+    module.name
+    for module in pkgutil.walk_packages([str(Path(str(lstm_xcheck.__file__)).parent)], "lstm_xcheck.")
+    if not module.name.startswith(HEAVY)
+)
+
+
+@pytest.fixture(autouse=True)
+def _own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An example may register an adapter; no other test should meet it."""
+    monkeypatch.setattr(registry, "_registered", {})
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_the_examples_of_a_module_are_true(name: str) -> None:
+    failed, _ = doctest.testmod(importlib.import_module(name), optionflags=doctest.ELLIPSIS)
+    assert failed == 0
+
+
+def test_there_are_examples() -> None:
+    finder = doctest.DocTestFinder(exclude_empty=True)
+    modules = [importlib.import_module(name) for name in MODULES if not name.endswith("pytest_plugin")]
+    examples = sum(len(test.examples) for module in modules for test in finder.find(module))
+    assert examples >= 10
+
+
+def test_a_false_example_is_found() -> None:
+    test = doctest.DocTestParser().get_doctest(">>> 1 + 1\n3\n", {}, "false", None, 0)
+    assert doctest.DocTestRunner(verbose=False).run(test, out=lambda _: None).failed == 1
