@@ -2,12 +2,15 @@
 
 Strict numerics need no code here: pytest turns every warning into an error (pyproject.toml), so an overflow, a
 division by zero or an invalid value that NumPy would only warn of fails its test. Underflow is part of honest
-LSTM arithmetic and stays silent. The package's pytest plugin is loaded by its entry point.
+LSTM arithmetic and stays silent. The package's pytest plugin is named here for checkouts that are not installed; its
+entry point has the same name, so that it is registered once.
 """
 
 from __future__ import annotations
 
 from hypothesis import settings
+
+pytest_plugins = ["pytester", "lstm_xcheck.pytest_plugin"]
 
 # The same examples in every run; `--hypothesis-profile deep` searches further, afresh each time.
 settings.register_profile("default", derandomize=True, deadline=None, max_examples=50)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from typing import Any, Union
@@ -39,7 +40,7 @@ def run(adapter: str, case: Case, *, python: str | None = None, timeout: float =
         WorkerCrashed: when it died.
     """
     (entry,) = choose_entries([adapter], {adapter: python} if python else None)
-    with Worker(entry, *([python] if python else []), timeout=timeout) as worker:
+    with Worker(entry, python or sys.executable, timeout) as worker:
         return worker.run(case)
 
 

@@ -30,7 +30,7 @@ def round_to(array: npt.ArrayLike, precision: str) -> Array:
     """
     if precision not in STORAGE:
         raise SpecError(f"unknown precision {precision!r}; expected one of {', '.join(STORAGE)}")
-    rounded = np.asarray(array, dtype=STORAGE[precision])
+    rounded = np.array(array, dtype=STORAGE[precision])  # a copy: what is read later must not follow its source
     if precision != "bfloat16":
         return rounded
     return _round_bfloat16(rounded)

@@ -36,7 +36,8 @@ class JaxScan:
     def environment(self) -> dict[str, str]:
         """Versions of what computes, and on which device."""
         device = jax.devices()[0]
-        return {"jax": jax.__version__, "jaxlib": version("jaxlib"), "device": f"{device.platform}: {device.device_kind}"}
+        name = f"{device.platform}: {device.device_kind}"
+        return {"jax": jax.__version__, "jaxlib": version("jaxlib"), "device": name}
 
     def unsupported(self, case: Case) -> str | None:
         """Nothing: whatever a spec can say is computed."""
@@ -60,13 +61,19 @@ class JaxScan:
         Raises:
             SpecError: for arrays that are missing, unknown or of another shape.
         """
-        current = named(model.params)
-        expected = {name: leaf.shape for name, leaf in current.items()}
+        expected = {name: leaf.shape for name, leaf in named(model.params).items()}
         given = {name: array.shape for name, array in arrays.items()}
         if given != expected:
-            raise SpecError(f"the arrays have shapes {given}, but should be {expected}")
-        leaves = [jnp.asarray(arrays[name], leaf.dtype) for name, leaf in current.items()]
-        model.params = jax.tree.unflatten(jax.tree.structure(model.params), leaves)
+            raise SpecError(
+                f"the arrays have shapes {given}, but should be {expected}; take them from to_layout('jax')"
+            )
+        model.params = [
+            [
+                {name: _from_numpy(arrays[f"{layer}/{direction}/{name}"], leaf.dtype) for name, leaf in cell.items()}
+                for direction, cell in enumerate(row)
+            ]
+            for layer, row in enumerate(model.params)
+        ]
 
     def read_back(self, model: JaxModel) -> dict[str, Array]:
         """The leaves of the pytree under their paths."""
@@ -79,16 +86,15 @@ class JaxScan:
     def run(self, model: JaxModel, case: Case) -> Result:
         """One compiled call, which gives every layer's outputs."""
         dtype = model.params[0][0]["W"].dtype
-        x, h0, c0 = (None if a is None else jnp.asarray(a, dtype) for a in (case.x, case.h0, case.c0))
+        x, h0, c0 = (None if array is None else _from_numpy(array, dtype) for array in (case.x, case.h0, case.c0))
         padded = case.lengths is not None or case.mask is not None
-        valid = jnp.asarray(case.valid) if padded else None
-        y, h_n, c_n, lower = lstm(model.params, x, model.spec, h0, c0, valid)
-        top = h_n[-case.spec.num_directions :]
+        y, h_n, c_n, lower = lstm(model.params, x, model.spec, h0, c0, case.valid if padded else None)
+        final = _to_numpy(h_n)
         return Result(
             y=_to_numpy(y),
-            h_n=_to_numpy(h_n),
+            h_n=final,
             c_n=_to_numpy(c_n),
-            last=_to_numpy(jnp.concatenate(top, axis=-1)) if case.returns == "last" else None,
+            last=_last(final, case.spec) if case.returns == "last" else None,
             layer_outputs=tuple(_to_numpy(array) for array in lower),
         )
 
@@ -104,6 +110,17 @@ def _dtype(precision: str) -> Any:
     return jnp.dtype(precision)
 
 
+def _from_numpy(array: Array, dtype: Any) -> jax.Array:
+    """Rounded by NumPy and copied: each cast by JAX would be a program to compile."""
+    return jnp.asarray(np.asarray(array, dtype))
+
+
 def _to_numpy(array: jax.Array) -> Array:
-    """bfloat16 has no NumPy type and travels, exactly, as float32."""
-    return np.asarray(array.astype(jnp.float32) if array.dtype == jnp.bfloat16 else array)
+    """bfloat16 is no type of NumPy's own and travels, exactly, as float32."""
+    copied = np.asarray(array)
+    return copied.astype(np.float32) if copied.dtype == jnp.bfloat16 else copied
+
+
+def _last(h_n: Array, spec: LSTMSpec) -> Array:
+    """What users take as the last output: the top layer's final hidden states, side by side."""
+    return np.concatenate(list(h_n[-spec.num_directions :]), axis=-1)

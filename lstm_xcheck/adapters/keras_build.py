@@ -16,7 +16,7 @@ Tensor = Any  # of the backend in use
 
 
 @keras.saving.register_keras_serializable(package="lstm_xcheck")
-class HostZeros(keras.initializers.Initializer):  # type: ignore[misc]
+class HostZeros(keras.initializers.Initializer):
     """Zeros made by NumPy: every weight is overwritten, and on JAX an initializer of Keras compiles a program."""
 
     def __call__(self, shape: tuple[int, ...], dtype: str | None = None) -> Tensor:
@@ -111,7 +111,7 @@ class Stack:
         return [variable for layer in layers for variable in layer.variables]
 
     def forward(
-        self, x: Tensor, mask: Tensor | None, states: list[list[Tensor] | None], want_last: bool
+        self, x: Tensor, mask: Tensor | None, states: list[Any], want_last: bool
     ) -> tuple[list[Tensor], list[Tensor], Tensor | None]:
         """Outputs of every layer, final states h, c, h, c, ... over layers and directions, and the last output."""
         outputs: list[Tensor] = []

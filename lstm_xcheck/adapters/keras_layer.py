@@ -6,6 +6,7 @@ The backend is fixed when keras is imported, by KERAS_BACKEND; `registry.py` set
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,6 +17,9 @@ from ..arrays import STORAGE, Array
 from ..errors import AdapterError, SpecError
 from ..spec import Case, LSTMSpec, Result
 from .keras_build import Stack, keras_activation
+
+#: x, mask and the initial states of each layer, as tensors of the backend.
+Inputs = tuple[Any, Any, list[Any]]
 
 BACKEND: str = keras.config.backend()
 if BACKEND == "tensorflow":
@@ -92,27 +96,10 @@ class KerasLayer:
         return None
 
     def computes_in(self, case: Case) -> tuple[str, str]:
-        """float64 is kept only where each Keras operation on the way keeps it.
-
-        keras 3.15.1, keras/src/backend/common/dtypes.py, turns float64 results into float32 on every backend but
-        TensorFlow (BIT64_TO_BIT32_DTYPE): on JAX in `ops.tanh`, on PyTorch in `ops.matmul`. PyTorch's matmul is
-        `torch.matmul`, and exact, in the loop that runs without a mask (keras/src/backend/torch/rnn.py, `lstm`).
-        The operations are tried out here, so another version of Keras answers for itself.
-        """
+        """float64 is kept only where each Keras operation on the way keeps it."""
         if case.precision != "float64":
             return case.precision, ""
-        operations = [
-            ("gate activation", keras_activation(case.spec.gate_activation)),
-            ("cell activation", keras_activation(case.spec.cell_activation)),
-        ]
-        masked = case.lengths is not None or case.mask is not None
-        if BACKEND != "torch" or masked:
-            operations.append(("matrix product", _product))
-        for name, operation in operations:
-            if not _keeps_float64(operation):
-                where = " under a mask" if operation is _product and BACKEND == "torch" else ""
-                return "float32", f"Keras computes the {name} of a float64 layer{where} in float32 on {BACKEND}"
-        return "float64", ""
+        return float64_becomes(case.spec, masked=case.lengths is not None or case.mask is not None)
 
     def build(self, spec: LSTMSpec, precision: str) -> Stack:
         """One layer of Keras for each layer of the stack."""
@@ -158,7 +145,28 @@ class KerasLayer:
         )
 
 
-def _forward(model: Stack, inputs: tuple[Any, ...], want_last: bool) -> Any:
+def float64_becomes(spec: LSTMSpec, *, masked: bool) -> tuple[str, str]:
+    """In which precision a float64 layer really computes, and why.
+
+    keras 3.15.1, keras/src/backend/common/dtypes.py, turns float64 results into float32 on every backend but
+    TensorFlow (BIT64_TO_BIT32_DTYPE): on JAX in `ops.tanh`, on PyTorch in `ops.matmul`. PyTorch's matmul is
+    `torch.matmul`, and exact, in the loop that runs without a mask (keras/src/backend/torch/rnn.py, `lstm`).
+    The operations are tried out here, so another version of Keras answers for itself.
+    """
+    operations = [
+        ("gate activation", keras_activation(spec.gate_activation)),
+        ("cell activation", keras_activation(spec.cell_activation)),
+    ]
+    if BACKEND != "torch" or masked:
+        operations.append(("matrix product", _product))
+    for name, operation in operations:
+        if not _keeps_float64(operation):
+            where = " under a mask" if operation is _product and BACKEND == "torch" else ""
+            return "float32", f"Keras computes the {name} of a float64 layer{where} in float32 on {BACKEND}"
+    return "float64", ""
+
+
+def _forward(model: Stack, inputs: Inputs, want_last: bool) -> Any:
     """`Stack.forward` as users of each backend run it: eagerly, without gradients, or compiled."""
     if BACKEND == "tensorflow":
         return model.forward(*inputs, want_last)
@@ -166,15 +174,19 @@ def _forward(model: Stack, inputs: tuple[Any, ...], want_last: bool) -> Any:
         with framework.no_grad():
             return model.forward(*inputs, want_last)
     if model.compiled is None:
-        model.compiled = framework.jit(_stateless(model), static_argnums=4, compiler_options=_compiler_options())
+        options = _compiler_options()
+        extra = {"compiler_options": options} if options else {}
+        model.compiled = framework.jit(_stateless(model), static_argnums=4, **extra)
     values = [variable.value for variable in model.variables(want_last)]
     return model.compiled(values, *inputs, want_last)
 
 
 @functools.cache
 def _compiler_options() -> dict[str, Any]:
-    """The options that this version of XLA knows; it renames and drops some of them."""
-    known = {}
+    """The options that this version of JAX takes (0.4.30 takes none in `jit`); XLA renames and drops some of them."""
+    known: dict[str, Any] = {}
+    if "compiler_options" not in inspect.signature(framework.jit).parameters:
+        return known
     for name, value in _QUICK_COMPILE.items():
         try:
             framework.jit(lambda: 0, compiler_options={name: value})()
@@ -197,7 +209,7 @@ def _stateless(model: Stack) -> Callable[..., Any]:
     return program
 
 
-def _inputs(case: Case) -> tuple[Any, Any, list[list[Any] | None]]:
+def _inputs(case: Case) -> Inputs:
     """x, mask and the states of each layer, of the layers' own dtype."""
     mask = None
     if case.lengths is not None or case.mask is not None:

@@ -73,7 +73,7 @@ class Session:
             self._key = key
         adapter.load(self._model, to_layout(case.weights, adapter.layout))
         native = adapter.read_back(self._model)
-        count = adapter.count_parameters(self._model)
+        count = int(adapter.count_parameters(self._model))  # NumPy's whole numbers are not JSON's
         computed_in, note = adapter.computes_in(case)
         result = adapter.run(self._model, case)
         return replace(

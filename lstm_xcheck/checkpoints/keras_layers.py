@@ -76,7 +76,9 @@ def recognise_keras(
             cells[cell.place] = cell
         elif cell:
             notes.update({tensor.name: cell for tensor in group.tensors.values()})
-    found = [(_found(path, pair, names, config), pair[0].layer) for pair in _paired(cells)]
+    order = {place: position for position, place in enumerate(config.layers if config else ())}
+    pairs = sorted(_paired(cells), key=lambda pair: order.get(pair[0].layer, len(order)))
+    found = [(_found(path, pair, names, config), pair[0].layer) for pair in pairs]
     lstms = unique_names(path, found)
     used = {name for lstm in lstms for name in lstm.tensors}
     everything = [tensor for group in groups for tensor in group.tensors.values()] + list(loose)
@@ -99,7 +101,7 @@ def _cell_of(group: Variables) -> _Cell | str:
 def _why_no_lstm(tensors: Mapping[str, StoredTensor]) -> str:
     """What in these shapes and types speaks against an LSTM; empty for nothing."""
     kernel, recurrent = tensors["kernel"].shape, tensors["recurrent_kernel"].shape
-    if len(recurrent) != 2 or len(kernel) != 2 or not recurrent[0]:
+    if len(recurrent) != 2 or len(kernel) != 2 or not recurrent[0] or not kernel[0]:
         return f"not an LSTM: kernel is {list(kernel)} and recurrent kernel {list(recurrent)}"
     units, columns = recurrent
     if columns != 4 * units:
@@ -107,7 +109,7 @@ def _why_no_lstm(tensors: Mapping[str, StoredTensor]) -> str:
         return f"{family}not an LSTM: the recurrent kernel is {units} x {columns}, but an LSTM's has 4 columns per row"
     bias = tensors["bias"].shape if "bias" in tensors else (columns,)
     if kernel[1] != columns or bias != (columns,):
-        return f"not an LSTM: kernel {list(kernel)} and bias {list(bias)} beside a recurrent kernel of {list(recurrent)}"
+        return f"not an LSTM: kernel {list(kernel)} and bias {list(bias)} beside recurrent kernel {list(recurrent)}"
     strange = [tensor.dtype for tensor in tensors.values() if tensor.dtype not in FLOAT_SIZES]
     return f"not read: stored as {strange[0]}, expected one of {', '.join(FLOAT_SIZES)}" if strange else ""
 
@@ -214,7 +216,7 @@ def _notes(cells: tuple[_Cell, ...], layer: LayerConfig | None) -> tuple[str, ..
     notes = list(dict.fromkeys(note for cell in cells for note in cell.notes))
     mode = layer.values.get("merge_mode", "concat") if layer and layer.class_name == "Bidirectional" else "concat"
     if mode != "concat":
-        notes.append(f"Keras merges the two directions by merge_mode {shown(mode)}; the canonical form keeps both apart")
+        notes.append(f"Keras merges both directions by merge_mode {shown(mode)}; the canonical form keeps both apart")
     if len(cells) == 1 and cells[0].backward:
         notes.append("go_backwards: Keras gives outputs in the order read, the canonical form aligned with the input")
     return tuple(notes)

@@ -46,27 +46,33 @@ def read(path: Path) -> Checkpoint:
 
 def read_weights(path: Path, file: BinaryIO, size: int, config: KerasConfig | None, kind: str) -> Checkpoint:
     """Every LSTM in an open HDF5 file of `size` bytes; `config` is the model's, where there is one."""
-    with _open(path, file) as root:
-        if "layer_names" in root.attrs or "model_weights" in root:
-            raise CheckpointError(
-                f"{path} is an HDF5 file of the older Keras kind (with layer_names); load it in Keras and save it as "
-                ".keras or .weights.h5"
-            )
-        groups, loose = _walk(path, root, size)
+    with _hdf5_faults(path):
+        root = h5py.File(file, "r")
+    with root:
+        with _hdf5_faults(path):
+            _refuse_older(path, root)
+            groups, loose = _walk(path, root, size)
         lstms, other = recognise_keras(path, groups, loose, config)
     return Checkpoint(path, kind, lstms, other)
 
 
 @contextmanager
-def _open(path: Path, file: BinaryIO) -> Iterator[Any]:
-    """The root group, every fault of the library told as one CheckpointError."""
+def _hdf5_faults(path: Path) -> Iterator[None]:
+    """Tell whatever h5py raises on damaged data as one CheckpointError."""
     try:
-        with h5py.File(file, "r") as root:
-            yield root
+        yield
     except _HDF5_ERRORS as error:
         raise CheckpointError(
             f"{path}: the HDF5 data is truncated or damaged ({shown(error)}); copy or download it again"
         ) from error
+
+
+def _refuse_older(path: Path, root: Any) -> None:
+    if "layer_names" in root.attrs or "model_weights" in root:
+        raise CheckpointError(
+            f"{path} is an HDF5 file of the older Keras kind (with layer_names); load it in Keras and save it as "
+            ".keras or .weights.h5"
+        )
 
 
 def _walk(path: Path, root: Any, size: int) -> tuple[list[Variables], list[StoredTensor]]:
@@ -121,6 +127,11 @@ def _describe(path: Path, place: str, key: str, dataset: Any, size: int) -> Stor
 
 
 def _load(path: Path, name: str, dataset: Any, dtype: str, size: int) -> Array:
+    with _hdf5_faults(path):
+        return _values(path, name, dataset, dtype, size)
+
+
+def _values(path: Path, name: str, dataset: Any, dtype: str, size: int) -> Array:
     if dataset.external or dataset.is_virtual:
         raise CheckpointError(f"{path}: {shown(name)} keeps its values in another file, which was not opened")
     held = dataset.id.get_storage_size()

@@ -100,7 +100,7 @@ def build(
     types = sorted({tensor.dtype for tensor in tensors.values()})
     if len(types) != 1:
         raise CheckpointError(
-            f"{path}: LSTM {shown(name)} mixes {' and '.join(types)}, but should be of one type; convert it before saving"
+            f"{path}: LSTM {shown(name)} mixes {' and '.join(types)}, but should be of one type; convert it first"
         )
     try:
         arrays: dict[str, Array] = {key: tensor.load() for key, tensor in tensors.items()}

@@ -52,7 +52,7 @@ class Format:
         missing = [name for name in self.requires if importlib.util.find_spec(name) is None]
         if missing:
             raise CheckpointError(
-                f"{path} is a {self.name} file; reading it needs {', '.join(missing)}, which this Python does not have; "
+                f"{path} is a {self.name} file; it needs {', '.join(missing)}, which this Python does not have; "
                 f"run: pip install '{self.install}'"
             )
         reader: Callable[[Path], Checkpoint] = importlib.import_module(f".{self.module}", __package__).read

@@ -117,11 +117,11 @@ class SafeUnpickler:
                     return self._stack.pop()
                 self._step(code.name, argument)
         except (ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError) as error:
-            raise self._error(f"its pickle is truncated or damaged ({shown(error)}); copy or download it") from error
-        raise self._error("its pickle is truncated; copy or download it")
+            raise self._error(f"its pickle is truncated or damaged ({shown(error)}); copy it again") from error
+        raise self._error("its pickle is truncated; copy it again")
 
     def _error(self, what: str) -> CheckpointError:
-        return CheckpointError(f"{self.path} cannot be read: {what} again" if what.endswith("it") else f"{self.path}: {what}")
+        return CheckpointError(f"{self.path}: {what}")
 
     def _step(self, name: str, argument: Any) -> None:
         stack = self._stack

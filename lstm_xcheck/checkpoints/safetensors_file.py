@@ -76,7 +76,7 @@ def _read_header(path: Path) -> tuple[dict[str, _Entry], int]:
         length = int.from_bytes(file.read(8), "little")
         if size < 10 or length > min(size - 8, _MAX_HEADER):
             raise CheckpointError(
-                f"{path} is no complete safetensors file: its header should take {length} bytes, but the file has {size}"
+                f"{path} is no complete safetensors file: its header claims {length} bytes, but the file has {size}"
             )
         text = file.read(length)
     try:
@@ -97,10 +97,10 @@ def _no_duplicates(path: Path, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _check_entry(path: Path, name: str, entry: Any, size: int) -> _Entry:
-    fields = entry if isinstance(entry, dict) else {}
-    code, shape, offsets = fields.get("dtype"), fields.get("shape"), fields.get("data_offsets")
+    fields: dict[str, Any] = entry if isinstance(entry, dict) else {}
+    code, shape, offsets = (fields.get(key, ()) for key in ("dtype", "shape", "data_offsets"))
     if not isinstance(code, str) or code not in _TYPES:
-        raise CheckpointError(f"{path}: tensor {shown(name)} has type {shown(code)}, expected one of {', '.join(_TYPES)}")
+        raise CheckpointError(f"{path}: {shown(name)} has type {shown(code)}, expected one of {', '.join(_TYPES)}")
     if not _naturals(shape) or not _naturals(offsets) or len(offsets) != 2 or len(shape) > 64:
         raise CheckpointError(f"{path}: tensor {shown(name)} has no valid shape and data_offsets; save the file again")
     begin, end = offsets

@@ -68,7 +68,7 @@ def _root(path: Path, archive: zipfile.ZipFile) -> str:
     """The folder that holds `data.pkl`."""
     pickles = [name for name in archive.namelist() if name == "data.pkl" or name.endswith("/data.pkl")]
     if len(pickles) != 1:
-        raise CheckpointError(f"{path} is a zip archive with {len(pickles)} members data.pkl, but torch.save writes one")
+        raise CheckpointError(f"{path} is a zip archive with {len(pickles)} data.pkl, but torch.save writes one")
     root = pickles[0][: -len("data.pkl")]
     if f"{root}constants.pkl" in archive.NameToInfo:
         raise CheckpointError(

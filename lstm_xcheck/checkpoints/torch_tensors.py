@@ -24,7 +24,7 @@ _SIZES = {
 #: Containers within containers; a real checkpoint has three or four levels.
 _MAX_DEPTH = 32
 #: A small pickle can name one container over and over and so describe an endless tree.
-_MAX_ENTRIES = 1_000_000
+_MAX_TENSORS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -118,29 +118,48 @@ def named_tensors(path: Path, value: Any, fetch: Callable[[Storage], tuple[bytes
         CheckpointError: when two tensors get the same name, or the nesting has no end.
     """
     tensors: dict[str, StoredTensor] = {}
-    for count, (scope, key, view) in enumerate(_walk(path, value)):
+    bearing: dict[int, bool] = {}
+    _bears_tensors(path, value, bearing)
+    for count, (scope, key, view) in enumerate(_walk(path, value, bearing)):
         name = scope + key
-        if count > _MAX_ENTRIES:
-            raise CheckpointError(f"{path} describes more than {_MAX_ENTRIES} entries; it is not a real checkpoint")
-        if not isinstance(view, TensorView):
-            continue
+        if count > _MAX_TENSORS:
+            raise CheckpointError(f"{path} describes more than {_MAX_TENSORS} tensors; it is not a real checkpoint")
         if name in tensors:
             raise CheckpointError(f"{path} holds two tensors named {shown(name)}; rename one and save it again")
         tensors[name] = StoredTensor(name, view.shape, view.dtype, partial(load_view, path, view, fetch), scope)
     return list(tensors.values())
 
 
-def _walk(path: Path, value: Any, scope: str = "", key: str = "", depth: int = 0) -> Iterator[tuple[str, str, Any]]:
-    """Container, key and value of every entry, containers included."""
-    yield scope, key, value
+def _bears_tensors(path: Path, value: Any, known: dict[int, bool], depth: int = 0) -> bool:
+    """Whether a value is or contains a tensor; each container is looked into once and its answer kept by id."""
     if not isinstance(value, (dict, list, tuple)):
-        return
+        return isinstance(value, TensorView)
     if depth > _MAX_DEPTH:
-        raise CheckpointError(f"{path} nests containers more than {_MAX_DEPTH} deep; it is not a real checkpoint")
-    inner = f"{scope}{key}." if key else scope
-    entries = value.items() if isinstance(value, dict) else enumerate(value)
-    for name, item in entries:
-        yield from _walk(path, item, inner, _key_text(name), depth + 1)
+        raise _too_deep(path)
+    if id(value) not in known:
+        known[id(value)] = False
+        items = value.values() if isinstance(value, dict) else value
+        answers = [_bears_tensors(path, item, known, depth + 1) for item in items]
+        known[id(value)] = any(answers)
+    return known[id(value)]
+
+
+def _walk(
+    path: Path, value: Any, bearing: dict[int, bool], scope: str = "", key: str = "", depth: int = 0
+) -> Iterator[tuple[str, str, TensorView]]:
+    """Container, key and view of every tensor; containers without tensors, such as a history of losses, are skipped."""
+    if isinstance(value, TensorView):
+        yield scope, key, value
+    elif bearing.get(id(value), False):
+        if depth > _MAX_DEPTH:
+            raise _too_deep(path)
+        inner = f"{scope}{key}." if key else scope
+        for name, item in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _walk(path, item, bearing, inner, _key_text(name), depth + 1)
+
+
+def _too_deep(path: Path) -> CheckpointError:
+    return CheckpointError(f"{path} nests containers more than {_MAX_DEPTH} deep; it is not a real checkpoint")
 
 
 def _key_text(key: Any) -> str:

@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -33,10 +34,10 @@ _ZIP_ERRORS = (
 
 
 def shown(text: object, limit: int = 80) -> str:
-    """A name from a file, safe to print: one line, no control characters, not endless.
+    r"""A name from a file, safe to print: one line, no control characters, not endless.
 
-    >>> shown("weight\\n")
-    'weight\\\\n'
+    >>> shown("weight\n")
+    'weight\\n'
     """
     plain = "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text)[: limit + 1])
     return plain if len(plain) <= limit else plain[:limit] + "..."
@@ -50,7 +51,7 @@ def some(names: list[str], limit: int = 6) -> str:
 
 def float_values(data: bytes | memoryview, dtype: str, *, big_endian: bool = False) -> Array:
     """Bytes as a flat native array; bfloat16 widened, exactly, to float32."""
-    order = ">" if big_endian else "<"
+    order: Literal["<", ">"] = ">" if big_endian else "<"
     if dtype == "bfloat16":
         upper: Array = np.frombuffer(data, dtype=order + "u2").astype(np.uint32) << np.uint32(16)
         return upper.view(np.float32)
@@ -60,13 +61,25 @@ def float_values(data: bytes | memoryview, dtype: str, *, big_endian: bool = Fal
 
 @contextmanager
 def open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
-    """A zip archive, its every fault told as one CheckpointError."""
+    """A zip archive whose members have each one name.
+
+    Raises:
+        CheckpointError: when it is truncated, damaged or ambiguous.
+    """
+    with _zip_faults(path):
+        archive = zipfile.ZipFile(path)
+    with archive:
+        names = archive.namelist()
+        if len(set(names)) != len(names):
+            raise CheckpointError(f"{path} lists a zip member twice, so it is ambiguous; save the file again")
+        yield archive
+
+
+@contextmanager
+def _zip_faults(path: Path) -> Iterator[None]:
+    """Tell whatever zipfile raises on a damaged archive as one CheckpointError."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
-            if len(set(names)) != len(names):
-                raise CheckpointError(f"{path} lists a zip member twice, so its content is ambiguous; save the file again")
-            yield archive
+        yield
     except _ZIP_ERRORS as error:
         raise CheckpointError(
             f"{path} begins as a zip archive but is truncated or damaged ({shown(error)}); copy or download it again"
@@ -80,7 +93,7 @@ def read_member(path: Path, archive: zipfile.ZipFile, name: str, limit: int | No
         CheckpointError: for a missing or encrypted member, or one that would grow beyond all measure.
     """
     if name not in archive.NameToInfo:
-        raise CheckpointError(f"{path} has no member {shown(name)}, which it refers to; copy or download the file again")
+        raise CheckpointError(f"{path} has no member {shown(name)}, which it needs; copy or download it again")
     info = archive.getinfo(name)
     stored = info.compress_type == zipfile.ZIP_STORED
     possible = path.stat().st_size if stored else max(SMALL, info.compress_size * MAX_EXPANSION)
@@ -91,7 +104,7 @@ def read_member(path: Path, archive: zipfile.ZipFile, name: str, limit: int | No
             f"{path}: member {shown(name)} claims {info.file_size} bytes, but should be at most "
             f"{possible if limit is None else min(possible, limit)}; it was not unpacked"
         )
-    with archive.open(info) as member:
+    with _zip_faults(path), archive.open(info) as member:
         data = member.read(info.file_size)
     if len(data) != info.file_size:
         raise CheckpointError(f"{path}: member {shown(name)} holds {len(data)} bytes instead of {info.file_size}")

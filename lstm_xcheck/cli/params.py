@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _LABELS = {
     "single": ("Keras", "one bias vector"),
     "split": ("PyTorch", "two bias vectors"),
-    "none": ("Keras and PyTorch", "no bias vector"),
+    "none": ("every", "no bias vector"),
 }
 
 
@@ -48,15 +48,14 @@ class Convention:
         return self.lstm + self.head
 
 
-@click.command()
+@click.command("params")
 @spec_options
 @click.option("--head", type=int, default=0, metavar="N", help="Add a Dense layer of N units on the last output.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(head: int, as_json: bool, **options: Any) -> None:
-    """Count the parameters of an LSTM in each convention.
+    """Count the parameters of an LSTM in each convention, with the formula and the sizes of W, U and b.
 
-    \b
-    lstm-xcheck params --input-size 2308 --hidden-size 32 --head 1
+    For example: lstm-xcheck params --input-size 2308 --hidden-size 32 --head 1
     """
     given = options["bias"]
     spec = build_spec(**options)
@@ -96,9 +95,9 @@ def _obstacle(spec: LSTMSpec, layout: str) -> str | None:
 
     row = layout_named(layout)
     if spec.proj_size and row.tensor_for("projection") is None:
-        return "has no projection"
+        return "no place for a projection"
     if spec.bias == "none" and row.forget_bias:
-        return "always stores a bias"
+        return "a bias all the same, to undo its run-time forget bias"
     return None
 
 
@@ -131,7 +130,7 @@ def _to_dict(spec: LSTMSpec, head: int, found: list[Convention]) -> dict[str, An
             }
             for one in found
         },
-        "cannot_store": _obstacles(spec),
+        "left_out": _obstacles(spec),
     }
 
 
@@ -146,8 +145,10 @@ def _print(spec: LSTMSpec, head: int, found: list[Convention], given: str | None
     console.print()
     for one in found:
         console.print(_sentence(spec, one, given), markup=False, soft_wrap=True)
-    for layout, reason in _obstacles(spec).items():
-        console.print(f"{layout} {reason}, so it cannot store this LSTM.", markup=False, soft_wrap=True)
+    reasons = _obstacles(spec)
+    for reason in dict.fromkeys(reasons.values()):
+        names = ", ".join(name for name in reasons if reasons[name] == reason)
+        console.print(f"Left out: {names}: {reason}.", markup=False, soft_wrap=True)
 
 
 def _formula_lines(spec: LSTMSpec) -> list[str]:
@@ -205,8 +206,8 @@ def _sentence(spec: LSTMSpec, one: Convention, given: str | None) -> str:
         cells = spec.num_layers * spec.num_directions
         each = f"4h = {4 * spec.hidden_size:,}"
         times = f" for each of {cells} layers and directions" if cells > 1 else ""
-        text += f" {one.lstm:,} = {spec.canonical_count:,} + {second:,}: a second bias of {each}{times}."
-        text += " The two are only ever added, so the function is the same."
+        text += f" {name} reports {one.lstm:,} = {spec.canonical_count:,} + {second:,}: a second bias of {each}{times}."
+        text += " The two vectors are only ever added, so the function is the same."
     return text + _conversion(given, one.scheme)
 
 

@@ -44,7 +44,7 @@ def run_verify(
     names = None if adapters is None else _names(adapters)
     entries = choose_entries(names, pythons)
     if files:
-        if preset or grid_text:
+        if preset is not None or grid_text is not None:
             raise UserError("--preset and --grid choose designed cases, but FILE brings its own weights; give one of them")
         cases, subject = file_cases(files, seed, seeds or 1, precision)
     else:
@@ -89,9 +89,12 @@ def designed_cases(
     preset_name: str | None, grid_text: str | None, seed: int, seeds: int | None, precision: str | None
 ) -> list[Recipe]:
     """The recipes of a preset or a grid, for each seed."""
-    if preset_name and grid_text:
+    if preset_name is not None and grid_text is not None:
         raise UserError("--preset and --grid both choose the cases; give one of them")
-    recipes = parse_grid(grid_text) if grid_text else preset(preset_name or "standard")
+    if grid_text is not None:
+        recipes = parse_grid(grid_text)
+    else:
+        recipes = preset("standard" if preset_name is None else preset_name)
     if precision:
         recipes = [replace(recipe, dtype=precision) for recipe in recipes]
     if seeds is None and not seed:

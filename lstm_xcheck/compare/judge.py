@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..arrays import Array, bit_equal
+from ..arrays import STORAGE, Array, bit_equal, round_to
 from ..errors import NothingComparedError
 from ..layouts import count_parameters, explain_count, to_layout
 from ..oracle import Profile, profile_named, rougher_than
@@ -22,7 +22,7 @@ from .verdict import CountRow, Row, Verdict, VerdictName
 #: A rounding error this many standard deviations out is suspect. Honest runs were measured to stay within 3.
 SIGMAS = 8.0
 #: A free-running bound wider than this many units of rounding proves nothing.
-_LOOSE = 1000.0
+LOOSE = 1000.0
 
 
 def judge(result: Result, case: Case, *, adapter: str = "result", layout: str = "") -> Verdict:
@@ -83,14 +83,40 @@ def _judge_quantity(
     if reference is None or array.shape != shape:
         reason = f"{name} has shape {array.shape}, but should be {shape or 'absent: there is no such layer'}"
         return Row(case.id, adapter, name, "mismatch", reason=reason)
-    if not np.isfinite(reference.value).all() or not np.isfinite(reference.bound).all():
-        reason = f"{name}: the float64 oracle itself overflows on this case; use smaller weights or inputs"
-        return Row(case.id, adapter, name, "inconclusive", reason=reason)
-    if not np.isfinite(array).all():
-        where = _index(~np.isfinite(array), array.shape)
+    defined = _representable(reference.value, case.precision)
+    wrong = defined & ~np.isfinite(array)
+    if wrong.any():
+        where = _index(wrong, array.shape)
         reason = f"{name}{list(where)} = {array[where]}, but should be {reference.value[where]:.6g}"
         return Row(case.id, adapter, name, "mismatch", float("inf"), float("inf"), where, reason)
-    return _judge_numbers(case, adapter, name, np.asarray(array, np.float64), reference, profile)
+    bounded = defined & np.isfinite(reference.bound)
+    observed = np.where(bounded, np.asarray(array, np.float64), 0.0)
+    row = _judge_numbers(case, adapter, name, observed, _only(reference, bounded), profile)
+    if bounded.all() or row.verdict == "mismatch":
+        return row
+    reason = f"{name}: the oracle itself overflows {case.precision} on this case; use smaller weights or inputs"
+    if reference.free and defined.all():
+        reason = _too_wide(reference, name, float("inf"))
+    return Row(case.id, adapter, name, "inconclusive", reason=reason)
+
+
+def _representable(value: Array, precision: str) -> Array:
+    """Where the truth is a number of this precision: an honest backend overflows nowhere else."""
+    largest = np.finfo(STORAGE[precision]).max
+    return np.abs(value) <= largest
+
+
+def _only(reference: Reference, kept: Array) -> Reference:
+    """The reference with zeros, which agree with anything set to zero, where it is undefined."""
+    value, bound, sigma = (np.where(kept, part, 0.0) for part in (reference.value, reference.bound, reference.sigma))
+    return replace(reference, value=value, bound=bound, sigma=sigma)
+
+
+def _too_wide(reference: Reference, name: str, width: float) -> str:
+    return (
+        f"{reference.why_free}, so honest rounding alone could move {name} by {width:.2g}; "
+        "give the outputs of every step and layer"
+    )
 
 
 def _judge_numbers(case: Case, adapter: str, name: str, array: Array, reference: Reference, profile: Profile) -> Row:
@@ -103,13 +129,10 @@ def _judge_numbers(case: Case, adapter: str, name: str, array: Array, reference:
     reason = ""
     if top > 1.0:
         verdict, reason = "mismatch", _wrong(name, array, reference, score, where, case)
-    elif reference.free and reference.bound.max() > _LOOSE * profile.u * max(1.0, float(np.abs(reference.value).max())):
+    elif reference.free and reference.bound.max() > LOOSE * profile.u * max(1.0, float(np.abs(reference.value).max())):
         verdict = "inconclusive"
-        reason = (
-            f"{reference.why_free}, so honest rounding alone could move {name} by {reference.bound.max():.2g}; "
-            "give the outputs of every step and layer"
-        )
-    elif noise > SIGMAS:
+        reason = _too_wide(reference, name, float(reference.bound.max()))
+    elif noise > SIGMAS and not reference.free:  # the errors of a free run depend on each other: sigma is too small
         verdict = "suspect"
         reason = (
             f"{name} is {noise:.1f} standard deviations of independent rounding away (limit {SIGMAS:g}), though within "
@@ -150,12 +173,27 @@ def _explain_by_precision(
     """Say so when a rougher precision would explain every number: a silent downgrade is a finding of its own."""
     if all(row.verdict in ("match", "inconclusive") for row in rows):
         return rows
-    for rougher in rougher_than(profile.name):
-        again = _quantity_rows(result, case, rougher, adapter)
-        if all(row.verdict == "match" for row in again):
-            hint = f"computing in {rougher.name} instead of {profile.name} would explain every number"
-            return [_with_note(row, hint) if row.verdict in ("mismatch", "suspect") else row for row in rows]
-    return rows
+    explaining = [
+        rougher
+        for rougher in rougher_than(profile.name)
+        if all(row.verdict == "match" for row in _quantity_rows(result, case, rougher, adapter))
+    ]
+    if not explaining:
+        return rows
+    # A wider bound explains what a narrower one does; numbers that all fit a shorter format give that format away.
+    stored = [rougher for rougher in explaining if _all_fit(result, rougher.name)]
+    named = stored[-1] if stored else explaining[0]
+    hint = f"computing in {named.name} instead of {profile.name} would explain every number"
+    return [_with_note(row, hint) if row.verdict in ("mismatch", "suspect") else row for row in rows]
+
+
+def _all_fit(result: Result, precision: str) -> bool:
+    """Whether every observed number can be stored in that precision without rounding."""
+    if precision not in STORAGE:
+        return False
+    arrays = observed_quantities(result).values()
+    with np.errstate(over="ignore"):
+        return all(bool((round_to(array, precision) == array).all()) for array in arrays)
 
 
 def _with_note(row: Row, note: str) -> Row:

@@ -53,7 +53,8 @@ def references(case: Case, outputs: dict[int, Array], profile: Profile) -> dict[
     """Drive every layer and direction.
 
     Args:
-        outputs: the observed outputs of each layer, (batch, steps, width); a layer left out runs freely.
+        outputs: the observed outputs of each layer, (batch, steps, width), NaN where they were not observed; a layer
+            left out runs freely.
     """
     spec = case.spec
     x, dx, hidden = np.asarray(case.x, np.float64), None, ""
@@ -61,16 +62,26 @@ def references(case: Case, outputs: dict[int, Array], profile: Profile) -> dict[
     finals: list[tuple[Driven, str]] = []
     for layer in range(spec.num_layers):
         seen = outputs.get(layer)
-        if seen is None:
+        if seen is None or np.isnan(seen).any():
             hidden = hidden or f"the outputs of layer {layer} were not observed at every step"
         halves = [_drive_half(case, layer, d, x, seen, profile, dx) for d in range(spec.num_directions)]
         finals += [(half, hidden) for half in halves]
         stacked = [np.concatenate([getattr(h, n) for h in halves], axis=-1) for n in ("y", "y_bound", "y_sigma")]
         name = "y" if layer == spec.num_layers - 1 else f"layer{layer}.y"
         result[name] = Reference(stacked[0], stacked[1], stacked[2], bool(hidden), hidden)
-        x, dx = (stacked[0], stacked[1]) if seen is None else (np.asarray(seen, np.float64), None)
+        x, dx = _as_input(seen, stacked[0], stacked[1])
     result.update(_final_states(finals, spec.num_directions))
     return result
+
+
+def _as_input(seen: Array | None, value: Array, bound: Array) -> tuple[Array, Array | None]:
+    """What the next layer reads: the observed outputs, and the oracle's own with their bound where there are none."""
+    if seen is None:
+        return value, bound
+    unseen = np.isnan(seen)
+    if not unseen.any():
+        return np.asarray(seen, np.float64), None
+    return np.where(unseen, value, seen), np.where(unseen, bound, 0.0)
 
 
 def _drive_half(

@@ -69,7 +69,7 @@ def from_layout(
     """
     row = layout if isinstance(layout, Layout) else layout_named(layout)
     given = {name[len(prefix) :]: np.asarray(array) for name, array in arrays.items() if name.startswith(prefix)}
-    axis = next((a.shape[0] for a in given.values() if a.ndim), 1) if row.direction_axis else 1
+    axis = _leading_axis(row, given)
     num_layers, num_directions = recognise_stack(row, given, axis)
     layers = tuple(
         tuple(
@@ -82,6 +82,25 @@ def from_layout(
         spec = found
     _check_same_shape(row, spec, found)
     return LSTMWeights(spec, layers, dtype or _precision_of(given))
+
+
+def _leading_axis(row: Layout, given: Mapping[str, Array]) -> int:
+    """How many directions the arrays stack; 1 where they are named apart.
+
+    Raises:
+        SpecError: for an array with too few axes to be read, or arrays that stack different numbers of directions.
+    """
+    least = 2 if row.direction_axis else 1
+    for name, array in given.items():
+        if array.ndim < least:
+            raise SpecError(f"layout {row.name}: {name} has shape {array.shape}, but should have at least {least} axes")
+    sizes = sorted({array.shape[0] for array in given.values()}) if row.direction_axis else [1]
+    if given and sizes not in ([1], [2]):
+        raise SpecError(
+            f"layout {row.name}: the first axes have sizes {', '.join(map(str, sizes))}, but all should have the "
+            "number of directions, 1 or 2"
+        )
+    return sizes[0] if given else 1
 
 
 def adapt_bias(weights: LSTMWeights, bias: Bias) -> LSTMWeights:

@@ -42,6 +42,9 @@ def recognise_stack(layout: Layout, names: Iterable[str], axis_directions: int =
     for num_directions in (axis_directions,) if layout.direction_axis else (1, 2):
         for num_layers in range(1, MAX_LAYERS):
             expected = list(all_names(layout, num_layers, num_directions))
+            names = [name for _, ns in expected for name in ns]
+            if len(names) > len(set(names)):
+                break  # the layout has no names for so many layers or directions
             required = {n for tensor, ns in expected if {"W", "U"} & set(tensor.parts) for n in ns}
             if not required <= given:
                 if num_layers > 1:

@@ -29,24 +29,33 @@ def apply(activation: Activation, z: Array) -> Array:
         return np.maximum(z, 0.0)
     if activation.kind == "hard_sigmoid":
         return np.clip(activation.alpha * z + activation.beta, 0.0, 1.0)
+    if activation.kind == "hard_tanh":
+        return np.clip(z, -1.0, 1.0)
+    if activation.kind == "softsign":
+        return z / (1.0 + np.abs(z))
+    if activation.kind == "tanh_pade":
+        near = np.clip(z, -3.0, 3.0)
+        return near * (27.0 + near**2) / (27.0 + 9.0 * near**2)
     return z
 
 
 def steepest(activation: Activation, z: Array, value: Array, d: Array) -> Array:
     """An upper bound on the slope anywhere on [z - d, z + d]."""
-    # 2^-52 covers the cancellation in 1 - s and 1 - t^2 when the gate is saturated.
+    # A saturated s or t is off by up to 2^-52, and so is 1 - s or 1 - t^2, which then grows up to threefold.
     if activation.kind == "sigmoid":
-        near = np.minimum(value * (1.0 - value) * (1.0 + 2.0 * d) + 2.0**-52, 0.25)  # e^d <= 1 + 2d for d <= 1
+        near = np.minimum(value * (1.0 - value) * (1.0 + 2.0 * d) + 2.0**-50, 0.25)  # e^d <= 1 + 2d for d <= 1
         return np.where(d <= 1.0, near, 0.25)
     if activation.kind == "tanh":
-        near = np.minimum((1.0 - value * value) * (1.0 + 4.0 * d) + 2.0**-52, 1.0)  # e^2d <= 1 + 4d for d <= 1/2
+        near = np.minimum((1.0 - value * value) * (1.0 + 4.0 * d) + 2.0**-50, 1.0)  # e^2d <= 1 + 4d for d <= 1/2
         return np.where(d <= 0.5, near, 1.0)
     if activation.kind == "relu":
         return np.where(z + d > 0.0, 1.0, 0.0)
     if activation.kind == "hard_sigmoid":
         low, high = -activation.beta / activation.alpha, (1.0 - activation.beta) / activation.alpha
         return np.where((z + d >= low) & (z - d <= high), activation.alpha, 0.0)
-    return np.ones_like(z)
+    if activation.kind == "hard_tanh":
+        return np.where(np.abs(z) - d <= 1.0, 1.0, 0.0)
+    return np.ones_like(z)  # linear; softsign and tanh_pade are nowhere steeper
 
 
 def error_units(activation: Activation, value: Array, tanh_absolute: float) -> Array:
@@ -55,8 +64,12 @@ def error_units(activation: Activation, value: Array, tanh_absolute: float) -> A
     The constants cover what CPU kernels of eleven libraries were measured to do: sigmoid within 2.6 u absolute
     (several saturate early or are computed through tanh, so that no relative bound holds), tanh within 7 u relative.
     """
-    if activation.kind in ("sigmoid", "hard_sigmoid"):
+    if activation.kind == "sigmoid":
         return np.full_like(value, 4.0)
+    if activation.kind == "hard_sigmoid":
+        # alpha z + beta between its kinks: alpha, the product, beta and the sum are rounded once each.
+        offset = abs(activation.beta)
+        return np.full_like(value, max(4.0, 2.0 * max(offset, abs(1.0 - activation.beta)) + offset + 1.0))
     if activation.kind == "tanh":
         return 8.0 * np.abs(value) + tanh_absolute
-    return 2.0 * np.abs(value)
+    return (8.0 if activation.kind == "tanh_pade" else 2.0) * np.abs(value)

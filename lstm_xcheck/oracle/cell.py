@@ -103,7 +103,12 @@ class Step(NamedTuple):
 
 def step(cell: Cell, x: Array, h: Array, c: Array) -> Step:
     """One step for a batch: x (batch, input), h (batch, output), c (batch, hidden)."""
-    z_i, z_f, z_g, z_o = np.moveaxis(cell.affine(x, h), -2, 0)
+    return activate(cell, cell.affine(x, h), c)
+
+
+def activate(cell: Cell, z: Array, c: Array) -> Step:
+    """The step that follows from pre-activations z (..., 4, hidden) and the previous c (..., hidden)."""
+    z_i, z_f, z_g, z_o = np.moveaxis(z, -2, 0)
     gate, candidate, output = cell.activations
     if cell.peephole is not None:
         z_i, z_f = z_i + cell.peephole[0] * c, z_f + cell.peephole[1] * c

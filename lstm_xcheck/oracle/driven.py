@@ -71,8 +71,8 @@ def drive(
 
     Args:
         x: inputs of this layer, (batch, steps, input), as the backend fed them.
-        observed: the backend's own outputs, (batch, steps, output), or None: then the oracle runs freely on its own
-            h and the bound grows with the sequence.
+        observed: the backend's own outputs, (batch, steps, output), NaN where they were not observed, or None for
+            nowhere: there the oracle runs freely on its own h and the bound grows with the sequence.
         dx: bound on the inputs' own error, where the layer below was not observed either.
     """
     spec = case.spec
@@ -80,20 +80,21 @@ def drive(
     backward = spec.is_backward(direction)
     h0, c0 = case.initial("h0", layer, direction), case.initial("c0", layer, direction)
     x, valid = _in_order(np.asarray(x, np.float64), backward), _in_order(case.valid, backward)
-    h_prev = None if observed is None else _previous(_in_order(np.asarray(observed, np.float64), backward), valid, h0)
+    shape = (case.batch, case.steps, spec.output_size)
+    seen = np.full(shape, np.nan) if observed is None else np.asarray(observed, np.float64)
+    h_prev = _previous(_in_order(seen, backward), valid, h0)
     dx = None if dx is None else _in_order(dx, backward)
     carried = _Carried(c0, np.zeros_like(c0), np.zeros_like(c0), h0, np.zeros_like(h0), np.zeros_like(h0))
-    shape = (case.batch, case.steps, spec.output_size)
     y, bound, variance = np.zeros(shape), np.zeros(shape), np.zeros(shape)
     size = max(1, _BLOCK // (4 * spec.hidden_size * case.batch))
-    size = 1 if h_prev is None or cell.peephole is not None else size
+    size = 1 if cell.peephole is not None or np.isnan(h_prev).any() else size
     for start in range(0, case.steps, size):
         part = slice(start, start + size)
         block = _Block(cell, profile, valid[:, part])
         y[:, part], bound[:, part], variance[:, part] = block.run(
             x[:, part],
             None if dx is None else dx[:, part],
-            None if h_prev is None else h_prev[:, part],
+            h_prev[:, part],
             carried,
         )
     # The oracle rounds too, in float64: negligible beside float32, as much again beside float64.
@@ -101,11 +102,8 @@ def drive(
     keep = valid[..., None]
     y, bound, sigma = np.where(keep, y, 0.0), np.where(keep, bound, 0.0) * own, np.where(keep, np.sqrt(variance), 0.0)
     final = [_final(array, valid, start) for array, start in ((y, h0), (bound, None), (sigma, None))]
-    return Driven(
-        *(_in_order(array, backward) for array in (y, bound, sigma)),
-        *final,
-        carried.c, carried.dc * own, np.sqrt(carried.var_c),
-    )  # fmt: skip
+    aligned = [_in_order(array, backward) for array in (y, bound, sigma)]
+    return Driven(*[*aligned, *final, carried.c, carried.dc * own, np.sqrt(carried.var_c)])
 
 
 def _in_order(array: Array, backward: bool) -> Array:
@@ -128,7 +126,7 @@ def _final(array: Array, valid: Array, start: Array | None) -> Array:
     last = steps - 1 - np.argmax(valid[:, ::-1], axis=1)
     picked = np.take_along_axis(array, last[:, None, None], axis=1)[:, 0]
     fallback = np.zeros_like(picked) if start is None else start
-    return np.where(valid.any(axis=1)[:, None], picked, fallback)
+    return np.where(np.any(valid, axis=1, keepdims=True), picked, fallback)
 
 
 @dataclass
@@ -147,27 +145,27 @@ class _Block:
         self.cell, self.profile, self.valid = cell, profile, valid
         self.two = 2.0 * profile.u / (1.0 - 2.0 * profile.u)
 
-    def run(
-        self, x: Array, dx: Array | None, h_prev: Array | None, carried: _Carried
-    ) -> tuple[Array, Array, Array]:
-        """Outputs of these steps with bound and variance; moves `carried` on."""
-        free = h_prev is None
-        h = carried.h[:, None] if h_prev is None else h_prev
-        z, dz, sz = self._affine(x, h, dx, carried if free else None)
+    def run(self, x: Array, dx: Array | None, h_prev: Array, carried: _Carried) -> tuple[Array, Array, Array]:
+        """Outputs of these steps with bound and variance; moves `carried` on. NaN in h_prev: not observed."""
+        unseen = np.isnan(h_prev)
+        free = bool(unseen.any())
+        h = np.where(unseen, carried.h[:, None], h_prev) if free else h_prev
+        z, dz, sz = self._affine(x, h)
+        if dx is not None:
+            dz = dz + (dx @ self.cell.magnitude[:, : x.shape[-1]].T).reshape(z.shape)
+        if free:
+            dz, sz = self._add_own(dz, sz, np.where(unseen[:, 0], carried.dh, 0.0), np.where(unseen[:, 0], carried.var_h, 0.0))
         i, f, g = self._input_gates(z, dz, sz, carried)
         c, dc, var_c = self._recur(i, f, g, carried)
         o = self._output_gate(z[..., 3, :], dz[..., 3, :], sz[..., 3, :], c, dc, var_c)
         y, dy, var_y = self._output(o, c, dc, var_c)
-        if free:
-            keep = self.valid[:, -1, None]
-            carried.h = np.where(keep, y[:, -1], carried.h)
-            carried.dh = np.where(keep, dy[:, -1], carried.dh)
-            carried.var_h = np.where(keep, var_y[:, -1], carried.var_h)
+        keep = self.valid[:, -1, None]
+        carried.h = np.where(keep, y[:, -1], carried.h)
+        carried.dh = np.where(keep, dy[:, -1], carried.dh)
+        carried.var_h = np.where(keep, var_y[:, -1], carried.var_h)
         return y, dy, var_y
 
-    def _affine(
-        self, x: Array, h: Array, dx: Array | None, free: _Carried | None
-    ) -> tuple[Array, Array, Array]:
+    def _affine(self, x: Array, h: Array) -> tuple[Array, Array, Array]:
         """Pre-activations of all gates and steps, their bound and standard deviation: (batch, steps, 4, hidden)."""
         cell, p = self.cell, self.profile
         z = cell.affine(x, h)
@@ -182,15 +180,14 @@ class _Block:
             parts = parts + cell.bias_mass + np.abs(z)
             dz = dz + 4.0 * p.u / (1.0 - 4.0 * p.u) * parts
             sz = sz + p.u * parts
-        if free is not None:
-            extra = np.zeros_like(x) if dx is None else dx
-            spread = np.concatenate([extra, free.dh[:, None]], axis=-1)
-            dz = dz + (spread @ cell.magnitude.T).reshape(z.shape)
-            noise = np.concatenate([np.zeros_like(x), free.var_h[:, None]], axis=-1)
-            sz = np.sqrt(sz**2 + (noise @ (cell.kernel**2).T).reshape(z.shape))
-        elif dx is not None:
-            dz = dz + (dx @ cell.magnitude[:, : x.shape[-1]].T).reshape(z.shape)
         return z, dz, sz
+
+    def _add_own(self, dz: Array, sz: Array, dh: Array, var_h: Array) -> tuple[Array, Array]:
+        """Add what the oracle's own h, where it had to be used, is uncertain by; the block is one step long."""
+        width = self.cell.kernel.shape[1] - dh.shape[-1]
+        spread = (dh @ self.cell.magnitude[:, width:].T).reshape(dz.shape)
+        noise = (var_h @ (self.cell.kernel[:, width:] ** 2).T).reshape(dz.shape)
+        return dz + spread, np.sqrt(sz**2 + noise)
 
     def _activate(self, which: int, z: Array, dz: Array, sz: Array) -> _Gate:
         """An activation with its propagated and its own error."""

@@ -16,7 +16,7 @@ HARD_SIGMOID_KERAS2 = "hard_sigmoid:0.2,0.5"
 #: keras 3.15.1 `ops.hard_sigmoid`, torch 2.13.0 `nn.functional.hardsigmoid`.
 HARD_SIGMOID_KERAS3 = f"hard_sigmoid:{1 / 6!r},0.5"
 
-_PLAIN = ("sigmoid", "tanh", "relu", "linear")
+_PLAIN = ("sigmoid", "tanh", "relu", "linear", "softsign", "hard_tanh", "tanh_pade")
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Activation:
 
     @classmethod
     def parse(cls, name: str) -> Activation:
-        """Read `sigmoid`, `tanh`, `relu`, `linear` or `hard_sigmoid:ALPHA,BETA`.
+        """Read `hard_sigmoid:ALPHA,BETA` or a plain name: sigmoid, tanh, relu, linear, softsign, hard_tanh, tanh_pade.
 
         Raises:
             SpecError: for any other name, `hard_sigmoid` without its two numbers included.

@@ -114,7 +114,7 @@ class Case:
                     f"mask has shape {mask.shape} and type {mask.dtype}, but should be boolean "
                     f"({self.batch}, {self.steps}), (batch, steps)"
                 )
-            self._set("mask", frozen(mask))
+            self._set("mask", frozen(mask.copy()))
 
     @classmethod
     def random(

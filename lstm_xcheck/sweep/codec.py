@@ -66,7 +66,7 @@ def result_from_frame(frame: Frame) -> Result:
     """The worker's answer as a result."""
     layers = subset(frame.arrays, "layer.")
     return Result(
-        **subset(frame.arrays, "output."),  # type: ignore[arg-type]
+        **subset(frame.arrays, "output."),
         layer_outputs=tuple(layers[str(index)] for index in range(len(layers))),
         gradients=subset(frame.arrays, "gradient."),
         native=subset(frame.arrays, "native."),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -83,6 +84,9 @@ class Recipe:
         )
 
 
+#: A grid of more cases would not end; a larger size is a slip of the keyboard, and would ask for all memory.
+MOST_CASES, LARGEST = 1_000_000, 2**31 - 1
+
 _DEFAULTS = asdict(Recipe())
 _CHOICES: Mapping[str, Iterable[str]] = {
     "bias": ("split", "single", "none"),
@@ -109,7 +113,11 @@ def grid(**axes: Any) -> list[Recipe]:
     unknown = sorted(set(axes) - set(_DEFAULTS))
     if unknown:
         raise SpecError(f"unknown axis {unknown[0]!r}; expected one of {', '.join([*_DEFAULTS, 'seeds'])}")
-    values = [[_checked(name, value) for value in _as_list(given)] for name, given in axes.items()]
+    lists = {name: _as_list(given) for name, given in axes.items()}
+    cases = math.prod(len(values) for values in lists.values())
+    if cases > MOST_CASES:
+        raise SpecError(f"the grid has {cases:,} cases, but should have at most {MOST_CASES:,}; shorten an axis")
+    values = [[_checked(name, value) for value in given] for name, given in lists.items()]
     recipes = [Recipe(**dict(zip(axes, combination, strict=True))) for combination in itertools.product(*values)]
     if not recipes:
         raise SpecError("the grid has no case: every axis needs at least one value")
@@ -124,6 +132,8 @@ def parse_grid(text: str) -> list[Recipe]:
     Raises:
         SpecError: naming the word that cannot be read.
     """
+    if not text.split():
+        raise SpecError("grid: the text is empty; write axis=value,value such as hidden=1,32")
     axes: dict[str, Any] = {}
     for word in text.split():
         name, equals, values = word.partition("=")
@@ -136,7 +146,9 @@ def parse_grid(text: str) -> list[Recipe]:
 
 
 def _as_list(given: Any) -> Sequence[Any]:
-    return [given] if isinstance(given, (str, int, bool)) else list(given)
+    if isinstance(given, Sequence) and not isinstance(given, str):
+        return given
+    return list(given) if isinstance(given, Iterable) and not isinstance(given, str) else [given]
 
 
 def _checked(name: str, value: Any) -> Any:
@@ -157,10 +169,10 @@ def _checked(name: str, value: Any) -> Any:
 def _whole(name: str, value: Any, *, minimum: int) -> int:
     try:
         number = int(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = minimum - 1
-    if number < minimum or (isinstance(value, float) and value != number):
-        raise SpecError(f"grid: {name} is {value!r}, but should be a whole number, {minimum} or more")
+    if not minimum <= number <= LARGEST or (isinstance(value, float) and value != number):
+        raise SpecError(f"grid: {name} is {value!r}, but should be a whole number from {minimum} to {LARGEST}")
     return number
 
 

@@ -39,6 +39,10 @@ class Worker:
         self.layout = ""
         self.seconds = 0.0
         self._process: subprocess.Popen[bytes] | None = None
+        self._lock = threading.Lock()
+        self._stopped = False
+        self._loaded = False
+        self._unloadable = ""
         self._tail: deque[str] = deque(maxlen=_STDERR_LINES)
         self._reader: threading.Thread | None = None
 
@@ -49,48 +53,63 @@ class Worker:
             Unsupported: with the framework's reason.
             WorkerCrashed: when it died twice, hung, raised, or answered nonsense.
         """
-        request = encode(case_to_frame(case))
+        answer = self._ask_twice(encode(case_to_frame(case)))
         try:
-            answer = self._ask(request)
-        except _Died:
-            try:
-                answer = self._ask(request)
-            except _Died as second:
-                raise WorkerCrashed(f"{second} (twice)") from second
-        if answer.kind == "unsupported":
-            raise Unsupported(answer.data["reason"])
-        if answer.kind == "error":
-            raise WorkerCrashed(_last_lines(answer.data["traceback"]))
-        self.seconds = float(answer.data["seconds"])
-        return result_from_frame(answer)
+            return self._read_answer(answer)
+        except (KeyError, TypeError, ValueError) as error:  # a frame, but not one of ours
+            self.close()
+            raise WorkerCrashed(f"answered what is no result: {error!r}") from error
 
     def start(self) -> None:
         """Start the process and wait until its framework is loaded.
 
         Raises:
-            WorkerCrashed: when it does not come up.
+            WorkerCrashed: when it does not come up; what failed to load is not tried again for every case.
         """
-        command = [self.python, str(Path(__file__).with_name("boot.py")), self.entry.name, self.entry.target]
+        if self._unloadable:
+            raise WorkerCrashed(self._unloadable)
+        self._launch()
         try:
-            self._process = subprocess.Popen(
-                [*command, *self.entry.path],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                env={**os.environ, **self.entry.variables},
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise WorkerCrashed(f"{self.python} cannot be started: {error.strerror}") from error
+            ready = self._exchange(b"", max(START_SECONDS, self.timeout), 2**20)
+            if ready.kind != "ready":
+                self.close()
+                raise WorkerCrashed(f"cannot be loaded: {_last_lines(ready.data.get('traceback', ready.kind))}")
+        except _Died:
+            raise
+        except WorkerCrashed as crash:
+            self._unloadable = str(crash)
+            raise
+        self.environment, self.layout = ready.data["environment"], ready.data["layout"]
+        self._loaded = True
+
+    def _launch(self) -> None:
+        command = [self.python, str(Path(__file__).with_name("boot.py")), self.entry.name, self.entry.target]
+        with self._lock:
+            if self._stopped:
+                raise WorkerCrashed("was stopped")
+            try:
+                self._process = subprocess.Popen(
+                    [*command, *self.entry.path],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    env={**os.environ, **self.entry.variables},
+                    start_new_session=True,
+                )
+            except OSError as error:
+                raise WorkerCrashed(f"{self.python} cannot be started: {error.strerror}") from error
         assert self._process.stderr is not None
         self._tail.clear()
         self._reader = threading.Thread(target=_drain, args=(self._process.stderr, self._tail), daemon=True)
         self._reader.start()
-        ready = self._exchange(b"", max(START_SECONDS, self.timeout), 2**20)
-        if ready.kind != "ready":
-            self.close()
-            raise WorkerCrashed(f"cannot be loaded: {_last_lines(ready.data.get('traceback', ready.kind))}")
-        self.environment, self.layout = ready.data["environment"], ready.data["layout"]
+
+    def stop(self) -> None:
+        """Kill the process from another thread and let no other start; the thread that uses it then closes it."""
+        with self._lock:
+            self._stopped = True
+            process = self._process
+        if process is not None:
+            _kill(process)
 
     def close(self) -> None:
         """Kill the process group, if there is one."""
@@ -111,6 +130,28 @@ class Worker:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _ask_twice(self, request: bytes) -> Frame:
+        """Ask, and once more where the process ended by itself."""
+        try:
+            return self._ask(request)
+        except _Died:
+            try:
+                return self._ask(request)
+            except _Died as second:
+                reason = f"{second} (twice)"
+                self._unloadable = "" if self._loaded else reason
+                raise WorkerCrashed(reason) from second
+
+    def _read_answer(self, answer: Frame) -> Result:
+        if answer.kind == "unsupported":
+            raise Unsupported(str(answer.data["reason"]))
+        if answer.kind == "error":
+            raise WorkerCrashed(_last_lines(answer.data["traceback"]))
+        if answer.kind != "result":
+            raise ValueError(f"a frame of kind {answer.kind!r}")
+        self.seconds = float(answer.data["seconds"])
+        return result_from_frame(answer)
+
     def _ask(self, request: bytes) -> Frame:
         if self._process is None:
             self.start()
@@ -121,7 +162,12 @@ class Worker:
         process = self._process
         assert process is not None and process.stdin is not None and process.stdout is not None
         expired = threading.Event()
-        timer = threading.Timer(seconds, lambda: (expired.set(), _kill(process)))
+
+        def expire() -> None:
+            expired.set()
+            _kill(process)
+
+        timer = threading.Timer(seconds, expire)
         timer.daemon = True
         timer.start()
         try:
@@ -180,8 +226,8 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
                 os.killpg(process.pid, signal.SIGKILL)
             else:
                 process.kill()
-        except ProcessLookupError:
-            return  # the whole group has ended already
+        except (ProcessLookupError, PermissionError):
+            return  # the whole group has ended already; macOS says so by refusing
 
 
 def _close_quietly(stream: Any) -> None:

@@ -15,7 +15,7 @@ from typing import Union
 
 from ..adapters import Entry, installed, known
 from ..adapters.registry import entry_named
-from ..compare import Row, judge
+from ..compare import Row, VerdictName, judge
 from ..errors import AdapterError, NothingComparedError, Unsupported, WorkerCrashed, XcheckError
 from ..events import Event, Finished, Outcome, Planned, Started
 from ..spec import Case
@@ -120,7 +120,9 @@ def run(plan: Plan) -> Iterator[Event]:
     finally:
         stop.set()
         for worker in list(workers):
-            worker.close()
+            worker.stop()
+        for thread in threads:
+            thread.join()
 
 
 def _chunks(plan: Plan) -> list[tuple[Entry, list[Question]]]:
@@ -165,14 +167,20 @@ def run_cell(worker: Worker, question: Question) -> Outcome:
         result = worker.run(case)
         verdict = judge(result, case, adapter=name, layout=worker.layout)
     except Unsupported as reason:
-        return Outcome(case.id, name, (Row(case.id, name, "", "unsupported", reason=str(reason)),))
+        return _not_run(case, name, "unsupported", str(reason))
     except WorkerCrashed as crash:
-        return Outcome(case.id, name, (Row(case.id, name, "", "crashed", reason=str(crash)),))
+        return _not_run(case, name, "crashed", str(crash))
+    except XcheckError as error:
+        return _not_run(case, name, "crashed", f"answered what cannot be judged: {error}")
     missing = [quantity for quantity in ("y", "h_n", "c_n") if getattr(result, quantity) is None]
     rows = verdict.rows + tuple(
         Row(case.id, name, quantity, "mismatch", reason=f"the adapter returned no {quantity}") for quantity in missing
     )
     return Outcome(case.id, name, rows, verdict.count, dict(result.environment), seconds=worker.seconds)
+
+
+def _not_run(case: Case, adapter: str, verdict: VerdictName, reason: str) -> Outcome:
+    return Outcome(case.id, adapter, (Row(case.id, adapter, "", verdict, reason=reason),))
 
 
 def run_functions(cases: Sequence[Question], functions: Mapping[str, Callable[..., object]]) -> Iterator[Outcome]:
@@ -187,10 +195,9 @@ def _call(case: Case, name: str, function: Callable[..., object]) -> Outcome:
     try:
         verdict = judge(result_of(function, case), case, adapter=name)
     except Unsupported as reason:
-        return Outcome(case.id, name, (Row(case.id, name, "", "unsupported", reason=str(reason)),))
+        return _not_run(case, name, "unsupported", str(reason))
     except XcheckError:
         raise
     except Exception as error:  # a user's function may raise anything; the sweep goes on
-        reason = f"raised {type(error).__name__}: {error}"
-        return Outcome(case.id, name, (Row(case.id, name, "", "crashed", reason=reason),))
+        return _not_run(case, name, "crashed", f"raised {type(error).__name__}: {error}")
     return Outcome(case.id, name, verdict.rows, verdict.count)

@@ -75,7 +75,7 @@ def decode(header: bytes, payload: bytes) -> Frame:
         fields = json.loads(header)
         listing = [(str(n), str(t), tuple(int(s) for s in shape)) for n, t, shape in fields["arrays"]]
         kind, data = str(fields["kind"]), dict(fields["data"])
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise ProtocolError(f"the header is no frame header: {error}") from error
     arrays, start = {}, 0
     for name, dtype, shape in listing:
@@ -85,7 +85,10 @@ def decode(header: bytes, payload: bytes) -> Frame:
         size = count * np.dtype(dtype).itemsize
         if start + size > len(payload):
             raise ProtocolError(f"{name} needs {size} bytes, but only {len(payload) - start} are left")
-        arrays[name] = np.frombuffer(payload, dtype=dtype, count=count, offset=start).reshape(shape)
+        try:
+            arrays[name] = np.frombuffer(memoryview(payload)[start : start + size], dtype=dtype).reshape(shape)
+        except ValueError as error:  # more axes, or along an empty one more numbers, than NumPy has
+            raise ProtocolError(f"{name}: shape {shape} is not possible: {error}") from error
         start += size
     if start != len(payload):
         raise ProtocolError(f"{len(payload) - start} bytes left over after the last array")

@@ -24,12 +24,13 @@ def main(arguments: list[str]) -> None:
     name, target, *folders = arguments
     try:
         session = Session(load_adapter(target, name, tuple(folders)))
-        answers.write(encode(Frame("ready", {"environment": session.adapter.environment(), "layout": session.adapter.layout}, {})))
+        ready = {"environment": session.adapter.environment(), "layout": session.adapter.layout}
+        answers.write(encode(Frame("ready", ready, {})))
     except Exception:  # whatever a framework raises while loading is reported, not lost
         answers.write(encode(Frame("error", {"traceback": traceback.format_exc()}, {})))
         return
     while (request := read(requests, _MAX_REQUEST)) is not None:
-        answers.write(encode(_answer(session, request)))
+        answers.write(_answer(session, request))
 
 
 def _take_streams() -> tuple[BinaryIO, BinaryIO]:
@@ -55,13 +56,13 @@ class _Whole:
             view = view[self._raw.write(view) :]
 
 
-def _answer(session: Session, request: Frame) -> Frame:
+def _answer(session: Session, request: Frame) -> bytes:
     try:
         case = case_from_frame(request)
         start = time.perf_counter()
         result = session.execute(case)
-        return result_to_frame(result, time.perf_counter() - start)
+        return encode(result_to_frame(result, time.perf_counter() - start))
     except Unsupported as reason:
-        return Frame("unsupported", {"reason": str(reason)}, {})
+        return encode(Frame("unsupported", {"reason": str(reason)}, {}))
     except Exception:  # the driver makes a `crashed` row of it; the worker lives on
-        return Frame("error", {"traceback": traceback.format_exc()}, {})
+        return encode(Frame("error", {"traceback": traceback.format_exc()}, {}))

@@ -23,7 +23,7 @@ from lstm_xcheck.adapters.registry import entry_named, load_adapter
 from lstm_xcheck.arrays import Array
 from lstm_xcheck.errors import UserError
 from lstm_xcheck.layouts import to_layout
-from lstm_xcheck.spec import Case, LSTMSpec, LSTMWeights
+from lstm_xcheck.spec import Case, LSTMSpec
 
 ADAPTERS = ("keras-tensorflow", "keras-jax", "keras-torch")
 EPSILON = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
@@ -86,10 +86,10 @@ def reference(case: Case) -> dict[str, Array]:
     for k, row in enumerate(case.weights.layers):
         outputs = np.zeros((case.batch, case.steps, spec.num_directions, spec.hidden_size))
         for d, cell in enumerate(row):
+            W, U = np.asarray(cell.W, dtype=np.float64), np.asarray(cell.U, dtype=np.float64)
             h, c = case.initial("h0", k, d), case.initial("c0", k, d)
             for t in sorted(range(case.steps), reverse=spec.is_backward(d)):
-                drive = below[:, t] @ np.asarray(cell.W, dtype=np.float64).transpose(0, 2, 1)
-                i, f, g, o = drive + h @ np.asarray(cell.U, dtype=np.float64).transpose(0, 2, 1) + cell.total_bias[:, None]
+                i, f, g, o = below[:, t] @ W.transpose(0, 2, 1) + h @ U.transpose(0, 2, 1) + cell.total_bias[:, None]
                 new_c = gate(f) * c + gate(i) * squash(g)
                 new_h = gate(o) * squash(new_c)
                 valid = case.valid[:, t, None]
@@ -107,6 +107,9 @@ def reference(case: Case) -> dict[str, Array]:
 def main(name: str, file: str) -> None:
     """Answer every case with one adapter and write the answers down."""
     entry = entry_named(name)
+    if "tensorflow" not in entry.requires:
+        # Bidirectional imports it wherever it is installed, only to ask whether something is a TensorShape.
+        sys.modules["tensorflow"] = None  # type: ignore[assignment]
     session = Session(load_adapter(entry.target, name))
     arrays: dict[str, Array] = {}
     facts: dict[str, Any] = {"cases": {}, "environment": session.adapter.environment()}

@@ -34,7 +34,7 @@ ARROWS: dict[str, set[str]] = {
 }
 
 #: What is composed of all rooms, and what no room may import.
-TOP = {"__init__", "__main__", "api", "cli", "pytest_plugin", "testing"}
+TOP = {"__init__", "__main__", "api", "cli", "equivalence", "pytest_plugin", "testing"}
 
 #: The arrows against the stream, as (file, module): the two methods `LSTMWeights.to_layout` and `from_layout`.
 EXCEPTIONS = {("spec/weights.py", "lstm_xcheck.layouts.convert")}
@@ -46,7 +46,7 @@ THIRD_PARTY: dict[str, set[str]] = {
     "report/*.py": {"rich", "jinja2"},
     "pytest_plugin.py": {"pytest"},
     "testing.py": {"pytest"},
-    "adapters/torch_nn.py": {"torch"},
+    "adapters/torch_*.py": {"torch"},
     "adapters/keras_*.py": {"keras", "tensorflow", "jax", "torch"},
     "adapters/jax_*.py": {"jax", "jaxlib"},
     "checkpoints/keras*.py": {"h5py"},

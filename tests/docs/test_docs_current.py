@@ -49,7 +49,7 @@ def test_a_shown_output_is_current(block: generate.Block, folder: Path) -> None:
 def test_the_readme_shows_output() -> None:
     commands = [block.command for block in generate.blocks((ROOT / "README.md").read_text(encoding="utf-8"))]
     verbs = {command.split("lstm-xcheck ")[-1].split()[0] for command in commands if "lstm-xcheck " in command}
-    assert verbs >= {"verify", "params", "trace", "layouts", "adapters"}
+    assert verbs >= {"verify", "params", "trace", "layouts"}
 
 
 def test_a_stale_block_is_found_and_rewritten(folder: Path) -> None:

@@ -25,7 +25,9 @@ pytestmark = pytest.mark.skipif(folder() is None, reason=UNSET)
 RUN = {"torch": 32, "keras-tensorflow": 52, "jax": 75}
 
 
-@pytest.mark.parametrize("adapter", ["torch", *(pytest.param(name, marks=pytest.mark.slow) for name in RUN if name != "torch")])
+@pytest.mark.parametrize(
+    "adapter", ["torch", *(pytest.param(name, marks=pytest.mark.slow) for name in RUN if name != "torch")]
+)
 def test_every_number_agrees(adapter: str) -> None:
     """All cases in one test, through one worker, so that a case that silently vanished would change the totals."""
     ran, left_out, wrong = 0, Counter[str](), []

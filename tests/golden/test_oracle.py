@@ -12,6 +12,7 @@ from lstm_xcheck.oracle import forward
 
 from .corpus import UNSET, VARIABLE, Golden, Inexpressible, Quantity, folder, golden_names, load
 from .expectations import answers
+from .limits import ROUNDED, STRICT, beyond
 
 pytestmark = pytest.mark.skipif(folder() is None, reason=UNSET)
 
@@ -27,24 +28,12 @@ INEXPRESSIBLE = {
     "tfjs__bptt_mask/loss": "needs training: a case is one run with fixed weights",
 }
 
-#: Numbers that upstream printed with so few significant digits that 1e-6 is beyond them: half a unit of the last.
-ROUNDED = {
-    "dl4j__lstmLayer_1/y": 5,
-    "keras__stacked_cells_mask/y_last": 4,
-    "ort__training_forward/c_n": 6,
-    "ort__training_forward/c_all": 6,
-    "tfjs__bidir_mask_training/loss[0]": 5,
-    "tfjs__stateful_forward/y_last@call1": 3,
-}
-
 #: Numbers that are wrong upstream, by position. They must really be wrong.
 #: y[t=1, reverse, b=0, unit 0] is -0.04350187, left over from the test with other activations; -0.04356322 is right.
 KNOWN_BAD = {
     "ort__lengths_short_middle/y": [(1, 1, 0, 0)],
     "ort__lengths_zero_middle/y": [(1, 1, 0, 0)],
 }
-
-STRICT = 1e-6
 
 
 def test_the_folder_holds_cases() -> None:
@@ -60,10 +49,9 @@ def test_every_number_agrees(name: str) -> None:
         pytest.skip(str(reason))
     for label, quantity, computed in _computed(golden):
         assert computed.shape == quantity.values.shape, f"{label}: shape {computed.shape}"
-        error = np.abs(computed - quantity.values)
-        beyond = [tuple(int(i) for i in index) for index in np.argwhere(error > _limit(label, quantity))]
-        wrong = {index: (float(computed[index]), float(quantity.values[index])) for index in beyond}
-        assert beyond == KNOWN_BAD.get(label, []), f"{label}: (computed, expected) at {wrong}"
+        outside = beyond(label, quantity, computed)
+        wrong = {index: (float(computed[index]), float(quantity.values[index])) for index in outside}
+        assert outside == KNOWN_BAD.get(label, []), f"{label}: (computed, expected) at {wrong}"
 
 
 def test_what_is_inexpressible_is_listed_with_its_reason() -> None:
@@ -104,11 +92,3 @@ def _computed(golden: Golden) -> Iterator[tuple[str, Quantity, Array]]:
 def _one(label: str) -> tuple[Quantity, Array]:
     golden = load(label.partition("/")[0])
     return next((quantity, array) for found, quantity, array in _computed(golden) if found == label)
-
-
-def _limit(label: str, quantity: Quantity) -> Array:
-    """1e-6, or half a unit of the last printed digit of each number where that is more."""
-    if label not in ROUNDED:
-        return np.full(quantity.values.shape, STRICT)
-    exponent = np.floor(np.log10(np.maximum(np.abs(quantity.values), 1e-300)))
-    return np.maximum(STRICT, 0.5 * 10.0 ** (exponent + 1 - ROUNDED[label]))

@@ -1,0 +1,120 @@
+"""The input of `trace`: a .npy file, one-hot indices, numbers on the command line, or random steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..arrays import Array
+from ..errors import UserError
+from ..spec import Case, LSTMSpec
+
+#: What every .npy file starts with.
+_NPY = b"\x93NUMPY"
+_CHOICES = ("input_file", "one_hot", "values", "steps")
+_DEFAULT_STEPS = 5
+
+
+def read_input(spec: LSTMSpec, options: dict[str, Any]) -> tuple[Array, str]:
+    """The input, shape (batch, steps, features), and what it is in words.
+
+    Raises:
+        UserError: when two inputs are given, or the one given does not fit.
+    """
+    given = [name for name in _CHOICES if options[name] is not None]
+    if len(given) > 1:
+        names = " and ".join("--" + name.replace("_file", "").replace("_", "-") for name in given)
+        raise UserError(f"{names} are both inputs; give one")
+    if options["depth"] is not None and options["one_hot"] is None:
+        raise UserError(f"--depth {options['depth']} belongs to --one-hot, which is missing")
+    if options["input_file"] is not None:
+        x, what = read_npy(options["input_file"]), str(options["input_file"])
+    elif options["one_hot"] is not None:
+        x, what = one_hot(options["one_hot"], options["depth"]), f"one-hot {options['one_hot']}"
+    elif options["values"] is not None:
+        x, what = numbers(options["values"]), "the values given"
+    else:
+        steps = options["steps"] or _DEFAULT_STEPS
+        return _random(spec, steps, options["seed"]), f"random (seed {options['seed']})"
+    if x.shape[2] != spec.input_size:
+        raise UserError(f"the input has {x.shape[2]} features per step, but the LSTM reads {spec.input_size}")
+    return x, what
+
+
+def _random(spec: LSTMSpec, steps: int, seed: int) -> Array:
+    plain = LSTMSpec(input_size=spec.input_size, hidden_size=1)
+    return Case.random(plain, steps=steps, batch=1, seed=seed).x
+
+
+def one_hot(text: str, depth: int | None) -> Array:
+    """Rows with a single one.
+
+    >>> one_hot("2,0", depth=3).tolist()
+    [[[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]]
+    """
+    if depth is None:
+        raise UserError(f"--one-hot {text} needs --depth, the width of a step, such as --depth 10")
+    if not 1 <= depth <= 1_000_000:
+        raise UserError(f"--depth is {depth}, but should be from 1 to 1,000,000")
+    indices = _parsed("--one-hot", text, int, "whole numbers such as 4,7,8,4")
+    for index in indices:
+        if not 0 <= index < depth:
+            raise UserError(f"--one-hot: index {index} should be from 0 to {depth - 1}, since --depth is {depth}")
+    x = np.zeros((1, len(indices), depth))
+    x[0, np.arange(len(indices)), indices] = 1.0
+    return x
+
+
+def numbers(text: str) -> Array:
+    """Steps of one feature by commas, or of several with semicolons between the steps.
+
+    >>> numbers("1,2,3,4").tolist()
+    [[[1.0], [2.0], [3.0], [4.0]]]
+    """
+    wanted = "numbers such as 1,2,3,4, or 1,2;3,4 for two features"
+    if ";" not in text:
+        text = text.replace(",", ";")
+    steps = [_parsed("--values", step, float, wanted) for step in text.split(";")]
+    if len({len(step) for step in steps}) != 1:
+        raise UserError(
+            f"--values: the steps have {', '.join(str(len(step)) for step in steps)} features; make them equal"
+        )
+    return np.array([steps])
+
+
+def _parsed(option: str, text: str, kind: Callable[[str], Any], wanted: str) -> list[Any]:
+    try:
+        return [kind(part) for part in text.split(",")]
+    except ValueError:
+        raise UserError(f"{option}: {text!r} should be {wanted}") from None
+
+
+def read_npy(path: Path) -> Array:
+    """An array of numbers, (steps, features) or (batch, steps, features); never unpickles.
+
+    Raises:
+        UserError: for a file that is missing, damaged, no .npy or of another shape.
+    """
+    if not path.is_file():
+        found = "a folder" if path.is_dir() else "missing"
+        raise UserError(f"--input {path}: is {found}, but should be a .npy file")
+    with path.open("rb") as file:
+        start = file.read(len(_NPY))
+    if start != _NPY:
+        raise UserError(f"--input {path}: is no .npy file; write it with numpy.save")
+    try:
+        # Mapped, not read: a header that promises more than the file holds fails before anything is allocated.
+        array = np.array(np.load(path, mmap_mode="r", allow_pickle=False))
+    except Exception as error:
+        raise UserError(
+            f"--input {path}: is damaged or holds Python objects ({error}); save an array of numbers"
+        ) from error
+    if array.dtype.kind not in "fiub" or array.ndim not in (2, 3) or 0 in array.shape:
+        raise UserError(
+            f"--input {path}: has shape {array.shape} and type {array.dtype}, but should be numbers of shape "
+            "(steps, features) or (batch, steps, features)"
+        )
+    return np.asarray(array if array.ndim == 3 else array[None], dtype=np.float64)

@@ -1,0 +1,6 @@
+"""Why do they differ? A catalogue of mistakes, and the search for the one that explains the outputs."""
+
+from .catalogue import CATALOGUE as CATALOGUE
+from .mistake import Mistake as Mistake
+from .search import Diagnosis as Diagnosis
+from .search import diagnose as diagnose

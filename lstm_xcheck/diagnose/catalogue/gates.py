@@ -1,0 +1,74 @@
+"""Gates in another order: all 23 wrong orders, in W, U and b together or in one of them alone."""
+
+from __future__ import annotations
+
+from itertools import permutations
+
+import numpy as np
+
+from ...spec import GATES, CellWeights
+from ..mistake import Mistake, edit
+
+#: Which frameworks store their gates so; facts of the layouts table and of frameworks without a row.
+KNOWN_ORDERS = {
+    "iofg": "ONNX",
+    "figo": "OpenVINO",
+    "igfo": "TensorFlow 1 and Haiku",
+    "ifog": "Core ML, ncnn and Caffe2",
+    "fiog": "thinc",
+    "gfoi": "Deeplearning4j",
+    "gifo": "Chainer",
+}
+
+_PARTS = {
+    "": ("W", "U", "b", "b_r"),
+    "-W": ("W",),
+    "-U": ("U",),
+    "-b": ("b", "b_r"),
+    "-WU": ("W", "U"),
+}
+_WORDS = {"": "all of W, U and b", "-W": "W alone", "-U": "U alone", "-b": "the bias alone", "-WU": "W and U, not the bias"}
+
+
+def reorder(cell: CellWeights, order: str, parts: tuple[str, ...]) -> CellWeights | None:
+    """Read blocks that stand in `order` as if they stood in i, f, g, o."""
+    index = [GATES.index(gate) for gate in order]
+    arrays = {name: np.asarray(array)[index] for name, array in cell.items() if name in parts}
+    return edit(cell, **arrays) if arrays else None
+
+
+def _origin(order: str) -> str:
+    index = [GATES.index(gate) for gate in order]
+    inverse = "".join(GATES[k] for k in np.argsort(index))
+    hints = []
+    if order in KNOWN_ORDERS:
+        hints.append(f"{KNOWN_ORDERS[order]} stores its gates as {', '.join(order)}")
+    if inverse in KNOWN_ORDERS and inverse != order:
+        hints.append(f"{KNOWN_ORDERS[inverse]} expects {', '.join(inverse)} and was given i, f, g, o")
+    return "; ".join(hints) or "the blocks were exchanged while copying"
+
+
+def _entry(order: str, suffix: str) -> Mistake:
+    parts = _PARTS[suffix]
+    index = [GATES.index(gate) for gate in order]
+    back = [int(k) for k in np.argsort(index)]
+    moved = [GATES[k] for k in range(4) if index[k] != k]
+    title = (
+        f"gates {moved[0]} and {moved[1]} exchanged in {_WORDS[suffix]}"
+        if len(moved) == 2
+        else f"gate order {order} read as ifgo in {_WORDS[suffix]}"
+    )
+    return Mistake(
+        id=f"gates-{order}{suffix.lower()}",
+        family="gates",
+        title=title,
+        explanation=f"Blocks of {_WORDS[suffix]} stand in the order {', '.join(order)}: {_origin(order)}.",
+        fix=f"Put the four blocks of {_WORDS[suffix]} into the order i, f, g, o before loading them.",
+        code="\n".join(f"{name} = {name}[{back}]  # gates into i, f, g, o" for name in parts if name != "b_r"),
+        cell=lambda cell: reorder(cell, order, parts),
+    )
+
+
+MISTAKES = tuple(
+    _entry("".join(order), suffix) for suffix in _PARTS for order in permutations(GATES) if order != GATES
+)

@@ -1,0 +1,82 @@
+"""Numbers that lost digits on their way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from ...arrays import Array, round_to
+from ...spec import Case, CellWeights
+from ..mistake import Mistake
+
+
+def _each(function: Callable[[Array], Array]) -> Callable[[CellWeights], CellWeights]:
+    """Change every array of a cell, keeping its type."""
+    return lambda cell: cell.map(lambda array: function(array.astype(np.float64)).astype(array.dtype))
+
+
+def _digits(count: int) -> Callable[[Array], Array]:
+    """Round to significant decimal digits, as a text file does."""
+
+    def change(array: Array) -> Array:
+        with np.errstate(divide="ignore"):
+            exponent = np.where(array == 0, 0.0, np.floor(np.log10(np.abs(array))))
+        scale = 10.0 ** (count - 1 - exponent)
+        return np.round(array * scale) / scale
+
+    return change
+
+
+def _int8(axis: int | None) -> Callable[[Array], Array]:
+    """Symmetric quantisation to 8 bits, by tensor or by row."""
+
+    def change(array: Array) -> Array:
+        top = np.max(np.abs(array), axis=None if array.ndim < 2 else axis, keepdims=True)
+        scale = np.where(top == 0, 1.0, top / 127.0)
+        return np.round(array / scale) * scale
+
+    return change
+
+
+def _rounded_data(precision: str, *names: str) -> Callable[[Case], Case | None]:
+    def change(case: Case) -> Case | None:
+        present = {name: getattr(case, name) for name in names if getattr(case, name) is not None}
+        return replace(case, **{n: round_to(a, precision) for n, a in present.items()}) if present else None
+
+    return change
+
+
+def _entry(id: str, title: str, explanation: str, fix: str, **changes: object) -> Mistake:
+    return Mistake(id, "precision", title, explanation, fix, **changes)  # type: ignore[arg-type]
+
+
+MISTAKES = (
+    *(
+        _entry(f"weights-{name}", f"weights rounded to {name}", f"The weights went through a {name} file or cast.",
+               f"Keep the weights in their own precision; load the original, not the {name} copy.",
+               cell=_each(lambda a, name=name: round_to(a, name).astype(np.float64)))  # type: ignore[misc]
+        for name in ("float16", "bfloat16")
+    ),
+    _entry("weights-int8", "weights quantised to 8 bits per tensor", "The checkpoint was quantised.",
+           "Load the unquantised weights.", cell=_each(_int8(None))),
+    _entry("weights-int8-rows", "weights quantised to 8 bits per row", "The checkpoint was quantised by channel.",
+           "Load the unquantised weights.", cell=_each(_int8(-1))),
+    *(
+        _entry(f"weights-{count}-digits", f"weights printed with {count} digits",
+               f"The weights went through text with {count} significant digits.",
+               "Write weights as bytes, or with 9 digits for float32.", cell=_each(_digits(count)))
+        for count in (3, 4, 5, 6)
+    ),
+    *(
+        _entry(f"x-{name}", f"inputs rounded to {name}", f"x went through {name}.", "Keep x in its own precision.",
+               case=_rounded_data(name, "x"))
+        for name in ("float16", "bfloat16")
+    ),
+    *(
+        _entry(f"states-{name}", f"initial states rounded to {name}", f"h0 and c0 went through {name}.",
+               "Keep the states in their own precision.", case=_rounded_data(name, "h0", "c0"))
+        for name in ("float16", "bfloat16")
+    ),
+)  # fmt: skip

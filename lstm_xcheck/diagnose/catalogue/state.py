@@ -1,0 +1,158 @@
+"""Initial and final states exchanged, lost, or in another order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from ...arrays import Array
+from ...oracle import forward
+from ...spec import Case
+from ..mistake import Mistake, Outputs
+
+
+def _zeros(case: Case, name: str) -> Array:
+    spec = case.spec
+    width = spec.output_size if name == "h0" else spec.hidden_size
+    return np.zeros((spec.num_layers * spec.num_directions, case.batch, width), case.x.dtype)
+
+
+def _states(case: Case) -> tuple[Array, Array]:
+    h0 = _zeros(case, "h0") if case.h0 is None else case.h0
+    c0 = _zeros(case, "c0") if case.c0 is None else case.c0
+    return h0, c0
+
+
+def _same_width(case: Case) -> bool:
+    return case.spec.output_size == case.spec.hidden_size
+
+
+def _given(case: Case) -> bool:
+    return case.h0 is not None or case.c0 is not None
+
+
+def _initial(change: Callable[[Array, Array], tuple[Array | None, Array | None]]) -> Callable[[Case], Case | None]:
+    """Change both initial states; h and c must have one width, since they change places."""
+
+    def case_change(case: Case) -> Case | None:
+        if not _given(case) or not _same_width(case):
+            return None
+        h0, c0 = change(*_states(case))
+        return replace(case, h0=h0, c0=c0)
+
+    return case_change
+
+
+def _dropped(*names: str) -> Callable[[Case], Case | None]:
+    def case_change(case: Case) -> Case | None:
+        if all(getattr(case, name) is None for name in names):
+            return None
+        return replace(case, **dict.fromkeys(names))
+
+    return case_change
+
+
+def _row_order(case: Case, kind: str) -> Array | None:
+    """A wrong order of the rows of h0, c0, h_n, c_n; None where it is the right one."""
+    layers, directions = case.spec.num_layers, case.spec.num_directions
+    index = np.arange(layers * directions).reshape(layers, directions)
+    order = {
+        "layers": index[::-1].reshape(-1),
+        "directions": index[:, ::-1].reshape(-1),
+        "direction-major": index.T.reshape(-1),
+    }[kind]
+    return None if (order == index.reshape(-1)).all() else order
+
+
+def _initial_rows(kind: str) -> Callable[[Case], Case | None]:
+    def case_change(case: Case) -> Case | None:
+        order = _row_order(case, kind)
+        if order is None or not _given(case):
+            return None
+        return replace(case, **{n: getattr(case, n)[order] for n in ("h0", "c0") if getattr(case, n) is not None})
+
+    return case_change
+
+
+def _final_rows(kind: str) -> Callable[[Outputs, Case], Outputs | None]:
+    def after(outputs: Outputs, case: Case) -> Outputs | None:
+        order = _row_order(case, kind)
+        if order is None:
+            return None
+        return {n: a[order] if n in ("h_n", "c_n") else a for n, a in outputs.items()}
+
+    return after
+
+
+def _exchange_finals(outputs: Outputs, case: Case) -> Outputs | None:
+    if not _same_width(case) or not {"h_n", "c_n"} <= set(outputs):
+        return None
+    return {**outputs, "h_n": outputs["c_n"], "c_n": outputs["h_n"]}
+
+
+def _copied(target: str, source: str) -> Callable[[Outputs, Case], Outputs | None]:
+    def after(outputs: Outputs, case: Case) -> Outputs | None:
+        if not _same_width(case) or not {"h_n", "c_n"} <= set(outputs):
+            return None
+        return {**outputs, target: outputs[source]}
+
+    return after
+
+
+def _carried_over(case: Case) -> Case | None:
+    """A second call that starts from the states in which the first one ended."""
+    first = forward(case)
+    return replace(case, h0=first.h_n, c0=first.c_n)
+
+
+def _entry(id: str, title: str, explanation: str, fix: str, code: str = "", **changes: object) -> Mistake:
+    return Mistake(id, "state", title, explanation, fix, code, **changes)  # type: ignore[arg-type]
+
+
+_ROWS = {
+    "layers": "layers in reverse order",
+    "directions": "directions exchanged",
+    "direction-major": "directions before layers",
+}
+
+MISTAKES = (
+    _entry("h0-c0-exchanged", "initial h and c exchanged",
+           "The states were given as (c, h), the order of TensorFlow 1, Flax and Burn, where (h, c) is expected.",
+           "Give the initial states as (h, c).", "states = (h0, c0)", case=_initial(lambda h, c: (c, h))),
+    _entry("h0-ignored", "initial h ignored", "The hidden state starts at zero.", "Pass h0.",
+           case=_dropped("h0")),
+    _entry("c0-ignored", "initial c ignored", "The cell state starts at zero.", "Pass c0.", case=_dropped("c0")),
+    _entry("states-ignored", "initial states ignored", "Both states start at zero.", "Pass (h0, c0).",
+           case=_dropped("h0", "c0")),
+    _entry("h0-for-both", "initial h used for c too", "One array was passed as both states.", "Pass c0 as the cell state.",
+           case=_initial(lambda h, c: (h, h))),
+    _entry("c0-for-both", "initial c used for h too", "One array was passed as both states.", "Pass h0 as the hidden state.",
+           case=_initial(lambda h, c: (c, c))),
+    _entry("states-carried-over", "states carried over from an earlier call",
+           "The implementation is stateful: it started from the states in which a call on the same data ended.",
+           "Reset the states before each sequence.", "layer.reset_states()", case=_carried_over),
+    _entry("states-batch-reversed", "initial states of the batch in reverse order", "Row k got the states of another row.",
+           "Keep the rows of h0 and c0 in the order of x.", "h0, c0 = h0[:, ::-1], c0[:, ::-1]",
+           case=lambda case: None if case.batch == 1 else _initial(lambda h, c: (h[:, ::-1], c[:, ::-1]))(case)),
+    *(
+        _entry(f"initial-{kind}", f"rows of the initial states: {words}",
+               "Rows of h0 and c0 stand for layer 0 forward, layer 0 backward, layer 1 forward and so on.",
+               "Order the rows of h0 and c0 by layer, then direction.", case=_initial_rows(kind))
+        for kind, words in _ROWS.items()
+    ),
+    *(
+        _entry(f"final-{kind}", f"rows of the final states: {words}",
+               "Rows of h_n and c_n stand for layer 0 forward, layer 0 backward, layer 1 forward and so on.",
+               "Order the rows of h_n and c_n by layer, then direction.", after=_final_rows(kind))
+        for kind, words in _ROWS.items()
+    ),
+    _entry("h-c-exchanged", "final h and c exchanged",
+           "The states were returned as (c, h), the order of TensorFlow 1, Flax and Burn, and read as (h, c).",
+           "Read the final states as (c, h).", "c_n, h_n = states", after=_exchange_finals),
+    _entry("h-for-c", "final h returned as c too", "The hidden state was returned twice.", "Return the cell state as c_n.",
+           after=_copied("c_n", "h_n")),
+    _entry("c-for-h", "final c returned as h too", "The cell state was returned twice.", "Return the hidden state as h_n.",
+           after=_copied("h_n", "c_n")),
+)  # fmt: skip

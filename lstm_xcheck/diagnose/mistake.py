@@ -1,0 +1,137 @@
+"""What a mistake is: a change to the weights, to the case or to the outputs, with its name and its remedy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Optional
+
+import numpy as np
+
+from ..arrays import Array
+from ..compare.reference import observed_quantities
+from ..errors import SpecError
+from ..oracle import forward
+from ..spec import Case, CellWeights, LSTMWeights, Result
+
+#: Quantities by name, as `observed_quantities` gives them: y, h_n, c_n, last, layer0.y ...
+Outputs = dict[str, Array]
+
+CellChange = Callable[[CellWeights], Optional[CellWeights]]
+WeightsChange = Callable[[LSTMWeights], Optional[LSTMWeights]]
+CaseChange = Callable[[Case], Optional[Case]]
+OutputChange = Callable[[Outputs, Case], Optional[Outputs]]
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """One entry of the catalogue.
+
+    Every change returns None where it makes no sense for the case, such as exchanged directions in a
+    unidirectional LSTM.
+
+    Attributes:
+        id: lower-case words and dashes.
+        family: gates, orientation, bias, activation, state, direction, lengths, axes, layers, variant, precision.
+        title: what happened, in a few words.
+        explanation: why it happens, in one sentence.
+        fix: what to do.
+        code: the remedy on a canonical cell's arrays W, U, b (4, hidden, ...), or on the call.
+        cell: changes one cell's parameters; what may go wrong in one layer or direction alone.
+        weights: changes all parameters.
+        case: changes the data or the spec.
+        after: changes the outputs. It must be a selection or sum of elements, since it is also applied to bounds.
+        undo: brings observed outputs back to what the cells fed back to themselves; NaN, or left out, where that
+            cannot be known.
+    """
+
+    id: str
+    family: str
+    title: str
+    explanation: str
+    fix: str
+    code: str = ""
+    cell: CellChange | None = None
+    weights: WeightsChange | None = None
+    case: CaseChange | None = None
+    after: OutputChange | None = None
+    undo: OutputChange | None = None
+
+    def change_cell(self, weights: LSTMWeights, layer: int, direction: int) -> LSTMWeights | None:
+        """The weights with this mistake in one cell alone."""
+        if self.cell is None:
+            return None
+        changed = self.cell(weights.layers[layer][direction])
+        if changed is None:
+            return None
+        rows = [list(row) for row in weights.layers]
+        rows[layer][direction] = changed
+        return _rebuild(weights, rows)
+
+    def change_case(self, case: Case) -> Case | None:
+        """The case as the mistaken implementation understands it."""
+        weights = self._change_weights(case.weights)
+        if weights is None:
+            return None
+        changed = case if weights is case.weights else replace(case, weights=weights)
+        return changed if self.case is None else self.case(changed)
+
+    def _change_weights(self, weights: LSTMWeights) -> LSTMWeights | None:
+        if self.cell is not None:
+            rows = [[self.cell(cell) for cell in row] for row in weights.layers]
+            return None if any(cell is None for row in rows for cell in row) else _rebuild(weights, rows)
+        return weights if self.weights is None else self.weights(weights)
+
+
+def _rebuild(weights: LSTMWeights, rows: Sequence[Sequence[Any]]) -> LSTMWeights | None:
+    """Weights from changed cells; None where the change made numbers that are not finite or fit no spec."""
+    try:
+        return LSTMWeights(weights.spec, tuple(tuple(row) for row in rows), weights.dtype)
+    except SpecError:
+        return None
+
+
+def in_cells(mistake: Mistake, cells: Sequence[tuple[int, int]]) -> Mistake:
+    """The same mistake in some cells (layer, direction) alone."""
+
+    def change(weights: LSTMWeights) -> LSTMWeights | None:
+        changed: LSTMWeights | None = weights
+        for layer, direction in cells:
+            changed = None if changed is None else mistake.change_cell(changed, layer, direction)
+        return changed
+
+    where = ", ".join(f"layer {layer} {'backward' if direction else 'forward'}" for layer, direction in cells)
+    return replace(mistake, title=f"{mistake.title}, in {where} alone", cell=None, weights=change)
+
+
+def with_spec(weights: LSTMWeights, **changes: Any) -> LSTMWeights | None:
+    """The same numbers under another spec; None when nothing would change or they do not fit it."""
+    spec = replace(weights.spec, **changes)
+    return None if spec == weights.spec else LSTMWeights(spec, weights.layers, weights.dtype)
+
+
+def edit(cell: CellWeights, **arrays: Any) -> CellWeights:
+    """A cell with some arrays replaced."""
+    kept = {name: np.asarray(array) for name, array in cell.items()}
+    return CellWeights(**{**kept, **arrays})
+
+
+def run_mistakes(mistakes: Sequence[Mistake], case: Case) -> Outputs | None:
+    """What an implementation that makes these mistakes, in this order, answers in float64; None if not applicable."""
+    changed: Case | None = case
+    for mistake in mistakes:
+        changed = None if changed is None else mistake.change_case(changed)
+    if changed is None:
+        return None
+    outputs: Outputs | None = observed_quantities(forward(changed))
+    for mistake in mistakes:
+        if mistake.after is not None and outputs is not None:
+            outputs = mistake.after(outputs, case)
+    return outputs
+
+
+def result_from(outputs: Outputs) -> Result:
+    """Quantities by name as a result."""
+    layers = sorted((name for name in outputs if name.startswith("layer")), key=lambda name: int(name[5:-2]))
+    named = {name: outputs.get(name) for name in ("y", "h_n", "c_n", "last")}
+    return Result(**named, layer_outputs=tuple(outputs[name] for name in layers))

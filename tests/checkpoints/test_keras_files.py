@@ -1,0 +1,310 @@
+"""Keras files, written by Keras and read without it: weights, names, and what only config.json knows."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lstm_xcheck.checkpoints import Found, load, read_checkpoint
+from lstm_xcheck.spec import CellWeights, LSTMSpec
+from lstm_xcheck.spec.activations import HARD_SIGMOID_KERAS2, HARD_SIGMOID_KERAS3
+
+h5py = pytest.importorskip("h5py")
+
+Truth = Callable[[str, str], list[Any]]
+SUFFIXES = [".keras", ".weights.h5"]
+
+
+def found(path: Path) -> dict[str, Found]:
+    return {lstm.name: lstm for lstm in read_checkpoint(path).lstms}
+
+
+def assert_same_bits(cell: CellWeights, theirs: list[Any]) -> None:
+    """Keras keeps (input, 4 h): gates i, f, c, o are the four blocks of h columns."""
+    kernel, recurrent, *bias = theirs
+    h = recurrent.shape[0]
+    assert (cell.b is None) == (not bias)
+    for block, gate in enumerate("ifgo"):
+        columns = slice(block * h, (block + 1) * h)
+        np.testing.assert_array_equal(cell.W[gate], kernel[:, columns].T)
+        np.testing.assert_array_equal(cell.U[gate], recurrent[:, columns].T)
+        if bias:
+            np.testing.assert_array_equal(cell.b[gate], bias[0][columns])
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize(
+    ("stem", "layer"),
+    [
+        ("sequential", "encoder"), ("functional", "nested"), ("functional", "hard"), ("functional", "backward"),
+        ("functional", "by_cell"), ("subclassed", "my_encoder"), ("subclassed", "many_0"), ("subclassed", "many_1"),
+    ],
+)  # fmt: skip
+def test_lstm_is_read_bit_for_bit_under_its_layer_name(
+    keras_files: Path, keras_truth: Truth, stem: str, layer: str, suffix: str
+) -> None:
+    lstm = found(keras_files / (stem + suffix))[layer]
+    theirs = keras_truth(stem, layer)
+    assert_same_bits(lstm.weights.layers[0][0], theirs)
+    assert lstm.native_count == sum(array.size for array in theirs)
+    assert lstm.source_dtype == "float32"
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize(("stem", "layer"), [("sequential", "both"), ("functional", "both"), ("subclassed", "my_both")])
+def test_bidirectional_is_one_lstm_forward_first(
+    keras_files: Path, keras_truth: Truth, stem: str, layer: str, suffix: str
+) -> None:
+    weights = found(keras_files / (stem + suffix))[layer].weights
+    theirs = keras_truth(stem, layer)
+    assert weights.spec.bidirectional
+    assert_same_bits(weights.layers[0][0], theirs[:3])
+    assert_same_bits(weights.layers[0][1], theirs[3:])
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_stacked_cells_are_one_lstm_each(keras_files: Path, keras_truth: Truth, suffix: str) -> None:
+    models = found(keras_files / ("subclassed" + suffix))
+    theirs = keras_truth("subclassed", "stack")
+    assert_same_bits(models["stack/lstm_cell"].weights.layers[0][0], theirs[:3])
+    assert_same_bits(models["stack/lstm_cell_1"].weights.layers[0][0], theirs[3:])
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_bfloat16_is_kept_exactly(keras_files: Path, keras_truth: Truth, suffix: str) -> None:
+    lstm = found(keras_files / ("bfloat16" + suffix))["half"]
+    assert lstm.source_dtype == lstm.weights.dtype == "bfloat16"
+    bits = keras_truth("bfloat16", "half")[0].astype(np.uint32) << 16
+    assert_same_bits(lstm.weights.layers[0][0], [bits.view(np.float32), *[
+        (array.astype(np.uint32) << 16).view(np.float32) for array in keras_truth("bfloat16", "half")[1:]
+    ]])  # fmt: skip
+
+
+def test_config_gives_function_and_direction(keras_files: Path) -> None:
+    models = found(keras_files / "functional.keras")
+    assert list(models) == ["nested", "both", "hard", "backward", "by_cell"]
+    assert models["hard"].weights.spec == LSTMSpec(6, 4, bias="single", gate_activation=HARD_SIGMOID_KERAS3)
+    assert models["backward"].weights.spec == LSTMSpec(4, 4, bias="none", reverse=True)
+    assert models["both"].weights.spec == LSTMSpec(
+        2, 3, bias="single", bidirectional=True, cell_activation="relu", output_activation="relu"
+    )
+    assert models["nested"].notes == ()
+    assert "go_backwards" in models["backward"].notes[0]
+
+
+def test_what_has_no_canonical_form_is_listed_with_its_reason(keras_files: Path) -> None:
+    notes = {tensor.name: tensor.note for tensor in read_checkpoint(keras_files / "functional.keras").other}
+    by_reason = {note for note in notes.values() if note}
+    assert {note.partition(":")[0] for note in by_reason} == {"a GRU, not an LSTM", "a SimpleRNN, not an LSTM", "an LSTM, not read"}
+    assert any("activation elu has no canonical form" in note for note in by_reason)
+
+
+def test_merge_mode_is_noted(keras_files: Path) -> None:
+    assert any("merge_mode sum" in note for note in found(keras_files / "sequential.keras")["both"].notes)
+    assert not found(keras_files / "functional.keras")["both"].notes
+
+
+@pytest.mark.parametrize("name", ["sequential.weights.h5", "subclassed.keras"])
+def test_files_without_a_config_say_what_is_assumed(keras_files: Path, name: str) -> None:
+    for lstm in found(keras_files / name).values():
+        assert "Keras' defaults are taken" in lstm.notes[0]
+
+
+def test_names_fall_back_to_the_groups_of_older_keras(keras_files: Path, tmp_path: Path) -> None:
+    """Keras before the name attribute: a `.weights.h5` has class names, a `.keras` still has its config."""
+    weights = tmp_path / "older.weights.h5"
+    weights.write_bytes((keras_files / "sequential.weights.h5").read_bytes())
+    with h5py.File(weights, "r+") as root:
+        root.visititems(lambda _, item: item.attrs.pop("name", None) and None)
+    assert set(load(weights)) == {"lstm", "bidirectional"}
+    edited = rewrite(keras_files / "sequential.keras", tmp_path, {"model.weights.h5": weights.read_bytes()})
+    assert list(load(edited)) == ["encoder", "both"]
+
+
+def rewrite(source: Path, folder: Path, members: dict[str, bytes | None]) -> Path:
+    """A copy of a `.keras` file with some members replaced, or left out where None."""
+    target = folder / "edited.keras"
+    with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
+        for name in old.namelist():
+            data = members.get(name, old.read(name))
+            if data is not None:
+                new.writestr(name, data)
+    return target
+
+
+@pytest.mark.parametrize(
+    ("version", "expected"), [("2.15.0", HARD_SIGMOID_KERAS2), ("3.0.5", HARD_SIGMOID_KERAS3), (None, None)]
+)
+def test_hard_sigmoid_is_that_of_the_keras_which_wrote_the_file(
+    keras_files: Path, tmp_path: Path, version: str | None, expected: str | None
+) -> None:
+    metadata = json.dumps({"keras_version": version} if version else {}).encode()
+    path = rewrite(keras_files / "functional.keras", tmp_path, {"metadata.json": metadata})
+    models = found(path)
+    if expected:
+        assert models["hard"].weights.spec.gate_activation == expected
+    else:
+        assert "hard" not in models
+        assert any("two meanings" in tensor.note for tensor in read_checkpoint(path).other)
+
+
+def test_a_class_that_is_no_lstm_is_not_taken_for_one(keras_files: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(keras_files / "functional.keras") as archive:
+        config = archive.read("config.json")
+    config = config.replace(b'"class_name": "LSTMCell"', b'"class_name": "Mine"')
+    path = rewrite(keras_files / "functional.keras", tmp_path, {"config.json": config})
+    assert "by_cell" not in found(path)
+    assert any("its class is Mine" in tensor.note for tensor in read_checkpoint(path).other)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        (b'"units": 4', b'"units": 5', "says units 5 where the weights at layers/lstm/cell have 4"),
+        (b'"use_bias": true', b'"use_bias": false', "says use_bias False"),
+        (b'"name": "encoder"', b'"name": "other"', "says name other"),
+    ],
+)
+def test_config_of_another_model_is_refused(
+    keras_files: Path, tmp_path: Path, old: bytes, new: bytes, says: str, refusal: Callable[[Path], str]
+) -> None:
+    with zipfile.ZipFile(keras_files / "sequential.keras") as archive:
+        config = archive.read("config.json")
+    assert old in config
+    path = rewrite(keras_files / "sequential.keras", tmp_path, {"config.json": config.replace(old, new)})
+    assert says in refusal(path)
+
+
+@pytest.mark.parametrize(
+    ("member", "data", "says"),
+    [
+        ("config.json", b"{", "config.json is not JSON"),
+        ("config.json", b"[]", "config.json is a list"),
+        ("config.json", b'{"class_name":"RNN","config":{"cell":' * 100 + b"0" + b"}}" * 100, "nests layers"),
+        ("metadata.json", None, "no member metadata.json"),
+        ("model.weights.h5", None, "no member model.weights.h5"),
+        ("model.weights.h5", b"not HDF5", "HDF5 data is truncated or damaged"),
+    ],
+    ids=["broken-json", "list", "endless", "no-metadata", "no-weights", "no-hdf5"],
+)
+def test_damaged_archives(
+    keras_files: Path, tmp_path: Path, member: str, data: bytes | None, says: str, refusal: Callable[[Path], str]
+) -> None:
+    assert says in refusal(rewrite(keras_files / "sequential.keras", tmp_path, {member: data}))
+
+
+def test_lambda_code_is_never_decoded(keras_files: Path) -> None:
+    with zipfile.ZipFile(keras_files / "functional.keras") as archive:
+        assert b"__lambda__" in archive.read("config.json")
+    code = (
+        "import sys, marshal; marshal.loads = None; sys.modules['keras'] = None; "
+        "from lstm_xcheck.checkpoints import load; "
+        f"print(*load({str(keras_files / 'functional.keras')!r}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["nested", "both", "hard", "backward", "by_cell"]
+
+
+def weights_file(folder: Path, fill: Callable[[Any], None]) -> Path:
+    path = folder / "crafted.weights.h5"
+    with h5py.File(path, "w") as root:
+        fill(root)
+    return path
+
+
+def external_link(root: Any) -> None:
+    root["layers"] = h5py.ExternalLink("/etc/other.h5", "/layers")
+
+
+def soft_link(root: Any) -> None:
+    root["layers"] = h5py.SoftLink("/elsewhere")
+
+
+def endless_groups(root: Any) -> None:
+    root.create_group("a")["again"] = root
+
+
+def external_data(root: Any) -> None:
+    cell = root.create_group("lstm/cell/vars")
+    cell.create_dataset("0", (5, 16), "f4", external=[("secret.bin", 0, 320)])
+    cell.create_dataset("1", (4, 16), "f4")
+
+
+def virtual_data(root: Any) -> None:
+    layout = h5py.VirtualLayout((5, 16), "f4")
+    layout[:] = h5py.VirtualSource("secret.h5", "x", (5, 16))
+    cell = root.create_group("lstm/cell/vars")
+    cell.create_virtual_dataset("0", layout)
+    cell.create_dataset("1", (4, 16), "f4")
+
+
+def unwritten_terabytes(root: Any) -> None:
+    cell = root.create_group("lstm/cell/vars")
+    cell.create_dataset("0", (1 << 36, 16), "f4", chunks=(1024, 16))
+    cell.create_dataset("1", (4, 16), "f4")
+
+
+def compressed_bomb(root: Any) -> None:
+    cell = root.create_group("lstm/cell/vars")
+    cell.create_dataset("0", data=np.zeros((1 << 20, 16), "f4"), compression="gzip", chunks=(1 << 16, 16))
+    cell.create_dataset("1", (4, 16), "f4")
+
+
+def older_kind(root: Any) -> None:
+    root.attrs["layer_names"] = ["lstm"]
+
+
+@pytest.mark.parametrize(
+    ("fill", "says"),
+    [
+        (external_link, "was not followed"), (soft_link, "was not followed"), (endless_groups, "without end"),
+        (external_data, "was not opened"), (virtual_data, "was not opened"), (unwritten_terabytes, "was not read"),
+        (compressed_bomb, "was not read"), (older_kind, "older Keras kind"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)  # fmt: skip
+def test_hostile_hdf5_is_refused(
+    tmp_path: Path, fill: Callable[[Any], None], says: str, refusal: Callable[[Path], str]
+) -> None:
+    assert says in refusal(weights_file(tmp_path, fill))
+
+
+def test_integer_lstm_is_listed_not_read(tmp_path: Path) -> None:
+    def fill(root: Any) -> None:
+        cell = root.create_group("lstm/cell/vars")
+        cell["0"], cell["1"] = np.zeros((5, 16), "i4"), np.zeros((4, 16), "i4")
+
+    checkpoint = read_checkpoint(weights_file(tmp_path, fill))
+    assert not checkpoint.lstms
+    assert checkpoint.other[0].note.startswith("not read: stored as int32")
+
+
+def test_two_lstms_of_one_name_get_their_places(tmp_path: Path) -> None:
+    def fill(root: Any) -> None:
+        for place in ("left/lstm", "right/lstm"):
+            cell = root.create_group(f"{place}/cell/vars")
+            cell["0"], cell["1"] = np.ones((5, 16), "f4"), np.ones((4, 16), "f4")
+
+    assert set(load(weights_file(tmp_path, fill))) == {"left/lstm", "right/lstm"}
+
+
+def test_directions_that_differ_are_two_lstms(keras_files: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(keras_files / "sequential.keras") as archive:
+        config = json.loads(archive.read("config.json"))
+        weights = io.BytesIO(archive.read("model.weights.h5"))
+    both = next(layer for layer in config["config"]["layers"] if layer["class_name"] == "Bidirectional")
+    both["config"]["backward_layer"]["config"]["activation"] = "relu"
+    edited = {"config.json": json.dumps(config).encode(), "model.weights.h5": weights.getvalue()}
+    models = found(rewrite(keras_files / "sequential.keras", tmp_path, edited))
+    assert list(models) == ["encoder", "both/forward_layer", "both/backward_layer"]
+    assert models["both/backward_layer"].weights.spec.reverse
+    assert models["both/backward_layer"].weights.spec.cell_activation == "relu"

@@ -1,0 +1,110 @@
+"""safetensors files: written by the safetensors package, read by NumPy alone; headers that lie are refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lstm_xcheck.checkpoints import load, read_checkpoint
+from lstm_xcheck.errors import CheckpointError
+
+NAMES = {"weight_ih_l0": (16, 5), "weight_hh_l0": (16, 4), "bias_ih_l0": (16,), "bias_hh_l0": (16,)}
+
+
+def arrays(dtype: str = "float32", prefix: str = "", seed: int = 0) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return {prefix + name: rng.normal(size=shape).astype(dtype) for name, shape in NAMES.items()}
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_file_of_the_safetensors_package_is_read_bit_for_bit(tmp_path: Path, dtype: str) -> None:
+    package = pytest.importorskip("safetensors.numpy")
+    written = arrays(dtype, "model.rnn.")
+    path = tmp_path / "m.safetensors"
+    package.save_file({**written, "head.weight": np.zeros((2, 4), np.int8)}, path, metadata={"format": "pt"})
+    checkpoint = read_checkpoint(path)
+    (found,) = checkpoint.lstms
+    assert (checkpoint.format, found.name, found.source_dtype) == ("safetensors", "model.rnn", dtype)
+    cell = found.weights.layers[0][0]
+    np.testing.assert_array_equal(cell.W["f"], written["model.rnn.weight_ih_l0"][4:8])
+    np.testing.assert_array_equal(cell.U["g"], written["model.rnn.weight_hh_l0"][8:12])
+    np.testing.assert_array_equal(cell.b["o"], written["model.rnn.bias_ih_l0"][12:])
+    np.testing.assert_array_equal(cell.b_r["i"], written["model.rnn.bias_hh_l0"][:4])
+    assert [(t.name, t.dtype, t.shape) for t in checkpoint.other] == [("head.weight", "int8", (2, 4))]
+
+
+def test_bfloat16_is_kept_exactly(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    package = pytest.importorskip("safetensors.torch")
+    module = torch.nn.LSTM(5, 4, num_layers=2, bidirectional=True).to(torch.bfloat16)
+    package.save_file(module.state_dict(), tmp_path / "m.safetensors")
+    weights = load(tmp_path / "m.safetensors")["lstm"]
+    assert weights.dtype == "bfloat16"
+    expected = module.weight_hh_l1_reverse[4:8].detach().float().numpy()
+    np.testing.assert_array_equal(weights.layers[1][1].U["f"], expected)
+
+
+def test_content_wins_over_the_suffix(tmp_path: Path) -> None:
+    package = pytest.importorskip("safetensors.numpy")
+    package.save_file(arrays(), tmp_path / "really_safetensors.pt")
+    assert read_checkpoint(tmp_path / "really_safetensors.pt").format == "safetensors"
+
+
+def entry(dtype: str = "F32", shape: object = (2,), offsets: object = (0, 8)) -> dict[str, object]:
+    return {"dtype": dtype, "shape": shape, "data_offsets": offsets}
+
+
+@pytest.mark.parametrize(
+    ("header", "size", "says"),
+    [
+        ({"a": entry(offsets=(0, 80))}, 8, "lies at 0..80"),
+        ({"a": entry(offsets=(8, 0))}, 8, "lies at 8..0"),
+        ({"a": entry(offsets=(-8, 0))}, 8, "no valid shape"),
+        ({"a": entry(shape=(3,))}, 8, "cannot take 8 bytes"),
+        ({"a": entry(shape=(1 << 61, 1 << 61))}, 8, "cannot take 8 bytes"),
+        ({"a": entry(shape=(2.0,))}, 8, "no valid shape"),
+        ({"a": entry(shape=(True, 2))}, 8, "no valid shape"),
+        ({"a": entry(shape=None)}, 8, "no valid shape"),
+        ({"a": entry(), "b": entry()}, 8, "overlaps"),
+        ({"a": entry(), "b": entry(offsets=(4, 12))}, 12, "overlaps"),
+        ({"a": entry(offsets=(4, 12))}, 12, "leaves a gap"),
+        ({"a": entry()}, 12, "describes 8"),
+        ({"a": entry(dtype="F31")}, 8, "has type F31"),
+        ({"a": entry(dtype=7)}, 8, "has type 7"),
+        ({"a": 5}, 8, "has type"),
+        ({"a": {}}, 8, "has type"),
+        (b"[1, 2, 3, 4]", 0, "is a list"),
+        (b'{"a": nonsense', 0, "is not JSON"),
+        (b"{\xff\xfe}        ", 0, "is not JSON"),
+        (b'{"a":' + b"[" * 200_000, 0, "is not JSON"),
+        (b'{"a": {}, "a": {}}', 0, "names a tensor twice"),
+    ],
+    ids=[
+        "beyond-the-file", "end-before-begin", "negative-offset", "wrong-size", "overflowing-shape", "float-shape",
+        "bool-shape", "no-shape", "same-bytes-twice", "overlap", "gap", "bytes-left-over", "unknown-type", "number-as-type",
+        "entry-is-a-number", "empty-entry", "header-is-a-list", "broken-json", "broken-utf8", "endless-nesting", "duplicate",
+    ],
+)  # fmt: skip
+def test_lying_headers_are_refused(
+    header: object, size: int, says: str, write_safetensors: Callable, refusal: Callable
+) -> None:
+    assert says in refusal(write_safetensors(header, bytes(size)))
+
+
+@pytest.mark.parametrize("length", [0, 1, 100, 1 << 32, (1 << 64) - 1])
+def test_header_length_that_the_file_does_not_have(length: int, write_safetensors: Callable, refusal: Callable) -> None:
+    refusal(write_safetensors({"a": entry()}, bytes(8), length=length))
+
+
+def test_names_cannot_disturb_the_message(write_safetensors: Callable, refusal: Callable) -> None:
+    sentence = refusal(write_safetensors({"evil\x1b[2J\n" + "x" * 10_000: entry(offsets=(0, 80))}, bytes(8)))
+    assert "\x1b" not in sentence
+
+
+def test_no_lstm_lists_what_is_there(write_safetensors: Callable) -> None:
+    path = write_safetensors({"head.weight": entry()}, bytes(8))
+    with pytest.raises(CheckpointError, match=r"holds no LSTM; its 1 tensors are head.weight float32\[2\]"):
+        load(path)

@@ -1,0 +1,1 @@
+"""The judge: every verdict, and what its reason says."""

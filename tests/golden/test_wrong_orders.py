@@ -1,0 +1,46 @@
+"""Rows of the layout table against other projects' numbers: a wrong gate order must show in them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import permutations
+
+import pytest
+
+from lstm_xcheck.oracle import forward
+
+from .corpus import UNSET, Inexpressible, folder, load
+from .expectations import answers
+from .limits import beyond
+
+pytestmark = pytest.mark.skipif(folder() is None, reason=UNSET)
+
+#: For each order of blocks in the corpus a case that tells it from the 23 others. The cases of TensorFlow 1 have
+#: constant weights and tell none; tests/layouts runs that framework itself.
+WITNESSES = {
+    "keras": "rtneural__lstm_1d",
+    "onnx": "ort__simple_forward",
+    "ngraph": "ngraph__cell_bias_peephole",
+    "nd4j": "dl4j__lstmLayer_13",
+}
+
+
+@pytest.mark.parametrize("name", WITNESSES.values(), ids=WITNESSES)
+def test_all_23_wrong_orders_show(name: str) -> None:
+    assert _unseen(name) == []
+
+
+def _unseen(name: str) -> list[str]:
+    """Gate orders other than the row's under which every number of the case still agrees."""
+    true = load(name).row
+    orders = ("".join(gates) for gates in permutations("ifgo"))
+    return [order for order in orders if order != true.order and _agrees(name, order)]
+
+
+def _agrees(name: str, order: str) -> bool:
+    golden = load(name, row=replace(load(name).row, order=order))
+    return not any(
+        beyond(f"{name}/{quantity.label}", quantity, answer)
+        for quantity, answer in answers(golden, forward)
+        if not isinstance(answer, Inexpressible)
+    )

@@ -1,0 +1,1 @@
+"""The oracle against fifty digits, and its bounds against honest arithmetic."""

@@ -1,0 +1,167 @@
+"""The rounding bound: above every honest computation, in whatever order it sums, and no wider than it must be."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+
+from lstm_xcheck.oracle import PROFILES, Driven, Profile, drive, forward
+from lstm_xcheck.oracle import driven as module
+from lstm_xcheck.spec import Case, LSTMSpec, Result
+
+from .emulate import ORDERS, emulate
+from .specs import NAMES, case_named, constant_case
+from .test_forward import drive_all
+
+PRECISIONS = ("float64", "float32", "float16", "bfloat16")
+
+
+def largest_score(case: Case, result: Result, profile: str) -> float:
+    """The largest error / bound over y, h and c of all layers and directions."""
+    assert result.y is not None
+    assert result.h_n is not None
+    assert result.c_n is not None
+    outputs, width, scores = [*result.layer_outputs, result.y], case.spec.output_size, [0.0]
+    for row, (_, driven) in enumerate(drive_all(case, result, profile)):
+        layer, direction = divmod(row, case.spec.num_directions)
+        half = outputs[layer][..., direction * width : (direction + 1) * width]
+        pairs = (
+            (half, driven.y, driven.y_bound),
+            (result.h_n[row], driven.h, driven.h_bound),
+            (result.c_n[row], driven.c, driven.c_bound),
+        )
+        for observed, value, bound in pairs:
+            error = np.abs(observed - value)
+            assert (error[bound == 0.0] == 0.0).all(), "differs where nothing may differ"
+            scores.append(float((error[bound > 0.0] / bound[bound > 0.0]).max(initial=0.0)))
+    return max(scores)
+
+
+@pytest.mark.parametrize("order", ["sequential", "reversed", "pairwise"])
+@pytest.mark.parametrize("name", NAMES)
+def test_every_order_of_summation_is_within_the_bound(name: str, order: str) -> None:
+    case = case_named(name, steps=6)
+    score = largest_score(case, emulate(case, order), "float32")
+    assert 0.0 < score <= 1.0
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("init", ["positive", "chaos8", "saturated", "longmem", "tiny", "outliers", "keras"])
+def test_extreme_regimes_are_within_the_bound(init: str, order: str) -> None:
+    spec = LSTMSpec(input_size=9, hidden_size=24)
+    case = Case.random(spec, steps=30, batch=2, seed=1, init=init)
+    assert largest_score(case, emulate(case, order), "float32") <= 1.0
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize(("weight", "x"), [(0.1, 1.1), (0.013, 1.7), (-0.02, 1.3), (0.003, 1.0)])
+def test_equal_terms_are_within_the_bound(weight: float, x: float, order: str) -> None:
+    """Every rounding errs to the same side, so no statistical model holds; the worst case must."""
+    case = constant_case(weight, x, hidden=40, inputs=60)
+    assert largest_score(case, emulate(case, order), "float32") <= 1.0
+
+
+@pytest.mark.parametrize("order", ["sequential", "tanh-sigmoid"])
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("name", ["plain", "stack", "projection", "peepholes-stack-bidirectional", "all-options"])
+def test_every_profile_holds_for_its_own_arithmetic(name: str, precision: str, order: str) -> None:
+    case = case_named(name, steps=8, precision=precision)
+    score = largest_score(case, emulate(case, order, precision), precision)
+    assert 0.0 < score <= 1.0
+
+
+@pytest.mark.parametrize(
+    ("computed", "judged"), [("float32", "float64"), ("float16", "float32"), ("bfloat16", "float32")]
+)
+def test_rougher_arithmetic_is_far_outside(computed: str, judged: str) -> None:
+    case = case_named("plain", steps=12, precision=computed)
+    assert largest_score(case, emulate(case, "sequential", computed), judged) > 50.0
+
+
+def bounds(driven: Driven) -> dict[str, np.ndarray]:
+    return {f.name: getattr(driven, f.name) for f in fields(driven) if f.name.endswith("_bound")}
+
+
+def assert_wider(wide: Driven, narrow: Driven) -> None:
+    for name, array in bounds(wide).items():
+        assert (array >= bounds(narrow)[name]).all(), f"{name} shrank"
+    assert any((array > bounds(narrow)[name]).any() for name, array in bounds(wide).items())
+
+
+def observed_case(name: str) -> tuple[Case, np.ndarray, np.ndarray]:
+    case = case_named(name, steps=8)
+    result = forward(case)
+    assert result.y is not None
+    return case, np.asarray(case.x, np.float64), result.y
+
+
+@pytest.mark.parametrize("name", ["plain-lengths", "peepholes", "projection", "cell-clip", "coupled-i"])
+@pytest.mark.parametrize("field", ["u", "u_sum", "u_in", "eta", "tanh_absolute"])
+def test_a_rougher_profile_never_narrows_the_bound(name: str, field: str) -> None:
+    case, x, y = observed_case(name)
+    base = PROFILES["float32"]
+    increase = {"u_in": 2.0**-11, "tanh_absolute": 4.0, "eta": 2.0**-30}.get(field, 2.0 * getattr(base, field))
+    rougher: Profile = replace(base, **{field: increase})
+    assert_wider(drive(case, 0, 0, x, y, rougher), drive(case, 0, 0, x, y, base))
+
+
+def test_an_uncertain_input_widens_the_bound_and_covers_the_shift() -> None:
+    case, x, y = observed_case("plain")
+    profile, shift = PROFILES["float32"], 1e-3
+    sure = drive(case, 0, 0, x, y, profile)
+    unsure = drive(case, 0, 0, x, y, profile, dx=np.full_like(x, shift))
+    assert_wider(unsure, sure)
+    for sign in (1.0, -1.0):
+        moved = drive(case, 0, 0, x + sign * shift, y, profile)
+        assert (np.abs(moved.y - unsure.y) <= unsure.y_bound).all()
+        assert (np.abs(moved.c - unsure.c) <= unsure.c_bound).all()
+
+
+@pytest.mark.parametrize("name", ["plain", "plain-lengths", "peepholes", "projection", "bidirectional"])
+def test_running_freely_is_never_narrower_and_covers_honest_runs(name: str) -> None:
+    case, x, y = observed_case(name)
+    width, profile = case.spec.output_size, PROFILES["float32"]
+    honest = [emulate(case, order) for order in ORDERS]
+    for direction in range(case.spec.num_directions):
+        half = slice(direction * width, (direction + 1) * width)
+        free = drive(case, 0, direction, x, None, profile)
+        assert_wider(free, drive(case, 0, direction, x, y[..., half], profile))
+        for result in honest:
+            assert result.y is not None
+            assert (np.abs(result.y[..., half] - free.y) <= free.y_bound).all()
+
+
+@pytest.mark.parametrize("block", [1, 97, 10**9])
+@pytest.mark.parametrize("name", ["plain-lengths", "bidirectional-holes", "projection", "all-options"])
+def test_the_block_size_changes_nothing(name: str, block: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    case = case_named(name, steps=11)
+    result = forward(case)
+    usual = drive_all(case, result)
+    monkeypatch.setattr(module, "_BLOCK", block)
+    for (where, one), (_, other) in zip(usual, drive_all(case, result), strict=True):
+        for field in fields(Driven):
+            a, b = getattr(one, field.name), getattr(other, field.name)
+            np.testing.assert_allclose(b, a, rtol=1e-12, atol=4e-16, err_msg=f"{field.name} of {where}")
+
+
+def test_nothing_may_differ_at_padding() -> None:
+    case, x, y = observed_case("plain-holes")
+    driven = drive(case, 0, 0, x, y, PROFILES["float32"])
+    for name in ("y", "y_bound", "y_sigma"):
+        assert (getattr(driven, name)[~case.valid] == 0.0).all()
+    assert (driven.h_bound[-1] == 0.0).all()
+    assert (driven.c_bound[-1] == 0.0).all()  # a row without a valid step keeps its states, bit for bit
+    assert (driven.y_bound[case.valid] > 0.0).all()
+
+
+@pytest.mark.parametrize("init", ["chaos8", "longmem"])
+def test_the_driven_bound_stays_small_over_hundreds_of_steps(init: str) -> None:
+    case = Case.random(LSTMSpec(input_size=4, hidden_size=16), steps=300, batch=1, init=init)
+    y = forward(case).y
+    driven = drive(case, 0, 0, np.asarray(case.x, np.float64), y, PROFILES["float32"])
+    assert driven.y_bound.max() < 0.05
+    with np.errstate(over="ignore", invalid="ignore"):
+        free = drive(case, 0, 0, np.asarray(case.x, np.float64), None, PROFILES["float32"])
+    assert not free.y_bound.max() < 1e6 * driven.y_bound.max()  # NaN, infinity times zero, bounds nothing either

@@ -1,0 +1,28 @@
+"""The project's own sweep, written as a user would write it: every installed adapter answers every case."""
+
+from __future__ import annotations
+
+import pytest
+
+import lstm_xcheck as lx
+from lstm_xcheck.spec import Case
+from lstm_xcheck.testing import Toolkit
+
+CASES = [
+    *lx.sweep(hidden=1, input=1, steps=5, batch=1, bias="single", states=False, returns=["sequence", "last"]),
+    *lx.sweep(hidden=4, input=5, bias=["split", "none"], directions=[1, 2], ragged=[False, True]),
+    *lx.sweep(hidden=4, input=4, layers=2, bias="single", directions=[1, 2]),
+]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_installed_adapter_agrees(case: Case, xcheck_adapter: str, lstm_xcheck: Toolkit) -> None:
+    lstm_xcheck.assert_agrees(case, [xcheck_adapter])
+
+
+@pytest.mark.xcheck(adapters=["torch"])
+def test_what_a_framework_lacks_is_no_agreement(xcheck_adapter: str, lstm_xcheck: Toolkit) -> None:
+    spec = lx.LSTMSpec(input_size=2, hidden_size=3, peepholes=True)
+    report = lstm_xcheck.verify(lx.Case.random(spec), [xcheck_adapter])
+    assert not report.ok
+    assert report.totals["unsupported"] == 1
