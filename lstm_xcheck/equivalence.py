@@ -65,15 +65,17 @@ def assert_equivalent(first: Any, second: Any, *, case: Case | None = None, prec
         DisagreementError: an AssertionError that names what differs: tensor, gate, index and size, the worst output,
             its score (error / bound) and the first wrong step, and how the parameter counts are related.
         NothingComparedError: when neither side nor `case` has weights, or when the data decide nothing.
-        UserError: for what is no LSTM, and for a file with several (naming them).
+        UserError: for what is no LSTM, a file with several (naming them), and an unknown precision.
 
     >>> weights = LSTMWeights.random(LSTMSpec(input_size=2, hidden_size=3))
     >>> assert_equivalent(weights, weights)
     """
     __tracebackhide__ = True
-    sides = [_side("first", first, precision), _side("second", second, precision)]
+    if precision is not None:
+        round_to(0.0, precision)  # raises for an unknown name, before anything is read or run
+    sides = [_side("first", first), _side("second", second)]
     if case is not None:
-        sides.append(_Side("case", f"case {case.id}", _rounded(case.weights, precision)))
+        sides.append(_Side("case", f"case {case.id}", case.weights))
     weighted = [side for side in sides if side.weights is not None]
     if not weighted:
         raise NothingComparedError(
@@ -81,18 +83,20 @@ def assert_equivalent(first: Any, second: Any, *, case: Case | None = None, prec
         )
     complaints = _spec_differences(weighted)
     if not complaints:
-        complaints = _weight_differences(weighted)
-        complaints += _output_differences(sides[:2], case, weighted[0], same_weights=not complaints, precision=precision)
+        complaints = _weight_differences(weighted, precision)
+        complaints += _output_differences(
+            sides[:2], case, weighted[0], same_weights=not complaints, precision=precision
+        )
     if complaints:
         raise DisagreementError(_message(sides[:2], complaints))
 
 
-def _side(name: str, thing: Any, precision: str | None) -> _Side:
+def _side(name: str, thing: Any) -> _Side:
     if isinstance(thing, LSTMWeights):
-        return _Side(name, "LSTMWeights", _rounded(thing, precision), thing.parameter_count)
+        return _Side(name, "LSTMWeights", thing, thing.parameter_count)
     if isinstance(thing, (str, PathLike)):
         weights = _from_file(Path(thing))
-        return _Side(name, f"file {thing}", _rounded(weights, precision), weights.parameter_count)
+        return _Side(name, f"file {thing}", weights, weights.parameter_count)
     live = live_object(thing)
     if live is not None:
         run = live.run
@@ -113,7 +117,8 @@ def _from_file(path: Path) -> LSTMWeights:
     found = load(path)
     if len(found) > 1:
         raise UserError(
-            f"{path} holds {len(found)} LSTMs: {', '.join(found)}; pick one with lx.load({str(path)!r})[{next(iter(found))!r}]"
+            f"{path} holds {len(found)} LSTMs: {', '.join(found)}; "
+            f"pick one with lx.load({str(path)!r})[{next(iter(found))!r}]"
         )
     return next(iter(found.values()))
 
@@ -146,17 +151,17 @@ def _weights_of(side: _Side) -> LSTMWeights:
     return side.weights
 
 
-def _weight_differences(weighted: Sequence[_Side]) -> list[str]:
+def _weight_differences(weighted: Sequence[_Side], precision: str | None) -> list[str]:
     """The first array that differs, for each side against the first that has weights."""
     complaints = []
     for other in weighted[1:]:
-        found = _first_difference(weighted[0], other)
+        found = _first_difference(weighted[0], other, precision)
         complaints += [found] if found else []
     return complaints
 
 
-def _first_difference(base: _Side, other: _Side) -> str:
-    ours, theirs = _weights_of(base), _weights_of(other)
+def _first_difference(base: _Side, other: _Side, precision: str | None) -> str:
+    ours, theirs = (_rounded(_weights_of(side), precision) for side in (base, other))
     rougher = max((ours.dtype, theirs.dtype), key=_PRECISIONS.index)
     for (layer, direction, cell), (_, _, twin) in zip(ours.cells(), theirs.cells(), strict=True):
         for name in ("W", "U", "b", "peephole", "projection"):

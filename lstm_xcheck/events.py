@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Union
 
 from .compare import CountRow, Row, VerdictName, worst_of
@@ -51,6 +51,23 @@ class Outcome:
     def verdict(self) -> VerdictName:
         """The worst verdict of the cell's rows."""
         return worst_of(row.verdict for row in self.rows)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, from which `from_dict` makes the same outcome; not the report's own form."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Outcome:
+        """The outcome that `to_dict`, sent through JSON or not, was made of.
+
+        Raises:
+            KeyError, TypeError, AttributeError: when the data are of something else.
+        """
+        fields = dict(data)
+        rows = tuple(Row(**{**row, "worst": row["worst"] and tuple(row["worst"])}) for row in fields.pop("rows"))
+        count = fields.pop("count")
+        plural = {name: tuple(fields.pop(name)) for name in ("diagnoses", "power")}
+        return cls(**fields, **plural, rows=rows, count=count and CountRow(**count))
 
 
 @dataclass(frozen=True)

@@ -174,6 +174,11 @@ def test_what_cannot_be_compared_is_refused(first: Any, second: Any, kind: type[
     assert "\n" not in str(caught.value)
 
 
+def test_an_unknown_precision_is_refused() -> None:
+    with pytest.raises(lx.SpecError, match="unknown precision 'float8'"):
+        lx.assert_equivalent(LSTMWeights.random(PLAIN), oracle, precision="float8")
+
+
 # PyTorch
 
 
@@ -200,6 +205,14 @@ def test_a_torch_module_is_its_weights(spec: LSTMSpec, batch_first: bool, dtype:
     made = module(weights, batch_first=batch_first)
     lx.assert_equivalent(made, weights)
     lx.assert_equivalent(weights, made)
+
+
+def test_a_float64_module_is_compared_in_the_precision_named() -> None:
+    double = module(LSTMWeights.random(PLAIN, seed=18, dtype="float64"))
+    weights = LSTMWeights.random(PLAIN, seed=18, dtype="float32")
+    message(double, weights)
+    lx.assert_equivalent(double, weights, precision="float32")
+    lx.assert_equivalent(double, oracle, precision="float32")
 
 
 def test_a_torch_cell_is_a_layer_of_one_step_at_a_time() -> None:
@@ -295,5 +308,5 @@ def test_a_checkpoint_file_is_compared_with_a_module(tmp_path: Path) -> None:
     torch.save({f"{a}.{name}": array for a in ("left", "right") for name, array in made.state_dict().items()}, two)
     lx.assert_equivalent(one, made)
     lx.assert_equivalent(made, str(one))
-    with pytest.raises(lx.UserError, match="holds 2 LSTMs: left, right; pick one with lx.load"):
+    with pytest.raises(lx.UserError, match=r"holds 2 LSTMs: left, right; pick one with lx\.load"):
         lx.assert_equivalent(two, made)

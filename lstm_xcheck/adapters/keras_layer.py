@@ -17,6 +17,7 @@ from ..arrays import STORAGE, Array
 from ..errors import AdapterError, SpecError
 from ..spec import Case, LSTMSpec, Result
 from .keras_build import Stack, keras_activation
+from .keras_limits import unsupported_by_keras
 
 #: x, mask and the initial states of each layer, as tensors of the backend.
 Inputs = tuple[Any, Any, list[Any]]
@@ -74,26 +75,7 @@ class KerasLayer:
 
     def unsupported(self, case: Case) -> str | None:
         """Keras has sigmoid, tanh or other activations, but neither projection, peepholes, clips nor coupling."""
-        spec = case.spec
-        missing = {
-            "projection": spec.proj_size,
-            "peepholes": spec.peepholes,
-            "gate clip": spec.gate_clip,
-            "cell clip": spec.cell_clip,
-            "projection clip": spec.proj_clip,
-            "coupled gates": spec.coupling,
-        }
-        for what, given in missing.items():
-            if given:
-                return f"{what}: keras.layers.LSTM has none"
-        if spec.cell_activation != spec.output_activation:
-            return (
-                f"activations: keras.layers.LSTM applies one `activation` to the candidate and to the cell, not "
-                f"{spec.cell_activation} and {spec.output_activation}"
-            )
-        if case.returns == "last" and case.h0 is not None and not case.valid.any(axis=1).all():
-            return "mask: LSTM(return_sequences=False) has no last output for a row without a valid step"
-        return None
+        return unsupported_by_keras(case)
 
     def computes_in(self, case: Case) -> tuple[str, str]:
         """float64 is kept only where each Keras operation on the way keeps it."""

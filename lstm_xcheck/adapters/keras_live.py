@@ -65,8 +65,8 @@ def _halves(layer: Any) -> list[Any]:
                 raise UserError(f"the forward layer of {layer.name!r} has go_backwards=True, but should read forward")
             return halves
     raise UserError(
-        f"got a keras {type(layer).__name__} {getattr(layer, 'name', '')!r}, but expected LSTM, Bidirectional(LSTM) or a "
-        "Sequential or list of them alone; pass the LSTM layers alone, such as model.layers[1]"
+        f"got a keras {type(layer).__name__} {getattr(layer, 'name', '')!r}, but expected LSTM, Bidirectional(LSTM) or "
+        "a Sequential or list of these alone; pass the LSTM layers of your model, such as model.layers[1]"
     )
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Optional
 
 import numpy as np
 
@@ -17,7 +16,7 @@ from ..spec import LSTMSpec, LSTMWeights, Result
 
 #: x (batch, steps, input), h0 and c0 (layers * directions, batch, width), and which steps count: None for all,
 #: lengths (batch,), or a boolean mask (batch, steps).
-Runner = Callable[[Array, Array, Array, Optional[Array]], Result]
+Runner = Callable[[Array, Array, Array, Array | None], Result]
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,7 @@ _BUILT_IN = (
     ),
     Entry(
         name="keras-tensorflow",
-        target="lstm_xcheck.adapters.keras_layer:KerasLayer",
+        target="lstm_xcheck.adapters.keras_choice:keras_adapter",
         requires=("keras", "tensorflow"),
         install="lstm-xcheck[keras,tensorflow]",
         variables={"KERAS_BACKEND": "tensorflow", **_QUIET_TENSORFLOW},
@@ -70,7 +70,7 @@ _BUILT_IN = (
     ),
     Entry(
         name="keras-jax",
-        target="lstm_xcheck.adapters.keras_layer:KerasLayer",
+        target="lstm_xcheck.adapters.keras_choice:keras_adapter",
         requires=("keras", "jax"),
         install="lstm-xcheck[keras,jax]",
         variables={"KERAS_BACKEND": "jax", "JAX_ENABLE_X64": "1", "JAX_PLATFORMS": "cpu"},
@@ -78,7 +78,7 @@ _BUILT_IN = (
     ),
     Entry(
         name="keras-torch",
-        target="lstm_xcheck.adapters.keras_layer:KerasLayer",
+        target="lstm_xcheck.adapters.keras_choice:keras_adapter",
         requires=("keras", "torch"),
         install="lstm-xcheck[keras,torch]",
         variables={"KERAS_BACKEND": "torch"},

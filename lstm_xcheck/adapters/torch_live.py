@@ -91,9 +91,7 @@ def _call(
     return _to_numpy(y if module.batch_first else y.transpose(0, 1)), _to_numpy(h_n), _to_numpy(c_n)
 
 
-def _lower_outputs(
-    module: torch.nn.LSTM, x: Array, h0: Array, c0: Array, lengths: Array | None
-) -> tuple[Array, ...]:
+def _lower_outputs(module: torch.nn.LSTM, x: Array, h0: Array, c0: Array, lengths: Array | None) -> tuple[Array, ...]:
     """What the layers below the top give, from single layers that hold the same weights."""
     like = module.weight_ih_l0
     width = 2 if module.bidirectional else 1

@@ -18,6 +18,7 @@ import numpy as np
 
 from ..arrays import Array
 from ..errors import CheckpointError
+from .keras_attributes import text_attribute
 from .keras_config import KerasConfig
 from .keras_layers import Variables, recognise_keras
 from .protocol import Checkpoint, StoredTensor
@@ -51,7 +52,7 @@ def read_weights(path: Path, file: BinaryIO, size: int, config: KerasConfig | No
     with root:
         with _hdf5_faults(path):
             _refuse_older(path, root)
-            groups, loose = _walk(path, root, size)
+            groups, loose = _walk(path, file, root, size)
         lstms, other = recognise_keras(path, groups, loose, config)
     return Checkpoint(path, kind, lstms, other)
 
@@ -75,7 +76,7 @@ def _refuse_older(path: Path, root: Any) -> None:
         )
 
 
-def _walk(path: Path, root: Any, size: int) -> tuple[list[Variables], list[StoredTensor]]:
+def _walk(path: Path, file: BinaryIO, root: Any, size: int) -> tuple[list[Variables], list[StoredTensor]]:
     """Every group with variables, and every dataset that lies elsewhere."""
     groups: list[Variables] = []
     loose: list[StoredTensor] = []
@@ -87,18 +88,16 @@ def _walk(path: Path, root: Any, size: int) -> tuple[list[Variables], list[Store
         seen += len(inside) + 1
         if depth > _MAX_DEPTH or seen > _MAX_ENTRIES:
             raise CheckpointError(f"{path} nests HDF5 groups without end; it is not a real model")
-        tensors = {key: _describe(path, place, key, item, size) for key, item in inside.items() if _is_dataset(item)}
+        prefix = f"{place}/" if place else ""
+        datasets = {key: item for key, item in inside.items() if isinstance(item, h5py.Dataset)}
+        tensors = {key: _describe(path, file, prefix + key, item, size) for key, item in datasets.items()}
         if place.rpartition("/")[2] == "vars":
-            groups.append(Variables(place[: -len("/vars")], _name_attribute(group), tensors))
+            groups.append(Variables(place[: -len("/vars")], text_attribute(file, group, "name"), tensors))
         else:
             loose.extend(tensors.values())
-        deeper = [(key, item) for key, item in inside.items() if not _is_dataset(item)]
-        waiting += [(f"{place}/{key}" if place else key, item, depth + 1) for key, item in reversed(deeper)]
+        deeper = [(prefix + key, item, depth + 1) for key, item in inside.items() if key not in datasets]
+        waiting += reversed(deeper)
     return groups, loose
-
-
-def _is_dataset(item: Any) -> bool:
-    return isinstance(item, h5py.Dataset)
 
 
 def _children(path: Path, place: str, group: Any) -> Iterator[tuple[str, Any]]:
@@ -111,16 +110,10 @@ def _children(path: Path, place: str, group: Any) -> Iterator[tuple[str, Any]]:
         yield key, group[key]
 
 
-def _name_attribute(group: Any) -> str:
-    name = group.attrs.get("name")
-    return name if isinstance(name, str) else ""
-
-
-def _describe(path: Path, place: str, key: str, dataset: Any, size: int) -> StoredTensor:
-    name = f"{place}/{key}" if place else key
+def _describe(path: Path, file: BinaryIO, name: str, dataset: Any, size: int) -> StoredTensor:
     dtype = str(dataset.dtype)
     # HDF5 has no bfloat16: Keras stores the two bytes as they are and says so in an attribute.
-    if dtype == "|V2" and dataset.attrs.get("dtype") == "bfloat16":
+    if dtype == "|V2" and text_attribute(file, dataset, "dtype") == "bfloat16":
         dtype = "bfloat16"
     load = partial(_load, path, name, dataset, dtype, size)
     return StoredTensor(name, tuple(int(n) for n in dataset.shape or ()), dtype, load)

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Protocol
 
 from ..arrays import Array
+from ..errors import CheckpointError
 from ..spec import LSTMWeights
+from .untrusted import some
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,21 @@ class Checkpoint:
     format: str
     lstms: tuple[Found, ...]
     other: tuple[OtherTensor, ...]
+
+    def require_lstms(self) -> tuple[Found, ...]:
+        """The LSTMs, at least one.
+
+        Raises:
+            CheckpointError: when there is none; the message says what the file holds instead.
+        """
+        if self.lstms:
+            return self.lstms
+        # What nearly was an LSTM comes first: its note is what the user needs.
+        other = sorted(self.other, key=lambda tensor: not tensor.note)
+        if not other:
+            raise CheckpointError(f"{self.path} holds no LSTM; it holds no tensor at all")
+        listed = [str(tensor) + (f" ({tensor.note})" if tensor.note else "") for tensor in other]
+        raise CheckpointError(f"{self.path} holds no LSTM; its {len(other)} tensors are {some(listed)}")
 
 
 class Reader(Protocol):

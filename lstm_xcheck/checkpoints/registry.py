@@ -16,7 +16,7 @@ from ..errors import CheckpointError
 from ..spec import LSTMWeights
 from . import signatures
 from .protocol import Checkpoint
-from .untrusted import shown, some
+from .untrusted import shown
 
 
 @dataclass(frozen=True)
@@ -95,19 +95,7 @@ def load(path: str | PathLike[str]) -> dict[str, LSTMWeights]:
     Raises:
         CheckpointError: when the file cannot be read or holds no LSTM; the message says what it holds.
     """
-    checkpoint = read_checkpoint(path)
-    if not checkpoint.lstms:
-        raise CheckpointError(_holds_no_lstm(checkpoint))
-    return {lstm.name: lstm.weights for lstm in checkpoint.lstms}
-
-
-def _holds_no_lstm(checkpoint: Checkpoint) -> str:
-    # What nearly was an LSTM comes first: its note is what the user needs.
-    other = sorted(checkpoint.other, key=lambda tensor: not tensor.note)
-    if not other:
-        return f"{checkpoint.path} holds no LSTM; it holds no tensor at all"
-    listed = [str(tensor) + (f" ({tensor.note})" if tensor.note else "") for tensor in other]
-    return f"{checkpoint.path} holds no LSTM; its {len(other)} tensors are {some(listed)}"
+    return {lstm.name: lstm.weights for lstm in read_checkpoint(path).require_lstms()}
 
 
 def _refuse_unreadable(path: Path) -> None:

@@ -24,7 +24,7 @@ _SIZES = {
 #: Containers within containers; a real checkpoint has three or four levels.
 _MAX_DEPTH = 32
 #: A small pickle can name one container over and over and so describe an endless tree.
-_MAX_TENSORS = 1_000_000
+_MAX_TENSORS = 200_000
 
 
 @dataclass(frozen=True)

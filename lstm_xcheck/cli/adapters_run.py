@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from ..adapters import Entry, known
@@ -82,10 +83,11 @@ def _print(described: list[dict[str, Any]]) -> None:
     reasons: dict[str, list[str]] = {}
     for adapter in described:
         versions = ", ".join(f"{k} {v}" for k, v in adapter.get("versions", {}).items())
+        found = "installed" if adapter["installed"] else "not installed"
         supports = adapter.get("supports", {})
         words = [name for name, answer in supports.items() if answer.startswith("yes")]
-        status = ", ".join(words) if supports else adapter.get("install", adapter.get("error", "installed"))
-        table.add_row(adapter["name"], adapter["runs"], versions or "not installed", status)
+        status = ", ".join(words) if supports else adapter.get("install", adapter.get("error", ""))
+        table.add_row(*(escape(cell) for cell in (adapter["name"], adapter["runs"], versions or found, status)))
         for name, answer in supports.items():
             if answer != "yes":
                 reasons.setdefault(f"{name}: {answer}", []).append(adapter["name"])

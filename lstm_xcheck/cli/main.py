@@ -17,6 +17,8 @@ VERBS = {
     "params": "Count parameters under each convention and say why the numbers differ.",
     "trace": "Show gates and states step by step.",
     "layouts": "Show how each framework orders, orients and names its arrays.",
+    "record": "Keep what the frameworks of this environment answer, in one file.",
+    "replay": "Judge recordings of any environments, live frameworks beside them if asked.",
     "adapters": "Show which frameworks are installed and what each supports.",
 }
 
@@ -73,6 +75,9 @@ def run(arguments: list[str] | None = None) -> int:
         return 1
     except XcheckError as error:
         click.echo(f"Error: {error}", err=True)
+        return 2
+    except MemoryError:
+        click.echo("Error: there is not enough memory for LSTMs of these sizes; use smaller ones", err=True)
         return 2
     except BrokenPipeError:
         # The reader of our output went away, as `head` does; Python would complain again while flushing at exit.

@@ -19,8 +19,12 @@ import click
 @click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Workers at a time.  [default: one per core]")
 @click.option("--worker", "workers", multiple=True, metavar="NAME=PYTHON", help="Run an adapter by another Python.")
 @click.option("--timeout", type=click.FloatRange(min=0.1), default=120.0, metavar="S", help="Seconds for one case.")
+@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Keep every finished cell in this folder.")
+@click.option("--resume", is_flag=True, help="Go on with the run that --out DIR holds.")
+@click.option("--shard", metavar="I/N", help="Run only part I of N of the cases; merge puts the parts together.")
+@click.option("--dask", metavar="ADDRESS", help="Run on the workers of a Dask scheduler, such as tcp://host:8786.")
 @click.option(
-    "--report", "reports", multiple=True, type=click.Path(path_type=Path), metavar="FILE", help="Write FILE.json."
+    "--report", "reports", multiple=True, type=click.Path(path_type=Path), metavar="FILE", help="Write FILE.{html,json,xml,md}."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the JSON report on stdout and nothing else.")
 def command(**options: Any) -> int:

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import click
-from rich.console import Console
-
 from ..arrays import STORAGE
 from ..errors import UserError
-from ..events import Finished
-from ..report.json_file import check_report_path, write_report
-from ..report.model import Report
-from ..report.terminal import ProgressBar, print_report
+from ..report.json_file import check_report_path
 from ..spec import Case, LSTMWeights
-from ..sweep import Plan, Recipe, choose_entries, parse_grid, preset, run
+from ..sweep import Plan, Recipe, choose_entries, parse_grid, preset
 from ..sweep.run import Question
+from .deliver import deliver
+from .verify_engine import Scale, events_of, parse_shard, watch
 
 
 def run_verify(
@@ -32,6 +29,10 @@ def run_verify(
     jobs: int | None,
     workers: Sequence[str],
     timeout: float,
+    out: Path | None,
+    resume: bool,
+    shard: str | None,
+    dask: str | None,
     reports: Sequence[Path],
     as_json: bool,
 ) -> int:
@@ -40,6 +41,7 @@ def run_verify(
         raise UserError(f"--precision is {precision!r}, but should be one of {', '.join(STORAGE)}")
     for path in reports:
         check_report_path(path)
+    scale = Scale(out, resume, parse_shard(shard), dask)
     pythons = parse_workers(workers)
     names = None if adapters is None else _names(adapters)
     entries = choose_entries(names, pythons)
@@ -49,16 +51,11 @@ def run_verify(
         cases, subject = file_cases(files, seed, seeds or 1, precision)
     else:
         cases, subject = tuple(designed_cases(preset, grid_text, seed, seeds, precision)), {}
-    plan = Plan(cases, entries, pythons, timeout, jobs or os.cpu_count() or 1)
-    report = watch(plan)
+    plan = Plan(scale.part(cases), entries, pythons, timeout, jobs or os.cpu_count() or 1)
+    with events_of(plan, cases, scale, subject) as events:
+        report = watch(events)
     report.subject.update(subject)
-    for path in reports:
-        write_report(report, path)
-    if as_json:
-        click.echo(report.to_json())
-    else:
-        _print(report)
-    return report.exit_code
+    return deliver(report, reports, as_json)
 
 
 def _names(text: str) -> list[str]:
@@ -111,9 +108,12 @@ def file_cases(
 
     cases: list[Question] = []
     found: list[dict[str, object]] = []
+    labels: Counter[str] = Counter()
     for path in files:
         for lstm in read_checkpoint(path).require_lstms():
             label = _label(path, lstm.name, len(files))
+            labels[label] += 1
+            label += f"-{labels[label]}" if labels[label] > 1 else ""
             for number in range(seed, seed + seeds):
                 cases += weights_cases(lstm.weights, label, number, precision)
             found.append({"file": str(path), "name": lstm.name, "spec": lstm.weights.spec.to_dict(), "why": lstm.why})
@@ -122,7 +122,7 @@ def file_cases(
 
 def _label(path: Path, name: str, files: int) -> str:
     """A greppable id: the file's name only where there are several files."""
-    text = f"{path.stem}-{name}" if files > 1 else name or path.stem
+    text = f"{path.name}-{name}" if files > 1 else name or path.stem
     return "".join(letter.lower() if letter.isalnum() else "-" for letter in text).strip("-")
 
 
@@ -135,33 +135,3 @@ def weights_cases(weights: LSTMWeights, label: str, seed: int, precision: str | 
         Case.random(spec, **shape, ragged=True, id=f"{label}-ragged-s{seed}"),  # type: ignore[arg-type]
         Case.random(spec, **shape, states=False, returns="last", id=f"{label}-zero-states-s{seed}"),  # type: ignore[arg-type]
     ]
-
-
-def watch(plan: Plan) -> Report:
-    """Run a plan with a progress bar; Ctrl-C ends it with what is known so far."""
-    report = Report()
-    with ProgressBar() as bar:
-        events = run(plan)
-        try:
-            for event in events:
-                report.handle(event)
-                bar.handle(event)
-        except KeyboardInterrupt:
-            events.close()  # type: ignore[attr-defined]
-            report.handle(Finished(0.0, interrupted=True))
-    return report
-
-
-def _print(report: Report) -> None:
-    console = Console()
-    lstms = report.subject.get("lstms", [])
-    for lstm in lstms:
-        spec = lstm["spec"]
-        console.print(
-            f"{lstm['file']}: [bold]{lstm['name']}[/] input {spec['input_size']}, hidden {spec['hidden_size']}, "
-            f"layers {spec['num_layers']}{', bidirectional' if spec['bidirectional'] else ''}, bias {spec['bias']} "
-            f"({lstm['why']})",
-            highlight=False,
-            soft_wrap=True,
-        )
-    print_report(report, console)

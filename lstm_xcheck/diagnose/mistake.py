@@ -41,6 +41,8 @@ class Mistake:
         weights: changes all parameters.
         case: changes the data or the spec.
         after: changes the outputs. It must be a selection or sum of elements, since it is also applied to bounds.
+        permutes: of a mere reordering of gates, the order and the arrays it touches.
+        mixes: whether a change of a cell carries numbers from one gate to another without being a reordering.
         undo: brings observed outputs back to what the cells fed back to themselves; NaN, or left out, where that
             cannot be known.
     """
@@ -56,6 +58,8 @@ class Mistake:
     case: CaseChange | None = None
     after: OutputChange | None = None
     undo: OutputChange | None = None
+    permutes: tuple[tuple[int, ...], tuple[str, ...]] | None = None
+    mixes: bool = False
 
     def change_cell(self, weights: LSTMWeights, layer: int, direction: int) -> LSTMWeights | None:
         """The weights with this mistake in one cell alone."""
@@ -89,6 +93,18 @@ def _rebuild(weights: LSTMWeights, rows: Sequence[Sequence[Any]]) -> LSTMWeights
         return LSTMWeights(weights.spec, tuple(tuple(row) for row in rows), weights.dtype)
     except SpecError:
         return None
+
+
+def applied(
+    mistakes: Sequence[Mistake], observed: Outputs, case: Case
+) -> list[tuple[Mistake, Case, Outputs]]:
+    """The mistakes that make sense here, with the case as they change it and the outputs brought back."""
+    return [
+        (mistake, changed, driving)
+        for mistake in mistakes
+        if (changed := mistake.change_case(case)) is not None
+        if (driving := observed if mistake.undo is None else mistake.undo(observed, case)) is not None
+    ]
 
 
 def in_cells(mistake: Mistake, cells: Sequence[tuple[int, int]]) -> Mistake:

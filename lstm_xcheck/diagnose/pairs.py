@@ -8,13 +8,15 @@ import numpy as np
 
 from ..arrays import Array
 from ..oracle import Profile
-from ..spec import Case, CellWeights
+from ..spec import Case
 from .fit import Fit, fit
-from .mistake import Mistake, Outputs
-from .screen import Window, distances, limit_of, parts_of, screen_cells, window
+from .mistake import Mistake, Outputs, applied
+from .screen import Parts, Window, Wrongs, contributions, distances, flatten, limit_of, near_cases, window
+
+Pair = tuple[Mistake, Mistake]
 
 #: Hypotheses in one batch of gates.
-_BATCH = 2048
+_BATCH = 1024
 #: Give up after this many full tests: too many survivors mean that the case tells nothing.
 _MOST_TESTS = 200
 
@@ -23,122 +25,119 @@ def fitting_pairs(
     observed: Outputs, case: Case, profile: Profile, catalogue: Sequence[Mistake]
 ) -> Iterator[tuple[tuple[Mistake, ...], Fit]]:
     """Every pair that explains the outputs, up to a number of full tests."""
-    tests = 0
-    for pair in _candidates(observed, case, profile, catalogue):
-        tests += 1
-        if tests > _MOST_TESTS:
+    for tests, pair in enumerate(_candidates(observed, case, profile, catalogue)):
+        if tests == _MOST_TESTS:
             return
         quality = fit(pair, observed, case, profile)
         if quality.holds:
             yield pair, quality
 
 
-def _candidates(
-    observed: Outputs, case: Case, profile: Profile, catalogue: Sequence[Mistake]
-) -> Iterator[tuple[Mistake, Mistake]]:
-    of_cells = [mistake for mistake in catalogue if mistake.cell is not None]
-    others = [mistake for mistake in catalogue if mistake.cell is None]
+def _candidates(observed: Outputs, case: Case, profile: Profile, catalogue: Sequence[Mistake]) -> Iterator[Pair]:
     limit = limit_of(case, observed, profile)
+    wrongs = Wrongs([mistake for mistake in catalogue if mistake.cell is not None], case.weights.layers[0][0])
     look = window(case, observed, 0, 0, limit)
     if look is not None:
-        yield from _cell_pairs(of_cells, case, look)
-    for other in others:
-        yield from _mixed_pairs(other, of_cells, observed, case, limit)
-    for a, first in enumerate(others):
-        for second in others[a + 1 :]:
-            yield from _other_pairs(first, second, observed, case, limit)
+        yield from _cell_pairs(wrongs, case, look)
+    others = applied([mistake for mistake in catalogue if mistake.cell is None], observed, case)
+    for other, changed, driving in others:
+        yield from _mixed_pairs(other, wrongs, changed, driving, limit)
+    yield from _other_pairs(others, case, limit)
 
 
-def _mixed_pairs(
-    other: Mistake, of_cells: Sequence[Mistake], observed: Outputs, case: Case, limit: float
-) -> Iterator[tuple[Mistake, Mistake]]:
+def _mixed_pairs(other: Mistake, wrongs: Wrongs, changed: Case, driving: Outputs, limit: float) -> Iterator[Pair]:
     """A mistake of weights beside one of data, spec or outputs."""
-    changed = other.change_case(case)
-    driving = observed if other.undo is None else other.undo(observed, case)
-    if changed is None or driving is None:
-        return
     look = window(changed, driving, 0, 0, limit)
     if look is None:
         return
-    for mistake in screen_cells(of_cells, changed, 0, 0, look)[0]:
+    honest = changed.weights.layers[0][0]
+    own = wrongs if wrongs.fits(honest) else Wrongs(wrongs.mistakes, honest)
+    for mistake in own.near(changed, 0, 0, look):
         yield mistake, other
 
 
-def _other_pairs(
-    first: Mistake, second: Mistake, observed: Outputs, case: Case, limit: float
-) -> Iterator[tuple[Mistake, Mistake]]:
-    """Two mistakes of data, spec or outputs."""
-    changed = first.change_case(case)
-    driving = observed if second.undo is None else second.undo(observed, case)
-    if changed is None or driving is None:
-        return
-    driving = driving if first.undo is None else first.undo(driving, case)
-    changed = second.change_case(changed)
-    if changed is None or driving is None:
-        return
-    look = window(changed, driving, 0, 0, limit)
-    own = None if look is None else parts_of(changed.weights.layers[0][0], look)
-    if look is None or own is None:
-        return
-    if distances(changed, 0, 0, look, own.w[None], own.u[None], own.b[None])[0] <= 1.0:
-        yield first, second
+def _other_pairs(others: Sequence[tuple[Mistake, Case, Outputs]], case: Case, limit: float) -> Iterator[Pair]:
+    """Two mistakes of data, spec or outputs, in both orders where the order matters."""
+    for first, changed, _ in others:
+        pairs: list[Pair] = []
+        questions: list[tuple[Case, Outputs]] = []
+        for second, _, driving in others:
+            if first is second or (_commute(first, second) and first.id > second.id):
+                continue
+            both = second.change_case(changed)
+            before = driving if first.undo is None else first.undo(driving, case)
+            if both is not None and before is not None:
+                pairs.append((first, second))
+                questions.append((both, before))
+        yield from (pair for pair, near in zip(pairs, near_cases(questions, limit), strict=True) if near)
 
 
-def _cell_pairs(mistakes: Sequence[Mistake], case: Case, look: Window) -> Iterator[tuple[Mistake, Mistake]]:
-    """Two mistakes of one cell's weights, both orders where they touch the same array."""
-    honest = case.weights.layers[0][0]
-    cells = {m.id: c for m in mistakes if m.cell is not None and (c := m.cell(honest)) is not None}
-    usable = [m for m in mistakes if m.id in cells]
-    touched = {id: _touched(honest, cell) for id, cell in cells.items()}
-    own = {id: parts_of(cell, look) for id, cell in cells.items()}
-    pending: list[tuple[Mistake, Mistake]] = []
-    parts: list[tuple[Array, Array, Array]] = []
-    base = parts_of(honest, look)
-    for a, first in enumerate(usable):
-        for second in usable[a + 1 :]:
-            shared = touched[first.id] & touched[second.id]
-            if shared:
-                composed = _composed(first, second, cells)
-                if composed is None:
-                    continue
-                p = parts_of(composed, look)
-                parts.append((p.w, p.u, p.b))
-            else:
-                parts.append(
-                    tuple(
-                        getattr(own[first.id] if n in touched[first.id] else own[second.id] if n in touched[second.id] else base, n)
-                        for n in ("w", "u", "b")
-                    )  # type: ignore[arg-type]
-                )
+def _commute(first: Mistake, second: Mistake) -> bool:
+    """Whether the order cannot matter, because the two change different things."""
+    touches = [
+        {name for name in ("weights", "case", "after") if getattr(mistake, name) is not None} for mistake in (first, second)
+    ]
+    return not touches[0] & touches[1]
+
+
+def _cell_pairs(wrongs: Wrongs, case: Case, look: Window) -> Iterator[Pair]:
+    """Two mistakes of one cell's weights.
+
+    A reordering of gates made after another mistake permutes that mistake's contributions; mistakes that touch
+    different arrays add up; only the rest is composed array by array.
+    """
+    if not wrongs.mistakes or wrongs.honest.peephole is not None or wrongs.honest.projection is not None:
+        return
+    own = wrongs.contributions(look)
+    touched = [_touched(own, k, contributions([flatten(wrongs.honest)], look)) for k in range(len(wrongs.mistakes))]
+    pending: list[Pair] = []
+    batch: list[Array] = []
+    for a, first in enumerate(wrongs.mistakes):
+        for b, second in enumerate(wrongs.mistakes):
+            z = _together(wrongs, own, touched, a, b, look)
+            if z is None:
+                continue
             pending.append((first, second))
-            if len(pending) == _BATCH:
-                yield from _near(pending, parts, case, look)
-                pending, parts = [], []
-    if pending:
-        yield from _near(pending, parts, case, look)
+            batch.append(z)
+            if len(batch) == _BATCH:
+                yield from _near(pending, batch, case, look)
+                pending, batch = [], []
+    if batch:
+        yield from _near(pending, batch, case, look)
 
 
-def _touched(honest: CellWeights, cell: CellWeights) -> frozenset[str]:
-    """Which contributions a mistake changes."""
-    names = {"w": ("W",), "u": ("U",), "b": ("b", "b_r")}
-    return frozenset(
-        part
-        for part, arrays in names.items()
-        if any(
-            (x := getattr(honest, n)) is not None and not np.array_equal(np.asarray(x), np.asarray(getattr(cell, n)))
-            for n in arrays
-        )
-    )
+def _touched(own: Parts, k: int, honest: Parts) -> frozenset[str]:
+    """Which contributions a mistake changes on this window."""
+    return frozenset(name for name in ("w", "u", "b") if not np.array_equal(getattr(own, name)[k], getattr(honest, name)[0]))
 
 
-def _composed(first: Mistake, second: Mistake, cells: dict[str, CellWeights]) -> CellWeights | None:
+def _together(
+    wrongs: Wrongs, own: Parts, touched: list[frozenset[str]], a: int, b: int, look: Window
+) -> Array | None:
+    """Pre-activations with mistake a made before mistake b; None where another pair stands for this one."""
+    first, second = wrongs.mistakes[a], wrongs.mistakes[b]
+    if a == b or not touched[a] or not touched[b]:
+        return None
+    shared = touched[a] & touched[b]
+    if not shared:
+        if a > b:
+            return None
+        return sum(getattr(own, n)[b if n in touched[b] else a] for n in ("w", "u", "b"))  # type: ignore[no-any-return]
+    if second.permutes is not None:
+        if first.permutes is not None and touched[a] == touched[b]:
+            return None  # one reordering after another is a third
+        order = list(second.permutes[0])
+        return sum(
+            getattr(own, n)[a][..., order, :] if n in touched[b] and n in touched[a] else getattr(own, n)[b if n in touched[b] else a]
+            for n in ("w", "u", "b")
+        )  # type: ignore[no-any-return]
+    if first.permutes is not None and not second.mixes:
+        return None  # the same as a pair made in the other order
     assert second.cell is not None
-    return second.cell(cells[first.id])
+    composed = second.cell(wrongs.cells[a])
+    return None if composed is None else contributions([flatten(composed)], look).total[0]
 
 
-def _near(
-    pending: list[tuple[Mistake, Mistake]], parts: list[tuple[Array, Array, Array]], case: Case, look: Window
-) -> Iterator[tuple[Mistake, Mistake]]:
-    w, u, b = (np.stack(group) for group in zip(*parts, strict=True))
-    close = distances(case, 0, 0, look, w, u, b) <= 1.0
+def _near(pending: list[Pair], batch: list[Array], case: Case, look: Window) -> Iterator[Pair]:
+    close = distances(case, 0, 0, look, np.stack(batch)) <= 1.0
     yield from (pair for pair, near in zip(pending, close, strict=True) if near)

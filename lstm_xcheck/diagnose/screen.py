@@ -6,7 +6,7 @@ computed once; hypotheses, and pairs of them, are then sums of known parts and t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +14,7 @@ import numpy as np
 from ..arrays import Array
 from ..oracle import Profile, drive
 from ..oracle.cell import Cell, activate
-from ..spec import Case, CellWeights
+from ..spec import Case, CellWeights, LSTMSpec
 from .fit import layer_outputs
 from .mistake import Mistake, Outputs
 
@@ -25,7 +25,7 @@ SLACK = 16.0
 
 
 class Window(NamedTuple):
-    """The first steps of one cell: inputs (steps, rows, width), previous h and c, and the observed outputs."""
+    """The first steps of one cell: x, h and y (steps, rows, width), the first c (rows, hidden), and a distance."""
 
     x: Array
     h: Array
@@ -34,11 +34,23 @@ class Window(NamedTuple):
     limit: float
 
 
+class Parts(NamedTuple):
+    """Contributions to the pre-activations: w and u (..., steps, rows, 4, hidden), b (..., 1, 1, 4, hidden)."""
+
+    w: Array
+    u: Array
+    b: Array
+
+    @property
+    def total(self) -> Array:
+        """The pre-activations."""
+        return self.w + self.u + self.b
+
+
 def limit_of(case: Case, observed: Outputs, profile: Profile) -> float:
     """How far a first step may be from a hypothesis worth a full test: a multiple of the honest bound."""
-    outputs = layer_outputs(observed, case)
-    bounds = [r.y_bound.max() for r in (drive(case, 0, 0, case.x, _half(outputs, case, 0, 0), profile),)]
-    return SLACK * float(max(bounds))
+    half = _half(layer_outputs(observed, case), case, 0, 0)
+    return SLACK * float(drive(case, 0, 0, case.x, half, profile).y_bound.max())
 
 
 def _half(outputs: dict[int, Array], case: Case, layer: int, direction: int) -> Array | None:
@@ -71,70 +83,102 @@ def _first_steps(case: Case, direction: int) -> Array:
     return lengths - 1 - order if case.spec.is_backward(direction) else order + 0 * lengths
 
 
-class Parts(NamedTuple):
-    """What each array contributes to the pre-activations: W and U (steps, rows, 4, hidden), bias (4, hidden)."""
+class Flat(NamedTuple):
+    """A cell's arrays in float64, (4 * hidden, width) and (4, hidden)."""
 
-    w: Array
-    u: Array
+    W: Array
+    U: Array
     b: Array
 
 
-def parts_of(cell: CellWeights, look: Window) -> Parts:
-    """The contributions of one cell's arrays."""
-    hidden = cell.W.shape[1]
-    w = (look.x @ np.asarray(cell.W, np.float64).reshape(4 * hidden, -1).T).reshape(*look.x.shape[:2], 4, hidden)
-    u = (look.h @ np.asarray(cell.U, np.float64).reshape(4 * hidden, -1).T).reshape(*look.h.shape[:2], 4, hidden)
-    return Parts(w, u, cell.total_bias)
+def flatten(cell: CellWeights) -> Flat:
+    """What `contributions` multiplies with."""
+    w, u = np.asarray(cell.W, np.float64), np.asarray(cell.U, np.float64)
+    return Flat(w.reshape(-1, w.shape[2]), u.reshape(-1, u.shape[2]), cell.total_bias)
 
 
-def distances(case: Case, layer: int, direction: int, look: Window, w: Array, u: Array, b: Array) -> Array:
-    """How far each hypothesis is from the observed outputs, in units of the limit.
+def contributions(cells: Iterable[Flat], look: Window) -> Parts:
+    """The contributions of each cell's arrays, stacked on a first axis."""
+    steps, rows = look.x.shape[:2]
+    x, h = look.x.reshape(steps * rows, -1), look.h.reshape(steps * rows, -1)
+    products = [(x @ cell.W.T, h @ cell.U.T, cell.b) for cell in cells]
+    hidden = products[0][2].shape[1]
+    w, u, b = (np.stack(group) for group in zip(*products, strict=True))
+    shape = (len(products), steps, rows, 4, hidden)
+    return Parts(w.reshape(shape), u.reshape(shape), b[:, None, None])
 
-    w, u: (hypotheses, steps, rows, 4, hidden); b: (hypotheses, 4, hidden); broadcast against each other.
+
+def distances(case: Case, layer: int, direction: int, look: Window, z: Array) -> Array:
+    """How far each hypothesis z (hypotheses, steps, rows, 4, hidden) is from the observed, in units of the limit.
+
+    The peephole, projection and clips are those of the case; c and y of the window may differ by hypothesis.
     """
     cell = Cell(case.spec, case.weights.layers[layer][direction])
-    z = w + u + b[:, None, None]
     c, worst = look.c, np.zeros(z.shape[0])
     with np.errstate(over="ignore", invalid="ignore"):
         for step in range(z.shape[1]):
             now = activate(cell, z[:, step], c)
             c = now.c
-            error = np.nan_to_num(np.abs(now.h - look.y[step]), nan=np.inf).max(axis=(-2, -1))
-            worst = np.maximum(worst, error)
+            error = np.abs(now.h - look.y[step]).max(axis=(-2, -1))
+            worst = np.maximum(worst, np.where(np.isnan(error), np.inf, error))
     return worst / look.limit
 
 
-def screen_cells(
-    mistakes: Sequence[Mistake], case: Case, layer: int, direction: int, look: Window
-) -> tuple[list[Mistake], dict[str, Parts]]:
-    """The mistakes of one cell that may explain its first steps, and everybody's contributions."""
-    honest = case.weights.layers[layer][direction]
-    passed: list[Mistake] = []
-    changed: dict[str, CellWeights] = {}
-    for mistake in mistakes:
-        cell = mistake.cell(honest) if mistake.cell is not None else None
-        if cell is None:
-            continue
-        if honest.peephole is not None or honest.projection is not None:
-            passed.append(mistake)  # what the window does not vary must not be left out by it
-        changed[mistake.id] = cell
-    parts = {id: parts_of(cell, look) for id, cell in changed.items()}
-    if not parts or passed:
-        return passed, parts
-    stacked = [np.stack([getattr(p, name) for p in parts.values()]) for name in ("w", "u", "b")]
-    near = distances(case, layer, direction, look, *stacked) <= 1.0
-    kept = {id for id, close in zip(parts, near, strict=True) if close}
-    return [mistake for mistake in mistakes if mistake.id in kept], parts
+class Wrongs:
+    """One cell as each mistake of weights would change it."""
+
+    def __init__(self, mistakes: Sequence[Mistake], honest: CellWeights) -> None:
+        self.honest = honest
+        changed = [(m, cell) for m in mistakes if m.cell is not None and (cell := m.cell(honest)) is not None]
+        self.mistakes = [mistake for mistake, _ in changed]
+        self.cells = [cell for _, cell in changed]
+        self._flat: list[Flat] | None = None
+        # A large cell's copies are made one at a time instead of being kept.
+        if len(changed) * honest.W.size <= 2**22:
+            self._flat = [flatten(cell) for cell in self.cells]
+
+    def fits(self, cell: CellWeights) -> bool:
+        """Whether a cell has the very numbers that these changes were made from."""
+        pairs = zip(self.honest.items(), cell.items(), strict=False)
+        return all(a == b and np.array_equal(x, y) for (a, x), (b, y) in pairs)
+
+    def contributions(self, look: Window) -> Parts:
+        """Of every changed cell."""
+        return contributions(self._flat or (flatten(cell) for cell in self.cells), look)
+
+    def near(self, case: Case, layer: int, direction: int, look: Window) -> list[Mistake]:
+        """The mistakes that may explain the window."""
+        if not self.mistakes or self.honest.peephole is not None or self.honest.projection is not None:
+            return self.mistakes  # the window does not vary these arrays and must not leave them out
+        close = distances(case, layer, direction, look, self.contributions(look).total) <= 1.0
+        return [mistake for mistake, near in zip(self.mistakes, close, strict=True) if near]
 
 
-def may_explain(mistake: Mistake, observed: Outputs, case: Case, limit: float) -> bool:
-    """The same quick look for a mistake of the case, the spec or the outputs."""
-    changed = mistake.change_case(case)
-    driving = observed if mistake.undo is None else mistake.undo(observed, case)
-    if changed is None or driving is None:
-        return False
-    look = window(changed, driving, 0, 0, limit)
-    if look is None:
-        return True
-    own = parts_of(changed.weights.layers[0][0], look)
-    return bool(distances(changed, 0, 0, look, own.w[None], own.u[None], own.b[None])[0] <= 1.0)
+    def far(self, case: Case, look: Window, factor: float) -> list[Mistake]:
+        """The mistakes that are more than `factor` limits away on the window."""
+        if self.honest.peephole is not None or self.honest.projection is not None:
+            return []
+        away = distances(case, 0, 0, look, self.contributions(look).total) > factor
+        return [mistake for mistake, distant in zip(self.mistakes, away, strict=True) if distant]
+
+
+def near_cases(questions: Sequence[tuple[Case, Outputs]], limit: float) -> list[bool]:
+    """The same quick look at cases that are already changed, with outputs already brought back.
+
+    Those of one spec and shape are looked at together.
+    """
+    answers = [True] * len(questions)
+    groups: dict[tuple[LSTMSpec, tuple[int, ...]], list[tuple[int, Window]]] = {}
+    for k, (case, observed) in enumerate(questions):
+        look = window(case, observed, 0, 0, limit)
+        if look is not None:
+            groups.setdefault((case.spec, look.x.shape), []).append((k, look))
+    for members in groups.values():
+        looks = [look for _, look in members]
+        cells = [flatten(questions[k][0].weights.layers[0][0]) for k, _ in members]
+        z = np.concatenate([contributions([cell], look).total for cell, look in zip(cells, looks, strict=True)])
+        together = Window(looks[0].x, looks[0].h, np.stack([l.c for l in looks]), np.stack([l.y for l in looks], 1), limit)
+        near = distances(questions[members[0][0]][0], 0, 0, together, z) <= 1.0
+        for (k, _), close in zip(members, near, strict=True):
+            answers[k] = bool(close)
+    return answers

@@ -15,9 +15,9 @@ from ..oracle import Profile, profile_named, rougher_than
 from ..spec import Case, Result
 from .catalogue import CATALOGUE
 from .fit import Fit, fit, layer_outputs
-from .mistake import Mistake, Outputs, in_cells, run_mistakes
+from .mistake import Mistake, Outputs, applied, in_cells, run_mistakes
 from .pairs import fitting_pairs
-from .screen import limit_of, may_explain, screen_cells, window
+from .screen import Wrongs, limit_of, near_cases, window
 
 #: Outputs that differ less than this in float64 are the same on a case.
 _SAME = 1e-12
@@ -129,19 +129,26 @@ def _fitting_singles(
 
 
 def _candidates(observed: Outputs, case: Case, profile: Profile, catalogue: Sequence[Mistake]) -> Iterator[Mistake]:
-    """What survives the quick look: mistakes in all cells, in the wrong cells alone, and of the rest."""
+    """What survives the quick look: mistakes in all cells, of the rest, and in the wrong cells alone."""
     of_cells = [mistake for mistake in catalogue if mistake.cell is not None]
     limit = limit_of(case, observed, profile)
-    look = window(case, observed, 0, 0, limit)
-    yield from of_cells if look is None else screen_cells(of_cells, case, 0, 0, look)[0]
-    for mistake in catalogue:
-        if mistake.cell is None and may_explain(mistake, observed, case, limit):
-            yield mistake
+    yield from _near_in_cell(of_cells, observed, case, (0, 0), limit)
+    others = applied([mistake for mistake in catalogue if mistake.cell is None], observed, case)
+    near = near_cases([(changed, driving) for _, changed, driving in others], limit)
+    yield from (mistake for (mistake, _, _), close in zip(others, near, strict=True) if close)
     wrong = wrong_cells(observed, case, profile)
     if 0 < len(wrong) < case.spec.num_layers * case.spec.num_directions:
-        look = window(case, observed, *wrong[0], limit)
-        near = of_cells if look is None else screen_cells(of_cells, case, *wrong[0], look)[0]
-        yield from (in_cells(mistake, wrong) for mistake in near)
+        yield from (in_cells(mistake, wrong) for mistake in _near_in_cell(of_cells, observed, case, wrong[0], limit))
+
+
+def _near_in_cell(
+    mistakes: Sequence[Mistake], observed: Outputs, case: Case, where: tuple[int, int], limit: float
+) -> list[Mistake]:
+    """The mistakes of weights that may explain the first steps of one cell."""
+    look = window(case, observed, *where, limit)
+    if look is None:
+        return list(mistakes)
+    return Wrongs(mistakes, case.weights.layers[where[0]][where[1]]).near(case, *where, look)
 
 
 def wrong_cells(observed: Outputs, case: Case, profile: Profile) -> list[tuple[int, int]]:

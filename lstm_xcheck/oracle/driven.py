@@ -144,6 +144,12 @@ class _Block:
     def __init__(self, cell: Cell, profile: Profile, valid: Array) -> None:
         self.cell, self.profile, self.valid = cell, profile, valid
         self.two = 2.0 * profile.u / (1.0 - 2.0 * profile.u)
+        gamma = cell.terms * profile.u_sum / (1.0 - cell.terms * profile.u_sum)
+        self.relative = gamma + 2.0 * profile.u_in + profile.u_in**2
+        #: Roundings of each partial result, where they are stored in a lower precision than they are summed in.
+        self.stored = 4.0 * profile.u / (1.0 - 4.0 * profile.u) if profile.u > profile.u_sum else 0.0
+        #: An error of the inputs is passed on by a product that rounds too.
+        self.rounded = 1.0 + self.relative + 2.0 * self.stored
 
     def run(self, x: Array, dx: Array | None, h_prev: Array, carried: _Carried) -> tuple[Array, Array, Array]:
         """Outputs of these steps with bound and variance; moves `carried` on. NaN in h_prev: not observed."""
@@ -152,7 +158,7 @@ class _Block:
         h = np.where(unseen, carried.h[:, None], h_prev) if free else h_prev
         z, dz, sz = self._affine(x, h)
         if dx is not None:
-            dz = dz + (dx @ self.cell.magnitude[:, : x.shape[-1]].T).reshape(z.shape)
+            dz = dz + self.rounded * (dx @ self.cell.magnitude[:, : x.shape[-1]].T).reshape(z.shape)
         if free:
             dz, sz = self._add_own(dz, sz, np.where(unseen[:, 0], carried.dh, 0.0), np.where(unseen[:, 0], carried.var_h, 0.0))
         i, f, g = self._input_gates(z, dz, sz, carried)
@@ -171,14 +177,13 @@ class _Block:
         z = cell.affine(x, h)
         inputs = np.abs(np.concatenate([x, h], axis=-1))
         mass = (inputs @ cell.magnitude.T).reshape(z.shape) + cell.bias_mass
-        gamma = cell.terms * p.u_sum / (1.0 - cell.terms * p.u_sum)
-        dz = (gamma + 2.0 * p.u_in + p.u_in**2) * mass + 2.0 * cell.terms * p.eta
+        dz = self.relative * mass + 2.0 * cell.terms * p.eta
         sz = (np.maximum(1.0, np.sqrt(cell.terms) / 4.0) * p.u_sum + p.u_in) * mass
-        if p.u > p.u_sum:  # partial results are stored in the low precision: four roundings of each part
+        if self.stored:
             width = x.shape[-1]
             parts = (np.abs(x @ cell.kernel[:, :width].T) + np.abs(h @ cell.kernel[:, width:].T)).reshape(z.shape)
             parts = parts + cell.bias_mass + np.abs(z)
-            dz = dz + 4.0 * p.u / (1.0 - 4.0 * p.u) * parts
+            dz = dz + self.stored * parts
             sz = sz + p.u * parts
         return z, dz, sz
 
@@ -187,7 +192,7 @@ class _Block:
         width = self.cell.kernel.shape[1] - dh.shape[-1]
         spread = (dh @ self.cell.magnitude[:, width:].T).reshape(dz.shape)
         noise = (var_h @ (self.cell.kernel[:, width:] ** 2).T).reshape(dz.shape)
-        return dz + spread, np.sqrt(sz**2 + noise)
+        return dz + self.rounded * spread, np.sqrt(sz**2 + noise)
 
     def _activate(self, which: int, z: Array, dz: Array, sz: Array) -> _Gate:
         """An activation with its propagated and its own error."""

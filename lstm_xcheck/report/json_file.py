@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 from ..errors import UserError
+from ..files import write_atomically
+from .html_page import to_html
+from .junit_file import to_junit
+from .markdown_file import to_markdown
 from .model import Report
 
-_WRITERS: dict[str, Callable[[Report], str]] = {".json": lambda report: report.to_json() + "\n"}
+_WRITERS: dict[str, Callable[[Report], str]] = {
+    ".html": to_html,
+    ".json": lambda report: report.to_json() + "\n",
+    ".xml": to_junit,
+    ".md": to_markdown,
+}
 
 
 def check_report_path(path: Path) -> None:
@@ -23,6 +31,8 @@ def check_report_path(path: Path) -> None:
         raise UserError(f"--report {path}: the suffix is {path.suffix!r}, but should be one of {', '.join(_WRITERS)}")
     if not path.parent.is_dir():
         raise UserError(f"--report {path}: the folder {path.parent} does not exist; make it first")
+    if not os.access(path.parent, os.W_OK):
+        raise UserError(f"--report {path}: the folder {path.parent} cannot be written to; choose another")
     if path.is_dir():
         raise UserError(f"--report {path}: is a folder, but should be a file to write")
 
@@ -30,18 +40,7 @@ def check_report_path(path: Path) -> None:
 def write_report(report: Report, path: Path) -> None:
     """Write a report in the format of its suffix, through a temporary file in the same folder."""
     check_report_path(path)
-    write_atomically(path, _WRITERS[path.suffix](report).encode())
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """The old file or the new one, never half of it."""
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+        write_atomically(path, _WRITERS[path.suffix](report).encode())
+    except OSError as error:
+        raise UserError(f"--report {path}: cannot be written: {error.strerror}") from error

@@ -14,6 +14,7 @@ import numpy as np
 from ..compare import VERDICTS, CountRow, Row
 from ..errors import DisagreementError, NothingComparedError, XcheckError
 from ..events import Event, Finished, Outcome, Planned
+from .outcomes import Outcomes
 
 #: Version of the JSON report.
 SCHEMA = 1
@@ -35,10 +36,12 @@ class Report:
 
     planned: int = 0
     adapters: tuple[str, ...] = ()
-    outcomes: list[Outcome] = field(default_factory=list)
+    outcomes: Outcomes = field(default_factory=Outcomes)
     seconds: float = 0.0
     interrupted: bool = False
     subject: dict[str, Any] = field(default_factory=dict)
+    _found: Counter[str] = field(default_factory=Counter, init=False, repr=False)
+    _environments: dict[str, dict[str, Any]] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
     def of(cls, events: Iterable[Event]) -> Report:
@@ -55,6 +58,9 @@ class Report:
             self.adapters = tuple(dict.fromkeys((*self.adapters, *event.adapters)))
         elif isinstance(event, Outcome):
             self.outcomes.append(event)
+            self._found[event.verdict] += 1
+            if event.environment:
+                self._environments[event.adapter] = event.environment
         elif isinstance(event, Finished):
             self.seconds += event.seconds
             self.interrupted = self.interrupted or event.interrupted
@@ -76,7 +82,7 @@ class Report:
         Raises:
             XcheckError: when more cells ended than were planned, which is a fault of the engine.
         """
-        found = Counter(outcome.verdict for outcome in self.outcomes)
+        found = self._found.copy()
         unfinished = self.planned - len(self.outcomes)
         if unfinished < 0:
             raise XcheckError(f"{len(self.outcomes)} cells ended, but {self.planned} were planned; please report this")
@@ -85,16 +91,21 @@ class Report:
 
     @property
     def verdict(self) -> ReportVerdict:
-        """`disagree` when anything is proven or suspected wrong, `error` when something crashed or nothing was compared."""
+        """What became of the whole run.
+
+        `disagree` when anything is proven or suspected wrong; `error` when something crashed, a planned cell never
+        ended, or nothing was compared; else `agree`.
+        """
         totals = self.totals
         if totals["mismatch"] or totals["suspect"]:
             return "disagree"
-        return "error" if totals["crashed"] or not totals["match"] else "agree"
+        unfinished = self.interrupted or len(self.outcomes) < self.planned
+        return "error" if unfinished or totals["crashed"] or not totals["match"] else "agree"
 
     @property
     def ok(self) -> bool:
         """Whether everything that was compared agrees, and something was."""
-        return self.verdict == "agree" and not self.interrupted
+        return self.verdict == "agree"
 
     @property
     def exit_code(self) -> int:
@@ -113,6 +124,9 @@ class Report:
         if self.ok:
             return
         bad = [row for row in self.rows if row.verdict in ("mismatch", "suspect", "crashed")]
+        unfinished = self.planned - len(self.outcomes)
+        if not bad and self.outcomes and unfinished:
+            raise NothingComparedError(f"{unfinished} of {self.planned} cells never ended, so nothing is proven of them")
         if not bad:
             reasons = sorted({row.reason for row in self.rows if row.reason})
             raise NothingComparedError(f"nothing was compared: {'; '.join(reasons) or 'no cell was run'}")
@@ -142,13 +156,12 @@ class Report:
         """Versions of the driver and of every adapter."""
         from .. import __version__
 
-        adapters = {outcome.adapter: outcome.environment for outcome in self.outcomes if outcome.environment}
         return {
             "lstm_xcheck": __version__,
             "python": platform.python_version(),
             "numpy": np.__version__,
             "platform": platform.platform(),
-            "adapters": adapters,
+            "adapters": self._environments,
             "seconds": round(self.seconds, 3),
             "interrupted": self.interrupted,
             **({"subject": self.subject} if self.subject else {}),

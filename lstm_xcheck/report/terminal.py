@@ -5,11 +5,13 @@ from __future__ import annotations
 from types import TracebackType
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from ..compare import VERDICTS, Row
+from ..compare import VERDICTS
 from ..events import Event, Outcome, Planned, Started
+from .digest import Digest, digest
 from .model import Report
 
 _STYLE = {
@@ -63,9 +65,10 @@ class ProgressBar:
 
 def print_report(report: Report, console: Console) -> None:
     """Verdicts by adapter, parameter counts, what went wrong, and one line at the end."""
-    console.print(_adapter_table(report))
-    _print_counts(report, console)
-    _print_reasons(report, console)
+    found = digest(report, _SHOWN)
+    console.print(_adapter_table(report, found))
+    _print_counts(found, console)
+    _print_reasons(found, console)
     console.print(summary(report), soft_wrap=True)
 
 
@@ -80,59 +83,45 @@ def summary(report: Report) -> str:
     return f"[{colour}]{word}[/]: {totals['planned']} planned = {counted or 'nothing'} ({report.seconds:.1f} s)"
 
 
-def _adapter_table(report: Report) -> Table:
+def _adapter_table(report: Report, found: Digest) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("adapter", "version"):
         table.add_column(heading)
-    shown = [verdict for verdict in VERDICTS if report.totals[verdict]]
+    totals, environments = report.totals, report.environment()["adapters"]
+    shown = [verdict for verdict in VERDICTS if totals[verdict]]
     for heading in (*shown, "largest error", "error / bound"):
         table.add_column(heading, justify="right")
-    for adapter in report.adapters:
-        outcomes = [outcome for outcome in report.outcomes if outcome.adapter == adapter]
-        rows = [row for outcome in outcomes for row in outcome.rows]
-        versions = next((o.environment for o in outcomes if o.environment), {})
-        cells = [str(sum(o.verdict == verdict for o in outcomes) or "") for verdict in shown]
-        cells = [f"[{_STYLE[verdict]}]{cell}[/]" if cell else "" for verdict, cell in zip(shown, cells, strict=True)]
-        table.add_row(adapter, ", ".join(f"{k} {v}" for k, v in versions.items()), *cells, *_worst(rows))
+    for name, adapter in found.adapters.items():
+        cells = [f"[{_STYLE[verdict]}]{adapter.cells[verdict]}[/]" if adapter.cells[verdict] else "" for verdict in shown]
+        versions = ", ".join(f"{k} {v}" for k, v in environments.get(name, {}).items())
+        table.add_row(escape(name), escape(versions), *cells, short(adapter.max_abs), short(adapter.score))
     return table
 
 
-def _worst(rows: list[Row]) -> tuple[str, str]:
-    errors = [row.max_abs for row in rows if row.max_abs is not None]
-    scores = [row.score for row in rows if row.score is not None]
-    return (f"{max(errors):.2g}" if errors else "", f"{max(scores):.2g}" if scores else "")
+def short(number: float | None) -> str:
+    """Two digits, or nothing."""
+    return "" if number is None else f"{number:.2g}"
 
 
-def _print_counts(report: Report, console: Console) -> None:
-    """Each kind of count once: how it relates to the canonical formula."""
-    by_adapter: dict[str, list[str]] = {}
-    for count in report.counts:
-        kind = "canonical" if count.native == count.canonical else "second bias"
-        example = by_adapter.setdefault(f"{count.adapter}: {kind}", [])
-        example.append(count.explanation)
-    if by_adapter:
+def _print_counts(found: Digest, console: Console) -> None:
+    if found.counts:
         console.print("\n[bold]parameter counts[/]")
-    for label, explanations in by_adapter.items():
-        console.print(f"  {label} in {len(explanations)} cases, e.g. {explanations[0]}", highlight=False, soft_wrap=True)
+    for label, (number, example) in found.counts.items():
+        text = f"  {label} in {number} cases, e.g. {example}"
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def _print_reasons(report: Report, console: Console) -> None:
-    troubled = [row for row in report.rows if row.verdict in ("mismatch", "crashed", "suspect", "inconclusive")]
-    if troubled:
+def _print_reasons(found: Digest, console: Console) -> None:
+    if found.troubles:
         console.print("\n[bold]what is wrong[/]")
-    for row in troubled[:_SHOWN]:
-        console.print(
-            f"  [{_STYLE[row.verdict]}]{row.verdict.upper()}[/] {row.adapter}, case {row.case}: ", end="", soft_wrap=True
-        )
+    for row in found.troubles:
+        verdict = f"  [{_STYLE[row.verdict]}]{row.verdict.upper()}[/]"
+        console.print(f"{verdict} {escape(row.adapter)}, case {escape(row.case)}: ", end="", soft_wrap=True)
         console.print(row.reason, markup=False, highlight=False, soft_wrap=True)
-    if len(troubled) > _SHOWN:
-        console.print(f"  and {len(troubled) - _SHOWN} more; --report FILE.json has them all")
-    notes: dict[str, int] = {}
-    for row in report.rows:
-        if row.verdict == "unsupported" or (row.verdict == "match" and row.reason):
-            notes[f"{row.adapter}: {row.reason}"] = notes.get(f"{row.adapter}: {row.reason}", 0) + 1
-    if notes:
+    if found.troubled > len(found.troubles):
+        console.print(f"  and {found.troubled - len(found.troubles)} more; --report FILE.json has them all")
+    if found.notes:
         console.print("\n[bold]notes[/]")
-    for text, number in notes.items():
+    for text, number in found.notes.items():
         console.print(f"  {text} ({number})", markup=False, highlight=False, soft_wrap=True)
     console.print()

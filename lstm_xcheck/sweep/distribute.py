@@ -7,46 +7,86 @@ from __future__ import annotations
 
 import base64
 import io
+import itertools
 import json
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Executor, as_completed
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import asdict
-from typing import Any
 
 from ..adapters import Entry
-from ..compare import CountRow, Row
-from ..events import Event, Finished, Outcome, Planned
+from ..errors import WorkerCrashed
+from ..events import Event, Finished, Outcome
+from .cell import not_run
 from .codec import case_from_frame, case_to_frame
 from .grid import Recipe
-from .pool import Worker
-from .run import Plan, Question, run_cell
+from .run import Plan, Question, run
+from .schedule import grouped
 from .wire import encode, read
 
 #: Cases in one task: enough that starting a worker is paid for, few enough to spread.
 CHUNK = 16
+#: Tasks given to the executor at a time: enough for hundreds of workers, and memory stays flat.
+WINDOW = 1024
 
 
-def run_on(executor: Executor, plan: Plan, chunk: int = CHUNK) -> Iterator[Event]:
-    """Run a plan on an executor; events come as tasks end."""
+def run_on(executor: Executor, plan: Plan, chunk: int = CHUNK) -> Generator[Event, None, None]:
+    """Run a plan on an executor; events come as tasks end. What becomes of a failed task's cells is `crashed`."""
     start = time.perf_counter()
-    yield Planned(len(plan.cases) * len(plan.entries), len(plan.cases), tuple(e.name for e in plan.entries))
-    pieces = [plan.cases[k : k + chunk] for k in range(0, len(plan.cases), chunk)]
-    tasks = [_pack(entry, piece, plan) for entry in plan.entries for piece in pieces]
-    futures = [executor.submit(run_task, task) for task in tasks]
-    for future in as_completed(futures):
-        yield from _unpack(future.result())
+    yield plan.planned
+    pieces = _pieces(plan, chunk)
+    running: dict[Future[bytes], tuple[Entry, list[Question]]] = {}
+    try:
+        while True:
+            for entry, piece in itertools.islice(pieces, WINDOW - len(running)):
+                running[_submitted(executor, _pack(entry, piece, plan))] = entry, piece
+            if not running:
+                break
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                entry, piece = running.pop(future)
+                yield from _outcomes(future, entry.name, piece)
+    finally:
+        for future in running:
+            future.cancel()
     yield Finished(time.perf_counter() - start)
 
 
+def _pieces(plan: Plan, chunk: int) -> Iterator[tuple[Entry, list[Question]]]:
+    """Tasks: an adapter and cases that share compilations as far as possible."""
+    for entry in plan.entries:
+        cases = [case for group in grouped(plan.questions_for(entry.name)) for case in group]
+        yield from ((entry, cases[k : k + chunk]) for k in range(0, len(cases), chunk))
+
+
+def _submitted(executor: Executor, task: bytes) -> Future[bytes]:
+    """The task's future; one that has failed already when the executor takes no more."""
+    try:
+        return executor.submit(run_task, task)
+    except RuntimeError as error:  # a broken or closed pool
+        future: Future[bytes] = Future()
+        future.set_exception(error)
+        return future
+
+
 def run_task(task: bytes) -> bytes:
-    """Run one task in this process's own worker: JSON with the cases in, JSON with the outcomes out."""
+    """Run one task in workers of this process: JSON with the cases in, JSON with the outcomes out."""
     fields = json.loads(task)
     entry = Entry(**{**fields["entry"], **{k: tuple(fields["entry"][k]) for k in ("requires", "path")}})
-    with Worker(entry, fields["python"] or sys.executable, fields["timeout"]) as worker:
-        outcomes = [run_cell(worker, _read_question(text)) for text in fields["cases"]]
-    return json.dumps([_outcome_to_data(outcome) for outcome in outcomes]).encode()
+    cases = tuple(_read_question(text) for text in fields["cases"])
+    plan = Plan(cases, (entry,), {entry.name: fields["python"] or sys.executable}, fields["timeout"], jobs=1)
+    return json.dumps([event.to_dict() for event in run(plan) if isinstance(event, Outcome)]).encode()
+
+
+def _outcomes(future: Future[bytes], adapter: str, cases: Sequence[Question]) -> Iterator[Outcome]:
+    """One outcome for each case of a task, however the task ended."""
+    try:
+        answers = {fields["case"]: Outcome.from_dict(fields) for fields in json.loads(future.result())}
+        reason = "the executor's answer lacks this case"
+    except Exception as error:  # whatever an executor raises, its other tasks go on
+        answers, reason = {}, f"the executor lost the task: {type(error).__name__}: {error}"
+    for case in cases:
+        yield answers.get(case.id) or not_run(case.id, adapter, WorkerCrashed(reason))
 
 
 def _pack(entry: Entry, cases: Sequence[Question], plan: Plan) -> bytes:
@@ -71,14 +111,3 @@ def _read_question(fields: dict[str, str]) -> Question:
     frame = read(io.BytesIO(base64.b64decode(fields["frame"])), limit=2**34)
     assert frame is not None
     return case_from_frame(frame)
-
-
-def _outcome_to_data(outcome: Outcome) -> dict[str, Any]:
-    return asdict(outcome)
-
-
-def _unpack(answer: bytes) -> Iterator[Outcome]:
-    for fields in json.loads(answer):
-        rows = tuple(Row(**{**row, "worst": row["worst"] and tuple(row["worst"])}) for row in fields.pop("rows"))
-        count = fields.pop("count")
-        yield Outcome(**fields, rows=rows, count=count and CountRow(**count))

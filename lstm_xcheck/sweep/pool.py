@@ -53,12 +53,21 @@ class Worker:
             Unsupported: with the framework's reason.
             WorkerCrashed: when it died twice, hung, raised, or answered nonsense.
         """
-        answer = self._ask_twice(encode(case_to_frame(case)))
+        return self.ask(encode(case_to_frame(case)))
+
+    def ask(self, request: bytes) -> Result:
+        """As `run`, for a case that has been encoded before."""
+        answer = self._ask_twice(request)
         try:
             return self._read_answer(answer)
         except (KeyError, TypeError, ValueError) as error:  # a frame, but not one of ours
             self.close()
             raise WorkerCrashed(f"answered what is no result: {error!r}") from error
+
+    @property
+    def running(self) -> bool:
+        """Whether a process has been started and has not been found dead."""
+        return self._process is not None
 
     def start(self) -> None:
         """Start the process and wait until its framework is loaded.

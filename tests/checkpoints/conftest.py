@@ -18,7 +18,7 @@ from lstm_xcheck.checkpoints import read_checkpoint
 from lstm_xcheck.errors import CheckpointError
 
 #: Run by a fresh interpreter, because Keras fixes its backend on import.
-WRITE_KERAS_FILES = r'''
+WRITE_KERAS_FILES = r"""
 import sys
 from pathlib import Path
 import keras
@@ -96,16 +96,16 @@ half = keras.Sequential([
 ])
 fill_and_save(half, "bfloat16", {"half": half.layers[0]})
 np.savez(folder / "truth.npz", **truth)
-'''
+"""
 
 
 @pytest.fixture(scope="session")
 def keras_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of `.keras` and `.weights.h5` files that Keras wrote, and `truth.npz` with its own arrays."""
-    for module in ("keras", "jax", "h5py"):
+    for module in ("keras", "torch", "h5py"):
         pytest.importorskip(module)
     folder = tmp_path_factory.mktemp("keras")
-    environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
+    environment = {**os.environ, "KERAS_BACKEND": "torch"}
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", WRITE_KERAS_FILES, str(folder)],
         env=environment, capture_output=True, text=True, check=False, timeout=240,
@@ -164,7 +164,9 @@ def write_safetensors(tmp_path: Path) -> Callable[..., Path]:
 def write_torch_zip(tmp_path: Path) -> Callable[..., Path]:
     """Write a zip archive as torch.save would, with any `data.pkl` and storages."""
 
-    def write(pickled: bytes, storages: Mapping[str, bytes] | None = None, compression: int = zipfile.ZIP_STORED) -> Path:
+    def write(
+        pickled: bytes, storages: Mapping[str, bytes] | None = None, compression: int = zipfile.ZIP_STORED
+    ) -> Path:
         path = tmp_path / "crafted.pt"
         with zipfile.ZipFile(path, "w", compression) as archive:
             archive.writestr("crafted/data.pkl", pickled)

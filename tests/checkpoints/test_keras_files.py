@@ -104,7 +104,8 @@ def test_config_gives_function_and_direction(keras_files: Path) -> None:
 def test_what_has_no_canonical_form_is_listed_with_its_reason(keras_files: Path) -> None:
     notes = {tensor.name: tensor.note for tensor in read_checkpoint(keras_files / "functional.keras").other}
     by_reason = {note for note in notes.values() if note}
-    assert {note.partition(":")[0] for note in by_reason} == {"a GRU, not an LSTM", "a SimpleRNN, not an LSTM", "an LSTM, not read"}
+    kinds = {note.partition(":")[0] for note in by_reason}
+    assert kinds == {"a GRU, not an LSTM", "a SimpleRNN, not an LSTM", "an LSTM, not read"}
     assert any("activation elu has no canonical form" in note for note in by_reason)
 
 
@@ -205,13 +206,16 @@ def test_damaged_archives(
 def test_lambda_code_is_never_decoded(keras_files: Path) -> None:
     with zipfile.ZipFile(keras_files / "functional.keras") as archive:
         assert b"__lambda__" in archive.read("config.json")
+    # The first reading imports what it needs; the second must not ask Python to run anything.
     code = (
-        "import sys, marshal; marshal.loads = None; sys.modules['keras'] = None; "
-        "from lstm_xcheck.checkpoints import load; "
-        f"print(*load({str(keras_files / 'functional.keras')!r}))"
+        "import sys; sys.modules['keras'] = None; from lstm_xcheck.checkpoints import load; "
+        f"path = {str(keras_files / 'functional.keras')!r}; load(path); events = set(); "
+        "sys.addaudithook(lambda event, arguments: events.add(event)); print(*load(path)); "
+        "asked = events & {'marshal.loads', 'compile', 'exec', 'pickle.find_class', 'subprocess.Popen'}; "
+        "print(sorted(asked), 'open' in events)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["nested", "both", "hard", "backward", "by_cell"]
+    assert done.stdout.splitlines() == ["nested both hard backward by_cell", "[] True"]
 
 
 def weights_file(folder: Path, fill: Callable[[Any], None]) -> Path:
@@ -308,3 +312,22 @@ def test_directions_that_differ_are_two_lstms(keras_files: Path, tmp_path: Path)
     assert list(models) == ["encoder", "both/forward_layer", "both/backward_layer"]
     assert models["both/backward_layer"].weights.spec.reverse
     assert models["both/backward_layer"].weights.spec.cell_activation == "relu"
+
+
+def test_text_that_claims_gigabytes_is_not_given_memory(keras_files: Path, tmp_path: Path) -> None:
+    """The attribute `name` = `encoder` refers to 7 bytes elsewhere; here it claims 0xB7000007."""
+    pytest.importorskip("resource")
+    data = bytearray((keras_files / "sequential.weights.h5").read_bytes())
+    message = b"\x01\x00\x05\x00\x14\x00\x08\x00name\0\0\0\0"
+    at = data.index(message)
+    while data[at + 48] != len("encoder"):
+        at = data.index(message, at + 1)
+    data[at + 51] = 0xB7
+    path = tmp_path / "claims.weights.h5"
+    path.write_bytes(data)
+    code = (
+        "import resource, sys; from lstm_xcheck.checkpoints import load; import h5py; "
+        f"resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30)); print(*load({str(path)!r}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["both", "lstm"], done.stderr[-500:]

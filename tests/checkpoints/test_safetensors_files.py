@@ -84,8 +84,9 @@ def entry(dtype: str = "F32", shape: object = (2,), offsets: object = (0, 8)) ->
     ],
     ids=[
         "beyond-the-file", "end-before-begin", "negative-offset", "wrong-size", "overflowing-shape", "float-shape",
-        "bool-shape", "no-shape", "same-bytes-twice", "overlap", "gap", "bytes-left-over", "unknown-type", "number-as-type",
-        "entry-is-a-number", "empty-entry", "header-is-a-list", "broken-json", "broken-utf8", "endless-nesting", "duplicate",
+        "bool-shape", "no-shape", "same-bytes-twice", "overlap", "gap", "bytes-left-over", "unknown-type",
+        "number-as-type", "entry-is-a-number", "empty-entry", "header-is-a-list", "broken-json", "broken-utf8",
+        "endless-nesting", "duplicate",
     ],
 )  # fmt: skip
 def test_lying_headers_are_refused(

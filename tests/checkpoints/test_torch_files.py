@@ -77,7 +77,8 @@ def test_every_precision_is_kept_exactly(tmp_path: Path, dtype: str) -> None:
 
 def test_training_checkpoint_with_wrappers_optimizer_and_buffers(tmp_path: Path) -> None:
     model = torch.nn.ModuleDict({
-        "encoder": lstm(1), "decoder": torch.nn.LSTM(4, 3), "norm": torch.nn.BatchNorm1d(3), "head": torch.nn.Linear(3, 1),
+        "encoder": lstm(1), "decoder": torch.nn.LSTM(4, 3),
+        "norm": torch.nn.BatchNorm1d(3), "head": torch.nn.Linear(3, 1),
     })  # fmt: skip
     wrapped = torch.nn.DataParallel(model)
     optimizer = torch.optim.Adam(model.parameters())
@@ -159,7 +160,7 @@ def test_other_recurrent_layers_are_not_taken_for_an_lstm(tmp_path: Path, kind: 
     assert notes.pop().startswith(f"a {kind[:3]}, not an LSTM")
 
 
-def test_cell_and_layer_under_one_name_are_refused_with_the_choices(tmp_path: Path, refusal: Callable[[Path], str]) -> None:
+def test_cell_and_layer_of_one_name_are_refused_with_choices(tmp_path: Path, refusal: Callable[[Path], str]) -> None:
     state = {**lstm().state_dict(), **torch.nn.LSTMCell(5, 4).state_dict()}
     torch.save(state, tmp_path / "m.pt")
     sentence = refusal(tmp_path / "m.pt")
@@ -171,7 +172,7 @@ def test_missing_matrix_is_never_read_as_a_smaller_lstm(tmp_path: Path) -> None:
     state = lstm(num_layers=2).state_dict()
     del state["weight_hh_l1"]
     torch.save(state, tmp_path / "m.pt")
-    with pytest.raises(CheckpointError, match="holds no LSTM.*weight_hh_l1 is missing"):
+    with pytest.raises(CheckpointError, match=r"holds no LSTM.*weight_hh_l1 is missing"):
         load(tmp_path / "m.pt")
 
 
@@ -192,12 +193,12 @@ def test_mixed_types_and_nan_are_refused(tmp_path: Path, refusal: Callable[[Path
     assert "should be a finite number" in refusal(tmp_path / "nan.pt")
 
 
-def test_whole_modules_and_torchscript_are_refused_with_the_way_out(tmp_path: Path, refusal: Callable[[Path], str]) -> None:
+def test_whole_modules_and_torchscript_are_refused(tmp_path: Path, refusal: Callable[[Path], str]) -> None:
     torch.save(lstm(), tmp_path / "whole.pt")
     sentence = refusal(tmp_path / "whole.pt")
     assert "torch.nn.modules.rnn.LSTM" in sentence
     assert "state_dict" in sentence
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns(DeprecationWarning, match="torch.jit"):
         torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), tmp_path / "script.pt")
     assert "TorchScript" in refusal(tmp_path / "script.pt")
 

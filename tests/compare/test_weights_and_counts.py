@@ -71,7 +71,9 @@ def test_another_type_shape_or_name_is_a_mismatch(case: Case) -> None:
         judge(replace(result, native=wide), case, layout="keras"), "weights"
     )
     turned = {**result.native, "kernel": np.asarray(result.native["kernel"]).T}
-    assert "kernel is held as (16, 3)" in reason_of(judge(replace(result, native=turned), case, layout="keras"), "weights")
+    assert "kernel is held as (16, 3)" in reason_of(
+        judge(replace(result, native=turned), case, layout="keras"), "weights"
+    )
     fewer = {name: array for name, array in result.native.items() if name != "bias"}
     assert "holds ['kernel', 'recurrent_kernel'], but was given" in reason_of(
         judge(replace(result, native=fewer), case, layout="keras"), "weights"

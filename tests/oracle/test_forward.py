@@ -12,7 +12,7 @@ from .specs import NAMES, case_named
 
 pytest.importorskip("mpmath")
 
-from .exact import exact_forward  # noqa: E402
+from .exact import exact_forward
 
 #: Gates are within 1, so that one step errs by a few units of 2^-53; small cases keep |z| below 8 and forget older
 #: errors. 2e-15 is 18 units. With relu or without a clip, numbers grow and the unit with them.
@@ -51,7 +51,9 @@ def drive_all(case: Case, result: Result, profile: str = "float32") -> list[tupl
         x = case.x if layer == 0 else outputs[layer - 1]
         for direction in range(case.spec.num_directions):
             half = y[..., direction * width : (direction + 1) * width]
-            driven.append((f"layer {layer}, direction {direction}", drive(case, layer, direction, x, half, PROFILES[profile])))
+            driven.append(
+                (f"layer {layer}, direction {direction}", drive(case, layer, direction, x, half, PROFILES[profile]))
+            )
     return driven
 
 
@@ -71,7 +73,9 @@ def test_driven_by_its_own_output_the_oracle_answers_the_same(name: str) -> None
         assert_within(driven.c, free.c_n[row], LIMIT, f"c of {where}")
 
 
-@pytest.mark.parametrize("name", ["plain", "bidirectional-lengths", "peepholes-stack-bidirectional-holes", "projection"])
+@pytest.mark.parametrize(
+    "name", ["plain", "bidirectional-lengths", "peepholes-stack-bidirectional-holes", "projection"]
+)
 def test_running_freely_the_oracle_answers_the_same(name: str) -> None:
     """Without observed outputs: layer by layer on what the oracle itself says."""
     case = case_named(name)

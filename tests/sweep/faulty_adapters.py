@@ -95,7 +95,7 @@ def _raise(result: Result) -> Result:
 
 
 def _exit(result: Result) -> Result:
-    print("leaving now", file=sys.stderr)
+    sys.stderr.write("leaving now\n")
     sys.exit(3)
 
 
@@ -105,7 +105,8 @@ def _exit_hard(result: Result) -> Result:
 
 def _kill_itself(number: signal.Signals) -> Callable[[Result], Result]:
     def fault(result: Result) -> Result:
-        print("first of the last words\nlast words of the worker", file=sys.stderr, flush=True)
+        sys.stderr.write("first of the last words\nlast words of the worker\n")
+        sys.stderr.flush()
         os.kill(os.getpid(), number)
         time.sleep(60)
         return result
@@ -119,22 +120,23 @@ def _abort(result: Result) -> Result:
 
 def _hang(result: Result) -> Result:
     """With a child of its own, which must not survive it."""
-    child = subprocess.Popen(["sleep", "600"])  # noqa: S607
+    child = subprocess.Popen(["sleep", "600"])
     (_folder() / "child").write_text(str(child.pid), encoding="ascii")
-    print("going to sleep", file=sys.stderr, flush=True)
+    sys.stderr.write("going to sleep\n")
+    sys.stderr.flush()
     time.sleep(600)
     return result
 
 
 def _print_noise(result: Result) -> Result:
-    print("noise " * 10_000)
+    print("noise " * 10_000)  # noqa: T201
     sys.stdout.flush()
     return result
 
 
 def _write_noise(result: Result) -> Result:
     os.write(1, b"\x00\xffLXC1 noise\n" * 1000)
-    subprocess.run(["echo", "noise of a child"], check=True)  # noqa: S607
+    subprocess.run(["echo", "noise of a child"], check=True)
     return result
 
 
@@ -171,12 +173,12 @@ def _fake_frame(result: Result) -> Result:
 
 
 def _huge(result: Result) -> Result:
-    return replace(result, y=np.zeros((3, 10, 1_000_000)))
+    return replace(result, y=np.zeros((3, 10, 300_000)))
 
 
 def _flood_then_die(result: Result) -> Result:
     block = b"x" * 2**20
-    for k in range(64):
+    for k in range(24):
         os.write(2, block + (b"\n" if k % 8 == 0 else b""))
     os.write(2, b"\nthe end of the flood\n")
     os.abort()
@@ -215,11 +217,15 @@ FAULTS: dict[str, Callable[[Result], Any]] = {
     "nan": _with_nan,
     "shape": lambda result: replace(result, y=np.swapaxes(np.array(result.y), 0, 1)),
     "integers": lambda result: replace(result, y=np.ones_like(result.y, dtype=np.int32)),
-    "long-double": lambda result: replace(result, y=np.asarray(result.y, np.longdouble)),
     "no-c": lambda result: replace(result, c_n=None),
     "nothing": lambda result: None,
     "swapped": lambda result: replace(result, h_n=result.c_n, c_n=result.h_n),
 }
+
+#: Wider than 64 bits on this machine, so that no frame carries it.
+HAS_LONG_DOUBLE = np.dtype(np.longdouble).itemsize > 8
+if HAS_LONG_DOUBLE:
+    FAULTS["long-double"] = lambda result: replace(result, y=np.asarray(result.y, np.longdouble))
 
 
 class Judgeless(Honest):

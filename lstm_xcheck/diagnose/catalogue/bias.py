@@ -67,7 +67,8 @@ def _only_gate_dropped(gate: int) -> Callable[[CellWeights], CellWeights | None]
 
 
 def _entry(id: str, title: str, explanation: str, fix: str, code: str, cell: object) -> Mistake:
-    return Mistake(id, "bias", title, explanation, fix, code, cell=cell)  # type: ignore[arg-type]
+    mixes = id in ("bias-reshaped", "bias-rolled")
+    return Mistake(id, "bias", title, explanation, fix, code, cell=cell, mixes=mixes)  # type: ignore[arg-type]
 
 
 MISTAKES = (

@@ -66,6 +66,7 @@ def _entry(order: str, suffix: str) -> Mistake:
         fix=f"Put the four blocks of {_WORDS[suffix]} into the order i, f, g, o before loading them.",
         code="\n".join(f"{name} = {name}[{back}]  # gates into i, f, g, o" for name in parts if name != "b_r"),
         cell=lambda cell: reorder(cell, order, parts),
+        permutes=(tuple(index), parts),
     )
 
 

@@ -98,8 +98,13 @@ def _interleave(cell: CellWeights, *, to_units: bool) -> CellWeights | None:
     return edit(cell, **arrays)
 
 
+#: These carry numbers from one gate to another.
+_MIXING = ("w-reshaped", "u-reshaped", "blocks-as-units", "units-as-blocks")
+
+
 def _entry(id: str, title: str, explanation: str, fix: str, code: str, cell: object) -> Mistake:
-    return Mistake(id, "orientation", title, explanation, fix, code, cell=cell)  # type: ignore[arg-type]
+    mixes = id in _MIXING
+    return Mistake(id, "orientation", title, explanation, fix, code, cell=cell, mixes=mixes)  # type: ignore[arg-type]
 
 
 _TRANSPOSE = "U = U.swapaxes(1, 2)"

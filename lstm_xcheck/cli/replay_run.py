@@ -1,0 +1,102 @@
+"""What `replay` does once its options are read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from ..errors import NothingComparedError, UserError
+from ..events import Event, Finished
+from ..recordings import Recording, read
+from ..report.json_file import check_report_path, write_report
+from ..report.model import Report
+from ..report.terminal import ProgressBar, print_report
+from ..sweep import Plan, choose_entries, run
+from ..sweep.replay import live_recipes, replay
+from .record_run import names_in
+from .verify_run import parse_workers
+
+
+def run_replay(
+    files: Sequence[Path],
+    expect: str,
+    run_id: str,
+    adapters: str | None,
+    workers: Sequence[str],
+    jobs: int | None,
+    timeout: float,
+    reports: Sequence[Path],
+    as_json: bool,
+) -> int:
+    """Read, judge, report; returns the exit code."""
+    for path in reports:
+        check_report_path(path)
+    pythons = parse_workers(workers)
+    expected = [name.strip() for name in expect.split(",") if name.strip()]
+    recordings = [read(path) for path in recording_files(files)]
+    if not recordings and not expected:
+        raise NothingComparedError(f"there is no recording in {', '.join(map(str, files))}; write one with: lstm-xcheck record")
+    plan = None
+    if adapters is not None or pythons:
+        entries = choose_entries([] if adapters is None else names_in(adapters, "--adapters"), pythons)
+        recipes = live_recipes(recordings)
+        plan = Plan(recipes, entries, pythons, timeout, jobs or os.cpu_count() or 1) if recipes else None
+    report = _watch(_events(recordings, expected, run_id, plan))
+    report.subject["recordings"] = [_described(recording) for recording in recordings]
+    for path in reports:
+        write_report(report, path)
+    if as_json:
+        click.echo(report.to_json())
+    else:
+        print_report(report, Console())
+    return report.exit_code
+
+
+def recording_files(files: Sequence[Path]) -> list[Path]:
+    """The files, those of folders in the order of their names, each once.
+
+    Raises:
+        UserError: for one that is not there.
+    """
+    found: list[Path] = []
+    for path in files:
+        if not path.exists():
+            raise UserError(f"{path} does not exist; write it with: lstm-xcheck record --out {path}")
+        found += sorted(path.glob("*.npz")) if path.is_dir() else [path]
+    return list({path.resolve(): path for path in found}.values())
+
+
+def _events(
+    recordings: Sequence[Recording], expected: Sequence[str], run_id: str, plan: Plan | None
+) -> Iterator[Event]:
+    yield from replay(recordings, expected, run_id, live=plan is not None)
+    if plan is not None:
+        yield from run(plan)
+
+
+def _watch(events: Iterator[Event]) -> Report:
+    """Follow the events with a progress bar; Ctrl-C ends them with what is known so far."""
+    report = Report()
+    with ProgressBar() as bar:
+        try:
+            for event in events:
+                report.handle(event)
+                bar.handle(event)
+        except KeyboardInterrupt:
+            events.close()  # type: ignore[attr-defined]
+            report.handle(Finished(0.0, interrupted=True))
+    return report
+
+
+def _described(recording: Recording) -> dict[str, object]:
+    return {
+        "file": recording.source,
+        "environment": recording.environment,
+        "run": recording.run,
+        "made_by": dict(recording.made_by),
+        "cases": len(recording.questions),
+    }

@@ -1,0 +1,41 @@
+"""One cell: make its case, judge its answer, or say why there is none."""
+
+from __future__ import annotations
+
+from ..compare import Row, judge
+from ..errors import Unsupported, XcheckError
+from ..events import Outcome
+from ..spec import Case, Result
+from .codec import case_to_frame
+from .grid import Recipe
+from .wire import encode
+
+
+def made(question: Case | Recipe) -> Case:
+    """The case itself."""
+    return question.case() if isinstance(question, Recipe) else question
+
+
+def prepared(question: Case | Recipe) -> tuple[Case, bytes]:
+    """The case, and the request that asks a worker for it."""
+    case = made(question)
+    return case, encode(case_to_frame(case))
+
+
+def judged(result: Result, case: Case, adapter: str, layout: str, seconds: float = 0.0) -> Outcome:
+    """The outcome of an answer; one that cannot be judged is a crash of whoever gave it."""
+    try:
+        verdict = judge(result, case, adapter=adapter, layout=layout)
+    except XcheckError as error:
+        return not_run(case.id, adapter, XcheckError(f"answered what cannot be judged: {error}"))
+    missing = [quantity for quantity in ("y", "h_n", "c_n") if getattr(result, quantity) is None]
+    rows = verdict.rows + tuple(
+        Row(case.id, adapter, quantity, "mismatch", reason=f"the adapter returned no {quantity}") for quantity in missing
+    )
+    return Outcome(case.id, adapter, rows, verdict.count, dict(result.environment), seconds=seconds)
+
+
+def not_run(case: str, adapter: str, reason: XcheckError) -> Outcome:
+    """The outcome of a cell without an answer: unsupported where the framework said so, else crashed."""
+    verdict = "unsupported" if isinstance(reason, Unsupported) else "crashed"
+    return Outcome(case, adapter, (Row(case, adapter, "", verdict, reason=str(reason)),))  # type: ignore[arg-type]

@@ -1,0 +1,212 @@
+"""A run on disk: what was planned, and a line for each cell that ended. It survives being killed at any moment.
+
+    plan.json     what is run, by content; written whole, before the first cell
+    cells.jsonl   a line for each cell that ended, only ever appended to; a torn last line is cut off and its cell redone
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO
+
+from ..errors import UserError
+from ..events import Outcome
+from ..files import write_atomically
+
+try:
+    import fcntl
+except ImportError:  # Windows: two runs in one folder are not noticed there
+    fcntl = None  # type: ignore[assignment]
+
+#: Version of both files.
+SCHEMA = 1
+PLAN, CELLS = "plan.json", "cells.jsonl"
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a folder holds the cells of.
+
+    Attributes:
+        key: digest of all cases, those of other shards included.
+        cases: how many there are.
+        adapters: the identity of each, by name.
+        shards: the parts that are here, as (number, of how many); empty for the whole.
+        planned: cells that are to end here.
+        subject: what was verified, for the report.
+    """
+
+    key: str
+    cases: int
+    adapters: Mapping[str, Mapping[str, Any]]
+    shards: Sequence[Sequence[int]] = ()
+    planned: int = 0
+    subject: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> bytes:
+        """The content of plan.json."""
+        return (json.dumps({"schema": SCHEMA, **asdict(self)}, indent=1) + "\n").encode()
+
+    @classmethod
+    def read(cls, folder: Path) -> Description:
+        """What a folder says of itself.
+
+        Raises:
+            UserError: when it is no folder of a run.
+        """
+        file = folder / PLAN
+        try:
+            fields = json.loads(file.read_bytes())
+            schema = fields.pop("schema")
+            if schema != SCHEMA:
+                raise UserError(f"{file} has schema {schema!r}, but this version reads {SCHEMA}; use the one that wrote it")
+            return cls(**fields)
+        except FileNotFoundError:
+            raise UserError(f"{folder} holds no {PLAN}, but should be a folder that verify --out wrote") from None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise UserError(f"{file} cannot be read: {error}") from error
+
+    def difference(self, other: Description) -> str:
+        """The first thing in which another plan differs, in words; "" when it is the same."""
+        if self.key != other.key:
+            return f"it holds {self.cases} other cases"
+        if list(map(list, self.shards)) != list(map(list, other.shards)):
+            return f"it holds {_shard_words(self.shards)}, not {_shard_words(other.shards)}"
+        if set(self.adapters) != set(other.adapters):
+            return f"it holds the adapters {', '.join(sorted(self.adapters))}, not {', '.join(sorted(other.adapters))}"
+        return next((text for name in self.adapters if (text := self.adapter_difference(other, name))), "")
+
+    def adapter_difference(self, other: Description, name: str) -> str:
+        """In what one adapter differs between two plans."""
+        mine, theirs = self.adapters[name], other.adapters[name]
+        if mine == theirs:
+            return ""
+        old, new = mine.get("versions", {}), theirs.get("versions", {})
+        changed = [f"{package} {old.get(package)}, not {new.get(package)}" for package in old if old[package] != new.get(package)]
+        return f"{name} ran with {changed[0]}" if changed else f"the code or the environment variables of {name} changed"
+
+
+def _shard_words(shards: Sequence[Sequence[int]]) -> str:
+    return ", ".join(f"shard {number}/{of}" for number, of in shards) or "all of the cases"
+
+
+class RunFolder:
+    """An open folder of a run: read what ended, append what ends.
+
+    Raises:
+        UserError: on entering, when the folder belongs to another plan, is used by another run or cannot be written.
+    """
+
+    def __init__(self, path: Path, description: Description, *, resume: bool = False) -> None:
+        self.path, self.description, self._resume = path, description, resume
+        self._file: BinaryIO | None = None
+
+    def __enter__(self) -> RunFolder:
+        try:
+            self._prepare()
+            self._file = _locked(self.path / CELLS)
+            _cut_torn_line(self._file)
+        except OSError as error:
+            raise UserError(f"--out {self.path}: cannot be written: {error.strerror}") from error
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._file is not None:
+            os.fsync(self._file.fileno())
+            self._file.close()
+
+    def append(self, key: str, outcome: Outcome) -> None:
+        """Add a cell that ended. One write of one line: a kill leaves all of it, or a part that has no end.
+
+        Raises:
+            UserError: when the disk is full or gone.
+        """
+        assert self._file is not None, "the folder is open"
+        line = json.dumps({"key": key, "outcome": outcome.to_dict()}, separators=(",", ":")) + "\n"
+        try:
+            self._file.write(line.encode())
+            self._file.flush()
+        except OSError as error:
+            raise UserError(
+                f"--out {self.path}: cannot be written: {error.strerror}; what ended before is kept, go on with --resume"
+            ) from error
+
+    def _prepare(self) -> None:
+        """Make the folder and its plan.json, or see that it is this plan's."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        if (self.path / PLAN).exists():
+            if not self._resume:
+                raise UserError(f"--out {self.path}: holds a run already; add --resume to go on with it, or name another")
+            difference = Description.read(self.path).difference(self.description)
+            if difference:
+                raise UserError(f"--out {self.path}: is of another plan: {difference}; name another folder")
+            return
+        # A run killed before its plan.json was in place leaves at most a temporary file.
+        others = [file.name for file in self.path.iterdir() if not file.name.startswith(f".{PLAN}.")]
+        if others:
+            raise UserError(f"--out {self.path}: holds {others[0]} and no run, but should be empty or not exist")
+        write_atomically(self.path / PLAN, self.description.to_json())
+
+
+def read_cells(folder: Path) -> Iterator[tuple[str, Outcome]]:
+    """Key and outcome of every cell that ended, in that order; what is no whole line is left out.
+
+    Raises:
+        UserError: when the file cannot be read.
+    """
+    try:
+        with (folder / CELLS).open("rb") as file:
+            for line in file:
+                cell = _parsed(line)
+                if cell is not None:
+                    yield cell
+    except FileNotFoundError:
+        return  # killed before the first cell
+    except OSError as error:
+        raise UserError(f"{folder / CELLS} cannot be read: {error.strerror}") from error
+
+
+def _parsed(line: bytes) -> tuple[str, Outcome] | None:
+    """One line; None for one that was torn by a kill or damaged: its cell has not ended."""
+    if not line.endswith(b"\n"):
+        return None
+    try:
+        fields = json.loads(line)
+        return str(fields["key"]), Outcome.from_dict(fields["outcome"])
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def _locked(file: Path) -> BinaryIO:
+    """The file opened for appending, by one run at a time; the system unlocks it when that run ends, however it does."""
+    stream = file.open("ab+")
+    if fcntl is not None:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            stream.close()
+            raise UserError(f"--out {file.parent}: is being written by another run; wait for it or name another") from None
+    return stream
+
+
+def _cut_torn_line(file: BinaryIO) -> None:
+    """Remove what follows the last line end."""
+    size = file.seek(0, os.SEEK_END)
+    end, block = size, 2**16
+    while end > 0:
+        start = max(0, end - block)
+        file.seek(start)
+        found = file.read(end - start).rfind(b"\n")
+        if found >= 0:
+            end = start + found + 1
+            break
+        end = start
+    if end < size:
+        file.truncate(end)

@@ -1,0 +1,55 @@
+"""Adapters that need NumPy alone, registered for one test, and the command line as a function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from lstm_xcheck.adapters import Entry, registry
+from lstm_xcheck.cli.main import run
+
+#: Where `faulty_adapters.py` lies.
+SWEEP_TESTS = str(Path(__file__).parents[1] / "sweep")
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command line did."""
+
+    code: int
+    out: str
+    err: str
+
+
+Command = Callable[..., Ran]
+
+
+@pytest.fixture
+def command(capfd: pytest.CaptureFixture[str]) -> Command:
+    """`command("verify", "--json")`: run it in this process, at the level of file descriptors."""
+
+    def call(*arguments: str) -> Ran:
+        capfd.readouterr()
+        code = run(list(arguments))
+        out, err = capfd.readouterr()
+        return Ran(code, out, err)
+
+    return call
+
+
+@pytest.fixture
+def numpy_adapters(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """`honest`, `lossy`, `miscounting`, `unwilling` and `unloadable` as the only adapters there are."""
+    monkeypatch.setattr(registry, "_BUILT_IN", ())
+    monkeypatch.setattr(registry, "entry_points", lambda group: ())
+    monkeypatch.setenv("FAULTY_FOLDER", str(tmp_path))
+    for name in ("Honest", "Lossy", "Miscounting", "Unwilling", "Unloadable"):
+        entry = Entry(name.lower(), f"faulty_adapters:{name}", path=(SWEEP_TESTS,), summary=f"{name}, in NumPy")
+        monkeypatch.setitem(registry._registered, entry.name, entry)
+    absent = Entry(
+        "absent", "nowhere:Adapter", requires=("no_such_framework",), install="lstm-xcheck[absent]", summary="nothing"
+    )
+    monkeypatch.setitem(registry._registered, "absent", absent)

@@ -1,0 +1,240 @@
+"""A report adds up, says the worst, and is written whole or not at all."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from lstm_xcheck.compare import VERDICTS, CountRow, Row
+from lstm_xcheck.errors import DisagreementError, NothingComparedError, UserError, XcheckError
+from lstm_xcheck.events import Event, Finished, Outcome, Planned, Started
+from lstm_xcheck.report import Report
+from lstm_xcheck.report.json_file import check_report_path, write_atomically, write_report
+from lstm_xcheck.report.terminal import ProgressBar, print_report, summary
+
+
+def outcome(verdict: str, case: str = "case", adapter: str = "torch", **row: Any) -> Outcome:
+    reason = "" if verdict == "match" else f"why {verdict}"
+    rows = (Row(case, adapter, "y", verdict, **{"reason": reason, **row}),)  # type: ignore[arg-type]
+    return Outcome(case, adapter, rows, environment={"torch": "2"} if verdict == "match" else {})
+
+
+def report_of(*verdicts: str, planned: int | None = None, interrupted: bool = False) -> Report:
+    cells = len(verdicts) if planned is None else planned
+    outcomes = [outcome(verdict, f"case-{k}") for k, verdict in enumerate(verdicts)]
+    events: list[Event] = [Planned(cells, cells, ("torch",)), *outcomes, Finished(1.5, interrupted)]
+    return Report.of(events)
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "verdict", "code"),
+    [
+        (["match"], "agree", 0),
+        (["match", "unsupported", "skipped"], "agree", 0),
+        (["match", "inconclusive"], "agree", 0),
+        (["match", "mismatch"], "disagree", 1),
+        (["match", "suspect"], "disagree", 1),
+        (["match", "crashed"], "error", 2),
+        (["mismatch", "crashed"], "disagree", 1),
+        (["unsupported"], "error", 2),
+        (["skipped"], "error", 2),
+        (["inconclusive"], "error", 2),
+        ([], "error", 2),
+    ],
+    ids=str,
+)
+def test_the_verdict_of_a_run(verdicts: list[str], verdict: str, code: int) -> None:
+    report = report_of(*verdicts)
+    assert (report.verdict, report.exit_code, report.ok) == (verdict, code, code == 0)
+
+
+def test_totals_add_up_and_what_never_ended_was_skipped() -> None:
+    report = report_of(*VERDICTS, "match", planned=12)
+    assert report.totals == {
+        "planned": 12, "match": 2, "suspect": 1, "mismatch": 1, "inconclusive": 1, "unsupported": 1, "crashed": 1,
+        "skipped": 5,
+    }  # fmt: skip
+
+
+def test_a_cell_that_never_ended_is_no_agreement() -> None:
+    report = report_of("match", planned=2)
+    assert (report.verdict, report.exit_code) == ("error", 2)
+    with pytest.raises(NothingComparedError, match="1 of 2 cells never ended"):
+        report.raise_if_failed()
+
+
+def test_more_cells_than_planned_is_a_fault_that_shows() -> None:
+    with pytest.raises(XcheckError, match="2 cells ended, but 1 were planned"):
+        _ = report_of("match", "match", planned=1).totals
+
+
+@pytest.mark.parametrize(("verdicts", "verdict"), [(["match"], "error"), (["mismatch"], "disagree")])
+def test_an_interrupted_run_never_agrees(verdicts: list[str], verdict: str) -> None:
+    report = report_of(*verdicts, planned=3, interrupted=True)
+    assert (report.verdict, report.exit_code, report.ok) == (verdict, 130, False)
+    assert report.to_dict()["environment"]["interrupted"] is True
+    assert "INTERRUPTED" in summary(report)
+
+
+def test_raising_names_the_worst_rows_first() -> None:
+    events: list[Event] = [Planned(11, 11, ("torch",))]
+    events += [outcome("mismatch", f"case-{k}", score=float(k)) for k in range(10)]
+    events += [outcome("match", "good")]
+    with pytest.raises(DisagreementError) as caught:
+        Report.of(events).raise_if_failed()
+    lines = str(caught.value).splitlines()
+    assert lines[0] == "10 quantities disagree:"
+    assert lines[1] == "  torch, case case-9, mismatch: why mismatch"
+    assert lines[-1] == "  and 2 more"
+    assert isinstance(caught.value, AssertionError)
+
+
+def test_raising_does_nothing_for_a_good_run_and_says_why_nothing_was_compared() -> None:
+    report_of("match", "unsupported").raise_if_failed()
+    with pytest.raises(NothingComparedError, match="nothing was compared: why unsupported"):
+        report_of("unsupported").raise_if_failed()
+    with pytest.raises(NothingComparedError, match="no cell was run"):
+        Report().raise_if_failed()
+
+
+def test_two_runs_make_one_report() -> None:
+    report = report_of("match")
+    for event in (Planned(1, 1, ("jax",)), Started("x", "jax"), outcome("match", "x", "jax"), Finished(0.5)):
+        report.handle(event)
+    assert (report.adapters, report.planned, report.seconds) == (("torch", "jax"), 2, 2.0)
+    assert report.totals["match"] == 2
+
+
+def test_the_json_is_strict_and_has_the_documented_keys() -> None:
+    rows = (Row("case", "torch", "y", "mismatch", float("nan"), float("inf"), (0, 1, 2), "why"),)
+    count = CountRow("case", "torch", 16, 12, "why")
+    diagnosis, power = {"cause": "swapped"}, {"would_catch": 3}
+    event = Outcome("case", "torch", rows, count, {"torch": "2"}, (diagnosis,), (power,))
+    data = json.loads(Report.of([Planned(1, 1, ("torch",)), event]).to_json(), parse_constant=pytest.fail)
+    assert list(data) == [
+        "schema", "verdict", "totals", "rows", "parameter_counts", "diagnoses", "power", "environment",
+    ]  # fmt: skip
+    assert data["schema"] == 1
+    assert data["totals"] == {"planned": 1, **{verdict: int(verdict == "mismatch") for verdict in VERDICTS}}
+    assert (data["rows"][0]["max_abs"], data["rows"][0]["score"]) == ("nan", "inf")
+    assert data["parameter_counts"] == [
+        {"case": "case", "adapter": "torch", "native": 16, "canonical": 12, "explanation": "why"}
+    ]
+    assert (data["diagnoses"], data["power"]) == ([diagnosis], [power])
+    assert data["environment"]["adapters"] == {"torch": {"torch": "2"}}
+
+
+# --- files ---
+
+
+def test_a_report_replaces_an_old_one_and_leaves_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    path.write_text("old", encoding="ascii")
+    write_report(report_of("match"), path)
+    assert json.loads(path.read_text(encoding="utf-8"))["verdict"] == "agree"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_report_that_fails_half_way_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "x.json"
+    path.write_text("old", encoding="ascii")
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(UserError, match=r"x\.json: cannot be written: No space left on device"):
+        write_report(report_of("match"), path)
+    assert path.read_text(encoding="ascii") == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_interrupted_writer_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "x.json"
+    path.write_text("old", encoding="ascii")
+
+    def stopped(_: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        write_atomically(path, b"new")
+    assert path.read_text(encoding="ascii") == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="file modes are POSIX")
+def test_a_report_may_be_read_by_whoever_may_read_a_new_file(tmp_path: Path) -> None:
+    (tmp_path / "usual").touch()
+    write_report(report_of("match"), tmp_path / "x.json")
+    assert (tmp_path / "x.json").stat().st_mode == (tmp_path / "usual").stat().st_mode
+
+
+@pytest.mark.parametrize(
+    ("path", "part"),
+    [
+        ("x.txt", "the suffix is '.txt'"),
+        ("x", "the suffix is ''"),
+        ("none/x.json", "does not exist"),
+        ("d.json", "is a folder"),
+    ],
+)
+def test_a_path_that_cannot_be_written_is_refused_before_the_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, part: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "d.json").mkdir()
+    with pytest.raises(UserError, match="--report") as caught:
+        check_report_path(Path(path))
+    assert part in str(caught.value)
+
+
+# --- terminal ---
+
+
+def printed(report: Report) -> str:
+    stream = io.StringIO()
+    print_report(report, Console(file=stream, width=160))
+    return stream.getvalue()
+
+
+def test_the_tables_say_verdicts_counts_reasons_and_one_line() -> None:
+    events: list[Event] = [Planned(4, 4, ("torch", "jax"))]
+    events += [outcome("match", "a", max_abs=1e-7, score=0.25), outcome("mismatch", "b", max_abs=0.5, score=123.0)]
+    events += [outcome("unsupported", "a", "jax"), outcome("crashed", "b", "jax"), Finished(2.0)]
+    report = Report.of(events)
+    report.outcomes[0] = Outcome(
+        "a", "torch", report.outcomes[0].rows, CountRow("a", "torch", 16, 12, "16 = 12 + 4"), {"torch": "2"}
+    )
+    text = printed(report)
+    for part in (
+        "torch    torch 2", "0.5", "1.2e+02", "torch: second bias in 1 cases, e.g. 16 = 12 + 4",
+        "MISMATCH torch, case b: why mismatch", "CRASHED jax, case b: why crashed", "jax: why unsupported (1)",
+        "DISAGREE: 4 planned = 1 match, 1 mismatch, 1 unsupported, 1 crashed (2.0 s)",
+    ):  # fmt: skip
+        assert part in text
+
+
+def test_a_long_list_of_trouble_is_cut_and_says_where_the_rest_is() -> None:
+    text = printed(report_of(*["mismatch"] * 30))
+    assert text.count("MISMATCH torch") == 12
+    assert "and 18 more; --report FILE.json has them all" in text
+
+
+def test_reasons_are_shown_as_they_are() -> None:
+    """Brackets are indices, not styles."""
+    report = Report.of([Planned(1, 1, ("torch",)), outcome("mismatch", reason="y[0, 1] [bold]= 2[/bold] [/]")])
+    assert "y[0, 1] [bold]= 2[/bold] [/]" in printed(report)
+
+
+def test_the_progress_bar_is_silent_without_a_terminal(capfd: pytest.CaptureFixture[str]) -> None:
+    with ProgressBar() as bar:
+        for event in (Planned(1, 1, ("torch",)), Started("case", "torch"), outcome("match"), Finished(1.0)):
+            bar.handle(event)
+    assert capfd.readouterr() == ("", "")
