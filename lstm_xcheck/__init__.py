@@ -15,6 +15,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from .adapters import register_adapter as register_adapter
     from .api import assert_equivalent as assert_equivalent
+    from .api import diagnose as diagnose
     from .api import judge as judge
     from .api import load as load
     from .api import run as run
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 _PUBLIC = {
     "register_adapter": "adapters",
     "assert_equivalent": "api",
+    "diagnose": "api",
     "judge": "api",
     "load": "api",
     "run": "api",

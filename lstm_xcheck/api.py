@@ -6,11 +6,15 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
+from dataclasses import replace
 from typing import Any, Union
 
 from .checkpoints.registry import load as load
 from .compare import Verdict
-from .compare import judge as judge
+from .compare import judge as judge_outputs
+from .diagnose import Diagnosis as Diagnosis
+from .diagnose import diagnose as diagnose
+from .diagnose.power import power
 from .equivalence import assert_equivalent as assert_equivalent
 from .errors import NothingComparedError
 from .events import Finished, Planned
@@ -20,7 +24,7 @@ from .sweep import Plan, Recipe, choose_entries, grid, run_functions
 from .sweep import run as run_plan
 from .sweep.pool import Worker
 
-__all__ = ["Verdict", "assert_equivalent", "judge", "load", "run", "sweep", "verify", "verify_grid"]
+__all__ = ["Verdict", "Diagnosis", "assert_equivalent", "diagnose", "judge", "load", "run", "sweep", "verify", "verify_grid"]
 
 Adapters = Union[Sequence[str], Mapping[str, Callable[..., Any]], None]
 
@@ -42,6 +46,23 @@ def run(adapter: str, case: Case, *, python: str | None = None, timeout: float =
     (entry,) = choose_entries([adapter], {adapter: python} if python else None)
     with Worker(entry, python or sys.executable, timeout) as worker:
         return worker.run(case)
+
+
+def judge(result: Result, case: Case) -> Verdict:
+    """Judge any implementation's outputs for a case, yours too: `lx.Result(y=..., h_n=..., c_n=...)`.
+
+    Args:
+        result: what was observed; the outputs of every step, or the bound may be too wide to decide.
+        case: the weights and data they were computed from.
+
+    Returns:
+        `.verdict` (match, suspect, mismatch or inconclusive), `.rows` for each quantity, and `.power`: the mistakes
+        that would have been caught on this case and those it is blind to.
+
+    Raises:
+        NothingComparedError: when the result has nothing in common with the case.
+    """
+    return replace(judge_outputs(result, case), state_power=lambda: power(case).to_dict())
 
 
 def verify(

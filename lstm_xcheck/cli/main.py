@@ -19,6 +19,8 @@ VERBS = {
     "layouts": "Show how each framework orders, orients and names its arrays.",
     "record": "Keep what the frameworks of this environment answer, in one file.",
     "replay": "Judge recordings of any environments, live frameworks beside them if asked.",
+    "report": "Show, filter or convert what a long run has kept in its folder.",
+    "merge": "Put the shards of a run together.",
     "adapters": "Show which frameworks are installed and what each supports.",
 }
 

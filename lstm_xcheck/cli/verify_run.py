@@ -11,7 +11,8 @@ from pathlib import Path
 from ..arrays import STORAGE
 from ..errors import UserError
 from ..report.json_file import check_report_path
-from ..spec import Case, LSTMWeights
+from ..report.power import statements
+from ..spec import Case, LSTMSpec, LSTMWeights
 from ..sweep import Plan, Recipe, choose_entries, parse_grid, preset
 from ..sweep.run import Question
 from .deliver import deliver
@@ -55,6 +56,8 @@ def run_verify(
     with events_of(plan, cases, scale, subject) as events:
         report = watch(events)
     report.subject.update(subject)
+    if not report.interrupted:
+        report.power = statements(cases, report)
     return deliver(report, reports, as_json)
 
 
@@ -127,11 +130,22 @@ def _label(path: Path, name: str, files: int) -> str:
 
 
 def weights_cases(weights: LSTMWeights, label: str, seed: int, precision: str | None) -> list[Case]:
-    """Three questions to a user's weights."""
+    """Three questions to a user's weights, and a designed probe of the same kind that no mistake escapes."""
     spec, chosen = weights.spec, precision or weights.dtype
     shape = {"steps": 12, "batch": 4, "seed": seed, "weights": weights, "precision": chosen}
     return [
         Case.random(spec, **shape, id=f"{label}-states-s{seed}"),  # type: ignore[arg-type]
         Case.random(spec, **shape, ragged=True, id=f"{label}-ragged-s{seed}"),  # type: ignore[arg-type]
         Case.random(spec, **shape, states=False, returns="last", id=f"{label}-zero-states-s{seed}"),  # type: ignore[arg-type]
+        Case.random(
+            probe_spec(spec), batch=4, seed=seed, ragged=True, precision=chosen, id=f"{label}-probe-s{seed}"
+        ),
     ]
+
+
+def probe_spec(spec: LSTMSpec) -> LSTMSpec:
+    """The same kind of LSTM, small: what an adapter does wrong it does wrong at any size."""
+    hidden = min(spec.hidden_size, 8)
+    return replace(
+        spec, input_size=min(spec.input_size, 6), hidden_size=hidden, proj_size=min(spec.proj_size, hidden - 1)
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
@@ -73,17 +73,22 @@ class Verdict:
         verdict: the worst of the rows.
         rows: one for each quantity that was compared.
         count: the reconciled parameter count, where the result has one.
-        power: which mistakes would have been caught on this case and which not.
+        state_power: makes the statement of `power`, where somebody asks for it.
     """
 
     rows: tuple[Row, ...]
     count: CountRow | None = None
-    power: tuple[dict[str, Any], ...] = field(default=())
+    state_power: Callable[[], dict[str, Any]] | None = field(default=None, repr=False, compare=False)
 
     @property
     def verdict(self) -> VerdictName:
         """The worst verdict of all rows."""
         return worst_of(row.verdict for row in self.rows)
+
+    @property
+    def power(self) -> dict[str, Any]:
+        """What a match on this case proves: mistakes that would have been caught, and those it is blind to."""
+        return {} if self.state_power is None else self.state_power()
 
 
 def worst_of(verdicts: Iterable[VerdictName]) -> VerdictName:

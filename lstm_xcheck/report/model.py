@@ -32,6 +32,7 @@ class Report:
         adapters: who was asked.
         interrupted: whether the run was stopped before its end.
         subject: what was verified, such as a file.
+        power: what the matches prove, a statement for each kind of case.
     """
 
     planned: int = 0
@@ -40,6 +41,7 @@ class Report:
     seconds: float = 0.0
     interrupted: bool = False
     subject: dict[str, Any] = field(default_factory=dict)
+    power: list[dict[str, Any]] = field(default_factory=list)
     _found: Counter[str] = field(default_factory=Counter, init=False, repr=False)
     _environments: dict[str, dict[str, Any]] = field(default_factory=dict, init=False, repr=False)
 
@@ -132,8 +134,24 @@ class Report:
             raise NothingComparedError(f"nothing was compared: {'; '.join(reasons) or 'no cell was run'}")
         bad.sort(key=lambda row: -(row.score or 0.0))
         lines = [f"  {row.adapter}, case {row.case}, {row.verdict}: {row.reason}" for row in bad[:8]]
+        lines += [f"  {line}" for line in self.causes]
         more = f"\n  and {len(bad) - 8} more" if len(bad) > 8 else ""
         raise DisagreementError(f"{len(bad)} quantities disagree:\n" + "\n".join(lines) + more)
+
+    @property
+    def diagnoses(self) -> list[dict[str, Any]]:
+        """Every diagnosis that was made, as plain data."""
+        return [diagnosis for outcome in self.outcomes for diagnosis in outcome.diagnoses]
+
+    @property
+    def causes(self) -> list[str]:
+        """Each adapter's mistake once, in a sentence with its remedy."""
+        named = {
+            f"{found['adapter']}: best explanation: {found['cause']}. {found['fix']}": None
+            for found in self.diagnoses
+            if found["cause"]
+        }
+        return list(named)
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain data, in the documented schema."""
@@ -143,8 +161,8 @@ class Report:
             "totals": self.totals,
             "rows": [row.to_dict() for row in self.rows],
             "parameter_counts": [count.to_dict() for count in self.counts],
-            "diagnoses": [diagnosis for outcome in self.outcomes for diagnosis in outcome.diagnoses],
-            "power": [statement for outcome in self.outcomes for statement in outcome.power],
+            "diagnoses": self.diagnoses,
+            "power": self.power,
             "environment": self.environment(),
         }
 

@@ -13,6 +13,7 @@ from ..compare import VERDICTS
 from ..events import Event, Outcome, Planned, Started
 from .digest import Digest, digest
 from .model import Report
+from .power import summarise
 
 _STYLE = {
     "match": "green",
@@ -69,6 +70,9 @@ def print_report(report: Report, console: Console) -> None:
     console.print(_adapter_table(report, found))
     _print_counts(found, console)
     _print_reasons(found, console)
+    _print_section("diagnosis", report.causes, console)
+    _print_section("power", summarise(report.power), console)
+    console.print()
     console.print(summary(report), soft_wrap=True)
 
 
@@ -93,7 +97,7 @@ def _adapter_table(report: Report, found: Digest) -> Table:
         table.add_column(heading, justify="right")
     for name, adapter in found.adapters.items():
         cells = [f"[{_STYLE[verdict]}]{adapter.cells[verdict]}[/]" if adapter.cells[verdict] else "" for verdict in shown]
-        versions = ", ".join(f"{k} {v}" for k, v in environments.get(name, {}).items())
+        versions = ", ".join(f"{k} {v}" for k, v in environments.get(name, {}).items() if str(v)[:1].isdigit())
         table.add_row(escape(name), escape(versions), *cells, short(adapter.max_abs), short(adapter.score))
     return table
 
@@ -124,4 +128,10 @@ def _print_reasons(found: Digest, console: Console) -> None:
         console.print("\n[bold]notes[/]")
     for text, number in found.notes.items():
         console.print(f"  {text} ({number})", markup=False, highlight=False, soft_wrap=True)
-    console.print()
+
+
+def _print_section(heading: str, lines: list[str], console: Console) -> None:
+    if lines:
+        console.print(f"\n[bold]{heading}[/]")
+    for line in lines:
+        console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)

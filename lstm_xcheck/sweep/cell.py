@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..compare import Row, judge
 from ..errors import Unsupported, XcheckError
 from ..events import Outcome
 from ..spec import Case, Result
 from .codec import case_to_frame
+from .explain import Explainer
 from .grid import Recipe
 from .wire import encode
 
@@ -22,8 +25,10 @@ def prepared(question: Case | Recipe) -> tuple[Case, bytes]:
     return case, encode(case_to_frame(case))
 
 
-def judged(result: Result, case: Case, adapter: str, layout: str, seconds: float = 0.0) -> Outcome:
-    """The outcome of an answer; one that cannot be judged is a crash of whoever gave it."""
+def judged(
+    result: Result, case: Case, adapter: str, layout: str, seconds: float = 0.0, explainer: Explainer | None = None
+) -> Outcome:
+    """The outcome of an answer, diagnosed where it is wrong; one that cannot be judged is a crash of who gave it."""
     try:
         verdict = judge(result, case, adapter=adapter, layout=layout)
     except XcheckError as error:
@@ -32,7 +37,12 @@ def judged(result: Result, case: Case, adapter: str, layout: str, seconds: float
     rows = verdict.rows + tuple(
         Row(case.id, adapter, quantity, "mismatch", reason=f"the adapter returned no {quantity}") for quantity in missing
     )
-    return Outcome(case.id, adapter, rows, verdict.count, dict(result.environment), seconds=seconds)
+    diagnoses: tuple[dict[str, Any], ...] = ()
+    if explainer is not None and verdict.verdict in ("mismatch", "suspect"):
+        diagnoses = explainer.explain(result, case, adapter)
+    return Outcome(
+        case.id, adapter, rows, verdict.count, dict(result.environment), diagnoses=diagnoses, seconds=seconds
+    )
 
 
 def not_run(case: str, adapter: str, reason: XcheckError) -> Outcome:

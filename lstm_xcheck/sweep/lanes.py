@@ -18,6 +18,7 @@ from ..errors import Unsupported, WorkerCrashed
 from ..events import Event, Outcome, Started
 from ..spec import Case, Result
 from .cell import judged, not_run, prepared
+from .explain import Explainer
 from .grid import Recipe
 from .pool import Worker
 from .schedule import Schedule
@@ -42,6 +43,7 @@ class Lanes:
         self._stop = threading.Event()
         self._workers: list[Worker] = []
         self._threads: list[threading.Thread] = []
+        self.explainer = Explainer()
 
     def __enter__(self) -> Lanes:
         return self
@@ -153,7 +155,7 @@ class _Lane:
 
     def _judge(self, result: Result, case: Case, name: str, layout: str, seconds: float) -> None:
         try:
-            self._events.put(judged(result, case, name, layout, seconds))
+            self._events.put(judged(result, case, name, layout, seconds, self._lanes.explainer))
         except BaseException as error:  # handed to the caller's thread, which raises it
             self._events.put(error)
         finally:

@@ -18,6 +18,7 @@ from ..errors import AdapterError, NothingComparedError, Unsupported, WorkerCras
 from ..events import Event, Finished, Outcome, Planned
 from ..spec import Case
 from .cell import judged, made, not_run
+from .explain import Explainer
 from .functions import result_of
 from .grid import Recipe
 from .lanes import Lanes
@@ -113,7 +114,7 @@ def run(plan: Plan) -> Generator[Event, None, None]:
     yield Finished(time.perf_counter() - start)
 
 
-def run_cell(worker: Worker, question: Question) -> Outcome:
+def run_cell(worker: Worker, question: Question, explainer: Explainer | None = None) -> Outcome:
     """One case through one worker, judged."""
     case = made(question)
     name = worker.entry.name
@@ -121,24 +122,28 @@ def run_cell(worker: Worker, question: Question) -> Outcome:
         result = worker.run(case)
     except (Unsupported, WorkerCrashed) as reason:
         return not_run(case.id, name, reason)
-    return judged(result, case, name, worker.layout, worker.seconds)
+    return judged(result, case, name, worker.layout, worker.seconds, explainer)
 
 
 def run_functions(cases: Sequence[Question], functions: Mapping[str, Callable[..., object]]) -> Iterator[Outcome]:
     """The same for implementations in this process: `function(weights, x, h0, c0, lengths) -> y, h, c`."""
+    explainer = Explainer()
     for question in cases:
         case = made(question)
         for name, function in functions.items():
-            yield _call(case, name, function)
+            yield _call(case, name, function, explainer)
 
 
-def _call(case: Case, name: str, function: Callable[..., object]) -> Outcome:
+def _call(case: Case, name: str, function: Callable[..., object], explainer: Explainer) -> Outcome:
     try:
-        verdict = judge(result_of(function, case), case, adapter=name)
+        result = result_of(function, case)
+        verdict = judge(result, case, adapter=name)
     except Unsupported as reason:
         return not_run(case.id, name, reason)
     except XcheckError:
         raise
     except Exception as error:  # a user's function may raise anything; the sweep goes on
         return not_run(case.id, name, WorkerCrashed(f"raised {type(error).__name__}: {error}"))
-    return Outcome(case.id, name, verdict.rows, verdict.count)
+    wrong = verdict.verdict in ("mismatch", "suspect")
+    diagnoses = explainer.explain(result, case, name) if wrong else ()
+    return Outcome(case.id, name, verdict.rows, verdict.count, diagnoses=diagnoses)

@@ -133,6 +133,24 @@ def test_running_freely_is_never_narrower_and_covers_honest_runs(name: str) -> N
             assert (np.abs(result.y[..., half] - free.y) <= free.y_bound).all()
 
 
+@pytest.mark.parametrize("order", ORDERS)
+def test_where_outputs_are_missing_the_bound_grows_until_the_next_one(order: str) -> None:
+    case = case_named("plain-lengths", steps=12)
+    x, profile, result = np.asarray(case.x, np.float64), PROFILES["float32"], emulate(case, order)
+    assert result.y is not None
+    seen = result.y.copy()
+    seen[:, 3:8] = np.nan
+    partly, wholly = drive(case, 0, 0, x, seen, profile), drive(case, 0, 0, x, result.y, profile)
+    assert (np.abs(result.y - partly.y) <= partly.y_bound).all()
+    np.testing.assert_allclose(partly.y_bound[:, :4], wholly.y_bound[:, :4], rtol=1e-12)
+    missing = case.valid[:, 4:9]
+    assert (partly.y_bound[:, 4:9][missing] > wholly.y_bound[:, 4:9][missing]).all()
+    free = drive(case, 0, 0, x, None, profile)
+    last = case.valid[:, 11]
+    assert last.any()
+    assert (partly.y_bound[last, 11] < free.y_bound[last, 11]).all()
+
+
 @pytest.mark.parametrize("block", [1, 97, 10**9])
 @pytest.mark.parametrize("name", ["plain-lengths", "bidirectional-holes", "projection", "all-options"])
 def test_the_block_size_changes_nothing(name: str, block: int, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,36 @@
+"""Names the mistake behind a mismatch, a few times for each adapter: the first ones tell it."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from typing import Any
+
+from ..diagnose import diagnose
+from ..diagnose.power import is_small
+from ..errors import SpecError
+from ..spec import Case, Result
+
+#: Diagnoses made for one adapter in a run; a wrong adapter is wrong in every case, for the same reason.
+MOST = 3
+
+
+class Explainer:
+    """Counts what has been diagnosed; shared by the threads of one run."""
+
+    def __init__(self, most: int = MOST) -> None:
+        self._most, self._made, self._lock = most, Counter[str](), threading.Lock()
+
+    def explain(self, result: Result, case: Case, adapter: str) -> tuple[dict[str, Any], ...]:
+        """The diagnosis as plain data, or nothing when this adapter has had its share."""
+        if not is_small(case):
+            return ()
+        with self._lock:
+            if self._made[adapter] >= self._most:
+                return ()
+            self._made[adapter] += 1
+        try:
+            found = diagnose(result, case).to_dict()
+        except SpecError as error:  # outputs of another shape or not finite: the row says so already
+            found = {"cause": None, "explanation": str(error)}
+        return ({"case": case.id, "adapter": adapter, **found},)

@@ -1,0 +1,74 @@
+"""Adapters that run in real workers without a framework: an honest one, and one with its gates in the wrong order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from lstm_xcheck.arrays import Array
+from lstm_xcheck.layouts import from_layout
+from lstm_xcheck.oracle import forward
+from lstm_xcheck.spec import Case, LSTMSpec, Result
+
+
+class Honest:
+    """The equations in float64, rounded once."""
+
+    layout = "torch"
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def environment(self) -> dict[str, str]:
+        return {"numpy": np.__version__}
+
+    def unsupported(self, case: Case) -> str | None:
+        return "batches of 5" if case.batch == 5 else None
+
+    def computes_in(self, case: Case) -> tuple[str, str]:
+        return case.precision, ""
+
+    def build(self, spec: LSTMSpec, precision: str) -> dict[str, Array]:
+        return {}
+
+    def load(self, model: dict[str, Array], arrays: Mapping[str, Array]) -> None:
+        model.clear()
+        model.update({name: np.array(array) for name, array in arrays.items()})
+
+    def read_back(self, model: dict[str, Array]) -> dict[str, Array]:
+        return dict(model)
+
+    def count_parameters(self, model: dict[str, Array]) -> int:
+        return sum(array.size for array in model.values())
+
+    def run(self, model: dict[str, Array], case: Case) -> Result:
+        if case.batch == 6:
+            raise RuntimeError("cannot do\tbatches of 6")
+        answer = forward(replace(case, weights=from_layout(self.understood(model), "torch", spec=case.spec)))
+        kind = case.x.dtype
+        y, h_n, c_n = (np.asarray(array, kind) for array in (answer.y, answer.h_n, answer.c_n))
+        lower = tuple(np.asarray(array, kind) for array in answer.layer_outputs)
+        return Result(y=y, h_n=h_n, c_n=c_n, layer_outputs=lower)
+
+    def understood(self, model: dict[str, Array]) -> dict[str, Array]:
+        return model
+
+
+class WrongOrder(Honest):
+    """Takes the blocks of i, f, g, o for i, g, f, o: Caffe's order."""
+
+    def understood(self, model: dict[str, Array]) -> dict[str, Array]:
+        def exchanged(array: Array) -> Array:
+            i, f, g, o = np.split(array, 4)
+            return np.concatenate([i, g, f, o])
+
+        return {name: exchanged(array) for name, array in model.items()}
+
+
+class Forgetful(Honest):
+    """Holds other weights than it was given, though its outputs are right."""
+
+    def read_back(self, model: dict[str, Array]) -> dict[str, Array]:
+        return {name: array + np.float32(1) for name, array in model.items()}
