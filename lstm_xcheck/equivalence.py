@@ -18,7 +18,7 @@ from .errors import DisagreementError, NothingComparedError, Unsupported, UserEr
 from .layouts import explain_count
 from .oracle import forward
 from .spec import GATES, Case, CellWeights, LSTMSpec, LSTMWeights, Result
-from .sweep.functions import result_of
+from .adapters.function import result_of
 
 #: Roughest last.
 _PRECISIONS = tuple(STORAGE)

@@ -6,7 +6,7 @@ LSTM is. Tensors are read lazily, so that a large checkpoint costs only its LSTM
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -111,4 +111,26 @@ class Reader(Protocol):
 
         Raises:
             CheckpointError: for a file that is damaged, hostile or ambiguous; nothing else.
+        """
+
+
+class Writer(Protocol):
+    """One file format that can be written: a module with this function.
+
+    The registry does all the rest: it refuses to overwrite, splits stacks for formats that have none, gives a temporary
+    path with the format's suffix in the folder of the destination, reads the file back, compares every bit and renames.
+    """
+
+    def write(self, path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None) -> None:
+        """Write the LSTMs, and nothing else, to a path that does not exist yet.
+
+        Args:
+            path: where to; one file, no other is touched.
+            lstms: by the name each is to be found under when the file is read again, in their order. The weights'
+                dtype is kept; a bias scheme that the format lacks is adapted by `to_layout`.
+            like: a file of the same format: its keys, its other tensors and its structure are kept, and its LSTMs of
+                these names, all present and of the same shapes, get the new values.
+
+        Raises:
+            CheckpointError: when the format cannot say what a spec or a name says; nothing else but OSError.
         """

@@ -1,6 +1,7 @@
-"""Which formats can be read, how each is told from the others, and what must be installed.
+"""Which formats can be read and written, how each is told from the others, and what must be installed.
 
-A new format is one file with `read(path)` and one entry here. Loads no format's library until a file needs it.
+A new format is one file with `read(path)`, perhaps `write(path, lstms, like)` there or in a file of its own, and one
+entry here. Loads no format's library until a file needs it.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pathlib import Path
 from ..errors import CheckpointError
 from ..spec import LSTMWeights
 from . import signatures
-from .protocol import Checkpoint
+from .protocol import Checkpoint, Writer
 from .untrusted import shown
 
 
@@ -30,6 +31,11 @@ class Format:
         module: the file beside this one that has `read`.
         requires: importable modules that reading needs.
         install: what `pip install` takes.
+        to: what `--to` calls it; empty for a format that is only read.
+        writer: the file beside this one that has `write`.
+        writer_requires: importable modules that writing needs.
+        writer_install: what `pip install` takes for them.
+        stacks: whether one LSTM of the file may have several layers; else a stack is written as a chain.
     """
 
     name: str
@@ -38,6 +44,16 @@ class Format:
     module: str
     requires: tuple[str, ...] = ()
     install: str = ""
+    to: str = ""
+    writer: str = ""
+    writer_requires: tuple[str, ...] = ()
+    writer_install: str = ""
+    stacks: bool = True
+
+    @property
+    def writes(self) -> bool:
+        """Whether such files can be written."""
+        return bool(self.writer)
 
     def sniff(self, path: Path) -> bool:
         """Whether the content, not the name, is of this format."""
@@ -49,25 +65,50 @@ class Format:
         Raises:
             CheckpointError: for a file that cannot be read, and when a module is missing.
         """
-        missing = [name for name in self.requires if importlib.util.find_spec(name) is None]
-        if missing:
-            raise CheckpointError(
-                f"{path} is a {self.name} file; it needs {', '.join(missing)}, which this Python does not have; "
-                f"run: pip install '{self.install}'"
-            )
+        self._require(path, self.requires, self.install)
         reader: Callable[[Path], Checkpoint] = importlib.import_module(f".{self.module}", __package__).read
         return reader(path)
 
+    def load_writer(self, path: Path) -> Writer:
+        """The module that writes this format.
+
+        Raises:
+            CheckpointError: when the format is only read, or a module is missing.
+        """
+        if not self.writes:
+            raise CheckpointError(f"{path}: {self.name} files can be read but not written; choose another format with --to")
+        self._require(path, self.writer_requires, self.writer_install)
+        module: Writer = importlib.import_module(f".{self.writer}", __package__)
+        return module
+
+    def _require(self, path: Path, modules: tuple[str, ...], install: str) -> None:
+        missing = [name for name in modules if importlib.util.find_spec(name) is None]
+        if missing:
+            raise CheckpointError(
+                f"{path} is a {self.name} file; it needs {', '.join(missing)}, which this Python does not have; "
+                f"run: pip install '{install}'"
+            )
+
 
 FORMATS: tuple[Format, ...] = (
-    Format("PyTorch", (".pt", ".pth", ".bin", ".ckpt"), signatures.is_torch, "torch_pickle"),
-    Format("safetensors", (".safetensors",), signatures.is_safetensors, "safetensors_file"),
     Format(
-        "Keras archive", (".keras",), signatures.is_keras_archive, "keras_archive", ("h5py",), "lstm-xcheck[hdf5]"
+        "PyTorch", (".pt", ".pth", ".bin", ".ckpt"), signatures.is_torch, "torch_pickle",
+        to="torch", writer="torch_write", writer_requires=("torch",), writer_install="lstm-xcheck[torch]",
     ),
     Format(
+        "safetensors", (".safetensors",), signatures.is_safetensors, "safetensors_file",
+        to="safetensors", writer="safetensors_write",
+    ),
+    Format(
+        "Keras archive", (".keras",), signatures.is_keras_archive, "keras_archive", ("h5py",), "lstm-xcheck[hdf5]",
+        to="keras", writer="keras_archive_write", writer_requires=("h5py",), writer_install="lstm-xcheck[hdf5]",
+        stacks=False,
+    ),
+    Format("lstm-xcheck npz", (".npz",), signatures.is_own_npz, "own_npz", to="npz", writer="own_npz"),
+    Format(
         "Keras weights", (".weights.h5", ".h5", ".hdf5"), signatures.is_hdf5, "keras_weights_h5", ("h5py",),
-        "lstm-xcheck[hdf5]",
+        "lstm-xcheck[hdf5]", to="keras-weights", writer="keras_weights_write", writer_requires=("h5py",),
+        writer_install="lstm-xcheck[hdf5]", stacks=False,
     ),
 )  # fmt: skip
 

@@ -39,6 +39,17 @@ def read(path: Path) -> Checkpoint:
     Raises:
         CheckpointError: for a file that breaks the format's rules.
     """
+    tensors = stored_tensors(path)
+    lstms, other = recognise_torch(path, tensors)
+    return Checkpoint(path, "safetensors", lstms, other)
+
+
+def stored_tensors(path: Path) -> list[StoredTensor]:
+    """Every tensor of the file, described; its values are read when asked for.
+
+    Raises:
+        CheckpointError: for a file that breaks the format's rules.
+    """
     header, start = _read_header(path)
     tensors = []
     end = 0
@@ -53,8 +64,7 @@ def read(path: Path) -> Checkpoint:
     size = path.stat().st_size - start
     if end != size:
         raise CheckpointError(f"{path} has {size} bytes of data, but its header describes {end}; copy it again")
-    lstms, other = recognise_torch(path, tensors)
-    return Checkpoint(path, "safetensors", lstms, other)
+    return tensors
 
 
 def _load(path: Path, start: int, size: int, dtype: str, shape: tuple[int, ...]) -> Array:

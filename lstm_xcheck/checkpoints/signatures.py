@@ -56,3 +56,8 @@ def is_safetensors(path: Path) -> bool:
     head = beginning(path, 9)
     length = int.from_bytes(head[:8], "little")
     return head[8:] == b"{" and 0 < length <= path.stat().st_size - 8
+
+
+def is_own_npz(path: Path) -> bool:
+    """A zip archive with the member that only this project's own files have."""
+    return "lstm_xcheck.npy" in members(path)

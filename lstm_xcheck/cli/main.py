@@ -14,6 +14,7 @@ from ..errors import DisagreementError, XcheckError
 #: Verb -> its one-line help; the command is `command` in the module of that name.
 VERBS = {
     "verify": "Check that LSTMs give the same answers in every framework (the main job).",
+    "diagnose": "Name the mistake that explains outputs you observed.",
     "params": "Count parameters under each convention and say why the numbers differ.",
     "trace": "Show gates and states step by step.",
     "layouts": "Show how each framework orders, orients and names its arrays.",

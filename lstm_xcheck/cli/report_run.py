@@ -17,7 +17,7 @@ from ..report.index import find, opened
 from ..report.json_file import check_report_path, write_report
 from ..report.model import Report
 from ..report.terminal import short
-from ..sweep.folder import CELLS, Description
+from ..sweep.folder import CELLS, Description, read_power
 from ..sweep.resume import merge, replay, replayed_outcomes
 from .deliver import deliver
 
@@ -58,6 +58,7 @@ def report_of(folder: Path, description: Description) -> Report:
     """The report of a folder as it is."""
     report = Report.of(replay(folder))
     report.subject.update(description.subject)
+    report.power = read_power(folder)
     return report
 
 

@@ -14,6 +14,7 @@ from ..report.json_file import check_report_path
 from ..report.power import statements
 from ..spec import Case, LSTMSpec, LSTMWeights
 from ..sweep import Plan, Recipe, choose_entries, parse_grid, preset
+from ..sweep.folder import write_power
 from ..sweep.run import Question
 from .deliver import deliver
 from .verify_engine import Scale, events_of, parse_shard, watch
@@ -58,6 +59,8 @@ def run_verify(
     report.subject.update(subject)
     if not report.interrupted:
         report.power = statements(cases, report)
+        if out is not None:
+            write_power(out, report.power)
     return deliver(report, reports, as_json)
 
 

@@ -9,12 +9,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from html import escape
 from pathlib import Path
 from string import Template
-from typing import Any
 
 from ..compare import VERDICTS
 from ..events import Outcome
 from .digest import TROUBLE, Digest, digest
 from .model import Report
+from .power import summarise
 from .terminal import short
 
 #: Matching cells listed; browsers grow slow with more, and the JSON report has them all.
@@ -151,18 +151,8 @@ def _sections(report: Report, found: Digest) -> Iterator[str]:
     counts = [f"{label} in {number} cases, e.g. {example}" for label, (number, example) in found.counts.items()]
     yield _section("Parameter counts", counts)
     yield _section("Notes", [f"{text} ({number})" for text, number in found.notes.items()])
-    yield _section("Diagnoses", _plain(item for outcome in report.outcomes for item in outcome.diagnoses))
-    yield _section("What would have been caught", _plain(item for outcome in report.outcomes for item in outcome.power))
-
-
-def _plain(items: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Each distinct statement once."""
-    texts = ("; ".join(f"{name}: {_words(value)}" for name, value in item.items() if value) for item in items)
-    return list(dict.fromkeys(texts))[:200]
-
-
-def _words(value: Any) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+    yield _section("Diagnosis", report.causes)
+    yield _section("What the matches prove", summarise(report.power))
 
 
 def _section(title: str, lines: list[str]) -> str:

@@ -53,6 +53,7 @@ def _test_case(outcome: Outcome) -> ElementTree.Element:
     tag = _ELEMENTS.get(outcome.verdict)
     if tag:
         reasons = [f"{row.quantity}: {row.reason}" if row.quantity else row.reason for row in outcome.rows if row.reason]
+        reasons += [found["explanation"] for found in outcome.diagnoses if found.get("explanation")]
         _tell(case, tag, f"{outcome.verdict}: {reasons[0] if reasons else 'no reason given'}", "\n".join(reasons))
     return case
 

@@ -7,11 +7,12 @@ import re
 from ..compare import VERDICTS
 from .digest import Digest, digest
 from .model import Report
+from .power import summarise
 from .terminal import short
 
 #: Rows of trouble listed, and characters of a reason.
 _SHOWN, _LONG = 50, 400
-_SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+!|~])")
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#!|~])")
 
 
 def to_markdown(report: Report) -> str:
@@ -23,9 +24,14 @@ def to_markdown(report: Report) -> str:
     lines = [f"## lstm-xcheck: {word}", "", f"{totals['planned']} cells planned = {counted or 'nothing'}", ""]
     lines += _adapters(report, found)
     lines += _troubles(found)
-    if found.notes:
-        lines += ["", "### Notes", "", *(f"- {_text(note)} ({number})" for note, number in found.notes.items())]
+    lines += _section("Diagnosis", report.causes)
+    lines += _section("What the matches prove", summarise(report.power)[:1])
+    lines += _section("Notes", [f"{note} ({number})" for note, number in found.notes.items()])
     return "\n".join(lines) + "\n"
+
+
+def _section(title: str, texts: list[str]) -> list[str]:
+    return ["", f"### {title}", "", *(f"- {_text(text)}" for text in texts)] if texts else []
 
 
 def _adapters(report: Report, found: Digest) -> list[str]:

@@ -2,6 +2,7 @@
 
     plan.json     what is run, by content; written whole, before the first cell
     cells.jsonl   a line for each cell that ended, only ever appended to; a torn last line is cut off and its cell redone
+    power.json    what the matches prove; written whole, after the last cell
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ except ImportError:  # Windows: two runs in one folder are not noticed there
 
 #: Version of both files.
 SCHEMA = 1
-PLAN, CELLS = "plan.json", "cells.jsonl"
+PLAN, CELLS, POWER = "plan.json", "cells.jsonl", "power.json"
 
 
 @dataclass(frozen=True)
@@ -171,6 +172,28 @@ def read_cells(folder: Path) -> Iterator[tuple[str, Outcome]]:
         return  # killed before the first cell
     except OSError as error:
         raise UserError(f"{folder / CELLS} cannot be read: {error.strerror}") from error
+
+
+def write_power(folder: Path, statements: Sequence[Mapping[str, Any]]) -> None:
+    """Keep what the matches prove."""
+    try:
+        write_atomically(folder / POWER, (json.dumps(list(statements), indent=1) + "\n").encode())
+    except OSError as error:
+        raise UserError(f"--out {folder}: cannot be written: {error.strerror}") from error
+
+
+def read_power(folder: Path) -> list[dict[str, Any]]:
+    """What was kept; nothing for a run that has not ended.
+
+    Raises:
+        UserError: when the file cannot be read.
+    """
+    try:
+        return [dict(statement) for statement in json.loads((folder / POWER).read_bytes())]
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError, TypeError) as error:
+        raise UserError(f"{folder / POWER} cannot be read: {error}") from error
 
 
 def _parsed(line: bytes) -> tuple[str, Outcome] | None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from ..errors import UserError
 from ..events import Event, Finished, Outcome, Planned
-from .folder import Description, RunFolder, read_cells
+from .folder import Description, RunFolder, read_cells, read_power, write_power
 from .identity import cell_key, identities, plan_key, question_key
 from .run import Plan, Question
 from .schedule import shard_of
@@ -113,6 +113,8 @@ def merge(sources: Sequence[Path], target: Path) -> list[str]:
                 if key not in told:
                     told.add(key)
                     folder.append(key, outcome)
+    power = {statement["case"]: statement for path in sources for statement in read_power(path)}
+    write_power(target, list(power.values()))
     missing = merged.planned - len(told)
     return _missing_shards(list(described.values())) or ([f"{missing} cells"] if missing else [])
 

@@ -18,7 +18,7 @@ from ..errors import AdapterError, NothingComparedError, Unsupported, WorkerCras
 from ..events import Event, Finished, Outcome, Planned
 from ..spec import Case
 from .cell import judged, made, not_run
-from .explain import Explainer
+from .explain import MOST, Explainer
 from .functions import result_of
 from .grid import Recipe
 from .lanes import Lanes
@@ -39,6 +39,7 @@ class Plan:
         timeout: seconds for one case.
         jobs: workers at a time.
         skip: cells, as (case id, adapter), that are not to be run: they ended before.
+        diagnoses: how many mismatches of each adapter are diagnosed.
     """
 
     cases: tuple[Question, ...]
@@ -47,6 +48,7 @@ class Plan:
     timeout: float = 120.0
     jobs: int = 2
     skip: frozenset[tuple[str, str]] = frozenset()
+    diagnoses: int = MOST
 
     def __post_init__(self) -> None:
         if not self.cases:
@@ -109,7 +111,7 @@ def run(plan: Plan) -> Generator[Event, None, None]:
     start = time.perf_counter()
     yield plan.planned
     cells = {entry.name: plan.questions_for(entry.name) for entry in plan.entries}
-    with Lanes(plan.entries, plan.pythons, plan.timeout, Schedule(cells)) as lanes:
+    with Lanes(plan, Schedule(cells)) as lanes:
         yield from lanes.events(max(1, plan.jobs), sum(map(len, cells.values())))
     yield Finished(time.perf_counter() - start)
 

@@ -68,7 +68,7 @@ def _split_stale(group: list[Named], expect: Sequence[str], run: str) -> tuple[l
     faults = []
     for name in stale:
         wanted = not expect or name.environment in expect
-        what = f"STALE: {name.recording.name} belongs to the run {name.recording.run}, but should to {run}"
+        what = f"STALE: {name.recording.name} belongs to the run {name.recording.run}, but should belong to {run}"
         reason = f"{what}; the environment did not record this time" if wanted else f"{what}; it is not expected"
         faults.append(Fault(name.environment, "crashed" if wanted else "skipped", reason))
     return [name for name in group if name not in stale], faults

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -199,7 +200,7 @@ def test_a_good_file_is_verified(command: Command, folder: Path) -> None:
     ran = command("verify", str(good), "--adapters", "honest")
     assert (ran.code, ran.err) == (0, "")
     assert "[bold]model.safetensors: encoder input 3, hidden 2, layers 1, bias split" in ran.out
-    assert "AGREE: 3 planned = 3 match" in ran.out
+    assert re.search(r"^AGREE: (\d+) planned = \1 match \(", ran.out, re.MULTILINE)
 
 
 def test_the_same_lstm_in_two_files_and_two_folders(command: Command, folder: Path) -> None:
@@ -208,8 +209,8 @@ def test_the_same_lstm_in_two_files_and_two_folders(command: Command, folder: Pa
     ran = command("verify", *map(str, files), "--adapters", "honest", "--json")
     report = json.loads(ran.out)
     assert ran.code == 0
-    assert report["totals"]["match"] == 6
-    assert len({row["case"] for row in report["rows"]}) == 6
+    assert report["totals"]["match"] == report["totals"]["planned"] >= 6
+    assert len({row["case"] for row in report["rows"]}) == report["totals"]["planned"]
     assert [lstm["file"] for lstm in report["environment"]["subject"]["lstms"]] == [str(file) for file in files]
 
 

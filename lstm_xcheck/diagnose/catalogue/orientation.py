@@ -108,6 +108,10 @@ def _entry(id: str, title: str, explanation: str, fix: str, code: str, cell: obj
 
 
 _TRANSPOSE = "U = U.swapaxes(1, 2)"
+_SEPARATE = "\n".join(
+    f"{name} = {name}.reshape(hidden, 4, *{name}.shape[2:]).swapaxes(0, 1)" for name in ("W", "U", "b")
+)
+_INTERLEAVE = "\n".join(f"{name} = {name}.swapaxes(0, 1).reshape({name}.shape)" for name in ("W", "U", "b"))
 
 MISTAKES = (
     _entry("u-transposed", "recurrent kernel transposed in every gate",
@@ -125,7 +129,7 @@ MISTAKES = (
     *(
         _entry(f"{name.lower()}-reshaped", f"{name} reshaped instead of transposed",
                f"The numbers of {name} were poured into the other shape row by row (reshape) instead of transposed.",
-               f"Transpose {name} (`.T`), do not `reshape` it.", f"{name} = stored_{name}.T.reshape(4, hidden, -1)",
+               f"Transpose {name} (`.T`), do not `reshape` it.", f"{name} = {name}.reshape(-1, 4 * hidden).T.reshape(4, hidden, -1)",
                _reshaped(name))
         for name in ("W", "U")
     ),
@@ -139,16 +143,16 @@ MISTAKES = (
     _entry("stacked-h-x", "[h; x] kernel cut as [x; h]",
            "A kernel over the joined input was cut at the wrong place: the recurrent rows come first.",
            "Take the first hidden rows as U and the rest as W.",
-           "U, W = joined[..., :hidden], joined[..., hidden:]", _stacked_other_way),
+           "joined = np.concatenate([W, U], axis=2)\nU = joined[..., :hidden]\nW = joined[..., hidden:]", _stacked_other_way),
     _entry("w-u-exchanged", "W and U exchanged",
            "Input and hidden size are equal, so the two kernels can change places unseen.",
-           "Exchange W and U.", "W, U = U, W", _exchanged),
+           "Exchange W and U.", "W = np.array(cell.U)\nU = np.array(cell.W)", _exchanged),
     _entry("blocks-as-units", "gates in blocks stored as if interleaved per unit",
            "Row hidden * gate + unit was written where row 4 * unit + gate is expected, as Chainer stores it.",
            "Interleave the gates per unit before loading.",
-           "W = W.swapaxes(0, 1).reshape(4, hidden, -1)  # and so U and b", _blocks_as_units),
+           _SEPARATE, _blocks_as_units),
     _entry("units-as-blocks", "gates interleaved per unit read as blocks",
            "The source stores row 4 * unit + gate, as Chainer does, and was read as four blocks.",
            "Separate the interleaved gates.",
-           "W = W.reshape(hidden, 4, -1).swapaxes(0, 1)  # and so U and b", _units_as_blocks),
+           _INTERLEAVE, _units_as_blocks),
 )  # fmt: skip
