@@ -1,6 +1,6 @@
 """Loaded by tox from beside tox.ini: tells the environment `compare` which recordings this run of tox owes it.
 
-The recordings are those of the environments that were asked for, skipped ones included: a missing interpreter or a failed
+They are those of all environments that were asked for, skipped ones included: a missing interpreter or a failed
 environment leaves none, and `lstm-xcheck replay --expect` says so. The run id makes recordings of earlier runs stale.
 """
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from . import strategies as strategies
     from .adapters import register_adapter as register_adapter
     from .api import assert_equivalent as assert_equivalent
     from .api import diagnose as diagnose
@@ -62,10 +63,15 @@ _PUBLIC = {
     "grid": "sweep",
 }
 
+#: Public modules. They are loaded when first used, since they need more than the core does.
+_MODULES = ("strategies",)
+
 __all__ = [*_PUBLIC, "__version__"]  # noqa: PLE0604
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f".{name}", __name__)
     if name not in _PUBLIC:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f".{_PUBLIC[name]}", __name__), name)
@@ -74,7 +80,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted([*__all__, *_MODULES])
 
 
 class _Package(ModuleType):

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from .adapters.function import result_of
 from .adapters.live import live_object
 from .arrays import STORAGE, Array, bit_equal, round_to
 from .checkpoints.registry import load
@@ -18,7 +19,6 @@ from .errors import DisagreementError, NothingComparedError, Unsupported, UserEr
 from .layouts import explain_count
 from .oracle import forward
 from .spec import GATES, Case, CellWeights, LSTMSpec, LSTMWeights, Result
-from .adapters.function import result_of
 
 #: Roughest last.
 _PRECISIONS = tuple(STORAGE)

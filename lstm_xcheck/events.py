@@ -66,8 +66,8 @@ class Outcome:
         fields = dict(data)
         rows = tuple(Row(**{**row, "worst": row["worst"] and tuple(row["worst"])}) for row in fields.pop("rows"))
         count = fields.pop("count")
-        plural = {name: tuple(fields.pop(name)) for name in ("diagnoses", "power")}
-        return cls(**fields, **plural, rows=rows, count=count and CountRow(**count))
+        fields.update({name: tuple(fields[name]) for name in ("diagnoses", "power")})
+        return cls(**fields, rows=rows, count=count and CountRow(**count))
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,7 @@ class FunctionAdapter:
         try:
             return result_of(self._function, case)
         except NotImplementedError as reason:
-            raise Unsupported(str(reason) or "the function says that it does not implement this") from reason
+            raise unsupported_by(reason) from reason
 
 
 def function_at(target: str) -> Callable[..., Any]:
@@ -94,6 +94,11 @@ def function_at(target: str) -> Callable[..., Any]:
         )
     function: Callable[..., Any] = found
     return function
+
+
+def unsupported_by(reason: NotImplementedError) -> Unsupported:
+    """What a function means by NotImplementedError."""
+    return Unsupported(str(reason) or "the function says that it does not implement this")
 
 
 def result_of(function: Callable[..., Any], case: Case) -> Result:

@@ -1,7 +1,7 @@
 """Keras 2's `tf.keras.layers.LSTM` and `Bidirectional(LSTM)`: the adapter keras-tensorflow in old environments.
 
-Keras 2 has no `keras.ops`, takes initial states as tensors alone and names weights `lstm_0/lstm_cell/kernel:0`. Run with
-keras 2.12.0 on tensorflow 2.12.1 and with keras 2.15.0 on tensorflow 2.15.1.
+Keras 2 has no `keras.ops`, takes initial states as tensors alone and names weights `lstm_0/lstm_cell/kernel:0`. Run
+with keras 2.12.0 on tensorflow 2.12.1 and with keras 2.15.0 on tensorflow 2.15.1.
 """
 
 from __future__ import annotations

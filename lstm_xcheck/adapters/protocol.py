@@ -21,7 +21,8 @@ class Adapter(Protocol):
 
     #: Name as users write it, such as `torch`.
     name: str
-    #: Row of `lstm_xcheck.layouts.TABLE` that describes the framework's own arrays.
+    #: Row of `lstm_xcheck.layouts.TABLE` that describes the framework's own arrays; "" for what takes canonical
+    #: weights, for which nothing is built, loaded, read back or counted.
     layout: str
 
     def environment(self) -> dict[str, str]:
@@ -67,6 +68,8 @@ class Session:
         reason = adapter.unsupported(case)
         if reason:
             raise Unsupported(reason)
+        if not adapter.layout:
+            return replace(adapter.run(None, case), environment=adapter.environment())
         key = (case.spec, case.precision)
         if self._key != key:
             self._key, self._model = None, adapter.build(*key)

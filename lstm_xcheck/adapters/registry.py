@@ -11,6 +11,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from ..errors import AdapterError
+from .function import FUNCTION
 from .protocol import Adapter
 
 
@@ -110,6 +111,27 @@ def register_adapter(
     entry = Entry(name, target, requires, install or name, path=path or _importable_from(target))
     _registered[name] = entry
     return entry
+
+
+def function_entry(name: str, target: str, folder: str) -> Entry:
+    """An implementation of one's own, `package.module:function`, found from a folder and run in a worker.
+
+    Raises:
+        AdapterError: for another form, or a name that an adapter already has.
+
+    >>> function_entry("mine", "my_package.kernels:lstm", ".").variables
+    {'LSTM_XCHECK_FUNCTION': 'my_package.kernels:lstm'}
+    """
+    module, _, path = target.partition(":")
+    words = [*module.split("."), *path.split(".")]
+    if not all(word.isidentifier() for word in words):
+        raise AdapterError(
+            f"adapter {name}: the function is {target!r}, but should be written package.module:function"
+        )
+    if name in known():
+        raise AdapterError(f"adapter {name} exists already; give your function another name")
+    where = "lstm_xcheck.adapters.function:FunctionAdapter"
+    return Entry(name, where, variables={FUNCTION: target}, path=(folder,), summary=f"the function {target}")
 
 
 def _importable_from(target: str) -> tuple[str, ...]:

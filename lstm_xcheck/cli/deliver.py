@@ -31,7 +31,8 @@ def _print(report: Report) -> None:
     for lstm in lstms:
         spec = lstm["spec"]
         console.print(
-            f"{escape(lstm['file'])}: [bold]{escape(lstm['name'])}[/] input {spec['input_size']}, hidden {spec['hidden_size']}, "
+            f"{escape(lstm['file'])}: [bold]{escape(lstm['name'])}[/] "
+            f"input {spec['input_size']}, hidden {spec['hidden_size']}, "
             f"layers {spec['num_layers']}{', bidirectional' if spec['bidirectional'] else ''}, bias {spec['bias']} "
             f"({escape(lstm['why'])})",
             highlight=False,

@@ -10,9 +10,14 @@ import click
 
 @click.command("merge")
 @click.argument("folders", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="DIR...")
-@click.option("--out", required=True, type=click.Path(path_type=Path), metavar="DIR", help="Folder to write the whole into.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), metavar="DIR", help="Folder to write into.")
 @click.option(
-    "--report", "reports", multiple=True, type=click.Path(path_type=Path), metavar="FILE", help="Write FILE.{html,json,xml,md}."
+    "--report",
+    "reports",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write FILE.{html,json,xml,md}.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the JSON report on stdout and nothing else.")
 def command(**options: Any) -> int:

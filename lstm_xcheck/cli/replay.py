@@ -10,7 +10,7 @@ import click
 
 @click.command("replay")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="FILE...")
-@click.option("--expect", default="", metavar="A,B", help="Environments that must be there; one that is not is an error.")
+@click.option("--expect", default="", metavar="A,B", help="Environments that must be there; a missing one is an error.")
 @click.option("--run", "run_id", default="", metavar="ID", help="Run they must belong to; others are stale.")
 @click.option("--adapters", metavar="A,B", help="Also ask these frameworks the recorded cases, live.")
 @click.option("--worker", "workers", multiple=True, metavar="NAME=PYTHON", help="Run an adapter by another Python.")

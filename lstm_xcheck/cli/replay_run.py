@@ -39,7 +39,8 @@ def run_replay(
     expected = [name.strip() for name in expect.split(",") if name.strip()]
     recordings = [read(path) for path in recording_files(files)]
     if not recordings and not expected:
-        raise NothingComparedError(f"there is no recording in {', '.join(map(str, files))}; write one with: lstm-xcheck record")
+        where = ", ".join(map(str, files))
+        raise NothingComparedError(f"there is no recording in {where}; write one with: lstm-xcheck record")
     plan = None
     if adapters is not None or pythons:
         entries = choose_entries([] if adapters is None else names_in(adapters, "--adapters"), pythons)

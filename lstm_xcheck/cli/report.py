@@ -13,9 +13,14 @@ import click
 @click.option("--adapter", "adapters", multiple=True, metavar="NAME", help="List rows of this adapter.  [repeatable]")
 @click.option("--verdict", "verdicts", multiple=True, metavar="NAME", help="List rows of this verdict.  [repeatable]")
 @click.option("--case", metavar="TEXT", help="List rows whose case's name holds this text.")
-@click.option("--worst", type=click.IntRange(min=1), metavar="N", help="List the N rows nearest to, or furthest beyond, the bound.")
+@click.option("--worst", type=click.IntRange(min=1), metavar="N", help="List the N rows of the largest error / bound.")
 @click.option(
-    "--report", "reports", multiple=True, type=click.Path(path_type=Path), metavar="FILE", help="Write FILE.{html,json,xml,md}."
+    "--report",
+    "reports",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write FILE.{html,json,xml,md}.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout and nothing else.")
 def command(**options: Any) -> int:

@@ -11,6 +11,9 @@ import click
 @click.command("verify")
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path), metavar="[FILE...]")
 @click.option("--adapters", metavar="A,B", help="Adapters to run; default: all whose framework is installed.")
+@click.option(
+    "--adapter", "functions", multiple=True, metavar="NAME=MODULE:FUNCTION", help="Run a function of your own, found from here."
+)
 @click.option("--preset", metavar="NAME", help="Cases to run: quick, standard or deep.  [default: standard]")
 @click.option("--grid", "grid_text", metavar="AXES", help='Cases to run: "hidden=1,32 steps=1,20 bias=split,none".')
 @click.option("--seeds", type=click.IntRange(min=1), metavar="N", help="Run every case with N seeds.")
@@ -24,7 +27,12 @@ import click
 @click.option("--shard", metavar="I/N", help="Run only part I of N of the cases; merge puts the parts together.")
 @click.option("--dask", metavar="ADDRESS", help="Run on the workers of a Dask scheduler, such as tcp://host:8786.")
 @click.option(
-    "--report", "reports", multiple=True, type=click.Path(path_type=Path), metavar="FILE", help="Write FILE.{html,json,xml,md}."
+    "--report",
+    "reports",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write FILE.{html,json,xml,md}.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the JSON report on stdout and nothing else.")
 def command(**options: Any) -> int:

@@ -13,16 +13,18 @@ from ..errors import UserError
 from ..report.json_file import check_report_path
 from ..report.power import statements
 from ..spec import Case, LSTMSpec, LSTMWeights
-from ..sweep import Plan, Recipe, choose_entries, parse_grid, preset
+from ..sweep import Plan, Recipe, parse_grid, preset
 from ..sweep.folder import write_power
 from ..sweep.run import Question
 from .deliver import deliver
+from .own_functions import chosen_entries
 from .verify_engine import Scale, events_of, parse_shard, watch
 
 
 def run_verify(
     files: Sequence[Path],
     adapters: str | None,
+    functions: Sequence[str],
     preset: str | None,
     grid_text: str | None,
     seeds: int | None,
@@ -46,7 +48,7 @@ def run_verify(
     scale = Scale(out, resume, parse_shard(shard), dask)
     pythons = parse_workers(workers)
     names = None if adapters is None else _names(adapters)
-    entries = choose_entries(names, pythons)
+    entries = chosen_entries(names, functions, pythons)
     if files:
         if preset is not None or grid_text is not None:
             raise UserError("--preset and --grid choose designed cases, but FILE brings its own weights; give one of them")

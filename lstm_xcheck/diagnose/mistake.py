@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from typing import Any, Optional
 
 import numpy as np
 
 from ..arrays import Array
-from ..compare.reference import observed_quantities
+from ..compare.reference import expected_shapes, observed_quantities
 from ..errors import SpecError
 from ..oracle import forward
-from ..spec import Case, CellWeights, LSTMWeights, Result
+from ..spec import Case, CellWeights, LSTMSpec, LSTMWeights, Result
 
 #: Quantities by name, as `observed_quantities` gives them: y, h_n, c_n, last, layer0.y ...
 Outputs = dict[str, Array]
@@ -77,7 +78,7 @@ class Mistake:
         weights = self._change_weights(case.weights)
         if weights is None:
             return None
-        changed = case if weights is case.weights else replace(case, weights=weights)
+        changed = case if weights is case.weights else _with_weights(case, weights)
         return changed if self.case is None else self.case(changed)
 
     def _change_weights(self, weights: LSTMWeights) -> LSTMWeights | None:
@@ -95,6 +96,14 @@ def _rebuild(weights: LSTMWeights, rows: Sequence[Sequence[Any]]) -> LSTMWeights
         return None
 
 
+def _with_weights(case: Case, weights: LSTMWeights) -> Case:
+    """The same data for other weights of the same shapes; the data have been checked before."""
+    changed = copy(case)
+    object.__setattr__(changed, "weights", weights)
+    changed.__dict__.pop("fingerprint", None)
+    return changed
+
+
 def applied(
     mistakes: Sequence[Mistake], observed: Outputs, case: Case
 ) -> list[tuple[Mistake, Case, Outputs]]:
@@ -104,7 +113,19 @@ def applied(
         for mistake in mistakes
         if (changed := mistake.change_case(case)) is not None
         if (driving := observed if mistake.undo is None else mistake.undo(observed, case)) is not None
+        if gives_shapes((mistake,), observed, case)
     ]
+
+
+def gives_shapes(mistakes: Sequence[Mistake], observed: Outputs, case: Case) -> bool:
+    """Whether these mistakes leave outputs of the names and shapes that were observed."""
+    outputs: Outputs | None = {name: np.zeros(shape) for name, shape in expected_shapes(case).items()}
+    for mistake in mistakes:
+        if mistake.after is not None and outputs is not None:
+            outputs = mistake.after(outputs, case)
+    if outputs is None:
+        return False
+    return all(name in outputs and outputs[name].shape == array.shape for name, array in observed.items())
 
 
 def in_cells(mistake: Mistake, cells: Sequence[tuple[int, int]]) -> Mistake:
@@ -121,9 +142,16 @@ def in_cells(mistake: Mistake, cells: Sequence[tuple[int, int]]) -> Mistake:
 
 
 def with_spec(weights: LSTMWeights, **changes: Any) -> LSTMWeights | None:
-    """The same numbers under another spec; None when nothing would change or they do not fit it."""
+    """The same numbers under another spec; None when nothing would change."""
     spec = replace(weights.spec, **changes)
-    return None if spec == weights.spec else LSTMWeights(spec, weights.layers, weights.dtype)
+    return None if spec == weights.spec else reread(weights, spec)
+
+
+def reread(weights: LSTMWeights, spec: LSTMSpec) -> LSTMWeights:
+    """The same numbers under a spec of the same shapes: they have been checked before, and are not copied."""
+    changed = copy(weights)
+    object.__setattr__(changed, "spec", spec)
+    return changed
 
 
 def edit(cell: CellWeights, **arrays: Any) -> CellWeights:

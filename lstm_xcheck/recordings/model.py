@@ -75,14 +75,14 @@ class Recording:
     source: str = field(default="")
 
     def __post_init__(self) -> None:
-        ids = [question.id for question in self.questions]
-        if len(set(ids)) != len(ids):
+        ids = {question.id for question in self.questions}
+        if len(ids) != len(self.questions):
             raise RecordingError(f"{self.name} asks a question twice; record it again")
         cells = [(answer.question, answer.adapter) for answer in self.answers]
         if len(set(cells)) != len(cells):
             raise RecordingError(f"{self.name} answers a question twice; record it again")
         for answer in self.answers:
-            if answer.question not in set(ids) or answer.adapter not in self.layouts:
+            if answer.question not in ids or answer.adapter not in self.layouts:
                 raise RecordingError(f"{self.name}: an answer refers to nothing in the file; record it again")
 
     @property

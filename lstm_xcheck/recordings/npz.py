@@ -47,7 +47,7 @@ def _encode_array(name: str, array: Array) -> bytes:
     plain = plain.astype(plain.dtype.newbyteorder("<"), copy=False)
     if plain.dtype.str not in _TYPES:
         raise RecordingError(f"{name} has type {plain.dtype}, but a recording holds {', '.join(_TYPES)}")
-    shape = tuple(int(size) for size in plain.shape)
+    shape: tuple[int, ...] = tuple(map(int, plain.shape))
     header = f"{{'descr': '{plain.dtype.str}', 'fortran_order': False, 'shape': {shape!r}, }}".encode()
     padded = header.ljust(-(-(len(header) + 11) // 64) * 64 - 11) + b"\n"
     return _MAGIC + len(padded).to_bytes(2, "little") + padded + plain.tobytes()
@@ -64,7 +64,7 @@ def decode(path: Path) -> dict[str, Array]:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
             _check_members(path, members, size)
-            return {member.filename[:-4]: _decode_array(path, member.filename, archive.read(member)) for member in members}
+            return {each.filename[:-4]: _decode_array(path, each.filename, archive.read(each)) for each in members}
     except OSError as error:
         raise RecordingError(f"{path} cannot be read: {error.strerror or error}") from error
     except _ZIP_FAULTS as error:
@@ -79,7 +79,9 @@ def _check_members(path: Path, members: list[zipfile.ZipInfo], size: int) -> Non
     if len(names) != len(members) or not all(name.endswith(".npy") for name in names):
         raise RecordingError(f"{path} is no recording: its members should be .npy files, each name once")
     if any(member.compress_type != zipfile.ZIP_STORED or member.flag_bits & 1 for member in members):
-        raise RecordingError(f"{path}: a recording is neither compressed nor encrypted, but this file is; record it again")
+        raise RecordingError(
+            f"{path}: a recording is neither compressed nor encrypted, but this file is; record it again"
+        )
     if sum(member.file_size for member in members) > size:
         raise RecordingError(f"{path} has {size} bytes, but its members claim more; record it again")
 

@@ -116,7 +116,9 @@ def _manifest(path: Path, arrays: Mapping[str, Array]) -> dict[str, Any]:
     except (KeyError, ValueError, RecursionError):
         known = False
     if not known:
-        raise RecordingError(f"{path} is no recording: it has no manifest; write one with: lstm-xcheck record --out {path}")
+        raise RecordingError(
+            f"{path} is no recording: it has no manifest; write one with: lstm-xcheck record --out {path}"
+        )
     schema = manifest.get("schema")
     if type(schema) is not int or schema < 1:
         raise RecordingError(f"{path} has the schema {shown(schema)}, but it should be a number from 1 to {SCHEMA}")
@@ -154,8 +156,9 @@ def _answer(fields: Mapping[str, Any], arrays: Mapping[str, Array]) -> Answer:
     count = fields["parameter_count"]
     if count is not None and type(count) is not int:
         raise ValueError(f"a parameter count is {count!r}, expected a whole number")
+    outputs: dict[str, Any] = {name: own[name] for name in _QUANTITIES if name in own}
     result = Result(
-        **{name: own[name] for name in _QUANTITIES if name in own},
+        **outputs,
         layer_outputs=tuple(own[f"layer{k}.y"] for k in range(sum(name.startswith("layer") for name in own))),
         gradients={name[9:]: array for name, array in own.items() if name.startswith("gradient.")},
         parameter_count=count,

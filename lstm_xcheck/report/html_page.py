@@ -49,7 +49,7 @@ def to_html(report: Report) -> str:
 
 
 def _troubled_cells(found: Digest) -> int:
-    return sum(number for adapter in found.adapters.values() for name, number in adapter.cells.items() if name != "match")
+    return sum(adapter.cells.total() - adapter.cells["match"] for adapter in found.adapters.values())
 
 
 def _totals(report: Report) -> str:
@@ -139,7 +139,8 @@ def _strip(name: str, marks: Mapping[int, int], top: int) -> str:
 def _axis(bottom: int) -> str:
     decade = _WIDE / (_LAST - _FIRST)
     labels = "".join(
-        f'<text x="{_LEFT + decade * (power - _FIRST):.0f}" y="{bottom + 18}" text-anchor="middle">{10.0**power:g}</text>'
+        f'<text x="{_LEFT + decade * (power - _FIRST):.0f}" y="{bottom + 18}" text-anchor="middle">{10.0**power:g}'
+        "</text>"
         for power in range(_FIRST, _LAST + 1)
     )
     line = _LEFT + decade * -_FIRST

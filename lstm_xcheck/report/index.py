@@ -72,12 +72,12 @@ def find(
     if case:
         conditions.append('instr("case", ?) > 0')
         values.append(case)
-    query = f"SELECT {_COLUMNS} FROM rows WHERE {' AND '.join(conditions)} ORDER BY score IS NULL, score DESC, rowid LIMIT ?"
-    for name, adapter, quantity, verdict, max_abs, score, worst, reason in connection.execute(
-        query, [*values, -1 if limit is None else limit]
-    ):
-        where = tuple(int(index) for index in worst.split(",")) if worst else None
-        yield Row(name, adapter, quantity, verdict, max_abs, score, where, reason)
+    where = " AND ".join(conditions)
+    query = f"SELECT {_COLUMNS} FROM rows WHERE {where} ORDER BY score IS NULL, score DESC, rowid LIMIT ?"
+    found = connection.execute(query, [*values, -1 if limit is None else limit])
+    for name, adapter, quantity, verdict, max_abs, score, worst, reason in found:
+        place = tuple(int(index) for index in worst.split(",")) if worst else None
+        yield Row(name, adapter, quantity, verdict, max_abs, score, place, reason)
 
 
 def _is_fresh(file: Path, source: tuple[str, int, int]) -> bool:

@@ -52,7 +52,8 @@ def _test_case(outcome: Outcome) -> ElementTree.Element:
         ElementTree.SubElement(properties, "property", name=_clean(key), value=value)
     tag = _ELEMENTS.get(outcome.verdict)
     if tag:
-        reasons = [f"{row.quantity}: {row.reason}" if row.quantity else row.reason for row in outcome.rows if row.reason]
+        told = [row for row in outcome.rows if row.reason]
+        reasons = [f"{row.quantity}: {row.reason}" if row.quantity else row.reason for row in told]
         reasons += [found["explanation"] for found in outcome.diagnoses if found.get("explanation")]
         _tell(case, tag, f"{outcome.verdict}: {reasons[0] if reasons else 'no reason given'}", "\n".join(reasons))
     return case

@@ -41,7 +41,8 @@ class Outcomes:
             self._file.seek(0, os.SEEK_END)
             self._file.write(line.encode())
         except OSError as error:
-            raise XcheckError(f"{tempfile.gettempdir()} cannot hold the report: {error.strerror}; set TMPDIR") from error
+            folder = tempfile.gettempdir()
+            raise XcheckError(f"{folder} cannot hold the report: {error.strerror}; set TMPDIR") from error
         self._number += 1
 
     def __len__(self) -> int:

@@ -33,9 +33,11 @@ def judged(
         verdict = judge(result, case, adapter=adapter, layout=layout)
     except XcheckError as error:
         return not_run(case.id, adapter, XcheckError(f"answered what cannot be judged: {error}"))
-    missing = [quantity for quantity in ("y", "h_n", "c_n") if getattr(result, quantity) is None]
+    # A function of one's own, which has no layout, may leave out what it does not compute.
+    missing = [quantity for quantity in ("y", "h_n", "c_n") if layout and getattr(result, quantity) is None]
     rows = verdict.rows + tuple(
-        Row(case.id, adapter, quantity, "mismatch", reason=f"the adapter returned no {quantity}") for quantity in missing
+        Row(case.id, adapter, quantity, "mismatch", reason=f"the adapter returned no {quantity}")
+        for quantity in missing
     )
     diagnoses: tuple[dict[str, Any], ...] = ()
     if explainer is not None and verdict.verdict in ("mismatch", "suspect"):

@@ -26,7 +26,9 @@ def connected(address: str) -> Iterator[Executor]:
     try:
         from distributed import Client
     except ImportError:
-        raise UserError("--dask needs distributed, which this Python lacks; run: pip install 'lstm-xcheck[dask]'") from None
+        raise UserError(
+            "--dask needs distributed, which this Python lacks; run: pip install 'lstm-xcheck[dask]'"
+        ) from None
     try:
         client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:

@@ -74,7 +74,8 @@ def run_task(task: bytes) -> bytes:
     fields = json.loads(task)
     entry = Entry(**{**fields["entry"], **{k: tuple(fields["entry"][k]) for k in ("requires", "path")}})
     cases = tuple(_read_question(text) for text in fields["cases"])
-    plan = Plan(cases, (entry,), {entry.name: fields["python"] or sys.executable}, fields["timeout"], jobs=1, diagnoses=1)
+    pythons = {entry.name: fields["python"] or sys.executable}
+    plan = Plan(cases, (entry,), pythons, fields["timeout"], jobs=1, diagnoses=1)
     return json.dumps([event.to_dict() for event in run(plan) if isinstance(event, Outcome)]).encode()
 
 

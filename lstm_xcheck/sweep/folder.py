@@ -1,7 +1,7 @@
 """A run on disk: what was planned, and a line for each cell that ended. It survives being killed at any moment.
 
     plan.json     what is run, by content; written whole, before the first cell
-    cells.jsonl   a line for each cell that ended, only ever appended to; a torn last line is cut off and its cell redone
+    cells.jsonl   a line for each cell that ended, only ever appended to; a torn one is cut off and its cell redone
     power.json    what the matches prove; written whole, after the last cell
 """
 
@@ -65,7 +65,7 @@ class Description:
             fields = json.loads(file.read_bytes())
             schema = fields.pop("schema")
             if schema != SCHEMA:
-                raise UserError(f"{file} has schema {schema!r}, but this version reads {SCHEMA}; use the one that wrote it")
+                raise UserError(f"{file} has schema {schema!r}, but this version reads {SCHEMA}; read it with its own")
             return cls(**fields)
         except FileNotFoundError:
             raise UserError(f"{folder} holds no {PLAN}, but should be a folder that verify --out wrote") from None
@@ -88,8 +88,10 @@ class Description:
         if mine == theirs:
             return ""
         old, new = mine.get("versions", {}), theirs.get("versions", {})
-        changed = [f"{package} {old.get(package)}, not {new.get(package)}" for package in old if old[package] != new.get(package)]
-        return f"{name} ran with {changed[0]}" if changed else f"the code or the environment variables of {name} changed"
+        changed = [package for package in old if old[package] != new.get(package)]
+        if changed:
+            return f"{name} ran with {changed[0]} {old[changed[0]]}, not {new.get(changed[0])}"
+        return f"the code or the environment variables of {name} changed"
 
 
 def _shard_words(shards: Sequence[Sequence[int]]) -> str:
@@ -136,7 +138,7 @@ class RunFolder:
             self._file.flush()
         except OSError as error:
             raise UserError(
-                f"--out {self.path}: cannot be written: {error.strerror}; what ended before is kept, go on with --resume"
+                f"--out {self.path}: cannot be written: {error.strerror}; what ended is kept, go on with --resume"
             ) from error
 
     def _prepare(self) -> None:
@@ -144,7 +146,7 @@ class RunFolder:
         self.path.mkdir(parents=True, exist_ok=True)
         if (self.path / PLAN).exists():
             if not self._resume:
-                raise UserError(f"--out {self.path}: holds a run already; add --resume to go on with it, or name another")
+                raise UserError(f"--out {self.path}: holds a run already; add --resume to go on, or name another")
             difference = Description.read(self.path).difference(self.description)
             if difference:
                 raise UserError(f"--out {self.path}: is of another plan: {difference}; name another folder")
@@ -208,14 +210,14 @@ def _parsed(line: bytes) -> tuple[str, Outcome] | None:
 
 
 def _locked(file: Path) -> BinaryIO:
-    """The file opened for appending, by one run at a time; the system unlocks it when that run ends, however it does."""
+    """The file opened for appending, by one run at a time; the system unlocks it however that run ends."""
     stream = file.open("ab+")
     if fcntl is not None:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             stream.close()
-            raise UserError(f"--out {file.parent}: is being written by another run; wait for it or name another") from None
+            raise UserError(f"--out {file.parent}: is written by another run now; wait or name another") from None
     return stream
 
 

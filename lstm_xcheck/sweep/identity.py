@@ -13,6 +13,7 @@ from typing import Any
 
 from .. import __version__
 from ..adapters import Entry
+from ..adapters.function import FUNCTION
 from ..errors import AdapterError
 from .grid import Recipe
 from .run import Plan, Question
@@ -64,7 +65,8 @@ def identities(plan: Plan) -> dict[str, dict[str, Any]]:
 
 
 def _source_hash(entry: Entry) -> str:
-    module = entry.target.partition(":")[0].replace(".", "/")
+    target = entry.variables.get(FUNCTION, entry.target)
+    module = target.partition(":")[0].replace(".", "/")
     for folder in entry.path:
         file = Path(folder) / f"{module}.py"
         if file.is_file():

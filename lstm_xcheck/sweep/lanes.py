@@ -10,10 +10,10 @@ import queue
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
-from ..adapters import Entry
 from ..errors import Unsupported, WorkerCrashed
 from ..events import Event, Outcome, Started
 from ..spec import Case, Result
@@ -22,6 +22,9 @@ from .explain import Explainer
 from .grid import Recipe
 from .pool import Worker
 from .schedule import Schedule
+
+if TYPE_CHECKING:
+    from .run import Plan
 
 #: Answers of one lane that may wait to be judged; a quick backend waits for the oracle rather than fill the memory.
 _WAITING = 2
@@ -34,16 +37,14 @@ _Ahead = tuple["Case | Recipe", "Future[tuple[Case, bytes]]"]
 class Lanes:
     """The threads of one run; leaving the context kills every worker."""
 
-    def __init__(
-        self, entries: Sequence[Entry], pythons: Mapping[str, str], timeout: float, schedule: Schedule
-    ) -> None:
-        self._entries = {entry.name: entry for entry in entries}
-        self._pythons, self._timeout, self._schedule = pythons, timeout, schedule
+    def __init__(self, plan: Plan, schedule: Schedule) -> None:
+        self._entries = {entry.name: entry for entry in plan.entries}
+        self._pythons, self._timeout, self._schedule = plan.pythons, plan.timeout, schedule
         self._events: queue.Queue[Event | BaseException] = queue.Queue()
         self._stop = threading.Event()
         self._workers: list[Worker] = []
         self._threads: list[threading.Thread] = []
-        self.explainer = Explainer()
+        self.explainer = Explainer(plan.diagnoses)
 
     def __enter__(self) -> Lanes:
         return self

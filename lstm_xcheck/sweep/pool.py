@@ -82,7 +82,7 @@ class Worker:
             ready = self._exchange(b"", max(START_SECONDS, self.timeout), 2**20)
             if ready.kind != "ready":
                 self.close()
-                raise WorkerCrashed(f"cannot be loaded: {_last_lines(ready.data.get('traceback', ready.kind))}")
+                raise WorkerCrashed(f"cannot be loaded: {_why(ready)}")
         except _Died:
             raise
         except WorkerCrashed as crash:
@@ -253,6 +253,11 @@ def _how_it_ended(code: int) -> str:
         return f"was ended by signal {-code} ({signal.Signals(-code).name})"
     except ValueError:
         return f"was ended by signal {-code}"
+
+
+def _why(answer: Frame) -> str:
+    """Why a worker is not ready: the one sentence it gives, or what it raised."""
+    return str(answer.data.get("reason") or _last_lines(answer.data.get("traceback", answer.kind)))
 
 
 def _last_lines(text: str) -> str:

@@ -8,19 +8,21 @@ from dataclasses import fields, replace
 from typing import Any
 
 from ..arrays import fingerprint
-from ..compare import Row, VerdictName, judge
-from ..errors import XcheckError
+from ..compare import Row, VerdictName
+from ..errors import Unsupported, WorkerCrashed, XcheckError
 from ..events import Event, Finished, Outcome, Planned
 from ..layouts import to_layout
 from ..recordings import Answer, Question, Recording
 from ..spec import Case, Result
+from .cell import judged, not_run
+from .explain import Explainer
 from .grid import Recipe
 from .survey import Fault, Named, survey
 
-#: A recipe of more numbers than this is a damaged or hostile one: making its case would ask for all memory.
-_MOST_NUMBERS = 2**28
+#: A recipe of a larger size or of more numbers is a damaged or hostile one: its case would ask for all memory.
+_LARGEST, _MOST_NUMBERS = 2**20, 2**28
 
-_VERDICTS: Mapping[str, VerdictName] = {"unsupported": "unsupported", "crashed": "crashed"}
+_REASONS: Mapping[str, type[XcheckError]] = {"unsupported": Unsupported, "crashed": WorkerCrashed}
 
 
 def replay(
@@ -35,25 +37,26 @@ def replay(
         live: whether the same report has live adapters, whose names rows of a nameless recording must not take.
     """
     start = time.perf_counter()
-    judged, faults = survey(recordings, expect, run, live=live)
-    questions = recorded_questions(judged)
-    cells = {(name.label(adapter), id) for name in judged for adapter in name.recording.adapters for id in questions}
+    recorded, faults = survey(recordings, expect, run, live=live)
+    questions = recorded_questions(recorded)
+    cells = {(name.label(adapter), id) for name in recorded for adapter in name.recording.adapters for id in questions}
     labels = tuple(dict.fromkeys([*(fault.label for fault in faults), *sorted({label for label, _ in cells})]))
     yield Planned(len(cells) + len(faults), len(questions), labels)
     yield from map(_fault_outcome, faults)
+    explainer = Explainer()
     for id in questions:
-        for outcome in _judge_everywhere(id, judged):
+        for outcome in _judge_everywhere(id, recorded, explainer):
             cells.discard((outcome.adapter, id))
             yield outcome
     for label, id in sorted(cells):
-        yield _not_judged(id, label, "skipped", "this recording does not hold the case, which others do")
+        yield _row_alone(id, label, "skipped", "this recording does not hold the case, which others do")
     yield Finished(time.perf_counter() - start)
 
 
-def recorded_questions(judged: Sequence[Named]) -> dict[str, Question]:
+def recorded_questions(recorded: Sequence[Named]) -> dict[str, Question]:
     """Every question by its id, in the order of the first appearance."""
     found: dict[str, Question] = {}
-    for name in judged:
+    for name in recorded:
         for question in name.recording.questions:
             found.setdefault(question.id, question)
     return found
@@ -90,18 +93,22 @@ def recipe_of(question: Question) -> Recipe:
         if name not in known:
             raise XcheckError(f"the recipe has a field {name!r}, which this version does not know; update lstm-xcheck")
         if type(value) is not type(known[name]):
-            raise XcheckError(f"the recipe's {name} is {value!r}, but should be a {type(known[name]).__name__}")
+            raise XcheckError(f"the recipe's {name} is {value!r}, but should be of type {type(known[name]).__name__}")
+        if name != "seed" and isinstance(value, int) and value > _LARGEST:
+            raise XcheckError(f"the recipe's {name} is {value:,}, but should be at most {_LARGEST:,}")
     recipe = Recipe(**question.recipe)
     numbers = recipe.spec.parameter_count + recipe.batch * (recipe.steps + 2) * (recipe.input + 2 * recipe.hidden)
     if numbers > _MOST_NUMBERS:
-        raise XcheckError(f"the recipe describes a case of {numbers:,} numbers, more than the {_MOST_NUMBERS:,} allowed")
+        raise XcheckError(
+            f"the recipe describes a case of {numbers:,} numbers, more than the {_MOST_NUMBERS:,} allowed"
+        )
     return recipe
 
 
-def _judge_everywhere(id: str, judged: Sequence[Named]) -> Iterator[Outcome]:
+def _judge_everywhere(id: str, recorded: Sequence[Named], explainer: Explainer) -> Iterator[Outcome]:
     """All answers to one question; its case is made once, as often as the recipes agree."""
     cases: dict[str, Case | XcheckError] = {}
-    for name in judged:
+    for name in recorded:
         question = next((question for question in name.recording.questions if question.id == id), None)
         if question is None:
             continue
@@ -110,7 +117,7 @@ def _judge_everywhere(id: str, judged: Sequence[Named]) -> Iterator[Outcome]:
             cases[key] = _rebuilt_or_why_not(question)
         for answer in name.recording.answers:
             if answer.question == id:
-                yield _judge(answer, question, cases[key], name)
+                yield _judge(answer, question, cases[key], name, explainer)
 
 
 def _rebuilt_or_why_not(question: Question) -> Case | XcheckError:
@@ -120,31 +127,29 @@ def _rebuilt_or_why_not(question: Question) -> Case | XcheckError:
         return error
 
 
-def _judge(answer: Answer, question: Question, case: Case | XcheckError, name: Named) -> Outcome:
-    label, recording = name.label(answer.adapter), name.recording
+def _judge(answer: Answer, question: Question, case: Case | XcheckError, name: Named, explainer: Explainer) -> Outcome:
+    label, id = name.label(answer.adapter), answer.question
     if isinstance(case, XcheckError):
-        return _not_judged(answer.question, label, "crashed", f"the case cannot be made again: {case}")
+        return not_run(id, label, XcheckError(f"the case cannot be made again: {case}"))
     if answer.result is None:
-        return _not_judged(answer.question, label, _VERDICTS[answer.kind], answer.reason)
+        return not_run(id, label, _REASONS[answer.kind](answer.reason))
     if question.fingerprint != case.fingerprint:
-        return _not_judged(
-            answer.question, label, "crashed",
-            f"INPUT DRIFT: weights and inputs had the sha256 {question.fingerprint[:12]} when this was recorded, but "
-            f"here they have {case.fingerprint[:12]}; the outputs belong to another question, so record it again",
-        )  # fmt: skip
-    layout = recording.layouts[answer.adapter]
+        return not_run(id, label, XcheckError(_drift(question, case)))
+    layout = name.recording.layouts[answer.adapter]
     try:
         result, rows = _with_weights(answer, answer.result, case, layout, label)
-        verdict = judge(result, case, adapter=label, layout=layout)
     except XcheckError as error:
-        return _not_judged(answer.question, label, "crashed", f"holds what cannot be judged: {error}")
-    missing = [
-        Row(case.id, label, quantity, "mismatch", reason=f"the recording holds no {quantity}")
-        for quantity in ("y", "h_n", "c_n")
-        if getattr(result, quantity) is None
-    ]
-    versions = {**result.environment, "python": recording.made_by.get("python", "?"), "numpy": recording.made_by.get("numpy", "?")}
-    return Outcome(case.id, label, (*verdict.rows, *rows, *missing), verdict.count, versions)
+        return not_run(id, label, error)
+    outcome = judged(result, case, label, layout, explainer=explainer)
+    made_by = {key: value for key, value in name.recording.made_by.items() if key in ("python", "numpy")}
+    return replace(outcome, rows=(*outcome.rows, *rows), environment={**result.environment, **made_by})
+
+
+def _drift(question: Question, case: Case) -> str:
+    return (
+        f"INPUT DRIFT: weights and inputs had the sha256 {question.fingerprint[:12]} when this was recorded, but here "
+        f"they have {case.fingerprint[:12]}; the outputs belong to another question, so record it again"
+    )
 
 
 def _with_weights(answer: Answer, result: Result, case: Case, layout: str, label: str) -> tuple[Result, list[Row]]:
@@ -159,8 +164,8 @@ def _with_weights(answer: Answer, result: Result, case: Case, layout: str, label
 
 
 def _fault_outcome(fault: Fault) -> Outcome:
-    return _not_judged("all", fault.label, fault.verdict, fault.reason)
+    return _row_alone("all", fault.label, fault.verdict, fault.reason)
 
 
-def _not_judged(case: str, label: str, verdict: VerdictName, reason: str) -> Outcome:
+def _row_alone(case: str, label: str, verdict: VerdictName, reason: str) -> Outcome:
     return Outcome(case, label, (Row(case, label, "", verdict, reason=reason),))

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Union
 
 from ..adapters import Entry, installed, known
+from ..adapters.function import result_of, unsupported_by
 from ..adapters.registry import entry_named
 from ..compare import judge
 from ..errors import AdapterError, NothingComparedError, Unsupported, WorkerCrashed, XcheckError
@@ -19,7 +20,6 @@ from ..events import Event, Finished, Outcome, Planned
 from ..spec import Case
 from .cell import judged, made, not_run
 from .explain import MOST, Explainer
-from .functions import result_of
 from .grid import Recipe
 from .lanes import Lanes
 from .pool import Worker
@@ -142,6 +142,8 @@ def _call(case: Case, name: str, function: Callable[..., object], explainer: Exp
         verdict = judge(result, case, adapter=name)
     except Unsupported as reason:
         return not_run(case.id, name, reason)
+    except NotImplementedError as reason:
+        return not_run(case.id, name, unsupported_by(reason))
     except XcheckError:
         raise
     except Exception as error:  # a user's function may raise anything; the sweep goes on

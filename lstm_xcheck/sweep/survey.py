@@ -101,7 +101,7 @@ def _conflict(names: list[Named]) -> str:
         )
     cells = [cell for name in names for cell in _cells(name.recording)]
     if len(set(cells)) < len(cells):
-        return f"DUPLICATE: {files} answer the same cases in the same environment, differently; keep the one that is meant"
+        return f"DUPLICATE: {files} answer the same cases in one environment, differently; keep the one that is meant"
     return ""
 
 

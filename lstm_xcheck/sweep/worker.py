@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from ..adapters.protocol import Session
 from ..adapters.registry import load_adapter
-from ..errors import Unsupported
+from ..errors import Unsupported, UserError
 from .codec import case_from_frame, result_to_frame
 from .wire import Frame, encode, read
 
@@ -26,6 +26,9 @@ def main(arguments: list[str]) -> None:
         session = Session(load_adapter(target, name, tuple(folders)))
         ready = {"environment": session.adapter.environment(), "layout": session.adapter.layout}
         answers.write(encode(Frame("ready", ready, {})))
+    except UserError as error:
+        answers.write(encode(Frame("refused", {"reason": str(error)}, {})))
+        return
     except Exception:  # whatever a framework raises while loading is reported, not lost
         answers.write(encode(Frame("error", {"traceback": traceback.format_exc()}, {})))
         return

@@ -12,7 +12,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "lstm_xcheck"
 
-FLOOR = {"errors", "arrays"}
+FLOOR = {"errors", "arrays", "files"}
 JUDGED = {*FLOOR, "spec", "layouts"}
 JUDGES = {*JUDGED, "oracle", "compare", "diagnose"}
 
@@ -20,6 +20,7 @@ JUDGES = {*JUDGED, "oracle", "compare", "diagnose"}
 ARROWS: dict[str, set[str]] = {
     "errors": set(),
     "arrays": {"errors"},
+    "files": set(),
     "spec": FLOOR,
     "layouts": {*FLOOR, "spec"},
     "oracle": JUDGED,
@@ -50,6 +51,7 @@ THIRD_PARTY: dict[str, set[str]] = {
     "adapters/keras_*.py": {"keras", "tensorflow", "jax", "torch"},
     "adapters/jax_*.py": {"jax", "jaxlib"},
     "checkpoints/keras*.py": {"h5py"},
+    "sweep/cluster.py": {"distributed"},
 }
 
 Import = tuple[int, str]

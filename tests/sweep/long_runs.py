@@ -40,8 +40,12 @@ def ran(variables: dict[str, str], *arguments: str) -> tuple[int, dict[str, Any]
 
 
 def content(report: Report | dict[str, Any]) -> dict[str, Any]:
-    """What a report says, in an order of its own, without the time it took."""
+    """What a report says, in an order of its own.
+
+    Left out is the time it took, and the diagnoses and power of examples: which those are depends on who was first.
+    """
     data = report.to_dict() if isinstance(report, Report) else dict(report)
+    del data["diagnoses"], data["power"]
     order = ("case", "adapter", "quantity")
     for part in ("rows", "parameter_counts"):
         data[part] = sorted(data[part], key=lambda row: [row.get(key, "") for key in order])

@@ -74,8 +74,11 @@ def test_a_finished_run_repeats_nothing(whole: Path, tmp_path: Path) -> None:
     assert (folder / CELLS).read_bytes() == (whole / CELLS).read_bytes()
 
 
-@pytest.mark.parametrize("cut", [lambda line: 0, lambda line: 1, lambda line: len(line) // 2, lambda line: len(line) - 1],
-                         ids=["nothing", "a-byte", "half", "all-but-the-end"])  # fmt: skip
+@pytest.mark.parametrize(
+    "cut",
+    [lambda line: 0, lambda line: 1, lambda line: len(line) // 2, lambda line: len(line) - 1],
+    ids=["nothing", "a-byte", "half", "all-but-the-end"],
+)
 def test_a_torn_line_is_cut_off_and_its_cell_redone(whole: Path, tmp_path: Path, cut: Callable[[bytes], int]) -> None:
     *kept, last = (whole / CELLS).read_bytes().splitlines(keepends=True)
     torn = last[: cut(last)]
@@ -160,7 +163,7 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
 @pytest.mark.skipif(os.name != "posix", reason="locks are POSIX")
 def test_two_runs_at_a_time_in_one_folder_are_refused(whole: Path) -> None:
     description = describe(PLAN_OF_ALL, CASES, None, {})
-    with RunFolder(whole, description, resume=True), pytest.raises(UserError, match="written by another run"):
+    with RunFolder(whole, description, resume=True), pytest.raises(UserError, match="written by another run now"):
         events_in(whole, resume=True)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from ...arrays import Array
 from ...spec import Case, LSTMSpec, LSTMWeights
-from ..mistake import Mistake, Outputs
+from ..mistake import Mistake, Outputs, reread
 
 
 def flip_valid(array: Array, case: Case) -> Array:
@@ -38,7 +38,7 @@ def _respec(kind: type[LSTMSpec]) -> Callable[[LSTMWeights], LSTMWeights | None]
     def change(weights: LSTMWeights) -> LSTMWeights | None:
         if not weights.spec.bidirectional:
             return None
-        return LSTMWeights(kind(**weights.spec.to_dict()), weights.layers, weights.dtype)
+        return reread(weights, kind(**weights.spec.to_dict()))
 
     return change
 
@@ -113,7 +113,10 @@ def _merged(combine: Callable[[Array, Array], Array]) -> Callable[[Outputs, Case
     return after
 
 
-def _without_y(outputs: Outputs, case: Case) -> Outputs:
+def _without_y(outputs: Outputs, case: Case) -> Outputs | None:
+    """The halves cannot be told from their sum."""
+    if not case.spec.bidirectional:
+        return None
     return {name: array for name, array in outputs.items() if name not in ("y", "last")}
 
 

@@ -1,0 +1,208 @@
+"""Hypothesis strategies for property tests of LSTMs: `lx.strategies.lstm_cases(max_hidden=16)`.
+
+    @given(lx.strategies.lstm_cases(layers=1, directions=1, bias="split"))
+    def test_my_kernel(case):
+        assert lx.verify([case], adapters={"mine": my_kernel}).ok
+
+Everything is drawn as a `Recipe`: sizes, options and a seed from which the numbers follow, the same bits everywhere.
+So an example shrinks to one unit, one step, one layer and plain options, and is rebuilt from one printed line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, get_args
+
+import numpy as np
+
+from .arrays import Array
+from .errors import SpecError, UserError
+from .spec import Case, LSTMSpec, LSTMWeights
+from .spec.initializers import INITIALIZERS
+from .spec.model import Bias, Coupling
+from .sweep import Recipe, grid
+
+try:
+    from hypothesis import strategies as st
+    from hypothesis.strategies import DrawFn, SearchStrategy
+except ModuleNotFoundError as error:
+    raise UserError("lstm_xcheck.strategies needs hypothesis, which is not installed; run: pip install hypothesis") from error
+
+__all__ = ["lengths", "lstm_cases", "lstm_recipes", "lstm_specs", "lstm_weights", "seeds"]
+
+#: What is drawn for an axis that is not given; the first value is the one that examples shrink to.
+_CHOICES: Mapping[str, Sequence[Any]] = {
+    "directions": (1, 2),
+    "bias": ("none", "single", "split"),
+    "states": (False, True),
+    "ragged": (False, True),
+    "one_hot": (False, True),
+    "returns": ("sequence", "last"),
+    "init": tuple(INITIALIZERS),
+    "dtype": ("float32",),
+}
+_SIGMOIDS = ("sigmoid", "hard_sigmoid:0.2,0.5", f"hard_sigmoid:{1 / 6!r},0.5")
+_TANHS = ("tanh", "relu", "linear")
+
+
+def seeds() -> SearchStrategy[int]:
+    """Seeds of weights and data; they shrink to 0."""
+    return st.integers(0, 2**16)
+
+
+def lengths(batch: int, steps: int) -> SearchStrategy[Array]:
+    """Valid steps of each row, shape (batch,), each from 1 to `steps`."""
+    rows = st.lists(st.integers(1, steps), min_size=batch, max_size=batch)
+    return rows.map(lambda row: np.array(row, dtype=np.int64))
+
+
+def lstm_specs(
+    *, max_hidden: int = 8, max_input: int = 8, max_layers: int = 3, plain: bool = True
+) -> SearchStrategy[LSTMSpec]:
+    """Specs of the textbook LSTM; with `plain=False` also peepholes, clips, coupling, activations and reverse."""
+    sizes = lstm_recipes(max_hidden=max_hidden, max_input=max_input, max_layers=max_layers, steps=1, batch=1)
+    specs = sizes.map(_spec_of)
+    return specs if plain else specs.flatmap(_unusual)
+
+
+def lstm_weights(
+    specs: LSTMSpec | SearchStrategy[LSTMSpec] | None = None,
+    *,
+    inits: Sequence[str] = tuple(INITIALIZERS),
+    dtypes: Sequence[str] = ("float32",),
+) -> SearchStrategy[LSTMWeights]:
+    """Canonical weights of every regime: designed, as frameworks draw them, tiny, saturated, chaotic and so on.
+
+    Args:
+        specs: one spec, or a strategy of specs; by default `lstm_specs()`.
+        inits: regimes, of `lstm_xcheck.spec.initializers.INITIALIZERS`.
+        dtypes: precisions of the numbers.
+    """
+    chosen = st.just(specs) if isinstance(specs, LSTMSpec) else lstm_specs() if specs is None else specs
+    return st.builds(
+        LSTMWeights.random, chosen, seed=seeds(), init=st.sampled_from(list(inits)), dtype=st.sampled_from(list(dtypes))
+    )
+
+
+def lstm_cases(
+    specs: SearchStrategy[LSTMSpec] | None = None,
+    *,
+    max_hidden: int = 8,
+    max_input: int = 8,
+    max_steps: int = 8,
+    max_batch: int = 4,
+    max_layers: int = 3,
+    **axes: Any,
+) -> SearchStrategy[Case]:
+    """Whole cases: weights, inputs, initial states and lengths.
+
+    Args:
+        specs: of the LSTMs; by default those of `lstm_recipes`.
+        max_hidden, max_input, max_steps, max_batch, max_layers: the largest sizes.
+        **axes: a value or the values to draw from, for any axis of `lx.grid`, such as `bias="split"`, `layers=[1, 2]`,
+            `init=["keras", "chaotic"]` or `dtype="float64"`.
+
+    Raises:
+        SpecError: for an unknown axis or value.
+    """
+    sizes = {"max_hidden": max_hidden, "max_input": max_input, "max_layers": max_layers}
+    recipes = lstm_recipes(max_steps=max_steps, max_batch=max_batch, **sizes, **axes)
+    if specs is None:
+        return recipes.map(Recipe.case)
+    return st.builds(_case_of, specs, recipes)
+
+
+@st.composite
+def _recipes(draw: DrawFn, most: Mapping[str, int], axes: Mapping[str, Sequence[Any]]) -> Recipe:
+    """Sizes that shape everything first, so that shrinking gets rid of layers and steps before it turns to numbers."""
+    values: dict[str, Any] = {}
+    for name in ("layers", "directions", "hidden", "steps", "batch", "input"):
+        values[name] = _draw_axis(draw, name, most, axes)
+    if "proj" in axes:
+        values["proj"] = draw(st.sampled_from([p for p in axes["proj"] if p < values["hidden"]] or [0]))
+    else:
+        projected = values["hidden"] > 1 and draw(st.booleans())
+        values["proj"] = draw(st.integers(1, values["hidden"] - 1)) if projected else 0
+    for name in ("bias", "states", "ragged", "one_hot", "returns", "init", "dtype"):
+        values[name] = _draw_axis(draw, name, most, axes)
+    return Recipe(**values, seed=draw(st.sampled_from(axes["seed"]) if "seed" in axes else seeds()))
+
+
+def _draw_axis(draw: DrawFn, name: str, most: Mapping[str, int], axes: Mapping[str, Sequence[Any]]) -> Any:
+    if name in most and name not in axes:
+        return draw(st.integers(1, most[name]))
+    return draw(st.sampled_from(axes.get(name, _CHOICES.get(name, ()))))
+
+
+def lstm_recipes(
+    *,
+    max_hidden: int = 8,
+    max_input: int = 8,
+    max_steps: int = 8,
+    max_batch: int = 4,
+    max_layers: int = 3,
+    **axes: Any,
+) -> SearchStrategy[Recipe]:
+    """The recipes that `lstm_cases` makes cases of: small, hashable, and printed as what rebuilds the case.
+
+    Raises:
+        SpecError: for an unknown axis or value.
+    """
+    most = {"hidden": max_hidden, "input": max_input, "steps": max_steps, "batch": max_batch, "layers": max_layers}
+    for name, size in most.items():
+        if not isinstance(size, int) or size < 1:
+            raise SpecError(f"max_{name} is {size!r}, but should be a positive whole number")
+    return _recipes(most, _checked(axes))
+
+
+def _checked(axes: Mapping[str, Any]) -> dict[str, list[Any]]:
+    """The values of each axis, as the grid of that axis alone has them."""
+    checked = {}
+    for name, given in axes.items():
+        key = "seed" if name == "seeds" else name
+        roomy = {"hidden": 2**31 - 1} if name == "proj" else {}
+        checked[key] = [getattr(recipe, key, None) for recipe in grid(**{name: given}, **roomy)]
+    return checked
+
+
+def _spec_of(recipe: Recipe) -> LSTMSpec:
+    return recipe.spec
+
+
+def _case_of(spec: LSTMSpec, recipe: Recipe) -> Case:
+    """A case of that spec with everything else from the recipe."""
+    return Case.random(
+        spec,
+        steps=recipe.steps,
+        batch=recipe.batch,
+        seed=recipe.seed,
+        states=recipe.states,
+        ragged=recipe.ragged,
+        one_hot=recipe.one_hot,
+        init=recipe.init,
+        precision=recipe.dtype,
+        returns=recipe.returns,  # type: ignore[arg-type]
+    )
+
+
+def _unusual(spec: LSTMSpec) -> SearchStrategy[LSTMSpec]:
+    """The same sizes with options that change the function."""
+    clips = st.none() | st.sampled_from([0.5, 1.0, 3.0])
+    return st.builds(
+        LSTMSpec,
+        input_size=st.just(spec.input_size),
+        hidden_size=st.just(spec.hidden_size),
+        num_layers=st.just(spec.num_layers),
+        bidirectional=st.just(spec.bidirectional),
+        bias=st.sampled_from(get_args(Bias)),
+        proj_size=st.just(spec.proj_size),
+        peepholes=st.booleans(),
+        reverse=st.just(False) if spec.bidirectional else st.booleans(),
+        gate_activation=st.sampled_from(_SIGMOIDS),
+        cell_activation=st.sampled_from(_TANHS),
+        output_activation=st.sampled_from(_TANHS),
+        gate_clip=clips,
+        cell_clip=clips,
+        proj_clip=clips if spec.proj_size else st.none(),
+        coupling=st.none() | st.sampled_from(get_args(Coupling)),
+    )

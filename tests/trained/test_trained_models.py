@@ -1,0 +1,61 @@
+"""Models trained for real, saved in the real formats: every LSTM found, every backend a match, counts explained."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+for name in ("torch", "keras", "tensorflow", "jax", "h5py", "safetensors"):
+    pytest.importorskip(name)
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "train_and_verify.py"
+ADAPTERS = {"torch", "keras-tensorflow", "keras-jax", "keras-torch", "jax"}
+FILES = {
+    "vowels.keras": ("reader", 29, 12, 1, False),
+    "vowels.weights.h5": ("reader", 29, 12, 1, False),
+    "tagger.pt": ("encoder", 29, 10, 2, True),
+    "tagger.safetensors": ("encoder", 29, 10, 2, True),
+}
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with all four files."""
+    folder = tmp_path_factory.mktemp("trained")
+    for framework in ("keras", "torch"):
+        done = subprocess.run(
+            [sys.executable, str(EXAMPLE), framework, str(folder)], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        accuracy = float(done.stdout.split("accuracy ")[1].split(",")[0])
+        assert accuracy > 0.8, done.stdout
+    return folder
+
+
+def test_every_file_in_every_backend(trained: Path) -> None:
+    files = [str(trained / name) for name in FILES]
+    done = subprocess.run(
+        [sys.executable, "-m", "lstm_xcheck", "verify", *files, "--json"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:] + done.stdout[-2000:]
+    report = json.loads(done.stdout)
+    totals = report["totals"]
+    assert report["verdict"] == "agree"
+    assert totals["planned"] == totals["match"] == len(FILES) * 4 * len(ADAPTERS)
+    assert {row["adapter"] for row in report["rows"]} == ADAPTERS
+    found = {Path(lstm["file"]).name: lstm for lstm in report["environment"]["subject"]["lstms"]}
+    assert set(found) == set(FILES)
+    for name, (layer, inputs, hidden, layers, both) in FILES.items():
+        spec = found[name]["spec"]
+        assert found[name]["name"] == layer
+        assert (spec["input_size"], spec["hidden_size"], spec["num_layers"]) == (inputs, hidden, layers)
+        assert spec["bidirectional"] is both
+    keras_count = 4 * ((29 + 12) * 12 + 12)
+    natives = {(c["adapter"], c["native"]) for c in report["parameter_counts"] if "vowels-keras-reader-states" in c["case"]}
+    assert ("keras-tensorflow", keras_count) in natives
+    assert all(count["explanation"].startswith(str(count["native"])) for count in report["parameter_counts"])
+    assert report["power"], "a verification of files states what it proves"
