@@ -8,3 +8,4 @@ from .registry import FORMATS as FORMATS
 from .registry import Format as Format
 from .registry import load as load
 from .registry import read_checkpoint as read_checkpoint
+from .writing import write_checkpoint as write_checkpoint

@@ -139,6 +139,31 @@ def load(path: str | PathLike[str]) -> dict[str, LSTMWeights]:
     return {lstm.name: lstm.weights for lstm in read_checkpoint(path).require_lstms()}
 
 
+def format_for_writing(path: Path, name: str | None = None) -> Format:
+    """The format that `--to` names, else the one of the path's longest suffix.
+
+    Raises:
+        CheckpointError: for an unknown name or suffix, and a format that is only read; the message lists what can be.
+    """
+    writable = ", ".join(f"{f.to} ({' '.join(f.suffixes)})" for f in FORMATS if f.writes)
+    if name is not None:
+        for candidate in FORMATS:
+            if name == candidate.to and candidate.writes:
+                return candidate
+        raise CheckpointError(f"--to is {shown(name)!r}, but should be one of {writable}")
+    fitting = _by_suffix(path)
+    chosen = [f for f in fitting if f.writes] or fitting
+    if not chosen:
+        raise CheckpointError(f"{path}: the suffix names no format; end it otherwise or add --to with one of {writable}")
+    return chosen[0]
+
+
+def _by_suffix(path: Path) -> list[Format]:
+    """The formats whose suffix fits, the longest first."""
+    fitting = [(len(suffix), f) for f in FORMATS for suffix in f.suffixes if path.name.lower().endswith(suffix)]
+    return [f for _, f in sorted(fitting, key=lambda pair: -pair[0])]
+
+
 def _refuse_unreadable(path: Path) -> None:
     if not path.exists():
         raise CheckpointError(f"{path} does not exist; check the path")
@@ -157,9 +182,9 @@ def _format_of(path: Path) -> Format:
     for candidate in FORMATS:
         if candidate.sniff(path):
             return candidate
-    fitting = [(len(suffix), f) for f in FORMATS for suffix in f.suffixes if path.name.lower().endswith(suffix)]
+    fitting = _by_suffix(path)
     if fitting:
-        return max(fitting, key=lambda pair: pair[0])[1]
+        return fitting[0]
     readable = ", ".join(f"{f.name} ({' '.join(f.suffixes)})" for f in FORMATS)
     start = shown(ascii(signatures.beginning(path, 16))[1:])
     raise CheckpointError(f"{path} is of an unknown format (it begins with {start}); readable are {readable}")

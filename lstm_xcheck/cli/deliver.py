@@ -19,7 +19,9 @@ def deliver(report: Report, files: Sequence[Path], as_json: bool) -> int:
     for path in files:
         write_report(report, path)
     if as_json:
-        click.echo(report.to_json())
+        for part in report.json_parts():
+            click.echo(part, nl=False)
+        click.echo()
     else:
         _print(report)
     return report.exit_code

@@ -55,7 +55,7 @@ def orientation(row: Layout) -> str:
     kernel = row.tensors[0]
     gates = "h" if row.gates == "names" else "4h"
     inputs = "x+h" if "U" in kernel.parts else "x"
-    shape = f"{inputs}, {gates}" if kernel.transposed else f"{gates}, {inputs}"
+    shape = f"{inputs}, {gates}" if kernel.transposed or kernel.reshaped else f"{gates}, {inputs}"
     return f"(directions, {shape})" if row.direction_axis else f"({shape})"
 
 
@@ -90,7 +90,7 @@ def _example(row: Layout, spec: LSTMSpec) -> dict[str, list[int]]:
 def _print_all(console: Console) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("layout", "order", "weights", "gates", "bias", "forget bias", "states"):
-        table.add_column(heading)
+        table.add_column(heading, no_wrap=heading in ("layout", "order", "bias"))
     for row in TABLE:
         forget = f"{row.forget_bias:+g}" if row.forget_bias else ""
         states = ", ".join(row.state_order)
@@ -158,5 +158,6 @@ def _positions(row: Layout, spec: LSTMSpec) -> str:
         places = [f"{gate} {', '.join(str(4 * unit + k) for unit in range(h))}" for k, gate in enumerate(row.order)]
     else:
         places = [f"{gate} {k * h} to {(k + 1) * h - 1}" for k, gate in enumerate(row.order)]
-    axis = "columns" if row.tensors[0].transposed else "rows"
+    kernel = row.tensors[0]
+    axis = "columns" if kernel.transposed or kernel.reshaped else "rows"
     return f"{axis} of the weights: {'; '.join(places)}"

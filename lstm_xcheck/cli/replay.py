@@ -17,7 +17,12 @@ import click
 @click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Workers at a time.  [default: one per core]")
 @click.option("--timeout", type=click.FloatRange(min=0.1), default=120.0, metavar="S", help="Seconds for one case.")
 @click.option(
-    "--report", "reports", multiple=True, type=click.Path(path_type=Path), metavar="FILE", help="Write FILE.json."
+    "--report",
+    "reports",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write .html .json .xml .md.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the JSON report on stdout and nothing else.")
 def command(**options: Any) -> int:

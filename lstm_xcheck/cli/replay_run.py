@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 
-import click
-from rich.console import Console
-
 from ..errors import NothingComparedError, UserError
-from ..events import Event, Finished
+from ..events import Event
 from ..recordings import Recording, read
-from ..report.json_file import check_report_path, write_report
-from ..report.model import Report
-from ..report.terminal import ProgressBar, print_report
+from ..report.json_file import check_report_path
+from ..report.power import statements
 from ..sweep import Plan, choose_entries, run
 from ..sweep.replay import live_recipes, replay
+from .deliver import deliver
 from .record_run import names_in
+from .verify_engine import watch
 from .verify_run import parse_workers
 
 
@@ -46,15 +44,11 @@ def run_replay(
         entries = choose_entries([] if adapters is None else names_in(adapters, "--adapters"), pythons)
         recipes = live_recipes(recordings)
         plan = Plan(recipes, entries, pythons, timeout, jobs or os.cpu_count() or 1) if recipes else None
-    report = _watch(_events(recordings, expected, run_id, plan))
+    report = watch(_events(recordings, expected, run_id, plan))
     report.subject["recordings"] = [_described(recording) for recording in recordings]
-    for path in reports:
-        write_report(report, path)
-    if as_json:
-        click.echo(report.to_json())
-    else:
-        print_report(report, Console())
-    return report.exit_code
+    if report.ok:
+        report.power = statements(live_recipes(recordings), report)
+    return deliver(report, reports, as_json)
 
 
 def recording_files(files: Sequence[Path]) -> list[Path]:
@@ -73,24 +67,10 @@ def recording_files(files: Sequence[Path]) -> list[Path]:
 
 def _events(
     recordings: Sequence[Recording], expected: Sequence[str], run_id: str, plan: Plan | None
-) -> Iterator[Event]:
+) -> Generator[Event, None, None]:
     yield from replay(recordings, expected, run_id, live=plan is not None)
     if plan is not None:
         yield from run(plan)
-
-
-def _watch(events: Iterator[Event]) -> Report:
-    """Follow the events with a progress bar; Ctrl-C ends them with what is known so far."""
-    report = Report()
-    with ProgressBar() as bar:
-        try:
-            for event in events:
-                report.handle(event)
-                bar.handle(event)
-        except KeyboardInterrupt:
-            events.close()  # type: ignore[attr-defined]
-            report.handle(Finished(0.0, interrupted=True))
-    return report
 
 
 def _described(recording: Recording) -> dict[str, object]:

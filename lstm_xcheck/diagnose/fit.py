@@ -9,7 +9,7 @@ import numpy as np
 
 from ..arrays import Array
 from ..compare.judge import LOOSE, SIGMAS
-from ..compare.reference import expected_shapes, references
+from ..compare.reference import Reference, expected_shapes, references
 from ..oracle import Profile
 from ..spec import Case
 from .mistake import Mistake, Outputs
@@ -45,7 +45,7 @@ def fit(mistakes: Sequence[Mistake], observed: Outputs, case: Case, profile: Pro
     outputs = layer_outputs(driving, changed)
     with np.errstate(over="ignore", invalid="ignore"):
         expected = references(changed, outputs, profile)
-        if any(reference.free for reference in expected.values()) and _too_loose(expected, observed, profile):
+        if any(is_loose(reference, profile) for name, reference in expected.items() if name in observed):
             return NO_FIT
         parts = [{name: getattr(r, part) for name, r in expected.items()} for part in ("value", "bound", "sigma")]
         return _measure(mistakes, parts, observed, case)
@@ -58,13 +58,11 @@ def layer_outputs(observed: Outputs, case: Case) -> dict[int, Array]:
     return {k: observed[n] for k, n in names.items() if n in observed and observed[n].shape == shapes[n]}
 
 
-def _too_loose(expected: dict[str, object], observed: Outputs, profile: Profile) -> bool:
-    """A free-running bound so wide that it would explain anything."""
-    return any(
-        reference.bound.max() > LOOSE * profile.u * max(1.0, float(np.abs(reference.value).max()))  # type: ignore[attr-defined]
-        for name, reference in expected.items()
-        if name in observed
-    )
+def is_loose(reference: Reference, profile: Profile) -> bool:
+    """Whether a free-running bound is so wide that it would explain anything."""
+    if not reference.free:
+        return False
+    return bool(reference.bound.max() > LOOSE * profile.u * max(1.0, float(np.abs(reference.value).max())))
 
 
 def _measure(mistakes: Sequence[Mistake], parts: list[Outputs], observed: Outputs, case: Case) -> Fit:
@@ -83,11 +81,12 @@ def _measure(mistakes: Sequence[Mistake], parts: list[Outputs], observed: Output
         if name not in value or value[name].shape != array.shape:
             return NO_FIT
         error = np.abs(np.asarray(array, np.float64) - value[name])
-        score, sigmas = max(score, _largest(error, bound[name])), max(sigmas, _largest(error, sigma[name]))
+        score, sigmas = max(score, largest(error, bound[name])), max(sigmas, largest(error, sigma[name]))
     return Fit(score, sigmas)
 
 
-def _largest(error: Array, scale: Array) -> float:
+def largest(error: Array, scale: Array) -> float:
+    """The largest error / scale, where nothing divided by nothing is nothing."""
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.where(error == 0.0, 0.0, error / np.abs(scale))
     return float(np.nan_to_num(ratio, nan=np.inf).max())

@@ -8,24 +8,27 @@ import numpy as np
 
 from ..arrays import Array
 from ..oracle import Profile
+from ..oracle.cell import Cell
 from ..spec import Case
 from .fit import Fit, fit
-from .mistake import Mistake, Outputs, applied
-from .screen import Parts, Window, Wrongs, contributions, distances, flatten, limit_of, near_cases, window
+from .mistake import Mistake, Outputs, applied, gives_shapes
+from .screen import Window, near, near_cases, window
+from .slow_look import may_explain
+from .wrongs import Parts, Wrongs, contributions
 
 Pair = tuple[Mistake, Mistake]
+#: A mistake of data, spec or outputs, with the case as it changes it and the outputs brought back.
+Other = tuple[Mistake, Case, Outputs]
 
-#: Hypotheses in one batch of gates.
-_BATCH = 1024
 #: Give up after this many full tests: too many survivors mean that the case tells nothing.
 _MOST_TESTS = 200
 
 
 def fitting_pairs(
-    observed: Outputs, case: Case, profile: Profile, catalogue: Sequence[Mistake]
-) -> Iterator[tuple[tuple[Mistake, ...], Fit]]:
+    observed: Outputs, case: Case, profile: Profile, catalogue: Sequence[Mistake], limit: float
+) -> Iterator[tuple[Pair, Fit]]:
     """Every pair that explains the outputs, up to a number of full tests."""
-    for tests, pair in enumerate(_candidates(observed, case, profile, catalogue)):
+    for tests, pair in enumerate(_candidates(observed, case, catalogue, limit)):
         if tests == _MOST_TESTS:
             return
         quality = fit(pair, observed, case, profile)
@@ -33,111 +36,148 @@ def fitting_pairs(
             yield pair, quality
 
 
-def _candidates(observed: Outputs, case: Case, profile: Profile, catalogue: Sequence[Mistake]) -> Iterator[Pair]:
-    limit = limit_of(case, observed, profile)
+def _candidates(observed: Outputs, case: Case, catalogue: Sequence[Mistake], limit: float) -> Iterator[Pair]:
     wrongs = Wrongs([mistake for mistake in catalogue if mistake.cell is not None], case.weights.layers[0][0])
-    look = window(case, observed, 0, 0, limit)
+    look = window(case, observed, 0, 0)
     if look is not None:
-        yield from _cell_pairs(wrongs, case, look)
-    others = applied([mistake for mistake in catalogue if mistake.cell is None], observed, case)
-    for other, changed, driving in others:
-        yield from _mixed_pairs(other, wrongs, changed, driving, limit)
-    yield from _other_pairs(others, case, limit)
+        yield from _cell_pairs(wrongs, case, look, limit)
+    rest = [*wrongs.elsewhere, *(mistake for mistake in catalogue if mistake.cell is None)]
+    for other in applied(rest, observed, case):
+        yield from _mixed_pairs(other, wrongs, observed, case, limit)
+    yield from _other_pairs(_without_shapes(rest, observed, case), observed, case, limit)
 
 
-def _mixed_pairs(other: Mistake, wrongs: Wrongs, changed: Case, driving: Outputs, limit: float) -> Iterator[Pair]:
+def _without_shapes(rest: Sequence[Mistake], observed: Outputs, case: Case) -> list[Other]:
+    """What may be half of a pair, though it leaves outputs of the wrong shape alone."""
+    found = []
+    for mistake in rest:
+        changed = mistake.change_case(case)
+        driving = observed if mistake.undo is None else mistake.undo(observed, case)
+        if changed is not None and driving is not None:
+            found.append((mistake, changed, driving))
+    return found
+
+
+def _mixed_pairs(other: Other, wrongs: Wrongs, observed: Outputs, case: Case, limit: float) -> Iterator[Pair]:
     """A mistake of weights beside one of data, spec or outputs."""
-    look = window(changed, driving, 0, 0, limit)
+    mistake, changed, driving = other
+    look = window(changed, driving, 0, 0)
     if look is None:
+        pairs = ((first, mistake) for first in wrongs.mistakes)
+        yield from (pair for pair in pairs if may_explain(pair, observed, case))
         return
     honest = changed.weights.layers[0][0]
-    own = wrongs if wrongs.fits(honest) else Wrongs(wrongs.mistakes, honest)
-    for mistake in own.near(changed, 0, 0, look):
-        yield mistake, other
+    own = wrongs if honest is wrongs.honest else Wrongs(wrongs.mistakes, honest)
+    for first in own.near(changed, 0, 0, look, limit):
+        yield first, mistake
 
 
-def _other_pairs(others: Sequence[tuple[Mistake, Case, Outputs]], case: Case, limit: float) -> Iterator[Pair]:
+def _other_pairs(others: Sequence[Other], observed: Outputs, case: Case, limit: float) -> Iterator[Pair]:
     """Two mistakes of data, spec or outputs, in both orders where the order matters."""
-    for first, changed, _ in others:
-        pairs: list[Pair] = []
-        questions: list[tuple[Case, Outputs]] = []
-        for second, _, driving in others:
-            if first is second or (_commute(first, second) and first.id > second.id):
+    pairs: list[Pair] = []
+    questions: list[tuple[Case, Outputs]] = []
+    for a, (first, changed, _) in enumerate(others):
+        for b, (second, alone, driving) in enumerate(others):
+            if a == b or (a > b and _commute(others[a], others[b], case)):
                 continue
-            both = second.change_case(changed)
             before = driving if first.undo is None else first.undo(driving, case)
-            if both is not None and before is not None:
+            both = None if before is None else second.change_case(changed)
+            if both is None or before is None or _overrides(both, changed, alone):
+                continue
+            if gives_shapes((first, second), observed, case):
                 pairs.append((first, second))
                 questions.append((both, before))
-        yield from (pair for pair, near in zip(pairs, near_cases(questions, limit), strict=True) if near)
+    yield from (pair for pair, close in zip(pairs, near_cases(questions, limit), strict=True) if close)
 
 
-def _commute(first: Mistake, second: Mistake) -> bool:
-    """Whether the order cannot matter, because the two change different things."""
+def _commute(first: Other, second: Other, case: Case) -> bool:
+    """Whether the order cannot matter, because the two change different things, or options of the spec alone."""
+    if _respecifies(first, case) and _respecifies(second, case):
+        return True
     touches = [
-        {name for name in ("weights", "case", "after") if getattr(mistake, name) is not None} for mistake in (first, second)
+        {name for name in ("cell", "weights", "case", "after") if getattr(mistake, name) is not None}
+        for mistake, _, _ in (first, second)
     ]
-    return not touches[0] & touches[1]
+    return not touches[0] & touches[1] and not {"cell", "weights"} <= touches[0] | touches[1]
 
 
-def _cell_pairs(wrongs: Wrongs, case: Case, look: Window) -> Iterator[Pair]:
+def _respecifies(other: Other, case: Case) -> bool:
+    """Whether a mistake changes the spec and no number."""
+    _, changed, _ = other
+    return changed.weights is not case.weights and changed.weights.layers is case.weights.layers
+
+
+def _overrides(both: Case, first: Case, second: Case) -> bool:
+    """Whether one of two changes of the spec leaves nothing of the other."""
+    same_numbers = both.weights.layers is first.weights.layers is second.weights.layers
+    return same_numbers and both.weights is not first.weights and both.spec in (first.spec, second.spec)
+
+
+def _cell_pairs(wrongs: Wrongs, case: Case, look: Window, limit: float) -> Iterator[Pair]:
     """Two mistakes of one cell's weights.
 
     A reordering of gates made after another mistake permutes that mistake's contributions; mistakes that touch
     different arrays add up; only the rest is composed array by array.
     """
-    if not wrongs.mistakes or wrongs.honest.peephole is not None or wrongs.honest.projection is not None:
+    if not wrongs.mistakes:
         return
-    own = wrongs.contributions(look)
-    touched = [_touched(own, k, contributions([flatten(wrongs.honest)], look)) for k in range(len(wrongs.mistakes))]
-    pending: list[Pair] = []
-    batch: list[Array] = []
-    for a, first in enumerate(wrongs.mistakes):
-        for b, second in enumerate(wrongs.mistakes):
-            z = _together(wrongs, own, touched, a, b, look)
-            if z is None:
-                continue
-            pending.append((first, second))
-            batch.append(z)
-            if len(batch) == _BATCH:
-                yield from _near(pending, batch, case, look)
-                pending, batch = [], []
-    if batch:
-        yield from _near(pending, batch, case, look)
+    cell, glance = Cell(case.spec, wrongs.honest), look.cut(1, 1)
+    full, brief = wrongs.parts(look), wrongs.parts(glance)
+    for a in range(len(wrongs.mistakes)):
+        simple, composed = _partners(wrongs, full, a)
+        if simple.size:
+            simple = simple[near(cell, glance, _sums(wrongs, brief, full.touched, a, simple), limit)]
+        if simple.size:
+            simple = simple[near(cell, look, _sums(wrongs, full, full.touched, a, simple), limit)]
+        kept = [*simple, *_near_composed(wrongs, brief, cell, a, composed, glance, limit)]
+        yield from ((wrongs.mistakes[a], wrongs.mistakes[b]) for b in kept)
 
 
-def _touched(own: Parts, k: int, honest: Parts) -> frozenset[str]:
-    """Which contributions a mistake changes on this window."""
-    return frozenset(name for name in ("w", "u", "b") if not np.array_equal(getattr(own, name)[k], getattr(honest, name)[0]))
+def _partners(wrongs: Wrongs, parts: Parts, a: int) -> tuple[Array, Array]:
+    """What may be made after mistake a: as a sum of known contributions, or composed anew."""
+    touched = parts.touched
+    changes = wrongs.moved | touched
+    alive = touched.any(axis=1) & touched[a].any()
+    alive[a] = False
+    shared = (touched[a] & changes).any(axis=1)
+    back = (changes[a] & touched).any(axis=1)
+    other = np.arange(len(touched))
+    if wrongs.reorders[a]:
+        mixes = np.array([mistake.mixes for mistake in wrongs.mistakes])
+        third = wrongs.reorders & (wrongs.moved == wrongs.moved[a]).all(axis=1)  # two reorderings are a third
+        simple = alive & ((wrongs.reorders & shared & ~third) | (~shared & (back | (other > a))))
+        return np.flatnonzero(simple), np.flatnonzero(alive & ~wrongs.reorders & shared & mixes)
+    simple = alive & ((wrongs.reorders & shared) | (~shared & (back | (other > a))))
+    return np.flatnonzero(simple), np.flatnonzero(alive & ~wrongs.reorders & shared)
 
 
-def _together(
-    wrongs: Wrongs, own: Parts, touched: list[frozenset[str]], a: int, b: int, look: Window
-) -> Array | None:
-    """Pre-activations with mistake a made before mistake b; None where another pair stands for this one."""
-    first, second = wrongs.mistakes[a], wrongs.mistakes[b]
-    if a == b or not touched[a] or not touched[b]:
-        return None
-    shared = touched[a] & touched[b]
-    if not shared:
-        if a > b:
-            return None
-        return sum(getattr(own, n)[b if n in touched[b] else a] for n in ("w", "u", "b"))  # type: ignore[no-any-return]
-    if second.permutes is not None:
-        if first.permutes is not None and touched[a] == touched[b]:
-            return None  # one reordering after another is a third
-        order = list(second.permutes[0])
-        return sum(
-            getattr(own, n)[a][..., order, :] if n in touched[b] and n in touched[a] else getattr(own, n)[b if n in touched[b] else a]
-            for n in ("w", "u", "b")
-        )  # type: ignore[no-any-return]
-    if first.permutes is not None and not second.mixes:
-        return None  # the same as a pair made in the other order
-    assert second.cell is not None
-    composed = second.cell(wrongs.cells[a])
-    return None if composed is None else contributions([flatten(composed)], look).total[0]
+def _sums(wrongs: Wrongs, parts: Parts, touched: Array, a: int, others: Array) -> Array:
+    """Pre-activations with mistake a made before each of the others."""
+    total: Array | float = 0.0
+    changes = wrongs.moved | touched
+    for k, array in enumerate(parts.arrays):
+        picked = array[np.where(changes[others, k], others, a)]
+        again = touched[a, k] & wrongs.moved[others, k]
+        if again.any():
+            picked[again] = np.moveaxis(array[a][:, :, wrongs.orders[others[again]]], 2, 0)
+        total = total + picked
+    return np.asarray(total)
 
 
-def _near(pending: list[Pair], batch: list[Array], case: Case, look: Window) -> Iterator[Pair]:
-    close = distances(case, 0, 0, look, np.stack(batch)) <= 1.0
-    yield from (pair for pair, near in zip(pending, close, strict=True) if near)
+def _near_composed(
+    wrongs: Wrongs, parts: Parts, cell: Cell, a: int, others: Array, look: Window, limit: float
+) -> list[int]:
+    """The mistakes that, made on the cell that mistake a left, may explain a window."""
+    if not others.size:
+        return []
+    before, known = wrongs.cell(a), [array[a] for array in parts.arrays]
+    made, batch = [], []
+    for b in map(int, others):
+        change = wrongs.mistakes[b].cell
+        after = None if change is None else change(before)
+        if after is not None:
+            w, u, bias = contributions(after, look, before, known)
+            made.append(b)
+            batch.append(w + u + bias)
+    close = near(cell, look, np.stack(batch), limit) if batch else []
+    return [b for b, near_it in zip(made, close, strict=True) if near_it]

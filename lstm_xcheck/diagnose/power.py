@@ -14,12 +14,14 @@ from typing import Any
 import numpy as np
 
 from ..compare.reference import observed_quantities, references
-from ..oracle import forward, profile_named
+from ..arrays import Array
+from ..oracle import drive, forward, profile_named
 from ..spec import Case
 from .catalogue import CATALOGUE
 from .fit import layer_outputs
 from .mistake import Mistake, Outputs, applied, run_mistakes
-from .screen import SLACK, Wrongs, limit_of, window
+from .screen import window
+from .wrongs import Wrongs
 
 #: Caught for certain beyond this many bounds.
 CERTAIN = 2.0
@@ -100,17 +102,19 @@ def is_small(case: Case) -> bool:
 
 def _seen_at_once(case: Case, honest: Outputs, catalogue: Sequence[Mistake]) -> set[str]:
     """Mistakes that put the first step of the first cell beyond any doubt."""
-    limit = limit_of(case, honest, profile_named(case.precision))
-    look = window(case, honest, 0, 0, limit)
-    seen: set[str] = set()
+    look = window(case, honest, 0, 0)
     if look is None:
-        return seen
-    first = look._replace(x=look.x[:1], h=look.h[:1], y=look.y[:1], limit=limit / SLACK)
-    wrongs = Wrongs([m for m in catalogue if m.cell is not None], case.weights.layers[0][0])
-    if wrongs.mistakes:
-        distant = wrongs.far(case, first, CERTAIN * 2.0)
-        seen |= {mistake.id for mistake in distant}
-    return seen
+        return set()
+    width = case.spec.output_size
+    bound = drive(case, 0, 0, case.x, _first_outputs(honest, case)[..., :width], profile_named(case.precision)).y_bound
+    wrongs = Wrongs([mistake for mistake in catalogue if mistake.cell is not None], case.weights.layers[0][0])
+    close = wrongs.near(case, 0, 0, look.cut(1, len(look.c)), 2.0 * CERTAIN * float(bound.max()))
+    return {mistake.id for mistake in wrongs.mistakes} - {mistake.id for mistake in close}
+
+
+def _first_outputs(honest: Outputs, case: Case) -> Array:
+    """The first layer's outputs."""
+    return honest["y" if case.spec.num_layers == 1 else "layer0.y"]
 
 
 def _score(mistake: Mistake, case: Case) -> float | None:

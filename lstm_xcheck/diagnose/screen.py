@@ -1,90 +1,90 @@
-"""A quick look at the first steps of one cell, to leave out what cannot explain them.
+"""A quick look at the first steps of a cell, to leave out what cannot explain them.
 
-The pre-activations of a step are a sum of what W, U and the biases contribute. Each mistake's contributions are
-computed once; hypotheses, and pairs of them, are then sums of known parts and take one batch of gates.
+Whatever is left out is farther from the observed outputs than rounding could ever put it; whatever passes is tested
+in full.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from ..arrays import Array
-from ..oracle import Profile, drive
+from ..oracle import Profile
 from ..oracle.cell import Cell, activate
 from ..spec import Case, CellWeights, LSTMSpec
 from .fit import layer_outputs
-from .mistake import Mistake, Outputs
+from .mistake import Outputs
 
 #: Rows and steps that are looked at.
 ROWS, STEPS = 3, 2
-#: A survivor may be this many bounds away: another hypothesis has another bound.
-SLACK = 16.0
+#: A survivor may be this many times farther than the crudest bound of an honest step: hypotheses differ in theirs.
+_SLACK = 8.0
+#: From this many hypotheses on, one row and step are looked at before the rest.
+_MANY = 48
 
 
 class Window(NamedTuple):
-    """The first steps of one cell: x, h and y (steps, rows, width), the first c (rows, hidden), and a distance."""
+    """The first steps of one cell: x, h and y (steps, rows, width), and c before them (rows, hidden)."""
 
     x: Array
     h: Array
     c: Array
     y: Array
-    limit: float
+
+    def cut(self, steps: int, rows: int) -> Window:
+        """A smaller window."""
+        return Window(self.x[:steps, :rows], self.h[:steps, :rows], self.c[:rows], self.y[:steps, :rows])
 
 
-class Parts(NamedTuple):
-    """Contributions to the pre-activations: w and u (..., steps, rows, 4, hidden), b (..., 1, 1, 4, hidden)."""
-
-    w: Array
-    u: Array
-    b: Array
-
-    @property
-    def total(self) -> Array:
-        """The pre-activations."""
-        return self.w + self.u + self.b
-
-
-def limit_of(case: Case, observed: Outputs, profile: Profile) -> float:
-    """How far a first step may be from a hypothesis worth a full test: a multiple of the honest bound."""
-    half = _half(layer_outputs(observed, case), case, 0, 0)
-    return SLACK * float(drive(case, 0, 0, case.x, half, profile).y_bound.max())
-
-
-def _half(outputs: dict[int, Array], case: Case, layer: int, direction: int) -> Array | None:
-    """The observed outputs of one direction, or None."""
-    width = case.spec.output_size
-    return outputs[layer][..., direction * width : (direction + 1) * width] if layer in outputs else None
-
-
-def window(case: Case, observed: Outputs, layer: int, direction: int, limit: float) -> Window | None:
-    """Cut the window out; None where the cell's inputs or outputs were not observed or cannot be looked at."""
+def window(case: Case, observed: Outputs, layer: int, direction: int) -> Window | None:
+    """Cut the window out; None where the cell's inputs or first outputs were not observed."""
     outputs = layer_outputs(observed, case)
-    if (layer and layer - 1 not in outputs) or case.mask is not None:
+    if layer not in outputs or (layer and layer - 1 not in outputs):
         return None
-    half = _half(outputs, case, layer, direction)
-    if half is None:
-        return None
+    width = case.spec.output_size
+    half = outputs[layer][..., direction * width : (direction + 1) * width]
     inputs = np.asarray(case.x if layer == 0 else outputs[layer - 1], np.float64)
-    rows, steps = np.arange(min(ROWS, case.batch)), _first_steps(case, direction)
-    x, y = inputs[rows, steps[:, rows]], np.asarray(half[rows, steps[:, rows]], np.float64)
-    if not (np.isfinite(x).all() and np.isfinite(y).all()):
+    times = _first_steps(case, direction)
+    rows = np.arange(times.shape[1])
+    x, y = inputs[rows, times], np.asarray(half[rows, times], np.float64)
+    seen: Array = np.isfinite(x).all(axis=(1, 2)) & np.isfinite(y).all(axis=(1, 2))
+    steps = len(seen) if seen.all() else int(np.argmin(seen))
+    if not steps:
         return None
+    x, y = x[:steps], y[:steps]
     h = np.concatenate([case.initial("h0", layer, direction)[None, rows], y[:-1]])
-    return Window(x, h, case.initial("c0", layer, direction)[rows], y, limit)
+    return Window(x, h, case.initial("c0", layer, direction)[rows], y)
 
 
 def _first_steps(case: Case, direction: int) -> Array:
-    """The times at which each row's first steps are processed, shape (steps, batch)."""
-    lengths = case.valid.sum(axis=1)
-    order = np.arange(min(STEPS, int(lengths.min())))[:, None]
-    return lengths - 1 - order if case.spec.is_backward(direction) else order + 0 * lengths
+    """The times at which each row's first valid steps are processed, shape (steps, rows)."""
+    valid = case.valid[:ROWS]
+    backward = case.spec.is_backward(direction)
+    valid = valid[:, ::-1] if backward else valid
+    count = min(STEPS, int(valid.sum(axis=1).min()))
+    order = np.argsort(~valid, axis=1, kind="stable")[:, :count].T
+    return case.steps - 1 - order if backward else order
+
+
+def crude_limit(cell: CellWeights, look: Window, profile: Profile) -> float:
+    """How far from a hypothesis the window may be for it to be worth a full test.
+
+    A bound on the rounding of any pre-activation, carried to h with every slope at its steepest and every state as
+    large as it comes.
+    """
+    flat = flatten(cell)
+    state = max(1.0, float(np.abs(look.h).max()), float(np.abs(look.c).max()), float(np.abs(look.y).max()))
+    rows = np.abs(flat.W).sum(axis=1) * float(np.abs(look.x).max()) + np.abs(flat.U).sum(axis=1) * state
+    mass = float(rows.max() + np.abs(flat.b).max())
+    terms = float((np.count_nonzero(flat.W, axis=1) + np.count_nonzero(flat.U, axis=1)).max()) + 8.0
+    return _SLACK * (terms * profile.u_sum + 2.0 * profile.u_in + 8.0 * profile.u) * max(1.0, mass) * state
 
 
 class Flat(NamedTuple):
-    """A cell's arrays in float64, (4 * hidden, width) and (4, hidden)."""
+    """A cell's arrays in float64: (4 * hidden, width) and (4, hidden)."""
 
     W: Array
     U: Array
@@ -92,74 +92,42 @@ class Flat(NamedTuple):
 
 
 def flatten(cell: CellWeights) -> Flat:
-    """What `contributions` multiplies with."""
+    """What pre-activations are made of."""
     w, u = np.asarray(cell.W, np.float64), np.asarray(cell.U, np.float64)
     return Flat(w.reshape(-1, w.shape[2]), u.reshape(-1, u.shape[2]), cell.total_bias)
 
 
-def contributions(cells: Iterable[Flat], look: Window) -> Parts:
-    """The contributions of each cell's arrays, stacked on a first axis."""
-    steps, rows = look.x.shape[:2]
-    x, h = look.x.reshape(steps * rows, -1), look.h.reshape(steps * rows, -1)
-    products = [(x @ cell.W.T, h @ cell.U.T, cell.b) for cell in cells]
-    hidden = products[0][2].shape[1]
-    w, u, b = (np.stack(group) for group in zip(*products, strict=True))
-    shape = (len(products), steps, rows, 4, hidden)
-    return Parts(w.reshape(shape), u.reshape(shape), b[:, None, None])
+def product(matrix: Array, vectors: Array) -> Array:
+    """What a matrix (4, hidden, width) contributes to pre-activations, (steps, rows, 4, hidden)."""
+    flat = np.asarray(matrix, np.float64).reshape(-1, matrix.shape[2])
+    steps, rows = vectors.shape[:2]
+    return (vectors.reshape(steps * rows, -1) @ flat.T).reshape(steps, rows, 4, -1)
 
 
-def distances(case: Case, layer: int, direction: int, look: Window, z: Array) -> Array:
-    """How far each hypothesis z (hypotheses, steps, rows, 4, hidden) is from the observed, in units of the limit.
+def near(cell: Cell, look: Window, z: Array, limit: float) -> Array:
+    """Which hypotheses z (hypotheses, steps, rows, 4, hidden) may explain the window.
 
-    The peephole, projection and clips are those of the case; c and y of the window may differ by hypothesis.
+    Peephole, projection, clips and activations are the cell's; c and y of the window may differ by hypothesis.
     """
-    cell = Cell(case.spec, case.weights.layers[layer][direction])
-    c, worst = look.c, np.zeros(z.shape[0])
+    count, steps, rows = z.shape[:3]
+    c = np.broadcast_to(look.c, (count, *look.c.shape[-2:]))
+    y = np.broadcast_to(look.y, (count, *look.y.shape[-3:]))
+    if count >= _MANY and rows > 1:
+        few = near(cell, look._replace(c=c[:, :1], y=y[:, :1, :1]), z[:, :1, :1], limit)
+        if 4 * few.sum() < count:
+            few[few] = near(cell, look._replace(c=c[few], y=y[few]), z[few], limit)
+            return few
+    alive = np.arange(count)
     with np.errstate(over="ignore", invalid="ignore"):
-        for step in range(z.shape[1]):
+        for step in range(steps):
             now = activate(cell, z[:, step], c)
-            c = now.c
-            error = np.abs(now.h - look.y[step]).max(axis=(-2, -1))
-            worst = np.maximum(worst, np.where(np.isnan(error), np.inf, error))
-    return worst / look.limit
-
-
-class Wrongs:
-    """One cell as each mistake of weights would change it."""
-
-    def __init__(self, mistakes: Sequence[Mistake], honest: CellWeights) -> None:
-        self.honest = honest
-        changed = [(m, cell) for m in mistakes if m.cell is not None and (cell := m.cell(honest)) is not None]
-        self.mistakes = [mistake for mistake, _ in changed]
-        self.cells = [cell for _, cell in changed]
-        self._flat: list[Flat] | None = None
-        # A large cell's copies are made one at a time instead of being kept.
-        if len(changed) * honest.W.size <= 2**22:
-            self._flat = [flatten(cell) for cell in self.cells]
-
-    def fits(self, cell: CellWeights) -> bool:
-        """Whether a cell has the very numbers that these changes were made from."""
-        pairs = zip(self.honest.items(), cell.items(), strict=False)
-        return all(a == b and np.array_equal(x, y) for (a, x), (b, y) in pairs)
-
-    def contributions(self, look: Window) -> Parts:
-        """Of every changed cell."""
-        return contributions(self._flat or (flatten(cell) for cell in self.cells), look)
-
-    def near(self, case: Case, layer: int, direction: int, look: Window) -> list[Mistake]:
-        """The mistakes that may explain the window."""
-        if not self.mistakes or self.honest.peephole is not None or self.honest.projection is not None:
-            return self.mistakes  # the window does not vary these arrays and must not leave them out
-        close = distances(case, layer, direction, look, self.contributions(look).total) <= 1.0
-        return [mistake for mistake, near in zip(self.mistakes, close, strict=True) if near]
-
-
-    def far(self, case: Case, look: Window, factor: float) -> list[Mistake]:
-        """The mistakes that are more than `factor` limits away on the window."""
-        if self.honest.peephole is not None or self.honest.projection is not None:
-            return []
-        away = distances(case, 0, 0, look, self.contributions(look).total) > factor
-        return [mistake for mistake, distant in zip(self.mistakes, away, strict=True) if distant]
+            close = (np.abs(now.h - y[:, step]) <= limit).all(axis=(-2, -1))
+            alive, z, y, c = alive[close], z[close], y[close], now.c[close]
+            if not alive.size:
+                break
+    mask = np.zeros(count, dtype=bool)
+    mask[alive] = True
+    return mask
 
 
 def near_cases(questions: Sequence[tuple[Case, Outputs]], limit: float) -> list[bool]:
@@ -170,15 +138,26 @@ def near_cases(questions: Sequence[tuple[Case, Outputs]], limit: float) -> list[
     answers = [True] * len(questions)
     groups: dict[tuple[LSTMSpec, tuple[int, ...]], list[tuple[int, Window]]] = {}
     for k, (case, observed) in enumerate(questions):
-        look = window(case, observed, 0, 0, limit)
+        look = window(case, observed, 0, 0)
         if look is not None:
             groups.setdefault((case.spec, look.x.shape), []).append((k, look))
+    known: dict[tuple[int, bytes, bytes], Array] = {}
     for members in groups.values():
+        cells = [questions[k][0].weights.layers[0][0] for k, _ in members]
+        z = np.stack([_pre_activations(cell, look, known) for cell, (_, look) in zip(cells, members, strict=True)])
         looks = [look for _, look in members]
-        cells = [flatten(questions[k][0].weights.layers[0][0]) for k, _ in members]
-        z = np.concatenate([contributions([cell], look).total for cell, look in zip(cells, looks, strict=True)])
-        together = Window(looks[0].x, looks[0].h, np.stack([l.c for l in looks]), np.stack([l.y for l in looks], 1), limit)
-        near = distances(questions[members[0][0]][0], 0, 0, together, z) <= 1.0
-        for (k, _), close in zip(members, near, strict=True):
-            answers[k] = bool(close)
+        together = looks[0]._replace(c=np.stack([look.c for look in looks]), y=np.stack([look.y for look in looks]))
+        # A group shares the spec, but each member its own peephole and projection.
+        alike = cells[0].peephole is None and cells[0].projection is None
+        close = near(Cell(questions[members[0][0]][0].spec, cells[0]), together, z, limit) if alike else [True] * len(z)
+        for (k, _), answer in zip(members, close, strict=True):
+            answers[k] = bool(answer)
     return answers
+
+
+def _pre_activations(cell: CellWeights, look: Window, known: dict[tuple[int, bytes, bytes], Array]) -> Array:
+    """Pre-activations of a window; many questions share the weights and the data."""
+    key = (id(cell), look.x.tobytes(), look.h.tobytes())
+    if key not in known:
+        known[key] = product(cell.W, look.x) + product(cell.U, look.h) + cell.total_bias
+    return known[key]

@@ -8,16 +8,21 @@ from typing import Any
 
 import numpy as np
 
-from ..compare import judge
-from ..compare.reference import expected_shapes, observed_quantities, references
+from ..compare.reference import expected_shapes, observed_quantities
 from ..errors import SpecError
-from ..oracle import Profile, profile_named, rougher_than
+from ..oracle import profile_named, rougher_than
 from ..spec import Case, Result
 from .catalogue import CATALOGUE
-from .fit import Fit, fit, layer_outputs
-from .mistake import Mistake, Outputs, applied, in_cells, run_mistakes
+from .fit import Fit, fit
+from .mistake import Mistake, Outputs, applied, gives_shapes, in_cells, run_mistakes
 from .pairs import fitting_pairs
-from .screen import Wrongs, limit_of, near_cases, window
+from .screen import crude_limit, near_cases, window
+from .slow_look import may_explain
+from .view import View
+from .wrongs import Wrongs
+
+#: One mistake or two, and how well they fit.
+Explanation = tuple[tuple[Mistake, ...], Fit]
 
 #: Outputs that differ less than this in float64 are the same on a case.
 _SAME = 1e-12
@@ -79,18 +84,17 @@ def diagnose(result: Result, case: Case, *, pairs: bool = True, catalogue: Seque
     observed = observed_quantities(result)
     check_observed(observed, case)
     profile = profile_named(result.computed_in or case.precision)
-    evidence = _evidence(observed, case, profile)
-    if all(row.verdict == "match" for row in judge(result, case).rows):
-        return Diagnosis(None, explanation="Nothing is wrong: every number is what honest rounding allows.", evidence=evidence)
-    fits = _fitting_singles(observed, case, profile, catalogue)
-    found = [((mistake,), quality) for mistake, quality in fits]
+    view = View.of(observed, case, profile)
+    if not view.is_wrong:
+        return Diagnosis(None, explanation=view.why_not_wrong(), evidence=view.evidence())
+    found = _fitting_singles(view, catalogue)
     if not found:
-        rougher = _precision(observed, case, profile, evidence)
+        rougher = _precision(view)
         if rougher is not None:
             return rougher
     if not found and pairs:
-        found = list(fitting_pairs(observed, case, profile, catalogue))
-    return _name(found, observed, case, evidence) if found else _unexplained(evidence)
+        found = list(fitting_pairs(observed, case, profile, catalogue, _limit(view, (0, 0))))
+    return _name(found, view, catalogue) if found else Diagnosis(None, explanation=view.unexplained(), evidence=view.evidence())
 
 
 def check_observed(observed: Outputs, case: Case) -> None:
@@ -116,80 +120,69 @@ def _merged_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
     return (*shape[:-1], shape[-1] // 2)
 
 
-def _fitting_singles(
-    observed: Outputs, case: Case, profile: Profile, catalogue: Sequence[Mistake]
-) -> list[tuple[Mistake, Fit]]:
-    """Every single mistake that explains the outputs, best first among what differs."""
-    fits = []
-    for mistake in _candidates(observed, case, profile, catalogue):
-        quality = fit([mistake], observed, case, profile)
-        if quality.holds:
-            fits.append((mistake, quality))
-    return fits
+def _fitting_singles(view: View, catalogue: Sequence[Mistake]) -> list[Explanation]:
+    """Every single mistake that explains the outputs."""
+    tested = [(m, fit([m], view.observed, view.case, view.profile)) for m in _candidates(view, catalogue)]
+    return [((mistake,), quality) for mistake, quality in tested if quality.holds]
 
 
-def _candidates(observed: Outputs, case: Case, profile: Profile, catalogue: Sequence[Mistake]) -> Iterator[Mistake]:
+def _candidates(view: View, catalogue: Sequence[Mistake]) -> Iterator[Mistake]:
     """What survives the quick look: mistakes in all cells, of the rest, and in the wrong cells alone."""
     of_cells = [mistake for mistake in catalogue if mistake.cell is not None]
-    limit = limit_of(case, observed, profile)
-    yield from _near_in_cell(of_cells, observed, case, (0, 0), limit)
-    others = applied([mistake for mistake in catalogue if mistake.cell is None], observed, case)
-    near = near_cases([(changed, driving) for _, changed, driving in others], limit)
+    if gives_shapes((), view.observed, view.case):
+        yield from _near_in_cell(of_cells, view, (0, 0))
+    others = applied([mistake for mistake in catalogue if mistake.cell is None], view.observed, view.case)
+    near = near_cases([(changed, driving) for _, changed, driving in others], _limit(view, (0, 0)))
     yield from (mistake for (mistake, _, _), close in zip(others, near, strict=True) if close)
-    wrong = wrong_cells(observed, case, profile)
-    if 0 < len(wrong) < case.spec.num_layers * case.spec.num_directions:
-        yield from (in_cells(mistake, wrong) for mistake in _near_in_cell(of_cells, observed, case, wrong[0], limit))
+    wrong = view.wrong_cells()
+    if 0 < len(wrong) < view.case.spec.num_layers * view.case.spec.num_directions:
+        yield from (in_cells(mistake, wrong) for mistake in _near_in_cell(of_cells, view, wrong[0]))
 
 
-def _near_in_cell(
-    mistakes: Sequence[Mistake], observed: Outputs, case: Case, where: tuple[int, int], limit: float
-) -> list[Mistake]:
+def _near_in_cell(mistakes: Sequence[Mistake], view: View, where: tuple[int, int]) -> list[Mistake]:
     """The mistakes of weights that may explain the first steps of one cell."""
-    look = window(case, observed, *where, limit)
+    observed, case = view.observed, view.case
+    look = window(case, observed, *where)
     if look is None:
-        return list(mistakes)
-    return Wrongs(mistakes, case.weights.layers[where[0]][where[1]]).near(case, *where, look)
+        return [mistake for mistake in mistakes if may_explain((mistake,), observed, case)]
+    wrongs = Wrongs(mistakes, case.weights.layers[where[0]][where[1]])
+    return wrongs.near(case, *where, look, _limit(view, where))
 
 
-def wrong_cells(observed: Outputs, case: Case, profile: Profile) -> list[tuple[int, int]]:
-    """The (layer, direction) whose outputs are beyond their bound, as far as they were observed."""
-    outputs = layer_outputs(observed, case)
-    expected = references(case, outputs, profile)
-    width, top = case.spec.output_size, case.spec.num_layers - 1
-    wrong = []
-    for layer, array in outputs.items():
-        reference = expected["y" if layer == top else f"layer{layer}.y"]
-        outside = (np.abs(array - reference.value) > reference.bound).any(axis=(0, 1))
-        wrong += [(layer, d) for d in range(case.spec.num_directions) if outside[d * width : (d + 1) * width].any()]
-    return wrong
+def _limit(view: View, where: tuple[int, int]) -> float:
+    """How far the first steps of a cell may be from what is tested in full."""
+    look = window(view.case, view.observed, *where)
+    cell = view.case.weights.layers[where[0]][where[1]]
+    return float("inf") if look is None else crude_limit(cell, look, view.profile)
 
 
-def _precision(observed: Outputs, case: Case, profile: Profile, evidence: dict[str, Any]) -> Diagnosis | None:
+def _precision(view: View) -> Diagnosis | None:
     """A rougher arithmetic than the one asked for."""
-    for rougher in rougher_than(profile.name):
-        quality = fit([], observed, case, rougher)
+    asked = view.profile.name
+    for rougher in rougher_than(asked):
+        quality = fit([], view.observed, view.case, rougher)
         if quality.holds:
             return Diagnosis(
-                f"computed in {rougher.name} instead of {profile.name}",
+                f"computed in {rougher.name} instead of {asked}",
                 (f"computed-in-{rougher.name}",),
                 "The implementation rounds more than its types promise.",
                 f"Switch {rougher.name} arithmetic off, or ask for {rougher.name} when verifying.",
-                evidence={**evidence, "residual_after": quality.score},
+                evidence={**view.evidence(), "residual_after": quality.score},
             )
     return None
 
 
-def _name(
-    found: list[tuple[tuple[Mistake, ...], Fit]], observed: Outputs, case: Case, evidence: dict[str, Any]
-) -> Diagnosis:
+def _name(found: list[Explanation], view: View, catalogue: Sequence[Mistake]) -> Diagnosis:
     """Name the best explanation; of those that are the same on this case, the first of the catalogue."""
-    runs = [run_mistakes(mistakes, case) for mistakes, _ in found]
-    best = min(range(len(found)), key=lambda k: (len(found[k][0]), found[k][1].sigmas))
-    first = next(k for k in range(len(found)) if _same(runs[k], runs[best]) and len(found[k][0]) == len(found[best][0]))
+    order = {mistake.id: k for k, mistake in enumerate(catalogue)}
+    found = sorted(found, key=lambda entry: [order[mistake.id] for mistake in entry[0]])
+    runs = [run_mistakes(mistakes, view.case) for mistakes, _ in found] if len(found) > 1 else [None]
+    best = min(range(len(found)), key=lambda k: found[k][1].sigmas)
+    first = next(k for k in range(len(found)) if k == best or _same(runs[k], runs[best]))
     mistakes, quality = found[first]
     alternatives = tuple(
         {
-            "cause": " and ".join(mistake.title for mistake in others),
+            "cause": _title(others),
             "mistakes": [mistake.id for mistake in others],
             "residual": other.score,
             "same_on_this_case": _same(runs[k], runs[first]),
@@ -198,14 +191,18 @@ def _name(
         if k != first
     )
     return Diagnosis(
-        cause=" and ".join(mistake.title for mistake in mistakes),
+        cause=_title(mistakes),
         mistakes=tuple(mistake.id for mistake in mistakes),
         explanation=" ".join(mistake.explanation for mistake in mistakes),
         fix=" ".join(mistake.fix for mistake in mistakes),
         code="\n".join(mistake.code for mistake in mistakes if mistake.code),
-        evidence={**evidence, "residual_after": quality.score},
+        evidence={**view.evidence(), "residual_after": quality.score},
         alternatives=alternatives,
     )
+
+
+def _title(mistakes: Sequence[Mistake]) -> str:
+    return " and ".join(mistake.title for mistake in mistakes)
 
 
 def _same(a: Outputs | None, b: Outputs | None) -> bool:
@@ -213,44 +210,3 @@ def _same(a: Outputs | None, b: Outputs | None) -> bool:
     if a is None or b is None:
         return False
     return all(a[n].shape == b[n].shape and float(np.abs(a[n] - b[n]).max()) <= _SAME for n in a)
-
-
-def _evidence(observed: Outputs, case: Case, profile: Profile) -> dict[str, Any]:
-    """How wrong, and where it shows first: layer, direction, step, row and unit."""
-    expected = references(case, layer_outputs(observed, case), profile)
-    scores = {}
-    first: dict[str, Any] = {}
-    for name, array in observed.items():
-        reference = expected[name]
-        if array.shape != reference.value.shape:
-            continue
-        with np.errstate(divide="ignore", invalid="ignore"):
-            error = np.abs(array - reference.value)
-            ratio = np.where(error == 0, 0.0, error / reference.bound)
-        scores[name] = float(ratio.max())
-        if name.endswith("y") and not first and (ratio > 1.0).any():
-            first = _first_wrong(name, ratio > 1.0, case)
-    return {"residual_before": max(scores.values(), default=float("inf")), "by_quantity": scores, "first": first}
-
-
-def _first_wrong(name: str, outside: Any, case: Case) -> dict[str, Any]:
-    layer = case.spec.num_layers - 1 if name == "y" else int(name[5:-2])
-    step = int(np.argmax(outside.any(axis=(0, 2))))
-    row, unit = (int(k) for k in np.argwhere(outside[:, step])[0])
-    direction, unit = divmod(unit, case.spec.output_size)
-    return {"layer": layer, "direction": direction, "step": step, "batch": row, "unit": unit}
-
-
-def _unexplained(evidence: dict[str, Any]) -> Diagnosis:
-    first = evidence["first"]
-    where = (
-        f"It shows first in layer {first['layer']}, direction {first['direction']}, step {first['step']}"
-        if first
-        else "The outputs are right; only final states are wrong"
-    )
-    wrong = [name for name, score in evidence["by_quantity"].items() if score > 1.0]
-    return Diagnosis(
-        None,
-        explanation=f"No mistake of the catalogue explains these outputs. {where}; wrong: {', '.join(wrong) or 'none'}.",
-        evidence=evidence,
-    )

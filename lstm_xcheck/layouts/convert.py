@@ -148,8 +148,28 @@ def _write_cell(row: Layout, arrays: dict[str, Array]) -> dict[Tensor, list[Arra
         if all(part in arrays for part in tensor.parts):
             parts = [_write_part(row, part, arrays[part], "{gate}" in tensor.name) for part in tensor.parts]
             joined = [np.concatenate(group, axis=-1) for group in zip(*parts, strict=True)]
-            stored[tensor] = [np.ascontiguousarray(a.T if tensor.transposed else a) for a in joined]
+            stored[tensor] = [np.ascontiguousarray(_turn(tensor, a)) for a in joined]
     return stored
+
+
+def _turn(tensor: Tensor, array: Array) -> Array:
+    """(4 hidden, input) as the tensor is stored."""
+    if tensor.reshaped and array.ndim == 2:
+        blocks = array.reshape(4, array.shape[1], -1)
+        return np.concatenate(list(blocks), axis=1)
+    return array.T if tensor.transposed else array
+
+
+def _turn_back(row: Layout, tensor: Tensor, array: Array) -> Array:
+    """A stored tensor as (4 hidden, input)."""
+    if tensor.reshaped and array.ndim == 2:
+        if array.shape[1] % 4 or not array.size:
+            raise SpecError(
+                f"layout {row.name}: {tensor.name} has shape {array.shape}, but should have 4 x hidden columns"
+            )
+        blocks = np.split(array, 4, axis=1)
+        return np.concatenate([block.reshape(-1, array.shape[0]) for block in blocks])
+    return array.T if tensor.transposed else array
 
 
 def _write_part(row: Layout, part: str, array: Array, apart: bool) -> list[Array]:
@@ -179,7 +199,10 @@ def _read_cell(
                 raise SpecError(f"layout {row.name}: {', '.join(missing)} missing beside {present[0]}")
             arrays = [given[name] for name in names]
             picked = [a[direction] for a in arrays] if row.direction_axis else arrays
-            stored[tensor] = [a.T if tensor.transposed else a for a in picked]
+            if len({a.shape for a in picked}) > 1:
+                shapes = ", ".join(f"{name} {a.shape}" for name, a in zip(names, picked, strict=True))
+                raise SpecError(f"layout {row.name}: {shapes} are of different shapes, but the gates should all be alike")
+            stored[tensor] = [_turn_back(row, tensor, a) for a in picked]
     hidden, width = _hidden_and_width(row, stored)
     parts: dict[str, Array] = {}
     for tensor, arrays in stored.items():

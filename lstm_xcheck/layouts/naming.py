@@ -17,9 +17,10 @@ def tensor_names(
 ) -> list[str]:
     """The name of one tensor, or of its four gates where the layout stores them apart."""
     only, template = layout.layer_names
-    layer_name = only if num_layers == 1 else template.format(k=layer)
+    layer_name = only if num_layers == 1 else template.format(k=layer, _k=f"_{layer}" if layer else "")
     direction_name = layout.directions[0 if num_directions == 1 else 1 + direction]
-    gates = layout.gate_names if layout.gates == "names" and "{gate}" in tensor.name else ("",)
+    own = tensor.gate_names or layout.gate_names
+    gates = own if layout.gates == "names" and "{gate}" in tensor.name else ("",)
     return [tensor.name.format(layer=layer_name, direction=direction_name, gate=gate) for gate in gates]
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from ..errors import UserError
@@ -13,11 +14,12 @@ from .junit_file import to_junit
 from .markdown_file import to_markdown
 from .model import Report
 
-_WRITERS: dict[str, Callable[[Report], str]] = {
-    ".html": to_html,
-    ".json": lambda report: report.to_json() + "\n",
-    ".xml": to_junit,
-    ".md": to_markdown,
+#: Suffix -> the text in parts.
+_WRITERS: dict[str, Callable[[Report], Iterable[str]]] = {
+    ".html": lambda report: [to_html(report)],
+    ".json": lambda report: itertools.chain(report.json_parts(), "\n"),
+    ".xml": lambda report: [to_junit(report)],
+    ".md": lambda report: [to_markdown(report)],
 }
 
 
@@ -41,6 +43,6 @@ def write_report(report: Report, path: Path) -> None:
     """Write a report in the format of its suffix, through a temporary file in the same folder."""
     check_report_path(path)
     try:
-        write_atomically(path, _WRITERS[path.suffix](report).encode())
+        write_atomically(path, (part.encode() for part in _WRITERS[path.suffix](report)))
     except OSError as error:
         raise UserError(f"--report {path}: cannot be written: {error.strerror}") from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import platform
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -14,7 +14,7 @@ import numpy as np
 from ..compare import VERDICTS, CountRow, Row
 from ..errors import DisagreementError, NothingComparedError, XcheckError
 from ..events import Event, Finished, Outcome, Planned
-from .outcomes import Outcomes
+from .outcomes import Outcomes, Streamed
 
 #: Version of the JSON report.
 SCHEMA = 1
@@ -155,20 +155,28 @@ class Report:
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain data, in the documented schema."""
+        return self._data(list)
+
+    def to_json(self) -> str:
+        """The report as JSON text."""
+        return "".join(self.json_parts())
+
+    def json_parts(self) -> Iterator[str]:
+        """The same text piece by piece, so that a long report never is in memory as a whole."""
+        return json.JSONEncoder(indent=1, allow_nan=False).iterencode(self._data(Streamed))
+
+    def _data(self, listed: Callable[[Iterator[dict[str, Any]]], list[dict[str, Any]]]) -> dict[str, Any]:
+        counts = (outcome.count for outcome in self.outcomes)
         return {
             "schema": SCHEMA,
             "verdict": self.verdict,
             "totals": self.totals,
-            "rows": [row.to_dict() for row in self.rows],
-            "parameter_counts": [count.to_dict() for count in self.counts],
+            "rows": listed(row.to_dict() for outcome in self.outcomes for row in outcome.rows),
+            "parameter_counts": listed(count.to_dict() for count in counts if count is not None),
             "diagnoses": self.diagnoses,
             "power": self.power,
             "environment": self.environment(),
         }
-
-    def to_json(self) -> str:
-        """The report as JSON text."""
-        return json.dumps(self.to_dict(), indent=1, allow_nan=False)
 
     def environment(self) -> dict[str, Any]:
         """Versions of the driver and of every adapter."""

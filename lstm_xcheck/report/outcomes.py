@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import tempfile
 import weakref
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from ..errors import XcheckError
 from ..events import Outcome
@@ -14,6 +16,18 @@ from ..events import Outcome
 #: Bytes kept in memory; what comes after goes to disk, so that a sweep of any length needs no more.
 IN_MEMORY = 16 * 2**20
 _BLOCK = 2**20
+
+
+class Streamed(list[dict[str, Any]]):
+    """A list for the JSON encoder alone: its items are made one by one, while it is looped over, once."""
+
+    def __init__(self, items: Iterator[dict[str, Any]]) -> None:
+        super().__init__(itertools.islice(items, 1))  # the encoder asks first whether there is any
+        self._rest = items
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        yield from super().__iter__()
+        yield from self._rest
 
 
 class Outcomes:

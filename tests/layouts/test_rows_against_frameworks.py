@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from lstm_xcheck.arrays import Array
-from lstm_xcheck.layouts import from_layout, layout_named
+from lstm_xcheck.layouts import Layout, from_layout, layout_named
 from lstm_xcheck.spec import CellWeights, LSTMWeights
 
 X, H, STEPS, BATCH = 5, 4, 7, 3
@@ -49,12 +49,25 @@ def wrong_orders(order: str) -> list[str]:
     return orders
 
 
+def in_order(row: Layout, order: str) -> Layout:
+    """The row with its gates in another order; where gates have names, with the names dealt out in that order."""
+    if row.gates != "names":
+        return replace(row, order=order)
+
+    def dealt(names: tuple[str, str, str, str]) -> tuple[str, str, str, str]:
+        i, f, g, o = (names["ifgo".index(gate)] for gate in order)
+        return i, f, g, o
+
+    tensors = tuple(replace(t, gate_names=t.gate_names and dealt(t.gate_names)) for t in row.tensors)
+    return replace(row, gate_names=dealt(row.gate_names), tensors=tensors)
+
+
 def assert_only_the_true_order_fits(name: str, arrays: dict[str, Array], x: Array, y: Array, bound: float) -> None:
     """The row gives the framework's outputs within `bound`; each of the 23 other gate orders is far off."""
     row = layout_named(name)
     assert np.abs(run_loop(from_layout(arrays, row), x) - y).max() < bound
     for order in wrong_orders(row.order):
-        error = np.abs(run_loop(from_layout(arrays, replace(row, order=order)), x) - y).max()
+        error = np.abs(run_loop(from_layout(arrays, in_order(row, order)), x) - y).max()
         assert error > 1e-2, f"{name}: gate order {order} is not told from {row.order}"
 
 
@@ -90,6 +103,25 @@ x = rng.normal(size=(BATCH, STEPS, X)).astype(np.float32)
 def answer(arrays, y):
     print("ANSWER" + json.dumps({{"x": x.tolist(), "y": np.asarray(y).tolist(),
                                  "arrays": {{name: np.asarray(a).tolist() for name, a in arrays.items()}}}}))
+"""
+
+_LINEN = """
+import flax.linen as nn, jax
+from flax.traverse_util import flatten_dict, unflatten_dict
+model = nn.Bidirectional(nn.RNN(nn.CELL(H)), nn.RNN(nn.CELL(H)))
+given = flatten_dict(model.init(jax.random.key(0), x)["params"], sep="/")
+arrays = {name: rng.normal(size=a.shape).astype(np.float32) for name, a in given.items()}
+y = model.apply({"params": unflatten_dict(arrays, sep="/")}, x)
+answer({name.replace("_rnn/cell/", "_rnn/"): a for name, a in arrays.items()}, y)
+"""
+
+_NNX = """
+import jax
+from flax import nnx
+cell = nnx.CELL(X, H, rngs=nnx.Rngs(0))
+flat = {path: rng.normal(size=v.shape).astype(np.float32) for path, v in nnx.to_flat_state(nnx.state(cell, nnx.Param))}
+nnx.update(cell, nnx.State.from_flat_path({path: nnx.Param(a) for path, a in flat.items()}))
+answer({"/".join(path): a for path, a in flat.items()}, nnx.RNN(cell)(x))
 """
 
 #: Each program runs a framework on random weights and answers with these weights as the framework names them.
@@ -145,6 +177,101 @@ node = op.lstm_sequence(data, zeros, zeros, lengths, arrays["W"], arrays["R"], a
 hint = {"INFERENCE_PRECISION_HINT": "f32"}
 y = ov.Core().compile_model(ov.Model([node.output(0)], [data]), "CPU", hint)([x])[0]
 answer(arrays, y.swapaxes(1, 2).reshape(BATCH, STEPS, 2 * H))
+""",
+    ),
+    "onnx-bidirectional": (
+        "onnx",
+        ("onnx", "onnxruntime"),
+        """
+import onnx, onnxruntime
+from onnx import helper, numpy_helper
+shapes = {"W": (2, 4 * H, X), "R": (2, 4 * H, H), "B": (2, 8 * H)}
+arrays = {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+node = helper.make_node("LSTM", ["X", "W", "R", "B"], ["Y"], hidden_size=H, direction="bidirectional")
+value = lambda name, *shape: helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
+graph = helper.make_graph([node], "lstm", [value("X", STEPS, BATCH, X)], [value("Y", STEPS, 2, BATCH, H)],
+                          [numpy_helper.from_array(a, name) for name, a in arrays.items()])
+model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 14)], ir_version=8)
+session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+y = session.run(None, {"X": x.swapaxes(0, 1)})[0]
+answer(arrays, y.transpose(2, 0, 1, 3).reshape(BATCH, STEPS, 2 * H))
+""",
+    ),
+    "flax-linen-bidirectional": ("flax-linen", ("flax",), _LINEN.replace("CELL", "LSTMCell")),
+    "flax-linen-optimized-bidirectional": ("flax-linen", ("flax",), _LINEN.replace("CELL", "OptimizedLSTMCell")),
+    "flax-nnx": ("flax-nnx", ("flax",), _NNX.replace("CELL", "LSTMCell")),
+    "flax-nnx-optimized": ("flax-nnx-optimized", ("flax",), _NNX.replace("CELL", "OptimizedLSTMCell")),
+    "equinox": (
+        "equinox",
+        ("equinox",),
+        """
+import equinox as eqx, jax
+cell = eqx.nn.LSTMCell(X, H, key=jax.random.key(0))
+arrays = {name: rng.normal(size=getattr(cell, name).shape).astype(np.float32)
+          for name in ("weight_ih", "weight_hh", "bias")}
+cell = eqx.tree_at(lambda c: [c.weight_ih, c.weight_hh, c.bias], cell, list(arrays.values()))
+def run(steps):
+    state, y = (np.zeros(H, np.float32), np.zeros(H, np.float32)), []
+    for step in steps:
+        state = cell(step, state)
+        y.append(state[0])
+    return np.stack(y)
+answer(arrays, np.stack([run(steps) for steps in x]))
+""",
+    ),
+    "haiku-two-layers": (
+        "haiku",
+        ("haiku",),
+        """
+import haiku as hk, jax
+def net(x):
+    core = hk.DeepRNN([hk.LSTM(H), hk.LSTM(H)])
+    return hk.dynamic_unroll(core, x, core.initial_state(BATCH))[0]
+net = hk.without_apply_rng(hk.transform(net))
+given = net.init(jax.random.key(0), x.swapaxes(0, 1))
+params = {m: {n: rng.normal(size=a.shape).astype(np.float32) for n, a in own.items()} for m, own in given.items()}
+arrays = {f"{m}/{n}": a for m, own in params.items() for n, a in own.items()}
+answer(arrays, np.asarray(net.apply(params, x.swapaxes(0, 1))).swapaxes(0, 1))
+""",
+    ),
+    "mlx": (
+        "mlx",
+        ("mlx",),
+        """
+import mlx.core as mx, mlx.nn as nn
+from mlx.utils import tree_flatten
+mx.set_default_device(mx.cpu)
+layer = nn.LSTM(X, H)
+arrays = {name: rng.normal(size=a.shape).astype(np.float32) for name, a in tree_flatten(layer.parameters())}
+layer.load_weights([(name, mx.array(a)) for name, a in arrays.items()])
+answer(arrays, np.array(layer(mx.array(x))[0]))
+""",
+    ),
+    "paddle-two-layers-bidirectional-projected": (
+        "paddle",
+        ("paddle",),
+        """
+import paddle
+layer = paddle.nn.LSTM(X, H, num_layers=2, direction="bidirect", proj_size=2)
+for parameter in layer.parameters():
+    parameter.set_value(rng.normal(size=parameter.shape).astype(np.float32))
+arrays = {name: a.numpy() for name, a in layer.state_dict().items() if ".cell" in name}
+answer(arrays, layer(paddle.to_tensor(x))[0].numpy())
+""",
+    ),
+    "tinygrad": (
+        "tinygrad",
+        ("tinygrad",),
+        """
+from tinygrad import Tensor, nn
+cell = nn.LSTMCell(X, H)
+arrays = {name: rng.normal(size=a.shape).astype(np.float32) for name, a in nn.state.get_state_dict(cell).items()}
+nn.state.load_state_dict(cell, {name: Tensor(a) for name, a in arrays.items()}, verbose=False)
+state, y = None, []
+for t in range(STEPS):
+    state = cell(Tensor(x[:, t]), state)
+    y.append(state[0].numpy())
+answer(arrays, np.stack(y, axis=1))
 """,
     ),
 }

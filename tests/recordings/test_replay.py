@@ -87,7 +87,7 @@ def test_a_wrong_gate_order_is_caught(maker: Maker) -> None:
     assert verdicts == {"mutant/Honest": "match", "mutant/WrongOrder": "mismatch"}
     diagnoses = report.to_dict()["diagnoses"]
     assert {diagnosis["adapter"] for diagnosis in diagnoses} == {"mutant/WrongOrder"}
-    assert all("igfo" in diagnosis["cause"] for diagnosis in diagnoses)
+    assert all("gates f and g exchanged" in diagnosis["cause"] for diagnosis in diagnoses)
 
 
 def test_one_changed_number_is_caught(here: Recording) -> None:

@@ -1,0 +1,92 @@
+"""Writes Keras 3's `.weights.h5` with h5py alone: `model.load_weights(path)` takes it, for a model with these layers.
+
+The groups are what Keras itself writes for a Sequential or Functional model: `layers/lstm/cell/vars/0`, then `lstm_1`;
+`layers/bidirectional/forward_layer/cell/vars/0` for both directions. Keras finds layers by class and order, not by name.
+Source: keras 3.15.1, keras/src/saving/saving_lib.py (`H5IOStore`, `_save_container_state`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from ..arrays import Array
+from ..errors import CheckpointError, SpecError
+from ..layouts import to_layout
+from ..spec import LSTMWeights
+from .keras_weights_h5 import read
+from .untrusted import shown
+from .writing import chain_of
+
+
+def write(path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None) -> None:
+    """One layer for each LSTM, a chain for a stack; with `like`, that file with its LSTMs replaced.
+
+    Raises:
+        CheckpointError: for what Keras' LSTM has no place for.
+    """
+    chain = chain_of(lstms)
+    if like is None:
+        with path.open("xb") as file, h5py.File(file, "w") as root:
+            write_groups(root, chain)
+        return
+    held = {lstm.name: lstm.tensors for lstm in read(like).lstms}
+    path.write_bytes(like.read_bytes())
+    with h5py.File(path, "r+") as root:
+        fill_groups(root, chain, held)
+
+
+def write_groups(root: Any, chain: Mapping[str, LSTMWeights]) -> None:
+    """The groups of a model whose layers are these, in this order."""
+    used: dict[str, int] = {}
+    root.create_group("vars").attrs["name"] = "lstms"
+    for name, weights in chain.items():
+        kind = "bidirectional" if weights.spec.bidirectional else "lstm"
+        number = used.get(kind, 0)
+        used[kind] = number + 1
+        group = root.create_group(f"layers/{kind}_{number}" if number else f"layers/{kind}")
+        group.create_group("vars").attrs["name"] = name
+        arrays = keras_arrays(name, weights)
+        for prefix in ("forward_layer/", "backward_layer/") if weights.spec.bidirectional else ("",):
+            if prefix:
+                group.create_group(f"{prefix}vars").attrs["name"] = f"{prefix[:-7]}_{name}"
+            cell = group.create_group(f"{prefix}cell/vars")
+            cell.attrs["name"] = "lstm_cell"
+            kinds = [key for key in arrays if key.startswith(prefix)]
+            for index, key in enumerate(kinds):
+                _store(cell, str(index), arrays[key], weights.dtype)
+
+
+def fill_groups(root: Any, chain: Mapping[str, LSTMWeights], held: Mapping[str, tuple[str, ...]]) -> None:
+    """Put new values into the datasets that hold each LSTM now."""
+    for name, weights in chain.items():
+        for place, array in zip(held[name], keras_arrays(name, weights).values(), strict=True):
+            parent, _, key = place.rpartition("/")
+            group = root[parent]
+            del group[key]
+            _store(group, key, array, weights.dtype)
+
+
+def keras_arrays(name: str, weights: LSTMWeights) -> dict[str, Array]:
+    """Kernel, recurrent kernel and bias of one layer, forward before backward.
+
+    Raises:
+        CheckpointError: for what Keras' LSTM has no place for.
+    """
+    try:
+        return to_layout(weights, "keras")
+    except SpecError as error:
+        raise CheckpointError(f"LSTM {shown(name)} cannot be written for Keras: {error}") from error
+
+
+def _store(group: Any, key: str, array: Array, dtype: str) -> None:
+    """HDF5 has no bfloat16: Keras stores its two bytes and says so in an attribute."""
+    if dtype == "bfloat16":
+        upper = (np.ascontiguousarray(array).view(np.uint32) >> np.uint32(16)).astype("<u2")
+        group.create_dataset(key, data=upper.view("V2")).attrs["dtype"] = "bfloat16"
+    else:
+        group.create_dataset(key, data=array)

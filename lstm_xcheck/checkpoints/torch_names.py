@@ -1,0 +1,49 @@
+"""Names of a state dict for LSTMs, as `torch.nn.Module.state_dict` spells them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from ..arrays import Array
+from ..errors import CheckpointError, SpecError
+from ..layouts import to_layout
+from ..spec import LSTMWeights
+from .untrusted import shown
+
+
+def state_names(lstms: Mapping[str, LSTMWeights]) -> dict[str, tuple[Array, str]]:
+    """Every array with its precision, by `<lstm>.weight_ih_l0`; an LSTM without a name lies at the top.
+
+    Raises:
+        CheckpointError: for what nn.LSTM has no place for, and two arrays of one name.
+    """
+    state: dict[str, tuple[Array, str]] = {}
+    for name, weights in lstms.items():
+        prefix = name.replace("/", ".").strip(".")
+        try:
+            arrays = to_layout(weights, "torch", prefix=f"{prefix}." if prefix else "")
+        except SpecError as error:
+            raise CheckpointError(f"LSTM {shown(name)} cannot be written for PyTorch: {error}") from error
+        for key, array in arrays.items():
+            if key in state:
+                raise CheckpointError(f"two LSTMs would be stored as {shown(key)}; rename one with --rename")
+            state[key] = (array, weights.dtype)
+    return state
+
+
+def like_names(path: Path, held: Iterable[str], arrays: Mapping[str, Array]) -> dict[str, str]:
+    """The name in a file of each array of a layout: `encoder.weight_ih_l0` for `weight_ih_l0`.
+
+    Raises:
+        CheckpointError: when the file stores the LSTM under other names.
+    """
+    names = list(held)
+    found: dict[str, str] = {}
+    for key in arrays:
+        cell = key.removesuffix("_l0")
+        places = [name for name in names if name.replace("/", ".").rpartition(".")[2] in (key, cell)]
+        if len(places) != 1:
+            raise CheckpointError(f"--like {path} stores no {shown(key)} beside {shown(names[0])}, so it cannot be filled")
+        found[key] = places[0]
+    return found

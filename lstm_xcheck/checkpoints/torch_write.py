@@ -1,0 +1,74 @@
+"""Writes PyTorch state dicts: `torch.load(path)` and `module.load_state_dict(...)` take them with no helper.
+
+This file alone among the checkpoints imports torch.
+Source: torch 2.13.0, torch/serialization.py (`save`).
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..errors import CheckpointError
+from ..layouts import to_layout
+from ..spec import LSTMWeights
+from .torch_names import like_names, state_names
+from .torch_pickle import read
+from .untrusted import shown
+
+
+def write(path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None) -> None:
+    """A state dict named `<lstm>.weight_ih_l0` and so on; with `like`, that file with its LSTMs replaced.
+
+    Raises:
+        CheckpointError: for what nn.LSTM has no place for, and names that meet.
+    """
+    if like is None:
+        state: Any = OrderedDict((name, _tensor(array, dtype)) for name, (array, dtype) in state_names(lstms).items())
+    else:
+        state = _filled(like, lstms)
+    # Through a file object: given a path, torch writes the file's name into the file.
+    with path.open("xb") as file:
+        torch.save(state, file)
+
+
+def _tensor(array: Any, dtype: str) -> Any:
+    """A tensor with its own memory; bfloat16 numbers come in float32 and lose nothing."""
+    return torch.from_numpy(array.copy()).to(getattr(torch, dtype))
+
+
+def _filled(like: Path, lstms: Mapping[str, LSTMWeights]) -> Any:
+    held = {lstm.name: lstm for lstm in read(like).lstms}
+    new = {}
+    for name, weights in lstms.items():
+        arrays = to_layout(weights, "torch")
+        places = like_names(like, held[name].tensors, arrays)
+        new.update({places[key]: _tensor(array, weights.dtype) for key, array in arrays.items()})
+    try:
+        state = torch.load(like, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises whatever its unpickler does
+        raise CheckpointError(f"--like {like} cannot be loaded by torch ({shown(error)}); save its state_dict()") from error
+    left = set(new)
+    state = _replace(state, "", new, left)
+    if left:
+        raise CheckpointError(f"--like {like}: {shown(min(left))} was not found where torch loads it; save its state_dict()")
+    return state
+
+
+def _replace(value: Any, name: str, new: Mapping[str, Any], left: set[str]) -> Any:
+    """The same containers with some tensors replaced, by their names joined with dots."""
+    if name in new and isinstance(value, torch.Tensor):
+        left.discard(name)
+        kept: Any = torch.nn.Parameter(new[name]) if isinstance(value, torch.nn.Parameter) else new[name]
+        return kept
+    inner = f"{name}." if name else ""
+    if isinstance(value, Mapping):
+        for key in list(value):
+            value[key] = _replace(value[key], f"{inner}{key}", new, left)  # type: ignore[index]
+    elif isinstance(value, list):
+        value[:] = [_replace(item, f"{inner}{k}", new, left) for k, item in enumerate(value)]
+    return value

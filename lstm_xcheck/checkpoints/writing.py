@@ -1,0 +1,228 @@
+"""Files written whole or not at all, read back, and compared bit for bit before they get their name."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from os import PathLike
+from pathlib import Path
+
+from ..errors import CheckpointError, SpecError
+from ..layouts import from_layout, to_layout
+from ..spec import LSTMWeights
+from .protocol import Checkpoint, Found
+from .registry import FORMATS, Format, format_for_writing, read_checkpoint
+from .untrusted import shown, some
+
+#: What `Found.layout` says of files that keep the canonical form itself.
+CANONICAL = "canonical"
+
+
+def write_checkpoint(
+    path: str | PathLike[str],
+    lstms: Mapping[str, LSTMWeights],
+    format: str | None = None,
+    force: bool = False,
+    like: str | PathLike[str] | None = None,
+) -> Checkpoint:
+    """Write LSTMs to a file that the format's own framework loads; the old file or the whole new one is there after.
+
+    Args:
+        path: where to; its suffix decides the format unless `format` does.
+        lstms: by name, in canonical form. Every bit is kept; two biases become one rounded sum where the format has
+            one. A stack becomes a chain of layers, `name_0`, `name_1`, ... where the format has no stacks.
+        format: as `Format.to` spells it, such as `torch` or `keras-weights`.
+        force: whether an existing file may be replaced.
+        like: a file of the same format whose keys, other tensors and structure are kept.
+
+    Returns:
+        What was read back from the file.
+
+    Raises:
+        CheckpointError: when the file exists, cannot be written, or would not say what the LSTMs are.
+    """
+    target = Path(path)
+    chosen = format_for_writing(target, format)
+    writer = chosen.load_writer(target)
+    if not lstms:
+        raise CheckpointError(f"{target}: there is no LSTM to write")
+    refuse_existing(target, force)
+    written = dict(lstms) if chosen.stacks else chain_of(lstms)
+    if like is not None:
+        check_like(Path(like), chosen, written)
+    with _temporary(target) as temporary:
+        writer.write(temporary, lstms, None if like is None else Path(like))
+        back = _read_back(chosen, temporary, target)
+        _compare(target, back, written, exact=like is None)
+        _keep(temporary, target, force)
+    return replace(back, path=target)
+
+
+def chain_of(lstms: Mapping[str, LSTMWeights]) -> dict[str, LSTMWeights]:
+    """Every layer as an LSTM of its own, in order: `name` stays, a stack becomes `name_0`, `name_1`, ...
+
+    Raises:
+        CheckpointError: for a backward stack, whose chain is another function in Keras, and for two layers of one name.
+    """
+    chain: dict[str, LSTMWeights] = {}
+    for name, weights in lstms.items():
+        layers = weights.spec.num_layers
+        if layers > 1 and weights.spec.reverse:
+            raise CheckpointError(
+                f"{shown(name)} is a stack of {layers} layers that read backward, which a chain of layers cannot say; "
+                "choose another format with --to"
+            )
+        for index in range(layers):
+            label = name if layers == 1 else f"{name}_{index}"
+            if label in chain:
+                raise CheckpointError(f"two layers would be named {shown(label)}; rename one with --rename")
+            chain[label] = weights if layers == 1 else weights.layer(index)
+    return chain
+
+
+def refuse_existing(path: Path, force: bool) -> None:
+    """Refuse a destination that is there already, or whose folder is not.
+
+    Raises:
+        CheckpointError: with what to do.
+    """
+    if path.is_dir():
+        raise CheckpointError(f"{path} is a folder, but should be a file to write")
+    if path.exists() and not force:
+        raise CheckpointError(f"{path} exists already and was left as it is; choose another name, or add --force")
+    if not path.parent.is_dir():
+        raise CheckpointError(f"{path} cannot be written: the folder {path.parent} does not exist; make it first")
+
+
+def check_like(like: Path, chosen: Format, lstms: Mapping[str, LSTMWeights]) -> None:
+    """Refuse a file whose LSTMs cannot take these weights.
+
+    Raises:
+        CheckpointError: for another format, a missing name, another size or type.
+    """
+    found = read_checkpoint(like)
+    if not chosen.sniff(like):
+        raise CheckpointError(f"--like {like} is no {chosen.name} file, but should be of the format that is written")
+    held = {lstm.name: lstm for lstm in found.require_lstms()}
+    for name, weights in lstms.items():
+        if name not in held:
+            raise CheckpointError(
+                f"--like {like} has no LSTM {shown(name)}, but {some(sorted(held))}; "
+                f"add --rename {shown(name)}={next(iter(held))}"
+            )
+        theirs = held[name].weights
+        ours = as_stored(weights, held[name].layout)
+        for field in ("input_size", "hidden_size", "num_layers", "bidirectional", "proj_size", "bias"):
+            if getattr(ours.spec, field) != getattr(theirs.spec, field):
+                raise CheckpointError(
+                    f"--like {like}: {field} of {shown(name)} is {getattr(theirs.spec, field)!r}, "
+                    f"but should be {getattr(ours.spec, field)!r} as in the source"
+                )
+        if ours.dtype != theirs.dtype:
+            raise CheckpointError(f"--like {like}: {shown(name)} is {theirs.dtype}, but the source is {ours.dtype}")
+
+
+def as_stored(weights: LSTMWeights, layout: str) -> LSTMWeights:
+    """The weights after one trip through a layout, which may sum two biases or add a vector of zeros, and no more.
+
+    Raises:
+        SpecError: when the layout has no place for a parameter.
+    """
+    if layout == CANONICAL:
+        return weights
+    back = from_layout(to_layout(weights, layout), layout, dtype=weights.dtype)
+    return LSTMWeights(replace(weights.spec, bias=back.spec.bias), back.layers, weights.dtype)
+
+
+@contextmanager
+def _temporary(target: Path) -> Iterator[Path]:
+    """A name in the destination's folder with its suffix; whatever goes wrong, nothing is left behind."""
+    path = target.with_name(f".{secrets.token_hex(4)}-{target.name}")
+    try:
+        yield path
+    except OSError as error:
+        raise CheckpointError(f"{target} cannot be written: {shown(error.strerror or error)}") from error
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def _read_back(chosen: Format, temporary: Path, target: Path) -> Checkpoint:
+    try:
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        return chosen.read(temporary)
+    except CheckpointError as error:
+        raise CheckpointError(f"{target} was not written: it could not be read back: {shown(error, 300)}") from error
+
+
+def _compare(target: Path, back: Checkpoint, written: Mapping[str, LSTMWeights], *, exact: bool) -> None:
+    """Refuse to keep a file that does not say, bit for bit, what it should."""
+    for name, found in matched(target, back, written, exact=exact).items():
+        ours = written[name]
+        try:
+            expected = as_stored(ours, found.layout)
+        except SpecError as error:
+            raise CheckpointError(f"{target} was not written: {shown(error, 300)}") from error
+        differing = [
+            f"{field} {getattr(expected.spec, field)!r}"
+            for field in expected.spec.to_dict()
+            if getattr(expected.spec, field) != getattr(found.weights.spec, field)
+        ]
+        if differing:
+            raise CheckpointError(
+                f"{target} was not written: the format cannot say {', '.join(differing)} of {shown(name)}; "
+                "choose another with --to"
+            )
+        if expected != found.weights:
+            raise CheckpointError(
+                f"{target} was not written: the numbers of {shown(name)} read back are not those written; please report this"
+            )
+
+
+def matched(
+    target: Path, back: Checkpoint, written: Mapping[str, LSTMWeights], *, exact: bool = True
+) -> dict[str, Found]:
+    """What was read back for each LSTM: by name, or by order where the format spells names its own way."""
+    held = {lstm.name: lstm for lstm in back.lstms}
+    if set(written) <= set(held) and (not exact or len(held) == len(written)):
+        return {name: held[name] for name in written}
+    if len(held) != len(written) or not exact:
+        raise CheckpointError(
+            f"{target} was not written: {len(written)} LSTMs were to be there, but {some(sorted(held)) or 'none'} was read"
+        )
+    return dict(zip(written, back.lstms, strict=True))
+
+
+def _keep(temporary: Path, target: Path, force: bool) -> None:
+    """Give the file its name: at once, and without `force` only where nothing has that name."""
+    if force:
+        temporary.replace(target)
+        _sync_folder(target.parent)
+        return
+    try:
+        os.link(temporary, target)
+    except FileExistsError as error:
+        raise CheckpointError(f"{target} appeared meanwhile and was left as it is; choose another name") from error
+    except OSError:  # a file system without hard links
+        refuse_existing(target, force)
+        temporary.replace(target)
+    _sync_folder(target.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the new name outlive a power failure, where folders can be opened."""
+    if os.name != "posix":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def writable() -> tuple[str, ...]:
+    """What `--to` takes."""
+    return tuple(format.to for format in FORMATS if format.writes)

@@ -1,0 +1,55 @@
+"""Name the mistake behind a finding: on the smallest case, and where several fit there, on a telling one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ..adapters import Entry
+from ..diagnose import Diagnosis, diagnose
+from ..errors import SpecError
+from ..spec import Result
+from ..sweep import Recipe
+from ..sweep.pool import Worker
+from .search import Finding, answered
+
+
+def explain(finding: Finding, entry: Entry, timeout: float = 30.0) -> Diagnosis | None:
+    """Why a finding disagrees; None for a crash.
+
+    A small case may be explained by several mistakes that are the same thing on it. The implementation is then asked
+    for a probe of the same kind, designed so that every mistake shows, and the mistake that explains both is named.
+    """
+    if finding.result is None or finding.outcome.verdict not in ("mismatch", "suspect"):
+        return None
+    small = _diagnosed(finding.result, finding.recipe)
+    if small.cause is not None and not small.alternatives:
+        return small
+    recipe = telling(finding.recipe)
+    with Worker(entry, timeout=timeout) as worker:
+        outcome, result = answered(worker, recipe)
+    if result is None or outcome.verdict not in ("mismatch", "suspect"):
+        return small
+    return _settled(small, _diagnosed(result, recipe))
+
+
+def telling(recipe: Recipe) -> Recipe:
+    """The same kind of case, large enough that mistakes which are one thing on a small case are not."""
+    sizes = {"hidden": 6, "input": 5, "steps": 7, "batch": 3}
+    larger = {name: max(getattr(recipe, name), size) for name, size in sizes.items()}
+    return replace(recipe, **larger, states=True, one_hot=False, init="probe")  # type: ignore[arg-type]
+
+
+def _diagnosed(result: Result, recipe: Recipe) -> Diagnosis:
+    """The diagnosis, or the sentence that says why there can be none."""
+    try:
+        return diagnose(result, recipe.case())
+    except SpecError as reason:
+        return Diagnosis(None, explanation=f"{reason}.")
+
+
+def _settled(small: Diagnosis, probe: Diagnosis) -> Diagnosis:
+    """What explains both cases, told by the probe; the smallest case's own explanation where nothing does."""
+    if small.cause is None:
+        return probe if probe.cause is not None else small
+    possible = [small.mistakes, *(tuple(other["mistakes"]) for other in small.alternatives)]
+    return probe if probe.mistakes in possible else small

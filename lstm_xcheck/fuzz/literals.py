@@ -1,0 +1,110 @@
+"""The arrays of a reproducer as text that gives back every bit."""
+
+from __future__ import annotations
+
+import base64
+import textwrap
+from collections.abc import Mapping
+from dataclasses import fields
+
+import numpy as np
+
+from ..arrays import Array
+from ..compare.judge import SIGMAS
+from ..compare.reference import references
+from ..oracle import forward, profile_named
+from ..spec import LSTMSpec
+from .search import Finding
+
+WIDTH = 110
+#: Larger arrays are written in base64.
+_MOST_LITERAL = 64
+
+UNPACK = '''
+def unpack(dtype, shape, text):
+    """An array from the base64 of its bytes."""
+    return np.frombuffer(base64.b64decode(text), dtype).reshape(shape).copy()
+'''
+
+
+def data(finding: Finding) -> str:
+    """The case and the bounds as assignments."""
+    case = finding.recipe.case()
+    h0, c0 = ("None" if array is None else literal(array) for array in (case.h0, case.c0))
+    lengths = "None" if case.lengths is None else f"np.array({case.lengths.tolist()})"
+    cells = "".join(
+        "    [\n" + "".join(f"        {_mapping(dict(cell.items()), 8)},\n" for cell in row) + "    ],\n"
+        for row in case.weights.layers
+    )
+    return (
+        f'PRECISION = "{case.precision}"\n'
+        f"#: Inputs, (batch, steps, input).\nX = {literal(case.x)}\n"
+        f"#: Initial states, (layers * directions, batch, width).\nH0 = {h0}\nC0 = {c0}\n"
+        f"#: Valid steps of each row.\nLENGTHS = {lengths}\n"
+        "#: CELLS[layer][direction]: W (4, hidden, input), U (4, hidden, output), gates in the order i, f, g, o.\n"
+        f"CELLS = [\n{cells}]\n"
+        f"#: By how much rounding may move each number.\nBOUND = {_mapping(_bounds(finding), 0)}\n"
+    )
+
+
+def spec_values(spec: LSTMSpec) -> str:
+    """The spec as an assignment."""
+    names = [*(field.name for field in fields(spec)), "num_directions", "output_size"]
+    lines = "".join(f"    {name}={_quoted(getattr(spec, name))},\n" for name in names)
+    return f"SPEC = dict(\n{lines})\n"
+
+
+def _quoted(value: object) -> str:
+    return f'"{value}"' if isinstance(value, str) else repr(value)
+
+
+def _bounds(finding: Finding) -> dict[str, Array]:
+    """The bound of each quantity for outputs near the right ones: worst case, or what is suspect beyond it."""
+    case = finding.recipe.case()
+    profile = profile_named((finding.result.computed_in if finding.result else "") or case.precision)
+    truth = forward(case)
+    assert truth.y is not None
+    expected = references(case, {case.spec.num_layers - 1: truth.y}, profile)
+    suspect = finding.outcome.verdict == "suspect"
+    names = ("y", "h_n", "c_n")
+    return {name: _upward(SIGMAS * expected[name].sigma if suspect else expected[name].bound) for name in names}
+
+
+def _upward(array: Array) -> Array:
+    """Three significant digits, never less than the number itself."""
+    with np.errstate(divide="ignore"):
+        unit = 10.0 ** (np.floor(np.log10(array)) - 2)
+    rounded = np.vectorize(lambda number: float(f"{number:.2e}"))(np.ceil(array / np.where(unit > 0, unit, 1.0)) * unit)
+    return np.where((array > 0) & np.isfinite(array), rounded, array)
+
+
+def _mapping(arrays: Mapping[str, Array], indent: int) -> str:
+    items = "".join(f'{" " * (indent + 4)}"{name}": {literal(np.asarray(array), indent + 4)},\n' for name, array in arrays.items())
+    return "{\n" + items + " " * indent + "}"
+
+
+def literal(array: Array, indent: int = 0) -> str:
+    """An expression for the array."""
+    if array.size <= _MOST_LITERAL and np.isfinite(array).all():
+        return f'np.array({_nested(array, indent)}, "{array.dtype.name}")'
+    little = np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<"))
+    text = base64.b64encode(little.tobytes()).decode()
+    lines = "\n".join(f'{" " * (indent + 4)}"{line}"' for line in textwrap.wrap(text, WIDTH - indent - 10))
+    return f'unpack("{little.dtype.str}", {array.shape}, (\n{lines}\n{" " * indent}))'
+
+
+def _nested(array: Array, indent: int) -> str:
+    """Nested lists, on one line where they fit."""
+    if array.ndim == 0:
+        return _shortest(array[()])
+    parts = [_nested(part, indent + 4) for part in array]
+    line = f"[{', '.join(parts)}]"
+    if len(line) + indent <= WIDTH - 30 and "\n" not in line:
+        return line
+    return "[\n" + "".join(f"{' ' * (indent + 4)}{part},\n" for part in parts) + " " * indent + "]"
+
+
+def _shortest(number: np.floating) -> str:  # type: ignore[type-arg]
+    """As few digits as give back the number after a way through float64."""
+    short = str(number)
+    return short if type(number)(float(short)) == number else repr(float(number))

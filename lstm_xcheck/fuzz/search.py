@@ -1,0 +1,195 @@
+"""Hypothesis draws recipes, warm workers answer them, the judge decides; what disagrees is shrunk.
+
+Every recipe is asked once: its verdict is kept, so that shrinking meets the same answer again, also from an
+implementation that answers differently each time, and a search whose time is up ends at once.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from tempfile import TemporaryDirectory
+
+from hypothesis import Phase, configuration, find, settings
+from hypothesis.errors import NoSuchExample
+from hypothesis.strategies import SearchStrategy
+
+from ..adapters import Entry
+from ..compare import VerdictName
+from ..errors import AdapterError, Unsupported, WorkerCrashed
+from ..events import Outcome
+from ..spec import Result
+from ..sweep import Recipe
+from ..sweep.cell import judged, not_run
+from ..sweep.pool import Worker
+
+#: What the search looks for.
+WRONG: tuple[VerdictName, ...] = ("mismatch", "suspect", "crashed")
+#: Verdicts of a cell whose numbers were compared.
+_COMPARED: tuple[VerdictName, ...] = ("match", "mismatch", "suspect")
+#: Recipes that Hypothesis draws before it begins anew with another seed.
+_ROUND = 200
+#: Shrinking goes on for at least so long after the time of the search is up.
+_LEAST_SHRINK_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long to look: seconds, and cases at most (0: no limit)."""
+
+    seconds: float = 60.0
+    examples: int = 0
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A disagreement, shrunk.
+
+    Attributes:
+        recipe: of the smallest case found.
+        adapter: who disagrees.
+        outcome: the judged rows.
+        result: what was answered; None for a crash.
+        repeatable: whether a fresh process disagrees in the same way.
+        examples: cases that were tried before the first disagreement.
+        shrinks: cases that were tried to make it smaller.
+    """
+
+    recipe: Recipe
+    adapter: str
+    outcome: Outcome
+    result: Result | None
+    repeatable: bool
+    examples: int
+    shrinks: int
+
+
+@dataclass
+class Search:
+    """One search, deterministic by its seed as long as its time is not up.
+
+    Attributes:
+        entries: the adapters that are asked.
+        strategy: of the recipes.
+        budget: how long.
+        seed: of everything that Hypothesis draws.
+        timeout: seconds for one case.
+        progress: called with (cases tried, whether something has been found) after each case.
+        asked: cases that were tried so far, by Recipe: who is wrong in which way, or None.
+        compared: cells by adapter whose numbers were compared.
+    """
+
+    entries: Sequence[Entry]
+    strategy: SearchStrategy[Recipe]
+    budget: Budget = field(default_factory=Budget)
+    seed: int = 0
+    timeout: float = 30.0
+    progress: Callable[[int, bool], None] = lambda *_: None
+    asked: dict[Recipe, tuple[str, VerdictName] | None] = field(default_factory=dict)
+    compared: dict[str, int] = field(default_factory=dict)
+    _wanted: tuple[str, VerdictName] | None = None
+    _before: int = 0
+    _end: float = 0.0
+    _workers: dict[str, Worker] = field(default_factory=dict)
+
+    def run(self) -> Finding | None:
+        """Look until something is found or the budget is used up.
+
+        Raises:
+            AdapterError: for an adapter that does not start.
+        """
+        self._end = time.monotonic() + self.budget.seconds
+        with ExitStack() as stack, _no_files():
+            for entry in self.entries:
+                self._workers[entry.name] = stack.enter_context(Worker(entry, timeout=self.timeout))
+                self._started(self._workers[entry.name])
+            recipe = self._smallest()
+        return None if recipe is None else self._finding(recipe)
+
+    @staticmethod
+    def _started(worker: Worker) -> None:
+        try:
+            worker.start()
+        except WorkerCrashed as crash:
+            raise AdapterError(f"adapter {worker.entry.name}: {crash}") from crash
+
+    def _smallest(self) -> Recipe | None:
+        """Rounds of Hypothesis until one finds something; a round that only repeats cases ends the search."""
+        for number in range(1_000_000):
+            before = len(self.asked)
+            chosen = settings(
+                max_examples=_ROUND,
+                database=None,
+                deadline=None,
+                derandomize=False,
+                phases=(Phase.generate, Phase.shrink),
+            )
+            try:
+                return find(self.strategy, self._is_wrong, settings=chosen, random=Random(f"{self.seed}-{number}"))
+            except NoSuchExample:
+                if self._over() or len(self.asked) == before:
+                    return None
+        return None
+
+    def _over(self) -> bool:
+        if time.monotonic() >= self._end:
+            return True
+        return self._wanted is None and 0 < self.budget.examples <= len(self.asked)
+
+    def _is_wrong(self, recipe: Recipe) -> bool:
+        """Whether this case shows what is looked for: at first anything wrong, then the same wrong again."""
+        if recipe not in self.asked:
+            if self._over():
+                return False
+            self.asked[recipe] = self._ask(recipe)
+            self.progress(len(self.asked), self._wanted is not None)
+        found = self.asked[recipe]
+        if found is not None and self._wanted is None:
+            self._wanted, self._before = found, len(self.asked)
+            self._end = max(self._end, time.monotonic() + _LEAST_SHRINK_SECONDS)
+        return found is not None and found == self._wanted
+
+    def _ask(self, recipe: Recipe) -> tuple[str, VerdictName] | None:
+        """The first adapter that is wrong, and how; while shrinking, only the one that was wrong is asked."""
+        names = list(self._workers) if self._wanted is None else [self._wanted[0]]
+        for name in names:
+            verdict = answered(self._workers[name], recipe)[0].verdict
+            self.compared[name] = self.compared.get(name, 0) + (verdict in _COMPARED)
+            if verdict in WRONG:
+                return name, verdict
+        return None
+
+    def _finding(self, recipe: Recipe) -> Finding:
+        """Ask for the smallest case once more, in a fresh process."""
+        assert self._wanted is not None
+        adapter, verdict = self._wanted
+        with Worker(self._workers[adapter].entry, timeout=self.timeout) as worker:
+            outcome, result = answered(worker, recipe)
+        again = outcome.verdict == verdict
+        return Finding(recipe, adapter, outcome, result, again, self._before, len(self.asked) - self._before)
+
+
+def answered(worker: Worker, recipe: Recipe) -> tuple[Outcome, Result | None]:
+    """One case through one worker, judged but not yet diagnosed, and the answer itself."""
+    case, name = recipe.case(), worker.entry.name
+    try:
+        result = worker.run(case)
+    except (Unsupported, WorkerCrashed) as reason:
+        return not_run(case.id, name, reason), None
+    return judged(result, case, name, worker.layout, worker.seconds), result
+
+
+@contextmanager
+def _no_files() -> Iterator[None]:
+    """Let Hypothesis keep what it writes besides examples in a folder that goes away, not in the user's."""
+    kept = configuration.storage_directory(intent_to_write=False).path
+    with TemporaryDirectory() as folder:
+        configuration.set_hypothesis_home_dir(Path(folder))
+        try:
+            yield
+        finally:
+            configuration.set_hypothesis_home_dir(kept)

@@ -1,0 +1,190 @@
+"""Every written file is loaded by its framework's own loader, with no help from this package."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lstm_xcheck import Case, CheckpointError, LSTMSpec, LSTMWeights, Result, judge
+from lstm_xcheck.arrays import Array
+from lstm_xcheck.checkpoints import FORMATS, read_checkpoint, write_checkpoint
+from lstm_xcheck.checkpoints.writing import as_stored, chain_of
+
+OWN = {"torch": ".pt", "safetensors": ".safetensors", "npz": ".npz", "keras": ".keras", "keras-weights": ".weights.h5"}
+STACKS = {format.to: format.stacks for format in FORMATS}
+
+
+def same_bits(held: Mapping[str, Array], expected: Mapping[str, Array]) -> bool:
+    return set(held) == set(expected) and all(
+        held[name].dtype == array.dtype and held[name].tobytes() == array.tobytes() for name, array in expected.items()
+    )
+
+
+def needs(target: str) -> None:
+    if target == "torch":
+        pytest.importorskip("torch")
+    if target.startswith("keras"):
+        pytest.importorskip("h5py")
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "bfloat16"])
+@pytest.mark.parametrize("target", OWN)
+def test_a_file_says_what_was_written(tmp_path: Path, weights: LSTMWeights, target: str, dtype: str) -> None:
+    needs(target)
+    given = weights.astype(dtype)
+    written = {"enc": given} if STACKS[target] else chain_of({"enc": given})
+    path = tmp_path / f"model{OWN[target]}"
+    back = write_checkpoint(path, {"enc": given})
+    held = {lstm.name: lstm for lstm in read_checkpoint(path).lstms}
+    assert [lstm.name for lstm in back.lstms] == list(held) == list(written)
+    for name, expected in written.items():
+        assert held[name].weights == as_stored(expected, held[name].layout)
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("target", OWN)
+def test_the_same_weights_give_the_same_bytes(tmp_path: Path, target: str) -> None:
+    needs(target)
+    given = {name: LSTMWeights.random(LSTMSpec(3, 4), seed) for seed, name in enumerate(("enc", "dec"))}
+    first, second = (tmp_path / f"{name}{OWN[target]}" for name in ("one", "other"))
+    write_checkpoint(first, given)
+    write_checkpoint(second, given)
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_torch_loads_the_state_dict(tmp_path: Path, spec: LSTMSpec, weights: LSTMWeights) -> None:
+    torch = pytest.importorskip("torch")
+    write_checkpoint(tmp_path / "m.pt", {"": weights})
+    lstm = torch.nn.LSTM(
+        spec.input_size, spec.hidden_size, spec.num_layers, bias=spec.bias != "none", batch_first=True,
+        bidirectional=spec.bidirectional,
+    )  # fmt: skip
+    lstm.load_state_dict(torch.load(tmp_path / "m.pt", weights_only=True), strict=True)
+    case = Case.random(spec, weights=weights)
+    given = [torch.from_numpy(np.array(array)) for array in (case.x, case.h0, case.c0)]
+    with torch.no_grad():
+        y, (h_n, c_n) = lstm(given[0], (given[1], given[2]))
+    assert judge(Result(y=y.numpy(), h_n=h_n.numpy(), c_n=c_n.numpy()), case).verdict == "match"
+
+
+def test_safetensors_loads_the_file(tmp_path: Path, weights: LSTMWeights) -> None:
+    library = pytest.importorskip("safetensors.numpy")
+    write_checkpoint(tmp_path / "m.safetensors", {"enc": weights})
+    assert same_bits(library.load_file(tmp_path / "m.safetensors"), weights.to_layout("torch", prefix="enc."))
+
+
+def test_numpy_loads_the_own_file(tmp_path: Path, weights: LSTMWeights) -> None:
+    write_checkpoint(tmp_path / "m.npz", {"enc": weights})
+    with np.load(tmp_path / "m.npz", allow_pickle=False) as archive:
+        held = {name: archive[name] for name in archive.files if name != "lstm_xcheck"}
+    assert same_bits(held, {f"enc/{name}": array for name, array in weights.arrays().items()})
+
+
+def _outputs(model: Any, case: Case) -> Result:
+    return Result(y=np.asarray(model(np.array(case.x), training=False), dtype=case.x.dtype))
+
+
+def _zero_states(spec: LSTMSpec, weights: LSTMWeights) -> Case:
+    return Case.random(spec, weights=weights, states=False)
+
+
+def test_keras_loads_the_model(tmp_path: Path, spec: LSTMSpec, weights: LSTMWeights) -> None:
+    keras = pytest.importorskip("keras")
+    write_checkpoint(tmp_path / "m.keras", {"enc": weights})
+    model = keras.models.load_model(tmp_path / "m.keras")
+    names = ["enc"] if spec.num_layers == 1 else [f"enc_{k}" for k in range(spec.num_layers)]
+    assert [layer.name for layer in model.layers[1:]] == names
+    assert judge(_outputs(model, _zero_states(spec, weights)), _zero_states(spec, weights)).verdict == "match"
+
+
+def test_keras_loads_several_lstms_into_their_own_layers(tmp_path: Path) -> None:
+    keras = pytest.importorskip("keras")
+    specs = {"a": LSTMSpec(3, 2), "b": LSTMSpec(5, 2, num_layers=3), "c": LSTMSpec(2, 3, bidirectional=True)}
+    given = {name: LSTMWeights.random(spec, seed=7) for name, spec in specs.items()}
+    write_checkpoint(tmp_path / "m.keras", given)
+    model = keras.models.load_model(tmp_path / "m.keras")
+    for name, weights in chain_of(given).items():
+        held = [np.asarray(array) for array in model.get_layer(name).get_weights()]
+        expected = list(weights.to_layout("keras").values())
+        assert [array.tobytes() for array in held] == [array.tobytes() for array in expected]
+
+
+def test_keras_loads_the_weights_into_a_model(tmp_path: Path, spec: LSTMSpec, weights: LSTMWeights) -> None:
+    keras = pytest.importorskip("keras")
+    write_checkpoint(tmp_path / "m.weights.h5", {"enc": weights})
+    layers = [
+        keras.layers.LSTM(spec.hidden_size, return_sequences=True, use_bias=spec.bias != "none")
+        for _ in range(spec.num_layers)
+    ]
+    wrapped = [keras.layers.Bidirectional(layer) for layer in layers] if spec.bidirectional else layers
+    model = keras.Sequential([keras.Input((None, spec.input_size)), *wrapped])
+    model.load_weights(tmp_path / "m.weights.h5")
+    assert judge(_outputs(model, _zero_states(spec, weights)), _zero_states(spec, weights)).verdict == "match"
+
+
+def test_keras_keeps_activations_and_direction(tmp_path: Path) -> None:
+    keras = pytest.importorskip("keras")
+    spec = LSTMSpec(
+        3, 2, bias="single", reverse=True, gate_activation=f"hard_sigmoid:{1 / 6!r},0.5", cell_activation="relu",
+        output_activation="relu",
+    )  # fmt: skip
+    write_checkpoint(tmp_path / "m.keras", {"enc": LSTMWeights.random(spec)})
+    layer = keras.models.load_model(tmp_path / "m.keras").get_layer("enc")
+    assert (layer.go_backwards, layer.activation.__name__, layer.recurrent_activation.__name__) == (
+        True, "relu", "hard_sigmoid",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("target", [".pt", ".safetensors", ".weights.h5"])
+def test_what_a_format_cannot_say_is_refused_and_nothing_is_left(tmp_path: Path, target: str) -> None:
+    pytest.importorskip("torch")
+    pytest.importorskip("h5py")
+    weights = LSTMWeights.random(LSTMSpec(3, 2, cell_activation="relu", output_activation="relu"))
+    with pytest.raises(CheckpointError, match="cannot say cell_activation 'relu'"):
+        write_checkpoint(tmp_path / f"m{target}", {"enc": weights})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_existing_file_stays_as_it_is(tmp_path: Path, weights: LSTMWeights) -> None:
+    path = tmp_path / "m.npz"
+    path.write_bytes(b"mine")
+    with pytest.raises(CheckpointError, match=r"exists already.*--force"):
+        write_checkpoint(path, {"enc": weights})
+    assert path.read_bytes() == b"mine"
+    write_checkpoint(path, {"enc": weights}, force=True)
+    assert read_checkpoint(path).lstms[0].weights == weights
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors", ".keras", ".weights.h5"])
+def test_like_keeps_keys_and_other_tensors(tmp_path: Path, suffix: str) -> None:
+    like = _a_model(tmp_path, suffix)
+    before = read_checkpoint(like)
+    (held,) = before.lstms
+    weights = LSTMWeights.random(held.weights.spec, seed=9)
+    write_checkpoint(tmp_path / f"new{suffix}", {held.name: weights}, like=like)
+    after = read_checkpoint(tmp_path / f"new{suffix}")
+    assert after.lstms[0].weights == weights
+    assert sorted(after.lstms[0].tensors) == sorted(held.tensors)
+    assert sorted(map(str, after.other)) == sorted(map(str, before.other)) != []
+
+
+def _a_model(folder: Path, suffix: str) -> Path:
+    """A checkpoint with an LSTM and a head, as its framework saves it."""
+    path = folder / f"like{suffix}"
+    if "h5" in suffix or suffix == ".keras":
+        keras = pytest.importorskip("keras")
+        layers = [keras.Input((None, 3)), keras.layers.LSTM(4, name="enc"), keras.layers.Dense(2)]
+        model = keras.Sequential(layers)
+        model.save_weights(path) if "h5" in suffix else model.save(path)
+        return path
+    torch = pytest.importorskip("torch")
+    model = torch.nn.ModuleDict({"enc": torch.nn.LSTM(3, 4), "head": torch.nn.Linear(4, 2)})
+    if suffix == ".pt":
+        torch.save({"model": model.state_dict(), "epoch": 3}, path)
+    else:
+        pytest.importorskip("safetensors.torch").save_file(model.state_dict(), path)
+    return path
