@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
-from typing import Any, Union
+from typing import Any
 
 from .checkpoints.registry import load as load
 from .compare import Verdict
@@ -24,9 +24,20 @@ from .sweep import Plan, Recipe, choose_entries, grid, run_functions
 from .sweep import run as run_plan
 from .sweep.pool import Worker
 
-__all__ = ["Verdict", "Diagnosis", "assert_equivalent", "diagnose", "judge", "load", "run", "sweep", "verify", "verify_grid"]
+__all__ = [
+    "Diagnosis",
+    "Verdict",
+    "assert_equivalent",
+    "diagnose",
+    "judge",
+    "load",
+    "run",
+    "sweep",
+    "verify",
+    "verify_grid",
+]
 
-Adapters = Union[Sequence[str], Mapping[str, Callable[..., Any]], None]
+Adapters = Sequence[str] | Mapping[str, Callable[..., Any]] | None
 
 
 def run(adapter: str, case: Case, *, python: str | None = None, timeout: float = 120.0) -> Result:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any, Union
+from typing import Any
 
 from .compare import CountRow, Row, VerdictName, worst_of
 
@@ -78,4 +78,4 @@ class Finished:
     interrupted: bool = False
 
 
-Event = Union[Planned, Started, Outcome, Finished]
+Event = Planned | Started | Outcome | Finished

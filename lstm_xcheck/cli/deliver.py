@@ -19,8 +19,7 @@ def deliver(report: Report, files: Sequence[Path], as_json: bool) -> int:
     for path in files:
         write_report(report, path)
     if as_json:
-        for part in report.json_parts():
-            click.echo(part, nl=False)
+        click.get_text_stream("stdout").writelines(report.json_parts())
         click.echo()
     else:
         _print(report)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -62,11 +63,12 @@ def read_observed(path: Path, weights: LSTMWeights) -> tuple[Case, Result]:
         raise UserError(f"{path} holds {unknown[0]!r}; expected names are {', '.join([*_DATA, *_OUTPUTS, *layers])}")
     if "x" not in arrays or not set(arrays) & set(_OUTPUTS):
         raise UserError(f"{path} holds {', '.join(sorted(arrays)) or 'nothing'}, but should hold x and y at least")
-    case = Case(weights=weights, **{name: arrays[name] for name in _DATA if name in arrays})
-    outputs = {name: _floats(arrays[name]) for name in _OUTPUTS if name in arrays}
+    data: dict[str, Any] = {name: arrays[name] for name in _DATA if name in arrays}
+    case = Case(weights=weights, **data)
+    outputs: dict[str, Any] = {name: _floats(arrays[name]) for name in _OUTPUTS if name in arrays}
     present = [name for name in layers if name in arrays]
     if present and present != layers:
-        raise UserError(f"{path} holds {', '.join(present)}, but should hold the outputs of all lower layers or of none")
+        raise UserError(f"{path} holds {', '.join(present)}, but should hold those of all lower layers or none")
     check_observed({**outputs, **{name: _floats(arrays[name]) for name in present}}, case)
     return case, Result(**outputs, layer_outputs=tuple(_floats(arrays[name]) for name in present))
 

@@ -84,5 +84,5 @@ def run(arguments: list[str] | None = None) -> int:
         return 2
     except BrokenPipeError:
         # The reader of our output went away, as `head` does; Python would complain again while flushing at exit.
-        sys.stdout = None  # type: ignore[assignment]
+        sys.stdout = None
         return 0

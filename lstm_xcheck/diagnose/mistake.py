@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass, replace
-from typing import Any, Optional
+from typing import Any
 
 import numpy as np
 
@@ -18,10 +18,10 @@ from ..spec import Case, CellWeights, LSTMSpec, LSTMWeights, Result
 #: Quantities by name, as `observed_quantities` gives them: y, h_n, c_n, last, layer0.y ...
 Outputs = dict[str, Array]
 
-CellChange = Callable[[CellWeights], Optional[CellWeights]]
-WeightsChange = Callable[[LSTMWeights], Optional[LSTMWeights]]
-CaseChange = Callable[[Case], Optional[Case]]
-OutputChange = Callable[[Outputs, Case], Optional[Outputs]]
+CellChange = Callable[[CellWeights], CellWeights | None]
+WeightsChange = Callable[[LSTMWeights], LSTMWeights | None]
+CaseChange = Callable[[Case], Case | None]
+OutputChange = Callable[[Outputs, Case], Outputs | None]
 
 
 @dataclass(frozen=True)
@@ -177,5 +177,5 @@ def run_mistakes(mistakes: Sequence[Mistake], case: Case) -> Outputs | None:
 def result_from(outputs: Outputs) -> Result:
     """Quantities by name as a result."""
     layers = sorted((name for name in outputs if name.startswith("layer")), key=lambda name: int(name[5:-2]))
-    named = {name: outputs.get(name) for name in ("y", "h_n", "c_n", "last")}
+    named: dict[str, Any] = {name: outputs.get(name) for name in ("y", "h_n", "c_n", "last")}
     return Result(**named, layer_outputs=tuple(outputs[name] for name in layers))

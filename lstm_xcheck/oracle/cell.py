@@ -45,7 +45,8 @@ class Cell:
     @cached_property
     def bias(self) -> Array:
         """b + b_r, shape (4, hidden)."""
-        return self.weights.total_bias
+        total: Array = self.weights.total_bias
+        return total
 
     @cached_property
     def bias_mass(self) -> Array:

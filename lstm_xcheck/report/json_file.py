@@ -10,7 +10,7 @@ from pathlib import Path
 from ..errors import UserError
 from ..files import write_atomically
 from .html_page import to_html
-from .junit_file import to_junit
+from .junit_file import junit_parts
 from .markdown_file import to_markdown
 from .model import Report
 
@@ -18,7 +18,7 @@ from .model import Report
 _WRITERS: dict[str, Callable[[Report], Iterable[str]]] = {
     ".html": lambda report: [to_html(report)],
     ".json": lambda report: itertools.chain(report.json_parts(), "\n"),
-    ".xml": lambda report: [to_junit(report)],
+    ".xml": junit_parts,
     ".md": lambda report: [to_markdown(report)],
 }
 

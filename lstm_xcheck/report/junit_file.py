@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterator
 from xml.etree import ElementTree
 
 from ..compare import VerdictName
@@ -24,23 +25,31 @@ _ELEMENTS: dict[VerdictName, str] = {
 }
 
 
-def to_junit(report: Report) -> str:
-    """The XML; cells that never ended are one test case with an error, since nothing was proven of them."""
-    suite = ElementTree.Element("testsuite", name="lstm-xcheck")
-    for outcome in report.outcomes:
-        suite.append(_test_case(outcome))
+def junit_parts(report: Report) -> Iterator[str]:
+    """The XML, a test case at a time; cells that never ended are one with an error: nothing was proven of them."""
+    totals = report.totals
     unfinished = report.planned - len(report.outcomes)
+    numbers = {
+        "tests": len(report.outcomes) + bool(unfinished),
+        "failures": totals["mismatch"] + totals["suspect"],
+        "errors": totals["crashed"] + bool(unfinished),
+        "skipped": totals["inconclusive"] + totals["unsupported"] + totals["skipped"] - unfinished,
+    }
+    attributes = "".join(f' {name}="{number}"' for name, number in numbers.items())
+    yield '<?xml version="1.0" encoding="utf-8"?>\n<testsuites>\n'
+    yield f'<testsuite name="lstm-xcheck"{attributes} time="{report.seconds:.3f}">\n'
+    for outcome in report.outcomes:
+        yield _text(_test_case(outcome))
     if unfinished:
-        case = ElementTree.SubElement(suite, "testcase", classname="lstm-xcheck", name="unfinished cells", time="0")
+        case = ElementTree.Element("testcase", classname="lstm-xcheck", name="unfinished cells", time="0")
         _tell(case, "error", f"{unfinished} of {report.planned} cells never ended", "")
-    for attribute, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
-        suite.set(attribute, str(len(suite.findall(f"testcase/{tag}"))))
-    suite.set("tests", str(len(suite)))
-    suite.set("time", f"{report.seconds:.3f}")
-    root = ElementTree.Element("testsuites")
-    root.append(suite)
-    ElementTree.indent(root, " ")
-    return '<?xml version="1.0" encoding="utf-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"
+        yield _text(case)
+    yield "</testsuite>\n</testsuites>\n"
+
+
+def _text(case: ElementTree.Element) -> str:
+    ElementTree.indent(case, " ")
+    return ElementTree.tostring(case, encoding="unicode") + "\n"
 
 
 def _test_case(outcome: Outcome) -> ElementTree.Element:

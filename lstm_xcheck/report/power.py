@@ -35,7 +35,7 @@ def statements(questions: Iterable[Question], report: Report, most: int = MOST) 
     for question in questions:
         if question.id in matched:
             kinds.setdefault(_kind(question), []).append(question)
-    result = []
+    result: list[dict[str, Any]] = []
     for members in kinds.values():
         chosen = _first_small(members)
         if chosen is not None and len(result) < most:
@@ -59,7 +59,7 @@ def _first_small(members: Sequence[Question]) -> Case | None:
     for member in members:
         case = member if isinstance(member, Case) else member.case()  # type: ignore[attr-defined]
         if is_small(case):
-            return case  # type: ignore[no-any-return]
+            return case
     return None
 
 

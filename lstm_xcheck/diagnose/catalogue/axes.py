@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -31,30 +32,30 @@ def _view_back(array: Array) -> Array:
     return np.ascontiguousarray(np.swapaxes(array, 0, 1)).reshape(array.shape)
 
 
-def _on_x(change: object) -> object:
+def _on_x(change: Callable[[Array], Array]) -> Callable[[Case], Case | None]:
     def case_change(case: Case) -> Case | None:
-        return replace(case, x=change(case.x)) if _plain(case) else None  # type: ignore[operator]
+        return replace(case, x=change(case.x)) if _plain(case) else None
 
     return case_change
 
 
-def _on_y(change: object) -> object:
+def _on_y(change: Callable[[Array], Array]) -> Callable[[Outputs, Case], Outputs | None]:
     def after(outputs: Outputs, case: Case) -> Outputs | None:
         if not _plain(case):
             return None
-        return {n: change(a) if n.endswith("y") else a for n, a in outputs.items()}  # type: ignore[operator]
+        return {n: change(a) if n.endswith("y") else a for n, a in outputs.items()}
 
     return after
 
 
-def _square(change: object) -> object:
+def _swap_x(case: Case) -> Case | None:
     """Only where batch and steps are equal: else the shapes would betray it."""
+    return _on_x(_swapped)(case) if case.batch == case.steps else None
 
-    def guarded(thing: object, case: Case | None = None) -> object:
-        case = thing if case is None else case  # type: ignore[assignment]
-        return change(thing, case) if case.batch == case.steps else None  # type: ignore[union-attr, operator]
 
-    return guarded
+def _swap_y(outputs: Outputs, case: Case) -> Outputs | None:
+    """The same for outputs."""
+    return _on_y(_swapped)(outputs, case) if case.batch == case.steps else None
 
 
 def _feature_reversed(case: Case) -> Case | None:
@@ -89,9 +90,6 @@ def _states_viewed(outputs: Outputs, case: Case) -> Outputs | None:
 def _entry(id: str, title: str, explanation: str, fix: str, code: str = "", **changes: object) -> Mistake:
     return Mistake(id, "axes", title, explanation, fix, code, **changes)  # type: ignore[arg-type]
 
-
-_swap_x = _square(lambda case, _: _on_x(_swapped)(case))  # type: ignore[operator]
-_swap_y = _square(lambda outputs, case: _on_y(_swapped)(outputs, case))  # type: ignore[operator]
 
 MISTAKES = (
     _entry("batch-time-exchanged", "batch and time exchanged",

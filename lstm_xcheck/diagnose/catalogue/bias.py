@@ -123,5 +123,5 @@ MISTAKES = (
            lambda cell: None if cell.W.shape[1] == 1 else _mapped(lambda b: b[:, ::-1])(cell)),
     _entry("bias-rolled", "bias shifted by one number", "The bias was read one number too early: an offset of a flat file.",
            "Start reading the bias one number later.", "b = np.roll(b.reshape(-1), -1).reshape(4, hidden)",
-           lambda cell: _mapped(lambda b: np.roll(b.reshape(-1), 1).reshape(b.shape))(cell)),
+           _mapped(lambda b: np.roll(b.reshape(-1), 1).reshape(b.shape))),
 )  # fmt: skip

@@ -13,7 +13,7 @@ from ..mistake import Mistake, Outputs, reread
 
 
 def flip_valid(array: Array, case: Case) -> Array:
-    """Reverse the valid prefix of each row; padding stays where it is. (batch, steps, ...)"""
+    """Reverse the valid prefix of each row of (batch, steps, ...); padding stays where it is."""
     lengths = case.valid.sum(axis=1)
     steps = np.arange(case.steps)
     index = np.where(steps < lengths[:, None], lengths[:, None] - 1 - steps, steps)

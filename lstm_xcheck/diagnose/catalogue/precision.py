@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -42,8 +43,9 @@ def _int8(axis: int | None) -> Callable[[Array], Array]:
 
 def _rounded_data(precision: str, *names: str) -> Callable[[Case], Case | None]:
     def change(case: Case) -> Case | None:
-        present = {name: getattr(case, name) for name in names if getattr(case, name) is not None}
-        return replace(case, **{n: round_to(a, precision) for n, a in present.items()}) if present else None
+        present: dict[str, Any] = {name: getattr(case, name) for name in names if getattr(case, name) is not None}
+        rounded = {name: round_to(array, precision) for name, array in present.items()}
+        return replace(case, **{**present, **rounded}) if present else None
 
     return change
 

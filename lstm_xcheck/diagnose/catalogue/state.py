@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -49,7 +50,8 @@ def _dropped(*names: str) -> Callable[[Case], Case | None]:
     def case_change(case: Case) -> Case | None:
         if all(getattr(case, name) is None for name in names):
             return None
-        return replace(case, **dict.fromkeys(names))
+        nothing: dict[str, Any] = dict.fromkeys(names)
+        return replace(case, **nothing)
 
     return case_change
 

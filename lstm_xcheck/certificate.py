@@ -1,0 +1,224 @@
+"""The proof that a ported LSTM is the same: made once, kept beside the file, repeated offline.
+
+The function of the source's weights is fixed by the oracle's bound; source and destination are then run, by their own
+frameworks where installed and by the oracle always, and every number is judged against it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .adapters.registry import installed
+from .arrays import Array, round_to
+from .compare import Row, judge
+from .diagnose.power import is_small, power
+from .errors import Unsupported, UserError, WorkerCrashed
+from .oracle import forward
+from .spec import Case, LSTMWeights, Result
+from .sweep.pool import Worker
+
+SCHEMA = 1
+KIND = "lstm-xcheck certificate"
+
+#: Layout of a file -> adapters of the framework it belongs to; the first that is installed is run.
+_FRAMEWORKS = {
+    "torch": ("torch",),
+    "keras": ("keras-jax", "keras-torch", "keras-tensorflow"),
+    "jax": ("jax",),
+    "onnx": ("onnxruntime",),
+    "openvino": ("openvino",),
+}
+
+ORACLE = "oracle"
+
+
+@dataclass(frozen=True)
+class Ported:
+    """One LSTM before and after.
+
+    Attributes:
+        name: in the source.
+        weights: the source's.
+        layout: the source's.
+        names: in the destination: one, or the layers of a chain.
+        written: what the destination holds, joined to a stack again.
+        written_layout: the destination's.
+    """
+
+    name: str
+    weights: LSTMWeights
+    layout: str
+    names: tuple[str, ...]
+    written: LSTMWeights
+    written_layout: str
+
+
+def joined(layers: Sequence[LSTMWeights]) -> LSTMWeights:
+    """The layers of a chain as one stack."""
+    first = layers[0]
+    rows = tuple(row for weights in layers for row in weights.layers)
+    return LSTMWeights(replace(first.spec, num_layers=len(rows)), rows, first.dtype)
+
+
+def losses(lstm: Ported) -> list[dict[str, Any]]:
+    """What the destination cannot tell apart any more: the sum of two biases, with its size."""
+    found = []
+    if lstm.weights.spec.bias == "split" and lstm.written.spec.bias == "single":
+        sums = [cell.total_bias for _, _, cell in lstm.weights.cells()]
+        errors = [np.abs(np.asarray(round_to(total, lstm.weights.dtype), np.float64) - total) for total in sums]
+        found.append(
+            {
+                "lstm": lstm.name,
+                "what": "two biases summed into one",
+                "numbers": int(sum(error.size for error in errors)),
+                "rounded": int(sum(np.count_nonzero(error) for error in errors)),
+                "max_abs": float(max(error.max() for error in errors)),
+            }
+        )
+    return found
+
+
+def cases_for(lstm: Ported) -> tuple[Case, ...]:
+    """The data a port is judged on: initial states, and rows of different lengths."""
+    shape: dict[str, Any] = {"weights": lstm.weights, "steps": 9, "batch": 3, "precision": lstm.weights.dtype}
+    spec = lstm.weights.spec
+    return (
+        Case.random(spec, seed=0, id=f"{lstm.name}-states", **shape),
+        Case.random(spec, seed=1, ragged=True, id=f"{lstm.name}-ragged", **shape),
+    )
+
+
+def frameworks_of(layout: str) -> tuple[str, ...]:
+    """The adapter that runs files of a layout, if its framework is installed."""
+    here = installed()
+    return tuple(name for name in _FRAMEWORKS.get(layout, ()) if name in here)[:1]
+
+
+def prove(lstms: Sequence[Ported], only: Mapping[str, Sequence[str]] | None = None) -> dict[str, Any]:
+    """Run both sides and judge every number.
+
+    Args:
+        lstms: what was ported.
+        only: adapters by role, `source` and `destination`, as a certificate names them; by default what is installed.
+
+    Returns:
+        `rows`, `inputs`, `power`, `adapters` by role, `environment` by adapter.
+    """
+    rows: list[dict[str, Any]] = []
+    inputs, powers = [], []
+    used: dict[str, list[str]] = {"source": [], "destination": []}
+    with ExitStack() as stack:
+        runners: dict[str, Worker] = {}
+        for lstm in lstms:
+            chosen = _roles(lstm, only)
+            for case in cases_for(lstm):
+                inputs.append({"id": case.id, "fingerprint": case.fingerprint})
+                powers += [power(case).to_dict()] if is_small(case) else []
+                for role, names in chosen.items():
+                    weights = lstm.weights if role == "source" else lstm.written
+                    for name in (ORACLE, *names):
+                        if name != ORACLE and name not in runners:
+                            runners[name] = stack.enter_context(Worker(installed()[name], sys.executable))
+                        used[role] += [name] if name != ORACLE and name not in used[role] else []
+                        found = _judged(case, weights, name, runners.get(name))
+                        rows += [{"lstm": lstm.name, "role": role, **row.to_dict()} for row in found]
+        environment = {name: worker.environment for name, worker in runners.items()}
+    return {"rows": rows, "inputs": inputs, "power": powers, "adapters": used, "environment": environment}
+
+
+def _roles(lstm: Ported, only: Mapping[str, Sequence[str]] | None) -> dict[str, tuple[str, ...]]:
+    found = {"source": frameworks_of(lstm.layout), "destination": frameworks_of(lstm.written_layout)}
+    if only is None:
+        return found
+    here = installed()
+    return {role: tuple(name for name in only.get(role, ()) if name in here) for role in found}
+
+
+def _judged(case: Case, weights: LSTMWeights, name: str, worker: Worker | None) -> Iterator[Row]:
+    """The answer of one side's weights, judged against the source's function."""
+    try:
+        own = replace(case, weights=weights)
+        result = forward(own) if worker is None else worker.run(own)
+    except Unsupported as reason:
+        yield Row(case.id, name, "", "unsupported", reason=str(reason))
+        return
+    except WorkerCrashed as reason:
+        yield Row(case.id, name, "", "crashed", reason=str(reason))
+        return
+    yield from (row for row in judge(result, own, adapter=name, layout=_layout(worker)).rows if _about_weights(row))
+    yield from judge(_outputs(result), case, adapter=name).rows
+
+
+def _layout(worker: Worker | None) -> str:
+    return "" if worker is None else worker.layout
+
+
+def _about_weights(row: Row) -> bool:
+    return row.quantity in ("weights", "parameters")
+
+
+def _outputs(result: Result) -> Result:
+    return replace(result, native={}, parameter_count=None)
+
+
+def verdict_of(rows: Sequence[Mapping[str, Any]]) -> str:
+    """`disagree` for anything proven or suspected wrong, `error` for a crash or no match at all, else `agree`."""
+    seen = {row["verdict"] for row in rows}
+    if seen & {"mismatch", "suspect"}:
+        return "disagree"
+    return "error" if "crashed" in seen or "match" not in seen else "agree"
+
+
+def sha256_of(path: Path) -> str:
+    """The hash of a file, read in pieces."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def seal(content: Mapping[str, Any]) -> str:
+    """A hash over everything a certificate says but the hash itself."""
+    rest = {key: value for key, value in content.items() if key != "seal"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+
+
+def read_certificate(path: Path) -> dict[str, Any]:
+    """The content of a certificate.
+
+    Raises:
+        UserError: for a file that is missing or none of this kind.
+    """
+    try:
+        if path.stat().st_size > 1 << 28:
+            raise ValueError("it is too large")
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["kind"] != KIND or content["schema"] != SCHEMA:
+            raise ValueError(f"kind {content['kind']!r}, schema {content['schema']!r}")
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}); expected a certificate such as model.pt.xcheck.json") from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise UserError(f"{path} is no certificate of lstm-xcheck ({error}); make one with: lstm-xcheck port SRC DST") from error
+    found: dict[str, Any] = content
+    return found
+
+
+def fingerprints(weights: LSTMWeights) -> dict[str, Any]:
+    """What identifies weights in a certificate."""
+    return {"fingerprint": weights.fingerprint, "dtype": weights.dtype, "spec": weights.spec.to_dict()}
+
+
+def largest(rows: Sequence[Mapping[str, Any]]) -> float:
+    """The largest error / bound among rows."""
+    scores: list[Array | float] = [float(row["score"]) for row in rows if row["score"] is not None]
+    return float(max(scores, default=0.0))

@@ -1,0 +1,18 @@
+"""Writes Haiku's parameters as `.npz`: `lstm/linear/w` and `lstm/linear/b`, gates i, g, f, o, 1 taken off the f bias."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from ..spec import LSTMWeights
+from .named_npz import write_npz
+
+
+def write(path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None) -> None:
+    """One module for each LSTM, a chain for a stack; with `like`, that file with its LSTMs replaced.
+
+    Raises:
+        CheckpointError: for what hk.LSTM has no place for.
+    """
+    write_npz(path, "haiku", "/", lstms, like)

@@ -1,0 +1,70 @@
+"""NumPy's `.npz` with a framework's own names in it: Haiku, MLX, Keras, Sonnet, Flax or PyTorch. Names decide.
+
+Nothing is unpickled. Source: mlx 0.32.4 (`save_weights("x.npz")`); dm-haiku 0.0.17, whose parameters are plain dicts
+`{"lstm/linear": {"w", "b"}}` that people save under `lstm/linear/w`.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from ..spec import LSTMWeights
+from .npy import describe_npy, npy_bytes
+from .protocol import Checkpoint, StoredTensor
+from .recognise import recognise_torch
+from .recognise_rows import recognise_rows
+from .tree_names import like_arrays, tree_arrays
+from .untrusted import open_archive, read_member
+
+
+def read(path: Path) -> Checkpoint:
+    """Every LSTM that has the names of a known framework.
+
+    Raises:
+        CheckpointError: for a file that is damaged, or holds objects instead of arrays.
+    """
+    tensors = stored_tensors(path)
+    lstms, other = recognise_torch(path, tensors)
+    left = {tensor.name for tensor in other if not tensor.note}
+    if not lstms or left:
+        named, _ = recognise_rows(path, [tensor for tensor in tensors if tensor.name in left])
+        used = {name for lstm in named for name in lstm.tensors}
+        lstms += named
+        other = tuple(tensor for tensor in other if tensor.name not in used)
+    return Checkpoint(path, "npz", lstms, other)
+
+
+def stored_tensors(path: Path) -> list[StoredTensor]:
+    """Every array of the archive, in its order.
+
+    Raises:
+        CheckpointError: for a file that is damaged, or holds objects instead of arrays.
+    """
+    with open_archive(path) as archive:
+        return [_member(path, archive, name) for name in archive.namelist() if name.endswith(".npy")]
+
+
+def _member(path: Path, archive: zipfile.ZipFile, name: str) -> StoredTensor:
+    data = memoryview(read_member(path, archive, name))
+    return describe_npy(path, name.removesuffix(".npy"), data)[0]
+
+
+def write_npz(path: Path, layout: str, separator: str, lstms: Mapping[str, LSTMWeights], like: Path | None) -> None:
+    """LSTMs under the names of a layout; with `like`, that file with its LSTMs replaced.
+
+    Raises:
+        CheckpointError: for what the layout has no place for.
+    """
+    members: dict[str, bytes] = {}
+    if like is None:
+        arrays = tree_arrays(lstms, layout, separator)
+    else:
+        arrays = like_arrays({lstm.name: lstm for lstm in read(like).lstms}, lstms)
+        with open_archive(like) as archive:
+            members = {name: read_member(like, archive, name) for name in archive.namelist()}
+    members.update({f"{name}.npy": npy_bytes(array, dtype) for name, (array, dtype) in arrays.items()})
+    with path.open("xb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        for name, data in members.items():
+            archive.writestr(zipfile.ZipInfo(name), data)

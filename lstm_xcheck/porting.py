@@ -1,0 +1,231 @@
+"""From a checkpoint of one framework to one of another, with a certificate; and the certificate checked again."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from .certificate import KIND, SCHEMA, Ported, fingerprints, joined, losses, prove, read_certificate, seal, sha256_of, verdict_of
+from .checkpoints import Checkpoint, Found, read_checkpoint, write_checkpoint
+from .checkpoints.registry import Format, format_for_writing
+from .checkpoints.writing import chain_of, matched, refuse_existing
+from .errors import CheckpointError, DisagreementError, UserError
+from .files import write_atomically
+from .spec import LSTMWeights
+from .sweep.record import made_by
+
+#: What a certificate's name ends in.
+SUFFIX = ".xcheck.json"
+
+
+def port(
+    src: str | PathLike[str],
+    dst: str | PathLike[str],
+    *,
+    to: str | None = None,
+    layer: str | None = None,
+    rename: Mapping[str, str] | None = None,
+    like: str | PathLike[str] | None = None,
+    force: bool = False,
+    lstm_only: bool = False,
+) -> dict[str, Any]:
+    """Write the LSTMs of one checkpoint as another framework's, verify them, and keep the proof.
+
+    The file is read back and compared bit for bit before it gets its name; then source and destination are run, by
+    their own frameworks where installed and by the float64 oracle, and judged. `DST.xcheck.json` says all of it.
+
+    Args:
+        src: any checkpoint that `load` reads.
+        dst: what to write; its suffix decides the format.
+        to: the format, where the suffix is not enough: torch, safetensors, keras, keras-weights, npz.
+        layer: the one LSTM to port; the rest of the file is then left out on purpose.
+        rename: new names of LSTMs by their old ones; "" puts a PyTorch LSTM at the top of the state dict.
+        like: an existing file of the destination's format; its keys and other tensors are kept, its LSTMs filled.
+        force: whether an existing destination may be replaced.
+        lstm_only: whether other layers may be left out; they cannot be carried over yet.
+
+    Returns:
+        The certificate: `verdict` (agree, disagree or error), `rows`, `losses`, `left_out` and the hashes.
+
+    Raises:
+        CheckpointError: for a source that cannot be read or a destination that cannot be written.
+        DisagreementError: for a source with other layers, unless `lstm_only` or `layer` leaves them out.
+    """
+    source, target = Path(src), Path(dst)
+    certificate = target.with_name(target.name + SUFFIX)
+    chosen_format = format_for_writing(target, to)
+    for path in (target, certificate):
+        refuse_existing(path, force)
+    held = read_checkpoint(source)
+    chosen = _chosen(held, layer)
+    left_out = _left_out(held, chosen)
+    if held.other and not (lstm_only or layer):
+        raise DisagreementError(_cannot_carry(held))
+    lstms = _renamed(chosen, rename or {}, like is not None and not chosen_format.stacks)
+    digest = sha256_of(source)
+    back = write_checkpoint(target, lstms, chosen_format.to, force, like)
+    ported = _pairs(target, chosen_format, chosen, lstms, back, exact=like is None)
+    content = {
+        "schema": SCHEMA,
+        "kind": KIND,
+        "source": _described(source, target.parent, held.format, digest),
+        "destination": _described(target, target.parent, back.format, sha256_of(target)),
+        "lstms": [_entry(lstm) for lstm in ported],
+        "losses": [loss for lstm in ported for loss in losses(lstm)],
+        "left_out": left_out,
+        "notes": {found.name: list(found.notes) for found in chosen if found.notes},
+        **prove(ported),
+        "versions": made_by(),
+    }
+    content["verdict"] = verdict_of(content["rows"])
+    content["seal"] = seal(content)
+    _write(certificate, content)
+    return content
+
+
+def recheck(path: str | PathLike[str]) -> str:
+    """Repeat what a certificate claims, offline, and say so in one sentence.
+
+    Raises:
+        DisagreementError: when a byte of a file changed, or a verdict is not the same any more.
+        UserError: when the certificate or a file is missing or cannot be read.
+    """
+    file = Path(path)
+    content = read_certificate(file)
+    try:
+        return _recheck(file, content)
+    except (KeyError, TypeError, AttributeError, IndexError) as error:
+        raise DisagreementError(f"{file} was changed: {type(error).__name__} {error} while reading it") from error
+
+
+def _recheck(file: Path, content: dict[str, Any]) -> str:
+    if seal(content) != content["seal"]:
+        raise DisagreementError(f"{file} was changed: its seal does not fit its content; port again to get a new one")
+    paths = {role: file.parent / content[role]["path"] for role in ("source", "destination")}
+    for role, path in paths.items():
+        if not path.is_file():
+            raise UserError(f"{path}, the {role} of {file}, does not exist; put it back beside the certificate")
+        digest = sha256_of(path)
+        if digest != content[role]["sha256"]:
+            raise DisagreementError(
+                f"{path} is not the {role} that {file} speaks of: its sha256 is {digest[:16]}..., "
+                f"but should be {content[role]['sha256'][:16]}..."
+            )
+    before, after = ({lstm.name: lstm for lstm in read_checkpoint(path).lstms} for path in paths.values())
+    ported = [_again(entry, before, after) for entry in content["lstms"]]
+    changed = [new["source"] for new, old in zip(map(_entry, ported), content["lstms"], strict=True) if new != old]
+    if changed:
+        raise DisagreementError(f"{', '.join(changed)}: the weights read now are not those of {file}")
+    proof = prove(ported, content["adapters"])
+    _same_verdicts(file, content, proof)
+    agreed = f"{len(ported)} LSTMs, {len(proof['rows'])} of {len(content['rows'])} verdicts repeated"
+    if content["verdict"] != "agree":
+        raise DisagreementError(f"{file} still says {content['verdict']}: {agreed}")
+    absent = sorted({name for names in content["adapters"].values() for name in names} - set(proof["environment"]))
+    missing = f"; not installed here: {', '.join(absent)}" if absent else ""
+    return f"{file} holds: both files are unchanged and still agree ({agreed}{missing})"
+
+
+def _same_verdicts(file: Path, content: dict[str, Any], proof: dict[str, Any]) -> None:
+    if proof["inputs"] != content["inputs"]:
+        raise DisagreementError(f"{file}: the inputs made now are not those it speaks of; a different lstm-xcheck wrote it")
+
+    def key(row: dict[str, Any]) -> tuple[str, ...]:
+        return tuple(str(row[name]) for name in ("lstm", "role", "case", "adapter", "quantity"))
+
+    then = {key(row): row["verdict"] for row in content["rows"]}
+    for row in proof["rows"]:
+        if then.get(key(row)) != row["verdict"]:
+            where = f"{row['adapter']}, {row['role']}, case {row['case']}, {row['quantity']}"
+            raise DisagreementError(f"{file}: {where} is {row['verdict']} now, but was {then.get(key(row), 'absent')}")
+
+
+def _again(entry: dict[str, Any], before: Mapping[str, Found], after: Mapping[str, Found]) -> Ported:
+    source = before[entry["source"]]
+    targets = [after[name] for name in entry["destination"]]
+    written = joined([found.weights for found in targets])
+    return Ported(source.name, source.weights, source.layout, tuple(entry["destination"]), written, targets[0].layout)
+
+
+def _chosen(held: Checkpoint, layer: str | None) -> tuple[Found, ...]:
+    lstms = held.require_lstms()
+    if layer is None:
+        return lstms
+    chosen = tuple(lstm for lstm in lstms if lstm.name == layer)
+    if not chosen:
+        raise CheckpointError(f"{held.path} has no LSTM {layer!r}, but {', '.join(lstm.name for lstm in lstms)}")
+    return chosen
+
+
+def _left_out(held: Checkpoint, chosen: tuple[Found, ...]) -> list[str]:
+    unchosen = [lstm.name for lstm in held.lstms if lstm not in chosen]
+    return [*unchosen, *map(str, held.other)]
+
+
+def _cannot_carry(held: Checkpoint) -> str:
+    listed = "; ".join(str(tensor) + (f" ({tensor.note})" if tensor.note else "") for tensor in held.other)
+    return (
+        f"{held.path} holds {len(held.other)} tensors beside its LSTMs, which cannot be carried over yet: {listed}; "
+        "nothing was written; add --lstm-only to leave them out"
+    )
+
+
+def _renamed(chosen: tuple[Found, ...], rename: Mapping[str, str], chained: bool) -> dict[str, LSTMWeights]:
+    """The LSTMs under their new names; layer by layer where an existing file has them so."""
+    named = {lstm.name: lstm.weights for lstm in chosen}
+    if chained:
+        named = chain_of(named)
+    unknown = [old for old in rename if old not in named]
+    if unknown:
+        raise UserError(f"--rename: there is no LSTM {unknown[0]!r}, but {', '.join(named)}")
+    result: dict[str, LSTMWeights] = {}
+    for old, weights in named.items():
+        new = rename.get(old, old)
+        if new in result:
+            raise UserError(f"--rename: two LSTMs would be named {new!r}; give each its own name")
+        result[new] = weights
+    return result
+
+
+def _pairs(
+    target: Path, chosen_format: Format, chosen: tuple[Found, ...], lstms: Mapping[str, LSTMWeights], back: Checkpoint,
+    *, exact: bool,
+) -> list[Ported]:  # fmt: skip
+    """Each LSTM of the source with what the destination holds for it, in order."""
+    chain = dict(lstms) if chosen_format.stacks else chain_of(lstms)
+    found = list(matched(target, back, chain, exact=exact).values())
+    pairs = []
+    for lstm in chosen:
+        count = 1 if chosen_format.stacks else lstm.weights.spec.num_layers
+        mine, found = found[:count], found[count:]
+        written = joined([part.weights for part in mine]) if count > 1 else mine[0].weights
+        names = tuple(part.name for part in mine)
+        pairs.append(Ported(lstm.name, lstm.weights, lstm.layout, names, written, mine[0].layout))
+    return pairs
+
+
+def _described(path: Path, folder: Path, format: str, digest: str) -> dict[str, Any]:
+    """A file as seen from the certificate's folder, so that both can move together."""
+    where = os.path.relpath(path.resolve(), folder.resolve())
+    return {"path": Path(where).as_posix(), "sha256": digest, "bytes": path.stat().st_size, "format": format}
+
+
+def _entry(lstm: Ported) -> dict[str, Any]:
+    written = fingerprints(lstm.written)
+    return {
+        "source": lstm.name,
+        "destination": list(lstm.names),
+        **fingerprints(lstm.weights),
+        "written": {"fingerprint": written["fingerprint"], "bias": lstm.written.spec.bias},
+    }
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    try:
+        write_atomically(path, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode())
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror}; the ported file itself is complete") from error

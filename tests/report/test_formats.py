@@ -1,0 +1,269 @@
+"""The same report as HTML, JUnit XML, Markdown and JSON: nothing is left out, and no text of it becomes markup."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import sqlite3
+from contextlib import closing
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from lstm_xcheck.compare import VERDICTS, CountRow, Row
+from lstm_xcheck.events import Event, Finished, Outcome, Planned
+from lstm_xcheck.report import Report, html_page, outcomes
+from lstm_xcheck.report.html_page import to_html
+from lstm_xcheck.report.index import find, opened
+from lstm_xcheck.report.json_file import write_report
+from lstm_xcheck.report.junit_file import junit_parts
+from lstm_xcheck.report.markdown_file import to_markdown
+
+#: What a framework's message may hold.
+NASTY = "<script>alert(1)</script> & \"quotes\" | `code` \x00\x1b[31m ]]> $word ${x}"
+
+
+def outcome(case: str, verdict: str, adapter: str = "torch", reason: str = "", score: float | None = None) -> Outcome:
+    if verdict in ("unsupported", "crashed", "skipped"):
+        return Outcome(case, adapter, (Row(case, adapter, "", verdict, reason=reason),))  # type: ignore[arg-type]
+    rows = (
+        Row(case, adapter, "y", verdict, 1e-7, score, (0, 1, 2), reason),  # type: ignore[arg-type]
+        Row(case, adapter, "weights", "match", 0.0, 0.0),
+    )
+    found = ({"case": case, "adapter": adapter, "cause": "gates swapped", "fix": "Swap.", "explanation": "they are"},)
+    return Outcome(
+        case, adapter, rows, CountRow(case, adapter, 20, 16, "20 = 16 + 4"), {"torch": "2.1"},
+        found if verdict == "mismatch" else (), seconds=0.25,
+    )  # fmt: skip
+
+
+def report_of(*given: Outcome, planned: int | None = None) -> Report:
+    cells = len(given) if planned is None else planned
+    events: list[Event] = [Planned(cells, cells, ("torch",)), *given, Finished(1.5)]
+    return Report.of(events)
+
+
+@pytest.fixture
+def report() -> Report:
+    """Every verdict once, and two cells that never ended."""
+    told = [outcome(f"case-{name}", name, reason="" if name == "match" else f"why {name}", score=0.5) for name in VERDICTS]
+    return report_of(*told, outcome("case-nasty", "mismatch", "jax<1>", NASTY, float("inf")), planned=10)
+
+
+# --- JUnit ---
+
+
+def junit(report: Report) -> ElementTree.Element:
+    (suite,) = ElementTree.fromstring("".join(junit_parts(report)).encode())
+    return suite
+
+
+def test_junit_has_a_test_case_for_each_cell_with_its_score(report: Report) -> None:
+    suite = junit(report)
+    cases = {(case.get("classname"), case.get("name")): case for case in suite}
+    assert len(suite) == len(cases) == 9
+    match = cases["torch", "case-match"]
+    values = {entry.get("name"): entry.get("value") for entry in match.iter("property")}
+    assert values == {
+        "verdict": "match", "score": "0.5", "max_abs": "1e-07", "score[y]": "0.5", "score[weights]": "0",
+    }  # fmt: skip
+    assert match.get("time") == "0.250000"
+    assert [child.tag for child in match] == ["properties"]
+
+
+def test_junit_says_what_went_wrong_by_the_right_element(report: Report) -> None:
+    tags = {case.get("name"): case[1].tag for case in junit(report) if len(case) > 1}
+    assert tags == {
+        "case-suspect": "failure", "case-mismatch": "failure", "case-nasty": "failure", "case-crashed": "error",
+        "case-inconclusive": "skipped", "case-unsupported": "skipped", "case-skipped": "skipped",
+    }  # fmt: skip
+    (failure,) = junit(report).findall("testcase[@name='case-mismatch']/failure")
+    assert failure.get("message") == "mismatch: y: why mismatch"
+    assert failure.text == "y: why mismatch\nthey are"
+
+
+def test_junit_adds_up_and_counts_what_never_ended_as_an_error(report: Report) -> None:
+    suite = junit(report)
+    assert (suite.get("tests"), suite.get("failures"), suite.get("errors"), suite.get("skipped")) == ("9", "3", "2", "3")
+    for name, tag in (("failures", "failure"), ("errors", "error"), ("skipped", "skipped")):
+        assert int(suite.get(name, "")) == len(suite.findall(f"testcase/{tag}"))
+    (error,) = suite.findall("testcase[@name='unfinished cells']/error")
+    assert error.get("message") == "2 of 10 cells never ended"
+
+
+def test_junit_carries_any_message(report: Report) -> None:
+    (failure,) = junit(report).findall("testcase[@name='case-nasty']/failure")
+    assert NASTY.replace("\x00", "?").replace("\x1b", "?") in str(failure.text)
+
+
+# --- HTML ---
+
+
+class Page(HTMLParser):
+    """Tags that are open, the rows of the table of cells, and what the page would load."""
+
+    VOID = frozenset(("meta", "input"))
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[str] = []
+        self.loads: list[str] = []
+        self.rows: list[list[str]] = []
+        self.text = ""
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.open += [] if tag in self.VOID else [tag]
+        self.loads += [f"{name}={value}" for name, value in attrs if name in ("src", "href", "action", "srcset")]
+        if tag == "tr" and any(name == "data-verdict" for name, _ in attrs):
+            self.rows.append([])
+        elif tag == "td" and self.rows:
+            self.rows[-1].append("")
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+        if "td" in self.open and self.rows and self.rows[-1]:
+            self.rows[-1][-1] += data
+
+
+def test_the_page_is_whole_and_loads_nothing(report: Report) -> None:
+    text = to_html(report)
+    page = Page(text)
+    assert page.open == []
+    assert page.loads == []
+    assert not re.search(r"https?://|url\(|@import", text)
+    assert "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'" in text
+    assert {"svg", "table", "script", "style"} <= set(page.tags)
+    assert "$" not in re.sub(r"\$word \$\{x\}", "", text)  # every place of the template was filled
+
+
+def test_the_page_has_a_row_for_each_cell(report: Report) -> None:
+    rows = {row[0]: row for row in Page(to_html(report)).rows}
+    assert list(rows) == [outcome.case for outcome in report.outcomes]
+    assert rows["case-match"] == ["case-match", "torch", "match", "1e-07", "0.5", "0.25", ""]
+    assert rows["case-mismatch"][2:] == ["mismatch", "1e-07", "0.5", "0.25", "why mismatch"]
+
+
+def test_the_page_shows_any_message_as_text(report: Report) -> None:
+    page = Page(to_html(report))
+    assert page.tags.count("script") == 1
+    assert [row[6] for row in page.rows if row[1] == "jax<1>"] == [NASTY]
+    assert "10 cells planned = 1 match, 1 suspect, 2 mismatch" in page.text
+    assert "torch: best explanation: gates swapped. Swap." in page.text
+
+
+def test_a_long_run_lists_all_that_is_wrong_and_says_what_it_leaves_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(html_page, "LISTED", 3)
+    good = [outcome(f"good-{k}", "match", score=0.1) for k in range(10)]
+    bad = [outcome(f"bad-{k}", "mismatch", reason="wrong", score=9.0) for k in range(5)]
+    page = Page(to_html(report_of(*good, *bad)))
+    assert [row[0] for row in page.rows] == ["good-0", "good-1", "good-2", *(f"bad-{k}" for k in range(5))]
+    assert "7 more matching cells are not listed here" in page.text
+
+
+@pytest.mark.parametrize("score", [None, 0.0, 1e-300, 0.5, 1.0, 7.0, 1e9, float("inf")], ids=str)
+def test_any_score_has_its_place_in_the_plot(score: float | None) -> None:
+    text = to_html(report_of(outcome("a", "match", score=score)))
+    marks = [float(x) for x in re.findall(r'<rect x="([\d.]+)"', text)]
+    assert len(marks) == 1
+    assert 150 <= marks[0] <= 950
+    line = float(re.findall(r'<line x1="([\d.]+)"', text)[0])
+    assert (marks[0] >= line) == (score is not None and score >= 1.0)
+
+
+# --- Markdown ---
+
+
+def test_markdown_is_short_and_says_the_worst(report: Report) -> None:
+    lines = to_markdown(report).splitlines()
+    assert lines[0] == "## lstm-xcheck: DISAGREE"
+    assert lines[2].startswith("10 cells planned = 1 match, 1 suspect, 2 mismatch")
+    assert "| mismatch | torch | case-mismatch | why mismatch |" in lines
+    assert "- torch: best explanation: gates swapped. Swap." in lines
+    tables = [line for line in lines if line.startswith("|")]
+    widths = {len(re.findall(r"(?<!\\)\|", line)) for line in tables[:4]}
+    assert len(widths) == 1
+
+
+def test_markdown_shows_any_message_as_text(report: Report) -> None:
+    (line,) = (line for line in to_markdown(report).splitlines() if "case-nasty" in line)
+    assert len(re.findall(r"(?<!\\)\|", line)) == 5
+    assert not re.search(r"(?<!\\)[<>`]", line)
+
+
+# --- JSON and memory ---
+
+
+def test_json_in_parts_is_json(report: Report, tmp_path: Path) -> None:
+    write_report(report, tmp_path / "x.json")
+    text = (tmp_path / "x.json").read_text(encoding="utf-8")
+    assert text == report.to_json() + "\n" == json.dumps(report.to_dict(), indent=1) + "\n"
+    assert json.loads(report_of().to_json())["rows"] == []
+
+
+def test_outcomes_are_the_same_from_memory_and_from_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = [outcome(f"case-{k}", "mismatch", reason=NASTY, score=float("inf") if k % 2 else k / 3) for k in range(50)]
+    in_memory = outcomes.Outcomes(given)
+    monkeypatch.setattr(outcomes, "IN_MEMORY", 1000)
+    monkeypatch.setattr(outcomes, "_BLOCK", 700)
+    on_disk = outcomes.Outcomes(given)
+    assert list(in_memory) == list(on_disk) == given
+    assert [(a.case, b.case) for a in on_disk for b in on_disk if a == b] == [(each.case, each.case) for each in given]
+    assert isinstance(on_disk._file.fileno(), int)  # it did go to disk
+    with pytest.raises(io.UnsupportedOperation):
+        io.BytesIO().fileno()
+
+
+# --- the index ---
+
+
+def index_of(folder: Path, given: list[Outcome]) -> Any:
+    lines = folder / "cells.jsonl"
+    lines.write_text("".join(f"{each.case}\n" for each in given), encoding="ascii")
+    return opened(folder / "index.sqlite", lines, lambda: given)
+
+
+def test_the_index_gives_rows_back_as_they_were(tmp_path: Path) -> None:
+    given = [outcome("a", "mismatch", reason=NASTY, score=float("inf")), outcome("b", "match", score=0.5)]
+    with index_of(tmp_path, given) as index:
+        rows = list(find(index))
+    assert sorted(rows, key=str) == sorted((row for each in given for row in each.rows), key=str)
+    assert rows[0].score == float("inf")
+
+
+def test_the_index_is_made_anew_only_when_the_lines_have_changed(tmp_path: Path) -> None:
+    with index_of(tmp_path, [outcome("a", "match")]):
+        pass
+    lines = tmp_path / "cells.jsonl"
+    with opened(tmp_path / "index.sqlite", lines, lambda: pytest.fail("made anew")) as index:  # type: ignore[arg-type]
+        assert len(list(find(index))) == 2
+    with index_of(tmp_path, [outcome("a", "match"), outcome("b", "match")]) as index:
+        assert len(list(find(index, case="b"))) == 2
+
+
+def test_an_index_that_cannot_be_written_is_kept_in_memory(tmp_path: Path) -> None:
+    (tmp_path / "index.sqlite").mkdir()
+    with index_of(tmp_path, [outcome("a", "match")]) as index:
+        assert len(list(find(index, verdicts=["match"], adapters=["torch"], limit=1))) == 1
+    assert [file.name for file in tmp_path.iterdir() if file.name.startswith(".")] == []
+
+
+def test_a_question_cannot_change_the_index(tmp_path: Path) -> None:
+    with index_of(tmp_path, [outcome("a", "match")]) as index:
+        assert list(find(index, case="'; DROP TABLE rows; --", adapters=["' OR 1 --"])) == []
+        assert len(list(find(index))) == 2
+    with closing(sqlite3.connect(tmp_path / "index.sqlite")) as connection:
+        assert connection.execute("SELECT count(*) FROM rows").fetchone() == (2,)
