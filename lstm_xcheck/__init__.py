@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .errors import Unsupported as Unsupported
     from .errors import UserError as UserError
     from .layouts import count_parameters as count_parameters
+    from .porting import port as port
     from .report import Report as Report
     from .spec import Case as Case
     from .spec import LSTMSpec as LSTMSpec
@@ -44,6 +45,7 @@ _PUBLIC = {
     "diagnose": "api",
     "judge": "api",
     "load": "api",
+    "port": "porting",
     "run": "api",
     "sweep": "api",
     "verify": "api",

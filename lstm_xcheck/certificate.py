@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from .adapters.registry import installed
-from .arrays import Array, round_to
+from .arrays import round_to
 from .compare import Row, judge
 from .diagnose.power import is_small, power
 from .errors import Unsupported, UserError, WorkerCrashed
@@ -32,7 +32,7 @@ KIND = "lstm-xcheck certificate"
 #: Layout of a file -> adapters of the framework it belongs to; the first that is installed is run.
 _FRAMEWORKS = {
     "torch": ("torch",),
-    "keras": ("keras-jax", "keras-torch", "keras-tensorflow"),
+    "keras": ("keras-torch", "keras-jax", "keras-tensorflow"),
     "jax": ("jax",),
     "onnx": ("onnxruntime",),
     "openvino": ("openvino",),
@@ -100,7 +100,7 @@ def cases_for(lstm: Ported) -> tuple[Case, ...]:
 def frameworks_of(layout: str) -> tuple[str, ...]:
     """The adapter that runs files of a layout, if its framework is installed."""
     here = installed()
-    return tuple(name for name in _FRAMEWORKS.get(layout, ()) if name in here)[:1]
+    return tuple(name for name in _FRAMEWORKS.get(layout, (layout,)) if name in here)[:1]
 
 
 def prove(lstms: Sequence[Ported], only: Mapping[str, Sequence[str]] | None = None) -> dict[str, Any]:
@@ -111,10 +111,10 @@ def prove(lstms: Sequence[Ported], only: Mapping[str, Sequence[str]] | None = No
         only: adapters by role, `source` and `destination`, as a certificate names them; by default what is installed.
 
     Returns:
-        `rows`, `inputs`, `power`, `adapters` by role, `environment` by adapter.
+        `rows`, `inputs`, `adapters` by role, `environment` by adapter.
     """
     rows: list[dict[str, Any]] = []
-    inputs, powers = [], []
+    inputs = []
     used: dict[str, list[str]] = {"source": [], "destination": []}
     with ExitStack() as stack:
         runners: dict[str, Worker] = {}
@@ -122,7 +122,6 @@ def prove(lstms: Sequence[Ported], only: Mapping[str, Sequence[str]] | None = No
             chosen = _roles(lstm, only)
             for case in cases_for(lstm):
                 inputs.append({"id": case.id, "fingerprint": case.fingerprint})
-                powers += [power(case).to_dict()] if is_small(case) else []
                 for role, names in chosen.items():
                     weights = lstm.weights if role == "source" else lstm.written
                     for name in (ORACLE, *names):
@@ -132,7 +131,13 @@ def prove(lstms: Sequence[Ported], only: Mapping[str, Sequence[str]] | None = No
                         found = _judged(case, weights, name, runners.get(name))
                         rows += [{"lstm": lstm.name, "role": role, **row.to_dict()} for row in found]
         environment = {name: worker.environment for name, worker in runners.items()}
-    return {"rows": rows, "inputs": inputs, "power": powers, "adapters": used, "environment": environment}
+    return {"rows": rows, "inputs": inputs, "adapters": used, "environment": environment}
+
+
+def strength(lstms: Sequence[Ported]) -> list[dict[str, Any]]:
+    """What the matches prove: the mistakes that would have been caught, for each LSTM that is not too large."""
+    first = [cases_for(lstm)[0] for lstm in lstms]
+    return [power(case).to_dict() for case in first if is_small(case)]
 
 
 def _roles(lstm: Ported, only: Mapping[str, Sequence[str]] | None) -> dict[str, tuple[str, ...]]:
@@ -220,5 +225,5 @@ def fingerprints(weights: LSTMWeights) -> dict[str, Any]:
 
 def largest(rows: Sequence[Mapping[str, Any]]) -> float:
     """The largest error / bound among rows."""
-    scores: list[Array | float] = [float(row["score"]) for row in rows if row["score"] is not None]
-    return float(max(scores, default=0.0))
+    scores = [float(row["score"]) for row in rows if row["score"] is not None]
+    return max(scores, default=0.0)

@@ -9,7 +9,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from .certificate import KIND, SCHEMA, Ported, fingerprints, joined, losses, prove, read_certificate, seal, sha256_of, verdict_of
+from .certificate import KIND, SCHEMA, Ported, fingerprints, joined, losses, prove, read_certificate, seal, sha256_of, strength, verdict_of
 from .checkpoints import Checkpoint, Found, read_checkpoint, write_checkpoint
 from .checkpoints.registry import Format, format_for_writing
 from .checkpoints.writing import chain_of, matched, refuse_existing
@@ -79,6 +79,7 @@ def port(
         "left_out": left_out,
         "notes": {found.name: list(found.notes) for found in chosen if found.notes},
         **prove(ported),
+        "power": strength(ported),
         "versions": made_by(),
     }
     content["verdict"] = verdict_of(content["rows"])

@@ -53,9 +53,8 @@ def decode_file(path: Path) -> Any:
 
 def leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
     """Name and value of every array of a tree, names joined by `/`; the chunks of a big array are one leaf."""
-    if isinstance(value, Extension) and value.kind == ARRAY:
-        yield name, value
-    elif isinstance(value, dict) and CHUNKED in value:
+    chunked = isinstance(value, dict) and CHUNKED in value
+    if chunked or (isinstance(value, Extension) and value.kind == ARRAY):
         yield name, value
     elif isinstance(value, (dict, list)):
         for key, item in value.items() if isinstance(value, dict) else enumerate(value):
@@ -66,20 +65,21 @@ def _stored(path: Path, name: str, leaf: Any) -> StoredTensor:
     if isinstance(leaf, Extension):
         shape, dtype, data = _parts(path, name, leaf)
         return StoredTensor(name, shape, dtype, partial(_load, [data], shape, dtype))
-    shape, chunks = _numbered(leaf.get("shape")), _numbered(leaf.get("chunks"))
+    whole, chunks = _numbered(leaf.get("shape")), _numbered(leaf.get("chunks"))
     pieces = [_parts(path, name, chunk) for chunk in chunks if isinstance(chunk, Extension)]
     kinds = {dtype for _, dtype, _ in pieces}
     held = sum(math.prod(own) for own, _, _ in pieces)
-    if len(kinds) != 1 or len(pieces) != len(chunks) or not _naturals(shape) or math.prod(shape) != held:
+    if len(kinds) != 1 or len(pieces) != len(chunks) or not _naturals(whole) or math.prod(whole) != held:
         raise CheckpointError(f"{path}: the chunks of array {shown(name)} do not fit together; save the file again")
     dtype = kinds.pop()
-    return StoredTensor(name, tuple(shape), dtype, partial(_load, [p[2] for p in pieces], tuple(shape), dtype))
+    return StoredTensor(name, tuple(whole), dtype, partial(_load, [p[2] for p in pieces], tuple(whole), dtype))
 
 
 def _parts(path: Path, name: str, leaf: Extension) -> tuple[tuple[int, ...], str, memoryview]:
     """Shape, type and bytes of an array, which must fit one another."""
     content = Decoder(path, memoryview(leaf.data)).decode()
-    shape, dtype, data = content if isinstance(content, list) and len(content) == 3 else (None, None, None)
+    three = isinstance(content, list) and len(content) == 3
+    shape, dtype, data = content if three else ([], None, None)
     if isinstance(dtype, memoryview):
         dtype = bytes(dtype).decode("ascii", "replace")
     if not _naturals(shape) or not isinstance(dtype, str) or not isinstance(data, memoryview):

@@ -9,6 +9,7 @@ import io
 import math
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -64,7 +65,7 @@ def npy_bytes(array: Array, dtype: str) -> bytes:
     return buffer.getvalue()
 
 
-def _load(data: memoryview, shape: tuple[int, ...], dtype: np.dtype, kind: str, fortran: bool) -> Array:  # type: ignore[type-arg]
+def _load(data: memoryview, shape: tuple[int, ...], dtype: np.dtype[Any], kind: str, fortran: bool) -> Array:
     if kind == "bfloat16":
         flat = float_values(data, kind)
     else:

@@ -105,6 +105,22 @@ FORMATS: tuple[Format, ...] = (
         stacks=False,
     ),
     Format("lstm-xcheck npz", (".npz",), signatures.is_own_npz, "own_npz", to="npz", writer="own_npz"),
+    Format("NumPy npz", (".npz",), signatures.is_npz, "named_npz", to="haiku", writer="haiku_npz_write", stacks=False),
+    Format("MLX npz", (".npz",), signatures.is_npz, "named_npz", to="mlx", writer="mlx_npz_write", stacks=False),
+    Format(
+        "Flax msgpack", (".msgpack",), signatures.is_flax_msgpack, "flax_msgpack",
+        to="flax", writer="flax_msgpack_write", stacks=False,
+    ),
+    Format(
+        "ONNX", (".onnx",), signatures.is_onnx, "onnx_file", ("onnx",), "lstm-xcheck[onnx]",
+        to="onnx", writer="onnx_write", writer_requires=("onnx",), writer_install="lstm-xcheck[onnx]", stacks=False,
+    ),
+    Format(
+        "ONNX opset 22", (".onnx",), signatures.is_onnx, "onnx_file", ("onnx",), "lstm-xcheck[onnx]",
+        to="onnx-22", writer="onnx_write_opset22", writer_requires=("onnx",), writer_install="lstm-xcheck[onnx]",
+        stacks=False,
+    ),
+    Format("Equinox", (".eqx",), signatures.is_npy, "equinox_eqx", to="equinox", writer="equinox_eqx", stacks=False),
     Format(
         "Keras weights", (".weights.h5", ".h5", ".hdf5"), signatures.is_hdf5, "keras_weights_h5", ("h5py",),
         "lstm-xcheck[hdf5]", to="keras-weights", writer="keras_weights_write", writer_requires=("h5py",),

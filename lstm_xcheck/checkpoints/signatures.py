@@ -61,3 +61,32 @@ def is_safetensors(path: Path) -> bool:
 def is_own_npz(path: Path) -> bool:
     """A zip archive with the member that only this project's own files have."""
     return "lstm_xcheck.npy" in members(path)
+
+
+def is_npz(path: Path) -> bool:
+    """A zip archive of `.npy` members and nothing else, as `numpy.savez` writes."""
+    names = members(path)
+    return bool(names) and all(name.endswith(".npy") for name in names)
+
+
+def is_npy(path: Path) -> bool:
+    """An array in NumPy's form at the beginning; Equinox writes one behind the other."""
+    return beginning(path, 6) == b"\x93NUMPY"
+
+
+def is_flax_msgpack(path: Path) -> bool:
+    """A msgpack map of few entries whose first key is text."""
+    head = beginning(path, 2)
+    return len(head) == 2 and 0x81 <= head[0] <= 0x8F and (0xA1 <= head[1] <= 0xBF or head[1] == 0xD9)
+
+
+def is_onnx(path: Path) -> bool:
+    """A protobuf message that begins as ONNX's ModelProto does: ir_version from 3, then a field of the model."""
+    head = beginning(path, 3)
+    return len(head) == 3 and head[0] == 0x08 and 3 <= head[1] < 0x30 and head[2] in (0x12, 0x1A, 0x22, 0x28, 0x3A, 0x42)
+
+
+def is_numpy_pickle(path: Path) -> bool:
+    """A pickle of protocol 2 to 5 that PyTorch did not write; what is in it is the reader's business."""
+    head = beginning(path, 2)
+    return len(head) == 2 and head[0] == 0x80 and 2 <= head[1] <= 5

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,7 +20,7 @@ def deliver(report: Report, files: Sequence[Path], as_json: bool) -> int:
     for path in files:
         write_report(report, path)
     if as_json:
-        click.get_text_stream("stdout").writelines(report.json_parts())
+        sys.stdout.writelines(report.json_parts())
         click.echo()
     else:
         _print(report)

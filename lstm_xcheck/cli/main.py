@@ -14,7 +14,12 @@ from ..errors import DisagreementError, XcheckError
 #: Verb -> its one-line help; the command is `command` in the module of that name.
 VERBS = {
     "verify": "Check that LSTMs give the same answers in every framework (the main job).",
+    "compare": "Say whether two checkpoints hold the same LSTM, and what differs if not.",
+    "port": "Write a checkpoint for another framework, verified, with a certificate.",
+    "recheck": "Repeat what a certificate claims, offline.",
+    "inspect": "Show the LSTMs of a checkpoint: spec, layout, parameter counts.",
     "diagnose": "Name the mistake that explains outputs you observed.",
+    "fuzz": "Look for a disagreement, shrink it, name it and write a test that shows it.",
     "params": "Count parameters under each convention and say why the numbers differ.",
     "trace": "Show gates and states step by step.",
     "layouts": "Show how each framework orders, orients and names its arrays.",

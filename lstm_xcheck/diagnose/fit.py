@@ -16,15 +16,24 @@ from .mistake import Mistake, Outputs
 
 
 class Fit(NamedTuple):
-    """How well an explanation fits: largest error / bound, and largest error / standard deviation."""
+    """How well an explanation fits.
+
+    Attributes:
+        score: largest error / bound.
+        sigmas: largest error / standard deviation of honest rounding.
+        misfit: the same as a root mean square, to rank explanations that all hold.
+        decides: the quantities whose bound is sharp enough to tell anything.
+    """
 
     score: float
     sigmas: float
+    misfit: float = float("inf")
+    decides: frozenset[str] = frozenset()
 
     @property
     def holds(self) -> bool:
         """Whether every number is what the mistaken implementation would give, up to rounding."""
-        return self.score <= 1.0 and self.sigmas <= SIGMAS
+        return self.score <= 1.0 and self.sigmas <= SIGMAS and bool(self.decides)
 
 
 #: What does not apply to the case, or cannot be decided on it, fits nothing.
@@ -45,10 +54,10 @@ def fit(mistakes: Sequence[Mistake], observed: Outputs, case: Case, profile: Pro
     outputs = layer_outputs(driving, changed)
     with np.errstate(over="ignore", invalid="ignore"):
         expected = references(changed, outputs, profile)
-        if any(is_loose(reference, profile) for name, reference in expected.items() if name in observed):
-            return NO_FIT
         parts = [{name: getattr(r, part) for name, r in expected.items()} for part in ("value", "bound", "sigma")]
-        return _measure(mistakes, parts, observed, case)
+        made = [_after(mistakes, part, case) for part in parts]
+        free = any(reference.free for reference in expected.values())
+        return _measure(made, observed, profile, free=free)
 
 
 def layer_outputs(observed: Outputs, case: Case) -> dict[int, Array]:
@@ -60,33 +69,48 @@ def layer_outputs(observed: Outputs, case: Case) -> dict[int, Array]:
 
 def is_loose(reference: Reference, profile: Profile) -> bool:
     """Whether a free-running bound is so wide that it would explain anything."""
-    if not reference.free:
-        return False
-    return bool(reference.bound.max() > LOOSE * profile.u * max(1.0, float(np.abs(reference.value).max())))
+    return reference.free and bool(_too_wide(reference.value, reference.bound, profile).any())
 
 
-def _measure(mistakes: Sequence[Mistake], parts: list[Outputs], observed: Outputs, case: Case) -> Fit:
-    changed: list[Outputs] = []
-    for part in parts:
-        outputs: Outputs | None = part
-        for mistake in mistakes:
-            if mistake.after is not None and outputs is not None:
-                outputs = mistake.after(outputs, case)
-        if outputs is None:
-            return NO_FIT
-        changed.append(outputs)
-    value, bound, sigma = changed
-    score = sigmas = 0.0
+def _too_wide(value: Array, bound: Array, profile: Profile) -> Array:
+    """Which numbers have a bound that no mistake need exceed."""
+    wide: Array = bound > LOOSE * profile.u * max(1.0, float(np.abs(value).max()))
+    return wide
+
+
+def _after(mistakes: Sequence[Mistake], outputs: Outputs | None, case: Case) -> Outputs | None:
+    for mistake in mistakes:
+        if mistake.after is not None and outputs is not None:
+            outputs = mistake.after(outputs, case)
+    return outputs
+
+
+def _measure(made: Sequence[Outputs | None], observed: Outputs, profile: Profile, *, free: bool) -> Fit:
+    values, bounds, sigmas = made
+    if values is None or bounds is None or sigmas is None:
+        return NO_FIT
+    score = noise = squares = 0.0
+    count, decides = 0, set()
     for name, array in observed.items():
-        if name not in value or value[name].shape != array.shape:
+        if name not in values or values[name].shape != array.shape:
             return NO_FIT
-        error = np.abs(np.asarray(array, np.float64) - value[name])
-        score, sigmas = max(score, largest(error, bound[name])), max(sigmas, largest(error, sigma[name]))
-    return Fit(score, sigmas)
+        value, bound = values[name], np.abs(bounds[name])
+        error = np.abs(np.asarray(array, np.float64) - value)
+        score = max(score, largest(error, bound))
+        sharp = ~_too_wide(value, bound, profile) if free else np.ones(value.shape, dtype=bool)
+        if sharp.any():
+            decides.add(name)
+        ratio = _ratio(error, sigmas[name])[sharp]  # where the oracle ran far by itself, sigma is too small
+        noise, squares, count = max(noise, float(ratio.max(initial=0.0))), squares + float((ratio**2).sum()), count + ratio.size
+    return Fit(score, noise, (squares / max(1, count)) ** 0.5, frozenset(decides))
 
 
 def largest(error: Array, scale: Array) -> float:
     """The largest error / scale, where nothing divided by nothing is nothing."""
+    return float(_ratio(error, scale).max())
+
+
+def _ratio(error: Array, scale: Array) -> Array:
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.where(error == 0.0, 0.0, error / np.abs(scale))
-    return float(np.nan_to_num(ratio, nan=np.inf).max())
+    return np.nan_to_num(ratio, nan=np.inf)

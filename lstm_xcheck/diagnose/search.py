@@ -85,7 +85,7 @@ def diagnose(result: Result, case: Case, *, pairs: bool = True, catalogue: Seque
     check_observed(observed, case)
     profile = profile_named(result.computed_in or case.precision)
     view = View.of(observed, case, profile)
-    if not view.is_wrong:
+    if not view.wrong:
         return Diagnosis(None, explanation=view.why_not_wrong(), evidence=view.evidence())
     found = _fitting_singles(view, catalogue)
     if not found:
@@ -93,8 +93,10 @@ def diagnose(result: Result, case: Case, *, pairs: bool = True, catalogue: Seque
         if rougher is not None:
             return rougher
     if not found and pairs:
-        found = list(fitting_pairs(observed, case, profile, catalogue, _limit(view, (0, 0))))
-    return _name(found, view, catalogue) if found else Diagnosis(None, explanation=view.unexplained(), evidence=view.evidence())
+        found = _fitting_pairs(view, catalogue)
+    if not found:
+        return Diagnosis(None, explanation=view.unexplained(), evidence=view.evidence())
+    return _name(found, view, catalogue)
 
 
 def check_observed(observed: Outputs, case: Case) -> None:
@@ -123,7 +125,13 @@ def _merged_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
 def _fitting_singles(view: View, catalogue: Sequence[Mistake]) -> list[Explanation]:
     """Every single mistake that explains the outputs."""
     tested = [(m, fit([m], view.observed, view.case, view.profile)) for m in _candidates(view, catalogue)]
-    return [((mistake,), quality) for mistake, quality in tested if quality.holds]
+    return [((mistake,), quality) for mistake, quality in tested if quality.holds and quality.decides & view.wrong]
+
+
+def _fitting_pairs(view: View, catalogue: Sequence[Mistake]) -> list[Explanation]:
+    """Every pair of mistakes that explains the outputs."""
+    tested = fitting_pairs(view.observed, view.case, view.profile, catalogue, _limit(view, (0, 0)))
+    return [(pair, quality) for pair, quality in tested if quality.decides & view.wrong]
 
 
 def _candidates(view: View, catalogue: Sequence[Mistake]) -> Iterator[Mistake]:
@@ -177,7 +185,7 @@ def _name(found: list[Explanation], view: View, catalogue: Sequence[Mistake]) ->
     order = {mistake.id: k for k, mistake in enumerate(catalogue)}
     found = sorted(found, key=lambda entry: [order[mistake.id] for mistake in entry[0]])
     runs = [run_mistakes(mistakes, view.case) for mistakes, _ in found] if len(found) > 1 else [None]
-    best = min(range(len(found)), key=lambda k: found[k][1].sigmas)
+    best = min(range(len(found)), key=lambda k: found[k][1].misfit)
     first = next(k for k in range(len(found)) if k == best or _same(runs[k], runs[best]))
     mistakes, quality = found[first]
     alternatives = tuple(

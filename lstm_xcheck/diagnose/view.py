@@ -44,12 +44,15 @@ class View:
         return {name: largest(np.abs(a - r.value), r.bound) for name, (a, r) in self.comparable.items()}
 
     @cached_property
-    def is_wrong(self) -> bool:
-        """Whether rounding cannot or hardly explain some number."""
-        if len(self.comparable) < len(self.observed) or any(score > 1.0 for score in self.scores.values()):
+    def wrong(self) -> frozenset[str]:
+        """The quantities that rounding cannot or hardly explain."""
+        return frozenset(name for name in self.observed if self._is_wrong(name))
+
+    def _is_wrong(self, name: str) -> bool:
+        if name not in self.comparable or self.scores[name] > 1.0:
             return True
-        driven = [(a, r) for a, r in self.comparable.values() if not r.free]
-        return any(largest(np.abs(a - r.value), r.sigma) > SIGMAS for a, r in driven)
+        array, reference = self.comparable[name]
+        return not reference.free and largest(np.abs(array - reference.value), reference.sigma) > SIGMAS
 
     def why_not_wrong(self) -> str:
         """What it means that no number is beyond its bound."""

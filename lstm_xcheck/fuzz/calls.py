@@ -42,7 +42,7 @@ def implementation():
     for layer, row in enumerate(CELLS):
         lstm = keras.layers.LSTM(
             HIDDEN, use_bias="b" in row[0], return_sequences=True, return_state=True, zero_output_for_mask=True,
-            dtype=PRECISION,
+            recurrent_initializer="zeros", dtype=PRECISION,
         )
         if len(row) == 2:
             lstm = keras.layers.Bidirectional(lstm, merge_mode="concat", dtype=PRECISION)

@@ -102,11 +102,11 @@ class Search:
         Raises:
             AdapterError: for an adapter that does not start.
         """
-        self._end = time.monotonic() + self.budget.seconds
         with ExitStack() as stack, _no_files():
             for entry in self.entries:
                 self._workers[entry.name] = stack.enter_context(Worker(entry, timeout=self.timeout))
                 self._started(self._workers[entry.name])
+            self._end = time.monotonic() + self.budget.seconds
             recipe = self._smallest()
         return None if recipe is None else self._finding(recipe)
 

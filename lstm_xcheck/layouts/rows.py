@@ -190,7 +190,7 @@ TABLE: tuple[Layout, ...] = (
         ),
         layer_names=("0", "{k}"),
         directions=("cell", "cell_fw", "cell_bw"),
-        source="PaddlePaddle 3.3.1, python/paddle/nn/layer/rnn.py (LSTM); read, the names as in PyTorch are aliases",
+        source="PaddlePaddle 3.3.1, python/paddle/nn/layer/rnn.py (LSTM); the names as in PyTorch are aliases",
     ),
     Layout(
         name="sonnet",
@@ -218,7 +218,7 @@ TABLE: tuple[Layout, ...] = (
         ),
         layer_names=("", "layers.{k}."),
         directions=("", "forward.", "backward."),
-        source="tinygrad 0.14.0, tinygrad/nn/__init__.py (LSTMCell); read",
+        source="tinygrad 0.14.0, tinygrad/nn/__init__.py (LSTMCell)",
     ),
     Layout(
         name="cudnn-keras",

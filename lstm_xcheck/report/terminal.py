@@ -89,8 +89,9 @@ def summary(report: Report) -> str:
 
 def _adapter_table(report: Report, found: Digest) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("adapter", "version"):
-        table.add_column(heading)
+    # A name cut short could be that of another recording of the same environment.
+    table.add_column("adapter", min_width=max(map(len, found.adapters), default=0))
+    table.add_column("version")
     totals, environments = report.totals, report.environment()["adapters"]
     shown = [verdict for verdict in VERDICTS if totals[verdict]]
     for heading in (*shown, "largest error", "error / bound"):

@@ -31,6 +31,8 @@ ARROWS: dict[str, set[str]] = {
     "recordings": JUDGED,
     "events": {*FLOOR, "spec", "compare", "diagnose"},
     "sweep": {*JUDGES, "adapters", "recordings", "events"},
+    "strategies": {*FLOOR, "spec", "sweep"},
+    "fuzz": {*JUDGES, "adapters", "events", "sweep"},
     "report": {*JUDGES, "events"} - {"oracle", "layouts"},
 }
 
@@ -46,6 +48,8 @@ EXCEPTIONS = {("spec/weights.py", "lstm_xcheck.layouts.convert")}
 #: Everything but the standard library and NumPy, by the files that may import it.
 THIRD_PARTY: dict[str, set[str]] = {
     "api.py": {"pytest"},
+    "strategies.py": {"hypothesis"},
+    "fuzz/*.py": {"hypothesis"},
     "cli/*.py": {"click", "rich"},
     "report/*.py": {"rich", "jinja2"},
     "pytest_plugin.py": {"pytest"},
@@ -54,6 +58,7 @@ THIRD_PARTY: dict[str, set[str]] = {
     "adapters/keras_*.py": {"keras", "tensorflow", "jax", "torch"},
     "adapters/jax_*.py": {"jax", "jaxlib"},
     "checkpoints/keras*.py": {"h5py"},
+    "checkpoints/onnx*.py": {"onnx", "google"},
     "sweep/cluster.py": {"distributed"},
     "checkpoints/torch_write.py": {"torch"},
     "checkpoints/onnx_*.py": {"onnx"},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -25,10 +26,12 @@ def parsed(command: Command, *arguments: str) -> tuple[int, dict[str, Any]]:
 
 
 @pytest.fixture
-def out(command: Command, tmp_path: Path) -> Path:
-    """A run of twelve cells, half of them wrong."""
-    assert command("verify", *GRID, *BOTH, "--out", str(tmp_path / "run")).code == 1
-    return tmp_path / "run"
+def out(command: Command, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of a run of twelve cells, half of them wrong."""
+    once = tmp_path_factory.getbasetemp() / "a-run-of-twelve-cells"
+    if not once.exists():
+        assert command("verify", *GRID, *BOTH, "--out", str(once)).code == 1
+    return Path(shutil.copytree(once, tmp_path / "run"))
 
 
 def test_a_report_of_a_folder_is_what_verify_said(command: Command, out: Path, tmp_path: Path) -> None:
@@ -165,8 +168,8 @@ def test_a_run_that_goes_on_is_reported_as_it_is(command: Command, out: Path) ->
         (("verify", "--shard", "1"), "--shard is '1'"),
         (("verify", *GRID, *BOTH, "--shard", "7/7"), "--shard 7/7: there are only 6 cases; use at most 6 shards"),
         (("verify", *GRID, *BOTH, "--out", "{run}"), "holds a run already; add --resume"),
-        (("verify", *GRID, "--adapters", "honest", "--out", "{run}", "--resume"), "of another plan: it holds the adapters"),
-        (("verify", *GRID, *BOTH, "--out", "{run}", "--resume", "--shard", "1/2"), "it holds all of the cases, not shard"),
+        (("verify", *GRID, "--adapters", "honest", "--out", "{run}", "--resume"), "another plan: it holds the adap"),
+        (("verify", *GRID, *BOTH, "--out", "{run}", "--resume", "--shard", "1/2"), "all of the cases, not shard 1/2"),
         (("verify", *GRID, *BOTH, "--out", "{run}/plan.json"), "cannot be written: File exists"),
         (("report", "{tmp}"), "holds no plan.json, but should be a folder that verify --out wrote"),
         (("report", "{run}", "--verdict", "bad"), "--verdict is 'bad', but should be one of match, suspect"),

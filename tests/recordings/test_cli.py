@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +27,11 @@ def _adapters(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def two(tmp_path: Path, maker: Callable[..., Recording]) -> Path:
-    """A folder with recordings of `one` and `two`, of the run 5."""
+def two(tmp_path: Path, honest: Recording) -> Path:
+    """A folder with recordings of `one` and `two`, two cases each, of the run 5."""
+    small = replace(honest, questions=honest.questions[:2], answers=honest.answers[:2], run="5")
     for name in ("one", "two"):
-        (tmp_path / f"{name}.npz").write_bytes(encode(maker("Honest", environment=name, run="5")))
+        (tmp_path / f"{name}.npz").write_bytes(encode(replace(small, environment=name)))
     return tmp_path
 
 
@@ -172,8 +174,11 @@ def test_a_mistake_is_one_sentence(
 def test_torch_is_recorded_and_agrees(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("torch")
     file = tmp_path / "torch.npz"
-    assert lx(capsys, "record", "--out", file, "--adapters", "torch", "--preset", "quick", "--env", "now")[0] == 0
+    assert (
+        lx(capsys, "record", "--out", file, "--adapters", "torch", "--grid", "hidden=2 layers=1,2", "--env", "now")[0]
+        == 0
+    )
     assert read(file).layouts == {"torch": "torch"}
     code, out, _ = lx(capsys, "replay", file)
     assert code == 0
-    assert "11 match" in out
+    assert "AGREE: 2 planned = 2 match" in out

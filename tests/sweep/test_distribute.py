@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Callable
-from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from lstm_xcheck.adapters import Entry
 from lstm_xcheck.report import Report
 from lstm_xcheck.spec import Case, LSTMSpec
-from lstm_xcheck.sweep import Plan, Recipe, run
+from lstm_xcheck.sweep import Plan, Recipe, distribute, run
 from lstm_xcheck.sweep.distribute import run_on
 
 HERE = str(Path(__file__).parent)
@@ -68,3 +69,67 @@ def test_the_report_itself_is_as_planned(expected: dict[str, Any]) -> None:
     assert {row["worst"] and tuple(row["worst"]) for row in expected["rows"] if row["verdict"] == "mismatch"} == {
         (1, 2, 0)
     }
+
+
+class Failing(ThreadPoolExecutor):
+    """Loses the second task, answers the third with nothing, and breaks down before the fourth."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.asked = 0
+
+    def submit(self, function: Any, /, *arguments: Any, **options: Any) -> Future[Any]:
+        self.asked += 1
+        if self.asked == 4:
+            raise BrokenExecutor("all its processes died")
+        replaced = {2: _lose, 3: _answer_nothing}.get(self.asked, function)
+        return super().submit(replaced, *arguments, **options)
+
+
+def _lose(task: bytes) -> bytes:
+    raise OSError("the machine is gone")
+
+
+def _answer_nothing(task: bytes) -> bytes:
+    return b"[]"
+
+
+def test_what_an_executor_loses_is_a_crashed_row_for_each_cell() -> None:
+    recipes = tuple(Recipe(hidden=hidden, input=1, steps=2, batch=1) for hidden in (1, 2, 3, 4, 5))
+    plan = Plan(recipes, (Entry("honest", "faulty_adapters:Honest", path=(HERE,)),), timeout=60.0)
+    with Failing() as pool:
+        report = Report.of(run_on(pool, plan, chunk=1))
+    reasons = {row.case: row.reason for row in report.rows if row.verdict == "crashed"}
+    assert reasons == {
+        recipes[1].id: "the executor lost the task: OSError: the machine is gone",
+        recipes[2].id: "the executor's answer lacks this case",
+        recipes[3].id: "the executor lost the task: BrokenExecutor: all its processes died",
+    }
+    assert (report.totals["planned"], report.totals["match"], report.totals["crashed"]) == (5, 2, 3)
+
+
+def test_tasks_are_handed_out_as_others_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(distribute, "WINDOW", 2)
+    given: list[Future[Any]] = []
+    waiting: list[int] = []
+
+    class Counting(ThreadPoolExecutor):
+        def submit(self, function: Any, /, *arguments: Any, **options: Any) -> Future[Any]:
+            waiting.append(sum(not future.done() for future in given))
+            given.append(super().submit(function, *arguments, **options))
+            return given[-1]
+
+    recipes = tuple(Recipe(hidden=1, input=1, steps=2, batch=1, seed=seed) for seed in range(6))
+    plan = Plan(recipes, (Entry("honest", "faulty_adapters:Honest", path=(HERE,)),), timeout=60.0)
+    with Counting(1) as pool:
+        assert Report.of(run_on(pool, plan, chunk=1)).totals["match"] == 6
+    assert len(waiting) == 6
+    assert max(waiting) <= 1
+
+
+def test_cells_that_ended_before_are_not_run_again(plan: Plan) -> None:
+    done = frozenset((case.id, entry.name) for case in plan.cases[1:] for entry in plan.entries)
+    with ThreadPoolExecutor(1) as pool:
+        report = Report.of(run_on(pool, replace(plan, skip=done)))
+    assert report.totals["planned"] == report.totals["match"] == 2
+    assert {row.case for row in report.rows} == {plan.cases[0].id}

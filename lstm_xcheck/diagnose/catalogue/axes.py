@@ -10,6 +10,7 @@ import numpy as np
 from ...arrays import Array
 from ...spec import Case
 from ..mistake import Mistake, Outputs
+from .direction import has_halves
 
 
 def _plain(case: Case) -> bool:
@@ -64,14 +65,14 @@ def _feature_reversed(case: Case) -> Case | None:
 
 def _units_interleaved(outputs: Outputs, case: Case) -> Outputs | None:
     """The halves of a bidirectional output joined unit by unit."""
-    if not case.spec.bidirectional or case.spec.output_size == 1 or "y" not in outputs:
+    if case.spec.output_size == 1 or not has_halves(outputs, case):
         return None
     y = outputs["y"].reshape(*outputs["y"].shape[:2], 2, -1)
     return {**outputs, "y": np.swapaxes(y, 2, 3).reshape(outputs["y"].shape)}
 
 
 def _units_separated(outputs: Outputs, case: Case) -> Outputs | None:
-    if not case.spec.bidirectional or "y" not in outputs:
+    if not has_halves(outputs, case):
         return None
     y = outputs["y"].reshape(*outputs["y"].shape[:2], -1, 2)
     return {**outputs, "y": np.swapaxes(y, 2, 3).reshape(outputs["y"].shape)}

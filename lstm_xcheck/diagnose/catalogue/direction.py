@@ -20,6 +20,11 @@ def flip_valid(array: Array, case: Case) -> Array:
     return np.take_along_axis(array, index[..., None], axis=1)
 
 
+def has_halves(outputs: Outputs, case: Case) -> bool:
+    """Whether y holds both directions side by side, not merged by another mistake."""
+    return case.spec.bidirectional and "y" in outputs and outputs["y"].shape[-1] == 2 * case.spec.output_size
+
+
 class _BothForward(LSTMSpec):
     """A bidirectional LSTM whose backward half reads forward."""
 
@@ -78,7 +83,7 @@ def _half(change: Callable[[Array, Array, Case], tuple[Array, Array]]) -> Callab
     """Change the halves of y, given and returned as (forward, backward)."""
 
     def after(outputs: Outputs, case: Case) -> Outputs | None:
-        if not case.spec.bidirectional or "y" not in outputs or case.mask is not None:
+        if not has_halves(outputs, case) or case.mask is not None:
             return None
         forward, backward = np.split(outputs["y"], 2, axis=-1)
         return {**outputs, "y": np.concatenate(change(forward, backward, case), axis=-1)}
@@ -89,7 +94,7 @@ def _half(change: Callable[[Array, Array, Case], tuple[Array, Array]]) -> Callab
 def _last_time_state(outputs: Outputs, case: Case) -> Outputs | None:
     """The backward half's final h taken at the last time instead of its last processed step, the first time."""
     spec = case.spec
-    if not spec.bidirectional or case.steps == 1 or not {"h_n", "y"} <= set(outputs) or case.mask is not None:
+    if not has_halves(outputs, case) or "h_n" not in outputs or case.steps == 1 or case.mask is not None:
         return None
     h_n = np.array(outputs["h_n"])
     last = case.valid.sum(axis=1) - 1
@@ -102,7 +107,7 @@ def _last_time_state(outputs: Outputs, case: Case) -> Outputs | None:
 
 def _merged(combine: Callable[[Array, Array], Array]) -> Callable[[Outputs, Case], Outputs | None]:
     def after(outputs: Outputs, case: Case) -> Outputs | None:
-        if not case.spec.bidirectional or "y" not in outputs:
+        if not has_halves(outputs, case):
             return None
         forward, backward = np.split(outputs["y"], 2, axis=-1)
         merged = {**outputs, "y": combine(forward, backward)}

@@ -1,0 +1,100 @@
+"""Constants of an ONNX graph: initializers, Constant nodes, and data in other files of the same folder.
+
+Source: onnx 1.23.1, onnx/onnx.proto (TensorProto), docs/ExternalData.md.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+
+from ..arrays import Array
+from ..errors import CheckpointError
+from .protocol import StoredTensor
+from .untrusted import FLOAT_SIZES, float_values, shown
+
+_TYPES = {
+    onnx.TensorProto.FLOAT: "float32", onnx.TensorProto.DOUBLE: "float64", onnx.TensorProto.FLOAT16: "float16",
+    onnx.TensorProto.BFLOAT16: "bfloat16",
+}  # fmt: skip
+#: The field that holds the numbers where there is no raw data.
+_FIELDS = {"float32": "float_data", "float64": "double_data", "float16": "int32_data", "bfloat16": "int32_data"}
+
+#: A tensor by the name that nodes call it.
+Constants = dict[str, Any]
+
+
+def constants_of(graph: Any, outer: Constants) -> Constants:
+    """The tensors that nodes of a graph may name, those of the graphs around it included."""
+    known = {**outer, **{tensor.name: tensor for tensor in graph.initializer}}
+    for node in graph.node:
+        if node.op_type == "Constant":
+            for attribute in node.attribute:
+                if attribute.name == "value" and node.output:
+                    known[node.output[0]] = attribute.t
+        elif node.op_type == "Identity" and len(node.input) == 1 and node.input[0] in known and node.output:
+            known[node.output[0]] = known[node.input[0]]
+    return known
+
+
+def stored(path: Path, name: str, tensor: Any) -> StoredTensor:
+    """A tensor of the graph, described; its values are read and bounded when asked for."""
+    dtype = _TYPES.get(tensor.data_type) or onnx.TensorProto.DataType.Name(tensor.data_type).lower()
+    shape = tuple(int(n) for n in tensor.dims)
+    return StoredTensor(name, shape, dtype, partial(_load, path, name, tensor, shape, dtype))
+
+
+def _load(path: Path, name: str, tensor: Any, shape: tuple[int, ...], dtype: str) -> Array:
+    if any(n < 0 for n in shape):
+        raise CheckpointError(f"{path}: tensor {shown(name)} has the impossible shape {list(shape)[:8]}")
+    size = math.prod(shape) * FLOAT_SIZES[dtype]
+    if tensor.data_location == onnx.TensorProto.EXTERNAL:
+        data = _external(path, name, tensor, size)
+    elif tensor.HasField("raw_data"):
+        data = tensor.raw_data
+    else:
+        data = _typed(tensor, dtype)
+    if len(data) != size:
+        raise CheckpointError(
+            f"{path}: tensor {shown(name)} of shape {list(shape)[:8]} and type {dtype} should take {size} bytes, "
+            f"but has {len(data)}; copy or download the file again"
+        )
+    return float_values(data, dtype).reshape(shape)
+
+
+def _typed(tensor: Any, dtype: str) -> bytes:
+    numbers = getattr(tensor, _FIELDS[dtype])
+    if _FIELDS[dtype] == "int32_data":
+        return (np.array(numbers, np.int64) & 0xFFFF).astype("<u2").tobytes()
+    return np.array(numbers, np.dtype(dtype).newbyteorder("<")).tobytes()
+
+
+def _external(path: Path, name: str, tensor: Any, size: int) -> bytes:
+    """Bytes from another file, which must lie in the model's own folder, links followed."""
+    entries = {entry.key: entry.value for entry in tensor.external_data}
+    folder = path.parent.resolve()
+    try:
+        file = (folder / entries.get("location", "")).resolve()
+        offset, length = (int(entries.get(key, default)) for key, default in (("offset", 0), ("length", size)))
+    except (ValueError, OSError, RuntimeError) as error:
+        raise CheckpointError(f"{path}: tensor {shown(name)} lies in another file in an unknown way") from error
+    where = shown(entries.get("location", ""))
+    if not file.is_relative_to(folder):
+        raise CheckpointError(
+            f"{path}: tensor {shown(name)} points to {where}, which leaves the model's folder; it was not opened"
+        )
+    if not file.is_file():
+        raise CheckpointError(f"{path}: tensor {shown(name)} lies in {where}, which is not there; copy it beside the model")
+    if offset < 0 or length != size or offset + size > file.stat().st_size:
+        raise CheckpointError(
+            f"{path}: tensor {shown(name)} needs {size} bytes at {offset} of {where}, but that file has "
+            f"{file.stat().st_size} and the model claims {length}; copy both again"
+        )
+    with file.open("rb") as stream:
+        stream.seek(offset)
+        return stream.read(size)

@@ -1,0 +1,84 @@
+"""What `port` and `recheck` do once their options are read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..certificate import largest
+from ..errors import UserError
+from ..porting import SUFFIX, port, recheck
+
+_CODES = {"agree": 0, "disagree": 1, "error": 2}
+
+
+def run_port(
+    src: Path, dst: Path, to: str | None, layer: str | None, renames: Sequence[str], like: Path | None, force: bool,
+    lstm_only: bool, as_json: bool,
+) -> int:  # fmt: skip
+    """Port, print; returns the exit code."""
+    certificate = port(
+        src, dst, to=to, layer=layer, rename=parse_renames(renames), like=like, force=force, lstm_only=lstm_only
+    )
+    if as_json:
+        click.echo(json.dumps(certificate, indent=1, allow_nan=False))
+    else:
+        click.echo("\n".join(_lines(dst, certificate)))
+    return _CODES[certificate["verdict"]]
+
+
+def run_recheck(path: Path) -> int:
+    """Repeat a certificate; returns the exit code."""
+    click.echo(recheck(path))
+    return 0
+
+
+def parse_renames(texts: Sequence[str]) -> dict[str, str]:
+    """`OLD=NEW` options as a mapping.
+
+    Raises:
+        UserError: for another form, or the same OLD twice.
+    """
+    renames: dict[str, str] = {}
+    for text in texts:
+        old, equals, new = text.partition("=")
+        if not equals or not old:
+            raise UserError(f"--rename {text!r} should be written OLD=NEW, such as lstm=encoder")
+        if old in renames:
+            raise UserError(f"--rename names {old!r} twice; give it once")
+        renames[old] = new
+    return renames
+
+
+def _lines(dst: Path, certificate: Mapping[str, Any]) -> list[str]:
+    source, target = certificate["source"], certificate["destination"]
+    lines = [f"{source['path']} ({source['format']}) -> {dst} ({target['format']}, {target['bytes']:,} bytes)"]
+    for lstm in certificate["lstms"]:
+        spec = lstm["spec"]
+        size = f"input {spec['input_size']}, hidden {spec['hidden_size']}, layers {spec['num_layers']}"
+        size += ", bidirectional" if spec["bidirectional"] else ""
+        lines.append(f"  {lstm['source']} -> {', '.join(lstm['destination'])}: {size}, {lstm['dtype']}")
+    for loss in certificate["losses"]:
+        lines.append(
+            f"  loss: {loss['lstm']}: {loss['what']}; {loss['rounded']} of {loss['numbers']} sums were rounded, "
+            f"the largest by {loss['max_abs']:.2g}"
+        )
+    lines += [] if certificate["losses"] else ["  loss: none, every bit is kept"]
+    lines += [f"  left out: {name}" for name in certificate["left_out"]]
+    lines += [f"  note: {name}: {note}" for name, notes in certificate["notes"].items() for note in notes]
+    lines += [f"  {line}" for line in _verdicts(certificate)]
+    return [*lines, f"{certificate['verdict'].upper()}: the proof is in {dst}{SUFFIX}"]
+
+
+def _verdicts(certificate: Mapping[str, Any]) -> list[str]:
+    rows = certificate["rows"]
+    ran = ", ".join(f"{role}: {', '.join(('oracle', *names))}" for role, names in certificate["adapters"].items())
+    counts = {verdict: sum(row["verdict"] == verdict for row in rows) for verdict in dict.fromkeys(r["verdict"] for r in rows)}
+    said = ", ".join(f"{number} {verdict}" for verdict, number in counts.items())
+    lines = [f"verified ({ran}): {said}; largest error {largest(rows):.2g} of its bound"]
+    reasons = {f"{row['verdict']}: {row['adapter']}, {row['role']}: {row['reason']}" for row in rows if row["verdict"] != "match"}
+    return lines + sorted(reasons)

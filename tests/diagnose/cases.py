@@ -1,0 +1,70 @@
+"""Cases on which, together, every mistake of the catalogue makes sense and shows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from lstm_xcheck.compare.reference import observed_quantities
+from lstm_xcheck.diagnose import CATALOGUE, Mistake
+from lstm_xcheck.diagnose.mistake import Outputs, result_from, run_mistakes
+from lstm_xcheck.oracle import forward
+from lstm_xcheck.spec import Case, LSTMSpec, Result
+from lstm_xcheck.spec.activations import HARD_SIGMOID_KERAS3
+
+#: Outputs closer than this in float64 are the same.
+SAME = 1e-12
+
+_SPECS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "plain": ({}, {}),
+    "square": ({"input_size": 6, "hidden_size": 6}, {"steps": 5, "batch": 5}),
+    "ragged": ({}, {"ragged": True, "batch": 4}),
+    "bidirectional": ({"bidirectional": True}, {}),
+    "stack": ({"input_size": 8, "hidden_size": 4, "num_layers": 3, "bidirectional": True}, {}),
+    "projection": ({"proj_size": 3, "cell_clip": 1.5}, {}),
+    "peepholes": ({"peepholes": True}, {}),
+    "gate-clip": ({"gate_clip": 1.2, "bias": "single"}, {}),
+    "coupled": ({"coupling": "f=1-i"}, {}),
+    "hard-sigmoid": ({"gate_activation": HARD_SIGMOID_KERAS3}, {}),
+}
+
+
+def _case(name: str) -> Case:
+    spec, data = _SPECS[name]
+    return Case.random(
+        LSTMSpec(**{"input_size": 4, "hidden_size": 7, **spec}), seed=11, id=name, **{"steps": 6, "batch": 3, **data}
+    )
+
+
+CASES = {name: _case(name) for name in _SPECS}
+HONEST = {name: observed_quantities(forward(case)) for name, case in CASES.items()}
+
+
+def where_it_shows(mistake: Mistake) -> Case | None:
+    """The first case on which a mistake changes the outputs."""
+    for name, case in CASES.items():
+        wrong = run_mistakes([mistake], case)
+        if wrong is not None and not same(wrong, HONEST[name]):
+            return case
+    return None
+
+
+def answer(mistakes: list[Mistake], case: Case) -> Result:
+    """What comes out with these mistakes, each number rounded to float32."""
+    outputs = run_mistakes(mistakes, case)
+    assert outputs is not None, f"{[mistake.id for mistake in mistakes]} make no sense on {case.id}"
+    return result_from({name: np.asarray(array, np.float32) for name, array in outputs.items()})
+
+
+def same(a: Outputs | None, b: Outputs | None) -> bool:
+    """Whether two float64 runs are the same on a case."""
+    if a is None or b is None or a.keys() != b.keys():
+        return False
+    return all(a[n].shape == b[n].shape and float(np.abs(a[n] - b[n]).max()) <= SAME for n in a)
+
+
+def named(*ids: str) -> list[Mistake]:
+    """Entries by id."""
+    known = {mistake.id: mistake for mistake in CATALOGUE}
+    return [known[id] for id in ids]

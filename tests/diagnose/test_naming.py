@@ -1,0 +1,196 @@
+"""Every mistake is named, none is named for another, and what is not in the catalogue is not guessed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from lstm_xcheck.compare import judge
+from lstm_xcheck.compare.reference import observed_quantities
+from lstm_xcheck.diagnose import CATALOGUE, Diagnosis, Mistake, diagnose
+from lstm_xcheck.diagnose.mistake import in_cells, run_mistakes
+from lstm_xcheck.oracle import forward
+from lstm_xcheck.spec import Case, Result
+
+from .cases import CASES, answer, named, same, where_it_shows
+
+
+def by_id(mistake: Mistake) -> str:
+    return mistake.id
+
+
+def shown(mistake: Mistake) -> Case:
+    case = where_it_shows(mistake)
+    assert case is not None
+    return case
+
+
+def means(found: Diagnosis, mistake: Mistake, case: Case) -> bool:
+    """Whether the named cause is this mistake, or the very same thing on this case."""
+    return found.mistakes == (mistake.id,) or same(
+        run_mistakes(named(*found.mistakes), case) if found.mistakes else None, run_mistakes([mistake], case)
+    )
+
+
+@pytest.mark.parametrize("mistake", CATALOGUE, ids=by_id)
+def test_it_is_named_with_its_remedy(mistake: Mistake) -> None:
+    case = shown(mistake)
+    found = diagnose(answer([mistake], case), case, pairs=False)
+    assert means(found, mistake, case), (found.mistakes, found.explanation)
+    (chosen,) = named(*found.mistakes)
+    assert (found.cause, found.explanation, found.fix) == (chosen.title, chosen.explanation, chosen.fix)
+    assert found.evidence["residual_after"] <= 1.0
+    if chosen.id != mistake.id:
+        same_here = [other["mistakes"] for other in found.alternatives if other["same_on_this_case"]]
+        assert [mistake.id] in same_here
+
+
+@pytest.mark.parametrize("mistake", CATALOGUE, ids=by_id)
+def test_without_its_entry_nothing_is_named(mistake: Mistake) -> None:
+    case = shown(mistake)
+    truth = run_mistakes([mistake], case)
+    others = [m for m in CATALOGUE if m.id != mistake.id and not same(run_mistakes([m], case), truth)]
+    found = diagnose(answer([mistake], case), case, pairs=False, catalogue=others)
+    assert found.cause is None, found.mistakes
+    assert found.explanation.startswith("No mistake of the catalogue explains these outputs.")
+
+
+@pytest.mark.parametrize("mistake", CATALOGUE[::20], ids=by_id)
+def test_without_its_entry_no_pair_is_named_that_is_not_the_same(mistake: Mistake) -> None:
+    case = shown(mistake)
+    truth = run_mistakes([mistake], case)
+    others = [m for m in CATALOGUE if m.id != mistake.id and not same(run_mistakes([m], case), truth)]
+    found = diagnose(answer([mistake], case), case, catalogue=others)
+    assert found.cause is None or same(run_mistakes(named(*found.mistakes), case), truth), found.mistakes
+
+
+@pytest.mark.parametrize(
+    ("cell", "words"),
+    [
+        ((0, 0), "layer 0 forward"),
+        ((0, 1), "layer 0 backward"),
+        ((1, 0), "layer 1 forward"),
+        ((2, 1), "layer 2 backward"),
+    ],
+    ids=["bottom", "bottom-backward", "middle", "top-backward"],
+)
+@pytest.mark.parametrize("id", ["gates-iofg", "u-transposed", "bias-hh-dropped", "gates-ifog-u"])
+def test_a_mistake_in_one_cell_is_named_with_its_place(id: str, cell: tuple[int, int], words: str) -> None:
+    case = CASES["stack"]
+    (mistake,) = named(id)
+    found = diagnose(answer([in_cells(mistake, [cell])], case), case)
+    assert found.cause == f"{mistake.title}, in {words} alone"
+    assert (found.evidence["first"]["layer"], found.evidence["first"]["direction"]) == cell
+
+
+def test_a_mistake_in_two_cells_is_named_with_both() -> None:
+    case = CASES["stack"]
+    (mistake,) = named("bias-doubled")
+    found = diagnose(answer([in_cells(mistake, [(1, 0), (1, 1)])], case), case)
+    assert found.cause == f"{mistake.title}, in layer 1 forward, layer 1 backward alone"
+
+
+@pytest.mark.parametrize("id", ["gates-iofg", "u-transposed", "bias-hh-dropped", "h0-ignored", "reads-backward"])
+def test_the_outputs_alone_are_enough(id: str) -> None:
+    case = CASES["plain"]
+    (mistake,) = named(id)
+    found = diagnose(Result(y=answer([mistake], case).y), case)
+    assert found.mistakes == (id,)
+
+
+@pytest.mark.parametrize("id", ["h-c-exchanged", "h-for-c", "c-for-h"])
+def test_final_states_that_are_wrong_alone_are_named(id: str) -> None:
+    case = CASES["plain"]
+    found = diagnose(answer(named(id), case), case)
+    assert found.mistakes == (id,)
+    assert found.evidence["first"] == {}
+
+
+@pytest.mark.parametrize("id", ["gates-iofg", "bias-hh-dropped", "directions-exchanged"])
+def test_a_stack_is_explained_by_its_top_outputs(id: str) -> None:
+    """The layers below were not observed: the oracle runs freely, and a short sequence still tells."""
+    whole = CASES["stack"]
+    case = replace(whole, x=whole.x[:, :3], id="short")
+    (mistake,) = named(id)
+    found = diagnose(Result(y=answer([mistake], case).y), case, pairs=False)
+    assert means(found, mistake, case), (found.mistakes, found.explanation)
+
+
+@pytest.mark.parametrize("id", ["merge-sum", "merge-average"])
+@pytest.mark.parametrize("name", ["bidirectional", "stack"])
+def test_merged_directions_are_named_though_y_has_half_the_width(id: str, name: str) -> None:
+    case = CASES[name]
+    result = answer(named(id), case)
+    assert result.y is not None and result.y.shape[-1] == case.spec.output_size
+    assert diagnose(result, case).mistakes == (id,)
+
+
+def test_merged_directions_that_nothing_explains_are_said_to_be() -> None:
+    case = CASES["bidirectional"]
+    result = answer(named("merge-sum"), case)
+    assert result.y is not None
+    found = diagnose(replace(result, y=np.array(result.y) * np.float32(1.7)), case, pairs=False)
+    assert found.cause is None
+    assert "y (of another shape)" in found.explanation
+
+
+@pytest.mark.parametrize("mistake", [m for m in CATALOGUE if m.family == "lengths"], ids=by_id)
+def test_lengths_are_named_from_the_outputs_and_states(mistake: Mistake) -> None:
+    case = CASES["ragged"]
+    result = answer([mistake], case)
+    found = diagnose(Result(y=result.y, h_n=result.h_n, c_n=result.c_n), case)
+    assert means(found, mistake, case)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_is_right_is_left_alone(name: str) -> None:
+    case = CASES[name]
+    outputs = observed_quantities(forward(case))
+    result = Result(**{n: np.asarray(a, np.float32) for n, a in outputs.items() if not n.startswith("layer")})
+    layers = tuple(np.asarray(a, np.float32) for n, a in outputs.items() if n.startswith("layer"))
+    result = replace(result, layer_outputs=layers)
+    assert judge(result, case).verdict == "match"
+    found = diagnose(result, case)
+    assert found.cause is None
+    assert found.explanation == "Nothing is wrong: every number is what honest rounding allows."
+    assert found.evidence["residual_before"] <= 1.0
+
+
+def test_what_cannot_be_seen_is_not_called_right() -> None:
+    case = Case.random(CASES["stack"].spec, steps=40, batch=2, init="normal")
+    honest = forward(case).h_n
+    assert honest is not None
+    found = diagnose(Result(h_n=honest), case)
+    assert found.cause is None
+    assert found.explanation.startswith("Nothing is wrong as far as can be seen, but the outputs of layer 0 were not")
+
+
+def test_a_rougher_arithmetic_is_named() -> None:
+    case = CASES["plain"]
+    coarse = replace(case, precision="bfloat16", id="coarse")
+    result = forward(coarse)
+    y = np.asarray(result.y)
+    found = diagnose(Result(y=y, h_n=result.h_n, c_n=result.c_n), case)
+    assert found.mistakes in {("computed-in-bfloat16",), ("computed-in-float16",)}
+    assert found.cause is not None and "instead of float32" in found.cause
+
+
+def test_an_unknown_mistake_is_not_guessed_and_its_place_is_told() -> None:
+    case = CASES["stack"]
+    result = forward(case)
+    y = np.array(result.y)
+    y[1, 3, 2] += 0.01
+    found = diagnose(replace(result, y=y), case)
+    assert found.cause is None
+    assert found.evidence["first"] == {"layer": 2, "direction": 0, "step": 3, "batch": 1, "unit": 2}
+    assert "layer 2, direction 0, step 3" in found.explanation
+
+
+def test_a_diagnosis_is_plain_data() -> None:
+    case = CASES["square"]
+    data = diagnose(answer(named("u-transposed"), case), case).to_dict()
+    assert data["mistakes"] == ["u-transposed"]
+    assert data["alternatives"][0]["mistakes"] == ["u-gates-reshaped"]
+    assert data["alternatives"][0]["same_on_this_case"] is True

@@ -1,0 +1,78 @@
+"""Two mistakes at once."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from lstm_xcheck.diagnose import CATALOGUE, Mistake, diagnose
+from lstm_xcheck.diagnose.mistake import run_mistakes
+
+from .cases import CASES, HONEST, answer, named, same
+
+
+def draw_pairs(count: int) -> list[tuple[str, str, str]]:
+    """Case and two ids, each mistake visible by itself and in the presence of the other."""
+    rng = np.random.default_rng(7)
+    found: list[tuple[str, str, str]] = []
+    while len(found) < count:
+        name = str(rng.choice(list(CASES)))
+        first, second = (CATALOGUE[int(k)] for k in rng.choice(len(CATALOGUE), size=2, replace=False))
+        runs = [run_mistakes(mistakes, CASES[name]) for mistakes in ([first], [second], [first, second])]
+        everything = [*runs, HONEST[name]]
+        distinct = all(not same(a, b) for k, a in enumerate(everything) for b in everything[:k])
+        if all(run is not None for run in runs) and distinct and second.family != "precision" != first.family:
+            found.append((name, first.id, second.id))
+    return found
+
+
+def explains(ids: tuple[str, ...], pair: list[Mistake], name: str) -> bool:
+    truth = run_mistakes(pair, CASES[name])
+    return any(same(run_mistakes(named(*order), CASES[name]), truth) for order in (ids, ids[::-1]))
+
+
+@pytest.mark.parametrize(("name", "first", "second"), draw_pairs(15))
+def test_the_true_pair_is_among_the_explanations(name: str, first: str, second: str) -> None:
+    pair = named(first, second)
+    found = diagnose(answer(pair, CASES[name]), CASES[name])
+    explanations = [found.mistakes, *(tuple(other["mistakes"]) for other in found.alternatives)]
+    assert any(explains(ids, pair, name) for ids in explanations), (explanations, found.explanation)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("gates-iofg", "bias-hh-dropped"),
+        ("h0-ignored", "gates-igfo"),
+        ("reads-backward", "bias-doubled"),
+        ("hard-sigmoid-keras2", "bias-plus-1-f"),
+        ("c0-ignored", "h-c-exchanged"),
+        ("output-linear", "candidate-relu"),
+        ("gates-fiog", "bias-minus-1-f"),
+    ],
+)
+def test_a_pair_is_named_with_both_remedies(first: str, second: str) -> None:
+    case, pair = CASES["plain"], named(first, second)
+    found = diagnose(answer(pair, case), case)
+    assert found.cause is not None and " and " in found.cause
+    assert explains(found.mistakes, pair, "plain")
+    for mistake in named(*found.mistakes):
+        assert mistake.fix in found.fix
+
+
+@pytest.mark.parametrize("second", ["gates-iofg", "u-transposed"])
+def test_merged_directions_with_wrong_weights_are_named(second: str) -> None:
+    pair = named("merge-sum", second)
+    found = diagnose(answer(pair, CASES["bidirectional"]), CASES["bidirectional"])
+    assert explains(found.mistakes, pair, "bidirectional")
+
+
+def test_one_mistake_is_never_explained_by_two() -> None:
+    case = CASES["plain"]
+    assert diagnose(answer(named("gates-iofg"), case), case).mistakes == ("gates-iofg",)
+
+
+def test_pairs_are_looked_for_only_when_asked() -> None:
+    case = CASES["plain"]
+    result = answer(named("gates-iofg", "bias-hh-dropped"), case)
+    assert diagnose(result, case, pairs=False).cause is None

@@ -1,0 +1,111 @@
+"""Two files, one LSTM? And if not, which mistake turns one into the other."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import lstm_xcheck as lx
+from lstm_xcheck.checkpoints import write_checkpoint
+from lstm_xcheck.comparison import compare_files
+from lstm_xcheck.diagnose.catalogue import mistake_named
+from lstm_xcheck.spec import CellWeights
+
+SPEC = lx.LSTMSpec(3, 4, num_layers=2)
+WEIGHTS = lx.LSTMWeights.random(SPEC, seed=4)
+
+
+def saved(folder: Path, name: str, **lstms: lx.LSTMWeights) -> Path:
+    write_checkpoint(folder / name, lstms)
+    return folder / name
+
+
+def changed(array: str, value: float) -> lx.LSTMWeights:
+    """The weights with one number of layer 1 moved to the next float."""
+    cell = WEIGHTS.layers[1][0]
+    arrays = {name: np.array(held) for name, held in cell.items()}
+    arrays[array][2, 1] = np.nextafter(arrays[array][2, 1], np.float32(value))
+    return replace(WEIGHTS, layers=(WEIGHTS.layers[0], (CellWeights(**arrays),)))
+
+
+def test_the_same_in_another_format(tmp_path: Path) -> None:
+    pytest.importorskip("h5py")
+    found = compare_files(saved(tmp_path, "a.npz", enc=WEIGHTS), saved(tmp_path, "b.weights.h5", enc=WEIGHTS))
+    assert found["same"]
+    assert [pair["weights"] for pair in found["lstms"]] == [[], []]
+
+
+def test_a_stack_and_layers_of_other_names_are_the_same(tmp_path: Path) -> None:
+    layers = {"first": WEIGHTS.layer(0), "second": WEIGHTS.layer(1)}
+    found = compare_files(saved(tmp_path, "a.npz", enc=WEIGHTS), saved(tmp_path, "b.npz", **layers))
+    assert found["same"]
+    assert [pair["second"] for pair in found["lstms"]] == ["first + second"]
+
+
+def test_counts_are_reconciled(tmp_path: Path) -> None:
+    single = lx.LSTMWeights.random(lx.LSTMSpec(3, 4, bias="single"))
+    found = compare_files(saved(tmp_path, "a.npz", enc=single), saved(tmp_path, "b.safetensors", enc=single))
+    counts = found["lstms"][0]["counts"]
+    assert found["same"]
+    assert (counts["first"]["native"], counts["second"]["native"]) == (128, 144)
+    assert "a second bias of 4h = 16" in counts["second"]["explanation"]
+
+
+def test_one_bit_is_found_and_measured(tmp_path: Path) -> None:
+    found = compare_files(saved(tmp_path, "a.npz", enc=WEIGHTS), saved(tmp_path, "b.npz", enc=changed("U", 9.0)))
+    (pair,) = found["lstms"]
+    (tensor,) = pair["weights"]
+    assert not found["same"]
+    assert (tensor["tensor"], tensor["numbers"], tensor["max_ulp"]) == ("1.0.U", 1, 1.0)
+    assert (tensor["worst"]["gate"], tensor["worst"]["index"][0]) == ("g", 1)
+    assert pair["diagnosis"]["cause"] is None
+
+
+@pytest.mark.parametrize("name", ["gates-igfo", "bias-hh-dropped", "recurrent-not-transposed"])
+def test_a_mistake_is_named(tmp_path: Path, name: str) -> None:
+    mistake = mistake_named(name)
+    wrong = mistake.change_case(lx.Case.random(SPEC, weights=WEIGHTS))
+    assert wrong is not None
+    found = compare_files(saved(tmp_path, "a.npz", enc=WEIGHTS), saved(tmp_path, "b.npz", enc=wrong.weights))
+    (pair,) = found["lstms"]
+    assert not found["same"]
+    assert pair["function"]["verdict"] == "mismatch"
+    assert (pair["diagnosis"]["cause"], pair["diagnosis"]["certain"]) == (mistake.title, True)
+
+
+def test_a_mistake_in_one_layer_is_named_with_the_layer(tmp_path: Path) -> None:
+    wrong = mistake_named("bias-hh-dropped").change_cell(WEIGHTS, 1, 0)
+    assert wrong is not None
+    found = compare_files(saved(tmp_path, "a.npz", enc=WEIGHTS), saved(tmp_path, "b.npz", enc=wrong))
+    assert found["lstms"][0]["diagnosis"]["cause"].endswith("dropped, in layer 1 forward alone")
+
+
+def test_a_rounded_copy_is_named(tmp_path: Path) -> None:
+    found = compare_files(
+        saved(tmp_path, "a.npz", enc=WEIGHTS), saved(tmp_path, "b.npz", enc=WEIGHTS.astype("float16"))
+    )
+    assert not found["same"]
+    assert found["lstms"][0]["diagnosis"]["cause"] == "rounded from float32 to float16"
+
+
+def test_another_size_is_a_difference(tmp_path: Path) -> None:
+    other = lx.LSTMWeights.random(lx.LSTMSpec(3, 5, num_layers=2))
+    found = compare_files(saved(tmp_path, "a.npz", enc=WEIGHTS), saved(tmp_path, "b.npz", enc=other))
+    assert not found["same"]
+    assert found["lstms"][0]["spec"] == ["hidden_size is 4 in A, but 5 in B"]
+
+
+def test_several_lstms_are_matched_by_name(tmp_path: Path) -> None:
+    one, other = (lx.LSTMWeights.random(lx.LSTMSpec(3, 4), seed) for seed in (1, 2))
+    found = compare_files(saved(tmp_path, "a.npz", x=one, y=other), saved(tmp_path, "b.npz", y=other, x=one))
+    assert found["same"]
+
+
+def test_what_cannot_be_told_apart_is_refused(tmp_path: Path) -> None:
+    one, other = (lx.LSTMWeights.random(lx.LSTMSpec(3, 4), seed) for seed in (1, 2))
+    paths = saved(tmp_path, "a.npz", x=one, y=other), saved(tmp_path, "b.npz", p=other, q=one)
+    with pytest.raises(lx.UserError, match="not clear which LSTM to compare with which"):
+        compare_files(*paths)

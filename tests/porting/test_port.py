@@ -1,0 +1,182 @@
+"""Porting end to end: bits, losses, certificates, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import lstm_xcheck as lx
+from lstm_xcheck.certificate import seal
+from lstm_xcheck.checkpoints import read_checkpoint, write_checkpoint
+from lstm_xcheck.checkpoints.writing import chain_of
+from lstm_xcheck.porting import recheck
+
+SUFFIXES = (".safetensors", ".npz", ".weights.h5", ".keras")
+
+
+@pytest.fixture(autouse=True)
+def _no_frameworks(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
+    """The oracle alone judges, but where a test is marked by its name to run the frameworks."""
+    if "frameworks" not in request.node.name:
+        monkeypatch.setattr("lstm_xcheck.certificate.installed", dict)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    write_checkpoint(tmp_path / "m.npz", {"enc": lx.LSTMWeights.random(lx.LSTMSpec(3, 4), seed=1)})
+    return tmp_path / "m.npz"
+
+
+def with_head(folder: Path) -> Path:
+    torch = pytest.importorskip("torch")
+    model = torch.nn.ModuleDict({"enc": torch.nn.LSTM(3, 4), "head": torch.nn.Linear(4, 2)})
+    torch.save(model.state_dict(), folder / "whole.pt")
+    return folder / "whole.pt"
+
+
+@pytest.mark.parametrize("second", SUFFIXES)
+@pytest.mark.parametrize("first", SUFFIXES)
+def test_there_and_back_is_bit_for_bit(tmp_path: Path, first: str, second: str) -> None:
+    pytest.importorskip("h5py")
+    weights = lx.LSTMWeights.random(lx.LSTMSpec(3, 4, bidirectional=True, bias="single"), seed=2)
+    write_checkpoint(tmp_path / f"a{first}", {"enc": weights})
+    there = lx.port(tmp_path / f"a{first}", tmp_path / f"b{second}")
+    back = lx.port(tmp_path / f"b{second}", tmp_path / f"c{first}")
+    assert (there["verdict"], back["verdict"]) == ("agree", "agree")
+    ours, theirs = (lx.load(tmp_path / f"{name}{first}")["enc"] for name in "ac")
+    for (_, _, cell), (_, _, twin) in zip(ours.cells(), theirs.cells(), strict=True):
+        assert cell.W.tobytes() == twin.W.tobytes() and cell.U.tobytes() == twin.U.tobytes()
+        assert np.array_equal(cell.total_bias, twin.total_bias)
+
+
+def test_the_one_loss_is_reported_with_its_size(tmp_path: Path, source: Path) -> None:
+    pytest.importorskip("h5py")
+    certificate = lx.port(source, tmp_path / "m.weights.h5")
+    cell = lx.load(source)["enc"].layers[0][0]
+    rounded = np.asarray(cell.b) + np.asarray(cell.b_r)
+    expected = np.abs(rounded.astype(np.float64) - cell.total_bias)
+    (loss,) = certificate["losses"]
+    assert loss["what"] == "two biases summed into one"
+    assert (loss["numbers"], loss["rounded"], loss["max_abs"]) == (16, np.count_nonzero(expected), expected.max())
+    assert lx.port(source, tmp_path / "m.safetensors")["losses"] == []
+
+
+def test_other_layers_are_named_and_nothing_is_written(tmp_path: Path) -> None:
+    whole = with_head(tmp_path)
+    with pytest.raises(lx.DisagreementError, match=r"head\.weight float32\[2, 4\]; head\.bias float32\[2\].*--lstm-only"):
+        lx.port(whole, tmp_path / "m.npz")
+    assert [file.name for file in tmp_path.iterdir()] == ["whole.pt"]
+    certificate = lx.port(whole, tmp_path / "m.npz", lstm_only=True)
+    assert certificate["left_out"] == ["head.weight float32[2, 4]", "head.bias float32[2]"]
+
+
+def test_frameworks_of_both_sides_are_run(tmp_path: Path) -> None:
+    pytest.importorskip("keras")
+    certificate = lx.port(with_head(tmp_path), tmp_path / "m.weights.h5", lstm_only=True)
+    assert certificate["adapters"]["source"] == ["torch"]
+    assert certificate["adapters"]["destination"][0].startswith("keras-")
+    assert {row["verdict"] for row in certificate["rows"]} == {"match"}
+    assert {row["quantity"] for row in certificate["rows"]} >= {"y", "h_n", "c_n", "weights", "parameters"}
+    assert "would have caught" in certificate["power"][0]["sentence"]
+
+
+def test_like_and_rename_fill_another_models_keys(tmp_path: Path, source: Path) -> None:
+    like = with_head(tmp_path)
+    lx.port(source, tmp_path / "new.pt", like=like)
+    held = read_checkpoint(tmp_path / "new.pt")
+    assert held.lstms[0].weights == lx.load(source)["enc"]
+    assert [tensor.name for tensor in held.other] == ["head.weight", "head.bias"]
+    with pytest.raises(lx.CheckpointError, match=r"has no LSTM dec, but enc.*--rename dec=enc"):
+        lx.port(source, tmp_path / "two.pt", like=like, rename={"enc": "dec"})
+
+
+def test_like_of_another_size_is_refused(tmp_path: Path) -> None:
+    like = with_head(tmp_path)
+    write_checkpoint(tmp_path / "m.npz", {"enc": lx.LSTMWeights.random(lx.LSTMSpec(3, 5))})
+    with pytest.raises(lx.CheckpointError, match="hidden_size of enc is 4, but should be 5"):
+        lx.port(tmp_path / "m.npz", tmp_path / "new.pt", like=like)
+
+
+def test_one_layer_alone(tmp_path: Path) -> None:
+    given = {name: lx.LSTMWeights.random(lx.LSTMSpec(3, 4), seed) for seed, name in enumerate(("enc", "dec"))}
+    write_checkpoint(tmp_path / "m.npz", given)
+    certificate = lx.port(tmp_path / "m.npz", tmp_path / "one.npz", layer="dec", rename={"dec": "only"})
+    assert lx.load(tmp_path / "one.npz") == {"only": given["dec"]}
+    assert certificate["left_out"] == ["enc"]
+    with pytest.raises(lx.CheckpointError, match="no LSTM 'third', but enc, dec"):
+        lx.port(tmp_path / "m.npz", tmp_path / "two.npz", layer="third")
+
+
+@pytest.mark.parametrize("name", ["m.safetensors", "m.safetensors.xcheck.json"])
+def test_an_existing_file_is_never_replaced_without_force(tmp_path: Path, source: Path, name: str) -> None:
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(lx.CheckpointError, match="exists already"):
+        lx.port(source, tmp_path / "m.safetensors")
+    assert (tmp_path / name).read_text() == "mine"
+    assert lx.port(source, tmp_path / "m.safetensors", force=True)["verdict"] == "agree"
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        ("m.unknown", "the suffix names no format"),
+        ("nowhere/m.npz", "does not exist; make it first"),
+    ],
+    ids=["suffix", "folder"],
+)
+def test_a_destination_that_cannot_be_is_refused(tmp_path: Path, source: Path, target: str, message: str) -> None:
+    with pytest.raises(lx.CheckpointError, match=message):
+        lx.port(source, tmp_path / target)
+
+
+def test_a_certificate_holds_and_moves_with_its_files(tmp_path: Path, source: Path) -> None:
+    lx.port(source, tmp_path / "m.safetensors")
+    moved = tmp_path / "elsewhere"
+    moved.mkdir()
+    for name in ("m.npz", "m.safetensors", "m.safetensors.xcheck.json"):
+        (tmp_path / name).rename(moved / name)
+    assert "both files are unchanged and still agree" in recheck(moved / "m.safetensors.xcheck.json")
+
+
+@pytest.mark.parametrize("name", ["m.npz", "m.safetensors"])
+def test_a_changed_byte_is_found(tmp_path: Path, source: Path, name: str) -> None:
+    lx.port(source, tmp_path / "m.safetensors")
+    data = bytearray((tmp_path / name).read_bytes())
+    data[len(data) // 2] ^= 1
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(lx.DisagreementError, match=f"{name} is not the (source|destination)"):
+        recheck(tmp_path / "m.safetensors.xcheck.json")
+
+
+def _edit(path: Path, **changes: Any) -> None:
+    content = {**json.loads(path.read_text()), **changes}
+    path.write_text(json.dumps({**content, "seal": seal(content)}))
+
+
+def test_a_changed_certificate_is_found(tmp_path: Path, source: Path) -> None:
+    lx.port(source, tmp_path / "m.safetensors")
+    path = tmp_path / "m.safetensors.xcheck.json"
+    path.write_text(path.read_text().replace('"match"', '"mismatch"', 1))
+    with pytest.raises(lx.DisagreementError, match="its seal does not fit"):
+        recheck(path)
+
+
+def test_another_verdict_is_found(tmp_path: Path, source: Path) -> None:
+    certificate = lx.port(source, tmp_path / "m.safetensors")
+    path = tmp_path / "m.safetensors.xcheck.json"
+    _edit(path, rows=[{**row, "verdict": "suspect"} for row in certificate["rows"]])
+    with pytest.raises(lx.DisagreementError, match="is match now, but was suspect"):
+        recheck(path)
+
+
+def test_a_stack_becomes_a_chain_and_each_layer_keeps_its_bits(tmp_path: Path) -> None:
+    pytest.importorskip("h5py")
+    weights = lx.LSTMWeights.random(lx.LSTMSpec(3, 4, num_layers=3, bias="single"), seed=5)
+    write_checkpoint(tmp_path / "m.npz", {"enc": weights})
+    certificate = lx.port(tmp_path / "m.npz", tmp_path / "m.keras")
+    assert certificate["lstms"][0]["destination"] == ["enc_0", "enc_1", "enc_2"]
+    assert lx.load(tmp_path / "m.keras") == chain_of({"enc": weights})
