@@ -211,9 +211,9 @@ def read_certificate(path: Path) -> dict[str, Any]:
         if content["kind"] != KIND or content["schema"] != SCHEMA:
             raise ValueError(f"kind {content['kind']!r}, schema {content['schema']!r}")
     except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}); expected a certificate such as model.pt.xcheck.json") from error
+        raise UserError(f"{path} cannot be read ({error.strerror}); expected a certificate, X.xcheck.json") from error
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise UserError(f"{path} is no certificate of lstm-xcheck ({error}); make one with: lstm-xcheck port SRC DST") from error
+        raise UserError(f"{path} is no certificate ({error}); make one with: lstm-xcheck port SRC DST") from error
     found: dict[str, Any] = content
     return found
 

@@ -1,4 +1,4 @@
-"""Do two checkpoints hold the same LSTMs? Weights, function and counts, and the mistake that turns one into the other."""
+"""Do two checkpoints hold the same LSTMs? Weights, function, counts, and the mistake that turns one into the other."""
 
 from __future__ import annotations
 
@@ -47,8 +47,13 @@ def compare_files(first: str | PathLike[str], second: str | PathLike[str]) -> di
     """
     files = [read_checkpoint(Path(path)) for path in (first, second)]
     pairs = [_compare(one, other) for one, other in _paired(files)]
-    same = all(pair["same"] for pair in pairs)
-    return {"first": str(first), "second": str(second), "formats": [f.format for f in files], "same": same, "lstms": pairs}
+    return {
+        "first": str(first),
+        "second": str(second),
+        "formats": [held.format for held in files],
+        "same": all(pair["same"] for pair in pairs),
+        "lstms": pairs,
+    }
 
 
 def _sides(held: Checkpoint) -> list[_Side]:
@@ -71,10 +76,13 @@ def _paired(files: Sequence[Checkpoint]) -> list[tuple[_Side, _Side]]:
     in_order = list(zip(ours, theirs, strict=False))
     alike = [_shape(one) == _shape(other) for one, other in in_order]
     certain = len({_shape(side) for side in ours}) == len(ours)
-    if len(ours) == len(theirs) and all(alike):
-        if certain or all(not differences(one.weights, other.weights) for one, other in in_order):
-            return in_order
-    listed = [f"{held.path} holds {', '.join(side.name for side in sides)}" for held, sides in zip(files, (ours, theirs), strict=True)]
+    if (
+        len(ours) == len(theirs)
+        and all(alike)
+        and (certain or not any(differences(one.weights, other.weights) for one, other in in_order))
+    ):
+        return in_order
+    listed = [f"{held.path} holds {', '.join(lstm.name for lstm in held.lstms)}" for held in files]
     raise UserError(
         f"it is not clear which LSTM to compare with which: {' and '.join(listed)}; give them the same names with "
         "lstm-xcheck port --rename OLD=NEW, or port one alone with --layer"
@@ -130,6 +138,7 @@ def _compare(one: _Side, other: _Side) -> dict[str, Any]:
         "second": other.name,
         "same": same,
         "spec": specs,
+        "bias": [one.weights.spec.bias, other.weights.spec.bias],
         "weights": arrays,
         "function": function,
         "counts": counts,
@@ -205,10 +214,8 @@ def _function(ours: LSTMWeights, theirs: LSTMWeights) -> dict[str, Any]:
     case = _probe(ours, theirs)
     rows = judge(forward(replace(case, weights=theirs.astype(case.precision))), case).rows
     worst = max(rows, key=lambda row: (row.verdict != "match", row.score or 0.0))
-    return {
-        "verdict": worst.verdict, "quantity": worst.quantity, "max_abs": worst.max_abs, "score": worst.to_dict()["score"],
-        "reason": worst.reason,
-    }  # fmt: skip
+    kept = ("verdict", "quantity", "max_abs", "score", "reason")
+    return {key: value for key, value in worst.to_dict().items() if key in kept}
 
 
 def _probe(ours: LSTMWeights, theirs: LSTMWeights) -> Case:

@@ -9,7 +9,20 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from .certificate import KIND, SCHEMA, Ported, fingerprints, joined, losses, prove, read_certificate, seal, sha256_of, strength, verdict_of
+from .certificate import (
+    KIND,
+    SCHEMA,
+    Ported,
+    fingerprints,
+    joined,
+    losses,
+    prove,
+    read_certificate,
+    seal,
+    sha256_of,
+    strength,
+    verdict_of,
+)
 from .checkpoints import Checkpoint, Found, read_checkpoint, write_checkpoint
 from .checkpoints.registry import Format, format_for_writing
 from .checkpoints.writing import chain_of, matched, refuse_existing
@@ -133,7 +146,7 @@ def _recheck(file: Path, content: dict[str, Any]) -> str:
 
 def _same_verdicts(file: Path, content: dict[str, Any], proof: dict[str, Any]) -> None:
     if proof["inputs"] != content["inputs"]:
-        raise DisagreementError(f"{file}: the inputs made now are not those it speaks of; a different lstm-xcheck wrote it")
+        raise DisagreementError(f"{file}: the inputs made now are not the recorded ones; another version wrote it")
 
     def key(row: dict[str, Any]) -> tuple[str, ...]:
         return tuple(str(row[name]) for name in ("lstm", "role", "case", "adapter", "quantity"))

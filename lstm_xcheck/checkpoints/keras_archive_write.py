@@ -1,7 +1,7 @@
 """Writes Keras 3's `.keras` with h5py alone: `keras.models.load_model(path)` gives a model with these layers.
 
 The model is Functional: one input and one output, the sequence, for each LSTM; a stack is a chain of layers.
-Source: keras 3.15.1, keras/src/saving/saving_lib.py, keras/src/models/functional.py (`get_config`, the order of layers).
+Source: keras 3.15.1, keras/src/saving/saving_lib.py, keras/src/models/functional.py (`get_config`, order of layers).
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ def _lstm_config(name: str, spec: LSTMSpec, dtype: str) -> dict[str, Any]:
     )  # fmt: skip
     if said != spec:
         differing = [key for key, value in spec.to_dict().items() if value != said.to_dict()[key]]
-        raise CheckpointError(f"LSTM {shown(name)} cannot be written for Keras, which has no {', '.join(differing)} of this kind")
+        raise CheckpointError(f"LSTM {shown(name)} cannot be written for Keras: no such {', '.join(differing)} there")
     return {
         "name": name, "trainable": True, "dtype": _policy(dtype), "return_sequences": True, "return_state": False,
         "go_backwards": spec.reverse, "stateful": False, "unroll": False, "units": spec.hidden_size,

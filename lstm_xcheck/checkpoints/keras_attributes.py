@@ -27,19 +27,20 @@ _CONTINUATION = 0x0010
 _VARIABLE_TEXT = (0x19, 0x01)
 
 
-def text_attribute(file: BinaryIO, item: Any, key: str) -> str:
+def text_attribute(file: BinaryIO, item: Any, key: str, limit: int = _MAX_LENGTH) -> str:
     """A scalar text attribute of a group or dataset; empty where there is none or it is not stored as Keras does.
 
     Args:
         file: the file the item was opened from.
         item: an open h5py object.
         key: the attribute's name.
+        limit: the most bytes it may have; a longer one counts as none.
     """
     wanted = key.encode() + b"\0"
     for kind, body in _messages(file, h5py.h5o.get_info(item.id).addr):
         if kind == _ATTRIBUTE and body[8 : 8 + len(wanted)] == wanted:
             reference = _text_reference(body)
-            data = _heap_object(file, *reference) if reference else b""
+            data = _heap_object(file, *reference, limit) if reference else b""
             return data.decode("utf-8", "replace")
     return ""
 
@@ -57,15 +58,15 @@ def _text_reference(body: bytes) -> tuple[int, int, int] | None:
     return length, address, index
 
 
-def _heap_object(file: BinaryIO, length: int, address: int, index: int) -> bytes:
+def _heap_object(file: BinaryIO, length: int, address: int, index: int, limit: int) -> bytes:
     """An object of a global heap collection, empty unless it has the length that its reference claims."""
-    if length > _MAX_LENGTH or address >= 1 << 62:
+    if length > limit or address >= 1 << 62:
         return b""
     file.seek(address)
     heap = file.read(16)
     if heap[:5] != b"GCOL\x01" or len(heap) < 16:
         return b""
-    heap += file.read(max(0, min(int.from_bytes(heap[8:], "little"), _MAX_BLOCK) - 16))
+    heap += file.read(max(0, min(int.from_bytes(heap[8:], "little"), limit + _MAX_BLOCK) - 16))
     at = 16
     while at + 16 <= len(heap):
         number, _, _, size = struct.unpack_from("<HHIQ", heap, at)

@@ -52,9 +52,15 @@ class _Cell:
         return self.tensors["kernel"].shape[0]
 
     @property
+    def layout(self) -> str:
+        """The row of the layout table: CuDNNLSTM has two biases in one vector, and turns its blocks round."""
+        bias = self.tensors.get("bias")
+        return "cudnn-keras" if bias and bias.shape == (8 * self.units,) else "keras"
+
+    @property
     def alike(self) -> tuple[object, ...]:
         """What both directions of one LSTM must share."""
-        return (self.units, self.input_size, len(self.tensors), self.activation, self.recurrent_activation)
+        return (self.units, self.input_size, len(self.tensors), self.layout, self.activation, self.recurrent_activation)
 
 
 def recognise_keras(
@@ -108,7 +114,7 @@ def _why_no_lstm(tensors: Mapping[str, StoredTensor]) -> str:
         family = next((f"a {name}, " for name, n in (("GRU", 3), ("SimpleRNN", 1)) if columns == n * units), "")
         return f"{family}not an LSTM: the recurrent kernel is {units} x {columns}, but an LSTM's has 4 columns per row"
     bias = tensors["bias"].shape if "bias" in tensors else (columns,)
-    if kernel[1] != columns or bias != (columns,):
+    if kernel[1] != columns or bias not in ((columns,), (2 * columns,)):
         return f"not an LSTM: kernel {list(kernel)} and bias {list(bias)} beside recurrent kernel {list(recurrent)}"
     strange = [tensor.dtype for tensor in tensors.values() if tensor.dtype not in FLOAT_SIZES]
     return f"not read: stored as {strange[0]}, expected one of {', '.join(FLOAT_SIZES)}" if strange else ""
@@ -188,19 +194,19 @@ def _found(path: Path, cells: tuple[_Cell, ...], names: Mapping[str, str], confi
         input_size=first.input_size,
         hidden_size=first.units,
         bidirectional=both,
-        bias="single" if "bias" in first.tensors else "none",
+        bias="none" if "bias" not in first.tensors else layout_named(first.layout).bias,
         reverse=first.backward and not both,
         gate_activation=first.recurrent_activation,
         cell_activation=first.activation,
         output_activation=first.activation,
     )
-    prefixes = layout_named("keras").directions[1:] if both else ("",)
+    prefixes = layout_named(first.layout).directions[1:] if both else ("",)
     tensors = {p + kind: t for p, cell in zip(prefixes, cells, strict=True) for kind, t in cell.tensors.items()}
-    weights = build(path, name, "keras", tensors, spec)
+    weights = build(path, name, first.layout, tensors, spec)
     return Found(
         name=name,
         weights=weights,
-        layout="keras",
+        layout=first.layout,
         why=(
             f"{shown(first.place)} has a recurrent kernel of {first.units} x {4 * first.units}: "
             "4 columns per unit make an LSTM, a GRU has 3 and a SimpleRNN 1"

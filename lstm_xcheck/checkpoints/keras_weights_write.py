@@ -1,12 +1,13 @@
 """Writes Keras 3's `.weights.h5` with h5py alone: `model.load_weights(path)` takes it, for a model with these layers.
 
 The groups are what Keras itself writes for a Sequential or Functional model: `layers/lstm/cell/vars/0`, then `lstm_1`;
-`layers/bidirectional/forward_layer/cell/vars/0` for both directions. Keras finds layers by class and order, not by name.
+`layers/bidirectional/forward_layer/cell/vars/0` for both directions. Keras finds layers by class and order, not name.
 Source: keras 3.15.1, keras/src/saving/saving_lib.py (`H5IOStore`, `_save_container_state`).
 """
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -30,14 +31,15 @@ def write(path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None
         CheckpointError: for what Keras' LSTM has no place for.
     """
     chain = chain_of(lstms)
-    if like is None:
-        with path.open("xb") as file, h5py.File(file, "w") as root:
+    # In memory first: on a full disk HDF5 fails while it closes the file, and not always with an OSError.
+    buffer = io.BytesIO(b"" if like is None else like.read_bytes())
+    with h5py.File(buffer, "w" if like is None else "r+") as root:
+        if like is None:
             write_groups(root, chain)
-        return
-    held = {lstm.name: lstm.tensors for lstm in read(like).lstms}
-    path.write_bytes(like.read_bytes())
-    with h5py.File(path, "r+") as root:
-        fill_groups(root, chain, held)
+        else:
+            fill_groups(root, chain, {lstm.name: lstm.tensors for lstm in read(like).lstms})
+    with path.open("xb") as file:
+        file.write(buffer.getbuffer())
 
 
 def write_groups(root: Any, chain: Mapping[str, LSTMWeights]) -> None:

@@ -26,6 +26,8 @@ _WEIGHTS = {"W": 1, "R": 2, "B": 3, "P": 7}
 _STATES = {"initial_h": 5, "initial_c": 6}
 
 _MAX_DEPTH = 16
+#: What protobuf and onnx raise on names that are no text, and on types and fields that do not exist.
+_FAULTS = (ValueError, TypeError, AttributeError, KeyError, OverflowError)
 
 
 def read(path: Path) -> Checkpoint:
@@ -35,9 +37,17 @@ def read(path: Path) -> Checkpoint:
         CheckpointError: for a file that is damaged, and data that leaves the model's folder.
     """
     model = load_model(path)
+    try:
+        return _read_model(path, model)
+    except _FAULTS as error:
+        raise CheckpointError(
+            f"{path}: the ONNX model is damaged ({shown(error)}); copy or download it again"
+        ) from error
+
+
+def _read_model(path: Path, model: Any) -> Checkpoint:
     found: list[tuple[Found, str]] = []
     unread: list[OtherTensor] = []
-    names: Constants = {}
     for number, (node, constants) in enumerate(lstm_nodes(path, model.graph)):
         name = _name(node, number)
         outcome = _read_node(path, node, name, constants)
@@ -62,13 +72,17 @@ def load_model(path: Path) -> Any:
     try:
         model.ParseFromString(path.read_bytes())
     except (DecodeError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path} is no complete ONNX model ({shown(error)}); copy or download it again") from error
+        raise CheckpointError(
+            f"{path} is no complete ONNX model ({shown(error)}); copy or download it again"
+        ) from error
     if not model.HasField("graph"):
         raise CheckpointError(f"{path} is an ONNX model without a graph; export it again")
     return model
 
 
-def lstm_nodes(path: Path, graph: Any, outer: Constants | None = None, depth: int = 0) -> Iterator[tuple[Any, Constants]]:
+def lstm_nodes(
+    path: Path, graph: Any, outer: Constants | None = None, depth: int = 0
+) -> Iterator[tuple[Any, Constants]]:
     """Every LSTM node with the constants that it may name."""
     if depth > _MAX_DEPTH:
         raise CheckpointError(f"{path} nests graphs more than {_MAX_DEPTH} deep; it is not a real model")
@@ -137,8 +151,8 @@ def _spec(path: Path, name: str, node: Any, tensors: dict[str, StoredTensor]) ->
     directions = 2 if options["bidirectional"] else 1
     if len(w) != 3 or r != (directions, 4 * hidden, hidden) or w[:2] != r[:2] or not hidden:
         raise CheckpointError(
-            f"{path}: LSTM {name} has W {list(w)[:8]} and R {list(r)[:8]}, but should have {directions} x {4 * hidden} x "
-            f"inputs and {directions} x {4 * hidden} x {hidden}; export the model again"
+            f"{path}: LSTM {name} has W {list(w)[:8]} and R {list(r)[:8]}, but should have {directions} x {4 * hidden} "
+            f"x inputs and {directions} x {4 * hidden} x {hidden}; export the model again"
         )
     try:
         return LSTMSpec(

@@ -89,7 +89,9 @@ def _external(path: Path, name: str, tensor: Any, size: int) -> bytes:
             f"{path}: tensor {shown(name)} points to {where}, which leaves the model's folder; it was not opened"
         )
     if not file.is_file():
-        raise CheckpointError(f"{path}: tensor {shown(name)} lies in {where}, which is not there; copy it beside the model")
+        raise CheckpointError(
+            f"{path}: tensor {shown(name)} lies in {where}, which is not there; copy it beside the model"
+        )
     if offset < 0 or length != size or offset + size > file.stat().st_size:
         raise CheckpointError(
             f"{path}: tensor {shown(name)} needs {size} bytes at {offset} of {where}, but that file has "

@@ -1,8 +1,8 @@
 """This project's own `.npz`: every LSTM in canonical form, readable by `numpy.load(path)` alone.
 
-Arrays are named `<lstm>/<layer>.<direction>.<array>`, such as `encoder/0.0.W`, gates in the order i, f, g, o. The member
-`lstm_xcheck` is JSON text in bytes: `{"schema": 1, "lstms": [{"name", "dtype", "spec"}]}`. It is the one format that
-keeps everything a spec says; bfloat16 numbers lie, exactly, in float32 arrays.
+Arrays are named `<lstm>/<layer>.<direction>.<array>`, such as `encoder/0.0.W`, gates in the order i, f, g, o. The
+member `lstm_xcheck` is JSON text in bytes: `{"schema": 1, "lstms": [{"name", "dtype", "spec"}]}`. It is the one format
+that keeps everything a spec says; bfloat16 numbers lie, exactly, in float32 arrays.
 """
 
 from __future__ import annotations

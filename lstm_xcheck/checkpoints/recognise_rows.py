@@ -151,7 +151,9 @@ def _paired(groups: Sequence[_Group]) -> Iterator[tuple[_Group, ...]]:
 def _found(path: Path, pair: tuple[_Group, ...]) -> tuple[Found, str]:
     first = pair[0]
     place = _place(first, both=len(pair) == 2)
-    name = shown(place.rpartition("/")[2] or "lstm", 200)
+    last = place.rpartition("/")[2]
+    # A number, as in `layers.0`, is no name by itself.
+    name = shown((place if last.isdecimal() else last) or "lstm", 200)
     arrays = _under_row_names(pair)
     weights = build(path, name, first.row.name, arrays)
     u = first.of("U")[0]

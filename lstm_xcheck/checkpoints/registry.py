@@ -76,7 +76,7 @@ class Format:
             CheckpointError: when the format is only read, or a module is missing.
         """
         if not self.writes:
-            raise CheckpointError(f"{path}: {self.name} files can be read but not written; choose another format with --to")
+            raise CheckpointError(f"{path}: {self.name} files can only be read; choose another format with --to")
         self._require(path, self.writer_requires, self.writer_install)
         module: Writer = importlib.import_module(f".{self.writer}", __package__)
         return module
@@ -126,6 +126,11 @@ FORMATS: tuple[Format, ...] = (
         "lstm-xcheck[hdf5]", to="keras-weights", writer="keras_weights_write", writer_requires=("h5py",),
         writer_install="lstm-xcheck[hdf5]", stacks=False,
     ),
+    Format(
+        "Keras HDF5", (".h5",), signatures.is_hdf5, "keras_weights_h5", ("h5py",), "lstm-xcheck[hdf5]",
+        to="keras-h5", writer="keras_legacy_h5_write", writer_requires=("h5py",), writer_install="lstm-xcheck[hdf5]",
+        stacks=False,
+    ),
 )  # fmt: skip
 
 
@@ -170,7 +175,7 @@ def format_for_writing(path: Path, name: str | None = None) -> Format:
     fitting = _by_suffix(path)
     chosen = [f for f in fitting if f.writes] or fitting
     if not chosen:
-        raise CheckpointError(f"{path}: the suffix names no format; end it otherwise or add --to with one of {writable}")
+        raise CheckpointError(f"{path}: the suffix names no format; change it or add --to with one of {writable}")
     return chosen[0]
 
 

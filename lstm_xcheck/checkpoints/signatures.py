@@ -83,7 +83,9 @@ def is_flax_msgpack(path: Path) -> bool:
 def is_onnx(path: Path) -> bool:
     """A protobuf message that begins as ONNX's ModelProto does: ir_version from 3, then a field of the model."""
     head = beginning(path, 3)
-    return len(head) == 3 and head[0] == 0x08 and 3 <= head[1] < 0x30 and head[2] in (0x12, 0x1A, 0x22, 0x28, 0x3A, 0x42)
+    return (
+        len(head) == 3 and head[0] == 0x08 and 3 <= head[1] < 0x30 and head[2] in (0x12, 0x1A, 0x22, 0x28, 0x3A, 0x42)
+    )
 
 
 def is_numpy_pickle(path: Path) -> bool:

@@ -44,6 +44,6 @@ def like_names(path: Path, held: Iterable[str], arrays: Mapping[str, Array]) -> 
         cell = key.removesuffix("_l0")
         places = [name for name in names if name.replace("/", ".").rpartition(".")[2] in (key, cell)]
         if len(places) != 1:
-            raise CheckpointError(f"--like {path} stores no {shown(key)} beside {shown(names[0])}, so it cannot be filled")
+            raise CheckpointError(f"--like {path} stores no {shown(key)} beside {shown(names[0])}; leave --like out")
         found[key] = places[0]
     return found

@@ -32,8 +32,11 @@ def write(path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None
     else:
         state = _filled(like, lstms)
     # Through a file object: given a path, torch writes the file's name into the file.
-    with path.open("xb") as file:
-        torch.save(state, file)
+    try:
+        with path.open("xb") as file:
+            torch.save(state, file)
+    except RuntimeError as error:  # what torch makes of an OSError in its own writer
+        raise OSError(f"{shown(str(error).splitlines()[0])}; is the disk full?") from error
 
 
 def _tensor(array: Any, dtype: str) -> Any:
@@ -51,11 +54,11 @@ def _filled(like: Path, lstms: Mapping[str, LSTMWeights]) -> Any:
     try:
         state = torch.load(like, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises whatever its unpickler does
-        raise CheckpointError(f"--like {like} cannot be loaded by torch ({shown(error)}); save its state_dict()") from error
+        raise CheckpointError(f"--like {like} cannot be loaded ({shown(error)}); save its state_dict()") from error
     left = set(new)
     state = _replace(state, "", new, left)
     if left:
-        raise CheckpointError(f"--like {like}: {shown(min(left))} was not found where torch loads it; save its state_dict()")
+        raise CheckpointError(f"--like {like}: {shown(min(left))} is not where torch loads it; save its state_dict()")
     return state
 
 

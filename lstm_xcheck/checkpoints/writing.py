@@ -178,7 +178,7 @@ def _compare(target: Path, back: Checkpoint, written: Mapping[str, LSTMWeights],
             )
         if expected != found.weights:
             raise CheckpointError(
-                f"{target} was not written: the numbers of {shown(name)} read back are not those written; please report this"
+                f"{target} was not written: the numbers of {shown(name)} read back are not those written; report this"
             )
 
 
@@ -191,7 +191,7 @@ def matched(
         return {name: held[name] for name in written}
     if len(held) != len(written) or not exact:
         raise CheckpointError(
-            f"{target} was not written: {len(written)} LSTMs were to be there, but {some(sorted(held)) or 'none'} was read"
+            f"{target} was not written: {len(written)} LSTMs were written, but {some(sorted(held)) or 'none'} read"
         )
     return dict(zip(written, back.lstms, strict=True))
 

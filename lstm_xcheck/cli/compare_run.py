@@ -25,20 +25,24 @@ def run_compare(first: Path, second: Path, as_json: bool) -> int:
 def _lines(found: Mapping[str, Any]) -> list[str]:
     lines = [f"A: {found['first']} ({found['formats'][0]})", f"B: {found['second']} ({found['formats'][1]})"]
     for pair in found["lstms"]:
-        lines += ["", f"{pair['first']} and {pair['second']}: {'the same LSTM' if pair['same'] else 'NOT the same LSTM'}"]
+        verdict = "the same LSTM" if pair["same"] else "NOT the same LSTM"
+        lines += ["", f"{pair['first']} and {pair['second']}: {verdict}"]
         lines += [f"  {text}" for text in _details(pair)]
-    verdict = "SAME: every LSTM is the same in both files" if found["same"] else "DIFFERENT: the files do not hold the same LSTMs"
-    return [*lines, "", verdict]
+    return [*lines, "", "SAME: every LSTM is the same" if found["same"] else "DIFFERENT: not the same LSTMs"]
 
 
 def _details(pair: Mapping[str, Any]) -> list[str]:
     lines = [f"spec: {text}" for text in pair["spec"]]
     if not pair["spec"]:
-        lines += [_tensor(entry) for entry in pair["weights"]] or ["weights: the same, bit for bit, in canonical form"]
+        summed = ", the two biases of one taken as their sum" if len(set(pair["bias"])) > 1 else ""
+        same = f"weights: the same, bit for bit, in canonical form{summed}"
+        lines += [_tensor(entry) for entry in pair["weights"]] or [same]
     function = pair["function"]
-    size = "" if function.get("score") is None else f"; largest error {float(function['score']):.2g} of what rounding allows"
+    score = function.get("score")
+    size = "" if score is None else f"; largest error {float(score):.2g} of what rounding allows"
     lines.append(f"function: {function['verdict']}{size}")
-    lines += [f"parameters of {side}: {pair['counts'][key]['explanation']}" for side, key in (("A", "first"), ("B", "second"))]
+    for side, key in (("A", "first"), ("B", "second")):
+        lines.append(f"parameters of {side}: {pair['counts'][key]['explanation']}")
     why = pair["diagnosis"]
     if why is not None:
         lines.append(f"diagnosis: {_cause(why)}")
@@ -49,7 +53,8 @@ def _tensor(entry: Mapping[str, Any]) -> str:
     worst = entry["worst"]
     gate = f"gate {worst['gate']} " if worst["gate"] else ""
     return (
-        f"weights: {entry['tensor']}: {entry['numbers']} of {entry['of']} numbers differ, by up to {entry['max_ulp']:.3g} ulp; "
+        f"weights: {entry['tensor']}: {entry['numbers']} of {entry['of']} numbers differ, "
+        f"by up to {entry['max_ulp']:.3g} ulp; "
         f"{gate}{worst['index']} is {worst['first']:.9g} in A and {worst['second']:.9g} in B"
     )
 

@@ -14,13 +14,14 @@ import click
 from rich.console import Console
 
 from ..diagnose import Diagnosis
-from ..errors import NothingComparedError, UserError
-from ..strategies import lstm_recipes  # isort: skip  # before the search: it says how to install hypothesis
+from ..errors import NothingComparedError
 from ..fuzz import Budget, Finding, Search, explain
+from ..strategies import lstm_recipes
 from ..sweep import parse_grid
 from .fuzz_file import check_out, written
 from .own_functions import chosen_entries
 from .record_run import names_in
+
 
 def run_fuzz(
     adapters: str | None,
@@ -36,15 +37,16 @@ def run_fuzz(
     """Search, explain, write, print; returns the exit code."""
     if out is not None:
         check_out(out)
-    strategy = lstm_recipes(**{"max_hidden": 12, "max_steps": 12, **axes_of(grid_text)})
+    strategy = lstm_recipes(max_hidden=12, max_steps=12, **axes_of(grid_text))
     entries = chosen_entries(None if adapters is None else names_in(adapters, "--adapters"), functions)
     if not entries:
-        raise NothingComparedError("no adapter's framework is installed; run for example: pip install 'lstm-xcheck[torch]'")
+        raise NothingComparedError("no framework is installed; run for example: pip install 'lstm-xcheck[torch]'")
     search = Search(entries, strategy, Budget(60.0 * minutes, examples or 0), seed, timeout)
     start = time.monotonic()
     with _progress(search):
         finding = search.run()
-    told = {"seed": seed, "examples": len(search.asked), "compared": search.compared, "seconds": round(time.monotonic() - start, 1)}
+    seconds = round(time.monotonic() - start, 1)
+    told = {"seed": seed, "examples": len(search.asked), "compared": search.compared, "seconds": seconds}
     if finding is None:
         return _nothing_found(search, told, as_json)
     entry = next(entry for entry in entries if entry.name == finding.adapter)
@@ -57,7 +59,7 @@ def run_fuzz(
     return 2 if finding.outcome.verdict == "crashed" else 1
 
 
-def axes_of(grid_text: str | None) -> dict[str, list[Any]]:
+def axes_of(grid_text: str | None) -> dict[str, Any]:
     """The values of the axes that a grid names; the others are drawn freely.
 
     >>> axes_of("layers=1 bias=split,none")
@@ -92,8 +94,8 @@ def _nothing_found(search: Search, told: dict[str, Any], as_json: bool) -> int:
     silent = [name for name in names if not search.compared.get(name)]
     if len(silent) == len(names):
         raise NothingComparedError(
-            f"of {len(search.asked)} cases, none could be compared with {', '.join(names)}; give more --minutes, or with "
-            "--grid the kind of LSTM that is supported"
+            f"of {len(search.asked)} cases, none could be compared with {', '.join(names)}; give more --minutes, or "
+            "with --grid the kind of LSTM that is supported"
         )
     if as_json:
         click.echo(json.dumps({"schema": 1, "verdict": "agree", **told, "finding": None}, indent=1))
@@ -109,8 +111,8 @@ def _lines(finding: Finding) -> list[str]:
     """What was found, as a person reads it."""
     rows = [row for row in finding.outcome.rows if row.verdict == finding.outcome.verdict]
     lines = [
-        f"{finding.outcome.verdict.upper()}: {finding.adapter}, found after {finding.examples} cases, "
-        f"made smaller in {finding.shrinks}",
+        f"{finding.outcome.verdict.upper()}: {finding.adapter}, in case {finding.examples}, "
+        f"made smaller in {finding.shrinks} more",
         f"  case {finding.recipe.id}",
         *(f"  {row.reason}" for row in rows),
     ]

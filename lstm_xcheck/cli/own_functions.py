@@ -41,7 +41,7 @@ def own_entries(functions: Sequence[str], pythons: Mapping[str, str]) -> dict[st
     for text in functions:
         name, equals, target = text.partition("=")
         if not equals or not target or not name or any(letter in name for letter in ", "):
-            raise UserError(f"--adapter {text!r} should be written NAME=package.module:function, such as mine=kernel:lstm")
+            raise UserError(f"--adapter {text!r} should be written NAME=package.module:function: mine=kernel:lstm")
         if name in entries:
             raise UserError(f"--adapter {name} is given twice; give each function its own name")
         entries[name] = function_entry(name, target, str(Path.cwd()))

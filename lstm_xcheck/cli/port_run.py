@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -77,8 +78,9 @@ def _lines(dst: Path, certificate: Mapping[str, Any]) -> list[str]:
 def _verdicts(certificate: Mapping[str, Any]) -> list[str]:
     rows = certificate["rows"]
     ran = ", ".join(f"{role}: {', '.join(('oracle', *names))}" for role, names in certificate["adapters"].items())
-    counts = {verdict: sum(row["verdict"] == verdict for row in rows) for verdict in dict.fromkeys(r["verdict"] for r in rows)}
+    counts = Counter(row["verdict"] for row in rows)
     said = ", ".join(f"{number} {verdict}" for verdict, number in counts.items())
     lines = [f"verified ({ran}): {said}; largest error {largest(rows):.2g} of its bound"]
-    reasons = {f"{row['verdict']}: {row['adapter']}, {row['role']}: {row['reason']}" for row in rows if row["verdict"] != "match"}
+    other = [row for row in rows if row["verdict"] != "match"]
+    reasons = {f"{row['verdict']}: {row['adapter']}, {row['role']}: {row['reason']}" for row in other}
     return lines + sorted(reasons)

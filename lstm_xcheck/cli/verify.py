@@ -12,7 +12,7 @@ import click
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path), metavar="[FILE...]")
 @click.option("--adapters", metavar="A,B", help="Adapters to run; default: all whose framework is installed.")
 @click.option(
-    "--adapter", "functions", multiple=True, metavar="NAME=MODULE:FUNCTION", help="Run a function of your own, found from here."
+    "--adapter", "functions", multiple=True, metavar="NAME=MODULE:FUNCTION", help="Run a function of your own."
 )
 @click.option("--preset", metavar="NAME", help="Cases to run: quick, standard or deep.  [default: standard]")
 @click.option("--grid", "grid_text", metavar="AXES", help='Cases to run: "hidden=1,32 steps=1,20 bias=split,none".')

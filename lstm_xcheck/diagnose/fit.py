@@ -101,7 +101,8 @@ def _measure(made: Sequence[Outputs | None], observed: Outputs, profile: Profile
         if sharp.any():
             decides.add(name)
         ratio = _ratio(error, sigmas[name])[sharp]  # where the oracle ran far by itself, sigma is too small
-        noise, squares, count = max(noise, float(ratio.max(initial=0.0))), squares + float((ratio**2).sum()), count + ratio.size
+        noise = max(noise, float(ratio.max(initial=0.0)))
+        squares, count = squares + float((ratio**2).sum()), count + ratio.size
     return Fit(score, noise, (squares / max(1, count)) ** 0.5, frozenset(decides))
 
 

@@ -43,7 +43,8 @@ class Mistake:
         case: changes the data or the spec.
         after: changes the outputs. It must be a selection or sum of elements, since it is also applied to bounds.
         permutes: of a mere reordering of gates, the order and the arrays it touches.
-        mixes: whether a change of a cell carries numbers from one gate to another without being a reordering.
+        mixes: whether a change of a cell, made after a reordering of gates, may be none that could be made before it:
+            it carries numbers from one gate to another, or is for one gate and has no siblings for the others.
         undo: brings observed outputs back to what the cells fed back to themselves; NaN, or left out, where that
             cannot be known.
     """
@@ -167,7 +168,8 @@ def run_mistakes(mistakes: Sequence[Mistake], case: Case) -> Outputs | None:
         changed = None if changed is None else mistake.change_case(changed)
     if changed is None:
         return None
-    outputs: Outputs | None = observed_quantities(forward(changed))
+    with np.errstate(over="ignore", invalid="ignore"):
+        outputs: Outputs | None = observed_quantities(forward(changed))
     for mistake in mistakes:
         if mistake.after is not None and outputs is not None:
             outputs = mistake.after(outputs, case)

@@ -12,31 +12,32 @@ from ..oracle.cell import Cell
 from ..spec import Case
 from .fit import Fit, fit
 from .mistake import Mistake, Outputs, applied, gives_shapes
-from .screen import Window, near, near_cases, window
+from .screen import Window, case_distances, distances, window
 from .slow_look import may_explain
 from .wrongs import Parts, Wrongs, contributions
 
 Pair = tuple[Mistake, Mistake]
+#: A pair and its distance from the first steps.
+Candidate = tuple[float, Pair]
 #: A mistake of data, spec or outputs, with the case as it changes it and the outputs brought back.
 Other = tuple[Mistake, Case, Outputs]
 
-#: Give up after this many full tests: too many survivors mean that the case tells nothing.
-_MOST_TESTS = 200
+#: The nearest so many are tested in full: more survivors than that mean that the case tells nothing.
+_MOST_TESTS = 120
 
 
 def fitting_pairs(
     observed: Outputs, case: Case, profile: Profile, catalogue: Sequence[Mistake], limit: float
 ) -> Iterator[tuple[Pair, Fit]]:
     """Every pair that explains the outputs, up to a number of full tests."""
-    for tests, pair in enumerate(_candidates(observed, case, catalogue, limit)):
-        if tests == _MOST_TESTS:
-            return
+    candidates = sorted(_candidates(observed, case, catalogue, limit), key=lambda candidate: candidate[0])
+    for _, pair in candidates[:_MOST_TESTS]:
         quality = fit(pair, observed, case, profile)
         if quality.holds:
             yield pair, quality
 
 
-def _candidates(observed: Outputs, case: Case, catalogue: Sequence[Mistake], limit: float) -> Iterator[Pair]:
+def _candidates(observed: Outputs, case: Case, catalogue: Sequence[Mistake], limit: float) -> Iterator[Candidate]:
     wrongs = Wrongs([mistake for mistake in catalogue if mistake.cell is not None], case.weights.layers[0][0])
     look = window(case, observed, 0, 0)
     if look is not None:
@@ -58,21 +59,20 @@ def _without_shapes(rest: Sequence[Mistake], observed: Outputs, case: Case) -> l
     return found
 
 
-def _mixed_pairs(other: Other, wrongs: Wrongs, observed: Outputs, case: Case, limit: float) -> Iterator[Pair]:
+def _mixed_pairs(other: Other, wrongs: Wrongs, observed: Outputs, case: Case, limit: float) -> Iterator[Candidate]:
     """A mistake of weights beside one of data, spec or outputs."""
     mistake, changed, driving = other
     look = window(changed, driving, 0, 0)
     if look is None:
         pairs = ((first, mistake) for first in wrongs.mistakes)
-        yield from (pair for pair in pairs if may_explain(pair, observed, case))
+        yield from ((limit, pair) for pair in pairs if may_explain(pair, observed, case))
         return
     honest = changed.weights.layers[0][0]
     own = wrongs if honest is wrongs.honest else Wrongs(wrongs.mistakes, honest)
-    for first in own.near(changed, 0, 0, look, limit):
-        yield first, mistake
+    yield from ((distance, (first, mistake)) for distance, first in own.near(changed, 0, 0, look, limit))
 
 
-def _other_pairs(others: Sequence[Other], observed: Outputs, case: Case, limit: float) -> Iterator[Pair]:
+def _other_pairs(others: Sequence[Other], observed: Outputs, case: Case, limit: float) -> Iterator[Candidate]:
     """Two mistakes of data, spec or outputs, in both orders where the order matters."""
     pairs: list[Pair] = []
     questions: list[tuple[Case, Outputs]] = []
@@ -82,17 +82,20 @@ def _other_pairs(others: Sequence[Other], observed: Outputs, case: Case, limit: 
                 continue
             before = driving if first.undo is None else first.undo(driving, case)
             both = None if before is None else second.change_case(changed)
-            if both is None or before is None or _overrides(both, changed, alone):
+            if both is None or before is None:
                 continue
+            if _respecify(others[a], others[b], case) and both.spec in (changed.spec, alone.spec):
+                continue  # one leaves nothing of the other
             if gives_shapes((first, second), observed, case):
                 pairs.append((first, second))
                 questions.append((both, before))
-    yield from (pair for pair, close in zip(pairs, near_cases(questions, limit), strict=True) if close)
+    far = case_distances(questions, limit)
+    yield from ((distance, pair) for distance, pair in zip(far, pairs, strict=True) if distance < float("inf"))
 
 
 def _commute(first: Other, second: Other, case: Case) -> bool:
     """Whether the order cannot matter, because the two change different things, or options of the spec alone."""
-    if _respecifies(first, case) and _respecifies(second, case):
+    if _respecify(first, second, case):
         return True
     touches = [
         {name for name in ("cell", "weights", "case", "after") if getattr(mistake, name) is not None}
@@ -101,19 +104,15 @@ def _commute(first: Other, second: Other, case: Case) -> bool:
     return not touches[0] & touches[1] and not {"cell", "weights"} <= touches[0] | touches[1]
 
 
-def _respecifies(other: Other, case: Case) -> bool:
-    """Whether a mistake changes the spec and no number."""
-    _, changed, _ = other
-    return changed.weights is not case.weights and changed.weights.layers is case.weights.layers
+def _respecify(first: Other, second: Other, case: Case) -> bool:
+    """Whether both change the spec and no number."""
+    return all(
+        changed.weights is not case.weights and changed.weights.layers is case.weights.layers
+        for _, changed, _ in (first, second)
+    )
 
 
-def _overrides(both: Case, first: Case, second: Case) -> bool:
-    """Whether one of two changes of the spec leaves nothing of the other."""
-    same_numbers = both.weights.layers is first.weights.layers is second.weights.layers
-    return same_numbers and both.weights is not first.weights and both.spec in (first.spec, second.spec)
-
-
-def _cell_pairs(wrongs: Wrongs, case: Case, look: Window, limit: float) -> Iterator[Pair]:
+def _cell_pairs(wrongs: Wrongs, case: Case, look: Window, limit: float) -> Iterator[Candidate]:
     """Two mistakes of one cell's weights.
 
     A reordering of gates made after another mistake permutes that mistake's contributions; mistakes that touch
@@ -123,14 +122,16 @@ def _cell_pairs(wrongs: Wrongs, case: Case, look: Window, limit: float) -> Itera
         return
     cell, glance = Cell(case.spec, wrongs.honest), look.cut(1, 1)
     full, brief = wrongs.parts(look), wrongs.parts(glance)
-    for a in range(len(wrongs.mistakes)):
+    for a, first in enumerate(wrongs.mistakes):
         simple, composed = _partners(wrongs, full, a)
+        for sums, window_ in ((brief, glance), (full, look)):
+            if simple.size:
+                far = distances(cell, window_, _sums(wrongs, sums, full.touched, a, simple), limit)
+                simple, far = simple[np.isfinite(far)], far[np.isfinite(far)]
         if simple.size:
-            simple = simple[near(cell, glance, _sums(wrongs, brief, full.touched, a, simple), limit)]
-        if simple.size:
-            simple = simple[near(cell, look, _sums(wrongs, full, full.touched, a, simple), limit)]
-        kept = [*simple, *_near_composed(wrongs, brief, cell, a, composed, glance, limit)]
-        yield from ((wrongs.mistakes[a], wrongs.mistakes[b]) for b in kept)
+            yield from ((float(d), (first, wrongs.mistakes[b])) for d, b in zip(far, simple, strict=True))
+        if composed.size:
+            yield from _composed(wrongs, full, cell, a, composed, look, limit)
 
 
 def _partners(wrongs: Wrongs, parts: Parts, a: int) -> tuple[Array, Array]:
@@ -164,20 +165,18 @@ def _sums(wrongs: Wrongs, parts: Parts, touched: Array, a: int, others: Array) -
     return np.asarray(total)
 
 
-def _near_composed(
+def _composed(
     wrongs: Wrongs, parts: Parts, cell: Cell, a: int, others: Array, look: Window, limit: float
-) -> list[int]:
-    """The mistakes that, made on the cell that mistake a left, may explain a window."""
-    if not others.size:
-        return []
+) -> Iterator[Candidate]:
+    """Mistakes made on the very cell that mistake a left."""
     before, known = wrongs.cell(a), [array[a] for array in parts.arrays]
     made, batch = [], []
-    for b in map(int, others):
-        change = wrongs.mistakes[b].cell
-        after = None if change is None else change(before)
+    for second in (wrongs.mistakes[b] for b in others):
+        after = None if second.cell is None else second.cell(before)
         if after is not None:
             w, u, bias = contributions(after, look, before, known)
-            made.append(b)
+            made.append((wrongs.mistakes[a], second))
             batch.append(w + u + bias)
-    close = near(cell, look, np.stack(batch), limit) if batch else []
-    return [b for b, near_it in zip(made, close, strict=True) if near_it]
+    if batch:
+        far = distances(cell, look, np.stack(batch), limit)
+        yield from ((float(d), pair) for d, pair in zip(far, made, strict=True) if np.isfinite(d))

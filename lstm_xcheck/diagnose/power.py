@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from ..compare.reference import observed_quantities, references
 from ..arrays import Array
+from ..compare.reference import observed_quantities, references
 from ..oracle import drive, forward, profile_named
 from ..spec import Case
 from .catalogue import CATALOGUE
@@ -109,7 +109,7 @@ def _seen_at_once(case: Case, honest: Outputs, catalogue: Sequence[Mistake]) -> 
     bound = drive(case, 0, 0, case.x, _first_outputs(honest, case)[..., :width], profile_named(case.precision)).y_bound
     wrongs = Wrongs([mistake for mistake in catalogue if mistake.cell is not None], case.weights.layers[0][0])
     close = wrongs.near(case, 0, 0, look.cut(1, len(look.c)), 2.0 * CERTAIN * float(bound.max()))
-    return {mistake.id for mistake in wrongs.mistakes} - {mistake.id for mistake in close}
+    return {mistake.id for mistake in wrongs.mistakes} - {mistake.id for _, mistake in close}
 
 
 def _first_outputs(honest: Outputs, case: Case) -> Array:

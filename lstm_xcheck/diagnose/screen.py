@@ -14,12 +14,12 @@ import numpy as np
 from ..arrays import Array
 from ..oracle import Profile
 from ..oracle.cell import Cell, activate
-from ..spec import Case, CellWeights, LSTMSpec
+from ..spec import Case, CellWeights
 from .fit import layer_outputs
 from .mistake import Outputs
 
-#: Rows and steps that are looked at.
-ROWS, STEPS = 3, 2
+#: Rows and steps that are looked at: as many steps as make this many numbers in a row, at least two.
+ROWS, NUMBERS = 3, 24
 #: A survivor may be this many times farther than the crudest bound of an honest step: hypotheses differ in theirs.
 _SLACK = 8.0
 #: From this many hypotheses on, one row and step are looked at before the rest.
@@ -47,10 +47,10 @@ def window(case: Case, observed: Outputs, layer: int, direction: int) -> Window 
     width = case.spec.output_size
     half = outputs[layer][..., direction * width : (direction + 1) * width]
     inputs = np.asarray(case.x if layer == 0 else outputs[layer - 1], np.float64)
-    times = _first_steps(case, direction)
-    rows = np.arange(times.shape[1])
+    rows = np.argsort(-case.valid.sum(axis=1), kind="stable")[:ROWS]
+    times = _first_steps(case, direction, rows)
     x, y = inputs[rows, times], np.asarray(half[rows, times], np.float64)
-    seen: Array = np.isfinite(x).all(axis=(1, 2)) & np.isfinite(y).all(axis=(1, 2))
+    seen = np.asarray(np.isfinite(x).all(axis=(1, 2)) & np.isfinite(y).all(axis=(1, 2)))
     steps = len(seen) if seen.all() else int(np.argmin(seen))
     if not steps:
         return None
@@ -59,12 +59,11 @@ def window(case: Case, observed: Outputs, layer: int, direction: int) -> Window 
     return Window(x, h, case.initial("c0", layer, direction)[rows], y)
 
 
-def _first_steps(case: Case, direction: int) -> Array:
-    """The times at which each row's first valid steps are processed, shape (steps, rows)."""
-    valid = case.valid[:ROWS]
+def _first_steps(case: Case, direction: int, rows: Array) -> Array:
+    """The times at which some rows' first valid steps are processed, shape (steps, rows)."""
     backward = case.spec.is_backward(direction)
-    valid = valid[:, ::-1] if backward else valid
-    count = min(STEPS, int(valid.sum(axis=1).min()))
+    valid = case.valid[rows, ::-1] if backward else case.valid[rows]
+    count = min(max(2, NUMBERS // case.spec.output_size), int(valid.sum(axis=1).min()))
     order = np.argsort(~valid, axis=1, kind="stable")[:, :count].T
     return case.steps - 1 - order if backward else order
 
@@ -80,6 +79,7 @@ def crude_limit(cell: CellWeights, look: Window, profile: Profile) -> float:
     rows = np.abs(flat.W).sum(axis=1) * float(np.abs(look.x).max()) + np.abs(flat.U).sum(axis=1) * state
     mass = float(rows.max() + np.abs(flat.b).max())
     terms = float((np.count_nonzero(flat.W, axis=1) + np.count_nonzero(flat.U, axis=1)).max()) + 8.0
+    state *= max(1.0, len(look.x) / 2.0)  # c adds up what it is off by at each step
     return _SLACK * (terms * profile.u_sum + 2.0 * profile.u_in + 8.0 * profile.u) * max(1.0, mass) * state
 
 
@@ -104,8 +104,8 @@ def product(matrix: Array, vectors: Array) -> Array:
     return (vectors.reshape(steps * rows, -1) @ flat.T).reshape(steps, rows, 4, -1)
 
 
-def near(cell: Cell, look: Window, z: Array, limit: float) -> Array:
-    """Which hypotheses z (hypotheses, steps, rows, 4, hidden) may explain the window.
+def distances(cell: Cell, look: Window, z: Array, limit: float) -> Array:
+    """How far each hypothesis z (hypotheses, steps, rows, 4, hidden) is from the window; infinite beyond the limit.
 
     Peephole, projection, clips and activations are the cell's; c and y of the window may differ by hypothesis.
     """
@@ -113,46 +113,52 @@ def near(cell: Cell, look: Window, z: Array, limit: float) -> Array:
     c = np.broadcast_to(look.c, (count, *look.c.shape[-2:]))
     y = np.broadcast_to(look.y, (count, *look.y.shape[-3:]))
     if count >= _MANY and rows > 1:
-        few = near(cell, look._replace(c=c[:, :1], y=y[:, :1, :1]), z[:, :1, :1], limit)
+        few = np.isfinite(distances(cell, look._replace(c=c[:, :1], y=y[:, :1, :1]), z[:, :1, :1], limit))
         if 4 * few.sum() < count:
-            few[few] = near(cell, look._replace(c=c[few], y=y[few]), z[few], limit)
-            return few
-    alive = np.arange(count)
+            worst = np.full(count, np.inf)
+            worst[few] = distances(cell, look._replace(c=c[few], y=y[few]), z[few], limit)
+            return worst
+    alive, worst = np.arange(count), np.zeros(count)
     with np.errstate(over="ignore", invalid="ignore"):
         for step in range(steps):
             now = activate(cell, z[:, step], c)
-            close = (np.abs(now.h - y[:, step]) <= limit).all(axis=(-2, -1))
+            error = np.abs(now.h - y[:, step]).max(axis=(-2, -1))
+            worst[alive] = np.where(error <= limit, np.maximum(worst[alive], error), np.inf)  # NaN is beyond it
+            close = error <= limit
             alive, z, y, c = alive[close], z[close], y[close], now.c[close]
             if not alive.size:
                 break
-    mask = np.zeros(count, dtype=bool)
-    mask[alive] = True
-    return mask
+    return worst
 
 
-def near_cases(questions: Sequence[tuple[Case, Outputs]], limit: float) -> list[bool]:
-    """The same quick look at cases that are already changed, with outputs already brought back.
+def case_distances(questions: Sequence[tuple[Case, Outputs]], limit: float) -> list[float]:
+    """The same of cases that are already changed, with outputs already brought back; the limit where nothing is seen.
 
     Those of one spec and shape are looked at together.
     """
-    answers = [True] * len(questions)
-    groups: dict[tuple[LSTMSpec, tuple[int, ...]], list[tuple[int, Window]]] = {}
+    answers = [limit] * len(questions)
+    groups: dict[tuple[object, ...], list[tuple[int, Window]]] = {}
     for k, (case, observed) in enumerate(questions):
         look = window(case, observed, 0, 0)
         if look is not None:
-            groups.setdefault((case.spec, look.x.shape), []).append((k, look))
+            cell = case.weights.layers[0][0]
+            key = (case.spec, look.y.shape, _memory(cell.peephole), _memory(cell.projection))
+            groups.setdefault(key, []).append((k, look))
     known: dict[tuple[int, bytes, bytes], Array] = {}
     for members in groups.values():
         cells = [questions[k][0].weights.layers[0][0] for k, _ in members]
         z = np.stack([_pre_activations(cell, look, known) for cell, (_, look) in zip(cells, members, strict=True)])
         looks = [look for _, look in members]
         together = looks[0]._replace(c=np.stack([look.c for look in looks]), y=np.stack([look.y for look in looks]))
-        # A group shares the spec, but each member its own peephole and projection.
-        alike = cells[0].peephole is None and cells[0].projection is None
-        close = near(Cell(questions[members[0][0]][0].spec, cells[0]), together, z, limit) if alike else [True] * len(z)
-        for (k, _), answer in zip(members, close, strict=True):
-            answers[k] = bool(answer)
+        worst = distances(Cell(questions[members[0][0]][0].spec, cells[0]), together, z, limit)
+        for (k, _), answer in zip(members, worst, strict=True):
+            answers[k] = float(answer)
     return answers
+
+
+def _memory(array: Array | None) -> object:
+    """Equal for arrays that share their numbers."""
+    return None if array is None else array.__array_interface__["data"]
 
 
 def _pre_activations(cell: CellWeights, look: Window, known: dict[tuple[int, bytes, bytes], Array]) -> Array:

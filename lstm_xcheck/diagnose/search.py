@@ -10,13 +10,14 @@ import numpy as np
 
 from ..compare.reference import expected_shapes, observed_quantities
 from ..errors import SpecError
-from ..oracle import profile_named, rougher_than
+from ..oracle import profile_named
 from ..spec import Case, Result
 from .catalogue import CATALOGUE
 from .fit import Fit, fit
 from .mistake import Mistake, Outputs, applied, gives_shapes, in_cells, run_mistakes
 from .pairs import fitting_pairs
-from .screen import crude_limit, near_cases, window
+from .rough import rough_arithmetic, wide_enough
+from .screen import case_distances, crude_limit, window
 from .slow_look import may_explain
 from .view import View
 from .wrongs import Wrongs
@@ -89,13 +90,12 @@ def diagnose(result: Result, case: Case, *, pairs: bool = True, catalogue: Seque
         return Diagnosis(None, explanation=view.why_not_wrong(), evidence=view.evidence())
     found = _fitting_singles(view, catalogue)
     if not found:
-        rougher = _precision(view)
-        if rougher is not None:
-            return rougher
+        rougher = rough_arithmetic(observed, case, profile)
+        found = [] if rougher is None else [((rougher[0],), rougher[1])]
     if not found and pairs:
         found = _fitting_pairs(view, catalogue)
     if not found:
-        return Diagnosis(None, explanation=view.unexplained(), evidence=view.evidence())
+        return _unexplained(view)
     return _name(found, view, catalogue)
 
 
@@ -112,7 +112,8 @@ def check_observed(observed: Outputs, case: Case) -> None:
             raise SpecError(f"{name} has shape {array.shape}, but should be {shapes.get(name, 'absent')} for this case")
         if not np.isfinite(array).all():
             bad = int((~np.isfinite(array)).sum())
-            raise SpecError(f"{name} holds {bad} of {array.size} numbers that are not finite; nothing can be told from them")
+            found = f"{bad} of {array.size} numbers that are not finite"
+            raise SpecError(f"{name} holds {found}; nothing can be told from them")
         if array.size > 1 and (array == array.flat[0]).all():
             raise SpecError(f"{name} is {array.flat[0]:g} everywhere; a constant output tells nothing about its cause")
 
@@ -140,8 +141,8 @@ def _candidates(view: View, catalogue: Sequence[Mistake]) -> Iterator[Mistake]:
     if gives_shapes((), view.observed, view.case):
         yield from _near_in_cell(of_cells, view, (0, 0))
     others = applied([mistake for mistake in catalogue if mistake.cell is None], view.observed, view.case)
-    near = near_cases([(changed, driving) for _, changed, driving in others], _limit(view, (0, 0)))
-    yield from (mistake for (mistake, _, _), close in zip(others, near, strict=True) if close)
+    far = case_distances([(changed, driving) for _, changed, driving in others], _limit(view, (0, 0)))
+    yield from (mistake for (mistake, _, _), distance in zip(others, far, strict=True) if distance < float("inf"))
     wrong = view.wrong_cells()
     if 0 < len(wrong) < view.case.spec.num_layers * view.case.spec.num_directions:
         yield from (in_cells(mistake, wrong) for mistake in _near_in_cell(of_cells, view, wrong[0]))
@@ -154,7 +155,7 @@ def _near_in_cell(mistakes: Sequence[Mistake], view: View, where: tuple[int, int
     if look is None:
         return [mistake for mistake in mistakes if may_explain((mistake,), observed, case)]
     wrongs = Wrongs(mistakes, case.weights.layers[where[0]][where[1]])
-    return wrongs.near(case, *where, look, _limit(view, where))
+    return [mistake for _, mistake in wrongs.near(case, *where, look, _limit(view, where))]
 
 
 def _limit(view: View, where: tuple[int, int]) -> float:
@@ -164,26 +165,17 @@ def _limit(view: View, where: tuple[int, int]) -> float:
     return float("inf") if look is None else crude_limit(cell, look, view.profile)
 
 
-def _precision(view: View) -> Diagnosis | None:
-    """A rougher arithmetic than the one asked for."""
-    asked = view.profile.name
-    for rougher in rougher_than(asked):
-        quality = fit([], view.observed, view.case, rougher)
-        if quality.holds:
-            return Diagnosis(
-                f"computed in {rougher.name} instead of {asked}",
-                (f"computed-in-{rougher.name}",),
-                "The implementation rounds more than its types promise.",
-                f"Switch {rougher.name} arithmetic off, or ask for {rougher.name} when verifying.",
-                evidence={**view.evidence(), "residual_after": quality.score},
-            )
-    return None
+def _unexplained(view: View) -> Diagnosis:
+    """What can be said without a cause."""
+    rougher = wide_enough(view.observed, view.case, view.profile)
+    hint = f" The errors are no larger than computing in {rougher} could make them." if rougher else ""
+    return Diagnosis(None, explanation=view.unexplained() + hint, evidence=view.evidence())
 
 
 def _name(found: list[Explanation], view: View, catalogue: Sequence[Mistake]) -> Diagnosis:
     """Name the best explanation; of those that are the same on this case, the first of the catalogue."""
     order = {mistake.id: k for k, mistake in enumerate(catalogue)}
-    found = sorted(found, key=lambda entry: [order[mistake.id] for mistake in entry[0]])
+    found = sorted(found, key=lambda entry: [order.get(mistake.id, len(order)) for mistake in entry[0]])
     runs = [run_mistakes(mistakes, view.case) for mistakes, _ in found] if len(found) > 1 else [None]
     best = min(range(len(found)), key=lambda k: found[k][1].misfit)
     first = next(k for k in range(len(found)) if k == best or _same(runs[k], runs[best]))

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from ..arrays import Array
 from ..spec import Case
 from .mistake import Mistake, Outputs, run_mistakes
 
@@ -29,5 +30,5 @@ def may_explain(mistakes: Sequence[Mistake], observed: Outputs, case: Case) -> b
         )
 
 
-def _roughly_equal(a: np.ndarray, b: np.ndarray) -> bool:  # type: ignore[type-arg]
+def _roughly_equal(a: Array, b: Array) -> bool:
     return bool(np.abs(a - b).max() <= _ROUGHLY * max(1.0, float(np.abs(b).max())))

@@ -15,7 +15,7 @@ from ..arrays import Array
 from ..oracle.cell import Cell
 from ..spec import Case, CellWeights
 from .mistake import Mistake
-from .screen import Window, near, product
+from .screen import Window, distances, product
 
 #: Changed copies of a cell are kept while they have at most this many numbers together.
 _KEPT = 2**22
@@ -99,13 +99,14 @@ class Wrongs:
                 array[k] = own
         return Parts(arrays, honest)
 
-    def near(self, case: Case, layer: int, direction: int, look: Window, limit: float) -> list[Mistake]:
-        """The mistakes that may explain the window."""
+    def near(self, case: Case, layer: int, direction: int, look: Window, limit: float) -> list[tuple[float, Mistake]]:
+        """The mistakes that may explain the window, each with its distance."""
         if not self.mistakes:
-            return list(self.elsewhere)
+            return [(limit, mistake) for mistake in self.elsewhere]
         cell = Cell(case.spec, case.weights.layers[layer][direction])
-        close = near(cell, look, self.parts(look).total, limit)
-        return [mistake for mistake, near_it in zip(self.mistakes, close, strict=True) if near_it] + self.elsewhere
+        worst = distances(cell, look, self.parts(look).total, limit)
+        close = [(float(far), mistake) for far, mistake in zip(worst, self.mistakes, strict=True) if np.isfinite(far)]
+        return close + [(limit, mistake) for mistake in self.elsewhere]
 
 
 def contributions(

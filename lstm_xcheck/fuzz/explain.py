@@ -24,19 +24,20 @@ def explain(finding: Finding, entry: Entry, timeout: float = 30.0) -> Diagnosis 
     small = _diagnosed(finding.result, finding.recipe)
     if small.cause is not None and not small.alternatives:
         return small
-    recipe = telling(finding.recipe)
     with Worker(entry, timeout=timeout) as worker:
-        outcome, result = answered(worker, recipe)
-    if result is None or outcome.verdict not in ("mismatch", "suspect"):
-        return small
-    return _settled(small, _diagnosed(result, recipe))
+        for recipe in telling(finding.recipe):
+            outcome, result = answered(worker, recipe)
+            if result is not None and outcome.verdict in ("mismatch", "suspect"):
+                return _settled(small, _diagnosed(result, recipe))
+    return small
 
 
-def telling(recipe: Recipe) -> Recipe:
-    """The same kind of case, large enough that mistakes which are one thing on a small case are not."""
+def telling(recipe: Recipe) -> list[Recipe]:
+    """The same kind of case, so large that mistakes which are one thing on a small case are not; best with biases."""
     sizes = {"hidden": 6, "input": 5, "steps": 7, "batch": 3}
     larger = {name: max(getattr(recipe, name), size) for name, size in sizes.items()}
-    return replace(recipe, **larger, states=True, one_hot=False, init="probe")  # type: ignore[arg-type]
+    probe = replace(recipe, **larger, states=True, one_hot=False, init="probe")
+    return list(dict.fromkeys([replace(probe, bias="split"), probe]))
 
 
 def _diagnosed(result: Result, recipe: Recipe) -> Diagnosis:

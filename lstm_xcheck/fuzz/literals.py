@@ -43,6 +43,8 @@ def data(finding: Finding) -> str:
         f"#: Valid steps of each row.\nLENGTHS = {lengths}\n"
         "#: CELLS[layer][direction]: W (4, hidden, input), U (4, hidden, output), gates in the order i, f, g, o.\n"
         f"CELLS = [\n{cells}]\n"
+        "#: How often to call: what is carried over from call to call shows the second time.\n"
+        f"CALLS = {1 if finding.repeatable else 2}\n"
         f"#: By how much rounding may move each number.\nBOUND = {_mapping(_bounds(finding), 0)}\n"
     )
 
@@ -79,7 +81,8 @@ def _upward(array: Array) -> Array:
 
 
 def _mapping(arrays: Mapping[str, Array], indent: int) -> str:
-    items = "".join(f'{" " * (indent + 4)}"{name}": {literal(np.asarray(array), indent + 4)},\n' for name, array in arrays.items())
+    inner = indent + 4
+    items = "".join(f'{" " * inner}"{name}": {literal(np.asarray(array), inner)},\n' for name, array in arrays.items())
     return "{\n" + items + " " * indent + "}"
 
 
@@ -96,7 +99,7 @@ def literal(array: Array, indent: int = 0) -> str:
 def _nested(array: Array, indent: int) -> str:
     """Nested lists, on one line where they fit."""
     if array.ndim == 0:
-        return _shortest(array[()])
+        return _shortest(array)
     parts = [_nested(part, indent + 4) for part in array]
     line = f"[{', '.join(parts)}]"
     if len(line) + indent <= WIDTH - 30 and "\n" not in line:
@@ -104,7 +107,7 @@ def _nested(array: Array, indent: int) -> str:
     return "[\n" + "".join(f"{' ' * (indent + 4)}{part},\n" for part in parts) + " " * indent + "]"
 
 
-def _shortest(number: np.floating) -> str:  # type: ignore[type-arg]
-    """As few digits as give back the number after a way through float64."""
-    short = str(number)
-    return short if type(number)(float(short)) == number else repr(float(number))
+def _shortest(number: Array) -> str:
+    """As few digits as give back the number, also after a way through float64."""
+    short = str(number[()])
+    return short if number.dtype.type(float(short)) == number else repr(float(number))

@@ -38,7 +38,8 @@ def reproducer(finding: Finding, entry: Entry, diagnosis: Diagnosis | None, fold
     imports = "\n".join(["from __future__ import annotations\n", *(["import base64"] if packed else []), *setup])
     blocks = [_docstring(finding, entry, diagnosis), imports, "import numpy as np"]
     rest = [*([UNPACK] if packed else []), text, SCRIPT, call, CHECK]
-    return "\n\n".join(block.strip("\n") for block in blocks) + "".join(f"\n\n\n{block.strip()}" for block in rest) + "\n"
+    head = "\n\n".join(block.strip("\n") for block in blocks)
+    return head + "".join(f"\n\n\n{block.strip()}" for block in rest) + "\n"
 
 
 def _call(finding: Finding, entry: Entry, folder: Path) -> tuple[list[str], str]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 from hypothesis import Phase, configuration, find, settings
 from hypothesis.errors import NoSuchExample
@@ -55,7 +56,7 @@ class Finding:
         outcome: the judged rows.
         result: what was answered; None for a crash.
         repeatable: whether a fresh process disagrees in the same way.
-        examples: cases that were tried before the first disagreement.
+        examples: cases that were tried until the first disagreement, it included.
         shrinks: cases that were tried to make it smaller.
     """
 
@@ -66,6 +67,19 @@ class Finding:
     repeatable: bool
     examples: int
     shrinks: int
+
+
+class Wrong(NamedTuple):
+    """A case that an adapter got wrong."""
+
+    adapter: str
+    outcome: Outcome
+    result: Result | None
+
+    @property
+    def kind(self) -> tuple[str, VerdictName]:
+        """Who, and how."""
+        return self.adapter, self.outcome.verdict
 
 
 @dataclass
@@ -79,7 +93,7 @@ class Search:
         seed: of everything that Hypothesis draws.
         timeout: seconds for one case.
         progress: called with (cases tried, whether something has been found) after each case.
-        asked: cases that were tried so far, by Recipe: who is wrong in which way, or None.
+        asked: cases that were tried so far, and what was wrong with each.
         compared: cells by adapter whose numbers were compared.
     """
 
@@ -89,7 +103,7 @@ class Search:
     seed: int = 0
     timeout: float = 30.0
     progress: Callable[[int, bool], None] = lambda *_: None
-    asked: dict[Recipe, tuple[str, VerdictName] | None] = field(default_factory=dict)
+    asked: dict[Recipe, Wrong | None] = field(default_factory=dict)
     compared: dict[str, int] = field(default_factory=dict)
     _wanted: tuple[str, VerdictName] | None = None
     _before: int = 0
@@ -149,28 +163,29 @@ class Search:
             self.progress(len(self.asked), self._wanted is not None)
         found = self.asked[recipe]
         if found is not None and self._wanted is None:
-            self._wanted, self._before = found, len(self.asked)
+            self._wanted, self._before = found.kind, len(self.asked)
             self._end = max(self._end, time.monotonic() + _LEAST_SHRINK_SECONDS)
-        return found is not None and found == self._wanted
+        return found is not None and found.kind == self._wanted
 
-    def _ask(self, recipe: Recipe) -> tuple[str, VerdictName] | None:
-        """The first adapter that is wrong, and how; while shrinking, only the one that was wrong is asked."""
+    def _ask(self, recipe: Recipe) -> Wrong | None:
+        """The first adapter that is wrong; while shrinking, only the one that was wrong is asked."""
         names = list(self._workers) if self._wanted is None else [self._wanted[0]]
         for name in names:
-            verdict = answered(self._workers[name], recipe)[0].verdict
-            self.compared[name] = self.compared.get(name, 0) + (verdict in _COMPARED)
-            if verdict in WRONG:
-                return name, verdict
+            outcome, result = answered(self._workers[name], recipe)
+            self.compared[name] = self.compared.get(name, 0) + (outcome.verdict in _COMPARED)
+            if outcome.verdict in WRONG:
+                return Wrong(name, outcome, result)
         return None
 
     def _finding(self, recipe: Recipe) -> Finding:
-        """Ask for the smallest case once more, in a fresh process."""
-        assert self._wanted is not None
-        adapter, verdict = self._wanted
-        with Worker(self._workers[adapter].entry, timeout=self.timeout) as worker:
-            outcome, result = answered(worker, recipe)
-        again = outcome.verdict == verdict
-        return Finding(recipe, adapter, outcome, result, again, self._before, len(self.asked) - self._before)
+        """The smallest case, asked once more in a fresh process."""
+        wrong = self.asked[recipe]
+        assert wrong is not None
+        with Worker(self._workers[wrong.adapter].entry, timeout=self.timeout) as worker:
+            again, _ = answered(worker, recipe)
+        repeatable = again.verdict == wrong.outcome.verdict
+        tried = len(self.asked) - self._before
+        return Finding(recipe, wrong.adapter, wrong.outcome, wrong.result, repeatable, self._before, tried)
 
 
 def answered(worker: Worker, recipe: Recipe) -> tuple[Outcome, Result | None]:

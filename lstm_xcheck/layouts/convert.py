@@ -201,7 +201,9 @@ def _read_cell(
             picked = [a[direction] for a in arrays] if row.direction_axis else arrays
             if len({a.shape for a in picked}) > 1:
                 shapes = ", ".join(f"{name} {a.shape}" for name, a in zip(names, picked, strict=True))
-                raise SpecError(f"layout {row.name}: {shapes} are of different shapes, but the gates should all be alike")
+                raise SpecError(
+                    f"layout {row.name}: {shapes} are of different shapes, but the gates should all be alike"
+                )
             stored[tensor] = [_turn_back(row, tensor, a) for a in picked]
     hidden, width = _hidden_and_width(row, stored)
     parts: dict[str, Array] = {}

@@ -172,7 +172,7 @@ def _answer(fields: Mapping[str, Any], arrays: Mapping[str, Array]) -> Answer:
 def one_line(text: str) -> str:
     r"""Text as a recording keeps it: blanks for line ends and control characters.
 
-    >>> one_line("two\\nlines")
+    >>> one_line("two\nlines")
     'two lines'
     """
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())

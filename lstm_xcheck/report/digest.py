@@ -51,6 +51,9 @@ def digest(report: Report, shown: int) -> Digest:
         _take_count(result, outcome)
         for row in outcome.rows:
             _take_row(result, adapter, row, shown)
+    # Which adapter ends first differs from run to run; what is printed should not.
+    result.counts = dict(sorted(result.counts.items()))
+    result.notes = Counter(dict(sorted(result.notes.items())))
     return result
 
 

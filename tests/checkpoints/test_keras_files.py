@@ -263,8 +263,9 @@ def compressed_bomb(root: Any) -> None:
     cell.create_dataset("1", (4, 16), "f4")
 
 
-def older_kind(root: Any) -> None:
+def older_kind_with_a_link(root: Any) -> None:
     root.attrs["layer_names"] = ["lstm"]
+    external_link(root)
 
 
 @pytest.mark.parametrize(
@@ -272,7 +273,7 @@ def older_kind(root: Any) -> None:
     [
         (external_link, "was not followed"), (soft_link, "was not followed"), (endless_groups, "without end"),
         (external_data, "was not opened"), (virtual_data, "was not opened"), (unwritten_terabytes, "was not read"),
-        (compressed_bomb, "was not read"), (older_kind, "older Keras kind"),
+        (compressed_bomb, "was not read"), (older_kind_with_a_link, "was not followed"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )  # fmt: skip

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -12,6 +15,19 @@ from lstm_xcheck.diagnose.mistake import Outputs, result_from, run_mistakes
 from lstm_xcheck.oracle import forward
 from lstm_xcheck.spec import Case, LSTMSpec, Result
 from lstm_xcheck.spec.activations import HARD_SIGMOID_KERAS3
+
+
+def _load(name: str) -> ModuleType:
+    """A module of benchmarks/, which is no package."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).parents[2] / "benchmarks" / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+#: Honest float32 in several orders of summation, for everything a spec can say.
+float32_lstm = _load("float32_lstm")
 
 #: Outputs closer than this in float64 are the same.
 SAME = 1e-12

@@ -65,7 +65,7 @@ def halves_exchanged(weights: Any, x: Array, h0: Array, c0: Array, lengths: Arra
 
 
 def wrong_in_second_layer(weights: Any, x: Array, h0: Array, c0: Array, lengths: Array | None) -> Answer:
-    """Wrong with two layers and eight steps or more only."""
+    """Wrong with two layers and five steps or more only, in no way that has a name."""
     y, h_n, c_n = right(weights, x, h0, c0, lengths)
     return (y + y.dtype.type(0.25) if len(weights.layers) >= 2 and x.shape[1] >= 5 else y), h_n, c_n
 

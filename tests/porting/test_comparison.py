@@ -27,7 +27,7 @@ def changed(array: str, value: float) -> lx.LSTMWeights:
     """The weights with one number of layer 1 moved to the next float."""
     cell = WEIGHTS.layers[1][0]
     arrays = {name: np.array(held) for name, held in cell.items()}
-    arrays[array][2, 1] = np.nextafter(arrays[array][2, 1], np.float32(value))
+    arrays[array][2, 1, 0] = np.nextafter(arrays[array][2, 1, 0], np.float32(value))
     return replace(WEIGHTS, layers=(WEIGHTS.layers[0], (CellWeights(**arrays),)))
 
 
@@ -64,7 +64,7 @@ def test_one_bit_is_found_and_measured(tmp_path: Path) -> None:
     assert pair["diagnosis"]["cause"] is None
 
 
-@pytest.mark.parametrize("name", ["gates-igfo", "bias-hh-dropped", "recurrent-not-transposed"])
+@pytest.mark.parametrize("name", ["gates-igfo", "bias-hh-dropped", "u-transposed"])
 def test_a_mistake_is_named(tmp_path: Path, name: str) -> None:
     mistake = mistake_named(name)
     wrong = mistake.change_case(lx.Case.random(SPEC, weights=WEIGHTS))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,9 @@ from lstm_xcheck import Case, CheckpointError, LSTMSpec, LSTMWeights, Result, ju
 from lstm_xcheck.arrays import Array
 from lstm_xcheck.checkpoints import FORMATS, read_checkpoint, write_checkpoint
 from lstm_xcheck.checkpoints.writing import as_stored, chain_of
+
+#: Keras on JAX with NumPy 2, none of our doing.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 OWN = {"torch": ".pt", "safetensors": ".safetensors", "npz": ".npz", "keras": ".keras", "keras-weights": ".weights.h5"}
 STACKS = {format.to: format.stacks for format in FORMATS}
@@ -188,3 +193,36 @@ def _a_model(folder: Path, suffix: str) -> Path:
     else:
         pytest.importorskip("safetensors.torch").save_file(model.state_dict(), path)
     return path
+
+
+FULL_DISK = """
+import resource, sys
+from lstm_xcheck import CheckpointError, LSTMSpec, LSTMWeights
+from lstm_xcheck.checkpoints import read_checkpoint, write_checkpoint
+from pathlib import Path
+
+path = Path(sys.argv[1])
+write_checkpoint(path, {"enc": LSTMWeights.random(LSTMSpec(3, 4))})
+before = path.read_bytes()
+big = LSTMWeights.random(LSTMSpec(30, 200))
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+try:
+    write_checkpoint(path, {"enc": big}, force=True)
+except CheckpointError as error:
+    print(error)
+assert path.read_bytes() == before
+assert [file.name for file in path.parent.iterdir()] == [path.name]
+"""
+
+
+@pytest.mark.parametrize("target", OWN)
+def test_a_full_disk_leaves_the_old_file_and_is_a_clear_error(tmp_path: Path, target: str) -> None:
+    pytest.importorskip("resource")
+    needs(target)
+    run = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(tmp_path / f"m{OWN[target]}")],
+        capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    assert "cannot be written" in run.stdout
+    assert len(run.stdout.splitlines()) == 1

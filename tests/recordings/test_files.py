@@ -107,7 +107,7 @@ def test_the_bytes_do_not_depend_on_memory_layout() -> None:
     assert npz.encode({"a": np.asfortranarray(array)}) == npz.encode({"a": array})
     assert npz.encode({"a": array.astype(">f4")}) == npz.encode({"a": array})
     assert npz.encode({"a": array.T}) != npz.encode({"a": array})
-    loaded = np.load(io.BytesIO(npz.encode({"a": array.T, "b": np.float32(3)})))
+    loaded = np.load(io.BytesIO(npz.encode({"a": array.T, "b": np.array(3, np.float32)})))
     assert np.array_equal(loaded["a"], array.T)
     assert loaded["b"].shape == ()
 

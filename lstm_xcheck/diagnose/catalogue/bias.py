@@ -67,7 +67,7 @@ def _only_gate_dropped(gate: int) -> Callable[[CellWeights], CellWeights | None]
 
 
 def _entry(id: str, title: str, explanation: str, fix: str, code: str, cell: object) -> Mistake:
-    mixes = id in ("bias-reshaped", "bias-rolled")
+    mixes = id in ("bias-reshaped", "bias-rolled", "bias-minus-1-f", "bias-plus-2-f")
     return Mistake(id, "bias", title, explanation, fix, code, cell=cell, mixes=mixes)  # type: ignore[arg-type]
 
 

@@ -141,9 +141,9 @@ MISTAKES = (
     _entry("coupling-omitted", "gates not coupled", "The source couples the input and forget gates.",
            "Couple them as the source does.", weights=_omitted(coupling=None)),
     _entry("no-forget-gate", "no forget gate", "The implementation is the LSTM of 1997: f is always 1.",
-           "Use an LSTM with a forget gate.", cell=_gate_open(1)),
+           "Use an LSTM with a forget gate.", cell=_gate_open(1), mixes=True),
     _entry("no-output-gate", "no output gate", "h = tanh(c): the output gate was left out.", "Multiply by the output gate.",
-           cell=_gate_open(3)),
+           cell=_gate_open(3), mixes=True),
     _entry("no-input-gate", "no input gate", "c = f c + g: the input gate was left out.", "Multiply g by the input gate.",
-           cell=_gate_open(0)),
+           cell=_gate_open(0), mixes=True),
 )  # fmt: skip

@@ -1,0 +1,226 @@
+"""The older Keras `.h5`, written by Keras 3 and tf_keras, and in the shapes of TF 1.15 and of CuDNNLSTM."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lstm_xcheck.checkpoints import Found, read_checkpoint
+from lstm_xcheck.checkpoints.writing import write_checkpoint
+from lstm_xcheck.errors import CheckpointError
+from lstm_xcheck.spec import CellWeights, LSTMSpec, LSTMWeights
+from lstm_xcheck.spec.activations import HARD_SIGMOID_KERAS2, HARD_SIGMOID_KERAS3
+
+h5py = pytest.importorskip("h5py")
+
+WRITE = r"""
+import sys
+from pathlib import Path
+import numpy as np
+keras = __import__(sys.argv[2])
+L, folder, rng, truth = keras.layers, Path(sys.argv[1]), np.random.default_rng(7), {}
+inner_in = keras.Input((7, 5))
+inner = keras.Model(inner_in, L.LSTM(3, return_sequences=True, name="nested")(inner_in), name="inner")
+x = keras.Input((7, 5))
+h = inner(x)
+layers = [
+    L.LSTM(4, return_sequences=True, name="hard", recurrent_activation="hard_sigmoid"),
+    L.Bidirectional(L.LSTM(3, return_sequences=True), name="both"),
+    L.LSTM(2, return_sequences=True, go_backwards=True, use_bias=False, name="back"),
+    L.RNN([L.LSTMCell(3), L.LSTMCell(2)], return_sequences=True, name="stack"),
+    L.RNN(L.LSTMCell(3), return_sequences=True, name="by_cell"),
+    L.GRU(3, name="gru"),
+]
+for layer in layers:
+    h = layer(h)
+model = keras.Model(x, L.Dense(1)(h))
+model.set_weights([rng.normal(size=w.shape).astype("float32") for w in model.get_weights()])
+for layer in [inner.layers[-1], *layers]:
+    for k, array in enumerate(layer.get_weights()):
+        truth[f"{layer.name}|{k}"] = array
+model.save(folder / "model.h5")
+if sys.argv[2] == "tf_keras":
+    model.save_weights(folder / "weights.h5")
+np.savez(folder / "truth.npz", **truth)
+"""
+
+
+def run(code: str, *arguments: str) -> None:
+    environment = {**os.environ, "KERAS_BACKEND": "torch", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    command = [sys.executable, "-W", "ignore", "-c", code, *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=240)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+@pytest.fixture(scope="module", params=["keras", "tf_keras"])
+def written(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    """Which Keras wrote the folder's files, and the folder."""
+    pytest.importorskip(request.param)
+    folder = tmp_path_factory.mktemp(request.param)
+    run(WRITE, str(folder), request.param)
+    return request.param, folder
+
+
+def found(path: Path) -> dict[str, Found]:
+    return {lstm.name: lstm for lstm in read_checkpoint(path).lstms}
+
+
+def truth(folder: Path, layer: str) -> list[Any]:
+    with np.load(folder / "truth.npz") as saved:
+        return [saved[name] for name in saved.files if name.startswith(f"{layer}|")]
+
+
+def assert_same_bits(cell: CellWeights, theirs: list[Any]) -> None:
+    kernel, recurrent, *bias = theirs
+    h = recurrent.shape[0]
+    assert (cell.b is None) == (not bias)
+    for block, gate in enumerate("ifgo"):
+        columns = slice(block * h, (block + 1) * h)
+        np.testing.assert_array_equal(cell.W[gate], kernel[:, columns].T)
+        np.testing.assert_array_equal(cell.U[gate], recurrent[:, columns].T)
+        if cell.b is not None:
+            np.testing.assert_array_equal(cell.b[gate], bias[0][columns])
+
+
+def test_every_lstm_is_read_bit_for_bit(written: tuple[str, Path]) -> None:
+    which, folder = written
+    files = ["model.h5", "weights.h5"] if which == "tf_keras" else ["model.h5"]
+    for file in files:
+        models = found(folder / file)
+        assert set(models) == {"nested", "hard", "both", "back", "stack/lstm_cell", "stack/lstm_cell_1", "by_cell"}
+        for name in ("nested", "hard", "back", "by_cell"):
+            assert_same_bits(models[name].weights.layers[0][0], truth(folder, name))
+        for cell, theirs in zip(models["both"].weights.layers[0], (slice(3), slice(3, 6)), strict=True):
+            assert_same_bits(cell, truth(folder, "both")[theirs])
+        assert_same_bits(models["stack/lstm_cell"].weights.layers[0][0], truth(folder, "stack")[:3])
+        assert_same_bits(models["stack/lstm_cell_1"].weights.layers[0][0], truth(folder, "stack")[3:])
+
+
+def test_the_config_gives_function_and_direction(written: tuple[str, Path]) -> None:
+    which, folder = written
+    models = found(folder / "model.h5")
+    steep = HARD_SIGMOID_KERAS2 if which == "tf_keras" else HARD_SIGMOID_KERAS3
+    assert models["hard"].weights.spec == LSTMSpec(3, 4, bias="single", gate_activation=steep)
+    assert models["back"].weights.spec == LSTMSpec(6, 2, bias="none", reverse=True)
+    assert models["nested"].notes == ()
+
+
+def test_weights_alone_say_what_is_assumed(written: tuple[str, Path]) -> None:
+    which, folder = written
+    if which == "keras":
+        pytest.skip("Keras 3 writes no weights of the older kind")
+    for lstm in found(folder / "weights.h5").values():
+        assert "Keras' defaults are taken" in lstm.notes[0]
+
+
+def older(path: Path, arrays: dict[str, Any], class_name: str, version: bytes, **config: Any) -> Path:
+    """A file as TF 1.15 writes it: no `lstm_cell` level, the version of tf.keras, a backward layer left unsaid."""
+    values = {"name": "rec", "recurrent_activation": "hard_sigmoid", "activation": "tanh", **config}
+    model = {"class_name": "Sequential", "config": {"layers": [{"class_name": class_name, "config": values}]}}
+    with h5py.File(path, "w") as root:
+        root.attrs["model_config"] = json.dumps(model).encode()
+        root.attrs["keras_version"] = version
+        group = root.create_group("model_weights")
+        group.attrs["layer_names"] = [b"rec"]
+        for name, array in arrays.items():
+            group[f"rec/rec/{name}:0"] = array
+    return path
+
+
+@pytest.mark.parametrize("version", [b"2.2.4-tf", b"2.3.1"])
+def test_files_without_the_cell_level_mean_the_steep_hard_sigmoid(tmp_path: Path, version: bytes) -> None:
+    rng = np.random.default_rng(7)
+    shapes = {"kernel": (5, 16), "recurrent_kernel": (4, 16), "bias": (16,)}
+    arrays = {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+    lstm = found(older(tmp_path / "m.h5", arrays, "LSTM", version))["rec"]
+    assert lstm.weights.spec == LSTMSpec(5, 4, bias="single", gate_activation=HARD_SIGMOID_KERAS2)
+    assert_same_bits(lstm.weights.layers[0][0], list(arrays.values()))
+
+
+def test_cudnn_lstm_is_read_as_keras_itself_converts_it(tmp_path: Path) -> None:
+    """The expression is Keras' own: transposed in C order, read in Fortran order; recurrent blocks transposed."""
+    rng = np.random.default_rng(7)
+    shapes = {"kernel": (5, 16), "recurrent_kernel": (4, 16), "bias": (32,)}
+    arrays = {name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()}
+    path = tmp_path / "m.h5"
+    older(path, arrays, "CuDNNLSTM", b"2.2.4-tf", recurrent_activation="sigmoid")
+    lstm = found(path)["rec"]
+    assert (lstm.layout, lstm.native_count) == ("cudnn-keras", 176)
+    cell = lstm.weights.layers[0][0]
+    assert cell.b is not None and cell.b_r is not None
+    blocks = [np.hsplit(arrays[name], 4) for name in ("kernel", "recurrent_kernel")]
+    for block, gate in enumerate("ifgo"):
+        keras_kernel = blocks[0][block].T.reshape(5, 4, order="F")
+        np.testing.assert_array_equal(cell.W[gate], keras_kernel.T)
+        np.testing.assert_array_equal(cell.U[gate], blocks[1][block])
+        np.testing.assert_array_equal(cell.b[gate], arrays["bias"][4 * block : 4 * block + 4])
+        np.testing.assert_array_equal(cell.b_r[gate], arrays["bias"][16 + 4 * block : 20 + 4 * block])
+
+
+LOAD = r"""
+import sys
+import numpy as np
+keras = __import__(sys.argv[2])
+L = keras.layers
+model = keras.Sequential([
+    L.InputLayer((7, 5)), L.LSTM(4, return_sequences=True), L.Bidirectional(L.LSTM(3, return_sequences=True)), L.LSTM(2),
+])
+model.load_weights(sys.argv[1])
+np.savez(sys.argv[3], *model.get_weights())
+"""
+
+
+@pytest.mark.parametrize("which", ["keras", "tf_keras"])
+def test_keras_loads_what_is_written(tmp_path: Path, which: str) -> None:
+    pytest.importorskip(which)
+    specs = {"a": LSTMSpec(5, 4), "b": LSTMSpec(4, 3, bidirectional=True), "c": LSTMSpec(6, 2)}
+    lstms = {name: LSTMWeights.random(spec) for name, spec in specs.items()}
+    back = write_checkpoint(tmp_path / "m.h5", lstms, format="keras-h5")
+    run(LOAD, str(tmp_path / "m.h5"), which, str(tmp_path / "got.npz"))
+    with np.load(tmp_path / "got.npz") as saved:
+        got = [saved[name] for name in saved.files]
+    for name, theirs in (("a", got[:3]), ("c", got[9:])):
+        cell = {lstm.name: lstm for lstm in back.lstms}[name].weights.layers[0][0]
+        assert_same_bits(cell, theirs)
+    both = {lstm.name: lstm for lstm in back.lstms}["b"].weights
+    assert_same_bits(both.layers[0][0], got[3:6])
+    assert_same_bits(both.layers[0][1], got[6:9])
+
+
+@pytest.mark.parametrize(
+    ("config", "reason"), [(b"{", "is not JSON"), (b"[" * 100_000, "is not JSON"), (b'{"a": 1}' * 2, "is not JSON")]
+)
+def test_a_damaged_config_is_refused(tmp_path: Path, config: bytes, reason: str) -> None:
+    shapes = {"kernel": (5, 16), "recurrent_kernel": (4, 16)}
+    path = older(tmp_path / "m.h5", {name: np.ones(shape, "f4") for name, shape in shapes.items()}, "LSTM", b"2.3.1")
+    with h5py.File(path, "r+") as root:
+        root.attrs["model_config"] = config
+    with pytest.raises(CheckpointError, match=reason):
+        read_checkpoint(path)
+
+
+def test_altered_bytes_are_refused_or_read(tmp_path: Path) -> None:
+    shapes = {"kernel": (5, 16), "recurrent_kernel": (4, 16), "bias": (16,)}
+    path = older(tmp_path / "m.h5", {name: np.ones(shape, "f4") for name, shape in shapes.items()}, "LSTM", b"2.3.1")
+    data = path.read_bytes()
+    rng = np.random.default_rng(3)
+    outcomes = set()
+    for _ in range(200):
+        altered = bytearray(data)
+        for position in rng.integers(0, len(data), 3):
+            altered[position] = rng.integers(256)
+        path.write_bytes(altered)
+        try:
+            read_checkpoint(path)
+            outcomes.add("read")
+        except CheckpointError as error:
+            assert "\n" not in str(error)
+            outcomes.add(str(error))
+    assert len(outcomes) > 2
