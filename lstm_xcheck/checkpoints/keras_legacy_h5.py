@@ -1,7 +1,8 @@
 """The older Keras `.h5`: `model.save("x.h5")` and `save_weights("x.h5")` of Keras 3, tf_keras, Keras 2 and TF 1.
 
 Datasets are named after variables: `model_weights/<layer>/<layer>/lstm_cell/kernel:0`, without `lstm_cell` in TF 1.15
-and Keras 2.3, without `:0` in Keras 3. The model's config is a text attribute of the file. Everything is put where Keras 3
+and Keras 2.3, without `:0` in Keras 3. The model's config is a text attribute of the file.
+Everything is put where Keras 3
 would put it, so that one file judges both kinds.
 Source: keras 3.15.1, keras/src/legacy/saving/legacy_h5_format.py; tf_keras 2.21, src/saving/legacy/hdf5_format.py.
 """

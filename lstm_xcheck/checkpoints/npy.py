@@ -22,7 +22,7 @@ from .untrusted import float_values, shown
 MAGIC = b"\x93NUMPY"
 
 _MAX_HEADER = 1 << 16
-#: What NumPy and MLX write for every array without fields and objects; nothing else is understood, so nothing is evaluated.
+#: What NumPy and MLX write for every array without fields and objects. Nothing else is understood or evaluated.
 _HEADER = re.compile(
     r"\{'descr': '(?P<descr>[<>|](?:f[248]|[iu][1248]|b1|c8|c16|V2))', 'fortran_order': (?P<fortran>True|False), "
     r"'shape': \((?P<shape>(?:[0-9]{1,18}, ?)*(?:[0-9]{1,18})?)\),? ?\} *\n"
@@ -43,17 +43,15 @@ def describe_npy(path: Path, name: str, data: memoryview, start: int = 0) -> tup
     match = _HEADER.fullmatch(head[8 + width : begin].decode("latin-1"))
     if head[:6] != MAGIC or head[6] not in (1, 2, 3) or not match or len(head) < begin:
         found = shown(ascii(head[8 + width : 108])[1:])
-        raise CheckpointError(
-            f"{path}: array {shown(name)} is no plain array (its header is {found}); write it again"
-        )
+        raise CheckpointError(f"{path}: array {shown(name)} is no plain array (its header is {found}); write it again")
     begin += start
     dtype, fortran = np.dtype(match["descr"]), match["fortran"] == "True"
     shape = tuple(int(number) for number in match["shape"].replace(",", " ").split())
     end = begin + math.prod(shape) * dtype.itemsize
     if end > len(data) or len(shape) > 64:
         raise CheckpointError(
-            f"{path}: array {shown(name)} of shape {list(shape)[:8]} needs {end - begin} bytes, but {len(data) - begin} "
-            "are left; copy or download the file again"
+            f"{path}: array {shown(name)} of shape {list(shape)[:8]} needs {end - begin} bytes, but only "
+            f"{len(data) - begin} are left; copy or download the file again"
         )
     kind = "bfloat16" if dtype == np.dtype("V2") else dtype.newbyteorder("=").name
     load = partial(_load, data[begin:end], shape, dtype, kind, fortran)
@@ -61,7 +59,7 @@ def describe_npy(path: Path, name: str, data: memoryview, start: int = 0) -> tup
 
 
 def npy_bytes(array: Array, dtype: str) -> bytes:
-    """The `.npy` form of an array, little-endian and C-contiguous; bfloat16 as the void that JAX and Equinox write."""
+    """The `.npy` form of an array, C-contiguous; bfloat16 as the void that JAX and Equinox write."""
     stored = np.ascontiguousarray(array)
     if dtype == "bfloat16":
         stored = (stored.view(np.uint32) >> np.uint32(16)).astype("<u2").view("V2")

@@ -121,15 +121,16 @@ FORMATS: tuple[Format, ...] = (
         stacks=False,
     ),
     Format("Equinox", (".eqx",), signatures.is_npy, "equinox_eqx", to="equinox", writer="equinox_eqx", stacks=False),
-    Format(
-        "Keras weights", (".weights.h5", ".h5", ".hdf5"), signatures.is_hdf5, "keras_weights_h5", ("h5py",),
-        "lstm-xcheck[hdf5]", to="keras-weights", writer="keras_weights_write", writer_requires=("h5py",),
-        writer_install="lstm-xcheck[hdf5]", stacks=False,
-    ),
+    # Before the other: Keras takes a plain `.h5` for the older kind, and `.weights.h5` for the newer.
     Format(
         "Keras HDF5", (".h5",), signatures.is_hdf5, "keras_weights_h5", ("h5py",), "lstm-xcheck[hdf5]",
         to="keras-h5", writer="keras_legacy_h5_write", writer_requires=("h5py",), writer_install="lstm-xcheck[hdf5]",
         stacks=False,
+    ),
+    Format(
+        "Keras weights", (".weights.h5", ".h5", ".hdf5"), signatures.is_hdf5, "keras_weights_h5", ("h5py",),
+        "lstm-xcheck[hdf5]", to="keras-weights", writer="keras_weights_write", writer_requires=("h5py",),
+        writer_install="lstm-xcheck[hdf5]", stacks=False,
     ),
 )  # fmt: skip
 

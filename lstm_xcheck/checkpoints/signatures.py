@@ -86,9 +86,3 @@ def is_onnx(path: Path) -> bool:
     return (
         len(head) == 3 and head[0] == 0x08 and 3 <= head[1] < 0x30 and head[2] in (0x12, 0x1A, 0x22, 0x28, 0x3A, 0x42)
     )
-
-
-def is_numpy_pickle(path: Path) -> bool:
-    """A pickle of protocol 2 to 5 that PyTorch did not write; what is in it is the reader's business."""
-    head = beginning(path, 2)
-    return len(head) == 2 and head[0] == 0x80 and 2 <= head[1] <= 5

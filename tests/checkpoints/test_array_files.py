@@ -194,20 +194,18 @@ def test_what_a_format_cannot_say_is_refused(tmp_path: Path, to: str) -> None:
 
 
 @pytest.mark.parametrize("to", WRITTEN)
-def test_truncated_and_altered_files_are_refused_or_read(
-    tmp_path: Path, to: str
-) -> None:
+def test_truncated_and_altered_files_are_refused_or_read(tmp_path: Path, to: str) -> None:
     path = tmp_path / f"m.{WRITTEN[to]}"
     write_checkpoint(path, {"lstm": LSTMWeights.random(LSTMSpec(X, H, bias="single"))}, format=to)
     data = path.read_bytes()
+    outcomes: set[str] = set()
     for length in np.linspace(0, len(data) - 1, 40).astype(int):
         path.write_bytes(data[:length])
         try:
             assert read_checkpoint(path).lstms == (), "the data are cut off, so no LSTM is whole"
         except CheckpointError as error:
-            assert "\n" not in str(error)
+            outcomes.add(str(error))
     rng = np.random.default_rng(3)
-    outcomes = set()
     for _ in range(200):
         altered = bytearray(data)
         for position in rng.integers(0, min(len(data), 400), 2):
@@ -249,9 +247,7 @@ MSGPACKS = {
 
 
 @pytest.mark.parametrize(("data", "reason"), MSGPACKS.values(), ids=MSGPACKS)
-def test_msgpack_that_lies_is_refused(
-    tmp_path: Path, data: bytes, reason: str, refusal: Callable[[Path], str]
-) -> None:
+def test_msgpack_that_lies_is_refused(tmp_path: Path, data: bytes, reason: str, refusal: Callable[[Path], str]) -> None:
     (tmp_path / "m.msgpack").write_bytes(data)
     assert reason in refusal(tmp_path / "m.msgpack")
 

@@ -170,7 +170,8 @@ import numpy as np
 keras = __import__(sys.argv[2])
 L = keras.layers
 model = keras.Sequential([
-    L.InputLayer((7, 5)), L.LSTM(4, return_sequences=True), L.Bidirectional(L.LSTM(3, return_sequences=True)), L.LSTM(2),
+    L.InputLayer((7, 5)), L.LSTM(4, return_sequences=True), L.Bidirectional(L.LSTM(3, return_sequences=True)),
+    L.LSTM(2),
 ])
 model.load_weights(sys.argv[1])
 np.savez(sys.argv[3], *model.get_weights())
@@ -221,6 +222,6 @@ def test_altered_bytes_are_refused_or_read(tmp_path: Path) -> None:
             read_checkpoint(path)
             outcomes.add("read")
         except CheckpointError as error:
-            assert "\n" not in str(error)
             outcomes.add(str(error))
     assert len(outcomes) > 2
+    assert not any("\n" in outcome for outcome in outcomes)
