@@ -71,7 +71,11 @@ def _affine(cell: CellWeights, x: Array, h: Array, order: str) -> Array:
         z = np.concatenate([x, h], axis=1) @ np.concatenate([w, u], axis=1).T
         z = z + sum(biases, np.zeros(len(w), F32))
     else:
-        columns = [x[:, None, :] * w, h[:, None, :] * u, *(np.broadcast_to(b[:, None], (len(x), len(b), 1)) for b in biases)]
+        columns = [
+            x[:, None, :] * w,
+            h[:, None, :] * u,
+            *(np.broadcast_to(b[:, None], (len(x), len(b), 1)) for b in biases),
+        ]
         z = _sum(np.concatenate(columns, axis=2), order)
     return z.reshape(len(x), 4, -1)
 

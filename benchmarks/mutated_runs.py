@@ -46,7 +46,9 @@ def probe_case(rng: np.random.Generator) -> Case:
     hidden = int(rng.choice([4, 5, 8, 12, 24]))
     steps = int(rng.integers(4, 11))
     spec = LSTMSpec(
-        input_size=hidden if rng.random() < 0.3 else int(rng.integers(2, 13)), hidden_size=hidden, **_options(rng, hidden)
+        input_size=hidden if rng.random() < 0.3 else int(rng.integers(2, 13)),
+        hidden_size=hidden,
+        **_options(rng, hidden),
     )
     batch = steps if rng.random() < 0.25 else int(rng.integers(3, 6))
     return Case.random(spec, steps=steps, batch=batch, seed=_seed(rng), ragged=bool(rng.random() < 0.4))
@@ -57,7 +59,9 @@ def user_case(rng: np.random.Generator) -> Case:
     hidden = int(rng.choice([1, 2, 3, 5, 8, 16, 24]))
     steps = int(rng.integers(1, 33))
     spec = LSTMSpec(
-        input_size=hidden if rng.random() < 0.2 else int(rng.integers(1, 17)), hidden_size=hidden, **_options(rng, hidden)
+        input_size=hidden if rng.random() < 0.2 else int(rng.integers(1, 17)),
+        hidden_size=hidden,
+        **_options(rng, hidden),
     )
     return Case.random(
         spec,
@@ -83,7 +87,12 @@ def _options(rng: np.random.Generator, hidden: int) -> dict[str, Any]:
         "bias": str(rng.choice(["split", "split", "single", "none"])),
     }
     rare: list[dict[str, Any]] = [{"peepholes": True}, {"proj_size": max(1, hidden // 2)}, {"cell_clip": 1.5}]
-    rare += [{"gate_clip": 2.5}, {"coupling": "f=1-i"}, {"reverse": True}, {"cell_clip": 2.0, "proj_size": max(1, hidden // 2)}]
+    rare += [
+        {"gate_clip": 2.5},
+        {"coupling": "f=1-i"},
+        {"reverse": True},
+        {"cell_clip": 2.0, "proj_size": max(1, hidden // 2)},
+    ]
     if rng.random() < 0.3:
         options.update(rare[int(rng.integers(len(rare)))])
     if options.get("proj_size", 0) >= hidden:
@@ -167,6 +176,8 @@ def _classify(
     if verdict not in ("mismatch", "suspect"):
         lost = effect.score <= 2.0 and effect.sigmas <= ABOVE_NOISE
         return {**entry, "outcome": "below rounding" if lost else "missed", "effect": effect}
+    if len(mistakes) > 1 and any(_hides((mistake,), seen, case) for mistake in mistakes):
+        return {**entry, "outcome": "one hides the other"}
     catalogue = CATALOGUE
     if leave_out:
         catalogue = tuple(m for m in CATALOGUE if m not in mistakes and not same(run_mistakes((m,), case), truth))
@@ -177,7 +188,19 @@ def _classify(
         return {**entry, "outcome": "refused", "named": str(refusal)}
     seconds = time.process_time() - start
     outcome = _outcome(found, truth, case, mistakes)
-    return {**entry, "outcome": outcome, "named": list(found.mistakes), "seconds": seconds, "hidden": case.spec.hidden_size}
+    return {
+        **entry,
+        "outcome": outcome,
+        "named": list(found.mistakes),
+        "seconds": seconds,
+        "hidden": case.spec.hidden_size,
+    }
+
+
+def _hides(mistakes: tuple[Mistake, ...], truth: Outputs, case: Case) -> bool:
+    """Whether fewer mistakes explain the truth up to rounding, so that no output can tell of the others."""
+    quality = fit(mistakes, truth, case, profile_named(case.precision))
+    return quality.score <= 2.0 and quality.sigmas <= ABOVE_NOISE
 
 
 def _outcome(found: Diagnosis, truth: Outputs, case: Case, mistakes: tuple[Mistake, ...]) -> str:

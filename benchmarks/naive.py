@@ -1,6 +1,6 @@
 """The comparison a user writes by hand: the same LSTMs in Keras, PyTorch and JAX, compared with np.allclose.
 
-    python benchmarks/naive.py CASES SEEDS
+python benchmarks/naive.py CASES SEEDS
 """
 
 from __future__ import annotations

@@ -53,7 +53,8 @@ def main() -> None:
         ours = timed([sys.executable, "-c", verify])
         ratios.append(naive / ours)
         print(f"round {number}: naive {naive:.1f} s, verify {ours:.1f} s, ratio {ratios[-1]:.2f}", flush=True)
-    print(f"median ratio {statistics.median(ratios):.2f} ({chosen.cases} shapes x {chosen.seeds} seeds, {chosen.jobs} jobs)")
+    shapes = f"{chosen.cases} shapes x {chosen.seeds} seeds, {chosen.jobs} jobs"
+    print(f"median ratio {statistics.median(ratios):.2f} ({shapes})")
 
 
 if __name__ == "__main__":

@@ -154,4 +154,3 @@ def sweep(**axes: Any) -> list[Any]:
     import pytest
 
     return [pytest.param(recipe.case(), id=recipe.id) for recipe in grid(**axes)]
-

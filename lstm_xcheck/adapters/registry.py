@@ -125,9 +125,7 @@ def function_entry(name: str, target: str, folder: str) -> Entry:
     module, _, path = target.partition(":")
     words = [*module.split("."), *path.split(".")]
     if not all(word.isidentifier() for word in words):
-        raise AdapterError(
-            f"adapter {name}: the function is {target!r}, but should be written package.module:function"
-        )
+        raise AdapterError(f"adapter {name}: the function is {target!r}, but should be written package.module:function")
     if name in known():
         raise AdapterError(f"adapter {name} exists already; give your function another name")
     where = "lstm_xcheck.adapters.function:FunctionAdapter"

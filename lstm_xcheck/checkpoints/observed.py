@@ -42,4 +42,6 @@ def _read_npz(path: Path) -> dict[str, Array]:
         with np.load(path, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except (zipfile.BadZipFile, ValueError, OSError, EOFError, KeyError, NotImplementedError, RuntimeError) as error:
-        raise CheckpointError(f"{path} is damaged or holds more than plain arrays ({shown(error)}); write it again") from error
+        raise CheckpointError(
+            f"{path} is damaged or holds more than plain arrays ({shown(error)}); write it again"
+        ) from error

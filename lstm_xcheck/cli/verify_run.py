@@ -51,7 +51,9 @@ def run_verify(
     entries = chosen_entries(names, functions, pythons)
     if files:
         if preset is not None or grid_text is not None:
-            raise UserError("--preset and --grid choose designed cases, but FILE brings its own weights; give one of them")
+            raise UserError(
+                "--preset and --grid choose designed cases, but FILE brings its own weights; give one of them"
+            )
         cases, subject = file_cases(files, seed, seeds or 1, precision)
     else:
         cases, subject = tuple(designed_cases(preset, grid_text, seed, seeds, precision)), {}
@@ -142,9 +144,7 @@ def weights_cases(weights: LSTMWeights, label: str, seed: int, precision: str | 
         Case.random(spec, **shape, id=f"{label}-states-s{seed}"),  # type: ignore[arg-type]
         Case.random(spec, **shape, ragged=True, id=f"{label}-ragged-s{seed}"),  # type: ignore[arg-type]
         Case.random(spec, **shape, states=False, returns="last", id=f"{label}-zero-states-s{seed}"),  # type: ignore[arg-type]
-        Case.random(
-            probe_spec(spec), batch=4, seed=seed, ragged=True, precision=chosen, id=f"{label}-probe-s{seed}"
-        ),
+        Case.random(probe_spec(spec), batch=4, seed=seed, ragged=True, precision=chosen, id=f"{label}-probe-s{seed}"),
     ]
 
 

@@ -46,7 +46,9 @@ def judge(result: Result, case: Case, *, adapter: str = "result", layout: str = 
     profile = profile_named(result.computed_in or case.precision)
     rows = _quantity_rows(result, case, profile, adapter)
     if not rows:
-        raise NothingComparedError(f"case {case.id}, adapter {adapter}: compared 0 quantities; give y, h_n, c_n or last")
+        raise NothingComparedError(
+            f"case {case.id}, adapter {adapter}: compared 0 quantities; give y, h_n, c_n or last"
+        )
     rows = _explain_by_precision(rows, result, case, profile, adapter)
     if result.note:
         rows = [_with_note(row, result.note) for row in rows]
@@ -167,9 +169,7 @@ def _wrong(name: str, array: Array, reference: Reference, score: Array, where: t
     return text
 
 
-def _explain_by_precision(
-    rows: list[Row], result: Result, case: Case, profile: Profile, adapter: str
-) -> list[Row]:
+def _explain_by_precision(rows: list[Row], result: Result, case: Case, profile: Profile, adapter: str) -> list[Row]:
     """Say so when a rougher precision would explain every number: a silent downgrade is a finding of its own."""
     if all(row.verdict in ("match", "inconclusive") for row in rows):
         return rows

@@ -32,7 +32,9 @@ def expected_shapes(case: Case) -> dict[str, tuple[int, ...]]:
     """The canonical shape of every quantity."""
     spec = case.spec
     rows, width = spec.num_layers * spec.num_directions, spec.output_size * spec.num_directions
-    shapes: dict[str, tuple[int, ...]] = {f"layer{k}.y": (case.batch, case.steps, width) for k in range(spec.num_layers - 1)}
+    shapes: dict[str, tuple[int, ...]] = {
+        f"layer{k}.y": (case.batch, case.steps, width) for k in range(spec.num_layers - 1)
+    }
     return {
         **shapes,
         "y": (case.batch, case.steps, width),

@@ -14,6 +14,9 @@ from ..oracle import Profile
 from ..spec import Case
 from .mistake import Mistake, Outputs
 
+#: Where a free run's bound proves nothing, being this close to it in every number, in units of rounding, tells as much.
+CLOSE = 100.0
+
 
 class Fit(NamedTuple):
     """How well an explanation fits.
@@ -22,7 +25,7 @@ class Fit(NamedTuple):
         score: largest error / bound.
         sigmas: largest error / standard deviation of honest rounding.
         misfit: the same as a root mean square, to rank explanations that all hold.
-        decides: the quantities whose bound is sharp enough to tell anything.
+        decides: the quantities that tell anything: driven, sharply bounded, or met by a free run closely.
     """
 
     score: float
@@ -55,9 +58,8 @@ def fit(mistakes: Sequence[Mistake], observed: Outputs, case: Case, profile: Pro
     with np.errstate(over="ignore", invalid="ignore"):
         expected = references(changed, outputs, profile)
         parts = [{name: getattr(r, part) for name, r in expected.items()} for part in ("value", "bound", "sigma")]
-        made = [_after(mistakes, part, case) for part in parts]
-        free = any(reference.free for reference in expected.values())
-        return _measure(made, observed, profile, free=free)
+        parts.append({name: np.full(r.value.shape, float(r.free)) for name, r in expected.items()})
+        return _measure([_after(mistakes, part, case) for part in parts], observed, profile)
 
 
 def layer_outputs(observed: Outputs, case: Case) -> dict[int, Array]:
@@ -69,13 +71,11 @@ def layer_outputs(observed: Outputs, case: Case) -> dict[int, Array]:
 
 def is_loose(reference: Reference, profile: Profile) -> bool:
     """Whether a free-running bound is so wide that it would explain anything."""
-    return reference.free and bool(_too_wide(reference.value, reference.bound, profile).any())
+    return reference.free and bool((reference.bound > LOOSE * _unit(reference.value, profile)).any())
 
 
-def _too_wide(value: Array, bound: Array, profile: Profile) -> Array:
-    """Which numbers have a bound that no mistake need exceed."""
-    wide: Array = bound > LOOSE * profile.u * max(1.0, float(np.abs(value).max()))
-    return wide
+def _unit(value: Array, profile: Profile) -> float:
+    return profile.u * max(1.0, float(np.abs(value).max()))
 
 
 def _after(mistakes: Sequence[Mistake], outputs: Outputs | None, case: Case) -> Outputs | None:
@@ -85,23 +85,23 @@ def _after(mistakes: Sequence[Mistake], outputs: Outputs | None, case: Case) -> 
     return outputs
 
 
-def _measure(made: Sequence[Outputs | None], observed: Outputs, profile: Profile, *, free: bool) -> Fit:
-    values, bounds, sigmas = made
-    if values is None or bounds is None or sigmas is None:
+def _measure(made: Sequence[Outputs | None], observed: Outputs, profile: Profile) -> Fit:
+    values, bounds, sigmas, free = made
+    if values is None or bounds is None or sigmas is None or free is None:
         return NO_FIT
     score = noise = squares = 0.0
     count, decides = 0, set()
     for name, array in observed.items():
         if name not in values or values[name].shape != array.shape:
             return NO_FIT
-        value, bound = values[name], np.abs(bounds[name])
+        value, bound, driven = values[name], np.abs(bounds[name]), free[name] == 0.0
         error = np.abs(np.asarray(array, np.float64) - value)
         score = max(score, largest(error, bound))
-        sharp = ~_too_wide(value, bound, profile) if free else np.ones(value.shape, dtype=bool)
-        if sharp.any():
+        unit = _unit(value, profile)
+        if (driven | (bound <= LOOSE * unit) | (error <= CLOSE * unit)).all():
             decides.add(name)
-        ratio = _ratio(error, sigmas[name])[sharp]  # where the oracle ran far by itself, sigma is too small
-        noise = max(noise, float(ratio.max(initial=0.0)))
+        ratio = _ratio(error, sigmas[name])
+        noise = max(noise, float(ratio[driven].max(initial=0.0)))  # in a free run errors depend on each other
         squares, count = squares + float((ratio**2).sum()), count + ratio.size
     return Fit(score, noise, (squares / max(1, count)) ** 0.5, frozenset(decides))
 

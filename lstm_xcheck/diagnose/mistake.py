@@ -105,9 +105,7 @@ def _with_weights(case: Case, weights: LSTMWeights) -> Case:
     return changed
 
 
-def applied(
-    mistakes: Sequence[Mistake], observed: Outputs, case: Case
-) -> list[tuple[Mistake, Case, Outputs]]:
+def applied(mistakes: Sequence[Mistake], observed: Outputs, case: Case) -> list[tuple[Mistake, Case, Outputs]]:
     """The mistakes that make sense here, with the case as they change it and the outputs brought back."""
     return [
         (mistake, changed, driving)

@@ -12,7 +12,7 @@ from ..oracle.cell import Cell
 from ..spec import Case
 from .fit import Fit, fit
 from .mistake import Mistake, Outputs, applied, gives_shapes
-from .screen import Window, case_distances, distances, window
+from .screen import UNSEEN, Window, case_distances, distances, window
 from .slow_look import may_explain
 from .wrongs import Parts, Wrongs, contributions
 
@@ -65,7 +65,7 @@ def _mixed_pairs(other: Other, wrongs: Wrongs, observed: Outputs, case: Case, li
     look = window(changed, driving, 0, 0)
     if look is None:
         pairs = ((first, mistake) for first in wrongs.mistakes)
-        yield from ((limit, pair) for pair in pairs if may_explain(pair, observed, case))
+        yield from ((UNSEEN, pair) for pair in pairs if may_explain(pair, observed, case))
         return
     honest = changed.weights.layers[0][0]
     own = wrongs if honest is wrongs.honest else Wrongs(wrongs.mistakes, honest)

@@ -25,6 +25,8 @@ from .wrongs import Wrongs
 
 #: Caught for certain beyond this many bounds.
 CERTAIN = 2.0
+#: What the oracle's own rounding comes to, in bounds of float32.
+_NOTHING = 1e-6
 #: Cases larger than this, in pre-activations of a run, get no statement: a probe of the same spec tells as much.
 _MOST_WORK = 4_000_000
 
@@ -141,10 +143,11 @@ def why_blind(mistake: Mistake, case: Case, score: float) -> str:
         for name, array in (("b", cell.b), ("b_r", cell.b_r)):
             if array is not None and not np.asarray(array).any():
                 return f"{name} = 0"
-    if mistake.family == "state" and case.h0 is None and case.c0 is None:
+    states = [state for state in (case.h0, case.c0) if state is not None]
+    if mistake.family == "state" and not any(state.any() for state in states):
         return "the initial states are 0"
     if "clip" in mistake.id:
         return "nothing is that large here"
     if mistake.family == "precision":
         return "the rounding is lost in that of the computation"
-    return "it makes no difference here" if score == 0.0 else f"its effect is {score:.1g} of the bound"
+    return "it makes no difference here" if score < _NOTHING else f"its effect is {score:.1g} of the bound"

@@ -17,7 +17,8 @@ _AROUND = {
         "lstm.load_state_dict({k: torch.tensor(v) for k, v in weights.to_layout('torch').items()})",
     ),
     "keras": (
-        "weights = lx.LSTMWeights.from_layout(dict(zip(['kernel', 'recurrent_kernel', 'bias'], layer.get_weights())), 'keras')",
+        "names = ['kernel', 'recurrent_kernel', 'bias']\n"
+        "weights = lx.LSTMWeights.from_layout(dict(zip(names, layer.get_weights())), 'keras')",
         "layer.set_weights(list(weights.to_layout('keras').values()))",
     ),
     "jax": (

@@ -22,6 +22,8 @@ from .mistake import Outputs
 ROWS, NUMBERS = 3, 24
 #: A survivor may be this many times farther than the crudest bound of an honest step: hypotheses differ in theirs.
 _SLACK = 8.0
+#: The distance of what cannot be looked at: to be tested in full, after everything else.
+UNSEEN = 1e300
 #: From this many hypotheses on, one row and step are looked at before the rest.
 _MANY = 48
 
@@ -132,11 +134,11 @@ def distances(cell: Cell, look: Window, z: Array, limit: float) -> Array:
 
 
 def case_distances(questions: Sequence[tuple[Case, Outputs]], limit: float) -> list[float]:
-    """The same of cases that are already changed, with outputs already brought back; the limit where nothing is seen.
+    """The same of cases that are already changed, with outputs already brought back; `UNSEEN` where nothing is seen.
 
     Those of one spec and shape are looked at together.
     """
-    answers = [limit] * len(questions)
+    answers = [UNSEEN] * len(questions)
     groups: dict[tuple[object, ...], list[tuple[int, Window]]] = {}
     for k, (case, observed) in enumerate(questions):
         look = window(case, observed, 0, 0)

@@ -15,7 +15,7 @@ from ..arrays import Array
 from ..oracle.cell import Cell
 from ..spec import Case, CellWeights
 from .mistake import Mistake
-from .screen import Window, distances, product
+from .screen import UNSEEN, Window, distances, product
 
 #: Changed copies of a cell are kept while they have at most this many numbers together.
 _KEPT = 2**22
@@ -31,9 +31,7 @@ class Parts:
 
     def __init__(self, arrays: Sequence[Array], honest: Sequence[Array]) -> None:
         self.arrays = tuple(arrays)
-        self.touched = np.stack(
-            [(a != b).any(axis=(1, 2, 3, 4)) for a, b in zip(arrays, honest, strict=True)], axis=1
-        )
+        self.touched = np.stack([(a != b).any(axis=(1, 2, 3, 4)) for a, b in zip(arrays, honest, strict=True)], axis=1)
 
     @property
     def total(self) -> Array:
@@ -102,11 +100,11 @@ class Wrongs:
     def near(self, case: Case, layer: int, direction: int, look: Window, limit: float) -> list[tuple[float, Mistake]]:
         """The mistakes that may explain the window, each with its distance."""
         if not self.mistakes:
-            return [(limit, mistake) for mistake in self.elsewhere]
+            return [(UNSEEN, mistake) for mistake in self.elsewhere]
         cell = Cell(case.spec, case.weights.layers[layer][direction])
         worst = distances(cell, look, self.parts(look).total, limit)
         close = [(float(far), mistake) for far, mistake in zip(worst, self.mistakes, strict=True) if np.isfinite(far)]
-        return close + [(limit, mistake) for mistake in self.elsewhere]
+        return close + [(UNSEEN, mistake) for mistake in self.elsewhere]
 
 
 def contributions(

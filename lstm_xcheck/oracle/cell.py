@@ -1,8 +1,8 @@
 """One direction of one layer in float64: the equations, written once for every path that needs them.
 
-    z   = W x_t + U h_{t-1} + b + b_r        (4 gates at once)
-    c_t = f c_{t-1} + i g
-    h_t = o tanh(c_t), then P h_t
+z   = W x_t + U h_{t-1} + b + b_r        (4 gates at once)
+c_t = f c_{t-1} + i g
+h_t = o tanh(c_t), then P h_t
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ class Cell:
     @cached_property
     def terms(self) -> Array:
         """How many rounded terms each pre-activation sums: non-zeros of its row, and two biases; shape (4, hidden)."""
-        return np.count_nonzero(self.kernel, axis=1).reshape(4, -1) + 2.0
+        nonzeros: Array = np.count_nonzero(self.kernel, axis=1).reshape(4, -1)
+        return nonzeros + 2.0
 
     @cached_property
     def bias(self) -> Array:

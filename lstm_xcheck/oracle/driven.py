@@ -160,7 +160,9 @@ class _Block:
         if dx is not None:
             dz = dz + self.rounded * (dx @ self.cell.magnitude[:, : x.shape[-1]].T).reshape(z.shape)
         if free:
-            dz, sz = self._add_own(dz, sz, np.where(unseen[:, 0], carried.dh, 0.0), np.where(unseen[:, 0], carried.var_h, 0.0))
+            dz, sz = self._add_own(
+                dz, sz, np.where(unseen[:, 0], carried.dh, 0.0), np.where(unseen[:, 0], carried.var_h, 0.0)
+            )
         i, f, g = self._input_gates(z, dz, sz, carried)
         c, dc, var_c = self._recur(i, f, g, carried)
         o = self._output_gate(z[..., 3, :], dz[..., 3, :], sz[..., 3, :], c, dc, var_c)

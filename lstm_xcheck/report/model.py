@@ -128,7 +128,9 @@ class Report:
         bad = [row for row in self.rows if row.verdict in ("mismatch", "suspect", "crashed")]
         unfinished = self.planned - len(self.outcomes)
         if not bad and self.outcomes and unfinished:
-            raise NothingComparedError(f"{unfinished} of {self.planned} cells never ended, so nothing is proven of them")
+            raise NothingComparedError(
+                f"{unfinished} of {self.planned} cells never ended, so nothing is proven of them"
+            )
         if not bad:
             reasons = sorted({row.reason for row in self.rows if row.reason})
             raise NothingComparedError(f"nothing was compared: {'; '.join(reasons) or 'no cell was run'}")

@@ -97,7 +97,9 @@ def _adapter_table(report: Report, found: Digest) -> Table:
     for heading in (*shown, "largest error", "error / bound"):
         table.add_column(heading, justify="right")
     for name, adapter in found.adapters.items():
-        cells = [f"[{_STYLE[verdict]}]{adapter.cells[verdict]}[/]" if adapter.cells[verdict] else "" for verdict in shown]
+        cells = [
+            f"[{_STYLE[verdict]}]{adapter.cells[verdict]}[/]" if adapter.cells[verdict] else "" for verdict in shown
+        ]
         versions = ", ".join(f"{k} {v}" for k, v in environments.get(name, {}).items() if str(v)[:1].isdigit())
         table.add_row(escape(name), escape(versions), *cells, short(adapter.max_abs), short(adapter.score))
     return table

@@ -1,8 +1,8 @@
 """A run on disk: what was planned, and a line for each cell that ended. It survives being killed at any moment.
 
-    plan.json     what is run, by content; written whole, before the first cell
-    cells.jsonl   a line for each cell that ended, only ever appended to; a torn one is cut off and its cell redone
-    power.json    what the matches prove; written whole, after the last cell
+plan.json     what is run, by content; written whole, before the first cell
+cells.jsonl   a line for each cell that ended, only ever appended to; a torn one is cut off and its cell redone
+power.json    what the matches prove; written whole, after the last cell
 """
 
 from __future__ import annotations

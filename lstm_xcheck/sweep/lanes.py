@@ -1,7 +1,7 @@
 """Lanes: each drives one worker at a time, and while that computes, a pool makes the next case and judges the last.
 
-    lane      ask case 2            ask case 3            ask case 4
-    pool      make 3, judge 1       make 4, judge 2       make 5, judge 3
+lane      ask case 2            ask case 3            ask case 4
+pool      make 3, judge 1       make 4, judge 2       make 5, judge 3
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..errors import SpecError
+from ..spec.initializers import INITIALIZERS
 from .grid import Recipe, grid, unique
 
 
@@ -25,7 +26,16 @@ def roots() -> list[Recipe]:
     return [
         *grid(hidden=1, input=1, steps=5, batch=1, bias="single", returns=["last", "sequence"], states=False),
         *grid(hidden=1, input=1, steps=4, batch=1, bias="single", init="keras", states=False),
-        *grid(hidden=5, input=10, steps=4, batch=2, bias="single", one_hot=True, states=False, returns=["last", "sequence"]),
+        *grid(
+            hidden=5,
+            input=10,
+            steps=4,
+            batch=2,
+            bias="single",
+            one_hot=True,
+            states=False,
+            returns=["last", "sequence"],
+        ),
         *grid(hidden=32, input=2308, steps=3, batch=2, bias=["single", "split"], one_hot=True, states=False),
     ]
 
@@ -58,8 +68,11 @@ def _standard() -> list[Recipe]:
 def _deep() -> list[Recipe]:
     return [
         *_standard(),
-        *grid(hidden=[1, 3, 8, 33], input=[1, 8], layers=[1, 2], directions=[1, 2], bias=["split", "single", "none"], ragged=[False, True]),
-        *grid(hidden=[4, 24], input=6, steps=40, init=["normal", "saturated", "longmem", "chaotic", "chaos8", "tiny", "positive", "outliers"], seeds=3),
+        *grid(
+            hidden=[1, 3, 8, 33], input=[1, 8], layers=[1, 2], directions=[1, 2],
+            bias=["split", "single", "none"], ragged=[False, True],
+        ),
+        *grid(hidden=[4, 24], input=6, steps=40, init=list(INITIALIZERS)[3:], seeds=3),
         *grid(hidden=[8, 32], input=5, steps=[1, 2, 50, 200], batch=[1, 9], bias="single"),
         *grid(hidden=16, input=7, layers=[1, 3], directions=[1, 2], dtype=["float64", "float32"], seeds=3),
         *grid(hidden=512, input=64, steps=20, batch=4, bias="single"),

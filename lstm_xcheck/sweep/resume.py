@@ -154,5 +154,3 @@ def _missing_shards(described: Sequence[Description]) -> list[str]:
         return []
     (of,) = cuts
     return [f"shard {number}/{of}" for number in range(1, of + 1) if (number, of) not in present]
-
-

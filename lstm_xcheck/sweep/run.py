@@ -9,7 +9,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Union
 
 from ..adapters import Entry, installed, known
 from ..adapters.function import result_of, unsupported_by
@@ -25,7 +24,7 @@ from .lanes import Lanes
 from .pool import Worker
 from .schedule import Schedule
 
-Question = Union[Case, Recipe]
+Question = Case | Recipe
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,9 @@ def read(stream: BinaryIO, limit: int) -> Frame | None:
         raise ProtocolError(f"expected a frame, but got {prefix[:40]!r}")
     _, header_size, payload_size = _PREFIX.unpack(prefix)
     if header_size > _MAX_HEADER or header_size + payload_size > limit:
-        raise ProtocolError(f"a frame of {header_size + payload_size:,} bytes, more than the {limit:,} this case can need")
+        raise ProtocolError(
+            f"a frame of {header_size + payload_size:,} bytes, more than the {limit:,} this case can need"
+        )
     header, payload = _exactly(stream, header_size), _exactly(stream, payload_size)
     return decode(header, payload)
 

@@ -42,7 +42,7 @@ def _take_streams() -> tuple[BinaryIO, BinaryIO]:
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    sys.stdin = open(0, encoding="utf-8", closefd=False)
+    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - for the life of the process
     return requests, _Whole(answers)  # type: ignore[return-value]
 
 

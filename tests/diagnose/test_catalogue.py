@@ -15,7 +15,8 @@ from lstm_xcheck.diagnose.mistake import applied, gives_shapes
 from .cases import CASES, HONEST, where_it_shows
 
 FAMILIES = {
-    "gates", "orientation", "bias", "activation", "state", "direction", "lengths", "axes", "layers", "variant", "precision",
+    "gates", "orientation", "bias", "activation", "state", "direction", "lengths", "axes", "layers", "variant",
+    "precision",
 }  # fmt: skip
 OF_CELLS = [mistake for mistake in CATALOGUE if mistake.cell is not None]
 UNDONE = [mistake for mistake in CATALOGUE if mistake.after is not None and mistake.undo is not None]
@@ -46,8 +47,7 @@ def test_titles_are_unique() -> None:
 def test_each_says_what_why_and_what_to_do(mistake: Mistake) -> None:
     assert mistake.title and not mistake.title.endswith(".")
     for sentence in (mistake.explanation, mistake.fix):
-        assert sentence.endswith(".")
-        assert sentence[0].isupper() or sentence.split()[0].split("_")[0].islower()
+        assert sentence.endswith(".") and len(sentence) > 8
     changes = (mistake.cell, mistake.weights, mistake.case, mistake.after)
     assert any(change is not None for change in changes)
     assert mistake.cell is None or mistake.weights is None
@@ -70,7 +70,9 @@ def test_a_changed_cell_keeps_names_shapes_types_and_finite_numbers(mistake: Mis
             if changed is None:
                 continue
             after = dict(changed.items())
-            assert {n: (a.shape, a.dtype) for n, a in after.items()} == {n: (a.shape, a.dtype) for n, a in before.items()}
+            assert {n: (a.shape, a.dtype) for n, a in after.items()} == {
+                n: (a.shape, a.dtype) for n, a in before.items()
+            }
             assert all(np.isfinite(array).all() for array in after.values())
             changed_somewhere += any(not np.array_equal(before[name], array) for name, array in after.items())
     assert changed_somewhere

@@ -57,7 +57,17 @@ def without_xcheck(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path],
     (blocked / "lstm_xcheck.py").write_text("raise ImportError('lstm_xcheck is not for this test')\n", encoding="utf-8")
 
     def call(file: Path) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(file.parent), str(file)]
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "--rootdir",
+            str(file.parent),
+            str(file),
+        ]
         environment = {**os.environ, "PYTHONPATH": str(blocked), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
         return subprocess.run(
             command, cwd=blocked, env=environment, capture_output=True, text=True, timeout=300, check=False

@@ -116,7 +116,9 @@ def test_the_call_of_a_framework_is_right_and_the_bound_decides(tmp_path: Path, 
         pytest.importorskip(module)
     file = tmp_path / "test_it.py"
     file.write_text(reproducer(honest(entry, recipe), entry, None, tmp_path), encoding="utf-8")
-    run = subprocess.run([sys.executable, "-c", BOTH, str(file)], capture_output=True, text=True, timeout=300, check=False)
+    run = subprocess.run(
+        [sys.executable, "-c", BOTH, str(file)], capture_output=True, text=True, timeout=300, check=False
+    )
     assert run.returncode == 0, run.stderr
     assert run.stdout.startswith("caught y[0, 0, 0] = ")
 

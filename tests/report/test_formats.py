@@ -23,7 +23,7 @@ from lstm_xcheck.report.junit_file import junit_parts
 from lstm_xcheck.report.markdown_file import to_markdown
 
 #: What a framework's message may hold.
-NASTY = "<script>alert(1)</script> & \"quotes\" | `code` \x00\x1b[31m ]]> $word ${x}"
+NASTY = '<script>alert(1)</script> & "quotes" | `code` \x00\x1b[31m ]]> $word ${x}'
 
 
 def outcome(case: str, verdict: str, adapter: str = "torch", reason: str = "", score: float | None = None) -> Outcome:

@@ -55,7 +55,9 @@ def test_every_file_in_every_backend(trained: Path) -> None:
         assert (spec["input_size"], spec["hidden_size"], spec["num_layers"]) == (inputs, hidden, layers)
         assert spec["bidirectional"] is both
     keras_count = 4 * ((29 + 12) * 12 + 12)
-    natives = {(c["adapter"], c["native"]) for c in report["parameter_counts"] if "vowels-keras-reader-states" in c["case"]}
+    natives = {
+        (c["adapter"], c["native"]) for c in report["parameter_counts"] if "vowels-keras-reader-states" in c["case"]
+    }
     assert ("keras-tensorflow", keras_count) in natives
     assert all(count["explanation"].startswith(str(count["native"])) for count in report["parameter_counts"])
     assert report["power"], "a verification of files states what it proves"

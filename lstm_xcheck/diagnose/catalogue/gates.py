@@ -27,7 +27,13 @@ _PARTS = {
     "-b": ("b", "b_r"),
     "-WU": ("W", "U"),
 }
-_WORDS = {"": "all of W, U and b", "-W": "W alone", "-U": "U alone", "-b": "the bias alone", "-WU": "W and U, not the bias"}
+_WORDS = {
+    "": "all of W, U and b",
+    "-W": "W alone",
+    "-U": "U alone",
+    "-b": "the bias alone",
+    "-WU": "W and U, not the bias",
+}
 
 
 def reorder(cell: CellWeights, order: str, parts: tuple[str, ...]) -> CellWeights | None:
@@ -70,6 +76,4 @@ def _entry(order: str, suffix: str) -> Mistake:
     )
 
 
-MISTAKES = tuple(
-    _entry("".join(order), suffix) for suffix in _PARTS for order in permutations(GATES) if order != GATES
-)
+MISTAKES = tuple(_entry("".join(order), suffix) for suffix in _PARTS for order in permutations(GATES) if order != GATES)

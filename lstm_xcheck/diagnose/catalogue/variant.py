@@ -73,7 +73,9 @@ def _spec(**changes: object) -> Callable[[LSTMWeights], LSTMWeights | None]:
 
 def _omitted(**changes: object) -> Callable[[LSTMWeights], LSTMWeights | None]:
     """Options the spec has and the implementation lacks."""
-    return lambda weights: None if all(getattr(weights.spec, k) is None for k in changes) else with_spec(weights, **changes)
+    return lambda weights: (
+        None if all(getattr(weights.spec, k) is None for k in changes) else with_spec(weights, **changes)
+    )
 
 
 def _clip(kind: str, bound: float) -> Callable[[LSTMWeights], LSTMWeights | None]:
