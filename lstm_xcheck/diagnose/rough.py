@@ -28,7 +28,7 @@ def rough_arithmetic(observed: Outputs, case: Case, profile: Profile) -> tuple[M
             quality = fit([mistake], observed, case, profile)
             if quality.holds:
                 return mistake, quality
-    for rougher in rougher_than(profile.name):
+    for rougher in reversed(rougher_than(profile.name)):  # numbers of a shorter format fit a longer one as well
         if rougher.name in STORAGE and _all_fit(observed, rougher.name):
             quality = fit([], observed, case, rougher)
             if quality.holds:

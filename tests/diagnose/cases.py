@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from lstm_xcheck.arrays import round_to
+from lstm_xcheck.compare import judge
 from lstm_xcheck.compare.reference import observed_quantities
 from lstm_xcheck.diagnose import CATALOGUE, Mistake
 from lstm_xcheck.diagnose.mistake import Outputs, result_from, run_mistakes
@@ -43,6 +45,7 @@ _SPECS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "gate-clip": ({"gate_clip": 1.2, "bias": "single"}, {}),
     "coupled": ({"coupling": "f=1-i"}, {}),
     "hard-sigmoid": ({"gate_activation": HARD_SIGMOID_KERAS3}, {}),
+    "double": ({}, {"precision": "float64"}),
 }
 
 
@@ -58,19 +61,18 @@ HONEST = {name: observed_quantities(forward(case)) for name, case in CASES.items
 
 
 def where_it_shows(mistake: Mistake) -> Case | None:
-    """The first case on which a mistake changes the outputs."""
-    for name, case in CASES.items():
-        wrong = run_mistakes([mistake], case)
-        if wrong is not None and not same(wrong, HONEST[name]):
+    """The first case on which a mistake changes the outputs by more than rounding could."""
+    for case in CASES.values():
+        if run_mistakes([mistake], case) is not None and judge(answer([mistake], case), case).verdict == "mismatch":
             return case
     return None
 
 
 def answer(mistakes: list[Mistake], case: Case) -> Result:
-    """What comes out with these mistakes, each number rounded to float32."""
+    """What comes out with these mistakes, each number rounded to the case's precision."""
     outputs = run_mistakes(mistakes, case)
     assert outputs is not None, f"{[mistake.id for mistake in mistakes]} make no sense on {case.id}"
-    return result_from({name: np.asarray(array, np.float32) for name, array in outputs.items()})
+    return result_from({name: round_to(array, case.precision) for name, array in outputs.items()})
 
 
 def same(a: Outputs | None, b: Outputs | None) -> bool:

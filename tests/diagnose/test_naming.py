@@ -11,7 +11,7 @@ from lstm_xcheck.arrays import round_to
 from lstm_xcheck.compare import judge
 from lstm_xcheck.compare.reference import observed_quantities
 from lstm_xcheck.diagnose import CATALOGUE, Diagnosis, Mistake, diagnose
-from lstm_xcheck.diagnose.mistake import in_cells, run_mistakes
+from lstm_xcheck.diagnose.mistake import in_cells, result_from, run_mistakes
 from lstm_xcheck.oracle import forward
 from lstm_xcheck.spec import Case, Result
 
@@ -149,9 +149,7 @@ def test_lengths_are_named_from_the_outputs_and_states(mistake: Mistake) -> None
 def test_what_is_right_is_left_alone(name: str) -> None:
     case = CASES[name]
     outputs = observed_quantities(forward(case))
-    result = Result(**{n: np.asarray(a, np.float32) for n, a in outputs.items() if not n.startswith("layer")})
-    layers = tuple(np.asarray(a, np.float32) for n, a in outputs.items() if n.startswith("layer"))
-    result = replace(result, layer_outputs=layers)
+    result = result_from({n: round_to(a, case.precision) for n, a in outputs.items()})
     assert judge(result, case).verdict == "match"
     found = diagnose(result, case)
     assert found.cause is None

@@ -109,7 +109,7 @@ def test_a_wrong_function_is_one_sentence(
         (["--out", "kernels.py"], "the file exists; remove it or choose another name"),
         (["--grid", "width=3"], "unknown axis 'width'"),
         (["--adapters", "tensorflwo"], "unknown adapter 'tensorflwo'"),
-        (["--adapters", ","], "names no adapter"),
+        (["--adapters", ","], "--adapters names nothing"),
         (["--minutes", "-1"], "Invalid value for '--minutes'"),
     ],
     ids=["suffix", "folder", "exists", "axis", "adapter", "empty", "minutes"],

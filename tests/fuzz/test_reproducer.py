@@ -134,8 +134,12 @@ def honest(entry: Entry, recipe: Recipe) -> Finding:
 def test_an_adapter_from_elsewhere_has_no_call(tmp_path: Path) -> None:
     recipe = Recipe(hidden=1)
     entry = Entry("torch", "elsewhere:Adapter")
-    own = Entry("mine", "lstm_xcheck.adapters.function:FunctionAdapter", variables={"LSTM_XCHECK_FUNCTION": "kernels:right"},
-                path=(str(Path(__file__).parent),))  # fmt: skip
+    own = Entry(
+        "mine",
+        "lstm_xcheck.adapters.function:FunctionAdapter",
+        variables={"LSTM_XCHECK_FUNCTION": "kernels:right"},
+        path=(str(Path(__file__).parent),),
+    )
     with pytest.raises(CannotReproduce, match="a call of torch without lstm-xcheck is not known"):
         reproducer(honest(own, recipe), entry, None, tmp_path)
 

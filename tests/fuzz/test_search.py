@@ -42,7 +42,7 @@ def searched(function: str, seed: int = 0, **options: Any) -> tuple[Search, Find
 def test_a_planted_mistake_is_found_made_small_and_named(
     function: str, smallest: dict[str, Any], mistake: str, seed: int
 ) -> None:
-    search, finding = searched(function, seed)
+    _, finding = searched(function, seed)
     assert finding is not None
     assert finding.examples <= CASES.examples
     plain = {"hidden": 1, "input": 1, "steps": 1, "batch": 1, "bias": "none", "states": False}
@@ -98,8 +98,10 @@ def test_what_a_fresh_process_does_not_repeat_is_said() -> None:
 
 
 def test_an_exhausted_space_ends_the_search() -> None:
-    strategy = lstm_recipes(layers=1, hidden=2, input=1, steps=[1, 2], batch=1, directions=1, bias="split", proj=0,
-                            states=True, ragged=False, one_hot=False, returns="sequence", init="probe", seed=0)  # fmt: skip
+    strategy = lstm_recipes(
+        layers=1, hidden=2, input=1, steps=[1, 2], batch=1, directions=1, bias="split", proj=0, states=True,
+        ragged=False, one_hot=False, returns="sequence", init="probe", seed=0,
+    )  # fmt: skip
     search = Search([own("right")], strategy, Budget(3600.0))
     assert search.run() is None
     assert len(search.asked) == 2
