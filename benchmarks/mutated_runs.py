@@ -15,6 +15,7 @@ from lstm_xcheck.compare.reference import observed_quantities
 from lstm_xcheck.diagnose import CATALOGUE, Diagnosis, Mistake, diagnose
 from lstm_xcheck.diagnose.fit import fit
 from lstm_xcheck.diagnose.mistake import Outputs, result_from, run_mistakes
+from lstm_xcheck.diagnose.view import View
 from lstm_xcheck.errors import SpecError
 from lstm_xcheck.oracle import profile_named
 from lstm_xcheck.spec import Case, LSTMSpec, Result
@@ -139,62 +140,63 @@ def mutated_run(mistakes: tuple[Mistake, ...], case: Case, draw: Draw, rng: np.r
     return None if outputs is None else result_from(outputs)
 
 
-def score_honest(draw: Draw, kind: str, index: int) -> dict[str, Any]:
-    """One honest run: is it flagged?"""
+def score_honest(draw: Draw, kind: str, index: int, count: int) -> list[dict[str, Any]]:
+    """Honest runs of one case: are they flagged?"""
     rng = generator(draw, f"honest-{kind}", index)
     case = CASES[kind](rng)
-    result = honest_run(case, draw, rng)
-    verdict = "overflow" if result is None else judge(result, case).verdict
-    return {"outcome": verdict if verdict in ("match", "overflow", "inconclusive") else "flagged", "case": case.id}
+    verdicts = []
+    for _ in range(count):
+        result = honest_run(case, draw, rng)
+        verdicts.append("overflow" if result is None else judge(result, case).verdict)
+    unflagged = ("match", "overflow", "inconclusive")
+    return [{"outcome": name if name in unflagged else "flagged", "case": case.id} for name in verdicts]
 
 
-def score_mutant(draw: Draw, kind: str, index: int, *, size: int = 1, leave_out: bool = False) -> dict[str, Any]:
-    """One run with `size` mistakes: is it caught, and is it named right?"""
+def score_mutants(
+    draw: Draw, kind: str, index: int, count: int, *, size: int = 1, leave_out: bool = False
+) -> list[dict[str, Any]]:
+    """Runs of one case with `size` mistakes each: are they caught, and are they named right?"""
     rng = generator(draw, f"{kind}-{size}-{leave_out}", index)
-    while True:
-        case = CASES[kind](rng)
+    case = CASES[kind](rng)
+    honest = run_mistakes((), case)
+    entries: list[dict[str, Any]] = []
+    while len(entries) < count:
         mistakes = tuple(CATALOGUE[k] for k in rng.choice(len(CATALOGUE), size=size, replace=False))
         with np.errstate(all="ignore"):
             truth = run_mistakes(mistakes, case)
             result = None if truth is None else mutated_run(mistakes, case, draw, rng)
         if truth is not None and result is not None and all(np.isfinite(a).all() for a in truth.values()):
-            return _classify(case, mistakes, truth, result, leave_out)
+            entry = {"case": case.id, "truth": [mistake.id for mistake in mistakes]}
+            alike = same(truth, honest)
+            found = (
+                {"outcome": "equivalent to no mistake"}
+                if alike
+                else _classify(case, mistakes, truth, result, leave_out)
+            )
+            entries.append({**entry, **found})
+    return entries
 
 
 def _classify(
     case: Case, mistakes: tuple[Mistake, ...], truth: Outputs, result: Result, leave_out: bool
 ) -> dict[str, Any]:
-    entry = {"case": case.id, "truth": [mistake.id for mistake in mistakes]}
-    profile = profile_named(case.precision)
-    honest = run_mistakes((), case)
-    if same(truth, honest):
-        return {**entry, "outcome": "equivalent to no mistake"}
-    seen = {name: array for name, array in truth.items() if name in observed_quantities(result)}
-    with np.errstate(all="ignore"):
+    profile, observed = profile_named(case.precision), observed_quantities(result)
+    seen = {name: array for name, array in truth.items() if name in observed}
+    # What the judge decides, without its search for a precision that would explain the numbers.
+    if not View.of(observed, case, profile).wrong:
         effect = fit([], seen, case, profile)
-        verdict = judge(result, case).verdict
-    if verdict not in ("mismatch", "suspect"):
         lost = effect.score <= 2.0 and effect.sigmas <= ABOVE_NOISE
-        return {**entry, "outcome": "below rounding" if lost else "missed", "effect": effect}
+        return {"outcome": "below rounding" if lost else "missed", "effect": effect}
     if len(mistakes) > 1 and any(_hides((mistake,), seen, case) for mistake in mistakes):
-        return {**entry, "outcome": "one hides the other"}
+        return {"outcome": "one hides the other"}
     catalogue = CATALOGUE
     if leave_out:
         catalogue = tuple(m for m in CATALOGUE if m not in mistakes and not same(run_mistakes((m,), case), truth))
-    start = time.process_time()
     try:
         found = diagnose(result, case, catalogue=catalogue)
     except SpecError as refusal:
-        return {**entry, "outcome": "refused", "named": str(refusal)}
-    seconds = time.process_time() - start
-    outcome = _outcome(found, truth, case, mistakes)
-    return {
-        **entry,
-        "outcome": outcome,
-        "named": list(found.mistakes),
-        "seconds": seconds,
-        "hidden": case.spec.hidden_size,
-    }
+        return {"outcome": "refused", "named": str(refusal)}
+    return {"outcome": _outcome(found, truth, case, mistakes), "named": list(found.mistakes)}
 
 
 def _hides(mistakes: tuple[Mistake, ...], truth: Outputs, case: Case) -> bool:
@@ -222,3 +224,22 @@ def same(a: Outputs | None, b: Outputs | None) -> bool:
     if a is None or b is None or a.keys() != b.keys():
         return False
     return all(a[n].shape == b[n].shape and float(np.abs(a[n] - b[n]).max()) <= SAME for n in a)
+
+
+def score_cost(draw: Draw, index: int) -> dict[str, Any]:
+    """Processor time of one diagnosis of one mistake, and of a pair, at hidden 24."""
+    rng = generator(draw, "cost", index)
+    case = Case.random(LSTMSpec(input_size=16, hidden_size=24), steps=8, batch=3, seed=_seed(rng))
+    taken: dict[str, Any] = {}
+    for name, size in (("one mistake", 1), ("two mistakes", 2)):
+        while name not in taken:
+            mistakes = tuple(CATALOGUE[k] for k in rng.choice(len(CATALOGUE), size=size, replace=False))
+            with np.errstate(all="ignore"):
+                result = mutated_run(mistakes, case, draw, rng)
+            if result is None or judge(result, case).verdict != "mismatch":
+                continue
+            start = time.process_time()
+            found = diagnose(result, case)
+            if len(found.mistakes) == size:
+                taken[name] = time.process_time() - start
+    return taken

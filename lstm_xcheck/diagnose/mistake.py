@@ -45,6 +45,7 @@ class Mistake:
         permutes: of a mere reordering of gates, the order and the arrays it touches.
         mixes: whether a change of a cell, made after a reordering of gates, may be none that could be made before it:
             it carries numbers from one gate to another, or is for one gate and has no siblings for the others.
+        reruns: whether a change of the case runs the LSTM, so that it depends on all weights.
         undo: brings observed outputs back to what the cells fed back to themselves; NaN, or left out, where that
             cannot be known.
     """
@@ -62,6 +63,7 @@ class Mistake:
     undo: OutputChange | None = None
     permutes: tuple[tuple[int, ...], tuple[str, ...]] | None = None
     mixes: bool = False
+    reruns: bool = False
 
     def change_cell(self, weights: LSTMWeights, layer: int, direction: int) -> LSTMWeights | None:
         """The weights with this mistake in one cell alone."""

@@ -30,11 +30,16 @@ def fitting_pairs(
     observed: Outputs, case: Case, profile: Profile, catalogue: Sequence[Mistake], limit: float
 ) -> Iterator[tuple[Pair, Fit]]:
     """Every pair that explains the outputs, up to a number of full tests."""
-    candidates = sorted(_candidates(observed, case, catalogue, limit), key=lambda candidate: candidate[0])
-    for _, pair in candidates[:_MOST_TESTS]:
-        quality = fit(pair, observed, case, profile)
-        if quality.holds:
-            yield pair, quality
+    found = False
+    for candidates in (_candidates, _rerun_pairs):  # the second takes long and is seldom needed
+        nearest = sorted(candidates(observed, case, catalogue, limit), key=lambda candidate: candidate[0])
+        for _, pair in nearest[:_MOST_TESTS]:
+            quality = fit(pair, observed, case, profile)
+            if quality.holds:
+                found = True
+                yield pair, quality
+        if found:
+            return
 
 
 def _candidates(observed: Outputs, case: Case, catalogue: Sequence[Mistake], limit: float) -> Iterator[Candidate]:
@@ -70,6 +75,21 @@ def _mixed_pairs(other: Other, wrongs: Wrongs, observed: Outputs, case: Case, li
     honest = changed.weights.layers[0][0]
     own = wrongs if honest is wrongs.honest else Wrongs(wrongs.mistakes, honest)
     yield from ((distance, (first, mistake)) for distance, first in own.near(changed, 0, 0, look, limit))
+
+
+def _rerun_pairs(observed: Outputs, case: Case, catalogue: Sequence[Mistake], limit: float) -> Iterator[Candidate]:
+    """A mistake of weights before one that runs the LSTM, and so depends on all weights."""
+    pairs: list[Pair] = []
+    questions: list[tuple[Case, Outputs]] = []
+    for second in (mistake for mistake in catalogue if mistake.reruns):
+        for first in (mistake for mistake in catalogue if mistake.cell is not None or mistake.weights is not None):
+            changed = first.change_case(case)
+            both = None if changed is None else second.change_case(changed)
+            if both is not None:
+                pairs.append((first, second))
+                questions.append((both, observed))
+    far = case_distances(questions, limit)
+    yield from ((distance, pair) for distance, pair in zip(far, pairs, strict=True) if distance < float("inf"))
 
 
 def _other_pairs(others: Sequence[Other], observed: Outputs, case: Case, limit: float) -> Iterator[Candidate]:

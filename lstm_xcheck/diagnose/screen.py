@@ -133,7 +133,9 @@ def distances(cell: Cell, look: Window, z: Array, limit: float) -> Array:
     return worst
 
 
-def case_distances(questions: Sequence[tuple[Case, Outputs]], limit: float) -> list[float]:
+def case_distances(
+    questions: Sequence[tuple[Case, Outputs]], limit: float, where: tuple[int, int] = (0, 0)
+) -> list[float]:
     """The same of cases that are already changed, with outputs already brought back; `UNSEEN` where nothing is seen.
 
     Those of one spec and shape are looked at together.
@@ -141,14 +143,14 @@ def case_distances(questions: Sequence[tuple[Case, Outputs]], limit: float) -> l
     answers = [UNSEEN] * len(questions)
     groups: dict[tuple[object, ...], list[tuple[int, Window]]] = {}
     for k, (case, observed) in enumerate(questions):
-        look = window(case, observed, 0, 0)
+        look = window(case, observed, *where)
         if look is not None:
-            cell = case.weights.layers[0][0]
+            cell = case.weights.layers[where[0]][where[1]]
             key = (case.spec, look.y.shape, _memory(cell.peephole), _memory(cell.projection))
             groups.setdefault(key, []).append((k, look))
     known: dict[tuple[int, bytes, bytes], Array] = {}
     for members in groups.values():
-        cells = [questions[k][0].weights.layers[0][0] for k, _ in members]
+        cells = [questions[k][0].weights.layers[where[0]][where[1]] for k, _ in members]
         z = np.stack([_pre_activations(cell, look, known) for cell, (_, look) in zip(cells, members, strict=True)])
         looks = [look for _, look in members]
         together = looks[0]._replace(c=np.stack([look.c for look in looks]), y=np.stack([look.y for look in looks]))

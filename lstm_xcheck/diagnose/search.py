@@ -141,9 +141,11 @@ def _candidates(view: View, catalogue: Sequence[Mistake]) -> Iterator[Mistake]:
     if gives_shapes((), view.observed, view.case):
         yield from _near_in_cell(of_cells, view, (0, 0))
     others = applied([mistake for mistake in catalogue if mistake.cell is None], view.observed, view.case)
-    far = case_distances([(changed, driving) for _, changed, driving in others], _limit(view, (0, 0)))
-    yield from (mistake for (mistake, _, _), distance in zip(others, far, strict=True) if distance < float("inf"))
     wrong = view.wrong_cells()
+    for where in dict.fromkeys([(0, 0), *wrong[:1]]):  # what is right in the first cell may be wrong in another
+        far = case_distances([(changed, driving) for _, changed, driving in others], _limit(view, where), where)
+        others = [other for other, distance in zip(others, far, strict=True) if distance < float("inf")]
+    yield from (mistake for mistake, _, _ in others)
     if 0 < len(wrong) < view.case.spec.num_layers * view.case.spec.num_directions:
         yield from (in_cells(mistake, wrong) for mistake in _near_in_cell(of_cells, view, wrong[0]))
 

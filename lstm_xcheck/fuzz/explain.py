@@ -16,19 +16,19 @@ from .search import Finding, answered
 def explain(finding: Finding, entry: Entry, timeout: float = 30.0) -> Diagnosis | None:
     """Why a finding disagrees; None for a crash.
 
-    A small case may be explained by several mistakes that are the same thing on it. The implementation is then asked
-    for a probe of the same kind, designed so that every mistake shows, and the mistake that explains both is named.
+    On a small case one mistake may look like another. The implementation is therefore asked for a probe of the same
+    kind as well, designed so that every mistake shows, and only what explains both is named.
     """
     if finding.result is None or finding.outcome.verdict not in ("mismatch", "suspect"):
         return None
     small = _diagnosed(finding.result, finding.recipe)
-    if small.cause is not None and not small.alternatives:
+    if small.evidence and small.cause is None:
         return small
     with Worker(entry, timeout=timeout) as worker:
         for recipe in telling(finding.recipe):
             outcome, result = answered(worker, recipe)
             if result is not None and outcome.verdict in ("mismatch", "suspect"):
-                return _settled(small, _diagnosed(result, recipe))
+                return _together(small, _diagnosed(result, recipe))
     return small
 
 
@@ -41,16 +41,17 @@ def telling(recipe: Recipe) -> list[Recipe]:
 
 
 def _diagnosed(result: Result, recipe: Recipe) -> Diagnosis:
-    """The diagnosis, or the sentence that says why there can be none."""
+    """The diagnosis, or the sentence that says why the outputs cannot be examined; there is no evidence then."""
     try:
         return diagnose(result, recipe.case())
     except SpecError as reason:
         return Diagnosis(None, explanation=f"{reason}.")
 
 
-def _settled(small: Diagnosis, probe: Diagnosis) -> Diagnosis:
-    """What explains both cases, told by the probe; the smallest case's own explanation where nothing does."""
-    if small.cause is None:
-        return probe if probe.cause is not None else small
-    possible = [small.mistakes, *(tuple(other["mistakes"]) for other in small.alternatives)]
-    return probe if probe.mistakes in possible else small
+def _together(small: Diagnosis, probe: Diagnosis) -> Diagnosis:
+    """What explains both cases; the probe may show a second mistake beside it."""
+    possible = {small.mistakes, *(tuple(other["mistakes"]) for other in small.alternatives)}
+    if not small.evidence or any(set(mistakes) & set(probe.mistakes) for mistakes in possible):
+        return probe
+    explanation = f"The smallest case looks like {small.cause}, but a larger one does not. {probe.explanation}"
+    return Diagnosis(None, explanation=explanation, evidence=small.evidence)

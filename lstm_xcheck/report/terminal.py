@@ -114,7 +114,7 @@ def _print_counts(found: Digest, console: Console) -> None:
     if found.counts:
         console.print("\n[bold]parameter counts[/]")
     for label, (number, example) in found.counts.items():
-        text = f"  {label} in {number} cases, e.g. {example}"
+        text = f"  {label} in {number} case{'s' if number > 1 else ''}, e.g. {example}"
         console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -60,10 +61,22 @@ CASES = {name: _case(name) for name in _SPECS}
 HONEST = {name: observed_quantities(forward(case)) for name, case in CASES.items()}
 
 
+@cache
+def run_alone(id: str, name: str) -> Outputs | None:
+    """The float64 outputs with one mistake on one of `CASES`."""
+    return run_mistakes(named(id), CASES[name])
+
+
+def others_than(mistake: Mistake, case: Case) -> list[Mistake]:
+    """The catalogue without a mistake and without what is the very same thing on a case."""
+    truth = run_alone(mistake.id, case.id)
+    return [m for m in CATALOGUE if m.id != mistake.id and not same(run_alone(m.id, case.id), truth)]
+
+
 def where_it_shows(mistake: Mistake) -> Case | None:
     """The first case on which a mistake changes the outputs by more than rounding could."""
-    for case in CASES.values():
-        if run_mistakes([mistake], case) is not None and judge(answer([mistake], case), case).verdict == "mismatch":
+    for name, case in CASES.items():
+        if run_alone(mistake.id, name) is not None and judge(answer([mistake], case), case).verdict == "mismatch":
             return case
     return None
 

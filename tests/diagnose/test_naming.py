@@ -15,7 +15,7 @@ from lstm_xcheck.diagnose.mistake import in_cells, result_from, run_mistakes
 from lstm_xcheck.oracle import forward
 from lstm_xcheck.spec import Case, Result
 
-from .cases import CASES, answer, named, same, where_it_shows
+from .cases import CASES, answer, named, others_than, same, where_it_shows
 
 
 def by_id(mistake: Mistake) -> str:
@@ -51,19 +51,16 @@ def test_it_is_named_with_its_remedy(mistake: Mistake) -> None:
 @pytest.mark.parametrize("mistake", CATALOGUE, ids=by_id)
 def test_without_its_entry_nothing_is_named(mistake: Mistake) -> None:
     case = shown(mistake)
-    truth = run_mistakes([mistake], case)
-    others = [m for m in CATALOGUE if m.id != mistake.id and not same(run_mistakes([m], case), truth)]
-    found = diagnose(answer([mistake], case), case, pairs=False, catalogue=others)
+    found = diagnose(answer([mistake], case), case, pairs=False, catalogue=others_than(mistake, case))
     assert found.cause is None, found.mistakes
     assert found.explanation.startswith("No mistake of the catalogue explains these outputs.")
 
 
-@pytest.mark.parametrize("mistake", CATALOGUE[::20], ids=by_id)
+@pytest.mark.parametrize("mistake", CATALOGUE[::40], ids=by_id)
 def test_without_its_entry_no_pair_is_named_that_is_not_the_same(mistake: Mistake) -> None:
     case = shown(mistake)
     truth = run_mistakes([mistake], case)
-    others = [m for m in CATALOGUE if m.id != mistake.id and not same(run_mistakes([m], case), truth)]
-    found = diagnose(answer([mistake], case), case, catalogue=others)
+    found = diagnose(answer([mistake], case), case, catalogue=others_than(mistake, case))
     assert found.cause is None or same(run_mistakes(named(*found.mistakes), case), truth), found.mistakes
 
 

@@ -128,9 +128,9 @@ def test_verify_runs_a_function_and_names_its_mistake(command: Command) -> None:
     assert report["totals"]["match"] == 2
     assert {row["quantity"] for row in report["rows"]} == {"y", "h_n", "c_n"}
     assert report["environment"]["adapters"]["mine"]["function"] == "kernels:right"
-    wrong = command("verify", "--adapter", "mine=kernels:wrong_gates", *grid)
+    wrong = command("verify", "--adapter", "mine=kernels:wrong_gates", *grid, "--json")
     assert wrong.code == 1
-    assert "best explanation: gate order igof read as ifgo" in wrong.out
+    assert {tuple(found["mistakes"]) for found in json.loads(wrong.out)["diagnoses"]} == {("gates-igof",)}
 
 
 def test_verify_contains_a_crash_of_a_function(command: Command) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -78,9 +79,9 @@ ORDER = (0, 3, 1, 2)
 def test_a_mistake_around_torch(command: Command, folder: Path, without_xcheck: Pytest) -> None:
     pytest.importorskip("torch")
     (folder / "ported.py").write_text(TORCH_KERNEL, encoding="utf-8")
-    ran = command("fuzz", "--adapter", "mine=ported:lstm", "--grid", "bias=split,none")
+    ran = command("fuzz", "--adapter", "mine=ported:lstm", "--grid", "bias=split,none", "--json")
     assert ran.code == 1
-    assert "diagnosis: gate order iofg read as ifgo in all of W, U and b" in ran.out
+    assert json.loads(ran.out)["finding"]["diagnosis"]["mistakes"] == ["gates-iofg"]
     assert without_xcheck(folder / "test_xcheck_mine.py").returncode == 1
     with (folder / "ported.py").open("a", encoding="utf-8") as file:
         file.write("\nORDER = (0, 1, 2, 3)\n")

@@ -81,6 +81,17 @@ def test_the_same_seed_asks_the_same_cases() -> None:
     assert first != other
 
 
+def test_what_explains_the_smallest_case_alone_is_not_named() -> None:
+    _, finding = searched("always_zero")
+    assert finding is not None
+    assert finding.recipe.hidden == 1
+    diagnosis = explain(finding, own("always_zero"))
+    assert diagnosis is not None
+    assert diagnosis.cause is None
+    assert diagnosis.explanation.startswith("The smallest case looks like ")
+    assert "a constant output tells nothing" in diagnosis.explanation
+
+
 def test_a_crash_is_a_finding_and_stays_one() -> None:
     _, finding = searched("raising")
     assert finding is not None

@@ -23,6 +23,16 @@ def test_the_planted_mistake_is_caught(capsys: pytest.CaptureFixture[str]) -> No
     assert "  right, case" not in printed.partition("disagree:")[2]
 
 
+def test_the_planted_mistake_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    names = runpy.run_path(str(EXAMPLES / "custom_lstm.py"), run_name="__main__")
+    printed = capsys.readouterr().out
+    case = lx.Case.random(lx.LSTMSpec(input_size=3, hidden_size=5), seed=4)
+    y, h_n, c_n = names["mistaken"](case.weights, case.x, case.h0, case.c0, None)
+    why = lx.diagnose(lx.Result(y=y, h_n=h_n, c_n=c_n), case)
+    assert why.mistakes == ("gates-ifog",)
+    assert f"cause: {why.cause}\nfix: {why.fix}\n" in printed
+
+
 def test_the_example_sweep_passes(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(Path(str(lx.__file__)).parents[1]))
     shutil.copy(EXAMPLES / "sweep_in_pytest" / "test_my_lstm.py", pytester.path)

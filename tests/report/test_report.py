@@ -220,7 +220,7 @@ def test_the_tables_say_verdicts_counts_reasons_and_one_line() -> None:
     report = Report.of(events)
     text = printed(report)
     for part in (
-        "torch    torch 2", "0.5", "1.2e+02", "torch: second bias in 1 cases, e.g. 16 = 12 + 4",
+        "torch    torch 2", "0.5", "1.2e+02", "torch: second bias in 1 case, e.g. 16 = 12 + 4",
         "MISMATCH torch, case b: why mismatch", "CRASHED jax, case b: why crashed", "jax: why unsupported (1)",
         "DISAGREE: 4 planned = 1 match, 1 mismatch, 1 unsupported, 1 crashed (2.0 s)",
     ):  # fmt: skip

@@ -28,7 +28,7 @@ _PARTS = {
     "-WU": ("W", "U"),
 }
 _WORDS = {
-    "": "all of W, U and b",
+    "": "W, U and b",
     "-W": "W alone",
     "-U": "U alone",
     "-b": "the bias alone",
@@ -48,10 +48,10 @@ def _origin(order: str) -> str:
     inverse = "".join(GATES[k] for k in np.argsort(index))
     hints = []
     if order in KNOWN_ORDERS:
-        hints.append(f"{KNOWN_ORDERS[order]} stores its gates as {', '.join(order)}")
+        hints.append(f"the order of {KNOWN_ORDERS[order]}")
     if inverse in KNOWN_ORDERS and inverse != order:
-        hints.append(f"{KNOWN_ORDERS[inverse]} expects {', '.join(inverse)} and was given i, f, g, o")
-    return "; ".join(hints) or "the blocks were exchanged while copying"
+        hints.append(f"what comes of giving i, f, g, o to {KNOWN_ORDERS[inverse]}, which expects {', '.join(inverse)}")
+    return "; ".join(hints) or "they were exchanged while copying"
 
 
 def _entry(order: str, suffix: str) -> Mistake:
@@ -68,7 +68,7 @@ def _entry(order: str, suffix: str) -> Mistake:
         id=f"gates-{order}{suffix.lower()}",
         family="gates",
         title=title,
-        explanation=f"Blocks of {_WORDS[suffix]} stand in the order {', '.join(order)}: {_origin(order)}.",
+        explanation=f"The gates of {_WORDS[suffix]} stand as {', '.join(order)}: {_origin(order)}.",
         fix=f"Put the four blocks of {_WORDS[suffix]} into the order i, f, g, o before loading them.",
         code="\n".join(f"{name} = {name}[{back}]  # gates into i, f, g, o" for name in parts if name != "b_r"),
         cell=lambda cell: reorder(cell, order, parts),

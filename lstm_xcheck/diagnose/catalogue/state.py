@@ -105,7 +105,10 @@ def _copied(target: str, source: str) -> Callable[[Outputs, Case], Outputs | Non
 
 def _carried_over(case: Case) -> Case | None:
     """A second call that starts from the states in which the first one ended."""
-    first = forward(case)
+    with np.errstate(over="ignore", invalid="ignore"):
+        first = forward(case)
+    if not all(np.isfinite(np.asarray(states)).all() for states in (first.h_n, first.c_n)):
+        return None
     return replace(case, h0=first.h_n, c0=first.c_n)
 
 
@@ -134,7 +137,7 @@ MISTAKES = (
            case=_initial(lambda h, c: (c, c))),
     _entry("states-carried-over", "states carried over from an earlier call",
            "The implementation is stateful: it started from the states in which a call on the same data ended.",
-           "Reset the states before each sequence.", "layer.reset_states()", case=_carried_over),
+           "Reset the states before each sequence.", "layer.reset_states()", case=_carried_over, reruns=True),
     _entry("states-batch-reversed", "initial states of the batch in reverse order", "Row k got the states of another row.",
            "Keep the rows of h0 and c0 in the order of x.", "h0, c0 = h0[:, ::-1], c0[:, ::-1]",
            case=lambda case: None if case.batch == 1 else _initial(lambda h, c: (h[:, ::-1], c[:, ::-1]))(case)),

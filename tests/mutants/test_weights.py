@@ -1,0 +1,75 @@
+"""Wrong weights in the right implementation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from lstm_xcheck.compare import judge
+from lstm_xcheck.diagnose import CATALOGUE, Mistake
+from lstm_xcheck.spec import Case, Result
+
+from .questions import CASES, PEEPHOLES, assert_caught_and_named, of_weights, where_it_shows
+
+Runner = Callable[[Case], Result]
+OTHERS = ("keras-tensorflow", "keras-jax", "keras-torch", "jax")
+
+#: Mistakes of weights; peepholes only the scan has.
+MISTAKES = [mistake for mistake in CATALOGUE if of_weights(mistake)]
+OF_PEEPHOLES = [mistake for mistake in MISTAKES if mistake.id.startswith("peepholes")]
+COMMON = [mistake for mistake in MISTAKES if mistake not in OF_PEEPHOLES]
+
+
+def by_id(mistake: Mistake) -> str:
+    return mistake.id
+
+
+def ask(run: Runner, mistake: Mistake, cases: list[Case]) -> None:
+    """Load the wrong weights, judge by the right ones."""
+    case = where_it_shows(mistake, cases)
+    assert case is not None, f"{mistake.id} shows on none of {[case.id for case in cases]}"
+    wrong = mistake.change_case(case)
+    assert wrong is not None
+    assert_caught_and_named(run(wrong), mistake, case)
+
+
+def test_most_of_the_catalogue_is_about_weights() -> None:
+    assert len(MISTAKES) > 150
+    assert {mistake.family for mistake in MISTAKES} >= {
+        "gates",
+        "orientation",
+        "bias",
+        "layers",
+        "direction",
+        "precision",
+    }
+
+
+@pytest.mark.parametrize("mistake", COMMON, ids=by_id)
+@pytest.mark.parametrize("kind", CASES)
+def test_torch(torch_run: Runner, mistake: Mistake, kind: str) -> None:
+    ask(torch_run, mistake, CASES[kind])
+
+
+@pytest.mark.parametrize("mistake", COMMON[::8], ids=by_id)
+@pytest.mark.parametrize("name", OTHERS)
+def test_another_backend(workers: Callable[[str], Runner], name: str, mistake: Mistake) -> None:
+    cases = CASES["probe"] if name == "jax" else [case for case in CASES["probe"] if not case.spec.proj_size]
+    ask(workers(name), mistake, cases)
+
+
+@pytest.mark.parametrize("mistake", OF_PEEPHOLES, ids=by_id)
+def test_peepholes(workers: Callable[[str], Runner], mistake: Mistake) -> None:
+    ask(workers("jax"), mistake, [PEEPHOLES])
+
+
+@pytest.mark.parametrize("case", [case for kind in CASES for case in CASES[kind]], ids=lambda case: case.id)
+@pytest.mark.parametrize("name", ["torch", "keras-tensorflow", "jax"])
+def test_the_right_weights_are_never_flagged(
+    torch_run: Runner, workers: Callable[[str], Runner], name: str, case: Case
+) -> None:
+    if name == "keras-tensorflow" and case.spec.proj_size:
+        pytest.skip("Keras has no projection")
+    run = torch_run if name == "torch" else workers(name)
+    assert judge(run(case), case).verdict == "match"
