@@ -111,7 +111,7 @@ class Tally:
             if name == next(iter(self.seconds)):
                 yield f"\n### {SECTIONS['cost']}\n"
             median, most = 1e3 * np.percentile(seconds, [50, 95])
-            yield f"* {name}: median {median:.0f} ms of processor time, 95 % within {most:.0f} ms ({len(seconds)} diagnoses)"
+            yield f"* {name}: median {median:.0f} ms processor time, 95 % within {most:.0f} ms ({len(seconds)} in all)"
 
     def text(self) -> str:
         """All of it."""

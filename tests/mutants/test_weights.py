@@ -15,6 +15,9 @@ from .questions import CASES, PEEPHOLES, assert_caught_and_named, of_weights, wh
 Runner = Callable[[Case], Result]
 OTHERS = ("keras-tensorflow", "keras-jax", "keras-torch", "jax")
 
+#: torch 2.13.0 says so once, of projections.
+pytestmark = pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
+
 #: Mistakes of weights; peepholes only the scan has.
 MISTAKES = [mistake for mistake in CATALOGUE if of_weights(mistake)]
 OF_PEEPHOLES = [mistake for mistake in MISTAKES if mistake.id.startswith("peepholes")]
@@ -52,11 +55,10 @@ def test_torch(torch_run: Runner, mistake: Mistake, kind: str) -> None:
     ask(torch_run, mistake, CASES[kind])
 
 
-@pytest.mark.parametrize("mistake", COMMON[::8], ids=by_id)
+@pytest.mark.parametrize("mistake", [m for m in COMMON if "projection" not in m.id][::8], ids=by_id)
 @pytest.mark.parametrize("name", OTHERS)
 def test_another_backend(workers: Callable[[str], Runner], name: str, mistake: Mistake) -> None:
-    cases = CASES["probe"] if name == "jax" else [case for case in CASES["probe"] if not case.spec.proj_size]
-    ask(workers(name), mistake, cases)
+    ask(workers(name), mistake, [case for case in CASES["probe"] if not case.spec.proj_size])
 
 
 @pytest.mark.parametrize("mistake", OF_PEEPHOLES, ids=by_id)
@@ -65,11 +67,12 @@ def test_peepholes(workers: Callable[[str], Runner], mistake: Mistake) -> None:
 
 
 @pytest.mark.parametrize("case", [case for kind in CASES for case in CASES[kind]], ids=lambda case: case.id)
-@pytest.mark.parametrize("name", ["torch", "keras-tensorflow", "jax"])
-def test_the_right_weights_are_never_flagged(
-    torch_run: Runner, workers: Callable[[str], Runner], name: str, case: Case
-) -> None:
-    if name == "keras-tensorflow" and case.spec.proj_size:
-        pytest.skip("Keras has no projection")
-    run = torch_run if name == "torch" else workers(name)
-    assert judge(run(case), case).verdict == "match"
+def test_the_right_weights_are_not_flagged(torch_run: Runner, case: Case) -> None:
+    assert judge(torch_run(case), case).verdict == "match"
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_the_right_weights_are_not_flagged_elsewhere(workers: Callable[[str], Runner], name: str) -> None:
+    for case in CASES["probe"]:
+        if not case.spec.proj_size:
+            assert judge(workers(name)(case), case).verdict == "match", case.id
