@@ -156,7 +156,8 @@ def score(options: argparse.Namespace) -> Tally:
 
 def page(options: argparse.Namespace, tally: Tally) -> str:
     """The page of the reference."""
-    how = "float32 NumPy in six orders of summation" + (", real torch for half of the runs" if options.real else "")
+    how = "float32 NumPy in six orders of summation"
+    how += ", and the real torch in half of the runs that it can express" if options.real else ""
     return f"""# Mutation score
 
 How many mistakes are caught and named, counted on fresh runs by `benchmarks/mutation_score.py`. The implementations

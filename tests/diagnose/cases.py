@@ -73,6 +73,7 @@ def others_than(mistake: Mistake, case: Case) -> list[Mistake]:
     return [m for m in CATALOGUE if m.id != mistake.id and not same(run_alone(m.id, case.id), truth)]
 
 
+@cache
 def where_it_shows(mistake: Mistake) -> Case | None:
     """The first case on which a mistake changes the outputs by more than rounding could."""
     for name, case in CASES.items():

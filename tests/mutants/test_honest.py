@@ -20,7 +20,7 @@ SHAPES = [
     (LSTMSpec(input_size=2, hidden_size=6, num_layers=2), {"steps": 5, "batch": 2, "states": False}),
     (LSTMSpec(input_size=1, hidden_size=1, bias="none"), {"steps": 12, "batch": 1}),
 ]
-SEEDS = 13
+SEEDS = 12
 
 
 def cases() -> Iterator[Case]:
