@@ -66,12 +66,13 @@ def tasks(options: argparse.Namespace) -> Iterator[Task]:
     }
     shares = {section: -(-count // ON_ONE_CASE[section]) for section, count in counts.items()}
     done = dict.fromkeys(shares, 0)
+    yield from (("cost", "probe", index, draw) for index in range(options.costs))
     for index in range(most := max(shares.values())):
         for section, share in shares.items():
-            while done[section] * most < (index + 1) * share:
+            pace = 3 if section == "honest" else 1  # cheap ones first, so that little time gives a full count of them
+            while done[section] * most < min(most, pace * (index + 1)) * share:
                 yield section, ("probe", "user")[done[section] % 2], done[section], draw
                 done[section] += 1
-    yield from (("cost", "probe", index, draw) for index in range(options.costs))
 
 
 def run(task: Task) -> tuple[Task, list[dict[str, Any]]]:
@@ -137,20 +138,21 @@ def _table(counts: Counter[str]) -> Iterator[str]:
 
 
 def score(options: argparse.Namespace) -> Tally:
-    """Run everything, printing partial figures now and then; an interrupt ends it with what there is."""
+    """Run everything, printing partial figures now and then, until time is up."""
     tally, start, told = Tally(), time.monotonic(), 0.0
     with get_context("spawn").Pool(options.jobs) as pool:
-        try:
-            for task, entries in pool.imap_unordered(run, tasks(options), chunksize=2):
-                for entry in entries:
-                    tally.add(task, entry)
-                    if entry.get("outcome") in options.show:
-                        print(f"LOOK {task} {entry}", flush=True)
-                if time.monotonic() - told > options.tell:
-                    told = time.monotonic()
-                    print(f"--- after {told - start:.0f} s{tally.text()}", flush=True)
-        except KeyboardInterrupt:
-            print("interrupted: these are the figures so far", file=sys.stderr)
+        for task, entries in pool.imap_unordered(run, tasks(options), chunksize=2):
+            for entry in entries:
+                tally.add(task, entry)
+                if entry.get("outcome") in options.show:
+                    print(f"LOOK {task} {entry}", flush=True)
+            now = time.monotonic() - start
+            if now > 60.0 * options.minutes:
+                break
+            if now - told > options.tell:
+                told = now
+                print(f"--- after {told:.0f} s{tally.text()}", flush=True)
+        pool.terminate()
     return tally
 
 
@@ -184,6 +186,7 @@ def main() -> None:
     parser.add_argument("--leave-out", type=int, default=100, help="mutants whose own entry is taken out")
     parser.add_argument("--pairs", type=int, default=100)
     parser.add_argument("--costs", type=int, default=40, help="diagnoses that are timed")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="stop after so long, with what there is")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--tell", type=float, default=60.0, help="seconds between partial figures")
     parser.add_argument("--show", type=lambda text: text.split(","), default=["flagged", "missed", "misnamed"],

@@ -131,11 +131,12 @@ def _final(array: Array, valid: Array, start: Array | None) -> Array:
 
 @dataclass
 class _Gate:
-    """An activated gate: value, bound, variance."""
+    """An activated gate: value, bound, variance, and how fast it follows c_{t-1} through a peephole."""
 
     value: Array
     d: Array
     var: Array
+    pull: Array | float = 0.0
 
 
 class _Block:
@@ -196,14 +197,14 @@ class _Block:
         noise = (var_h @ (self.cell.kernel[:, width:] ** 2).T).reshape(dz.shape)
         return dz + self.rounded * spread, np.sqrt(sz**2 + noise)
 
-    def _activate(self, which: int, z: Array, dz: Array, sz: Array) -> _Gate:
+    def _activate(self, which: int, z: Array, dz: Array, sz: Array, peep: Array | float = 0.0) -> _Gate:
         """An activation with its propagated and its own error."""
         p, activation = self.profile, self.cell.activations[which]
         z = self.cell.clip_gates(z) if which != 2 else z
         value = apply(activation, z)
         slope = steepest(activation, z, value, dz)
         own = p.u * error_units(activation, value, p.tanh_absolute) + p.eta
-        return _Gate(value, slope * dz + own, (slope * sz) ** 2 + (own / 2.5) ** 2)
+        return _Gate(value, slope * dz + own, (slope * sz) ** 2 + (own / 2.5) ** 2, slope * np.abs(peep))
 
     def _peep(
         self, which: int, z: Array, dz: Array, sz: Array, c: Array, dc: Array, var: Array
@@ -218,21 +219,22 @@ class _Block:
 
     def _input_gates(self, z: Array, dz: Array, sz: Array, carried: _Carried) -> tuple[_Gate, _Gate, _Gate]:
         """i, f and g; with peepholes the block is one step long and c_{t-1} is the carried one."""
-        before = carried.c[:, None], carried.dc[:, None], carried.var_c[:, None]
+        # The error of c_{t-1} that a peephole carries is that of f c_{t-1} too: the two add up, not their variances.
+        before = carried.c[:, None], carried.dc[:, None], np.zeros_like(carried.var_c[:, None])
         gates = []
         for which in (0, 1):
             args = self._peep(which, z[..., which, :], dz[..., which, :], sz[..., which, :], *before)
-            gates.append(self._activate(0, *args))
+            gates.append(self._activate(0, *args, 0.0 if self.cell.peephole is None else self.cell.peephole[which]))
         i, f = gates
         u = self.profile.u
         coupling = self.cell.spec.coupling
         # Coupled gates carry the same error: (g - c)^2 <= 2 g^2 + 2 c^2, hence twice the variance of each.
         if coupling == "f=1-i":
-            i = _Gate(i.value, i.d, 2.0 * i.var)
-            f = _Gate(1.0 - i.value, i.d + u, i.var + u**2)
+            i = _Gate(i.value, i.d, 2.0 * i.var, i.pull)
+            f = _Gate(1.0 - i.value, i.d + u, i.var + u**2, i.pull)
         elif coupling == "i=1-f":
-            f = _Gate(f.value, f.d, 2.0 * f.var)
-            i = _Gate(1.0 - f.value, f.d + u, f.var + u**2)
+            f = _Gate(f.value, f.d, 2.0 * f.var, f.pull)
+            i = _Gate(1.0 - f.value, f.d + u, f.var + u**2, f.pull)
         return i, f, self._activate(1, z[..., 2, :], dz[..., 2, :], sz[..., 2, :])
 
     def _recur(self, i: _Gate, f: _Gate, g: _Gate, carried: _Carried) -> tuple[Array, Array, Array]:
@@ -242,8 +244,9 @@ class _Block:
         add = i.value * g.value
         d_c, d_dc = f.d + two * f_top, (1.0 + two) * f_top
         d_add = i.d * g_top + np.abs(i.value) * g.d + two * (np.abs(i.value) + i.d) * g_top + 4.0 * eta
-        v_c, v_var = f.var + u2 * f.value**2, f.value**2
+        v_c, pulled = f.var + u2 * f.value**2, np.abs(f.value) + np.abs(g.value) * i.pull
         v_add = g.value**2 * i.var + i.value**2 * g.var + u2 * add**2
+        pulls, peeps = np.broadcast_to(f.pull, add.shape), self.cell.peephole is not None
         c, dc, var = (np.empty_like(add) for _ in range(3))
         clip = self.cell.spec.cell_clip
         now, d_now, v_now = carried.c, carried.dc, carried.var_c
@@ -251,7 +254,8 @@ class _Block:
             new = f.value[:, t] * now + add[:, t]
             new = new if clip is None else np.clip(new, -clip, clip)
             d_new = d_c[:, t] * np.abs(now) + d_dc[:, t] * d_now + d_add[:, t]
-            v_new = v_c[:, t] * now**2 + v_var[:, t] * v_now + v_add[:, t] + u2 * new**2
+            gain = pulled[:, t] + pulls[:, t] * np.abs(now) if peeps else pulled[:, t]
+            v_new = v_c[:, t] * now**2 + gain**2 * v_now + v_add[:, t] + u2 * new**2
             keep = self.valid[:, t, None]
             now, d_now, v_now = np.where(keep, new, now), np.where(keep, d_new, d_now), np.where(keep, v_new, v_now)
             c[:, t], dc[:, t], var[:, t] = now, d_now, v_now
