@@ -3,10 +3,15 @@
 Strict numerics need no code here: pytest turns every warning into an error (pyproject.toml), so an overflow, a
 division by zero or an invalid value that NumPy would only warn of fails its test. Underflow is part of honest
 LSTM arithmetic and stays silent. The package's pytest plugin is named here for checkouts that are not installed; its
-entry point has the same name, so that it is registered once.
+entry point has the same name, so that it is registered once. What JAX compiles is kept for the length of the run.
 """
 
 from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import tempfile
 
 from hypothesis import settings
 
@@ -16,3 +21,7 @@ pytest_plugins = ["pytester", "lstm_xcheck.pytest_plugin"]
 settings.register_profile("default", derandomize=True, deadline=None, max_examples=50)
 settings.register_profile("deep", deadline=None, max_examples=2000)
 settings.load_profile("default")
+
+if "LSTM_XCHECK_CACHE" not in os.environ:
+    os.environ["LSTM_XCHECK_CACHE"] = tempfile.mkdtemp(prefix="lstm-xcheck-cache-")
+    atexit.register(shutil.rmtree, os.environ["LSTM_XCHECK_CACHE"], ignore_errors=True)

@@ -73,7 +73,7 @@ def zeros(spec: LSTMSpec, dtype: Any) -> Params:
             shapes["P"] = (hidden, width)
         if spec.peepholes:
             shapes["peephole"] = (3 * hidden,)
-        return {name: jnp.asarray(np.zeros(shape, dtype)) for name, shape in shapes.items()}
+        return {name: jax.device_put(np.zeros(shape, dtype)) for name, shape in shapes.items()}
 
     return [[cell(layer) for _ in range(spec.num_directions)] for layer in range(spec.num_layers)]
 
@@ -88,8 +88,7 @@ def named(params: Params) -> dict[str, Array]:
     }
 
 
-@partial(jax.jit, static_argnames="spec")
-def lstm(
+def run_stack(
     params: Params,
     x: Array,
     spec: LSTMSpec,
@@ -97,7 +96,7 @@ def lstm(
     c0: Array | None = None,
     valid: Array | None = None,
 ) -> Outputs:
-    """Run the whole stack; compiled once for each spec, shape and type.
+    """Run the whole stack. `lstm` is this function compiled, once for each spec, shape and type.
 
     Args:
         params: as `zeros` shapes them.
@@ -125,6 +124,9 @@ def lstm(
         sequence = jnp.concatenate(beside, axis=-1)
         outputs.append(jnp.swapaxes(sequence, 0, 1))
     return Outputs(outputs[-1], jnp.stack(h_n), jnp.stack(c_n), tuple(outputs[:-1]))
+
+
+lstm = jax.jit(run_stack, static_argnames="spec")
 
 
 def scan_direction(

@@ -14,7 +14,8 @@ import numpy as np
 from ..arrays import Array
 from ..errors import SpecError
 from ..spec import Case, LSTMSpec, Result
-from .jax_lstm import Params, lstm, named, zeros
+from . import jax_cache, jax_options
+from .jax_lstm import Params, named, run_stack, zeros
 
 
 @dataclass
@@ -32,12 +33,14 @@ class JaxScan:
 
     def __init__(self, name: str) -> None:
         self.name = name
+        jax_cache.keep_programs()
+        self._lstm = jax.jit(run_stack, static_argnames="spec", **jax_options.jit_arguments())
 
     def environment(self) -> dict[str, str]:
         """Versions of what computes, and on which device."""
         device = jax.devices()[0]
         name = f"{device.platform}: {device.device_kind}"
-        return {"jax": jax.__version__, "jaxlib": version("jaxlib"), "device": name}
+        return {"jax": jax.__version__, "jaxlib": version("jaxlib"), "device": name, **jax_options.described()}
 
     def unsupported(self, case: Case) -> str | None:
         """Nothing: whatever a spec can say is computed."""
@@ -88,7 +91,7 @@ class JaxScan:
         dtype = model.params[0][0]["W"].dtype
         x, h0, c0 = (None if array is None else _from_numpy(array, dtype) for array in (case.x, case.h0, case.c0))
         padded = case.lengths is not None or case.mask is not None
-        y, h_n, c_n, lower = lstm(model.params, x, model.spec, h0, c0, case.valid if padded else None)
+        y, h_n, c_n, lower = self._lstm(model.params, x, model.spec, h0, c0, case.valid if padded else None)
         final = _to_numpy(h_n)
         return Result(
             y=_to_numpy(y),
@@ -111,8 +114,8 @@ def _dtype(precision: str) -> Any:
 
 
 def _from_numpy(array: Array, dtype: Any) -> jax.Array:
-    """Rounded by NumPy and copied: each cast by JAX would be a program to compile."""
-    return jnp.asarray(np.asarray(array, dtype))
+    """Rounded and copied by NumPy: a cast, in jax 0.10.2 `jnp.asarray` too, is compiled for each shape."""
+    return jax.device_put(np.array(array, dtype))
 
 
 def _to_numpy(array: jax.Array) -> Array:

@@ -6,7 +6,6 @@ The backend is fixed when keras is imported, by KERAS_BACKEND; `registry.py` set
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -27,6 +26,8 @@ if BACKEND == "tensorflow":
     import tensorflow as framework
 elif BACKEND == "jax":
     import jax as framework
+
+    from . import jax_cache, jax_options
 elif BACKEND == "torch":
     import torch as framework
 else:
@@ -34,13 +35,6 @@ else:
         f"keras was imported with the backend {BACKEND}, but should have tensorflow, jax or torch; "
         "set KERAS_BACKEND before keras is imported"
     )
-
-#: XLA options for programs that run a few times. They compile Keras's own graph in about a tenth of the time.
-_QUICK_COMPILE = {
-    "xla_backend_optimization_level": 0,
-    "xla_cpu_use_fusion_emitters": False,
-    "xla_cpu_parallel_codegen_split_count": 1,
-}
 
 #: Small enough for steep, large enough for flat activations; all of them exact in float32.
 _PROBES = np.array([[sign * 2.0**power] for power in (-10, -5, -1, 1, 5, 10) for sign in (1, -1)])
@@ -63,6 +57,8 @@ class KerasLayer:
                 f"set KERAS_BACKEND={wanted} before keras is imported"
             )
         self.name = name
+        if BACKEND == "jax":
+            jax_cache.keep_programs()
         if BACKEND == "torch":
             framework.set_num_threads(1)  # a second thread makes small cases many times slower on busy machines
 
@@ -70,7 +66,7 @@ class KerasLayer:
         """Versions of what computes, and the options that JAX compiles with."""
         versions = {"keras": keras.__version__, BACKEND: framework.__version__}
         if BACKEND == "jax":
-            versions["xla"] = ", ".join(f"{name}={value}" for name, value in _compiler_options().items())
+            versions |= jax_options.described()
         return versions
 
     def unsupported(self, case: Case) -> str | None:
@@ -156,28 +152,9 @@ def _forward(model: Stack, inputs: Inputs, want_last: bool) -> Any:
         with framework.no_grad():
             return model.forward(*inputs, want_last)
     if model.compiled is None:
-        options = _compiler_options()
-        extra = {"compiler_options": options} if options else {}
-        model.compiled = framework.jit(_stateless(model), static_argnums=4, **extra)
+        model.compiled = framework.jit(_stateless(model), static_argnums=4, **jax_options.jit_arguments())
     values = [variable.value for variable in model.variables(want_last)]
     return model.compiled(values, *inputs, want_last)
-
-
-@functools.cache
-def _compiler_options() -> dict[str, Any]:
-    """The options that this version of JAX takes (0.4.30 takes none in `jit`); XLA renames and drops some of them."""
-    known: dict[str, Any] = {}
-    if "compiler_options" not in inspect.signature(framework.jit).parameters:
-        return known
-    for name, value in _QUICK_COMPILE.items():
-        try:
-            framework.jit(lambda: 0, compiler_options={name: value})()
-        except framework.errors.JaxRuntimeError as error:
-            if "No such compile option" not in str(error):
-                raise
-        else:
-            known[name] = value
-    return known
 
 
 def _stateless(model: Stack) -> Callable[..., Any]:

@@ -1,0 +1,59 @@
+"""Compile options for programs that run a few times, and where compiled programs are kept.
+
+A sweep compiles one program for each shape and runs it once: XLA's optimisation takes longer than it saves. With these
+options a scan compiles in about a tenth of the time; the numbers stay within the same rounding bound, which is what a
+sweep checks. Set LSTM_XCHECK_XLA=default to compile as users of `jax.jit` do.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+from typing import Any
+
+import jax
+
+_QUICK_COMPILE = {
+    "xla_backend_optimization_level": 0,
+    "xla_cpu_use_fusion_emitters": False,
+    "xla_cpu_parallel_codegen_split_count": 1,
+}
+
+#: `quick` (the default) or `default`: XLA's own options.
+VARIABLE = "LSTM_XCHECK_XLA"
+
+
+@functools.cache
+def quick_compile() -> dict[str, Any]:
+    """The options that this version of JAX takes on this device, for `jax.jit(..., **jit_arguments())`.
+
+    JAX 0.4.30 takes none in `jit`; XLA renames and drops some of them. Empty where there is an accelerator.
+    """
+    known: dict[str, Any] = {}
+    if (
+        os.environ.get(VARIABLE, "quick") != "quick"
+        or "compiler_options" not in inspect.signature(jax.jit).parameters
+        or jax.default_backend() != "cpu"
+    ):
+        return known
+    for name, value in _QUICK_COMPILE.items():
+        try:
+            jax.jit(lambda: 0, compiler_options={name: value})()
+        except jax.errors.JaxRuntimeError as error:
+            if "No such compile option" not in str(error):
+                raise
+        else:
+            known[name] = value
+    return known
+
+
+def jit_arguments() -> dict[str, Any]:
+    """What to give `jax.jit` beside the function."""
+    options = quick_compile()
+    return {"compiler_options": options} if options else {}
+
+
+def described() -> dict[str, str]:
+    """The options as an adapter's `environment` lists them."""
+    return {"xla": ", ".join(f"{name}={value}" for name, value in quick_compile().items()) or "default options"}

@@ -1,0 +1,81 @@
+"""Programs that JAX compiled are kept, found again, and never trusted when they are damaged."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lstm_xcheck import Case, LSTMSpec
+from lstm_xcheck.adapters.registry import entry_named
+from lstm_xcheck.sweep.pool import Worker
+
+CASE = Case.random(LSTMSpec(input_size=3, hidden_size=4), steps=5, batch=2, seed=1)
+
+
+@pytest.fixture(params=["jax", "keras-jax"])
+def adapter(request: pytest.FixtureRequest) -> str:
+    pytest.importorskip("jax")
+    if request.param == "keras-jax":
+        pytest.importorskip("keras")
+    return str(request.param)
+
+
+def answer(adapter: str) -> np.ndarray:
+    with Worker(entry_named(adapter), sys.executable) as worker:
+        return np.asarray(worker.run(CASE).y)
+
+
+def programs(folder: Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in folder.rglob("*-cache")}
+
+
+def test_a_second_worker_finds_what_the_first_compiled(
+    adapter: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LSTM_XCHECK_CACHE", str(tmp_path))
+    first = answer(adapter)
+    kept = programs(tmp_path)
+    assert kept
+    assert answer(adapter).tobytes() == first.tobytes()
+    assert programs(tmp_path) == kept
+
+
+def test_a_damaged_program_is_compiled_anew(adapter: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LSTM_XCHECK_CACHE", str(tmp_path))
+    first = answer(adapter)
+    for file in tmp_path.rglob("*-cache"):
+        file.write_bytes(file.read_bytes()[:40])
+    assert answer(adapter).tobytes() == first.tobytes()
+
+
+def test_nothing_is_kept_when_it_is_off(adapter: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LSTM_XCHECK_CACHE", "off")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert answer(adapter).shape == (2, 5, 4)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_made_is_no_obstacle(
+    adapter: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("no folder")
+    monkeypatch.setenv("LSTM_XCHECK_CACHE", str(blocked))
+    assert answer(adapter).shape == (2, 5, 4)
+
+
+def test_the_older_half_of_too_many_files_is_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("jax")
+    import os
+
+    from lstm_xcheck.adapters import jax_cache
+
+    monkeypatch.setattr(jax_cache, "MOST_FILES", 5)
+    for number in range(6):
+        (tmp_path / str(number)).touch()
+        os.utime(tmp_path / str(number), (number, number))
+    jax_cache._prune(tmp_path)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["3", "4", "5"]
