@@ -36,6 +36,7 @@ class Format:
         writer_requires: importable modules that writing needs.
         writer_install: what `pip install` takes for them.
         stacks: whether one LSTM of the file may have several layers; else a stack is written as a chain.
+        beside: suffixes of the files beside the one that is named, which the writer makes too.
     """
 
     name: str
@@ -49,6 +50,11 @@ class Format:
     writer_requires: tuple[str, ...] = ()
     writer_install: str = ""
     stacks: bool = True
+    beside: tuple[str, ...] = ()
+
+    def parts(self, path: Path) -> tuple[Path, ...]:
+        """The files of a checkpoint, the one that is named last."""
+        return (*(path.with_suffix(suffix) for suffix in self.beside), path)
 
     @property
     def writes(self) -> bool:
@@ -119,6 +125,10 @@ FORMATS: tuple[Format, ...] = (
         "ONNX opset 22", (".onnx",), signatures.is_onnx, "onnx_file", ("onnx",), "lstm-xcheck[onnx]",
         to="onnx-22", writer="onnx_write_opset22", writer_requires=("onnx",), writer_install="lstm-xcheck[onnx]",
         stacks=False,
+    ),
+    Format(
+        "OpenVINO", (".xml",), signatures.is_openvino, "openvino_file",
+        to="openvino", writer="openvino_write", stacks=False, beside=(".bin",),
     ),
     Format("Equinox", (".eqx",), signatures.is_npy, "equinox_eqx", to="equinox", writer="equinox_eqx", stacks=False),
     # Before the other: Keras takes a plain `.h5` for the older kind, and `.weights.h5` for the newer.

@@ -86,3 +86,9 @@ def is_onnx(path: Path) -> bool:
     return (
         len(head) == 3 and head[0] == 0x08 and 3 <= head[1] < 0x30 and head[2] in (0x12, 0x1A, 0x22, 0x28, 0x3A, 0x42)
     )
+
+
+def is_openvino(path: Path) -> bool:
+    """XML whose outermost element is OpenVINO's `net`."""
+    head = beginning(path, 512).lstrip()
+    return head.startswith(b"<") and b"<net " in head

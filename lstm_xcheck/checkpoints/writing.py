@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from os import PathLike
@@ -50,14 +50,16 @@ def write_checkpoint(
     if not lstms:
         raise CheckpointError(f"{target}: there is no LSTM to write")
     refuse_existing(target, force)
+    for part in chosen.parts(target):
+        refuse_existing(part, force)
     written = dict(lstms) if chosen.stacks else chain_of(lstms)
     if like is not None:
         check_like(Path(like), chosen, written)
-    with _temporary(target) as temporary:
+    with _temporary(target, chosen) as temporary:
         writer.write(temporary, lstms, None if like is None else Path(like))
         back = _read_back(chosen, temporary, target)
         _compare(target, back, written, exact=like is None)
-        _keep(temporary, target, force)
+        _keep_all(chosen.parts(temporary), chosen.parts(target), force)
     return replace(back, path=target)
 
 
@@ -138,7 +140,7 @@ def as_stored(weights: LSTMWeights, layout: str) -> LSTMWeights:
 
 
 @contextmanager
-def _temporary(target: Path) -> Iterator[Path]:
+def _temporary(target: Path, chosen: Format) -> Iterator[Path]:
     """A name in the destination's folder with its suffix; whatever goes wrong, nothing is left behind."""
     path = target.with_name(f".{secrets.token_hex(4)}-{target.name}")
     try:
@@ -146,13 +148,15 @@ def _temporary(target: Path) -> Iterator[Path]:
     except OSError as error:
         raise CheckpointError(f"{target} cannot be written: {shown(error.strerror or error)}") from error
     finally:
-        path.unlink(missing_ok=True)
+        for part in chosen.parts(path):
+            part.unlink(missing_ok=True)
 
 
 def _read_back(chosen: Format, temporary: Path, target: Path) -> Checkpoint:
     try:
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
+        for part in chosen.parts(temporary):
+            with part.open("rb+") as file:
+                os.fsync(file.fileno())
         return chosen.read(temporary)
     except CheckpointError as error:
         raise CheckpointError(f"{target} was not written: it could not be read back: {shown(error, 300)}") from error
@@ -194,6 +198,22 @@ def matched(
             f"{target} was not written: {len(written)} LSTMs were written, but {some(sorted(held)) or 'none'} read"
         )
     return dict(zip(written, back.lstms, strict=True))
+
+
+def _keep_all(temporaries: Sequence[Path], targets: Sequence[Path], force: bool) -> None:
+    """Name every file, the one that users open last: killed in between, there is no model rather than a mixed one."""
+    if len(targets) > 1 and force:
+        targets[-1].unlink(missing_ok=True)
+    kept: list[Path] = []
+    try:
+        for temporary, target in zip(temporaries, targets, strict=True):
+            _keep(temporary, target, force)
+            kept.append(target)
+    except BaseException:
+        # What is there without its fellows means nothing and is ours.
+        for target in kept:
+            target.unlink(missing_ok=True)
+        raise
 
 
 def _keep(temporary: Path, target: Path, force: bool) -> None:
