@@ -13,6 +13,7 @@ from .certificate import (
     KIND,
     SCHEMA,
     Ported,
+    files_of,
     fingerprints,
     joined,
     losses,
@@ -121,7 +122,7 @@ def _recheck(file: Path, content: dict[str, Any]) -> str:
         raise DisagreementError(f"{file} was changed: its seal does not fit its content; port again to get a new one")
     paths = {role: file.parent / content[role]["path"] for role in ("source", "destination")}
     for role, path in paths.items():
-        if not path.is_file():
+        if not path.exists():
             raise UserError(f"{path}, the {role} of {file}, does not exist; put it back beside the certificate")
         digest = sha256_of(path)
         if digest != content[role]["sha256"]:
@@ -225,7 +226,8 @@ def _pairs(
 def _described(path: Path, folder: Path, format: str, digest: str) -> dict[str, Any]:
     """A file as seen from the certificate's folder, so that both can move together."""
     where = os.path.relpath(path.resolve(), folder.resolve())
-    return {"path": Path(where).as_posix(), "sha256": digest, "bytes": path.stat().st_size, "format": format}
+    size = sum(file.stat().st_size for file in files_of(path))
+    return {"path": Path(where).as_posix(), "sha256": digest, "bytes": size, "format": format}
 
 
 def _entry(lstm: Ported) -> dict[str, Any]:

@@ -27,7 +27,7 @@ class Format:
     Attributes:
         name: as reports show it.
         suffixes: file endings, the longest that fits counts; used when the content says nothing.
-        signature: whether a file's content is of this format.
+        signature: whether a file's content is of this format; a folder's, where `folder` says so.
         module: the file beside this one that has `read`.
         requires: importable modules that reading needs.
         install: what `pip install` takes.
@@ -36,6 +36,7 @@ class Format:
         writer_requires: importable modules that writing needs.
         writer_install: what `pip install` takes for them.
         stacks: whether one LSTM of the file may have several layers; else a stack is written as a chain.
+        folder: whether a checkpoint is a folder, not a file.
         beside: suffixes of the files beside the one that is named, which the writer makes too.
     """
 
@@ -50,6 +51,7 @@ class Format:
     writer_requires: tuple[str, ...] = ()
     writer_install: str = ""
     stacks: bool = True
+    folder: bool = False
     beside: tuple[str, ...] = ()
 
     def parts(self, path: Path) -> tuple[Path, ...]:
@@ -105,6 +107,8 @@ FORMATS: tuple[Format, ...] = (
         "safetensors", (".safetensors",), signatures.is_safetensors, "safetensors_file",
         to="safetensors", writer="safetensors_write",
     ),
+    Format("sharded safetensors", (signatures.SHARD_INDEX,), signatures.is_shard_index, "safetensors_sharded"),
+    Format("sharded safetensors", (), signatures.has_shard_index, "safetensors_sharded", folder=True),
     Format(
         "Keras archive", (".keras",), signatures.is_keras_archive, "keras_archive", ("h5py",), "lstm-xcheck[hdf5]",
         to="keras", writer="keras_archive_write", writer_requires=("h5py",), writer_install="lstm-xcheck[hdf5]",
@@ -163,7 +167,8 @@ def load(path: str | PathLike[str]) -> dict[str, LSTMWeights]:
     """The LSTMs of a checkpoint by name, in canonical form.
 
     Args:
-        path: `.pt`, `.pth`, `.safetensors`, `.keras` or `.weights.h5`. Nothing in the file is ever executed.
+        path: `.pt`, `.pth`, `.safetensors`, `.keras`, `.weights.h5` or any other format of `FORMATS`. Nothing in the
+            file is ever executed.
 
     Raises:
         CheckpointError: when the file cannot be read or holds no LSTM; the message says what it holds.
@@ -200,7 +205,7 @@ def _refuse_unreadable(path: Path) -> None:
     if not path.exists():
         raise CheckpointError(f"{path} does not exist; check the path")
     if path.is_dir():
-        raise CheckpointError(f"{path} is a directory; expected a checkpoint file")
+        return
     if not path.is_file():
         raise CheckpointError(f"{path} is not a regular file; expected a checkpoint file")
     if path.stat().st_size == 0:
@@ -212,11 +217,14 @@ def _refuse_unreadable(path: Path) -> None:
 def _format_of(path: Path) -> Format:
     """The format by content, else by the longest suffix that fits."""
     for candidate in FORMATS:
-        if candidate.sniff(path):
+        if candidate.folder == path.is_dir() and candidate.sniff(path):
             return candidate
+    if path.is_dir():
+        folders = ", ".join(f.name for f in FORMATS if f.folder)
+        raise CheckpointError(f"{path} is a directory, but of none of {folders}; expected a checkpoint file")
     fitting = _by_suffix(path)
     if fitting:
         return fitting[0]
-    readable = ", ".join(f"{f.name} ({' '.join(f.suffixes)})" for f in FORMATS)
+    readable = ", ".join(f"{f.name} ({' '.join(f.suffixes)})" for f in FORMATS if f.suffixes)
     start = shown(ascii(signatures.beginning(path, 16))[1:])
     raise CheckpointError(f"{path} is of an unknown format (it begins with {start}); readable are {readable}")

@@ -8,6 +8,9 @@ from pathlib import Path
 #: torch 2.13.0, torch/serialization.py MAGIC_NUMBER, as its pickle spells it.
 TORCH_LEGACY_MAGIC = bytes.fromhex("8a0a6cfc9c46f9206aa85019")
 
+#: What the name of an index of shards ends in.
+SHARD_INDEX = ".safetensors.index.json"
+
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 
 
@@ -92,3 +95,14 @@ def is_openvino(path: Path) -> bool:
     """XML whose outermost element is OpenVINO's `net`."""
     head = beginning(path, 512).lstrip()
     return head.startswith(b"<") and b"<net " in head
+
+
+def is_shard_index(path: Path) -> bool:
+    """JSON that maps tensors to files, as it stands beside the shards of a big model."""
+    head = beginning(path, 1 << 16).lstrip()
+    return head.startswith(b"{") and b'"weight_map"' in head
+
+
+def has_shard_index(path: Path) -> bool:
+    """A folder with an index of shards in it."""
+    return any(path.glob(f"*{SHARD_INDEX}"))

@@ -102,8 +102,7 @@ def test_unknown_format_lists_the_readable_ones(tmp_path: Path, refusal: Callabl
     (tmp_path / "m.xyz").write_bytes(b"\x01\x02")
     sentence = refusal(tmp_path / "m.xyz")
     for entry in FORMATS:
-        assert entry.name in sentence
-        assert entry.suffixes[0] in sentence
+        assert entry.folder or (entry.name in sentence and entry.suffixes[0] in sentence)
 
 
 @pytest.mark.parametrize("kind", ["m.keras", "m.weights.h5"])
