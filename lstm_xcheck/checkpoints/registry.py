@@ -103,6 +103,7 @@ FORMATS: tuple[Format, ...] = (
         "PyTorch", (".pt", ".pth", ".bin", ".ckpt"), signatures.is_torch, "torch_pickle",
         to="torch", writer="torch_write", writer_requires=("torch",), writer_install="lstm-xcheck[torch]",
     ),
+    Format("TorchScript", (".pt", ".ptl"), signatures.is_torch_script, "torch_script"),
     Format(
         "safetensors", (".safetensors",), signatures.is_safetensors, "safetensors_file",
         to="safetensors", writer="safetensors_write",

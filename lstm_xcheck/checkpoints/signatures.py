@@ -37,11 +37,17 @@ def members(path: Path) -> list[str]:
 
 
 def is_torch(path: Path) -> bool:
-    """A zip archive with a `data.pkl`, or PyTorch's old magic number."""
-    names = members(path)
-    return any(name == "data.pkl" or name.endswith("/data.pkl") for name in names) or (
-        TORCH_LEGACY_MAGIC in beginning(path, 32)
-    )
+    """A zip archive with a `data.pkl` that is no program, or PyTorch's old magic number."""
+    return (_has_member(path, "data.pkl") and not is_torch_script(path)) or TORCH_LEGACY_MAGIC in beginning(path, 32)
+
+
+def is_torch_script(path: Path) -> bool:
+    """A zip archive with the `data.pkl` and `constants.pkl` of `torch.jit.save`."""
+    return _has_member(path, "data.pkl") and _has_member(path, "constants.pkl")
+
+
+def _has_member(path: Path, last: str) -> bool:
+    return any(name == last or name.endswith(f"/{last}") for name in members(path))
 
 
 def is_keras_archive(path: Path) -> bool:

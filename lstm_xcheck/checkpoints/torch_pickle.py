@@ -23,7 +23,7 @@ from .torch_tensors import Storage, named_tensors, storage_of, tensor_of
 from .untrusted import open_archive, read_member, shown
 
 #: The pickle holds descriptions alone; a model of 10,000 tensors takes 2 MB.
-_MAX_PICKLE = 64 << 20
+MAX_PICKLE = 64 << 20
 
 _LEGACY_PROTOCOL = 1001
 
@@ -52,36 +52,44 @@ def _unpickle(path: Path, stream: Stream, seen: dict[str, Storage]) -> Any:
 
 def _read_archive(path: Path) -> Checkpoint:
     with open_archive(path) as archive:
-        root = _root(path, archive)
-        value = _unpickle(path, io.BytesIO(read_member(path, archive, f"{root}data.pkl", _MAX_PICKLE)), {})
-        order = b"little"
-        if f"{root}byteorder" in archive.NameToInfo:
-            order = read_member(path, archive, f"{root}byteorder", 16)
-        if order not in (b"little", b"big"):
-            raise CheckpointError(f"{path}: byteorder is {shown(order)}, expected little or big")
-        fetch = partial(_fetch_member, path, archive, root, order == b"big")
+        root = archive_root(path, archive)
+        value = _unpickle(path, io.BytesIO(read_member(path, archive, f"{root}data.pkl", MAX_PICKLE)), {})
+        fetch = partial(fetch_member, path, archive, f"{root}data", is_big_endian(path, archive, root))
         lstms, other = recognise_torch(path, named_tensors(path, value, fetch))
     return Checkpoint(path, "torch", lstms, other)
 
 
-def _root(path: Path, archive: zipfile.ZipFile) -> str:
-    """The folder that holds `data.pkl`."""
+def archive_root(path: Path, archive: zipfile.ZipFile) -> str:
+    """The folder that holds `data.pkl`.
+
+    Raises:
+        CheckpointError: when there is none, or more than one.
+    """
     pickles = [name for name in archive.namelist() if name == "data.pkl" or name.endswith("/data.pkl")]
     if len(pickles) != 1:
         raise CheckpointError(f"{path} is a zip archive with {len(pickles)} data.pkl, but torch.save writes one")
-    root = pickles[0][: -len("data.pkl")]
-    if f"{root}constants.pkl" in archive.NameToInfo:
-        raise CheckpointError(
-            f"{path} is a TorchScript program, which would have to be run; load it with torch.jit.load and save its "
-            "state_dict() with torch.save"
-        )
-    return root
+    return pickles[0][: -len("data.pkl")]
 
 
-def _fetch_member(
-    path: Path, archive: zipfile.ZipFile, root: str, big_endian: bool, storage: Storage
+def is_big_endian(path: Path, archive: zipfile.ZipFile, root: str) -> bool:
+    """Whether the storages were written by a big-endian machine.
+
+    Raises:
+        CheckpointError: when the file says neither.
+    """
+    order = b"little"
+    if f"{root}byteorder" in archive.NameToInfo:
+        order = read_member(path, archive, f"{root}byteorder", 16)
+    if order not in (b"little", b"big"):
+        raise CheckpointError(f"{path}: byteorder is {shown(order)}, expected little or big")
+    return order == b"big"
+
+
+def fetch_member(
+    path: Path, archive: zipfile.ZipFile, folder: str, big_endian: bool, storage: Storage
 ) -> tuple[bytes, bool]:
-    return read_member(path, archive, f"{root}data/{storage.key}", storage.nbytes), big_endian
+    """The bytes of a storage and whether they are big-endian."""
+    return read_member(path, archive, f"{folder}/{storage.key}", storage.nbytes), big_endian
 
 
 def _read_legacy(path: Path) -> Checkpoint:

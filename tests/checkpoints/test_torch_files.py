@@ -193,14 +193,11 @@ def test_mixed_types_and_nan_are_refused(tmp_path: Path, refusal: Callable[[Path
     assert "should be a finite number" in refusal(tmp_path / "nan.pt")
 
 
-def test_whole_modules_and_torchscript_are_refused(tmp_path: Path, refusal: Callable[[Path], str]) -> None:
+def test_whole_modules_are_refused(tmp_path: Path, refusal: Callable[[Path], str]) -> None:
     torch.save(lstm(), tmp_path / "whole.pt")
     sentence = refusal(tmp_path / "whole.pt")
     assert "torch.nn.modules.rnn.LSTM" in sentence
     assert "state_dict" in sentence
-    with pytest.warns(DeprecationWarning, match="torch.jit"):
-        torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), tmp_path / "script.pt")
-    assert "TorchScript" in refusal(tmp_path / "script.pt")
 
 
 def test_reading_needs_no_torch(tmp_path: Path) -> None:
