@@ -72,8 +72,8 @@ def port(
     source, target = Path(src), Path(dst)
     certificate = target.with_name(target.name + SUFFIX)
     chosen_format = format_for_writing(target, to)
-    for path in (target, certificate):
-        refuse_existing(path, force)
+    refuse_existing(target, force, chosen_format)
+    refuse_existing(certificate, force)
     held = read_checkpoint(source)
     chosen = _chosen(held, layer)
     left_out = _left_out(held, chosen)

@@ -123,6 +123,11 @@ FORMATS: tuple[Format, ...] = (
         to="flax", writer="flax_msgpack_write", stacks=False,
     ),
     Format(
+        "Orbax", (".orbax",), signatures.is_orbax, "orbax_folder", ("tensorstore",), "lstm-xcheck[orbax]", to="orbax",
+        writer="orbax_write", writer_requires=("orbax", "tensorstore"), writer_install="lstm-xcheck[orbax]",
+        stacks=False, folder=True,
+    ),
+    Format(
         "ONNX", (".onnx",), signatures.is_onnx, "onnx_file", ("onnx",), "lstm-xcheck[onnx]",
         to="onnx", writer="onnx_write", writer_requires=("onnx",), writer_install="lstm-xcheck[onnx]", stacks=False,
     ),
@@ -223,9 +228,9 @@ def _format_of(path: Path) -> Format:
     if path.is_dir():
         folders = ", ".join(f.name for f in FORMATS if f.folder)
         raise CheckpointError(f"{path} is a directory, but of none of {folders}; expected a checkpoint file")
-    fitting = _by_suffix(path)
+    fitting = [f for f in _by_suffix(path) if not f.folder]
     if fitting:
         return fitting[0]
-    readable = ", ".join(f"{f.name} ({' '.join(f.suffixes)})" for f in FORMATS if f.suffixes)
+    readable = ", ".join(f"{f.name} ({' '.join(f.suffixes)})" for f in FORMATS if not f.folder)
     start = shown(ascii(signatures.beginning(path, 16))[1:])
     raise CheckpointError(f"{path} is of an unknown format (it begins with {start}); readable are {readable}")

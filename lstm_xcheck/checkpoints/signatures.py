@@ -11,6 +11,9 @@ TORCH_LEGACY_MAGIC = bytes.fromhex("8a0a6cfc9c46f9206aa85019")
 #: What the name of an index of shards ends in.
 SHARD_INDEX = ".safetensors.index.json"
 
+#: The file of an Orbax checkpoint that describes its tree.
+ORBAX_TREE = "_METADATA"
+
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 
 
@@ -112,3 +115,8 @@ def is_shard_index(path: Path) -> bool:
 def has_shard_index(path: Path) -> bool:
     """A folder with an index of shards in it."""
     return any(path.glob(f"*{SHARD_INDEX}"))
+
+
+def is_orbax(path: Path) -> bool:
+    """A folder with the description of an Orbax tree in it, in an item of it, or in an item of a step of it."""
+    return any(next(path.glob(f"{inner}{ORBAX_TREE}"), None) for inner in ("", "*/", "*/*/"))

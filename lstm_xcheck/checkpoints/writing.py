@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -49,9 +50,9 @@ def write_checkpoint(
     writer = chosen.load_writer(target)
     if not lstms:
         raise CheckpointError(f"{target}: there is no LSTM to write")
-    refuse_existing(target, force)
+    refuse_existing(target, force, chosen)
     for part in chosen.parts(target):
-        refuse_existing(part, force)
+        refuse_existing(part, force, chosen)
     written = dict(lstms) if chosen.stacks else chain_of(lstms)
     if like is not None:
         check_like(Path(like), chosen, written)
@@ -85,14 +86,18 @@ def chain_of(lstms: Mapping[str, LSTMWeights]) -> dict[str, LSTMWeights]:
     return chain
 
 
-def refuse_existing(path: Path, force: bool) -> None:
+def refuse_existing(path: Path, force: bool, chosen: Format | None = None) -> None:
     """Refuse a destination that is there already, or whose folder is not.
 
     Raises:
         CheckpointError: with what to do.
     """
-    if path.is_dir():
+    folder = chosen is not None and chosen.folder
+    if path.is_dir() and not folder:
         raise CheckpointError(f"{path} is a folder, but should be a file to write")
+    # Nothing but an old checkpoint of the same kind is ever replaced by a folder.
+    if folder and force and path.exists() and not (path.is_dir() and chosen and chosen.sniff(path)):
+        raise CheckpointError(f"{path} exists already and is no {chosen and chosen.name} folder; choose another name")
     if path.exists() and not force:
         raise CheckpointError(f"{path} exists already and was left as it is; choose another name, or add --force")
     if not path.parent.is_dir():
@@ -149,14 +154,26 @@ def _temporary(target: Path, chosen: Format) -> Iterator[Path]:
         raise CheckpointError(f"{target} cannot be written: {shown(error.strerror or error)}") from error
     finally:
         for part in chosen.parts(path):
-            part.unlink(missing_ok=True)
+            _remove(part)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _files(path: Path) -> list[Path]:
+    return [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]
 
 
 def _read_back(chosen: Format, temporary: Path, target: Path) -> Checkpoint:
     try:
         for part in chosen.parts(temporary):
-            with part.open("rb+") as file:
-                os.fsync(file.fileno())
+            for inner in _files(part):
+                with inner.open("rb+") as file:
+                    os.fsync(file.fileno())
         return chosen.read(temporary)
     except CheckpointError as error:
         raise CheckpointError(f"{target} was not written: it could not be read back: {shown(error, 300)}") from error
@@ -218,6 +235,9 @@ def _keep_all(temporaries: Sequence[Path], targets: Sequence[Path], force: bool)
 
 def _keep(temporary: Path, target: Path, force: bool) -> None:
     """Give the file its name: at once, and without `force` only where nothing has that name."""
+    if temporary.is_dir():
+        _keep_folder(temporary, target, force)
+        return
     if force:
         temporary.replace(target)
         _sync_folder(target.parent)
@@ -229,6 +249,25 @@ def _keep(temporary: Path, target: Path, force: bool) -> None:
     except OSError:  # a file system without hard links
         refuse_existing(target, force)
         temporary.replace(target)
+    _sync_folder(target.parent)
+
+
+def _keep_folder(temporary: Path, target: Path, force: bool) -> None:
+    """Give a folder its name; an old one steps aside first and is put back when the new one cannot follow."""
+    if target.exists() and not force:
+        raise CheckpointError(f"{target} appeared meanwhile and was left as it is; choose another name")
+    aside = target.with_name(f"{temporary.name}.old")
+    replaces = target.is_dir()
+    if replaces:
+        target.rename(aside)
+    try:
+        temporary.rename(target)
+    except OSError:
+        if replaces:
+            aside.rename(target)
+        raise
+    if replaces:
+        shutil.rmtree(aside)
     _sync_folder(target.parent)
 
 

@@ -57,6 +57,8 @@ THIRD_PARTY: dict[str, set[str]] = {
     "adapters/jax_*.py": {"jax", "jaxlib"},
     "checkpoints/keras*.py": {"h5py"},
     "checkpoints/onnx*.py": {"onnx", "google"},
+    "checkpoints/orbax_folder.py": {"tensorstore"},
+    "checkpoints/orbax_write.py": {"orbax", "ml_dtypes"},
     "sweep/cluster.py": {"distributed"},
     "checkpoints/torch_write.py": {"torch"},
     "checkpoints/onnx_*.py": {"onnx"},

@@ -73,7 +73,7 @@ def test_models_from_onnx(tmp_path: Path, how: str) -> None:
             assert cell.b is not None and cell.b_r is not None
             assert np.array_equal(read.layers[0][direction].W, cell.W)
             assert np.array_equal(read.layers[0][direction].U, cell.U)
-            assert np.array_equal(read.layers[0][direction].b, cell.b + cell.b_r)
+            np.testing.assert_array_equal(np.asarray(read.layers[0][direction].b), cell.b + cell.b_r)
 
 
 @pytest.mark.parametrize("stride", [1, -1])
