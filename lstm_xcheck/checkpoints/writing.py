@@ -218,19 +218,28 @@ def matched(
 
 
 def _keep_all(temporaries: Sequence[Path], targets: Sequence[Path], force: bool) -> None:
-    """Name every file, the one that users open last: killed in between, there is no model rather than a mixed one."""
-    if len(targets) > 1 and force:
-        targets[-1].unlink(missing_ok=True)
+    """Name every file, the one that users open last: killed in between, there is no model rather than a mixed one.
+
+    Old files step aside first where there are several, and come back when the new ones cannot follow.
+    """
+    aside: list[tuple[Path, Path]] = []
     kept: list[Path] = []
     try:
+        for temporary, target in zip(reversed(temporaries), reversed(targets), strict=True):
+            if len(targets) > 1 and force and target.exists():
+                aside.append((target.rename(temporary.with_name(f"{temporary.name}.old")), target))
         for temporary, target in zip(temporaries, targets, strict=True):
             _keep(temporary, target, force)
             kept.append(target)
     except BaseException:
         # What is there without its fellows means nothing and is ours.
         for target in kept:
-            target.unlink(missing_ok=True)
+            target.unlink()
+        for old, target in reversed(aside):
+            old.rename(target)
         raise
+    for old, _ in aside:
+        old.unlink()
 
 
 def _keep(temporary: Path, target: Path, force: bool) -> None:

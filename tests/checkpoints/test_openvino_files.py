@@ -11,7 +11,7 @@ import pytest
 
 from lstm_xcheck import Case, CheckpointError, LSTMSpec, LSTMWeights, Result, judge
 from lstm_xcheck.arrays import Array
-from lstm_xcheck.checkpoints import load, read_checkpoint, write_checkpoint
+from lstm_xcheck.checkpoints import load, read_checkpoint, write_checkpoint, writing
 
 X, H, STEPS, BATCH = 5, 4, 7, 3
 
@@ -167,6 +167,27 @@ def test_neither_of_the_two_files_is_replaced_without_force(tmp_path: Path) -> N
     with pytest.raises(CheckpointError, match=r"by the suffix \.xml"):
         write_checkpoint(tmp_path / "m.model", {"enc": LSTMWeights.random(LSTMSpec(X, H))}, "openvino", force=True)
     assert (tmp_path / "m.bin").read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("failing", [0, 1], ids=["bin", "xml"])
+def test_when_a_file_cannot_be_named_both_old_ones_stay(
+    tmp_path: Path, failing: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, new = (LSTMWeights.random(LSTMSpec(X, H, bias="single"), seed) for seed in (1, 2))
+    write_checkpoint(tmp_path / "m.xml", {"enc": old})
+    keep, calls = writing._keep, []
+
+    def fail(temporary: Path, target: Path, force: bool) -> None:
+        calls.append(target)
+        if len(calls) == failing + 1:
+            raise OSError(28, "No space left on device")
+        keep(temporary, target, force)
+
+    monkeypatch.setattr(writing, "_keep", fail)
+    with pytest.raises(CheckpointError, match="cannot be written: No space left"):
+        write_checkpoint(tmp_path / "m.xml", {"enc": new}, force=True)
+    assert load(tmp_path / "m.xml") == {"enc": old}
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["m.bin", "m.xml"]
 
 
 @pytest.fixture
