@@ -120,22 +120,22 @@ def _described(item: Path, name: str, spec: dict[str, Any], held: int) -> Stored
         chunk = tuple(int(n) for n in store.chunk_layout.read_chunk.shape or ())
     except _FAULTS as error:
         raise _damaged(item, name, error) from error
-    possible = max(SMALL, held * MAX_EXPANSION)
     largest = max(math.prod(shape), math.prod(chunk)) * FLOAT_SIZES.get(dtype, 1)
+    limits = (largest, max(SMALL, held * MAX_EXPANSION))
+    return StoredTensor(name, shape, dtype, partial(_load, item, name, store, limits, dtype))
+
+
+def _load(item: Path, name: str, store: Any, limits: tuple[int, int], dtype: str) -> Array:
+    largest, possible = limits
     if largest > possible:
         raise CheckpointError(
-            f"{item}: array {shown(name)} of shape {list(shape)[:8]} claims {largest} bytes, but should be at most "
-            f"{possible}; it was not read"
+            f"{item}: array {shown(name)} claims {largest} bytes, but should be at most {possible}; it was not read"
         )
-    return StoredTensor(name, shape, dtype, partial(_load, item, name, store, shape, dtype))
-
-
-def _load(item: Path, name: str, store: Any, shape: tuple[int, ...], dtype: str) -> Array:
     try:
         values = store.read().result()
     except _FAULTS as error:
         raise _damaged(item, name, error) from error
-    return float_values(values.tobytes(), dtype).reshape(shape)
+    return float_values(values.tobytes(), dtype).reshape(values.shape)
 
 
 def _damaged(item: Path, name: str, error: Exception) -> CheckpointError:
