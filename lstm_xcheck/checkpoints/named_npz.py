@@ -13,8 +13,7 @@ from pathlib import Path
 from ..spec import LSTMWeights
 from .npy import describe_npy, npy_bytes
 from .protocol import Checkpoint, StoredTensor
-from .recognise import recognise_torch
-from .recognise_rows import recognise_rows
+from .recognise_rows import recognise_any
 from .tree_names import like_arrays, tree_arrays
 from .untrusted import open_archive, read_member
 
@@ -25,14 +24,7 @@ def read(path: Path) -> Checkpoint:
     Raises:
         CheckpointError: for a file that is damaged, or holds objects instead of arrays.
     """
-    tensors = stored_tensors(path)
-    lstms, other = recognise_torch(path, tensors)
-    left = {tensor.name for tensor in other if not tensor.note}
-    if not lstms or left:
-        named, _ = recognise_rows(path, [tensor for tensor in tensors if tensor.name in left])
-        used = {name for lstm in named for name in lstm.tensors}
-        lstms += named
-        other = tuple(tensor for tensor in other if tensor.name not in used)
+    lstms, other = recognise_any(path, stored_tensors(path))
     return Checkpoint(path, "npz", lstms, other)
 
 

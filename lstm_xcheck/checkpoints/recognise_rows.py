@@ -14,7 +14,7 @@ from pathlib import Path
 from ..layouts.naming import tensor_names
 from ..layouts.table import Layout, Tensor, layout_named
 from .protocol import Found, OtherTensor, StoredTensor
-from .recognise import build, others, unique_names
+from .recognise import build, others, recognise_torch, unique_names
 from .untrusted import FLOAT_SIZES, shown
 
 #: The rows whose names say enough. Those of Keras and Sonnet are last, because they are the least particular.
@@ -58,6 +58,22 @@ def recognise_rows(
     lstms = unique_names(path, found)
     used = {name for lstm in lstms for name in lstm.tensors}
     return lstms, others((tensor for tensor in tensors if tensor.name not in used), notes)
+
+
+def recognise_any(path: Path, tensors: Sequence[StoredTensor]) -> tuple[tuple[Found, ...], tuple[OtherTensor, ...]]:
+    """The LSTMs among tensors with PyTorch's names or those of a row, and all other tensors.
+
+    Raises:
+        CheckpointError: when an LSTM's tensors do not fit together, or a name has two meanings.
+    """
+    lstms, other = recognise_torch(path, tensors)
+    left = {tensor.name for tensor in other if not tensor.note}
+    if not lstms or left:
+        named, _ = recognise_rows(path, [tensor for tensor in tensors if tensor.name in left])
+        used = {name for lstm in named for name in lstm.tensors}
+        lstms += named
+        other = tuple(tensor for tensor in other if tensor.name not in used)
+    return lstms, other
 
 
 def _groups(tensors: Sequence[StoredTensor], rows: Sequence[str]) -> tuple[list[_Group], dict[str, str]]:

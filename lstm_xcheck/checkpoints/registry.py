@@ -141,6 +141,8 @@ FORMATS: tuple[Format, ...] = (
         to="openvino", writer="openvino_write", stacks=False, beside=(".bin",),
     ),
     Format("Equinox", (".eqx",), signatures.is_npy, "equinox_eqx", to="equinox", writer="equinox_eqx", stacks=False),
+    Format("Paddle", (".pdparams",), signatures.is_pickle, "array_pickle", to="paddle", writer="paddle_write"),
+    Format("Haiku pickle", (".pkl", ".pickle"), signatures.is_pickle, "array_pickle"),
     # Before the other: Keras takes a plain `.h5` for the older kind, and `.weights.h5` for the newer.
     Format(
         "Keras HDF5", (".h5",), signatures.is_hdf5, "keras_weights_h5", ("h5py",), "lstm-xcheck[hdf5]",
@@ -173,8 +175,8 @@ def load(path: str | PathLike[str]) -> dict[str, LSTMWeights]:
     """The LSTMs of a checkpoint by name, in canonical form.
 
     Args:
-        path: `.pt`, `.pth`, `.safetensors`, `.keras`, `.weights.h5` or any other format of `FORMATS`. Nothing in the
-            file is ever executed.
+        path: a file of any format in `FORMATS`: `.pt`, `.safetensors`, `.keras`, `.onnx`, `.msgpack`, `.eqx`, `.npz`,
+            `.pdparams`, `.pkl` and others. Nothing in the file is ever executed.
 
     Raises:
         CheckpointError: when the file cannot be read or holds no LSTM; the message says what it holds.

@@ -2,8 +2,8 @@
 
 A pickle is a program for a small stack machine. This is that machine with the dangerous half left out: it imports no
 module, calls no object and builds no instance. A name such as `os.system` is only text to it, and is refused as soon as
-it is read unless it is one of the few that PyTorch needs to describe tensors; those are answered with descriptions.
-Source: opcodes of Python's pickletools; torch 2.13.0, torch/serialization.py and torch/_utils.py.
+it is read unless it is one of the few that a format needs to describe tensors; those are answered with descriptions.
+Which these are, a format's own machine says: `TorchUnpickler`, `NumpyUnpickler`. Source: Python's pickletools.
 """
 
 from __future__ import annotations
@@ -42,43 +42,14 @@ class Symbol:
 #: Far more than any checkpoint needs; bounds the time a hostile file can take.
 MAX_OPERATIONS = 5_000_000
 
-#: Storage class -> element type. torch 2.13.0, torch/storage.py `_dtype_to_storage_type_map`.
-STORAGES = {
-    "DoubleStorage": "float64", "FloatStorage": "float32", "HalfStorage": "float16", "BFloat16Storage": "bfloat16",
-    "LongStorage": "int64", "IntStorage": "int32", "ShortStorage": "int16", "CharStorage": "int8",
-    "ByteStorage": "uint8", "BoolStorage": "bool", "ComplexFloatStorage": "complex64",
-    "ComplexDoubleStorage": "complex128", "UntypedStorage": "uint8",
-}  # fmt: skip
-
-_DTYPES = frozenset(STORAGES.values()) | {
-    "uint16", "uint32", "uint64", "complex32", "float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz",
-    "float8_e8m0fnu",
-}  # fmt: skip
-
-REBUILD = frozenset({"_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_tensor_v3"})
-
-_BUILTINS = ("builtins", "__builtin__")
-
 _CONSTANTS: dict[str, Any] = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 _LITERALS = frozenset({
     "BININT", "BININT1", "BININT2", "LONG1", "LONG4", "BINFLOAT", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8",
-    "BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BINSTRING", "SHORT_BINSTRING",
+    "BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8", "BINSTRING", "SHORT_BINSTRING",
 })  # fmt: skip
 _EMPTY: dict[str, Callable[[], Any]] = {"EMPTY_DICT": dict, "EMPTY_LIST": list, "EMPTY_TUPLE": tuple, "EMPTY_SET": list}
 _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 _MARK = object()
-
-
-def is_allowed(symbol: Symbol) -> bool:
-    """Whether a pickle may name this global."""
-    module, name = symbol.module, symbol.name
-    if module == "collections":
-        return name in ("OrderedDict", "Counter")
-    if module == "torch._utils":
-        return name in REBUILD or name in ("_rebuild_parameter", "_rebuild_parameter_with_state")
-    if module in ("torch", "torch.storage"):
-        return name in STORAGES or (module == "torch" and (name in ("Size", "device") or name in _DTYPES))
-    return module in _BUILTINS and name == "set"
 
 
 class SafeUnpickler:
@@ -87,19 +58,15 @@ class SafeUnpickler:
     Args:
         path: for messages.
         stream: positioned at the pickle; left just behind it.
-        storage: makes the description of a storage from its persistent id.
-        tensor: makes the description of a tensor from the arguments of `_rebuild_tensor*`.
+
+    Attributes:
+        advice: what to save instead of a pickle that asks for too much.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        stream: Stream,
-        storage: Callable[[Any], Any],
-        tensor: Callable[[Symbol, tuple[Any, ...]], Any],
-    ) -> None:
+    advice = "save the parameters alone, as a dict of arrays"
+
+    def __init__(self, path: Path, stream: Stream) -> None:
         self.path, self.stream = path, stream
-        self._storage, self._tensor = storage, tensor
         self._stack: list[Any] = []
         self._memo: dict[int, Any] = {}
 
@@ -120,6 +87,25 @@ class SafeUnpickler:
             raise self._error(f"its pickle is truncated or damaged ({shown(error)}); copy it again") from error
         raise self._error("its pickle is truncated; copy it again")
 
+    def allows(self, symbol: Symbol) -> bool:
+        """Whether a pickle may name this global."""
+        return symbol.module == "collections" and symbol.name in ("OrderedDict", "Counter")
+
+    def answer(self, symbol: Symbol, arguments: tuple[Any, ...]) -> Any:
+        """What the call of a permitted global stands for."""
+        if symbol.module == "collections":
+            return self._mapping(arguments)
+        raise ValueError(f"{symbol} called in an unknown way")
+
+    def build(self, target: Any, state: Any) -> None:
+        """Take the state of an object; torch.nn.Module.state_dict hangs `_metadata` on its OrderedDict this way."""
+        if not isinstance(target, dict):
+            raise self._error(f"its pickle sets the state of an object; {self.advice} and read that")
+
+    def persistent(self, saved_id: Any) -> Any:
+        """What an object outside the pickle stands for."""
+        raise self._error("the pickle refers to an object outside it")
+
     def _error(self, what: str) -> CheckpointError:
         return CheckpointError(f"{self.path}: {what}")
 
@@ -138,7 +124,7 @@ class SafeUnpickler:
         elif name not in ("PROTO", "FRAME"):
             raise self._error(
                 f"its pickle uses the instruction {name}, which no state dict needs; nothing was run, "
-                "save model.state_dict() instead"
+                f"{self.advice} instead"
             )
 
     def _marked(self) -> list[Any]:
@@ -215,10 +201,10 @@ class SafeUnpickler:
 
     def _symbol(self, module: str, name: str) -> Symbol:
         symbol = Symbol(module, name)
-        if not is_allowed(symbol):
+        if not self.allows(symbol):
             raise self._error(
                 f"its pickle asks for {shown(symbol)}, which is neither a tensor nor a plain container, so it was "
-                "refused and nothing was run; save model.state_dict() alone (or safetensors) and read that"
+                f"refused and nothing was run; {self.advice} and read that"
             )
         return symbol
 
@@ -226,21 +212,7 @@ class SafeUnpickler:
         arguments, symbol = self._stack.pop(), self._stack.pop()
         if not isinstance(symbol, Symbol) or not isinstance(arguments, tuple):
             raise ValueError("a call of something that is no global")
-        self._stack.append(self._answer(symbol, arguments))
-
-    def _answer(self, symbol: Symbol, arguments: tuple[Any, ...]) -> Any:
-        """What a permitted global stands for."""
-        if symbol.name in REBUILD:
-            return self._tensor(symbol, arguments)
-        if symbol.name.startswith("_rebuild_parameter"):
-            return arguments[0]
-        if symbol.module == "collections":
-            return self._mapping(arguments)
-        if symbol.name in ("Size", "set") and len(arguments) == 1 and isinstance(arguments[0], (tuple, list)):
-            return tuple(arguments[0])
-        if symbol.name == "device":
-            return None
-        raise ValueError(f"{symbol} called in an unknown way")
+        self._stack.append(self.answer(symbol, arguments))
 
     def _mapping(self, arguments: tuple[Any, ...]) -> dict[Any, Any]:
         """OrderedDict() and Counter({...}); Python 2 wrote OrderedDict([[key, value], ...])."""
@@ -255,13 +227,11 @@ class SafeUnpickler:
         return result
 
     def _build(self, _: Any) -> None:
-        # nn.Module.state_dict hangs `_metadata` on its OrderedDict this way; it says nothing about weights.
-        self._stack.pop()
-        if not isinstance(self._stack[-1], dict):
-            raise self._error("its pickle sets the state of an object; save model.state_dict() alone and read that")
+        state = self._stack.pop()
+        self.build(self._stack[-1], state)
 
     def _persistent(self, _: Any) -> None:
-        self._stack.append(self._storage(self._stack.pop()))
+        self._stack.append(self.persistent(self._stack.pop()))
 
 
 _OPERATIONS: dict[str, Callable[[SafeUnpickler, Any], None]] = {

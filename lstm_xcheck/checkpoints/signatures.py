@@ -81,6 +81,12 @@ def is_npz(path: Path) -> bool:
     return bool(names) and all(name.endswith(".npy") for name in names)
 
 
+def is_pickle(path: Path) -> bool:
+    """A pickle of protocol 2 to 5, such as Paddle's and Haiku's; PyTorch's has a magic number besides."""
+    head = beginning(path, 2)
+    return len(head) == 2 and head[0] == 0x80 and 2 <= head[1] <= 5
+
+
 def is_npy(path: Path) -> bool:
     """An array in NumPy's form at the beginning; Equinox writes one behind the other."""
     return beginning(path, 6) == b"\x93NUMPY"

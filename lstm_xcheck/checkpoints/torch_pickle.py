@@ -17,8 +17,9 @@ from typing import Any
 from ..errors import CheckpointError
 from .protocol import Checkpoint
 from .recognise import recognise_torch
-from .safe_pickle import SafeUnpickler, Stream
+from .safe_pickle import Stream
 from .signatures import TORCH_LEGACY_MAGIC, beginning, is_zip
+from .torch_symbols import TorchUnpickler
 from .torch_tensors import Storage, named_tensors, storage_of, tensor_of
 from .untrusted import open_archive, read_member, shown
 
@@ -47,7 +48,7 @@ def read(path: Path) -> Checkpoint:
 
 def _unpickle(path: Path, stream: Stream, seen: dict[str, Storage]) -> Any:
     """One pickle; the storages that it mentions are added to `seen`."""
-    return SafeUnpickler(path, stream, partial(storage_of, path, seen), partial(tensor_of, path)).load()
+    return TorchUnpickler(path, stream, partial(storage_of, path, seen), partial(tensor_of, path)).load()
 
 
 def _read_archive(path: Path) -> Checkpoint:

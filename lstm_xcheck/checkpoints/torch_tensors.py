@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,19 +12,16 @@ import numpy as np
 
 from ..arrays import Array
 from ..errors import CheckpointError
+from .pickled_tree import named_leaves
 from .protocol import StoredTensor
-from .safe_pickle import REBUILD, STORAGES, Symbol
+from .safe_pickle import Symbol
+from .torch_symbols import REBUILD, STORAGES
 from .untrusted import FLOAT_SIZES, SMALL, float_values, shown
 
 _SIZES = {
     **FLOAT_SIZES, "int64": 8, "int32": 4, "int16": 2, "int8": 1, "uint8": 1, "bool": 1, "complex64": 8,
     "complex128": 16, "uint16": 2, "uint32": 4, "uint64": 8, "complex32": 4,
 }  # fmt: skip
-
-#: Containers within containers; a real checkpoint has three or four levels.
-_MAX_DEPTH = 32
-#: A small pickle can name one container over and over and so describe an endless tree.
-_MAX_TENSORS = 200_000
 
 
 @dataclass(frozen=True)
@@ -117,55 +114,10 @@ def named_tensors(path: Path, value: Any, fetch: Callable[[Storage], tuple[bytes
     Raises:
         CheckpointError: when two tensors get the same name, or the nesting has no end.
     """
-    tensors: dict[str, StoredTensor] = {}
-    bearing: dict[int, bool] = {}
-    _bears_tensors(path, value, bearing)
-    for count, (scope, key, view) in enumerate(_walk(path, value, bearing)):
-        name = scope + key
-        if count > _MAX_TENSORS:
-            raise CheckpointError(f"{path} describes more than {_MAX_TENSORS} tensors; it is not a real checkpoint")
-        if name in tensors:
-            raise CheckpointError(f"{path} holds two tensors named {shown(name)}; rename one and save it again")
-        tensors[name] = StoredTensor(name, view.shape, view.dtype, partial(load_view, path, view, fetch), scope)
-    return list(tensors.values())
-
-
-def _bears_tensors(path: Path, value: Any, known: dict[int, bool], depth: int = 0) -> bool:
-    """Whether a value is or contains a tensor; each container is looked into once and its answer kept by id."""
-    if not isinstance(value, (dict, list, tuple)):
-        return isinstance(value, TensorView)
-    if depth > _MAX_DEPTH:
-        raise _too_deep(path)
-    if id(value) not in known:
-        known[id(value)] = False
-        items = value.values() if isinstance(value, dict) else value
-        answers = [_bears_tensors(path, item, known, depth + 1) for item in items]
-        known[id(value)] = any(answers)
-    return known[id(value)]
-
-
-def _walk(
-    path: Path, value: Any, bearing: dict[int, bool], scope: str = "", key: str = "", depth: int = 0
-) -> Iterator[tuple[str, str, TensorView]]:
-    """Container, key and view of every tensor; containers without tensors, such as a history of losses, are skipped."""
-    if isinstance(value, TensorView):
-        yield scope, key, value
-    elif bearing.get(id(value), False):
-        if depth > _MAX_DEPTH:
-            raise _too_deep(path)
-        inner = f"{scope}{key}." if key else scope
-        for name, item in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from _walk(path, item, bearing, inner, _key_text(name), depth + 1)
-
-
-def _too_deep(path: Path) -> CheckpointError:
-    return CheckpointError(f"{path} nests containers more than {_MAX_DEPTH} deep; it is not a real checkpoint")
-
-
-def _key_text(key: Any) -> str:
-    if isinstance(key, bytes):
-        return key.decode("utf-8", "replace")
-    return key if isinstance(key, str) else f"{key:.17g}" if isinstance(key, float) else str(key)
+    return [
+        StoredTensor(scope + key, view.shape, view.dtype, partial(load_view, path, view, fetch), scope)
+        for scope, key, view in named_leaves(path, value, TensorView)
+    ]
 
 
 def _tuple(value: Any) -> tuple[Any, ...]:

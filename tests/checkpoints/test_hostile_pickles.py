@@ -72,9 +72,10 @@ def test_code_in_a_pickle_is_never_run(
     legacy = tmp_path / "legacy.pt"
     legacy.write_bytes(LEGACY_HEAD + payload)
     refusal(legacy)
-    bare = tmp_path / "bare.pt"
-    bare.write_bytes(payload)
-    refusal(bare)
+    for suffix in ("pt", "pdparams", "pkl"):
+        bare = tmp_path / f"bare.{suffix}"
+        bare.write_bytes(payload)
+        refusal(bare)
     assert not marker.exists()
 
 
@@ -133,6 +134,19 @@ def test_bombs_take_neither_memory_nor_time(
     name: str, write_torch_zip: Callable[..., Path], refusal: Callable[[Path], str]
 ) -> None:
     path = write_torch_zip(BOMBS[name])
+    tracemalloc.start()
+    try:
+        refusal(path)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 32 << 20
+
+
+@pytest.mark.parametrize("name", sorted(set(BOMBS) - {"empty"}))
+def test_bombs_among_pickles_of_arrays(name: str, tmp_path: Path, refusal: Callable[[Path], str]) -> None:
+    path = tmp_path / "m.pdparams"
+    path.write_bytes(BOMBS[name])
     tracemalloc.start()
     try:
         refusal(path)
