@@ -75,6 +75,7 @@ def port(
     refuse_existing(target, force, chosen_format)
     refuse_existing(certificate, force)
     held = read_checkpoint(source)
+    source = held.path
     chosen = _chosen(held, layer)
     left_out = _left_out(held, chosen)
     if held.other and not (lstm_only or layer):

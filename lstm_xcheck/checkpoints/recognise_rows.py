@@ -20,10 +20,13 @@ from .untrusted import FLOAT_SIZES, shown
 #: The rows whose names say enough. Those of Keras and Sonnet are last, because they are the least particular.
 NAMED = ("flax-linen", "flax-nnx", "flax-nnx-optimized", "haiku", "mlx", "keras", "sonnet")
 
+#: Rows with names so plain that what holds them must be called an LSTM.
+_ONLY_NAMED = ("haiku", "tf1")
+
 #: Containers that are no part of an LSTM's own name.
 _CONTAINERS = ("params/", "model/", "~/")
-#: What `flax.nnx.RNN` and `flax.linen.RNN` call the cell in them.
-_CELL = "cell"
+#: What `flax.nnx.RNN` and `flax.linen.RNN` call the cell in them, and TensorFlow and Keras theirs.
+_CELLS = ("cell", "lstm_cell", "basic_lstm_cell")
 
 
 @dataclass
@@ -112,7 +115,7 @@ def _nominations(name: str, rows: Sequence[str]) -> Iterator[tuple[Layout, str, 
             for key in _names(row, tensor):
                 prefix = plain.removesuffix("/" + key)
                 named = "lstm" in prefix.rpartition("/")[2].lower()
-                if prefix != plain and (row.name != "haiku" or named):
+                if prefix != plain and (row.name not in _ONLY_NAMED or named):
                     yield row, prefix.lstrip("/"), key
 
 
@@ -134,8 +137,15 @@ def _why_no_lstm(group: _Group) -> str:
         return f"not an LSTM: {shapes}, expected two axes each"
     rows, units = sum(shape[0] for shape in kernels), recurrent[0][1]
     if joint:
-        fits = rows % 4 == 0 and units > rows // 4
-        return "" if fits else f"not an LSTM: {shapes}, expected 4 columns per unit and a row for each unit and input"
+        projection = group.of("projection")
+        width = _turned(group.row, "projection", projection[0].shape)[0] if projection else rows // 4
+        if projection and width >= rows // 4:
+            return f"not read: its projection has {width} numbers, but should have fewer than its {rows // 4} units"
+        return (
+            ""
+            if rows % 4 == 0 and units > width
+            else f"not an LSTM: {shapes}, expected 4 columns per unit and a row for each unit and input"
+        )
     if rows != 4 * units or sum(shape[0] for shape in recurrent) != rows:
         return f"not an LSTM: {shapes}, expected 4 times as many as there are units"
     return ""
@@ -199,7 +209,7 @@ def _place(group: _Group, *, both: bool) -> str:
         parts = place.split("/")
         return "/".join(parts[: parts.index(ahead)])
     parent, _, last = place.rpartition("/")
-    return parent if last == _CELL and parent else place
+    return parent if last in _CELLS and parent else place
 
 
 def _under_row_names(pair: tuple[_Group, ...]) -> Mapping[str, StoredTensor]:

@@ -143,6 +143,8 @@ FORMATS: tuple[Format, ...] = (
     Format("Equinox", (".eqx",), signatures.is_npy, "equinox_eqx", to="equinox", writer="equinox_eqx", stacks=False),
     Format("Paddle", (".pdparams",), signatures.is_pickle, "array_pickle", to="paddle", writer="paddle_write"),
     Format("Haiku pickle", (".pkl", ".pickle"), signatures.is_pickle, "array_pickle"),
+    Format("TensorFlow checkpoint", (".index",), signatures.is_tensorflow_index, "tensorflow_file"),
+    Format("TensorFlow SavedModel", (), signatures.is_saved_model, "tensorflow_file", folder=True),
     # Before the other: Keras takes a plain `.h5` for the older kind, and `.weights.h5` for the newer.
     Format(
         "Keras HDF5", (".h5",), signatures.is_hdf5, "keras_weights_h5", ("h5py",), "lstm-xcheck[hdf5]",
@@ -163,7 +165,7 @@ def read_checkpoint(path: str | PathLike[str]) -> Checkpoint:
     Raises:
         CheckpointError: for a file that is missing, damaged, hostile, ambiguous or of an unknown format.
     """
-    file = Path(path)
+    file = _meant(Path(path))
     try:
         _refuse_unreadable(file)
         return _format_of(file).read(file)
@@ -176,7 +178,7 @@ def load(path: str | PathLike[str]) -> dict[str, LSTMWeights]:
 
     Args:
         path: a file of any format in `FORMATS`: `.pt`, `.safetensors`, `.keras`, `.onnx`, `.msgpack`, `.eqx`, `.npz`,
-            `.pdparams`, `.pkl` and others. Nothing in the file is ever executed.
+            `.pdparams`, `.pkl`, `.index` and others, or a folder such as a SavedModel. Nothing in it is ever run.
 
     Raises:
         CheckpointError: when the file cannot be read or holds no LSTM; the message says what it holds.
@@ -207,6 +209,12 @@ def _by_suffix(path: Path) -> list[Format]:
     """The formats whose suffix fits, the longest first."""
     fitting = [(len(suffix), f) for f in FORMATS for suffix in f.suffixes if path.name.lower().endswith(suffix)]
     return [f for _, f in sorted(fitting, key=lambda pair: -pair[0])]
+
+
+def _meant(path: Path) -> Path:
+    """The file that a name without suffix means: TensorFlow names its checkpoints so."""
+    index = path.with_name(f"{path.name}.index") if path.name else path
+    return index if not path.exists() and index.is_file() else path
 
 
 def _refuse_unreadable(path: Path) -> None:

@@ -14,6 +14,9 @@ SHARD_INDEX = ".safetensors.index.json"
 #: The file of an Orbax checkpoint that describes its tree.
 ORBAX_TREE = "_METADATA"
 
+#: How a sorted table of TensorFlow and LevelDB ends.
+TABLE_MAGIC = bytes.fromhex("57fb808b247547db")
+
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 
 
@@ -85,6 +88,18 @@ def is_pickle(path: Path) -> bool:
     """A pickle of protocol 2 to 5, such as Paddle's and Haiku's; PyTorch's has a magic number besides."""
     head = beginning(path, 2)
     return len(head) == 2 and head[0] == 0x80 and 2 <= head[1] <= 5
+
+
+def is_tensorflow_index(path: Path) -> bool:
+    """A sorted table of keys by its last bytes, as the `.index` of a TensorFlow checkpoint is."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - len(TABLE_MAGIC)))
+        return file.read() == TABLE_MAGIC
+
+
+def is_saved_model(path: Path) -> bool:
+    """A folder of TensorFlow's SavedModel with its variables."""
+    return (path / "saved_model.pb").is_file() and (path / "variables" / "variables.index").is_file()
 
 
 def is_npy(path: Path) -> bool:

@@ -142,7 +142,7 @@ def _shift_forget(bias: Array, constant: float) -> Array:
 
 
 def _write_cell(row: Layout, arrays: dict[str, Array]) -> dict[Tensor, list[Array]]:
-    """Each tensor of one direction, as a list with one array, or four where gates are stored apart."""
+    """Each tensor of one direction, as a list with one array, or one for each gate where they are stored apart."""
     stored = {}
     for tensor in row.tensors:
         if all(part in arrays for part in tensor.parts):
@@ -177,7 +177,8 @@ def _write_part(row: Layout, part: str, array: Array, apart: bool) -> list[Array
     if part == "projection":
         return [array]
     if part == "peephole":
-        return [array[["ifo".index(gate) for gate in row.peephole_order]].reshape(-1)]
+        ordered = array[["ifo".index(gate) for gate in row.peephole_order]]
+        return list(ordered) if apart else [ordered.reshape(-1)]
     if apart:
         return list(array)
     ordered = array[storage_order(row)]

@@ -15,12 +15,14 @@ MAX_LAYERS = 512
 def tensor_names(
     layout: Layout, tensor: Tensor, layer: int, direction: int, num_layers: int, num_directions: int
 ) -> list[str]:
-    """The name of one tensor, or of its four gates where the layout stores them apart."""
+    """The name of one tensor, or of its four gates, or three diagonals, where the layout stores them apart."""
     only, template = layout.layer_names
     layer_name = only if num_layers == 1 else template.format(k=layer, _k=f"_{layer}" if layer else "")
     direction_name = layout.directions[0 if num_directions == 1 else 1 + direction]
-    own = tensor.gate_names or layout.gate_names
-    gates = own if layout.gates == "names" and "{gate}" in tensor.name else ("",)
+    own: tuple[str, ...] = tensor.gate_names or layout.gate_names
+    if tensor.parts == ("peephole",):
+        own = tuple(own[GATES.index(gate)] for gate in layout.peephole_order)
+    gates = own if "{gate}" in tensor.name else ("",)
     return [tensor.name.format(layer=layer_name, direction=direction_name, gate=gate) for gate in gates]
 
 

@@ -86,6 +86,7 @@ TABLE: tuple[Layout, ...] = (
             Tensor("{layer}{direction}kernel", ("W", "U"), transposed=True),
             Tensor("{layer}{direction}bias", ("b",)),
             Tensor("{layer}{direction}projection/kernel", ("projection",), transposed=True),
+            Tensor("{layer}{direction}w_{gate}_diag", ("peephole",)),
         ),
         layer_names=("", "cell_{k}/"),
         directions=("", "fw/", "bw/"),

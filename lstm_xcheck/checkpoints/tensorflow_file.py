@@ -1,0 +1,69 @@
+"""TensorFlow's checkpoints, of TF1 and TF2, and the variables of a SavedModel, read without TensorFlow."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from ..errors import CheckpointError
+from .protocol import Checkpoint, Found
+from .recognise import others
+from .recognise_rows import recognise_rows
+from .tensorflow_bundle import Bundle, read_bundle
+from .tensorflow_names import GRAPH, full_names, layer_names, model_names
+from .untrusted import shown
+
+#: Keras and Sonnet before TF1, whose single kernel is the least particular.
+_ROWS = ("keras", "sonnet", "tf1")
+_INDEX = ".index"
+#: TF1's cell without a forget bias that is added as the network runs.
+_UNLIKE = "cudnn_compatible_lstm_cell/"
+_WHY_UNLIKE = "not read: this cell has TF1's names, but adds nothing to its forget gate"
+
+
+def read(path: Path) -> Checkpoint:
+    """Every LSTM of a checkpoint, named by its `.index`, or of a SavedModel, named by its folder.
+
+    Raises:
+        CheckpointError: for files that are missing or damaged, and tensors that do not fit their checksum.
+    """
+    bundle = read_bundle(path, _prefix(path))
+    full = _full_names(bundle)
+    names = model_names(bundle.entries, {key: entry.shape for key, entry in bundle.entries.items()}, full)
+    keys = {name: key for key, name in names.items()}
+    if len(keys) != len(names):
+        raise CheckpointError(f"{path} names two variables alike; save the model's variables under names of their own")
+    tensors = [replace(bundle.tensor(key), name=name) for key, name in names.items()]
+    unlike = [tensor for tensor in tensors if _UNLIKE in tensor.name]
+    lstms, other = recognise_rows(path, [tensor for tensor in tensors if tensor not in unlike], _ROWS)
+    other += others(unlike, dict.fromkeys((tensor.name for tensor in unlike), _WHY_UNLIKE))
+    found = {lstm.name: tuple(keys[name] for name in lstm.tensors) for lstm in lstms}
+    places = layer_names(found, full)
+    lstms = tuple(_in_file(lstm, found[lstm.name], shown(places[lstm.name], 200)) for lstm in lstms)
+    return Checkpoint(path, "tensorflow", lstms, other)
+
+
+def _prefix(path: Path) -> Path:
+    if path.is_dir():
+        return path / "variables" / "variables"
+    if not path.name.endswith(_INDEX):
+        raise CheckpointError(f"{path} is an index of TensorFlow's; name it PREFIX{_INDEX}, so that its data is found")
+    return path.with_name(path.name.removesuffix(_INDEX))
+
+
+def _full_names(bundle: Bundle) -> dict[str, str]:
+    """The variables' own names; none in a checkpoint of TF1, whose keys they are."""
+    if GRAPH not in bundle.entries:
+        return {}
+    try:
+        return full_names(bundle.text(GRAPH))
+    except ValueError as error:
+        raise CheckpointError(f"{bundle.path}: its object graph is damaged ({shown(error)}); copy it again") from error
+
+
+def _in_file(lstm: Found, keys: tuple[str, ...], name: str) -> Found:
+    """The LSTM under the user's name, its tensors as the file spells them."""
+    notes = lstm.notes
+    if lstm.layout == "tf1":
+        notes += ("forget_bias, a constant that no checkpoint of TensorFlow 1 holds, is taken to be 1, its default",)
+    return replace(lstm, name=name, tensors=keys, notes=notes)
