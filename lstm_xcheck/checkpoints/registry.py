@@ -143,7 +143,11 @@ FORMATS: tuple[Format, ...] = (
     Format("Equinox", (".eqx",), signatures.is_npy, "equinox_eqx", to="equinox", writer="equinox_eqx", stacks=False),
     Format("Paddle", (".pdparams",), signatures.is_pickle, "array_pickle", to="paddle", writer="paddle_write"),
     Format("Haiku pickle", (".pkl", ".pickle"), signatures.is_pickle, "array_pickle"),
-    Format("TensorFlow checkpoint", (".index",), signatures.is_tensorflow_index, "tensorflow_file"),
+    Format(
+        "TensorFlow checkpoint", (".index",), signatures.is_tensorflow_index, "tensorflow_file",
+        to="tensorflow", writer="tensorflow_write", writer_requires=("tensorflow",),
+        writer_install="lstm-xcheck[tensorflow]", stacks=False, beside=(".data-00000-of-00001",),
+    ),
     Format("TensorFlow SavedModel", (), signatures.is_saved_model, "tensorflow_file", folder=True),
     # Before the other: Keras takes a plain `.h5` for the older kind, and `.weights.h5` for the newer.
     Format(

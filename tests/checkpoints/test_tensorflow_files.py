@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lstm_xcheck import Case, CheckpointError, Result, judge
-from lstm_xcheck.checkpoints import read_checkpoint
+from lstm_xcheck import Case, CheckpointError, LSTMSpec, LSTMWeights, Result, judge
+from lstm_xcheck.checkpoints import read_checkpoint, write_checkpoint
 from lstm_xcheck.checkpoints.crc32c import crc32c, masked
 from lstm_xcheck.checkpoints.signatures import TABLE_MAGIC
+from lstm_xcheck.checkpoints.writing import as_stored, chain_of
 
 KERAS = r"""
 import sys
@@ -202,6 +203,71 @@ def test_an_altered_number_does_not_fit_its_checksum(copy: Path, refusal: Callab
     position = data.index(weights)
     file.write_bytes(data[:position] + bytes([data[position] ^ 1]) + data[position + 1 :])
     assert "do not fit their checksum" in refusal(copy)
+
+
+RESTORE = r"""
+import sys
+import keras, numpy as np, tensorflow as tf
+folder = sys.argv[1]
+with np.load(f"{folder}/x.npz") as given:
+    x = given["x"]
+single, both = keras.layers.LSTM(4, return_sequences=True), keras.layers.LSTM(3, return_sequences=True)
+both = keras.layers.Bidirectional(both)
+single.build(x.shape)
+both.build(x.shape)
+tf.train.Checkpoint(enc=single, both=both).read(f"{folder}/m").assert_existing_objects_matched()
+np.savez(f"{folder}/y.npz", enc=single(x), both=both(x))
+"""
+
+
+def test_tensorflow_restores_what_is_written(tmp_path: Path) -> None:
+    skip_without("tensorflow", "keras")
+    given = {
+        "enc": LSTMWeights.random(LSTMSpec(5, 4, bias="single"), seed=1),
+        "both": LSTMWeights.random(LSTMSpec(5, 3, bidirectional=True, bias="single"), seed=2),
+    }
+    write_checkpoint(tmp_path / "m.index", given)
+    cases = {name: Case.random(weights.spec, weights=weights, states=False) for name, weights in given.items()}
+    x = cases["enc"].x
+    np.savez(tmp_path / "x.npz", x=x)
+    made_by_tensorflow(RESTORE, tmp_path)
+    with np.load(tmp_path / "y.npz") as answers:
+        for name, weights in given.items():
+            assert judge(Result(y=answers[name]), Case(weights=weights, x=x)).verdict == "match"
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "bfloat16"])
+@pytest.mark.parametrize("bias", ["split", "none"])
+def test_written_files_say_every_bit(tmp_path: Path, bias: Any, dtype: str) -> None:
+    tensorflow = pytest.importorskip("tensorflow")
+    spec = LSTMSpec(3, 4, num_layers=2, bidirectional=True, bias=bias)
+    given = {"enc": LSTMWeights.random(spec, seed=3).astype(dtype)}
+    for file in ("one", "other"):
+        back = write_checkpoint(tmp_path / f"{file}.index", given)
+        assert {lstm.name: lstm.weights for lstm in back.lstms} == {
+            name: as_stored(weights, "keras") for name, weights in chain_of(given).items()
+        }
+    assert len(list(tmp_path.iterdir())) == 4
+    assert (tmp_path / "one.index").read_bytes() == (tmp_path / "other.index").read_bytes()
+    reader = tensorflow.train.load_checkpoint(str(tmp_path / "one"))
+    assert reader.get_tensor(back.lstms[0].tensors[0]).shape == (3, 16)
+
+
+def test_a_checkpoint_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    pytest.importorskip("tensorflow")
+    weights = LSTMWeights.random(LSTMSpec(3, 4, bias="single"), seed=3)
+    for name, says in (("a.b", "--rename"), ("a/b", "--rename")):
+        with pytest.raises(CheckpointError, match=says):
+            write_checkpoint(tmp_path / "m.index", {name: weights})
+    with pytest.raises(CheckpointError, match=r"PREFIX\.index"):
+        write_checkpoint(tmp_path / "m.ckpt", {"enc": weights}, "tensorflow")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "m.data-00000-of-00001").write_bytes(b"mine")
+    with pytest.raises(CheckpointError, match="exists already"):
+        write_checkpoint(tmp_path / "m.index", {"enc": weights})
+    assert [file.read_bytes() for file in tmp_path.iterdir()] == [b"mine"]
+    write_checkpoint(tmp_path / "m.index", {"enc": weights}, force=True)
+    assert read_checkpoint(tmp_path / "m").lstms[0].weights == weights
 
 
 def number(value: int) -> bytes:
