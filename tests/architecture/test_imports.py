@@ -61,6 +61,7 @@ THIRD_PARTY: dict[str, set[str]] = {
     "checkpoints/orbax_write.py": {"orbax", "ml_dtypes"},
     "sweep/cluster.py": {"distributed"},
     "checkpoints/torch_write.py": {"torch"},
+    "checkpoints/tensorflow_write.py": {"tensorflow"},
     "checkpoints/onnx_*.py": {"onnx"},
     "strategies.py": {"hypothesis"},
     "fuzz/*.py": {"hypothesis"},
