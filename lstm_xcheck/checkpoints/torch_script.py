@@ -16,8 +16,9 @@ from typing import Any
 
 from .protocol import Checkpoint, OtherTensor, StoredTensor
 from .recognise import recognise_torch
-from .safe_pickle import SafeUnpickler, Symbol
+from .safe_pickle import Symbol
 from .torch_pickle import MAX_PICKLE, archive_root, fetch_member, is_big_endian
+from .torch_symbols import TorchUnpickler
 from .torch_tensors import Storage, TensorView, named_tensors, storage_of, tensor_of
 from .untrusted import open_archive, read_member, shown
 
@@ -32,14 +33,13 @@ class _Attributes(dict[Any, Any]):
     """An object of the program: its attributes by name."""
 
 
-class _ProgramUnpickler(SafeUnpickler):
+class _ProgramUnpickler(TorchUnpickler):
     """Answers the program's own classes with their attributes; all else stays as refused as it was."""
 
-    def _symbol(self, module: str, name: str) -> Symbol:
-        own = module == "__torch__" or module.startswith("__torch__.")
-        if own or (module == "torch.jit._pickle" and name in _TYPED):
-            return Symbol(module, name)
-        return super()._symbol(module, name)
+    def allows(self, symbol: Symbol) -> bool:
+        """The program's own classes, and what marks an attribute's type, beside what any PyTorch pickle may name."""
+        own = symbol.module.split(".")[0] == "__torch__"
+        return own or (symbol.module == "torch.jit._pickle" and symbol.name in _TYPED) or super().allows(symbol)
 
     def _step(self, name: str, argument: Any) -> None:
         if name == "NEWOBJ":
@@ -56,12 +56,13 @@ class _ProgramUnpickler(SafeUnpickler):
             raise ValueError("an object of a class that is none of the program's")
         self._stack.append(_Attributes())
 
-    def _answer(self, symbol: Symbol, arguments: tuple[Any, ...]) -> Any:
+    def answer(self, symbol: Symbol, arguments: tuple[Any, ...]) -> Any:
+        """What the call of a permitted global stands for."""
         if symbol.module == "torch.jit._pickle" and arguments:
             return arguments[0]
         if symbol.module.startswith("__torch__"):
             return arguments  # a named tuple or an enum
-        return super()._answer(symbol, arguments)
+        return super().answer(symbol, arguments)
 
 
 def read(path: Path) -> Checkpoint:
