@@ -10,7 +10,7 @@ import numpy as np
 from ..arrays import Array
 from ..compare.judge import LOOSE, SIGMAS
 from ..compare.reference import Reference, expected_shapes, references
-from ..oracle import Profile
+from ..oracle import Profile, drive
 from ..spec import Case
 from .mistake import Mistake, Outputs
 
@@ -43,8 +43,17 @@ class Fit(NamedTuple):
 NO_FIT = Fit(float("inf"), float("inf"))
 
 
-def fit(mistakes: Sequence[Mistake], observed: Outputs, case: Case, profile: Profile) -> Fit:
-    """Judge the observed outputs against the case as these mistakes change it, in this order."""
+def fit(
+    mistakes: Sequence[Mistake],
+    observed: Outputs,
+    case: Case,
+    profile: Profile,
+    doubtful: Sequence[tuple[int, int]] = (),
+) -> Fit:
+    """Judge the observed outputs against the case as these mistakes change it, in this order.
+
+    `doubtful`: cells (layer, direction) that are looked at first; where one of them does not fit, nothing does.
+    """
     changed: Case | None = case
     driving: Outputs | None = observed
     for mistake in mistakes:
@@ -56,10 +65,32 @@ def fit(mistakes: Sequence[Mistake], observed: Outputs, case: Case, profile: Pro
         return NO_FIT
     outputs = layer_outputs(driving, changed)
     with np.errstate(over="ignore", invalid="ignore"):
+        if all(mistake.after is None for mistake in mistakes) and any(
+            _fails(where, changed, outputs, profile) for where in doubtful
+        ):
+            return NO_FIT
         expected = references(changed, outputs, profile)
         parts = [{name: getattr(r, part) for name, r in expected.items()} for part in ("value", "bound", "sigma")]
         parts.append({name: np.full(r.value.shape, float(r.free)) for name, r in expected.items()})
         return _measure([_after(mistakes, part, case) for part in parts], observed, profile)
+
+
+def _fails(where: tuple[int, int], case: Case, outputs: dict[int, Array], profile: Profile) -> bool:
+    """Whether one cell of several, driven by itself, cannot have given these outputs."""
+    layer, direction = where
+    if (
+        layer not in outputs
+        or (layer and layer - 1 not in outputs)
+        or case.spec.num_layers * case.spec.num_directions < 2
+    ):
+        return False
+    x = case.x if layer == 0 else outputs[layer - 1]
+    width = case.spec.output_size
+    half = outputs[layer][..., direction * width : (direction + 1) * width]
+    if np.isnan(x).any() or np.isnan(half).any():
+        return False
+    expected = drive(case, layer, direction, np.asarray(x), half, profile)
+    return largest(np.abs(half - expected.y), expected.y_bound) > 1.0
 
 
 def layer_outputs(observed: Outputs, case: Case) -> dict[int, Array]:

@@ -10,10 +10,11 @@ from ..arrays import Array
 from ..oracle import Profile
 from ..oracle.cell import Cell
 from ..spec import Case
+from .crowd import Crowd, Crowds
 from .fit import Fit, fit
 from .mistake import Mistake, Outputs, applied, gives_shapes
-from .screen import UNSEEN, Window, case_distances, distances, window
-from .slow_look import may_explain
+from .screen import UNSEEN, Window, case_distances, distances, looked_rows, window
+from .slow_look import MOST_STEPS, Looks
 from .wrongs import Parts, Wrongs, contributions
 
 Pair = tuple[Mistake, Mistake]
@@ -24,17 +25,31 @@ Other = tuple[Mistake, Case, Outputs]
 
 #: The nearest so many are tested in full: more survivors than that mean that the case tells nothing.
 _MOST_TESTS = 120
+#: How far single precision may put a whole run, so that nothing is left out for it.
+_OF_CROWD = 0.02
 
 
 def fitting_pairs(
-    observed: Outputs, case: Case, profile: Profile, catalogue: Sequence[Mistake], limit: float
+    observed: Outputs,
+    case: Case,
+    profile: Profile,
+    catalogue: Sequence[Mistake],
+    limit: float,
+    looks: Looks,
+    wrong: Sequence[tuple[int, int]],
 ) -> Iterator[tuple[Pair, Fit]]:
-    """Every pair that explains the outputs, up to a number of full tests."""
+    """Every pair that explains the outputs, up to a number of full tests.
+
+    Args:
+        limit: how far the first steps of the first cell may be from what is tested in full.
+        looks: the free runs that may be made where there are no first steps to look at.
+        wrong: cells (layer, direction) known to be wrong.
+    """
     found = False
-    for candidates in (_candidates, _rerun_pairs):  # the second takes long and is seldom needed
-        nearest = sorted(candidates(observed, case, catalogue, limit), key=lambda candidate: candidate[0])
+    for candidates in (_candidates, _rerun_pairs):  # the second is seldom needed
+        nearest = sorted(candidates(observed, case, catalogue, limit, looks), key=lambda candidate: candidate[0])
         for _, pair in nearest[:_MOST_TESTS]:
-            quality = fit(pair, observed, case, profile)
+            quality = fit(pair, observed, case, profile, wrong[:1])
             if quality.holds:
                 found = True
                 yield pair, quality
@@ -42,15 +57,23 @@ def fitting_pairs(
             return
 
 
-def _candidates(observed: Outputs, case: Case, catalogue: Sequence[Mistake], limit: float) -> Iterator[Candidate]:
+def _candidates(
+    observed: Outputs, case: Case, catalogue: Sequence[Mistake], limit: float, looks: Looks
+) -> Iterator[Candidate]:
     wrongs = Wrongs([mistake for mistake in catalogue if mistake.cell is not None], case.weights.layers[0][0])
     look = window(case, observed, 0, 0)
     if look is not None:
         yield from _cell_pairs(wrongs, case, look, limit)
     rest = [*wrongs.elsewhere, *(mistake for mistake in catalogue if mistake.cell is None)]
+    crowds = Crowds(wrongs.mistakes)
     for other in applied(rest, observed, case):
-        yield from _mixed_pairs(other, wrongs, observed, case, limit)
-    yield from _other_pairs(_without_shapes(rest, observed, case), observed, case, limit)
+        yield from _mixed_pairs(other, wrongs, limit, looks, crowds)
+    others = _other_pairs(_without_shapes(rest, observed, case), observed, case, limit)
+    blind = look is None and case.steps <= MOST_STEPS
+    for distance, pair in others:
+        far = looks.far(pair) if blind and distance == UNSEEN else distance
+        if far < float("inf"):
+            yield far, pair
 
 
 def _without_shapes(rest: Sequence[Mistake], observed: Outputs, case: Case) -> list[Other]:
@@ -64,25 +87,36 @@ def _without_shapes(rest: Sequence[Mistake], observed: Outputs, case: Case) -> l
     return found
 
 
-def _mixed_pairs(other: Other, wrongs: Wrongs, observed: Outputs, case: Case, limit: float) -> Iterator[Candidate]:
+def _mixed_pairs(other: Other, wrongs: Wrongs, limit: float, looks: Looks, crowds: Crowds) -> Iterator[Candidate]:
     """A mistake of weights beside one of data, spec or outputs."""
     mistake, changed, driving = other
     look = window(changed, driving, 0, 0)
     if look is None:
-        pairs = ((first, mistake) for first in wrongs.mistakes)
-        yield from ((UNSEEN, pair) for pair in pairs if may_explain(pair, observed, case))
+        pairs = ((first, mistake) for first in looks.near(crowds, changed, driving))
+        yield from ((far, pair) for pair in pairs if (far := looks.far(pair)) < float("inf"))
         return
     honest = changed.weights.layers[0][0]
     own = wrongs if honest is wrongs.honest else Wrongs(wrongs.mistakes, honest)
     yield from ((distance, (first, mistake)) for distance, first in own.near(changed, 0, 0, look, limit))
 
 
-def _rerun_pairs(observed: Outputs, case: Case, catalogue: Sequence[Mistake], limit: float) -> Iterator[Candidate]:
+def _rerun_pairs(
+    observed: Outputs, case: Case, catalogue: Sequence[Mistake], limit: float, looks: Looks
+) -> Iterator[Candidate]:
     """A mistake of weights before one that runs the LSTM, and so depends on all weights."""
     pairs: list[Pair] = []
     questions: list[tuple[Case, Outputs]] = []
+    wrongs = Wrongs([mistake for mistake in catalogue if mistake.cell is not None], case.weights.layers[0][0])
+    look, crowd = window(case, observed, 0, 0), Crowds(wrongs.mistakes).of(case.weights)
+    if look is None:  # each would take a run to make and another to be tested
+        looks.stopped = True
+        return
     for second in (mistake for mistake in catalogue if mistake.reruns):
-        for first in (mistake for mistake in catalogue if mistake.cell is not None or mistake.weights is not None):
+        firsts = [mistake for mistake in catalogue if mistake.cell is not None or mistake.weights is not None]
+        if crowd is not None:
+            unlikely = {mistake.id for mistake in crowd.mistakes} - _near_carried(crowd, wrongs, case, look, limit)
+            firsts = [mistake for mistake in firsts if mistake.id not in unlikely]
+        for first in firsts:
             changed = first.change_case(case)
             both = None if changed is None else second.change_case(changed)
             if both is not None:
@@ -90,6 +124,21 @@ def _rerun_pairs(observed: Outputs, case: Case, catalogue: Sequence[Mistake], li
                 questions.append((both, observed))
     far = case_distances(questions, limit)
     yield from ((distance, pair) for distance, pair in zip(far, pairs, strict=True) if distance < float("inf"))
+
+
+def _near_carried(crowd: Crowd, wrongs: Wrongs, case: Case, look: Window, limit: float) -> set[str]:
+    """The ids of the versions that may explain the first steps when each starts from the states in which it ended."""
+    rows = looked_rows(case)
+    with np.errstate(over="ignore", invalid="ignore"):
+        finals = [crowd.final_states(case, int(row)) for row in rows]
+        carried = np.stack([crowd.carry(h) for h, _ in finals], axis=1)
+        ids = [mistake.id for mistake in wrongs.mistakes]
+        places = [ids.index(mistake.id) for mistake in crowd.mistakes]
+        w, u, b = (array[places] for array in wrongs.parts(look).arrays)
+        u = np.concatenate([carried[:, None], u[:, 1:]], axis=1)
+        start = look._replace(c=np.stack([c for _, c in finals], axis=1))
+        far = distances(Cell(case.spec, wrongs.honest), start, w + u + b, max(limit, _OF_CROWD))
+    return {mistake.id for mistake, distance in zip(crowd.mistakes, far, strict=True) if np.isfinite(distance)}
 
 
 def _other_pairs(others: Sequence[Other], observed: Outputs, case: Case, limit: float) -> Iterator[Candidate]:

@@ -49,7 +49,7 @@ def window(case: Case, observed: Outputs, layer: int, direction: int) -> Window 
     width = case.spec.output_size
     half = outputs[layer][..., direction * width : (direction + 1) * width]
     inputs = np.asarray(case.x if layer == 0 else outputs[layer - 1], np.float64)
-    rows = np.argsort(-case.valid.sum(axis=1), kind="stable")[:ROWS]
+    rows = looked_rows(case)
     times = _first_steps(case, direction, rows)
     x, y = inputs[rows, times], np.asarray(half[rows, times], np.float64)
     seen = np.asarray(np.isfinite(x).all(axis=(1, 2)) & np.isfinite(y).all(axis=(1, 2)))
@@ -59,6 +59,12 @@ def window(case: Case, observed: Outputs, layer: int, direction: int) -> Window 
     x, y = x[:steps], y[:steps]
     h = np.concatenate([case.initial("h0", layer, direction)[None, rows], y[:-1]])
     return Window(x, h, case.initial("c0", layer, direction)[rows], y)
+
+
+def looked_rows(case: Case) -> Array:
+    """The longest rows."""
+    rows: Array = np.argsort(-case.valid.sum(axis=1), kind="stable")[:ROWS]
+    return rows
 
 
 def _first_steps(case: Case, direction: int, rows: Array) -> Array:

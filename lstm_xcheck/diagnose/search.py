@@ -13,12 +13,13 @@ from ..errors import SpecError
 from ..oracle import profile_named
 from ..spec import Case, Result
 from .catalogue import CATALOGUE
+from .crowd import Crowds
 from .fit import Fit, fit
 from .mistake import Mistake, Outputs, applied, gives_shapes, in_cells, run_mistakes
 from .pairs import fitting_pairs
 from .rough import rough_arithmetic, wide_enough
 from .screen import case_distances, crude_limit, window
-from .slow_look import may_explain
+from .slow_look import MOST_STEPS, Looks
 from .view import View
 from .wrongs import Wrongs
 
@@ -88,14 +89,15 @@ def diagnose(result: Result, case: Case, *, pairs: bool = True, catalogue: Seque
     view = View.of(observed, case, profile)
     if not view.wrong:
         return Diagnosis(None, explanation=view.why_not_wrong(), evidence=view.evidence())
-    found = _fitting_singles(view, catalogue)
+    looks = Looks(observed, case)
+    found = _fitting_singles(view, catalogue, looks)
     if not found:
         rougher = rough_arithmetic(observed, case, profile)
         found = [] if rougher is None else [((rougher[0],), rougher[1])]
     if not found and pairs:
-        found = _fitting_pairs(view, catalogue)
+        found = _fitting_pairs(view, catalogue, looks)
     if not found:
-        return _unexplained(view)
+        return _unexplained(view, looks)
     return _name(found, view, catalogue)
 
 
@@ -123,40 +125,46 @@ def _merged_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
     return (*shape[:-1], shape[-1] // 2)
 
 
-def _fitting_singles(view: View, catalogue: Sequence[Mistake]) -> list[Explanation]:
+def _fitting_singles(view: View, catalogue: Sequence[Mistake], looks: Looks) -> list[Explanation]:
     """Every single mistake that explains the outputs."""
-    tested = [(m, fit([m], view.observed, view.case, view.profile)) for m in _candidates(view, catalogue)]
+    doubtful = view.wrong_cells()[:1]
+    tested = [
+        (m, fit([m], view.observed, view.case, view.profile, doubtful)) for m in _candidates(view, catalogue, looks)
+    ]
     return [((mistake,), quality) for mistake, quality in tested if quality.holds and quality.decides & view.wrong]
 
 
-def _fitting_pairs(view: View, catalogue: Sequence[Mistake]) -> list[Explanation]:
+def _fitting_pairs(view: View, catalogue: Sequence[Mistake], looks: Looks) -> list[Explanation]:
     """Every pair of mistakes that explains the outputs."""
-    tested = fitting_pairs(view.observed, view.case, view.profile, catalogue, _limit(view, (0, 0)))
+    limit, wrong = _limit(view, (0, 0)), view.wrong_cells()
+    tested = fitting_pairs(view.observed, view.case, view.profile, catalogue, limit, looks, wrong)
     return [(pair, quality) for pair, quality in tested if quality.decides & view.wrong]
 
 
-def _candidates(view: View, catalogue: Sequence[Mistake]) -> Iterator[Mistake]:
+def _candidates(view: View, catalogue: Sequence[Mistake], looks: Looks) -> Iterator[Mistake]:
     """What survives the quick look: mistakes in all cells, of the rest, and in the wrong cells alone."""
     of_cells = [mistake for mistake in catalogue if mistake.cell is not None]
     if gives_shapes((), view.observed, view.case):
-        yield from _near_in_cell(of_cells, view, (0, 0))
+        yield from _near_in_cell(of_cells, view, (0, 0), looks)
     others = applied([mistake for mistake in catalogue if mistake.cell is None], view.observed, view.case)
     wrong = view.wrong_cells()
     for where in dict.fromkeys([(0, 0), *wrong[:1]]):  # what is right in the first cell may be wrong in another
         far = case_distances([(changed, driving) for _, changed, driving in others], _limit(view, where), where)
         others = [other for other, distance in zip(others, far, strict=True) if distance < float("inf")]
-    yield from (mistake for mistake, _, _ in others)
+    blind = window(view.case, view.observed, 0, 0) is None and view.case.steps <= MOST_STEPS
+    yield from (m for m, _, _ in others if not blind or looks.far((m,)) < float("inf"))
     if 0 < len(wrong) < view.case.spec.num_layers * view.case.spec.num_directions:
-        yield from (in_cells(mistake, wrong) for mistake in _near_in_cell(of_cells, view, wrong[0]))
+        yield from (in_cells(mistake, wrong) for mistake in _near_in_cell(of_cells, view, wrong[0], looks))
 
 
-def _near_in_cell(mistakes: Sequence[Mistake], view: View, where: tuple[int, int]) -> list[Mistake]:
+def _near_in_cell(mistakes: Sequence[Mistake], view: View, where: tuple[int, int], looks: Looks) -> list[Mistake]:
     """The mistakes of weights that may explain the first steps of one cell."""
     observed, case = view.observed, view.case
     look = window(case, observed, *where)
-    if look is None:
-        return [mistake for mistake in mistakes if may_explain((mistake,), observed, case)]
     wrongs = Wrongs(mistakes, case.weights.layers[where[0]][where[1]])
+    if look is None:
+        near = [*looks.near(Crowds(wrongs.mistakes), case, observed), *wrongs.elsewhere]
+        return [mistake for mistake in near if looks.far((mistake,)) < float("inf")]
     return [mistake for _, mistake in wrongs.near(case, *where, look, _limit(view, where))]
 
 
@@ -167,10 +175,12 @@ def _limit(view: View, where: tuple[int, int]) -> float:
     return float("inf") if look is None else crude_limit(cell, look, view.profile)
 
 
-def _unexplained(view: View) -> Diagnosis:
+def _unexplained(view: View, looks: Looks) -> Diagnosis:
     """What can be said without a cause."""
     rougher = wide_enough(view.observed, view.case, view.profile)
     hint = f" The errors are no larger than computing in {rougher} could make them." if rougher else ""
+    if looks.stopped:
+        hint += " Not every pair of mistakes was tried: give the outputs of every layer, or a smaller case."
     return Diagnosis(None, explanation=view.unexplained() + hint, evidence=view.evidence())
 
 
