@@ -19,6 +19,7 @@ from .equivalence import assert_equivalent as assert_equivalent
 from .errors import NothingComparedError
 from .events import Finished, Planned
 from .report import Report
+from .report.power import statements
 from .spec import Case, Result
 from .sweep import Plan, Recipe, choose_entries, grid, run_functions
 from .sweep import run as run_plan
@@ -84,7 +85,7 @@ def verify(
     timeout: float = 120.0,
     workers: Mapping[str, str] | None = None,
 ) -> Report:
-    """Run cases in several frameworks and judge every answer.
+    """Run cases in several frameworks and judge every answer; `report.power` says what the matches prove.
 
     Args:
         cases: what to run.
@@ -106,17 +107,23 @@ def verify(
     if isinstance(adapters, Mapping):
         return _verify_functions(questions, adapters)
     plan = Plan(questions, choose_entries(adapters, workers), workers or {}, timeout, jobs or os.cpu_count() or 1)
-    return Report.of(run_plan(plan))
+    return _with_power(Report.of(run_plan(plan)), questions)
 
 
 def _verify_functions(questions: tuple[Case | Recipe, ...], functions: Mapping[str, Callable[..., Any]]) -> Report:
     if not questions or not functions:
         raise NothingComparedError("there is nothing to compare; give at least one case and one function")
     report = Report()
-    report.handle(Planned(len(questions) * len(functions), len(questions), tuple(functions)))
+    names, order = tuple(functions), tuple(question.id for question in questions)
+    report.handle(Planned(len(questions) * len(functions), len(questions), names, order=order))
     for outcome in run_functions(questions, functions):
         report.handle(outcome)
     report.handle(Finished(0.0))
+    return _with_power(report, questions)
+
+
+def _with_power(report: Report, questions: tuple[Case | Recipe, ...]) -> Report:
+    report.power = statements(questions, report)
     return report
 
 
@@ -142,7 +149,7 @@ def verify_grid(
     from .sweep.distribute import run_on
 
     plan = Plan(questions, choose_entries(adapters), {}, timeout, jobs or os.cpu_count() or 1)
-    return Report.of(run_on(executor, plan))
+    return _with_power(Report.of(run_on(executor, plan)), questions)
 
 
 def sweep(**axes: Any) -> list[Any]:

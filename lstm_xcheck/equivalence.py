@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,12 @@ from .adapters.live import live_object
 from .arrays import STORAGE, Array, bit_equal, round_to
 from .checkpoints.registry import load
 from .compare import Row, judge
+from .diagnose.power import is_small
 from .errors import DisagreementError, NothingComparedError, Unsupported, UserError
 from .layouts import explain_count
 from .oracle import forward
 from .spec import GATES, Case, CellWeights, LSTMSpec, LSTMWeights, Result
+from .sweep.explain import Explainer
 
 #: Roughest last.
 _PRECISIONS = tuple(STORAGE)
@@ -212,9 +215,11 @@ def _output_differences(
     for side in sides:
         held = side.weights if same_weights and side.weights is not None else weights
         own = replace(question, weights=held, precision=_judged_in(side, held, precision))
-        rows = judge(_observe(side, own), own, adapter=side.name).rows
+        observed = _observe(side, own)
+        rows = judge(observed, own, adapter=side.name).rows
         bad = [row for row in rows if row.verdict in ("mismatch", "suspect")]
         complaints += [_explain(side, row) for row in bad]
+        complaints += _causes(side, own, observed) if bad else []
         if not any(row.verdict in ("match", "mismatch", "suspect") for row in rows):
             undecided += [f"{side.label}: {row.reason}" for row in rows]
     if undecided and not complaints and same_weights:
@@ -241,6 +246,29 @@ def _observe(side: _Side, case: Case) -> Result:
         return result_of(side.function, case)
     except Unsupported as reason:
         raise NothingComparedError(f"{side.label} cannot run case {case.id}: {reason}") from reason
+
+
+def _causes(side: _Side, case: Case, observed: Result) -> list[str]:
+    """The mistake that explains the wrong outputs, with its remedy."""
+    ask = None if side.weights is not None and not is_small(case) else partial(_ask, side, case)
+    found = Explainer().explain(observed, case, side.name, ask)
+    return [
+        f"best explanation of the outputs of the {side.name}: {why['cause']}. {why['fix']}"
+        if why["cause"]
+        else f"no cause found for the outputs of the {side.name}: {why['explanation']}"
+        for why in found
+    ]
+
+
+def _ask(side: _Side, asked: Case, case: Case) -> Result:
+    """Run another case on the same side.
+
+    Raises:
+        Unsupported: for other weights where the side has its own.
+    """
+    if side.weights is not None and case.weights is not asked.weights:
+        raise Unsupported(f"{side.label} runs its own weights alone")
+    return _observe(side, case)
 
 
 def _explain(side: _Side, row: Row) -> str:

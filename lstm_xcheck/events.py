@@ -10,12 +10,17 @@ from .compare import CountRow, Row, VerdictName, worst_of
 
 @dataclass(frozen=True)
 class Planned:
-    """The work is known: one cell for each case and adapter."""
+    """The work is known: one cell for each case and adapter.
+
+    Attributes:
+        order: ids of the cases as they were given, where that is known; cells end in any order.
+    """
 
     cells: int
     cases: int
     adapters: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    order: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

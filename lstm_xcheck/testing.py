@@ -20,6 +20,7 @@ from .report import Report
 from .report.json_file import write_report
 from .spec import Case, Result
 from .sweep import Recipe
+from .sweep.explain import Explainer
 from .sweep.pool import Worker
 from .sweep.run import run_cell
 
@@ -76,11 +77,12 @@ class Toolkit:
         if not questions:
             raise NothingComparedError("there is no case to compare; give at least one")
         report = Report()
-        report.handle(Planned(len(questions) * len(names), len(questions), names))
+        order, explainer = tuple(question.id for question in questions), Explainer()
+        report.handle(Planned(len(questions) * len(names), len(questions), names, order=order))
         for question in questions:
             case = question.case() if isinstance(question, Recipe) else question
             for name in names:
-                outcome = run_cell(self._worker(name), case)
+                outcome = run_cell(self._worker(name), case, explainer)
                 report.handle(outcome)
                 self._remember(outcome)
         return report

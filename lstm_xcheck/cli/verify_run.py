@@ -9,10 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..arrays import STORAGE
+from ..diagnose.probe import shrunk
 from ..errors import UserError
 from ..report.json_file import check_report_path
 from ..report.power import statements
-from ..spec import Case, LSTMSpec, LSTMWeights
+from ..spec import Case, LSTMWeights
 from ..sweep import Plan, Recipe, parse_grid, preset
 from ..sweep.folder import write_power
 from ..sweep.run import Question
@@ -144,13 +145,5 @@ def weights_cases(weights: LSTMWeights, label: str, seed: int, precision: str | 
         Case.random(spec, **shape, id=f"{label}-states-s{seed}"),  # type: ignore[arg-type]
         Case.random(spec, **shape, ragged=True, id=f"{label}-ragged-s{seed}"),  # type: ignore[arg-type]
         Case.random(spec, **shape, states=False, returns="last", id=f"{label}-zero-states-s{seed}"),  # type: ignore[arg-type]
-        Case.random(probe_spec(spec), batch=4, seed=seed, ragged=True, precision=chosen, id=f"{label}-probe-s{seed}"),
+        Case.random(shrunk(spec), batch=4, seed=seed, ragged=True, precision=chosen, id=f"{label}-probe-s{seed}"),
     ]
-
-
-def probe_spec(spec: LSTMSpec) -> LSTMSpec:
-    """The same kind of LSTM, small: what an adapter does wrong it does wrong at any size."""
-    hidden = min(spec.hidden_size, 8)
-    return replace(
-        spec, input_size=min(spec.input_size, 6), hidden_size=hidden, proj_size=min(spec.proj_size, hidden - 1)
-    )

@@ -118,7 +118,8 @@ class Crowds:
 
 def _inputs(case: Case, row: int) -> Array:
     """The valid inputs of one row, (1, steps, input)."""
-    return np.asarray(case.x, _ROUGH)[row, case.valid[row]][None]
+    inputs: Array = np.asarray(case.x, _ROUGH)[row, case.valid[row]][None]
+    return inputs
 
 
 def _stacked(versions: Sequence[CellWeights], cell: CellWeights) -> _Stack:
@@ -132,5 +133,5 @@ def _stacked(versions: Sequence[CellWeights], cell: CellWeights) -> _Stack:
 
 def _times(matrices: Array, vectors: Array) -> Array:
     """A matrix times a vector, for each version."""
-    product: Array = np.matmul(matrices, vectors[..., None])[..., 0]
+    product: Array = np.matmul(matrices, vectors[..., None]).reshape(matrices.shape[:2])
     return product

@@ -17,6 +17,7 @@ from .crowd import Crowds
 from .fit import Fit, fit
 from .mistake import Mistake, Outputs, applied, gives_shapes, in_cells, run_mistakes
 from .pairs import fitting_pairs
+from .probe import Ask, is_chance, is_large, probed
 from .rough import rough_arithmetic, wide_enough
 from .screen import case_distances, crude_limit, window
 from .slow_look import MOST_STEPS, Looks
@@ -63,7 +64,14 @@ class Diagnosis:
         }
 
 
-def diagnose(result: Result, case: Case, *, pairs: bool = True, catalogue: Sequence[Mistake] = CATALOGUE) -> Diagnosis:
+def diagnose(
+    result: Result,
+    case: Case,
+    *,
+    pairs: bool = True,
+    catalogue: Sequence[Mistake] = CATALOGUE,
+    ask: Ask | None = None,
+) -> Diagnosis:
     """Name the mistake, or the two mistakes, that explain a result.
 
     Args:
@@ -71,6 +79,8 @@ def diagnose(result: Result, case: Case, *, pairs: bool = True, catalogue: Seque
         case: what it should have been computed from.
         pairs: whether two mistakes at once are looked for when no single one explains the result.
         catalogue: the mistakes to consider.
+        ask: runs another case in the implementation in question. It is used only where several mistakes explain the
+            outputs or none does, and for large models, whose mistake is looked for on a small probe.
 
     Raises:
         SpecError: for outputs that no mistake can explain: another shape, not finite, or constant.
@@ -90,15 +100,48 @@ def diagnose(result: Result, case: Case, *, pairs: bool = True, catalogue: Seque
     if not view.wrong:
         return Diagnosis(None, explanation=view.why_not_wrong(), evidence=view.evidence())
     looks = Looks(observed, case)
-    found = _fitting_singles(view, catalogue, looks)
+    found = _found_on_probe(view, catalogue, pairs, ask) if ask is not None and is_large(case) else []
+    found = found or _fitting_singles(view, catalogue, looks)
     if not found:
         rougher = rough_arithmetic(observed, case, profile)
         found = [] if rougher is None else [((rougher[0],), rougher[1])]
-    if not found and pairs:
+    if not found and pairs and not is_large(case):
         found = _fitting_pairs(view, catalogue, looks)
     if not found:
-        return _unexplained(view, looks)
+        return _unexplained(view, looks, ask)
+    if len(found) > 1 and ask is not None:
+        found = _settled(found, view, ask)
     return _name(found, view, catalogue)
+
+
+def _found_on_probe(view: View, catalogue: Sequence[Mistake], pairs: bool, ask: Ask) -> list[Explanation]:
+    """What a small probe shows to be wrong, where that explains these outputs as well."""
+    asked = probed(view.case, ask)
+    if asked is None:
+        return []
+    probe, result = asked
+    try:
+        cause = diagnose(result, probe, pairs=pairs, catalogue=catalogue)
+    except SpecError:  # the probe's outputs tell nothing; these may
+        return []
+    known = {mistake.id: mistake for mistake in catalogue}
+    found = []
+    for ids in (cause.mistakes, *(tuple(other["mistakes"]) for other in cause.alternatives)):
+        if ids and all(id in known for id in ids):
+            mistakes = tuple(known[id] for id in ids)
+            found.append((mistakes, fit(mistakes, view.observed, view.case, view.profile)))
+    return [(mistakes, quality) for mistakes, quality in found if quality.holds and quality.decides & view.wrong]
+
+
+def _settled(found: list[Explanation], view: View, ask: Ask) -> list[Explanation]:
+    """Those explanations that a probe bears out as well; all of them where it bears out none."""
+    asked = probed(view.case, ask)
+    if asked is None:
+        return found
+    probe, result = asked
+    outputs, profile = observed_quantities(result), profile_named(result.computed_in or probe.precision)
+    borne_out = [entry for entry in found if fit(entry[0], outputs, probe, profile).holds]
+    return borne_out or found
 
 
 def check_observed(observed: Outputs, case: Case) -> None:
@@ -175,11 +218,15 @@ def _limit(view: View, where: tuple[int, int]) -> float:
     return float("inf") if look is None else crude_limit(cell, look, view.profile)
 
 
-def _unexplained(view: View, looks: Looks) -> Diagnosis:
+def _unexplained(view: View, looks: Looks, ask: Ask | None) -> Diagnosis:
     """What can be said without a cause."""
     rougher = wide_enough(view.observed, view.case, view.profile)
     hint = f" The errors are no larger than computing in {rougher} could make them." if rougher else ""
-    if looks.stopped:
+    if ask is not None and is_chance(view, ask):
+        hint += " The same case run again gives other numbers: the answer is not deterministic; is dropout left on?"
+    if is_large(view.case):
+        hint += " Two mistakes at once were not looked for in a model of this size: look at a smaller one of its kind."
+    elif looks.stopped:
         hint += " Not every pair of mistakes was tried: give the outputs of every layer, or a smaller case."
     return Diagnosis(None, explanation=view.unexplained() + hint, evidence=view.evidence())
 

@@ -42,6 +42,7 @@ class Report:
     interrupted: bool = False
     subject: dict[str, Any] = field(default_factory=dict)
     power: list[dict[str, Any]] = field(default_factory=list)
+    _order: dict[str, int] = field(default_factory=dict, init=False, repr=False)
     _found: Counter[str] = field(default_factory=Counter, init=False, repr=False)
     _environments: dict[str, dict[str, Any]] = field(default_factory=dict, init=False, repr=False)
 
@@ -58,6 +59,8 @@ class Report:
         if isinstance(event, Planned):
             self.planned += event.cells
             self.adapters = tuple(dict.fromkeys((*self.adapters, *event.adapters)))
+            for case in event.order:
+                self._order.setdefault(case, len(self._order))
         elif isinstance(event, Outcome):
             self.outcomes.append(event)
             self._found[event.verdict] += 1
@@ -142,8 +145,14 @@ class Report:
 
     @property
     def diagnoses(self) -> list[dict[str, Any]]:
-        """Every diagnosis that was made, as plain data."""
-        return [diagnosis for outcome in self.outcomes for diagnosis in outcome.diagnoses]
+        """Every diagnosis that was made, as plain data: by case as they were given, then by adapter."""
+        made = [diagnosis for outcome in self.outcomes for diagnosis in outcome.diagnoses]
+        return sorted(made, key=self._place)
+
+    def _place(self, diagnosis: dict[str, Any]) -> tuple[int, str, int, str]:
+        case, adapter = diagnosis["case"], diagnosis["adapter"]
+        known = self.adapters.index(adapter) if adapter in self.adapters else len(self.adapters)
+        return self._order.get(case, len(self._order)), case, known, adapter
 
     @property
     def causes(self) -> list[str]:

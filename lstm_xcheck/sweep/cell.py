@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..compare import Row, judge
+from ..diagnose.probe import Ask
 from ..errors import Unsupported, XcheckError
 from ..events import Outcome
 from ..spec import Case, Result
@@ -26,7 +27,13 @@ def prepared(question: Case | Recipe) -> tuple[Case, bytes]:
 
 
 def judged(
-    result: Result, case: Case, adapter: str, layout: str, seconds: float = 0.0, explainer: Explainer | None = None
+    result: Result,
+    case: Case,
+    adapter: str,
+    layout: str,
+    seconds: float = 0.0,
+    explainer: Explainer | None = None,
+    ask: Ask | None = None,
 ) -> Outcome:
     """The outcome of an answer, diagnosed where it is wrong; one that cannot be judged is a crash of who gave it."""
     try:
@@ -41,7 +48,7 @@ def judged(
     )
     diagnoses: tuple[dict[str, Any], ...] = ()
     if explainer is not None and verdict.verdict in ("mismatch", "suspect"):
-        diagnoses = explainer.explain(result, case, adapter)
+        diagnoses = explainer.explain(result, case, adapter, ask)
     return Outcome(
         case.id, adapter, rows, verdict.count, dict(result.environment), diagnoses=diagnoses, seconds=seconds
     )

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..diagnose import diagnose
 from ..diagnose.power import is_small
+from ..diagnose.probe import Ask
 from ..errors import SpecError
 from ..spec import Case, Result
 
@@ -21,16 +22,18 @@ class Explainer:
     def __init__(self, most: int = MOST) -> None:
         self._most, self._made, self._lock = most, Counter[str](), threading.Lock()
 
-    def explain(self, result: Result, case: Case, adapter: str) -> tuple[dict[str, Any], ...]:
-        """The diagnosis as plain data, or nothing when this adapter has had its share."""
-        if not is_small(case):
-            return ()
+    def explain(self, result: Result, case: Case, adapter: str, ask: Ask | None = None) -> tuple[dict[str, Any], ...]:
+        """The diagnosis as plain data, or nothing when this adapter has had its share.
+
+        `ask` runs another case where this one was run; that may take long, so only the first diagnosis may.
+        """
         with self._lock:
-            if self._made[adapter] >= self._most:
+            ask = None if self._made[adapter] else ask
+            if self._made[adapter] >= self._most or (ask is None and not is_small(case)):
                 return ()
             self._made[adapter] += 1
         try:
-            found = diagnose(result, case).to_dict()
+            found = diagnose(result, case, ask=ask).to_dict()
         except SpecError as error:  # outputs of another shape or not finite: the row says so already
             found = {"cause": None, "explanation": str(error)}
         return ({"case": case.id, "adapter": adapter, **found},)

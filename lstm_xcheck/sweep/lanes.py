@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING
 
 from ..errors import Unsupported, WorkerCrashed
@@ -68,6 +69,21 @@ class Lanes:
                 raise event
             cells -= isinstance(event, Outcome)
             yield event
+
+    def again(self, name: str, case: Case) -> Result:
+        """Run one more case for a diagnosis, in a worker of its own: the lane's goes on meanwhile.
+
+        Raises:
+            Unsupported, WorkerCrashed: as a worker does.
+        """
+        with Worker(self._entries[name], self._pythons.get(name, sys.executable), self._timeout) as worker:
+            self._workers.append(worker)
+            try:
+                if self._stop.is_set():
+                    raise WorkerCrashed("was stopped")
+                return worker.run(case)
+            finally:
+                self._workers.remove(worker)
 
     def _guarded(self, number: int) -> None:
         try:
@@ -156,7 +172,8 @@ class _Lane:
 
     def _judge(self, result: Result, case: Case, name: str, layout: str, seconds: float) -> None:
         try:
-            self._events.put(judged(result, case, name, layout, seconds, self._lanes.explainer))
+            ask = partial(self._lanes.again, name)
+            self._events.put(judged(result, case, name, layout, seconds, self._lanes.explainer, ask))
         except BaseException as error:  # handed to the caller's thread, which raises it
             self._events.put(error)
         finally:

@@ -56,7 +56,7 @@ def run_in(folder: RunFolder, plan: Plan, engine: Engine) -> Generator[Event, No
         for question in [question_key(case)]
         for name, identity in adapters.items()
     }
-    yield Planned(len(keys), len(plan.cases), tuple(adapters))
+    yield Planned(len(keys), len(plan.cases), tuple(adapters), order=plan.planned.order)
     done = set()
     for key, outcome in read_cells(folder.path):
         cell = (outcome.case, outcome.adapter)

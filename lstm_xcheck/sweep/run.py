@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from ..adapters import Entry, installed, known
 from ..adapters.function import result_of, unsupported_by
@@ -16,7 +17,7 @@ from ..adapters.registry import entry_named
 from ..compare import judge
 from ..errors import AdapterError, NothingComparedError, Unsupported, WorkerCrashed, XcheckError
 from ..events import Event, Finished, Outcome, Planned
-from ..spec import Case
+from ..spec import Case, Result
 from .cell import judged, made, not_run
 from .explain import MOST, Explainer
 from .grid import Recipe
@@ -71,7 +72,7 @@ class Plan:
         names = tuple(entry.name for entry in self.entries)
         cells = len(self.cases) * len(names)
         skipped = sum(len(self.cases) - len(self.questions_for(name)) for name in names) if self.skip else 0
-        return Planned(cells - skipped, len(self.cases), names)
+        return Planned(cells - skipped, len(self.cases), names, order=tuple(case.id for case in self.cases))
 
 
 def choose_entries(names: Sequence[str] | None, pythons: Mapping[str, str] | None = None) -> tuple[Entry, ...]:
@@ -123,7 +124,7 @@ def run_cell(worker: Worker, question: Question, explainer: Explainer | None = N
         result = worker.run(case)
     except (Unsupported, WorkerCrashed) as reason:
         return not_run(case.id, name, reason)
-    return judged(result, case, name, worker.layout, worker.seconds, explainer)
+    return judged(result, case, name, worker.layout, worker.seconds, explainer, worker.run)
 
 
 def run_functions(cases: Sequence[Question], functions: Mapping[str, Callable[..., object]]) -> Iterator[Outcome]:
@@ -133,6 +134,16 @@ def run_functions(cases: Sequence[Question], functions: Mapping[str, Callable[..
         case = made(question)
         for name, function in functions.items():
             yield _call(case, name, function, explainer)
+
+
+def _answer(function: Callable[..., object], case: Case) -> Result:
+    """What a function says to one more case; whatever it raises is no answer."""
+    try:
+        return result_of(function, case)
+    except XcheckError:
+        raise
+    except Exception as error:  # a user's function may raise anything
+        raise WorkerCrashed(f"raised {type(error).__name__}: {error}") from error
 
 
 def _call(case: Case, name: str, function: Callable[..., object], explainer: Explainer) -> Outcome:
@@ -148,5 +159,5 @@ def _call(case: Case, name: str, function: Callable[..., object], explainer: Exp
     except Exception as error:  # a user's function may raise anything; the sweep goes on
         return not_run(case.id, name, WorkerCrashed(f"raised {type(error).__name__}: {error}"))
     wrong = verdict.verdict in ("mismatch", "suspect")
-    diagnoses = explainer.explain(result, case, name) if wrong else ()
+    diagnoses = explainer.explain(result, case, name, partial(_answer, function)) if wrong else ()
     return Outcome(case.id, name, verdict.rows, verdict.count, diagnoses=diagnoses)

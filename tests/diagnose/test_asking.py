@@ -1,0 +1,144 @@
+"""Where the implementation is at hand, it is asked: for a probe, or for the same thing again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from lstm_xcheck import api
+from lstm_xcheck.adapters.function import result_of
+from lstm_xcheck.arrays import Array
+from lstm_xcheck.diagnose import diagnose
+from lstm_xcheck.equivalence import assert_equivalent
+from lstm_xcheck.errors import DisagreementError, Unsupported
+from lstm_xcheck.spec import Case, LSTMSpec, LSTMWeights, Result
+
+from .cases import CASES, answer, named
+
+torch = pytest.importorskip("torch")
+
+
+def torch_with(id: str) -> Any:
+    """A real nn.LSTM, loaded through code that makes one mistake."""
+    (mistake,) = named(id)
+
+    def run(weights: LSTMWeights, x: Array, h0: Array, c0: Array, lengths: Array | None) -> tuple[Array, Array, Array]:
+        assert lengths is None
+        spec = weights.spec
+        case = mistake.change_case(Case(weights=weights, x=x, h0=h0, c0=c0))
+        assert case is not None
+        lstm = torch.nn.LSTM(spec.input_size, spec.hidden_size, spec.num_layers, batch_first=True)
+        arrays = case.weights.to_layout("torch")
+        lstm.load_state_dict({name: torch.tensor(np.array(array)) for name, array in arrays.items()})
+        with torch.no_grad():
+            y, states = lstm(
+                *(torch.tensor(np.array(a)) for a in (case.x,)),
+                tuple(torch.tensor(np.array(a)) for a in (case.h0, case.c0)),
+            )
+        return y.numpy(), states[0].numpy(), states[1].numpy()
+
+    return run
+
+
+def asked(function: Any, seen: list[Case]) -> Any:
+    def ask(case: Case) -> Result:
+        seen.append(case)
+        return result_of(function, case)
+
+    return ask
+
+
+def test_a_large_model_is_explained_by_a_small_probe() -> None:
+    case = Case.random(LSTMSpec(input_size=300, hidden_size=256), steps=4, batch=2, init="torch", seed=3)
+    seen: list[Case] = []
+    ask = asked(torch_with("gates-iofg"), seen)
+    found = diagnose(ask(case), case, ask=ask)
+    assert found.mistakes == ("gates-iofg",)
+    assert found.evidence["residual_after"] <= 1.0
+    assert [probe.spec.hidden_size for probe in seen] == [256, 8]
+
+
+@pytest.mark.parametrize("id", ["bias-dropped", "bias-ih-dropped", "bias-hh-twice", "bias-ih-twice", "bias-doubled"])
+def test_a_probe_settles_between_rivals(id: str) -> None:
+    """As Keras draws weights, the second bias is zero: nothing can be told of it."""
+    case = Case.random(LSTMSpec(input_size=4, hidden_size=5), steps=3, seed=5, states=False, init="keras")
+    ask = asked(torch_with(id), [])
+    result = ask(case)
+    rivals = diagnose(result, case, pairs=False)
+    assert [id] in [list(rivals.mistakes), *(other["mistakes"] for other in rivals.alternatives)]
+    assert rivals.alternatives, "nothing to settle"
+    found = diagnose(result, case, pairs=False, ask=ask)
+    assert (found.mistakes, found.alternatives) == ((id,), ())
+
+
+def test_nothing_is_asked_where_one_mistake_explains_all() -> None:
+    case = CASES["plain"]
+    result = answer(named("bias-hh-dropped"), case)
+    seen: list[Case] = []
+    assert not diagnose(result, case).alternatives
+    assert diagnose(result, case, ask=asked(torch_with("gates-iofg"), seen)).mistakes == ("bias-hh-dropped",)
+    assert seen == []
+
+
+def test_who_cannot_be_asked_is_diagnosed_all_the_same() -> None:
+    case = CASES["square"]
+
+    def ask(case: Case) -> Result:
+        raise Unsupported("no such LSTM")
+
+    result = answer(named("u-transposed"), case)
+    assert diagnose(result, case, ask=ask) == diagnose(result, case)
+
+
+def with_dropout(weights: LSTMWeights, x: Array, h0: Array, c0: Array, lengths: Array | None) -> Any:
+    spec = weights.spec
+    lstm = torch.nn.LSTM(spec.input_size, spec.hidden_size, spec.num_layers, batch_first=True, dropout=0.4).train()
+    arrays = weights.to_layout("torch")
+    lstm.load_state_dict({name: torch.tensor(np.array(array)) for name, array in arrays.items()})
+    with torch.no_grad():
+        y, states = lstm(torch.tensor(np.array(x)), tuple(torch.tensor(np.array(a)) for a in (h0, c0)))
+    return y.numpy(), states[0].numpy(), states[1].numpy()
+
+
+def test_dropout_left_on_is_told_by_a_second_run_and_never_misnamed() -> None:
+    case = Case.random(LSTMSpec(input_size=5, hidden_size=6, num_layers=2), steps=6, batch=3, seed=8)
+    report = api.verify([case], {"mine": with_dropout})
+    (found,) = report.diagnoses
+    assert found["cause"] is None
+    assert "the answer is not deterministic; is dropout left on?" in found["explanation"]
+
+
+def test_what_is_wrong_every_time_is_not_called_chance() -> None:
+    case = Case.random(LSTMSpec(input_size=5, hidden_size=6, num_layers=2), steps=3, batch=3, seed=8)
+
+    def odd(weights: LSTMWeights, *data: Any) -> Any:
+        y, h, c = torch_with("gates-iofg")(weights, *data)
+        return y * np.float32(1.25), h, c
+
+    (found,) = api.verify([case], {"mine": odd}).diagnoses
+    assert found["cause"] is None
+    assert "deterministic" not in found["explanation"]
+
+
+def test_the_assertion_names_the_mistake_of_a_function() -> None:
+    case = CASES["plain"]
+    with pytest.raises(
+        DisagreementError, match="best explanation of the outputs of the second: gate order iofg read as ifgo"
+    ):
+        assert_equivalent(case.weights, torch_with("gates-iofg"), case=case)
+
+
+def test_verify_says_what_its_matches_prove_and_orders_its_diagnoses() -> None:
+    cases = [replace(CASES["plain"], id=name) for name in ("z", "a")]
+    wrong = torch_with("gates-iofg")
+    report = api.verify(cases, {"second": wrong, "first": wrong})
+    assert [(d["case"], d["adapter"]) for d in report.diagnoses] == [
+        ("z", "second"), ("z", "first"), ("a", "second"), ("a", "first"),
+    ]  # fmt: skip
+    matching = api.verify([CASES["plain"]], ["torch"])
+    assert matching.ok
+    assert [statement["case"] for statement in matching.power] == ["plain"]
+    assert matching.power[0]["caught"]
