@@ -25,6 +25,8 @@ Other = tuple[Mistake, Case, Outputs]
 
 #: The nearest so many are tested in full: more survivors than that mean that the case tells nothing.
 _MOST_TESTS = 120
+#: Where nothing can be seen of the first cell, distances are those of whole runs, which the right pair comes first in.
+_MOST_BLIND_TESTS = 30
 #: How far single precision may put a whole run, so that nothing is left out for it.
 _OF_CROWD = 0.02
 
@@ -46,9 +48,10 @@ def fitting_pairs(
         wrong: cells (layer, direction) known to be wrong.
     """
     found = False
+    most = _MOST_TESTS if window(case, observed, 0, 0) is not None else _MOST_BLIND_TESTS
     for candidates in (_candidates, _rerun_pairs):  # the second is seldom needed
         nearest = sorted(candidates(observed, case, catalogue, limit, looks), key=lambda candidate: candidate[0])
-        for _, pair in nearest[:_MOST_TESTS]:
+        for _, pair in nearest[:most]:
             quality = fit(pair, observed, case, profile, wrong[:1])
             if quality.holds:
                 found = True
