@@ -150,7 +150,7 @@ class Report:
         return sorted(made, key=self._place)
 
     def _place(self, diagnosis: dict[str, Any]) -> tuple[int, str, int, str]:
-        case, adapter = diagnosis["case"], diagnosis["adapter"]
+        case, adapter = diagnosis.get("case", ""), diagnosis.get("adapter", "")
         known = self.adapters.index(adapter) if adapter in self.adapters else len(self.adapters)
         return self._order.get(case, len(self._order)), case, known, adapter
 
