@@ -130,8 +130,9 @@ def of_flax(shape: Shape, mode: str) -> Call:
     steps, batch, features, hidden = shape
     rnn = nnx.RNN(nnx.OptimizedLSTMCell(features, hidden, rngs=nnx.Rngs(0)))
     graph, params, rest = nnx.split(rnn, nnx.Param, ...)
+    zeros = jax.device_put(np.zeros((batch, hidden), np.float32))
     x = jax.device_put(numbers(batch, steps, features))
-    return jitted(lambda p, v: nnx.merge(graph, p, rest)(v), params, x, mode)
+    return jitted(lambda p, v: nnx.merge(graph, p, rest)(v, initial_carry=(zeros, zeros)), params, x, mode)
 
 
 def of_haiku(shape: Shape, mode: str) -> Call:

@@ -1,17 +1,21 @@
 """`verify` against the loop a user writes by hand, whole processes, start-up included, in one run.
 
-    python benchmarks/verify_against_naive.py [--cases 200] [--seeds 1] [--rounds 3] [--jobs 2]
+    python benchmarks/verify_against_naive.py [--cases 200] [--seeds 1] [--rounds 3] [--jobs 2] [--warm] [--against bare]
 
-Prints wall seconds of each round in turn and the ratio naive / verify, median last. Both sides run Keras on
+Prints wall seconds of each round in turn and the ratio other / verify, median last. The other side is `naive`, the
+loop by hand; `bare`, the same adapters without harness (`bare.py`); or `one-job`, verify with a single worker at a time.
+JAX's cache is empty at the start of each verify, unless `--warm`. Both sides run Keras on
 TensorFlow, nn.LSTM and a JAX scan on the same shapes; verify also runs the float64 oracle with its bounds.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -33,11 +37,28 @@ sys.exit(report.exit_code)
 """
 
 
-def timed(command: list[str]) -> float:
+def timed(command: list[str], cache: str) -> float:
     """Wall seconds of a command that must succeed."""
     start = time.perf_counter()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    environment = {**os.environ, "LSTM_XCHECK_CACHE": cache}
+    subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     return time.perf_counter() - start
+
+
+def commands(chosen: argparse.Namespace) -> tuple[list[str], list[str]]:
+    """The other side, and verify."""
+    size = [str(chosen.cases), str(chosen.seeds)]
+
+    def verify(jobs: int) -> list[str]:
+        filled = VERIFY.format(here=str(HERE), cases=chosen.cases, seeds=chosen.seeds, jobs=jobs)
+        return [sys.executable, "-c", filled]
+
+    others = {
+        "naive": [sys.executable, str(HERE / "naive.py"), *size],
+        "bare": [sys.executable, str(HERE / "bare.py"), *size, str(chosen.jobs)],
+        "one-job": verify(1),
+    }
+    return others[chosen.against], verify(chosen.jobs)
 
 
 def main() -> None:
@@ -45,16 +66,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name, default in (("cases", 200), ("seeds", 1), ("rounds", 3), ("jobs", 2)):
         parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--against", choices=("naive", "bare", "one-job"), default="naive")
+    parser.add_argument("--warm", action="store_true")
     chosen = parser.parse_args()
-    verify = VERIFY.format(here=str(HERE), cases=chosen.cases, seeds=chosen.seeds, jobs=chosen.jobs)
+    other, verify = commands(chosen)
     ratios = []
-    for number in range(chosen.rounds):
-        naive = timed([sys.executable, str(HERE / "naive.py"), str(chosen.cases), str(chosen.seeds)])
-        ours = timed([sys.executable, "-c", verify])
-        ratios.append(naive / ours)
-        print(f"round {number}: naive {naive:.1f} s, verify {ours:.1f} s, ratio {ratios[-1]:.2f}", flush=True)
-    shapes = f"{chosen.cases} shapes x {chosen.seeds} seeds, {chosen.jobs} jobs"
-    print(f"median ratio {statistics.median(ratios):.2f} ({shapes})")
+    with tempfile.TemporaryDirectory() as folder:
+        if chosen.warm:
+            timed(verify, f"{folder}/warm")
+        for number in range(chosen.rounds):
+            theirs = timed(other, f"{folder}/warm" if chosen.warm else f"{folder}/other-{number}")
+            ours = timed(verify, f"{folder}/warm" if chosen.warm else f"{folder}/{number}")
+            ratios.append(theirs / ours)
+            line = f"round {number}: {chosen.against} {theirs:.1f} s, verify {ours:.1f} s, ratio {ratios[-1]:.2f}"
+            print(line, flush=True)
+    shapes = f"{chosen.cases} shapes x {chosen.seeds} seeds, {chosen.jobs} jobs, {'warm' if chosen.warm else 'cold'}"
+    print(f"median ratio {statistics.median(ratios):.2f} ({chosen.against} / verify, {shapes})")
 
 
 if __name__ == "__main__":
