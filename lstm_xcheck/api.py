@@ -21,7 +21,7 @@ from .events import Finished, Planned
 from .report import Report
 from .report.power import statements
 from .spec import Case, Result
-from .sweep import Plan, Recipe, choose_entries, grid, run_functions
+from .sweep import Plan, Recipe, asking_gradients, choose_entries, grid, run_functions
 from .sweep import run as run_plan
 from .sweep.pool import Worker
 
@@ -84,6 +84,7 @@ def verify(
     jobs: int | None = None,
     timeout: float = 120.0,
     workers: Mapping[str, str] | None = None,
+    gradients: bool = False,
 ) -> Report:
     """Run cases in several frameworks and judge every answer; `report.power` says what the matches prove.
 
@@ -94,6 +95,7 @@ def verify(
         jobs: worker processes at a time, by default one for each core.
         timeout: seconds for one case.
         workers: interpreters by adapter name, for frameworks in other environments.
+        gradients: whether every case is asked for its gradients, too; a case may ask for them by itself.
 
     Raises:
         NothingComparedError: when there is no case or no adapter.
@@ -103,7 +105,7 @@ def verify(
     >>> report.ok  # doctest: +SKIP
     True
     """
-    questions = tuple(cases)
+    questions = asking_gradients(cases) if gradients else tuple(cases)
     if isinstance(adapters, Mapping):
         return _verify_functions(questions, adapters)
     plan = Plan(questions, choose_entries(adapters, workers), workers or {}, timeout, jobs or os.cpu_count() or 1)
@@ -134,6 +136,7 @@ def verify_grid(
     executor: Executor | None = None,
     jobs: int | None = None,
     timeout: float = 120.0,
+    gradients: bool = False,
 ) -> Report:
     """Verify a grid; with an executor, the work goes wherever that executor runs.
 
@@ -141,9 +144,9 @@ def verify_grid(
         recipes: from `grid`.
         adapters: names, by default all whose framework is installed.
         executor: any `concurrent.futures.Executor`; by default worker processes on this machine.
-        jobs, timeout: as in `verify`.
+        jobs, timeout, gradients: as in `verify`.
     """
-    questions = tuple(recipes)
+    questions = asking_gradients(recipes) if gradients else tuple(recipes)
     if executor is None:
         return verify(questions, adapters, jobs=jobs, timeout=timeout)
     from .sweep.distribute import run_on

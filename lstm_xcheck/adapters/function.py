@@ -106,18 +106,21 @@ def result_of(function: Callable[..., Any], case: Case) -> Result:
 
     States are given as zeros where the case has none, lengths as None where all steps are valid. The function may
     return y, h_n, c_n in canonical shapes (h_n and c_n of a single layer and direction may lack the first axis),
-    None for what it does not compute, y alone, or a `Result`.
+    None for what it does not compute, y alone, or a `Result`, which alone can hold gradients.
 
     Raises:
         SpecError: when it returns something else.
+        Unsupported: when the case asks for gradients and it returns none.
     """
     spec = case.spec
     rows = spec.num_layers * spec.num_directions
     h0 = np.zeros((rows, case.batch, spec.output_size), case.x.dtype) if case.h0 is None else case.h0
     c0 = np.zeros((rows, case.batch, spec.hidden_size), case.x.dtype) if case.c0 is None else case.c0
     answer = function(case.weights, case.x, h0, c0, case.lengths if case.mask is None else case.mask)
-    if isinstance(answer, Result):
+    if isinstance(answer, Result) and (answer.gradients or not case.gradients):
         return answer
+    if case.gradients:
+        raise Unsupported("gradients: the function returns none; return a Result that holds them")
     parts = tuple(answer) if isinstance(answer, (tuple, list)) else (answer,)
     if len(parts) not in (1, 3):
         raise SpecError(f"the function returned {len(parts)} things, but should return y, or y, h_n, c_n")

@@ -13,9 +13,11 @@ import numpy as np
 
 from ..arrays import Array
 from ..errors import SpecError
+from ..layouts import gradients_from_layout
 from ..spec import Case, LSTMSpec, Result
 from . import jax_cache, jax_options
-from .jax_lstm import Params, named, run_stack, zeros
+from .jax_gradients import data_and_pulls, pull_stack
+from .jax_lstm import Outputs, Params, named, run_stack, zeros
 
 
 @dataclass
@@ -35,6 +37,7 @@ class JaxScan:
         self.name = name
         jax_cache.keep_programs()
         self._lstm = jax.jit(run_stack, static_argnames="spec", **jax_options.jit_arguments())
+        self._pulled = jax.jit(pull_stack, static_argnames="spec", **jax_options.jit_arguments())
 
     def environment(self) -> dict[str, str]:
         """Versions of what computes, and on which device."""
@@ -90,16 +93,34 @@ class JaxScan:
         """One compiled call, which gives every layer's outputs."""
         dtype = model.params[0][0]["W"].dtype
         x, h0, c0 = (None if array is None else _from_numpy(array, dtype) for array in (case.x, case.h0, case.c0))
-        padded = case.lengths is not None or case.mask is not None
-        y, h_n, c_n, lower = self._lstm(model.params, x, model.spec, h0, c0, case.valid if padded else None)
-        final = _to_numpy(h_n)
-        return Result(
-            y=_to_numpy(y),
-            h_n=final,
-            c_n=_to_numpy(c_n),
-            last=_last(final, case.spec) if case.returns == "last" else None,
-            layer_outputs=tuple(_to_numpy(array) for array in lower),
-        )
+        return _result(self._lstm(model.params, x, model.spec, h0, c0, _valid(case)), case)
+
+    def run_with_gradients(self, model: JaxModel, case: Case) -> Result:
+        """`jax.vjp`, compiled; absent states are zeros, which have gradients."""
+        dtype = model.params[0][0]["W"].dtype
+        data, pulls = ([_from_numpy(array, dtype) for array in arrays] for arrays in data_and_pulls(case))
+        outputs, found = self._pulled(model.params, data, pulls, model.spec, _valid(case))
+        params, *of_data = found
+        leaves = {name: _to_numpy(leaf) for name, leaf in named(params).items()}
+        gradients = gradients_from_layout(leaves, self.layout)
+        gradients.update(zip(("x", "h0", "c0"), map(_to_numpy, of_data), strict=True))
+        return replace(_result(outputs, case), gradients=gradients)
+
+
+def _valid(case: Case) -> Array | None:
+    return case.valid if case.lengths is not None or case.mask is not None else None
+
+
+def _result(outputs: Outputs, case: Case) -> Result:
+    y, h_n, c_n, lower = outputs
+    final = _to_numpy(h_n)
+    return Result(
+        y=_to_numpy(y),
+        h_n=final,
+        c_n=_to_numpy(c_n),
+        last=_last(final, case.spec) if case.returns == "last" else None,
+        layer_outputs=tuple(_to_numpy(array) for array in lower),
+    )
 
 
 def _has_float64() -> bool:

@@ -57,6 +57,7 @@ class Stack:
         weight_names: for each layer, the names of its weights in the order of `get_weights`.
         last: a twin of the top layer with `return_sequences=False`, made when it is first asked for.
         compiled: `forward` as one JAX program, made by the adapter; None on the other backends.
+        differentiated: the same with its gradients.
     """
 
     def __init__(self, spec: LSTMSpec, precision: str) -> None:
@@ -66,6 +67,7 @@ class Stack:
         self.weight_names = [self._names(index) for index in range(spec.num_layers)]
         self.last: Any = None
         self.compiled: Callable[..., Any] | None = None
+        self.differentiated: Callable[..., Any] | None = None
 
     def _layer(self, index: int, *, sequence: bool) -> Any:
         spec = self.spec

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import keras
@@ -14,8 +15,10 @@ import numpy as np
 
 from ..arrays import STORAGE, Array
 from ..errors import AdapterError, SpecError
-from ..spec import Case, LSTMSpec, Result
+from ..layouts import gradients_from_layout
+from ..spec import Case, LSTMSpec, Result, cotangents
 from .keras_build import Stack, keras_activation
+from .keras_gradients import Answer, Pulled, jax_program, on_tensorflow, on_torch
 from .keras_limits import unsupported_by_keras
 
 #: x, mask and the initial states of each layer, as tensors of the backend.
@@ -112,15 +115,30 @@ class KerasLayer:
         want_last = case.returns == "last"
         if want_last:
             model.make_last()
-        outputs, finals, last = _forward(model, _inputs(case), want_last)
-        arrays = [_to_numpy(output) for output in outputs]
-        return Result(
-            y=arrays[-1],
-            h_n=np.stack([_to_numpy(state) for state in finals[0::2]]),
-            c_n=np.stack([_to_numpy(state) for state in finals[1::2]]),
-            last=None if last is None else _to_numpy(last),
-            layer_outputs=tuple(arrays[:-1]),
-        )
+        return _result(_forward(model, _inputs(case), want_last))
+
+    def run_with_gradients(self, model: Stack, case: Case) -> Result:
+        """The same forward pass, differentiated by the backend."""
+        if case.returns == "last":
+            model.make_last()
+        pulled = _differentiated(model, case)
+        names = [name for layer in model.weight_names for name in layer]
+        arrays = dict(zip(names, map(_to_numpy, pulled.weights), strict=True))
+        x, *states = map(_to_numpy, pulled.data)
+        data = {"x": x, "h0": np.stack(states[0::2]), "c0": np.stack(states[1::2])}
+        return replace(_result(pulled.answer), gradients={**gradients_from_layout(arrays, self.layout), **data})
+
+
+def _result(answer: Answer) -> Result:
+    outputs, finals, last = answer
+    arrays = [_to_numpy(output) for output in outputs]
+    return Result(
+        y=arrays[-1],
+        h_n=np.stack([_to_numpy(state) for state in finals[0::2]]),
+        c_n=np.stack([_to_numpy(state) for state in finals[1::2]]),
+        last=None if last is None else _to_numpy(last),
+        layer_outputs=tuple(arrays[:-1]),
+    )
 
 
 def float64_becomes(spec: LSTMSpec, *, masked: bool) -> tuple[str, str]:
@@ -157,6 +175,25 @@ def _forward(model: Stack, inputs: Inputs, want_last: bool) -> Any:
     return model.compiled(values, *inputs, want_last)
 
 
+def _differentiated(model: Stack, case: Case) -> Pulled:
+    """Eagerly, or compiled on JAX, as `_forward`; absent states are zeros, which have gradients."""
+    x, mask, states = _inputs(case, explicit=True)
+    y, h_n, c_n = cotangents(case)
+    finals = [pull for pair in zip(h_n, c_n, strict=True) for pull in pair]
+    pulls = [_tensor(pull, case.precision) for pull in (y, *finals)]
+    last = case.returns == "last"
+    if BACKEND == "tensorflow":
+        return on_tensorflow(framework, model, x, mask, states, last, pulls)
+    if BACKEND == "torch":
+        return on_torch(framework, model, x, mask, states, last, pulls)
+    if model.differentiated is None:
+        program = jax_program(framework, model, _stateless(model))
+        model.differentiated = framework.jit(program, static_argnums=5, **jax_options.jit_arguments())
+    values = [variable.value for variable in model.variables(last)]
+    pulled: Pulled = model.differentiated(values, x, mask, states, pulls, last)
+    return pulled
+
+
 def _stateless(model: Stack) -> Callable[..., Any]:
     """`Stack.forward` as a pure function of the weights, so that one program serves many of them."""
 
@@ -168,14 +205,14 @@ def _stateless(model: Stack) -> Callable[..., Any]:
     return program
 
 
-def _inputs(case: Case) -> Inputs:
-    """x, mask and the states of each layer, of the layers' own dtype."""
+def _inputs(case: Case, *, explicit: bool = False) -> Inputs:
+    """x, mask and the states of each layer, of the layers' own dtype; None or explicit zeros where there are none."""
     mask = None
     if case.lengths is not None or case.mask is not None:
         mask = keras.ops.convert_to_tensor(np.array(case.valid))
     spec, precision = case.spec, case.precision
     x = _tensor(case.x, precision)
-    if case.h0 is None and case.c0 is None:
+    if case.h0 is None and case.c0 is None and not explicit:
         return x, mask, [None] * spec.num_layers
     zeros = np.zeros((spec.num_layers * spec.num_directions, case.batch, spec.hidden_size), STORAGE[precision])
     h0 = zeros if case.h0 is None else case.h0

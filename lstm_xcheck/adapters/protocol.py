@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from ..arrays import Array
 from ..errors import Unsupported
@@ -50,6 +50,21 @@ class Adapter(Protocol):
         """Outputs and states in canonical form."""
 
 
+@runtime_checkable
+class Differentiates(Protocol):
+    """What an adapter has besides when its framework can give gradients."""
+
+    def run_with_gradients(self, model: Any, case: Case) -> Result:
+        """As `run`, with the framework's own gradients of the loss in `spec/loss.py`, all from one forward pass.
+
+        `Result.gradients` has canonical names; those of parameters come through `gradients_from_layout`. The outputs
+        must be those that were differentiated: another kernel rounds in another way.
+
+        Raises:
+            Unsupported: with the framework's reason, where it has no such gradient.
+        """
+
+
 @dataclass
 class Session:
     """Runs cases through one adapter; keeps the last model, so that cases of one shape share a build."""
@@ -65,7 +80,7 @@ class Session:
             Unsupported: with the framework's reason.
         """
         adapter = self.adapter
-        reason = adapter.unsupported(case)
+        reason = adapter.unsupported(case) or _no_gradients(adapter, case)
         if reason:
             raise Unsupported(reason)
         if not adapter.layout:
@@ -78,7 +93,8 @@ class Session:
         native = adapter.read_back(self._model)
         count = int(adapter.count_parameters(self._model))  # NumPy's whole numbers are not JSON's
         computed_in, note = adapter.computes_in(case)
-        result = adapter.run(self._model, case)
+        run = adapter.run_with_gradients if case.gradients and isinstance(adapter, Differentiates) else adapter.run
+        result = run(self._model, case)
         return replace(
             result,
             native=native,
@@ -87,6 +103,13 @@ class Session:
             note=note,
             environment=adapter.environment(),
         )
+
+
+def _no_gradients(adapter: Adapter, case: Case) -> str | None:
+    """A function of one's own, which has no layout, may answer with gradients by itself."""
+    if not case.gradients or not adapter.layout or isinstance(adapter, Differentiates):
+        return None
+    return f"gradients: adapter {adapter.name} gives none; leave out --gradients to compare its outputs"
 
 
 def plain_function_only(spec: LSTMSpec, framework: str) -> str | None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from ..arrays import STORAGE, Array
-from ..spec import Case, LSTMSpec, Result
+from ..layouts import gradients_from_layout
+from ..spec import Case, LSTMSpec, Result, cotangents
 from .protocol import plain_function_only
 
 _DTYPES = {
@@ -18,6 +20,8 @@ _DTYPES = {
     "float16": torch.float16,
     "bfloat16": torch.bfloat16,
 }
+
+_States = tuple[torch.Tensor, torch.Tensor]
 
 
 class TorchNN:
@@ -68,10 +72,18 @@ class TorchNN:
     def run(self, model: torch.nn.LSTM, case: Case) -> Result:
         """The fused stack, then each layer alone."""
         with torch.no_grad():
-            y, h_n, c_n = _forward(model, case, _tensor(case.x, model), slice(None))
-            lower = _layer_outputs(model, case) if case.spec.num_layers > 1 else ()
-        last = _last(h_n, case.spec) if case.returns == "last" else None
-        return Result(y=_to_numpy(y), h_n=_to_numpy(h_n), c_n=_to_numpy(c_n), last=last, layer_outputs=lower)
+            return _result(model, case, *_forward(model, case, _tensor(case.x, model), _initial(model, case)))
+
+    def run_with_gradients(self, model: torch.nn.LSTM, case: Case) -> Result:
+        """`torch.autograd.grad` through the fused stack."""
+        leaves = [_tensor(array, model).requires_grad_() for array in (case.x, *_states(case))]
+        outputs = _forward(model, case, leaves[0], (leaves[1], leaves[2]))
+        names, parameters = zip(*model.named_parameters(), strict=True)
+        pulls = [_tensor(array, model) for array in cotangents(case)]
+        found = [_to_numpy(gradient) for gradient in torch.autograd.grad(outputs, [*parameters, *leaves], pulls)]
+        gradients = gradients_from_layout(dict(zip(names, found, strict=False)), self.layout)
+        gradients.update(zip(("x", "h0", "c0"), found[len(names) :], strict=True))
+        return replace(_result(model, case, *outputs), gradients=gradients)
 
 
 def _module(spec: LSTMSpec, precision: str) -> torch.nn.LSTM:
@@ -97,14 +109,24 @@ def _to_numpy(tensor: torch.Tensor) -> Array:
     return wide.detach().cpu().numpy()
 
 
+def _result(model: torch.nn.LSTM, case: Case, y: torch.Tensor, h_n: torch.Tensor, c_n: torch.Tensor) -> Result:
+    lower = _layer_outputs(model, case) if case.spec.num_layers > 1 else ()
+    last = _last(h_n, case.spec) if case.returns == "last" else None
+    return Result(y=_to_numpy(y), h_n=_to_numpy(h_n), c_n=_to_numpy(c_n), last=last, layer_outputs=lower)
+
+
+def _initial(model: torch.nn.LSTM, case: Case, rows: slice = slice(None)) -> _States | None:
+    """The given rows of the initial states, or None where the case has none."""
+    if case.h0 is None and case.c0 is None:
+        return None
+    h0, c0 = _states(case)
+    return _tensor(h0[rows], model), _tensor(c0[rows], model)
+
+
 def _forward(
-    model: torch.nn.LSTM, case: Case, x: torch.Tensor, rows: slice
+    model: torch.nn.LSTM, case: Case, x: torch.Tensor, states: _States | None
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Run a module on x with the given rows of the initial states."""
-    states = None
-    if case.h0 is not None or case.c0 is not None:
-        h0, c0 = _states(case)
-        states = (_tensor(h0[rows], model), _tensor(c0[rows], model))
+    """Run a module on x."""
     if case.lengths is None:
         y, (h_n, c_n) = model(x, states)
         return y, h_n, c_n
@@ -130,10 +152,11 @@ def _layer_outputs(model: torch.nn.LSTM, case: Case) -> tuple[Array, ...]:
     outputs = []
     for index in range(spec.num_layers - 1):
         layer = _module(spec.layer(index), case.precision)
-        for name, parameter in layer.named_parameters():
-            parameter.copy_(getattr(model, name.replace("_l0", f"_l{index}")))
+        with torch.no_grad():
+            for name, parameter in layer.named_parameters():
+                parameter.copy_(getattr(model, name.replace("_l0", f"_l{index}")))
         rows = slice(index * spec.num_directions, (index + 1) * spec.num_directions)
-        x, _, _ = _forward(layer, case, x, rows)
+        x, _, _ = _forward(layer, case, x, _initial(model, case, rows))
         outputs.append(_to_numpy(x))
     return tuple(outputs)
 

@@ -19,6 +19,7 @@ import click
 @click.option("--seeds", type=click.IntRange(min=1), metavar="N", help="Run every case with N seeds.")
 @click.option("--seed", type=click.IntRange(min=0), metavar="S", default=0, help="First seed.  [default: 0]")
 @click.option("--precision", metavar="NAME", help="float32, float64, bfloat16 or float16 for every case.")
+@click.option("--gradients", is_flag=True, help="Compare gradients, too, by each framework's own differentiation.")
 @click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Workers at a time.  [default: one per core]")
 @click.option("--worker", "workers", multiple=True, metavar="NAME=PYTHON", help="Run an adapter by another Python.")
 @click.option("--timeout", type=click.FloatRange(min=0.1), default=120.0, metavar="S", help="Seconds for one case.")

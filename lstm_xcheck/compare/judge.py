@@ -16,6 +16,7 @@ from ..errors import NothingComparedError
 from ..layouts import count_parameters, explain_count, to_layout
 from ..oracle import Profile, profile_named, rougher_than
 from ..spec import Case, Result
+from .gradients import gradient_rows
 from .reference import Reference, expected_shapes, observed_quantities, references
 from .verdict import CountRow, Row, Verdict, VerdictName
 
@@ -50,6 +51,7 @@ def judge(result: Result, case: Case, *, adapter: str = "result", layout: str = 
             f"case {case.id}, adapter {adapter}: compared 0 quantities; give y, h_n, c_n or last"
         )
     rows = _explain_by_precision(rows, result, case, profile, adapter)
+    rows += gradient_rows(result, case, profile, adapter)
     if result.note:
         rows = [_with_note(row, result.note) for row in rows]
     rows += _weight_rows(result, case, adapter, layout)

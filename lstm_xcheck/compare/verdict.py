@@ -23,7 +23,7 @@ class Row:
 
     Attributes:
         case, adapter: who answered what.
-        quantity: y, h_n, c_n, last, layer0.y, weights, parameters; empty where nothing was run.
+        quantity: y, h_n, c_n, last, layer0.y, grad:W and so on, weights, parameters; empty where nothing was run.
         verdict: one of VERDICTS.
         max_abs: largest absolute error.
         score: largest error / bound; beyond 1 no honest rounding explains it.
@@ -84,6 +84,11 @@ class Verdict:
     def verdict(self) -> VerdictName:
         """The worst verdict of all rows."""
         return worst_of(row.verdict for row in self.rows)
+
+    @property
+    def of_outputs(self) -> tuple[Row, ...]:
+        """All rows but those of gradients."""
+        return tuple(row for row in self.rows if not row.quantity.startswith("grad:"))
 
     @property
     def power(self) -> dict[str, Any]:

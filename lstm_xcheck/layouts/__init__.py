@@ -6,6 +6,7 @@ from .convert import to_layout as to_layout
 from .count import ParameterCount as ParameterCount
 from .count import count_parameters as count_parameters
 from .count import explain_count as explain_count
+from .gradients import gradients_from_layout as gradients_from_layout
 from .table import TABLE as TABLE
 from .table import Layout as Layout
 from .table import layout_named as layout_named

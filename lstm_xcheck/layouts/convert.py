@@ -69,19 +69,24 @@ def from_layout(
     """
     row = layout if isinstance(layout, Layout) else layout_named(layout)
     given = {name[len(prefix) :]: np.asarray(array) for name, array in arrays.items() if name.startswith(prefix)}
-    axis = _leading_axis(row, given)
-    num_layers, num_directions = recognise_stack(row, given, axis)
-    layers = tuple(
-        tuple(
-            _read_cell(row, given, layer, direction, num_layers, num_directions) for direction in range(num_directions)
-        )
-        for layer in range(num_layers)
-    )
+    layers = read_cells(row, given)
     found = _describe(layers)
     if spec is None:
         spec = found
     _check_same_shape(row, spec, found)
     return LSTMWeights(spec, layers, dtype or _precision_of(given))
+
+
+def read_cells(row: Layout, given: dict[str, Array]) -> tuple[tuple[CellWeights, ...], ...]:
+    """Every cell as `cells[layer][direction]`, moved and not judged: any numbers, also NaN."""
+    axis = _leading_axis(row, given)
+    num_layers, num_directions = recognise_stack(row, given, axis)
+    return tuple(
+        tuple(
+            _read_cell(row, given, layer, direction, num_layers, num_directions) for direction in range(num_directions)
+        )
+        for layer in range(num_layers)
+    )
 
 
 def _leading_axis(row: Layout, given: Mapping[str, Array]) -> int:

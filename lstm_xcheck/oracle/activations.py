@@ -58,6 +58,34 @@ def steepest(activation: Activation, z: Array, value: Array, d: Array) -> Array:
     return np.ones_like(z)  # linear; softsign and tanh_pade are nowhere steeper
 
 
+def slope(activation: Activation, z: Array, value: Array) -> Array:
+    """The derivative at z, from the value where frameworks take it from the value; at a kink that of one side."""
+    if activation.kind == "sigmoid":
+        return value * (1.0 - value)
+    if activation.kind == "tanh":
+        return 1.0 - value * value
+    if activation.kind == "softsign":
+        return 1.0 / (1.0 + np.abs(z)) ** 2
+    if activation.kind == "tanh_pade":
+        square = np.clip(z, -3.0, 3.0) ** 2
+        return ((square - 9.0) / (3.0 * square + 9.0)) ** 2
+    inside = np.ones(z.shape, dtype=bool)
+    for kink, upward in kinks(activation):
+        inside &= (z > kink) if upward else (z < kink)
+    return np.where(inside, activation.alpha, 0.0)
+
+
+def kinks(activation: Activation) -> tuple[tuple[float, bool], ...]:
+    """Where the derivative jumps, and whether it is zero below (True) or above."""
+    if activation.kind == "relu":
+        return ((0.0, True),)
+    if activation.kind == "hard_sigmoid":
+        return ((-activation.beta / activation.alpha, True), ((1.0 - activation.beta) / activation.alpha, False))
+    if activation.kind == "hard_tanh":
+        return ((-1.0, True), (1.0, False))
+    return ()
+
+
 def error_units(activation: Activation, value: Array, tanh_absolute: float) -> Array:
     """The activation's own error in units of u: sigmoids absolutely, tanh relatively.
 

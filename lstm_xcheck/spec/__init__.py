@@ -1,6 +1,9 @@
 """What an LSTM is: spec, weights, case and result. Knows nobody else."""
 
 from .case import Case as Case
+from .loss import Cotangents as Cotangents
+from .loss import cotangents as cotangents
+from .loss import gradient_names as gradient_names
 from .model import GATES as GATES
 from .model import LSTMSpec as LSTMSpec
 from .result import QUANTITIES as QUANTITIES

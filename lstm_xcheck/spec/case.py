@@ -31,6 +31,7 @@ class Case:
         mask: instead of lengths, which steps are valid, boolean, shape (batch, steps).
         precision: in which the backend is to compute; by default that of the weights. Everything is rounded to it.
         returns: whether the last output is asked for besides the whole sequence.
+        gradients: whether the gradients of the loss in `spec/loss.py` are asked for besides the outputs.
         id: a readable name.
 
     The states of a row stay as they are through padding, and outputs there are zero.
@@ -48,6 +49,7 @@ class Case:
     precision: str = ""
     returns: Returns = "sequence"
     id: str = field(default="")
+    gradients: bool = False
 
     def __post_init__(self) -> None:
         precision = self.precision or self.weights.dtype
@@ -133,6 +135,7 @@ class Case:
         precision: str = "float32",
         returns: Returns = "sequence",
         id: str = "",
+        gradients: bool = False,
     ) -> Case:
         """A case whose numbers are the same bits everywhere; weights of the same seed unless given.
 
@@ -157,6 +160,7 @@ class Case:
             precision=precision,
             returns=returns,
             id=id,
+            gradients=gradients,
         )
 
     @property
@@ -218,6 +222,7 @@ def describe_shape(case: Case) -> str:
     words += ["states"] if case.h0 is not None or case.c0 is not None else []
     words += ["ragged"] if case.lengths is not None else (["masked"] if case.mask is not None else [])
     words += ["last"] if case.returns == "last" else []
+    words += ["gradients"] if case.gradients else []
     return "-".join([*words, case.precision])
 
 

@@ -25,7 +25,7 @@ class Result:
         c_n: final cell states, shape (layers * directions, batch, hidden).
         last: the last output, shape (batch, directions * output): of each direction the step it processed last.
         layer_outputs: outputs of the layers below the top, each of the shape of y.
-        gradients: by canonical name, such as `0.0.W`, `x`, `h0`.
+        gradients: of the loss in `spec/loss.py`, by canonical name, such as `0.0.W`, `x`, `h0`.
         native: the parameters read back from the framework, under the framework's own names.
         parameter_count: trainable numbers as the framework itself reports them.
         computed_in: the precision in which the framework really computed, where that is not the one asked for.

@@ -1,6 +1,7 @@
 """The engine: grids of cases, workers, and the events of a run."""
 
 from .grid import Recipe as Recipe
+from .grid import asking_gradients as asking_gradients
 from .grid import grid as grid
 from .grid import parse_grid as parse_grid
 from .presets import preset as preset

@@ -47,7 +47,8 @@ def judged(
         for quantity in missing
     )
     diagnoses: tuple[dict[str, Any], ...] = ()
-    if explainer is not None and verdict.verdict in ("mismatch", "suspect"):
+    # The catalogue of mistakes explains outputs; where gradients alone are wrong there is nothing for it to explain.
+    if explainer is not None and any(row.verdict in ("mismatch", "suspect") for row in verdict.of_outputs):
         diagnoses = explainer.explain(result, case, adapter, ask)
     return Outcome(
         case.id, adapter, rows, verdict.count, dict(result.environment), diagnoses=diagnoses, seconds=seconds

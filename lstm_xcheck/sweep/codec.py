@@ -14,6 +14,7 @@ def case_to_frame(case: Case) -> Frame:
         "precision": case.precision,
         "dtype": case.weights.dtype,
         "returns": case.returns,
+        "gradients": case.gradients,
         "id": case.id,
     }
     weights = {f"weights.{name}": array for name, array in case.weights.arrays().items()}
@@ -28,6 +29,7 @@ def case_from_frame(frame: Frame) -> Case:
         weights=weights,
         precision=frame.data["precision"],
         returns=frame.data["returns"],
+        gradients=frame.data["gradients"],
         id=frame.data["id"],
         **subset(frame.arrays, "data."),
     )

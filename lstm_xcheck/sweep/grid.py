@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -31,6 +31,7 @@ class Recipe:
     ragged: bool = False
     one_hot: bool = False
     returns: str = "sequence"
+    gradients: bool = False
     init: str = "probe"
     dtype: str = "float32"
     seed: int = 0
@@ -46,6 +47,7 @@ class Recipe:
         words += [word for word in ("states", "ragged") if getattr(self, word)]
         words += ["onehot"] if self.one_hot else []
         words += ["last"] if self.returns == "last" else []
+        words += ["gradients"] if self.gradients else []
         words += [self.init] if self.init != "probe" else []
         return "-".join([*words, self.dtype, f"s{self.seed}"])
 
@@ -81,6 +83,7 @@ class Recipe:
             precision=self.dtype,
             returns=self.returns,  # type: ignore[arg-type]
             id=self.id,
+            gradients=self.gradients,
         )
 
 
@@ -100,7 +103,7 @@ def grid(**axes: Any) -> list[Recipe]:
     """Every combination of the axes, each a value or a sequence of values.
 
     Axes are the fields of `Recipe`: hidden, input, steps, batch, layers, directions, bias, proj, states, ragged,
-    one_hot, returns, init, dtype, seed; `seeds=N` stands for seed=0..N-1.
+    one_hot, returns, gradients, init, dtype, seed; `seeds=N` stands for seed=0..N-1.
 
     Raises:
         SpecError: for an unknown axis or value, and when there is no case at all.
@@ -182,6 +185,12 @@ def _check(recipe: Recipe) -> None:
         recipe.spec  # noqa: B018 - the property validates
     except SpecError as error:
         raise SpecError(f"grid: case {recipe.id}: {error}") from error
+
+
+def asking_gradients(questions: Iterable[Case | Recipe]) -> tuple[Case | Recipe, ...]:
+    """The same questions, each with its gradients; those that come to mean the same are asked once."""
+    asked: list[Case | Recipe] = [replace(question, gradients=True) for question in questions]
+    return tuple(dict.fromkeys(asked))
 
 
 def unique(recipes: Iterable[Recipe]) -> Iterator[Recipe]:

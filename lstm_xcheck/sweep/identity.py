@@ -27,7 +27,7 @@ def question_key(question: Question) -> str:
     """A digest of a case, its name included; for a recipe it is that of the recipe, which fixes every bit."""
     if isinstance(question, Recipe):
         return _digest({"recipe": asdict(question)})
-    content = [question.fingerprint, question.spec.to_dict(), question.precision, question.returns]
+    content = [question.fingerprint, question.spec.to_dict(), question.precision, question.returns, question.gradients]
     return _digest({"case": content, "id": question.id})
 
 

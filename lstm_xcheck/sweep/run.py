@@ -158,6 +158,6 @@ def _call(case: Case, name: str, function: Callable[..., object], explainer: Exp
         raise
     except Exception as error:  # a user's function may raise anything; the sweep goes on
         return not_run(case.id, name, WorkerCrashed(f"raised {type(error).__name__}: {error}"))
-    wrong = verdict.verdict in ("mismatch", "suspect")
+    wrong = any(row.verdict in ("mismatch", "suspect") for row in verdict.of_outputs)
     diagnoses = explainer.explain(result, case, name, partial(_answer, function)) if wrong else ()
     return Outcome(case.id, name, verdict.rows, verdict.count, diagnoses=diagnoses)

@@ -26,7 +26,7 @@ def shape_key(question: Case | Recipe) -> tuple[Hashable, Hashable]:
         build = (question.hidden, question.input, question.layers, question.directions, question.bias, question.proj)
         return (*build, question.dtype), flags
     optional = tuple(getattr(question, name) is None for name in ("h0", "c0", "lengths", "mask"))
-    return (question.spec, question.precision), (question.x.shape, optional, question.returns)
+    return (question.spec, question.precision), (question.x.shape, optional, question.returns, question.gradients)
 
 
 def grouped(questions: Iterable[Case | Recipe]) -> list[list[Case | Recipe]]:

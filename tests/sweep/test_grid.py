@@ -97,14 +97,14 @@ def test_what_is_no_axis_is_a_spec_error(axes: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "field",
     ["hidden", "input", "steps", "batch", "layers", "directions", "bias", "proj", "states", "ragged", "one_hot",
-     "returns", "init", "dtype", "seed"],
+     "returns", "gradients", "init", "dtype", "seed"],
 )  # fmt: skip
 def test_the_id_tells_every_field_apart(field: str) -> None:
     assert sorted(known.name for known in fields(Recipe)) == sorted(asdict(Recipe()))
     other = {
         "hidden": 9, "input": 6, "steps": 8, "batch": 4, "layers": 2, "directions": 2, "bias": "none", "proj": 3,
         "states": False, "ragged": True, "one_hot": True, "returns": "last", "init": "keras", "dtype": "float64",
-        "seed": 1,
+        "seed": 1, "gradients": True,
     }  # fmt: skip
     assert sorted(other) == sorted(asdict(Recipe()))
     assert replace(Recipe(), **{field: other[field]}).id != Recipe().id  # type: ignore[arg-type]
@@ -125,6 +125,8 @@ def test_a_recipe_is_rebuilt_bit_for_bit(recipe: Recipe) -> None:
     first, second = recipe.case(), again.case()
     assert first.fingerprint == second.fingerprint
     assert (first.id, first.precision, first.returns) == (recipe.id, recipe.dtype, recipe.returns)
+    assert replace(recipe, gradients=True).case().gradients
+    assert not first.gradients
 
 
 def test_the_case_is_what_the_recipe_says() -> None:

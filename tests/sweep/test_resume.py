@@ -174,12 +174,14 @@ def test_a_question_is_known_by_its_content() -> None:
     others = [
         case.with_id("other"),
         replace(case, returns="last"),
+        replace(case, gradients=True),
         replace(case, x=case.x * 2),
         Case(weights=weights, x=case.x, h0=case.h0, c0=case.c0, id="own"),
         Recipe(),
         Recipe(seed=1),
+        Recipe(gradients=True),
     ]
-    assert len({question_key(question) for question in (case, *others)}) == 7
+    assert len({question_key(question) for question in (case, *others)}) == 9
 
 
 # --- killed at random moments ---

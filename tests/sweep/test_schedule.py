@@ -37,7 +37,7 @@ def test_seeds_and_numbers_share_a_compilation() -> None:
 @pytest.mark.parametrize(
     "other",
     [Recipe(hidden=9), Recipe(input=6), Recipe(steps=8), Recipe(batch=4), Recipe(layers=2), Recipe(directions=2),
-     Recipe(bias="none"), Recipe(proj=2), Recipe(states=False), Recipe(ragged=True), Recipe(returns="last"),
+     Recipe(bias="none"), Recipe(proj=2), Recipe(states=False), Recipe(ragged=True), Recipe(returns="last"), Recipe(gradients=True),
      Recipe(dtype="float64")],
     ids=lambda recipe: recipe.id,
 )  # fmt: skip

@@ -159,9 +159,10 @@ def test_a_case_arrives_as_it_was(name: str) -> None:
 def test_a_mask_arrives_as_it_was() -> None:
     mask = np.array([[True, False, True], [False, False, False]])
     drawn = Case.random(LSTMSpec(input_size=3, hidden_size=4), steps=3, batch=2)
-    case = Case(weights=drawn.weights, x=drawn.x, mask=mask)
+    case = Case(weights=drawn.weights, x=drawn.x, mask=mask, gradients=True)
     frame = read_all(encode(case_to_frame(case)))
     assert frame is not None
+    assert case_from_frame(frame).gradients
     np.testing.assert_array_equal(case_from_frame(frame).valid, mask)
 
 

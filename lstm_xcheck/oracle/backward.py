@@ -1,0 +1,238 @@
+"""Back-propagation through time for one direction of one layer, in float64, along the outputs that were observed.
+
+With s the slope of each activation, backward in time from dh = G_h, dc = G_c:
+
+    dh += G_y[t];   dh = P^T dh with a projection;   do = dh tanh(c);   dc += dh o tanh'(c) + p_o dz_o
+    di = dc g;      df = dc c_{t-1};                 dg = dc i;         dz = s (di, df, dg, do)
+    dW += dz x^T;   dU += dz h_{t-1}^T;              db += dz;          dx = W^T dz
+    dh_{t-1} = U^T dz;                               dc_{t-1} = f dc + p_i dz_i + p_f dz_f
+
+h_{t-1} is what the backend answered, so that no error of the forward pass piles up. Every value has a leading axis of
+copies, each with roundings of its own; one copy without roundings is the reference.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from ..arrays import Array
+from ..spec import Case
+from .activations import apply, error_units, kinks, slope
+from .cell import Cell
+from .roundings import Roundings
+
+
+class Kept(NamedTuple):
+    """What a step keeps for the way back, each (copies, batch, hidden); `open_*` is 0 where a clip holds."""
+
+    i: Array
+    f: Array
+    g: Array
+    o: Array
+    c_prev: Array
+    c: Array
+    tau: Array
+    h: Array
+    slopes: Array
+    tau_slope: Array
+    open_c: Array
+    open_h: Array
+
+
+class Flow(NamedTuple):
+    """What flowed back, in the order of processing: dz (copies, batch, steps, 4, hidden), dr of a projection."""
+
+    dz: Array
+    dr: Array | None
+    dx: Array
+    dh0: Array
+    dc0: Array
+
+
+@dataclass(frozen=True)
+class Direction:
+    """One direction of one layer with its data in the order of processing.
+
+    Attributes:
+        cell: parameters.
+        x: inputs as the backend fed them, (batch, steps, input).
+        h_prev: the observed state each step starts from, (batch, steps, output).
+        c0: (batch, hidden).
+        valid: (batch, steps).
+    """
+
+    cell: Cell
+    x: Array
+    h_prev: Array
+    c0: Array
+    valid: Array
+
+    @classmethod
+    def of(cls, case: Case, layer: int, direction: int, x: Array, seen: Array) -> Direction:
+        """`x` and the outputs `seen` of this direction are aligned in time."""
+        order = slice(None, None, -1 if case.spec.is_backward(direction) else 1)
+        x, seen, valid = x[:, order], seen[:, order], case.valid[:, order]
+        h, before = case.initial("h0", layer, direction), []
+        for t in range(case.steps):
+            before.append(h)
+            h = np.where(valid[:, t, None], seen[:, t], h)
+        cell = Cell(case.spec, case.weights.layers[layer][direction])
+        return cls(cell, x, np.stack(before, axis=1), case.initial("c0", layer, direction), valid)
+
+    @cached_property
+    def inputs(self) -> Array:
+        """x and h_{t-1} side by side, (batch * steps, input + output)."""
+        joined = np.concatenate([self.x, self.h_prev], axis=-1)
+        return joined.reshape(-1, joined.shape[-1])
+
+    @cached_property
+    def z(self) -> Array:
+        """Pre-activations without peepholes, (batch, steps, 4, hidden)."""
+        return self.cell.affine(self.x, self.h_prev)
+
+    @cached_property
+    def _mass(self) -> Array:
+        products = (np.abs(self.inputs) @ self.cell.magnitude.T).reshape(self.z.shape)
+        mass: Array = products + self.cell.bias_mass
+        return mass
+
+    def forward(self, r: Roundings) -> list[Kept]:
+        """Every step, c on its own way, h from what was observed."""
+        c, kept = np.broadcast_to(self.c0, (r.copies, *self.c0.shape)), []
+        sigma = r.of_sum(self._mass, self.cell.terms)
+        for t in range(self.z.shape[1]):
+            z = r.rounded(np.broadcast_to(self.z[:, t], (r.copies, *self.z[:, t].shape)), sigma[:, t])
+            counted = self.valid[:, t, None]
+            now = self._step(z, c, r, counted)
+            kept.append(now)
+            c = np.where(counted, now.c, c)
+        return kept
+
+    def _step(self, z: Array, c_prev: Array, r: Roundings, counted: Array) -> Kept:
+        cell, u = self.cell, r.profile.u
+        pre = [self._peep(z[..., k, :], which, c_prev, r) for k, which in ((0, 0), (1, 1), (2, None))]
+        (i, s_i), (f, s_f), (g, s_g) = (
+            self._gate(which, v, r, counted) for which, v in zip((0, 0, 1), pre, strict=True)
+        )
+        if cell.spec.coupling == "f=1-i":
+            f = r.rounded(1.0 - i, u * np.ones_like(i))
+        elif cell.spec.coupling == "i=1-f":
+            i = r.rounded(1.0 - f, u * np.ones_like(f))
+        c = r.rounded(f * c_prev + i * g, u * (np.abs(f * c_prev) + np.abs(i * g)))
+        c, open_c = _clipped(c, cell.spec.cell_clip, r, counted)
+        o, s_o = self._gate(0, self._peep(z[..., 3, :], 2, c, r), r, counted)
+        tau, tau_slope = self._activated(2, c, r, counted)
+        h, open_h = r.rounded(o * tau, u * np.abs(o * tau)), np.ones(1)
+        if cell.projection is not None and cell.spec.proj_clip is not None:
+            _, open_h = _clipped(h @ cell.projection.T, cell.spec.proj_clip, r, counted)
+        slopes = np.stack([s_i, s_f, s_g, s_o], axis=-2)
+        return Kept(i, f, g, o, c_prev, c, tau, h, slopes, tau_slope, open_c, open_h)
+
+    def _peep(self, z: Array, which: int | None, c: Array, r: Roundings) -> Array:
+        if self.cell.peephole is None or which is None:
+            return z
+        term = self.cell.peephole[which] * c
+        return r.rounded(z + term, r.profile.u * (np.abs(z) + np.abs(term)))
+
+    def _gate(self, which: int, z: Array, r: Roundings, counted: Array) -> tuple[Array, Array]:
+        z, opened = _clipped(z, self.cell.spec.gate_clip, r, counted)
+        value, steep = self._activated(which, z, r, counted)
+        return value, steep * opened
+
+    def _activated(self, which: int, z: Array, r: Roundings, counted: Array) -> tuple[Array, Array]:
+        """Value and slope of an activation."""
+        activation = self.cell.activations[which]
+        for kink, _ in kinks(activation):
+            r.watch(z, kink, counted)
+        value = apply(activation, z)
+        own = r.profile.u * error_units(activation, value, r.profile.tanh_absolute) / 2.5
+        value = r.rounded(value, own)
+        return value, slope(activation, z, value)
+
+    def backward(self, kept: list[Kept], g_y: Array, g_h: Array, g_c: Array, r: Roundings) -> Flow:
+        """From the cotangents of y (copies or 1, batch, steps, output), h_n and c_n (batch, width)."""
+        cell = self.cell
+        dh, dc = (np.broadcast_to(g, (r.copies, *g.shape)) for g in (g_h, g_c))
+        dz = np.zeros((r.copies, *self.z.shape))
+        dr = np.zeros((r.copies, *self.h_prev.shape)) if cell.projection is not None else None
+        width = self.x.shape[-1]
+        for t in reversed(range(len(kept))):
+            keep = self.valid[:, t, None]
+            up = r.rounded(dh + g_y[:, :, t], r.profile.u * np.abs(dh))
+            if dr is not None:
+                up = np.where(keep, up * kept[t].open_h, 0.0)
+                dr[:, :, t] = up
+                up = _product(up, cell.projection, r)  # type: ignore[arg-type]
+            step_dz, dc_prev = self._step_back(kept[t], up, dc, r)
+            dz[:, :, t] = np.where(keep[..., None], step_dz, 0.0)
+            flat = step_dz.reshape(*step_dz.shape[:2], -1)
+            dh = np.where(keep, _product(flat, cell.kernel[:, width:], r), dh)
+            dc = np.where(keep, dc_prev, dc)
+        dx = _product(dz.reshape(*dz.shape[:3], -1), cell.kernel[:, :width], r)
+        return Flow(dz, dr, np.where(self.valid[..., None], dx, 0.0), dh, dc)
+
+    def _step_back(self, now: Kept, dh: Array, dc: Array, r: Roundings) -> tuple[Array, Array]:
+        """dz and dc of the step before."""
+        u, peephole, spec = r.profile.u, self.cell.peephole, self.cell.spec
+        through = dh * now.o * now.tau_slope
+        dz_o = dh * now.tau * now.slopes[..., 3, :]
+        peeped = 0.0 if peephole is None else peephole[2] * dz_o
+        total = dc + through + peeped
+        dc = r.rounded(total, u * (np.abs(total) + 2.0 * np.abs(through) + np.abs(peeped))) * now.open_c
+        di, df, dg = dc * now.g, dc * now.c_prev, dc * now.i
+        if spec.coupling is not None:
+            both = r.rounded(di - df, u * (np.abs(di) + np.abs(df)))
+            nothing = np.zeros_like(both)
+            di, df = (both, nothing) if spec.coupling == "f=1-i" else (nothing, -both)
+        dz = np.stack([di, df, dg, np.zeros_like(dg)], axis=-2) * now.slopes
+        dz[..., 3, :] = dz_o
+        dz = r.rounded(dz, 2.0 * u * np.abs(dz))
+        before = dc * now.f
+        if peephole is not None:
+            before = before + peephole[0] * dz[..., 0, :] + peephole[1] * dz[..., 1, :]
+        return dz, r.rounded(before, 2.0 * u * np.abs(before))
+
+    def of_parameters(self, kept: list[Kept], flow: Flow, r: Roundings) -> dict[str, tuple[Array, Array]]:
+        """Gradient of each array, (copies, ...), and the standard deviation of its own last sum."""
+        hidden, width, terms = self.c0.shape[-1], self.x.shape[-1], float(self.valid.sum())
+        dz = flow.dz.reshape(r.copies, -1, 4 * hidden)
+        kernel = np.swapaxes(dz, 1, 2) @ self.inputs
+        sigma = r.of_sum(np.abs(dz[0]).T @ np.abs(self.inputs), terms)
+        shape = (4, hidden, -1)
+        found = {
+            "W": (kernel[..., :width].reshape(r.copies, *shape), sigma[:, :width].reshape(shape)),
+            "U": (kernel[..., width:].reshape(r.copies, *shape), sigma[:, width:].reshape(shape)),
+            "b": _summed(flow.dz, (1, 2), r, terms),
+        }
+        if self.cell.peephole is not None:
+            before, after = (np.stack([getattr(k, name) for k in kept], axis=2) for name in ("c_prev", "c"))
+            parts = [flow.dz[..., gate, :] * c for gate, c in ((0, before), (1, before), (3, after))]
+            found["peephole"] = _summed(np.stack(parts, axis=3), (1, 2), r, terms)
+        if flow.dr is not None:
+            h = np.stack([k.h for k in kept], axis=2).reshape(r.copies, -1, hidden)
+            dr = flow.dr.reshape(r.copies, h.shape[1], -1)
+            found["projection"] = np.swapaxes(dr, 1, 2) @ h, r.of_sum(np.abs(dr[0]).T @ np.abs(h[0]), terms)
+        return found
+
+
+def _clipped(value: Array, bound: float | None, r: Roundings, counted: Array) -> tuple[Array, Array]:
+    """The clipped value, and 1 where the clip does not hold."""
+    if bound is None:
+        return value, np.ones(1)
+    for kink in (-bound, bound):
+        r.watch(value, kink, counted)
+    return np.clip(value, -bound, bound), (np.abs(value) < bound).astype(np.float64)
+
+
+def _product(values: Array, matrix: Array, r: Roundings) -> Array:
+    """values @ matrix, rounded; the first copy's magnitudes stand for all."""
+    mass = np.abs(values[0]) @ np.abs(matrix)
+    return r.rounded(values @ matrix, r.of_sum(mass, np.count_nonzero(matrix, axis=0) + 1.0))
+
+
+def _summed(values: Array, axes: tuple[int, ...], r: Roundings, terms: float) -> tuple[Array, Array]:
+    return values.sum(axis=axes), r.of_sum(np.abs(values).sum(axis=axes)[0], terms)

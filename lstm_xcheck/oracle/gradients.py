@@ -1,0 +1,128 @@
+"""Gradients of the whole stack in float64, and how far honest roundings move each of them.
+
+The spread is measured, not guessed: sixteen copies of the computation, each with roundings of the backend's precision
+drawn at every operation of the forward and the backward pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ..arrays import Array
+from ..spec import Case, cotangents
+from .backward import Direction
+from .forward import forward
+from .profiles import PROFILES, Profile
+from .roundings import Roundings
+
+#: Copies with roundings. Their mean square is known to a third of its value, which the threshold has room for.
+COPIES = 16
+#: Copies made at a time: as many as stay below so many numbers, but enough to tell how far they spread.
+_NUMBERS, _LEAST = 2**24, 4
+
+_Stack = list[list[Direction]]
+
+
+@dataclass
+class Gradients:
+    """The gradients an honest backend gives.
+
+    Attributes:
+        value: by name, as `gradient_names` lists them.
+        rms: root mean square of what roundings change, of the same names and shapes.
+        near_kink: whether a clip or a kinked activation is so near that rounding decides which slope counts.
+        peak: the largest number on the way; beyond the precision's range nothing can be said.
+    """
+
+    value: dict[str, Array]
+    rms: dict[str, Array] = field(default_factory=dict)
+    near_kink: bool = False
+    peak: float = 0.0
+
+
+def gradients(case: Case, outputs: Mapping[int, Array] | None = None, profile: Profile | None = None) -> Gradients:
+    """Back-propagate the loss of `spec/loss.py`.
+
+    Args:
+        case: weights and data.
+        outputs: observed outputs of every layer, (batch, steps, directions * output); by default the oracle's own.
+        profile: the precision whose roundings are drawn; None for the values alone.
+
+    >>> from lstm_xcheck.spec import Case, LSTMSpec
+    >>> sorted(gradients(Case.random(LSTMSpec(input_size=1, hidden_size=1), steps=5)).value)
+    ['0.0.U', '0.0.W', '0.0.b', 'c0', 'h0', 'x']
+    """
+    stack = _stack(case, _own_outputs(case) if outputs is None else outputs)
+    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+        plain = Roundings(profile or PROFILES["float64"])
+        found = _back(case, stack, plain)
+        result = Gradients({name: value[0] for name, (value, _) in found.items()}, peak=plain.peak)
+        if profile is not None:
+            squares = {name: COPIES * sigma**2 for name, (_, sigma) in found.items()}
+            _add_roundings(case, stack, profile, result, squares)
+    return result
+
+
+def _own_outputs(case: Case) -> dict[int, Array]:
+    own = forward(case)
+    return dict(enumerate([*own.layer_outputs, np.asarray(own.y)]))
+
+
+def _stack(case: Case, outputs: Mapping[int, Array]) -> _Stack:
+    width, x, stack = case.spec.output_size, np.asarray(case.x, np.float64), []
+    for layer in range(case.spec.num_layers):
+        seen = np.asarray(outputs[layer], np.float64)
+        halves = [seen[..., d * width : (d + 1) * width] for d in range(case.spec.num_directions)]
+        stack.append([Direction.of(case, layer, d, x, half) for d, half in enumerate(halves)])
+        x = seen
+    return stack
+
+
+def _add_roundings(case: Case, stack: _Stack, profile: Profile, result: Gradients, squares: dict[str, Array]) -> None:
+    made, size = 0, _copies_at_a_time(case)
+    while made < COPIES:
+        r = Roundings(profile, min(size, COPIES - made), stream=made)
+        for name, (value, _) in _back(case, stack, r).items():
+            squares[name] = squares[name] + ((value - result.value[name]) ** 2).sum(axis=0)
+        result.near_kink |= r.near_kink
+        made += r.copies
+    result.rms = {name: np.sqrt(total / COPIES) for name, total in squares.items()}
+
+
+def _copies_at_a_time(case: Case) -> int:
+    spec = case.spec
+    widest = max(spec.layer_input_size(layer) for layer in range(spec.num_layers)) + spec.output_size
+    each = 4 * spec.hidden_size * widest + 16 * case.batch * case.steps * spec.hidden_size
+    return int(np.clip(_NUMBERS // each, _LEAST, COPIES)) // _LEAST * _LEAST
+
+
+def _back(case: Case, stack: _Stack, r: Roundings) -> dict[str, tuple[Array, Array]]:
+    """Every gradient, (copies, ...), with the standard deviation of its last sum where that is not drawn."""
+    spec, pulls = case.spec, cotangents(case)
+    up, width = np.asarray(pulls.y, np.float64)[None], spec.output_size
+    found: dict[str, tuple[Array, Array]] = {}
+    finals: dict[int, tuple[Array, Array]] = {}
+    for layer in reversed(range(spec.num_layers)):
+        below: list[Array] = []
+        for d, direction in enumerate(stack[layer]):
+            row, order = layer * spec.num_directions + d, -1 if spec.is_backward(d) else 1
+            kept = direction.forward(r)
+            g_y = up[..., d * width : (d + 1) * width][:, :, ::order]
+            g_h, g_c = (np.asarray(pull[row], np.float64) for pull in (pulls.h_n, pulls.c_n))
+            flow = direction.backward(kept, g_y, g_h, g_c, r)
+            own = direction.of_parameters(kept, flow, r)
+            found.update({f"{layer}.{d}.{name}": pair for name, pair in own.items() if name != "b" or _biased(case)})
+            below.append(flow.dx[:, :, ::order])
+            finals[row] = flow.dh0, flow.dc0
+        up = below[0] if len(below) == 1 else r.rounded(below[0] + below[1], r.profile.u * np.abs(below[0] + below[1]))
+    data = {"x": up}
+    for name, index in (("h0", 0), ("c0", 1)):
+        data[name] = np.stack([finals[row][index] for row in sorted(finals)], axis=1)
+    return {**found, **{name: (array, np.zeros(array.shape[1:])) for name, array in data.items()}}
+
+
+def _biased(case: Case) -> bool:
+    return case.spec.bias != "none"
