@@ -64,12 +64,24 @@ def gradient_rows(result: Result, case: Case, profile: Profile, adapter: str) ->
     rows = _rows(result, case, gradients(case, outputs, profile), profile, adapter)
     if all(row.verdict in ("match", "inconclusive") for row in rows):
         return rows
-    for rougher in rougher_than(profile.name):
+    return _explained_by_precision(rows, result, case, outputs, profile, adapter)
+
+
+def _explained_by_precision(
+    rows: list[Row], result: Result, case: Case, outputs: dict[int, Array], profile: Profile, adapter: str
+) -> list[Row]:
+    """Say so when a rougher precision would explain every gradient; what the roughest does not explain, none does."""
+
+    def explains(rougher: Profile) -> bool:
         again = _rows(result, case, gradients(case, outputs, rougher), rougher, adapter)
-        if all(row.verdict == "match" for row in again):
-            hint = f"computing gradients in {rougher.name} instead of {profile.name} would explain them all"
-            return [row if row.verdict == "match" else _noted(row, hint) for row in rows]
-    return rows
+        return all(row.verdict == "match" for row in again)
+
+    candidates = rougher_than(profile.name)
+    if not candidates or not explains(candidates[-1]):
+        return rows
+    named = next((rougher for rougher in candidates[:-1] if explains(rougher)), candidates[-1])
+    hint = f"computing gradients in {named.name} instead of {profile.name} would explain them all"
+    return [row if row.verdict == "match" else _noted(row, hint) for row in rows]
 
 
 def _outputs(result: Result, case: Case) -> dict[int, Array] | None:
@@ -140,7 +152,7 @@ def _limit(rms: Array) -> Array:
 
 def _judged(row: Row, pieces: list[_Piece], case: Case, expected: Gradients, profile: Profile) -> Row:
     """The worst element of all pieces decides."""
-    if expected.peak * _HEADROOM > np.finfo(STORAGE.get(profile.name, np.float32)).max:
+    if expected.peak * _HEADROOM > float(np.finfo(STORAGE.get(profile.name, np.float32)).max):
         reason = f"gradients of this case come near the largest number of {profile.name}; use smaller weights or steps"
         return _with(row, "inconclusive", None, None, None, reason)
     for piece in pieces:

@@ -37,8 +37,8 @@ def test_seeds_and_numbers_share_a_compilation() -> None:
 @pytest.mark.parametrize(
     "other",
     [Recipe(hidden=9), Recipe(input=6), Recipe(steps=8), Recipe(batch=4), Recipe(layers=2), Recipe(directions=2),
-     Recipe(bias="none"), Recipe(proj=2), Recipe(states=False), Recipe(ragged=True), Recipe(returns="last"), Recipe(gradients=True),
-     Recipe(dtype="float64")],
+     Recipe(bias="none"), Recipe(proj=2), Recipe(states=False), Recipe(ragged=True), Recipe(returns="last"),
+     Recipe(dtype="float64"), Recipe(gradients=True)],
     ids=lambda recipe: recipe.id,
 )  # fmt: skip
 def test_whatever_a_framework_compiles_for_tells_groups_apart(other: Recipe) -> None:
