@@ -12,6 +12,9 @@ CASES = [
     *lx.sweep(hidden=1, input=1, steps=5, batch=1, bias="single", states=False, returns=["sequence", "last"]),
     *lx.sweep(hidden=4, input=5, bias=["split", "none"], directions=[1, 2], ragged=[False, True]),
     *lx.sweep(hidden=4, input=4, layers=2, bias="single", directions=[1, 2]),
+    *lx.sweep(hidden=4, input=5, gradients=True, bias=["split", "none"], ragged=[False, True]),
+    *lx.sweep(hidden=3, input=4, gradients=True, layers=2, directions=2, ragged=True, returns="last"),
+    *lx.sweep(hidden=3, input=4, gradients=True, states=False, dtype=["float64", "bfloat16"]),
 ]
 
 

@@ -62,6 +62,15 @@ def test_the_json_report_has_exactly_the_documented_keys(command: Command) -> No
     assert {row["adapter"] for row in report["rows"]} == {"honest", "lossy", "unwilling"}
 
 
+def test_gradients_are_asked_for_by_their_flag_alone(command: Command) -> None:
+    code, report = verify_json(command, "--adapters", "honest", "--gradients")
+    assert (code, report["verdict"], report["totals"]["unsupported"]) == (2, "error", 2)
+    assert all("gives none; leave out --gradients" in row["reason"] for row in report["rows"])
+    code, report = verify_json(command, "--adapters", "honest")
+    assert code == 0
+    assert not any(row["quantity"].startswith("grad") for row in report["rows"])
+
+
 def test_a_row_holds_plain_data(command: Command) -> None:
     _, report = verify_json(command, "--adapters", "honest,miscounting")
     y = next(row for row in report["rows"] if (row["adapter"], row["quantity"]) == ("honest", "y"))
