@@ -37,7 +37,7 @@ _BLOCK = re.compile(
 #: What differs from run to run: durations, versions and process ids.
 _VOLATILE = re.compile(r"\d+(?:\.\d+)? ?(?:ms|s|min)\b|\b\d+\.\d+\.\d+\S*")
 #: What may differ from one processor to the next in the output of a framework.
-_NUMBER = re.compile(r"[-+]?\d+\.\d+(?:e[-+]?\d+)?")
+_NUMBER = re.compile(r"[-+]?\d+(?:\.\d+(?:e[-+]?\d+)?|e[-+]\d+)")
 
 _ENVIRONMENT = {"COLUMNS": "110", "NO_COLOR": "1", "TERM": "dumb", "PYTHONIOENCODING": "utf-8"}
 
