@@ -1,9 +1,9 @@
 """`verify` against the loop a user writes by hand, whole processes, start-up included, in one run.
 
-    python benchmarks/verify_against_naive.py [--cases 200] [--seeds 1] [--rounds 3] [--jobs 2] [--warm] [--against bare]
+    python benchmarks/verify_against_naive.py [--cases 200] [--seeds 1] [--rounds 3] [--warm] [--against bare]
 
 Prints wall seconds of each round in turn and the ratio other / verify, median last. The other side is `naive`, the
-loop by hand; `bare`, the same adapters without harness (`bare.py`); or `one-job`, verify with a single worker at a time.
+loop by hand; `bare`, the same adapters without harness (`bare.py`); or `one-job`, verify with one worker at a time.
 JAX's cache is empty at the start of each verify, unless `--warm`. Both sides run Keras on
 TensorFlow, nn.LSTM and a JAX scan on the same shapes; verify also runs the float64 oracle with its bounds.
 """
