@@ -66,7 +66,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["--report", "x.txt"], ["the suffix is '.txt', but should be one of"]),
         (["--report", "no/such/x.json"], ["the folder no/such does not exist; make it first"]),
         (["missing.pt"], ["missing.pt does not exist; check the path"]),
-        (["."], [". is a directory; expected a checkpoint file"]),
+        (["."], [". is a directory"]),
         (["missing.pt", "--preset", "quick"], ["FILE brings its own weights; give one of them"]),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) and value and value[0].startswith("-") else None,
