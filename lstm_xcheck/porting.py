@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from contextlib import nullcontext
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from . import carrying
+from .carrying import carried, entries, renamed, stacked
 from .certificate import (
     KIND,
     SCHEMA,
@@ -25,7 +28,9 @@ from .certificate import (
     verdict_of,
 )
 from .checkpoints import Checkpoint, Found, read_checkpoint, write_checkpoint
+from .checkpoints.beside import Beside
 from .checkpoints.registry import Format, format_for_writing
+from .checkpoints.whole import reading_whole
 from .checkpoints.writing import chain_of, matched, refuse_existing
 from .errors import CheckpointError, DisagreementError, UserError
 from .files import write_atomically
@@ -47,7 +52,7 @@ def port(
     force: bool = False,
     lstm_only: bool = False,
 ) -> dict[str, Any]:
-    """Write the LSTMs of one checkpoint as another framework's, verify them, and keep the proof.
+    """Write a checkpoint as another framework's, LSTMs and the layers beside them, verify it, and keep the proof.
 
     The file is read back and compared bit for bit before it gets its name; then source and destination are run, by
     their own frameworks where installed and by the float64 oracle, and judged. `DST.xcheck.json` says all of it.
@@ -57,33 +62,41 @@ def port(
         dst: what to write; its suffix decides the format.
         to: the format, where the suffix is not enough: torch, safetensors, keras, keras-weights, npz.
         layer: the one LSTM to port; the rest of the file is then left out on purpose.
-        rename: new names of LSTMs by their old ones; "" puts a PyTorch LSTM at the top of the state dict.
+        rename: new names of layers by their old ones; "" puts a PyTorch LSTM at the top of the state dict, and
+            `{"lstm,lstm_1": "lstm"}` makes one stack of two LSTMs.
         like: an existing file of the destination's format; its keys and other tensors are kept, its LSTMs filled.
         force: whether an existing destination may be replaced.
-        lstm_only: whether other layers may be left out; they cannot be carried over yet.
+        lstm_only: leave all other layers out, those that could be carried over too.
 
     Returns:
         The certificate: `verdict` (agree, disagree or error), `rows`, `losses`, `left_out` and the hashes.
 
     Raises:
         CheckpointError: for a source that cannot be read or a destination that cannot be written.
-        DisagreementError: for a source with other layers, unless `lstm_only` or `layer` leaves them out.
+        DisagreementError: for a source with layers that cannot be carried over, unless `lstm_only` or `layer` leaves
+            them out.
     """
     source, target = Path(src), Path(dst)
     certificate = target.with_name(target.name + SUFFIX)
     chosen_format = format_for_writing(target, to)
     refuse_existing(target, force, chosen_format)
     refuse_existing(certificate, force)
-    held = read_checkpoint(source)
+    alone = lstm_only or layer is not None
+    with nullcontext() if alone else reading_whole():
+        held = read_checkpoint(source)
     source = held.path
-    chosen = _chosen(held, layer)
-    left_out = _left_out(held, chosen)
-    if held.other and not (lstm_only or layer):
-        raise DisagreementError(_cannot_carry(held))
-    lstms = _renamed(chosen, rename or {}, like is not None and not chosen_format.stacks)
+    names = dict(rename or {})
+    beside = Beside() if alone else carried(held, chosen_format, names)
+    chosen, beside = stacked(_chosen(held, layer), beside, names)
+    own = {one.name for one in beside.layers}
+    lstm_names = {old: new for old, new in names.items() if old not in own}
+    lstms = _renamed(chosen, lstm_names, like is not None and not chosen_format.stacks)
+    carry = renamed(beside, names)
     digest = sha256_of(source)
-    back = write_checkpoint(target, lstms, chosen_format.to, force, like)
+    back = write_checkpoint(target, lstms, chosen_format.to, force, like, carry)
     ported = _pairs(target, chosen_format, chosen, lstms, back, exact=like is None)
+    layers = entries(beside, carry, back, chosen_format)
+    notes = carrying.notes(beside, chosen_format, layers)
     content = {
         "schema": SCHEMA,
         "kind": KIND,
@@ -91,8 +104,10 @@ def port(
         "destination": _described(target, target.parent, back.format, sha256_of(target)),
         "lstms": [_entry(lstm) for lstm in ported],
         "losses": [loss for lstm in ported for loss in losses(lstm)],
-        "left_out": left_out,
-        "notes": {found.name: list(found.notes) for found in chosen if found.notes},
+        "layers": layers,
+        "left_out": _left_out(held, layer) if alone else carrying.left_out(beside, layers),
+        "training": [str(tensor) for tensor in beside.training],
+        "notes": {**{found.name: list(found.notes) for found in chosen if found.notes}, **notes},
         **prove(ported),
         "power": strength(ported),
         "versions": made_by(),
@@ -131,14 +146,18 @@ def _recheck(file: Path, content: dict[str, Any]) -> str:
                 f"{path} is not the {role} that {file} speaks of: its sha256 is {digest[:16]}..., "
                 f"but should be {content[role]['sha256'][:16]}..."
             )
-    before, after = ({lstm.name: lstm for lstm in read_checkpoint(path).lstms} for path in paths.values())
+    with reading_whole() if content["layers"] else nullcontext():
+        files = [read_checkpoint(path) for path in paths.values()]
+    carrying.refuse_other_layers(file, content["layers"], *files)
+    before, after = ({lstm.name: lstm for lstm in held.lstms} for held in files)
     ported = [_again(entry, before, after) for entry in content["lstms"]]
     changed = [new["source"] for new, old in zip(map(_entry, ported), content["lstms"], strict=True) if new != old]
     if changed:
         raise DisagreementError(f"{', '.join(changed)}: the weights read now are not those of {file}")
     proof = prove(ported, content["adapters"])
     _same_verdicts(file, content, proof)
-    agreed = f"{len(ported)} LSTMs, {len(proof['rows'])} of {len(content['rows'])} verdicts repeated"
+    beside = f" and {len(content['layers'])} other layers" if content["layers"] else ""
+    agreed = f"{len(ported)} LSTMs{beside}, {len(proof['rows'])} of {len(content['rows'])} verdicts repeated"
     if content["verdict"] != "agree":
         raise DisagreementError(f"{file} still says {content['verdict']}: {agreed}")
     absent = sorted({name for names in content["adapters"].values() for name in names} - set(proof["environment"]))
@@ -161,10 +180,11 @@ def _same_verdicts(file: Path, content: dict[str, Any], proof: dict[str, Any]) -
 
 
 def _again(entry: dict[str, Any], before: Mapping[str, Found], after: Mapping[str, Found]) -> Ported:
-    source = before[entry["source"]]
+    name = entry["source"]
+    sources = [before[name]] if name in before else [before[part] for part in name.split(",")]
     targets = [after[name] for name in entry["destination"]]
-    written = joined([found.weights for found in targets])
-    return Ported(source.name, source.weights, source.layout, tuple(entry["destination"]), written, targets[0].layout)
+    weights, written = (joined([found.weights for found in side]) for side in (sources, targets))
+    return Ported(name, weights, sources[0].layout, tuple(entry["destination"]), written, targets[0].layout)
 
 
 def _chosen(held: Checkpoint, layer: str | None) -> tuple[Found, ...]:
@@ -177,17 +197,9 @@ def _chosen(held: Checkpoint, layer: str | None) -> tuple[Found, ...]:
     return chosen
 
 
-def _left_out(held: Checkpoint, chosen: tuple[Found, ...]) -> list[str]:
-    unchosen = [lstm.name for lstm in held.lstms if lstm not in chosen]
-    return [*unchosen, *map(str, held.other)]
-
-
-def _cannot_carry(held: Checkpoint) -> str:
-    listed = "; ".join(str(tensor) + (f" ({tensor.note})" if tensor.note else "") for tensor in held.other)
-    return (
-        f"{held.path} holds {len(held.other)} tensors beside its LSTMs, which cannot be carried over yet: {listed}; "
-        "nothing was written; add --lstm-only to leave them out"
-    )
+def _left_out(held: Checkpoint, layer: str | None) -> list[str]:
+    """The LSTMs that were not asked for, and all that is no LSTM."""
+    return [*(lstm.name for lstm in held.lstms if layer not in (None, lstm.name)), *map(str, held.other)]
 
 
 def _renamed(chosen: tuple[Found, ...], rename: Mapping[str, str], chained: bool) -> dict[str, LSTMWeights]:
@@ -197,7 +209,7 @@ def _renamed(chosen: tuple[Found, ...], rename: Mapping[str, str], chained: bool
         named = chain_of(named)
     unknown = [old for old in rename if old not in named]
     if unknown:
-        raise UserError(f"--rename: there is no LSTM {unknown[0]!r}, but {', '.join(named)}")
+        raise UserError(f"--rename: there is no layer {unknown[0]!r}, but {', '.join(named)}")
     result: dict[str, LSTMWeights] = {}
     for old, weights in named.items():
         new = rename.get(old, old)

@@ -13,6 +13,8 @@ import numpy as np
 
 from ..arrays import Array
 from ..spec import LSTMWeights
+from .beside import Beside
+from .beside_write import filled_arrays, stored_arrays
 from .flax_msgpack import decode_file, read
 from .msgpack_tree import ARRAY, Extension, encode
 from .tree_names import like_arrays, tree_arrays
@@ -21,7 +23,7 @@ from .tree_names import like_arrays, tree_arrays
 _MAX_CHUNK = 2**30
 
 
-def write(path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None) -> None:
+def write(path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None, beside: Beside | None = None) -> None:
     """Parameters of linen cells under `params/<lstm>`; with `like`, that file with its LSTMs replaced.
 
     Raises:
@@ -30,9 +32,11 @@ def write(path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None
     if like is None:
         tree: Any = {"params": {}}
         arrays = {f"params/{name}": item for name, item in tree_arrays(lstms, "flax-linen").items()}
+        arrays.update(stored_arrays(beside.layers if beside else (), "flax", list(arrays)))
     else:
         tree = decode_file(like)
         arrays = like_arrays({lstm.name: lstm for lstm in read(like).lstms}, lstms)
+        arrays.update(filled_arrays(like, read, beside, "flax"))
     for name, (array, dtype) in arrays.items():
         node = tree
         *parents, last = name.split("/")

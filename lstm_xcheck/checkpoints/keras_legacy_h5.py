@@ -61,6 +61,7 @@ def legacy_content(
         groups[there] = Variables(there, "", numbered)
     if known is None:
         return list(groups.values()), loose, None
+    configs[""] = known.root
     for entry in known.entries:
         configs.update(_configs(entry))
     return list(groups.values()), loose, KerasConfig(configs, known.major)
@@ -68,10 +69,11 @@ def legacy_content(
 
 @dataclass(frozen=True)
 class _Known:
-    """The recurrent layers of a config, in its order, and the Keras that wrote it."""
+    """The recurrent layers of a config, in its order, the Keras that wrote it, and the model around them."""
 
     entries: tuple[LayerConfig, ...]
     major: int
+    root: LayerConfig
 
     @property
     def names(self) -> set[str]:
@@ -89,7 +91,14 @@ def _read_config(path: Path, file: BinaryIO, root: Any) -> _Known | None:
     entries: list[LayerConfig] = []
     _collect(path, config, entries, 0)
     version = re.match(r"([0-9]{1,3})\.", text_attribute(file, root, "keras_version"))
-    return _Known(tuple(entries), int(version[1]) if version else 0)
+    return _Known(tuple(entries), int(version[1]) if version else 0, _root(config))
+
+
+def _root(config: Any) -> LayerConfig:
+    """The model itself; Keras before 2.2.3 wrote the layers of a Sequential without more."""
+    if isinstance(config, dict) and isinstance(config.get("config"), list):
+        config = {**config, "config": {"layers": config["config"]}}
+    return _entry(config) or LayerConfig("", "", {})
 
 
 def _collect(path: Path, entry: Any, entries: list[LayerConfig], depth: int) -> None:

@@ -12,37 +12,42 @@ from typing import Any
 
 import h5py
 
+from ..arrays import Array
 from ..errors import CheckpointError
 from ..spec import LSTMWeights
+from .beside import Beside, Layer
+from .beside_write import filled_arrays, laid_out
 from .keras_weights_h5 import read
-from .keras_weights_write import fill_groups, keras_arrays
+from .keras_weights_write import fill_groups, keras_arrays, keras_layers
 from .untrusted import shown
 from .writing import chain_of
 
 _SIDES = {"forward_layer": "forward", "backward_layer": "backward"}
 
 
-def write(path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None) -> None:
+def write(path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None, beside: Beside | None = None) -> None:
     """One layer for each LSTM, a chain for a stack; with `like`, that file with its LSTMs replaced.
 
     Raises:
         CheckpointError: for what Keras' LSTM has no place for, and bfloat16, which this kind of file has no word for.
     """
     chain = chain_of(lstms)
-    for name, weights in chain.items():
-        if weights.dtype == "bfloat16":
-            raise CheckpointError(f"LSTM {shown(name)} is bfloat16, which a Keras .h5 cannot say; write a .keras file")
+    layers = keras_layers(lstms, beside)
+    for name, layer in layers.items():
+        if layer.dtype == "bfloat16":
+            raise CheckpointError(f"{shown(name)} is bfloat16, which a Keras .h5 cannot say; write a .keras file")
     if like is None:
         with path.open("xb") as file, h5py.File(file, "w") as root:
-            _write_layers(root, chain)
+            _write_layers(root, layers)
         return
+    values = filled_arrays(like, read, beside, "keras")
     held = {lstm.name: lstm.tensors for lstm in read(like).lstms}
     path.write_bytes(like.read_bytes())
     with h5py.File(path, "r+") as root:
-        fill_groups(root, chain, held)
+        fill_groups(root, chain, held, values)
 
 
-def _write_layers(root: Any, chain: Mapping[str, LSTMWeights]) -> None:
+def _write_layers(root: Any, chain: Mapping[str, LSTMWeights | Layer]) -> None:
     names = {name: name.replace("/", "_") for name in chain}
     if len(set(names.values())) != len(names):
         raise CheckpointError("two layers would have one name in the file; rename one with --rename")
@@ -51,10 +56,16 @@ def _write_layers(root: Any, chain: Mapping[str, LSTMWeights]) -> None:
     for name, weights in chain.items():
         layer = names[name]
         group = root.create_group(layer)
-        variables = {f"{_variable(layer, key)}:0": array for key, array in keras_arrays(name, weights).items()}
+        variables = {f"{variable}:0": array for variable, array in _variables(layer, name, weights).items()}
         group.attrs["weight_names"] = [variable.encode() for variable in variables]
         for variable, array in variables.items():
             group.create_dataset(variable, data=array)
+
+
+def _variables(layer: str, name: str, held: LSTMWeights | Layer) -> dict[str, Array]:
+    if isinstance(held, Layer):
+        return {f"{layer}/{key}": array for key, (array, _) in laid_out(held, "keras").arrays.items()}
+    return {_variable(layer, key): array for key, array in keras_arrays(name, held).items()}
 
 
 def _variable(layer: str, key: str) -> str:

@@ -18,7 +18,7 @@ from .keras_config import KerasConfig
 from .keras_hdf5 import hdf5_faults, walk
 from .keras_layers import Variables, recognise_keras
 from .keras_legacy_h5 import is_legacy, legacy_content
-from .protocol import Checkpoint, StoredTensor
+from .protocol import Checkpoint, KerasModel, StoredTensor
 from .signatures import HDF5_MAGIC, beginning
 from .untrusted import shown
 
@@ -48,7 +48,8 @@ def read_weights(path: Path, file: BinaryIO, size: int, config: KerasConfig | No
             else:
                 groups, loose = _variables(path, file, root, size)
         lstms, other = recognise_keras(path, groups, loose, config)
-    return Checkpoint(path, kind, lstms, other)
+        names = {group.place: group.name for group in groups if group.name}
+    return Checkpoint(path, kind, lstms, other, keras=KerasModel(names, config))
 
 
 def _variables(path: Path, file: BinaryIO, root: Any, size: int) -> tuple[list[Variables], list[StoredTensor]]:

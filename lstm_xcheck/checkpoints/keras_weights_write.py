@@ -18,13 +18,17 @@ import numpy as np
 from ..arrays import Array
 from ..errors import CheckpointError, SpecError
 from ..layouts import to_layout
+from ..layouts.beside import BESIDE
 from ..spec import LSTMWeights
+from .beside import Beside, Layer, Step, plain_name
+from .beside_write import Typed, filled_arrays, laid_out
+from .keras_config import snake_case
 from .keras_weights_h5 import read
 from .untrusted import shown
 from .writing import chain_of
 
 
-def write(path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None) -> None:
+def write(path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None, beside: Beside | None = None) -> None:
     """One layer for each LSTM, a chain for a stack; with `like`, that file with its LSTMs replaced.
 
     Raises:
@@ -35,42 +39,92 @@ def write(path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None
     buffer = io.BytesIO(b"" if like is None else like.read_bytes())
     with h5py.File(buffer, "w" if like is None else "r+") as root:
         if like is None:
-            write_groups(root, chain)
+            write_groups(root, keras_layers(lstms, beside))
         else:
-            fill_groups(root, chain, {lstm.name: lstm.tensors for lstm in read(like).lstms})
+            values = filled_arrays(like, read, beside, "keras")
+            fill_groups(root, chain, {lstm.name: lstm.tensors for lstm in read(like).lstms}, values)
     with path.open("xb") as file:
         file.write(buffer.getbuffer())
 
 
-def write_groups(root: Any, chain: Mapping[str, LSTMWeights]) -> None:
+def keras_layers(lstms: Mapping[str, LSTMWeights], beside: Beside | None) -> dict[str, LSTMWeights | Layer]:
+    """All layers in the order of the chain; where that is not known the LSTMs come first.
+
+    Raises:
+        CheckpointError: for two layers of one name.
+    """
+    found: dict[str, LSTMWeights | Layer] = dict(chain_of(lstms))
+    for layer in beside.layers if beside else ():
+        if plain_name(layer.name) in found:
+            raise CheckpointError(f"two layers would be named {shown(layer.name)}; rename one with --rename")
+        found[plain_name(layer.name)] = layer
+    order = [name for step in beside.chain for name in step_names(step, lstms)] if beside else []
+    return {name: found[name] for name in [*order, *found] if name in found}
+
+
+def step_names(step: Step, lstms: Mapping[str, LSTMWeights]) -> list[str]:
+    """The Keras layers of one step of a chain: a stack has several."""
+    return list(chain_of({step.name: lstms[step.name]})) if step.name in lstms else [plain_name(step.name)]
+
+
+def write_groups(root: Any, layers: Mapping[str, LSTMWeights | Layer]) -> None:
     """The groups of a model whose layers are these, in this order."""
     used: dict[str, int] = {}
     root.create_group("vars").attrs["name"] = "lstms"
-    for name, weights in chain.items():
-        kind = "bidirectional" if weights.spec.bidirectional else "lstm"
+    for name, layer in layers.items():
+        kind = snake_case(class_of(layer))
         number = used.get(kind, 0)
         used[kind] = number + 1
         group = root.create_group(f"layers/{kind}_{number}" if number else f"layers/{kind}")
+        if isinstance(layer, Layer):
+            _write_layer(group, name, layer)
+        else:
+            group.create_group("vars").attrs["name"] = name
+            _write_lstm(group, name, layer)
+
+
+def class_of(layer: LSTMWeights | Layer) -> str:
+    """The Keras class of a layer, with its wrapper."""
+    if isinstance(layer, Layer):
+        return "TimeDistributed" if layer.attributes.get("time_distributed") else BESIDE["keras"][layer.kind].class_name
+    return "Bidirectional" if layer.spec.bidirectional else "LSTM"
+
+
+def _write_layer(group: Any, name: str, layer: Layer) -> None:
+    if layer.attributes.get("time_distributed"):
         group.create_group("vars").attrs["name"] = name
-        arrays = keras_arrays(name, weights)
-        for prefix in ("forward_layer/", "backward_layer/") if weights.spec.bidirectional else ("",):
-            if prefix:
-                group.create_group(f"{prefix}vars").attrs["name"] = f"{prefix[:-7]}_{name}"
-            cell = group.create_group(f"{prefix}cell/vars")
-            cell.attrs["name"] = "lstm_cell"
-            kinds = [key for key in arrays if key.startswith(prefix)]
-            for index, key in enumerate(kinds):
-                _store(cell, str(index), arrays[key], weights.dtype)
+        group = group.create_group("layer")
+        name = f"{name}_layer"
+    held = group.create_group("vars")
+    held.attrs["name"] = name
+    for number, (array, dtype) in enumerate(laid_out(layer, "keras").arrays.values()):
+        _store(held, str(number), array, dtype)
 
 
-def fill_groups(root: Any, chain: Mapping[str, LSTMWeights], held: Mapping[str, tuple[str, ...]]) -> None:
-    """Put new values into the datasets that hold each LSTM now."""
+def _write_lstm(group: Any, name: str, weights: LSTMWeights) -> None:
+    arrays = keras_arrays(name, weights)
+    for prefix in ("forward_layer/", "backward_layer/") if weights.spec.bidirectional else ("",):
+        if prefix:
+            group.create_group(f"{prefix}vars").attrs["name"] = f"{prefix[:-7]}_{name}"
+        cell = group.create_group(f"{prefix}cell/vars")
+        cell.attrs["name"] = "lstm_cell"
+        for index, key in enumerate(key for key in arrays if key.startswith(prefix)):
+            _store(cell, str(index), arrays[key], weights.dtype)
+
+
+def fill_groups(
+    root: Any, chain: Mapping[str, LSTMWeights], held: Mapping[str, tuple[str, ...]], values: Mapping[str, Typed]
+) -> None:
+    """Put new values into the datasets that hold each LSTM now, and into those named beside them."""
+    new = dict(values)
     for name, weights in chain.items():
-        for place, array in zip(held[name], keras_arrays(name, weights).values(), strict=True):
-            parent, _, key = place.rpartition("/")
-            group = root[parent]
-            del group[key]
-            _store(group, key, array, weights.dtype)
+        arrays = keras_arrays(name, weights).values()
+        new.update({place: (array, weights.dtype) for place, array in zip(held[name], arrays, strict=True)})
+    for place, (array, dtype) in new.items():
+        parent, _, key = place.rpartition("/")
+        group = root[parent]
+        del group[key]
+        _store(group, key, array, dtype)
 
 
 def keras_arrays(name: str, weights: LSTMWeights) -> dict[str, Array]:

@@ -7,13 +7,14 @@ LSTM is. Tensors are read lazily, so that a large checkpoint costs only its LSTM
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from ..arrays import Array
 from ..errors import CheckpointError
 from ..spec import LSTMWeights
+from .keras_config import KerasConfig
 from .untrusted import some
 
 
@@ -38,12 +39,16 @@ class StoredTensor:
 
 @dataclass(frozen=True)
 class OtherTensor:
-    """A tensor that is part of no LSTM; `note` says why where its name suggests one."""
+    """A tensor that is part of no LSTM; `note` says why where its name suggests one.
+
+    `stored` gives its full name and values where the file was read whole.
+    """
 
     name: str
     shape: tuple[int, ...]
     dtype: str
     note: str = ""
+    stored: StoredTensor | None = field(default=None, repr=False, compare=False)
 
     def __str__(self) -> str:
         """Name, shape and type as error messages list them."""
@@ -76,13 +81,32 @@ class Found:
 
 
 @dataclass(frozen=True)
+class KerasModel:
+    """What a Keras file says of its layers: the user's names by place, and the config where there is one."""
+
+    names: Mapping[str, str]
+    config: KerasConfig | None
+
+
+@dataclass(frozen=True)
 class Checkpoint:
-    """Everything found in one file."""
+    """Everything found in one file.
+
+    Attributes:
+        path: the file.
+        format: as `Format.read` names it.
+        lstms: in the file's order.
+        other: every tensor that is part of no LSTM.
+        order: names of all tensors, where their order in the file is that of the layers.
+        keras: what a Keras file adds.
+    """
 
     path: Path
     format: str
     lstms: tuple[Found, ...]
     other: tuple[OtherTensor, ...]
+    order: tuple[str, ...] = ()
+    keras: KerasModel | None = None
 
     def require_lstms(self) -> tuple[Found, ...]:
         """The LSTMs, at least one.
@@ -123,6 +147,8 @@ class Writer(Protocol):
 
     def write(self, path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None) -> None:
         """Write the LSTMs, and nothing else, to a path that does not exist yet.
+
+        A writer of a format that `beside_write.FAMILIES` names takes `beside` too: the layers to write with them.
 
         Args:
             path: where to; one file, no other is touched.

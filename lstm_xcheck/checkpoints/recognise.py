@@ -18,6 +18,7 @@ from ..layouts import from_layout
 from ..spec import LSTMSpec, LSTMWeights
 from .protocol import Found, OtherTensor, StoredTensor
 from .untrusted import FLOAT_SIZES, shown
+from .whole import kept
 
 #: torch 2.13.0 nn.LSTM (`_l{k}`, `_reverse`) and nn.LSTMCell (no suffix), torch/nn/modules/rnn.py.
 _TORCH_NAME = re.compile(
@@ -74,7 +75,7 @@ def recognise_torch(path: Path, tensors: Sequence[StoredTensor]) -> tuple[tuple[
 
 def others(tensors: Iterable[StoredTensor], notes: Mapping[str, str]) -> tuple[OtherTensor, ...]:
     """The tensors that belong to no LSTM, each with its note."""
-    return tuple(OtherTensor(shown(t.name, 200), t.shape, t.dtype, notes.get(t.name, "")) for t in tensors)
+    return tuple(OtherTensor(shown(t.name, 200), t.shape, t.dtype, notes.get(t.name, ""), kept(t)) for t in tensors)
 
 
 def unique_names(path: Path, found: Sequence[tuple[Found, str]]) -> tuple[Found, ...]:

@@ -15,26 +15,28 @@ import numpy as np
 from ..arrays import Array
 from ..layouts import to_layout
 from ..spec import LSTMWeights
+from .beside import Beside
+from .beside_write import Typed, filled_arrays
 from .safetensors_file import read
 from .torch_names import like_names, state_names
 
-_CODES = {"float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16"}
+_CODES = {"float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16", "int64": "I64"}
 
 #: Type code, shape and bytes of a tensor.
 Raw = tuple[str, tuple[int, ...], bytes]
 
 
-def write(path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None) -> None:
+def write(path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None, beside: Beside | None = None) -> None:
     """Tensors named `<lstm>.weight_ih_l0` and so on; with `like`, that file with its LSTMs replaced.
 
     Raises:
         CheckpointError: for what nn.LSTM has no place for, and names that meet.
     """
     if like is None:
-        raw = {name: _raw(array, dtype) for name, (array, dtype) in state_names(lstms).items()}
+        raw = {name: _raw(array, dtype) for name, (array, dtype) in state_names(lstms, beside).items()}
         metadata = {"format": "pt"}
     else:
-        raw, metadata = _filled(like, lstms)
+        raw, metadata = _filled(like, lstms, filled_arrays(like, read, beside, "torch"))
     header: dict[str, object] = {"__metadata__": metadata} if metadata else {}
     end = 0
     # Wide types first, as the format's own library does: every tensor then lies aligned.
@@ -64,9 +66,12 @@ def _raw(array: Array, dtype: str) -> Raw:
     return _CODES[dtype], array.shape, data
 
 
-def _filled(like: Path, lstms: Mapping[str, LSTMWeights]) -> tuple[dict[str, Raw], dict[str, str]]:
+def _filled(
+    like: Path, lstms: Mapping[str, LSTMWeights], values: Mapping[str, Typed]
+) -> tuple[dict[str, Raw], dict[str, str]]:
     held = {lstm.name: lstm for lstm in read(like).lstms}
     raw, metadata = _raw_tensors(like)
+    raw.update({place: _raw(array, dtype) for place, (array, dtype) in values.items()})
     for name, weights in lstms.items():
         arrays = to_layout(weights, "torch")
         places = like_names(like, held[name].tensors, arrays)

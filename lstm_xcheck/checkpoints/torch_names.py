@@ -9,11 +9,15 @@ from ..arrays import Array
 from ..errors import CheckpointError, SpecError
 from ..layouts import to_layout
 from ..spec import LSTMWeights
+from .beside import Beside, plain_name
+from .beside_write import stored_arrays
 from .untrusted import shown
 
 
-def state_names(lstms: Mapping[str, LSTMWeights]) -> dict[str, tuple[Array, str]]:
+def state_names(lstms: Mapping[str, LSTMWeights], beside: Beside | None = None) -> dict[str, tuple[Array, str]]:
     """Every array with its precision, by `<lstm>.weight_ih_l0`; an LSTM without a name lies at the top.
+
+    Layers beside them stand before, between and after them as in their chain, or else after them.
 
     Raises:
         CheckpointError: for what nn.LSTM has no place for, and two arrays of one name.
@@ -29,7 +33,13 @@ def state_names(lstms: Mapping[str, LSTMWeights]) -> dict[str, tuple[Array, str]
             if key in state:
                 raise CheckpointError(f"two LSTMs would be stored as {shown(key)}; rename one with --rename")
             state[key] = (array, weights.dtype)
-    return state
+    if beside is None:
+        return state
+    state.update(stored_arrays(beside.layers, "torch", list(state)))
+    order = [plain_name(step.name) for step in beside.chain]
+    rank = {name: position for position, name in enumerate(order)}
+    places = {key: rank.get(key.rpartition(".")[0], len(order)) for key in state}
+    return {key: state[key] for key in sorted(state, key=lambda key: places[key])}
 
 
 def like_names(path: Path, held: Iterable[str], arrays: Mapping[str, Array]) -> dict[str, str]:

@@ -56,8 +56,9 @@ def _read_archive(path: Path) -> Checkpoint:
         root = archive_root(path, archive)
         value = _unpickle(path, io.BytesIO(read_member(path, archive, f"{root}data.pkl", MAX_PICKLE)), {})
         fetch = partial(fetch_member, path, archive, f"{root}data", is_big_endian(path, archive, root))
-        lstms, other = recognise_torch(path, named_tensors(path, value, fetch))
-    return Checkpoint(path, "torch", lstms, other)
+        tensors = named_tensors(path, value, fetch)
+        lstms, other = recognise_torch(path, tensors)
+    return Checkpoint(path, "torch", lstms, other, tuple(tensor.name for tensor in tensors))
 
 
 def archive_root(path: Path, archive: zipfile.ZipFile) -> str:
@@ -104,8 +105,9 @@ def _read_legacy(path: Path) -> Checkpoint:
         value, keys = _unpickle(path, stream, seen), _unpickle(path, stream, seen)
         starts = _legacy_starts(path, stream, keys, seen)
         fetch = partial(_fetch_span, stream, starts)
-        lstms, other = recognise_torch(path, named_tensors(path, value, fetch))
-    return Checkpoint(path, "torch-legacy", lstms, other)
+        tensors = named_tensors(path, value, fetch)
+        lstms, other = recognise_torch(path, tensors)
+    return Checkpoint(path, "torch-legacy", lstms, other, tuple(tensor.name for tensor in tensors))
 
 
 def _legacy_starts(path: Path, stream: mmap.mmap, keys: Any, seen: dict[str, Storage]) -> dict[str, int]:

@@ -16,21 +16,24 @@ import torch
 from ..errors import CheckpointError
 from ..layouts import to_layout
 from ..spec import LSTMWeights
+from .beside import Beside
+from .beside_write import Typed, filled_arrays
 from .torch_names import like_names, state_names
 from .torch_pickle import read
 from .untrusted import shown
 
 
-def write(path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None) -> None:
+def write(path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None, beside: Beside | None = None) -> None:
     """A state dict named `<lstm>.weight_ih_l0` and so on; with `like`, that file with its LSTMs replaced.
 
     Raises:
         CheckpointError: for what nn.LSTM has no place for, and names that meet.
     """
     if like is None:
-        state: Any = OrderedDict((name, _tensor(array, dtype)) for name, (array, dtype) in state_names(lstms).items())
+        names = state_names(lstms, beside)
+        state: Any = OrderedDict((name, _tensor(array, dtype)) for name, (array, dtype) in names.items())
     else:
-        state = _filled(like, lstms)
+        state = _filled(like, lstms, filled_arrays(like, read, beside, "torch"))
     # Through a file object: given a path, torch writes the file's name into the file.
     try:
         with path.open("xb") as file:
@@ -44,9 +47,9 @@ def _tensor(array: Any, dtype: str) -> Any:
     return torch.from_numpy(array.copy()).to(getattr(torch, dtype))
 
 
-def _filled(like: Path, lstms: Mapping[str, LSTMWeights]) -> Any:
+def _filled(like: Path, lstms: Mapping[str, LSTMWeights], values: Mapping[str, Typed]) -> Any:
     held = {lstm.name: lstm for lstm in read(like).lstms}
-    new = {}
+    new = {place: _tensor(array, dtype) for place, (array, dtype) in values.items()}
     for name, weights in lstms.items():
         arrays = to_layout(weights, "torch")
         places = like_names(like, held[name].tensors, arrays)

@@ -6,17 +6,21 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 from ..errors import CheckpointError, SpecError
 from ..layouts import from_layout, to_layout
 from ..spec import LSTMWeights
+from .beside import Beside
+from .beside_write import FAMILIES, refuse_changed
 from .protocol import Checkpoint, Found
 from .registry import FORMATS, Format, format_for_writing, read_checkpoint
 from .untrusted import shown, some
+from .whole import reading_whole
 
 #: What `Found.layout` says of files that keep the canonical form itself.
 CANONICAL = "canonical"
@@ -28,6 +32,7 @@ def write_checkpoint(
     format: str | None = None,
     force: bool = False,
     like: str | PathLike[str] | None = None,
+    beside: Beside | None = None,
 ) -> Checkpoint:
     """Write LSTMs to a file that the format's own framework loads; the old file or the whole new one is there after.
 
@@ -38,6 +43,7 @@ def write_checkpoint(
         format: as `Format.to` spells it, such as `torch` or `keras-weights`.
         force: whether an existing file may be replaced.
         like: a file of the same format whose keys, other tensors and structure are kept.
+        beside: other layers to write with them, for a format that has places for them.
 
     Returns:
         What was read back from the file.
@@ -56,10 +62,15 @@ def write_checkpoint(
     written = dict(lstms) if chosen.stacks else chain_of(lstms)
     if like is not None:
         check_like(Path(like), chosen, written)
+    whole = beside is not None and chosen.to in FAMILIES and (beside.layers or beside.chain)
+    more: dict[str, Any] = {"beside": beside} if whole else {}
     with _temporary(target, chosen) as temporary:
-        writer.write(temporary, lstms, None if like is None else Path(like))
-        back = _read_back(chosen, temporary, target)
+        writer.write(temporary, lstms, None if like is None else Path(like), **more)
+        with reading_whole() if more else nullcontext():
+            back = _read_back(chosen, temporary, target)
         _compare(target, back, written, exact=like is None)
+        if beside and beside.layers:
+            refuse_changed(target, back, beside.layers, FAMILIES[chosen.to])
         _keep_all(chosen.parts(temporary), chosen.parts(target), force)
     return replace(back, path=target)
 

@@ -13,16 +13,18 @@ import click
 @click.argument("dst", type=click.Path(path_type=Path))
 @click.option("--to", metavar="FORMAT", help="What to write, such as torch or keras; default: by the suffix of DST.")
 @click.option("--layer", metavar="NAME", help="Port this LSTM alone and leave the rest out.")
-@click.option("--rename", "renames", multiple=True, metavar="OLD=NEW", help="Give an LSTM another name.")
+@click.option(
+    "--rename", "renames", multiple=True, metavar="OLD=NEW", help="Give a layer another name; a,b=NEW makes one stack."
+)
 @click.option("--like", type=click.Path(path_type=Path), metavar="FILE", help="Fill the LSTMs of this checkpoint.")
 @click.option("--force", is_flag=True, help="Replace DST if it exists.")
-@click.option("--lstm-only", is_flag=True, help="Leave other layers, which cannot be carried over yet, out.")
+@click.option("--lstm-only", is_flag=True, help="Leave all other layers out.")
 @click.option("--json", "as_json", is_flag=True, help="Print the certificate on stdout and nothing else.")
 def command(**options: Any) -> int:
-    """Write the LSTMs of SRC as DST, for another framework, and verify them.
+    """Write SRC as DST, for another framework, and verify it: LSTMs and the layers beside them.
 
     DST is read back and compared bit for bit before it gets its name; then both are run and judged. The proof is kept
-    in DST.xcheck.json; `recheck` repeats it. For example: lstm-xcheck port model.keras model.pt --lstm-only
+    in DST.xcheck.json; `recheck` repeats it. For example: lstm-xcheck port model.keras model.pt
     """
     from .port_run import run_port
 

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from ..certificate import largest
+from ..checkpoints.untrusted import some
 from ..errors import UserError
 from ..porting import SUFFIX, port, recheck
 
@@ -63,6 +64,9 @@ def _lines(dst: Path, certificate: Mapping[str, Any]) -> list[str]:
         size = f"input {spec['input_size']}, hidden {spec['hidden_size']}, layers {spec['num_layers']}"
         size += ", bidirectional" if spec["bidirectional"] else ""
         lines.append(f"  {lstm['source']} -> {', '.join(lstm['destination'])}: {size}, {lstm['dtype']}")
+    for layer in certificate["layers"]:
+        sizes = ", ".join(f"{part} {'x'.join(map(str, shape)) or 1}" for part, shape in layer["shapes"].items())
+        lines.append(f"  {layer['source']} -> {layer['destination']}: {layer['kind']}, {sizes}, {layer['dtype']}")
     for loss in certificate["losses"]:
         lines.append(
             f"  loss: {loss['lstm']}: {loss['what']}; {loss['rounded']} of {loss['numbers']} sums were rounded, "
@@ -70,6 +74,8 @@ def _lines(dst: Path, certificate: Mapping[str, Any]) -> list[str]:
         )
     lines += [] if certificate["losses"] else ["  loss: none, every bit is kept"]
     lines += [f"  left out: {name}" for name in certificate["left_out"]]
+    if certificate["training"]:
+        lines.append(f"  left out: {len(certificate['training'])} tensors of training: {some(certificate['training'])}")
     lines += [f"  note: {name}: {note}" for name, notes in certificate["notes"].items() for note in notes]
     lines += [f"  {line}" for line in _verdicts(certificate)]
     return [*lines, f"{certificate['verdict'].upper()}: the proof is in {dst}{SUFFIX}"]

@@ -1,0 +1,134 @@
+"""The layers that stand beside LSTMs in one canonical form, whatever the file: recognised, or refused with the reason.
+
+Source of names and orientations: the rows of `lstm_xcheck.layouts.beside`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from ..arrays import Array, fingerprint
+from ..layouts.beside import turned
+from .beside_groups import Group, flax_groups, keras_groups, torch_groups
+from .beside_kind import Settled, Sizes, settle
+from .protocol import Checkpoint, OtherTensor
+from .whole import is_training_state
+
+#: `Checkpoint.format` -> whose names the file uses.
+_FAMILIES = {
+    "torch": "torch", "torch-legacy": "torch", "safetensors": "torch", "keras": "keras", "keras-weights": "keras",
+    "keras-h5": "keras", "flax-msgpack": "flax",
+}  # fmt: skip
+_GROUPS = {"torch": torch_groups, "keras": keras_groups, "flax": flax_groups}
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer beside the LSTMs.
+
+    Attributes:
+        kind: a key of `lstm_xcheck.layouts.beside.KINDS`.
+        name: the user's, with dots between a model and its parts.
+        arrays: by canonical name, every bit as stored.
+        dtype: precision in the file.
+        family: whose file it was read from: torch, keras or flax.
+        tensors: canonical name -> the file's own spelling.
+        attributes: what a Keras config says of it, such as `activation`.
+    """
+
+    kind: str
+    name: str
+    arrays: dict[str, Array]
+    dtype: str
+    family: str
+    tensors: dict[str, str] = field(default_factory=dict)
+    attributes: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of the canonical arrays."""
+        return fingerprint(self.arrays)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One layer of a chain: an LSTM (kind `lstm`), a `Layer`, or a Keras layer without weights (kind `plain`)."""
+
+    kind: str
+    name: str
+    attributes: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What a file holds beside its LSTMs.
+
+    Attributes:
+        layers: what can be carried over, in the model's order as far as it is known.
+        unknown: tensors of no known layer, each with the reason as its note.
+        training: tensors that belong to training alone.
+        chain: the whole model, layer after layer, where that is certain; else empty.
+        said: how the order of the chain is known.
+    """
+
+    layers: tuple[Layer, ...] = ()
+    unknown: tuple[OtherTensor, ...] = ()
+    training: tuple[OtherTensor, ...] = ()
+    chain: tuple[Step, ...] = ()
+    said: str = ""
+
+
+def layers_of(held: Checkpoint, kinds: Mapping[str, str] | None = None) -> Beside:
+    """Sort the tensors of a file that was read whole into layers, remains of training, and the unknown.
+
+    Args:
+        held: read within `reading_whole()`.
+        kinds: the kind of layers by name, where somebody knows; decides what names and shapes leave open.
+    """
+    training = tuple(tensor for tensor in held.other if is_training_state(tensor.name))
+    rest = [tensor for tensor in held.other if tensor not in training]
+    family = _FAMILIES.get(held.format)
+    if family is None:
+        return Beside(unknown=tuple(rest), training=training)
+    listed = {tensor.stored.name: tensor for tensor in rest if tensor.stored is not None and not tensor.note}
+    unknown = [tensor for tensor in rest if tensor.stored is None or tensor.note]
+    groups = _GROUPS[family](held, [tensor.stored for tensor in listed.values() if tensor.stored is not None])
+    twice = {name for name, times in Counter(group.name for group in groups).items() if times > 1}
+    groups = [replace(group, name=group.place) if group.name in twice else group for group in groups]
+    sizes = Sizes.of(held.lstms, groups)
+    layers = []
+    for group in groups:
+        settled = settle(group, family, sizes, (kinds or {}).get(group.name))
+        if isinstance(settled, Settled):
+            layers.append(_layer(group, family, settled))
+        else:
+            unknown += [replace(listed[tensor.name], note=settled) for tensor in group.tensors.values()]
+    return Beside(tuple(layers), tuple(unknown), training)
+
+
+def _layer(group: Group, family: str, settled: Settled) -> Layer:
+    arrays, names = {}, {}
+    for part, tensor in settled.parts.items():
+        arrays[part] = np.asarray(turned(family, settled.kind, part, tensor.load()), order="C")
+        names[part] = tensor.name
+    dtype = next(tensor.dtype for part, tensor in settled.parts.items() if part != "count")
+    return Layer(settled.kind, group.name, arrays, dtype, family, names, dict(group.attributes))
+
+
+def by_name(layers: Sequence[Layer]) -> dict[str, Layer]:
+    """Layers by their names as every format can spell them."""
+    return {plain_name(layer.name): layer for layer in layers}
+
+
+def plain_name(name: str) -> str:
+    """A name in the spelling that all formats share.
+
+    >>> plain_name("decoder/head")
+    'decoder.head'
+    """
+    return name.replace("/", ".").strip(".")

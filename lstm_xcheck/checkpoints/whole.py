@@ -1,0 +1,53 @@
+"""Reading a file whole: the values of the tensors beside its LSTMs are kept too.
+
+Most verbs need the LSTMs alone, so other tensors are only listed. Who wants to carry them over reads the file within
+`reading_whole()`; their values are then taken while the file is open.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import replace
+
+from .protocol import StoredTensor
+from .untrusted import FLOAT_SIZES
+
+_WHOLE: ContextVar[bool] = ContextVar("whole", default=False)
+
+#: What training leaves in a file beside the model: optimizers' slots, learning rates, states of random generators.
+_STATE_FIRST = re.compile(r"(optim|optimizer|opt_state|lr_scheduler|scheduler|scaler|rng|rngs|amp)(_?[a-z]*)")
+_STATE_ANYWHERE = re.compile(r"seed_generator(_state)?|rngs")
+
+
+@contextmanager
+def reading_whole() -> Iterator[None]:
+    """Within it every read keeps the values of other layers."""
+    token = _WHOLE.set(True)
+    try:
+        yield
+    finally:
+        _WHOLE.reset(token)
+
+
+def kept(tensor: StoredTensor) -> StoredTensor | None:
+    """The tensor with its values in memory when the file is read whole; those of training are only described."""
+    if not _WHOLE.get():
+        return None
+    scalar = tensor.dtype == "int64" and tensor.shape == ()
+    if is_training_state(tensor.name) or (tensor.dtype not in FLOAT_SIZES and not scalar):
+        return tensor
+    values = tensor.load()
+    return replace(tensor, load=lambda: values)
+
+
+def is_training_state(name: str) -> bool:
+    """Whether a tensor belongs to training alone and is no part of what the model computes.
+
+    >>> is_training_state("optimizer/vars/3"), is_training_state("layers/dense/vars/0")
+    (True, False)
+    """
+    parts = re.split(r"[./]", name)
+    return bool(_STATE_FIRST.fullmatch(parts[0])) or any(_STATE_ANYWHERE.fullmatch(part) for part in parts[:-1])

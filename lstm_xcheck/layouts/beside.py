@@ -1,0 +1,129 @@
+"""How each framework stores the layers that stand beside LSTMs: rows of data, no code but what looks them up.
+
+Canonical arrays: an embedding's `table` (entries, size); a dense layer's `kernel` (input, output) and `bias`; a
+normalisation's `scale` and `offset`, and what a batch normalisation saw, `mean`, `variance` and `count`.
+Each row was established by saving a layer of that framework and looking at the file.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ..arrays import Array
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of layer.
+
+    Attributes:
+        name: as reports show it.
+        parts: its canonical arrays with their number of axes, in the order in which Keras numbers them.
+        needed: the parts without which it is none.
+        words: what says the kind when a class or a user's name for a layer holds it.
+        unmistakable: whether names and shapes of the arrays are enough, in the frameworks that name their arrays.
+    """
+
+    name: str
+    parts: Mapping[str, int]
+    needed: frozenset[str]
+    words: tuple[str, ...]
+    unmistakable: bool = True
+
+
+KINDS: dict[str, Kind] = {
+    "embedding": Kind(
+        "embedding", {"table": 2}, frozenset({"table"}), ("embed", "embedding", "embeddings", "emb", "wte")
+    ),
+    "dense": Kind(
+        "dense", {"kernel": 2, "bias": 1}, frozenset({"kernel"}),
+        ("dense", "linear", "fc", "head", "proj", "projection", "classifier", "logits"),
+    ),
+    "batch_norm": Kind(
+        "batch_norm", {"scale": 1, "offset": 1, "mean": 1, "variance": 1, "count": 0},
+        frozenset({"mean", "variance"}), ("batch_norm", "batchnorm", "batch_normalization", "bn"),
+    ),
+    "layer_norm": Kind(
+        "layer_norm", {"scale": 1, "offset": 1}, frozenset(), ("layer_norm", "layernorm", "layer_normalization", "ln"),
+        unmistakable=False,
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Row:
+    """How one framework stores one kind.
+
+    Attributes:
+        class_name: the framework's own.
+        names: the name of each canonical array.
+        transposed: the arrays stored with their two axes exchanged.
+        together: arrays of which the framework has all or none.
+        epsilon: what a normalisation adds to the variance, unless it is told otherwise.
+        source: framework, version that was run.
+    """
+
+    class_name: str
+    names: Mapping[str, str]
+    source: str
+    transposed: frozenset[str] = frozenset()
+    together: frozenset[str] = frozenset()
+    epsilon: float | None = None
+
+
+_TORCH, _KERAS, _FLAX = "torch 2.13.0", "keras 3.15.1", "flax 0.12.8"
+_AFFINE = {"scale": "weight", "offset": "bias"}
+_GREEK = {"scale": "gamma", "offset": "beta"}
+_PLAIN = {"scale": "scale", "offset": "bias"}
+
+#: Framework -> kind -> row.
+BESIDE: dict[str, dict[str, Row]] = {
+    "torch": {
+        "embedding": Row("Embedding", {"table": "weight"}, _TORCH),
+        "dense": Row("Linear", {"kernel": "weight", "bias": "bias"}, _TORCH, frozenset({"kernel"})),
+        "batch_norm": Row(
+            "BatchNorm1d",
+            {**_AFFINE, "mean": "running_mean", "variance": "running_var", "count": "num_batches_tracked"},
+            _TORCH, together=frozenset({"scale", "offset"}), epsilon=1e-5,
+        ),
+        "layer_norm": Row("LayerNorm", _AFFINE, _TORCH, together=frozenset({"scale"}), epsilon=1e-5),
+    },
+    "keras": {
+        "embedding": Row("Embedding", {"table": "embeddings"}, _KERAS),
+        "dense": Row("Dense", {"kernel": "kernel", "bias": "bias"}, _KERAS),
+        "batch_norm": Row(
+            "BatchNormalization", {**_GREEK, "mean": "moving_mean", "variance": "moving_variance"}, _KERAS, epsilon=1e-3
+        ),
+        "layer_norm": Row("LayerNormalization", _GREEK, _KERAS, epsilon=1e-3),
+    },
+    "flax": {
+        "embedding": Row("Embed", {"table": "embedding"}, _FLAX),
+        "dense": Row("Dense", {"kernel": "kernel", "bias": "bias"}, _FLAX),
+        "batch_norm": Row("BatchNorm", {**_PLAIN, "mean": "mean", "variance": "var"}, _FLAX, epsilon=1e-5),
+        "layer_norm": Row("LayerNorm", _PLAIN, _FLAX, epsilon=1e-6),
+    },
+}  # fmt: skip
+
+
+def own_names(framework: str, kind: str) -> dict[str, str]:
+    """Canonical name by the framework's own."""
+    return {name: part for part, name in BESIDE[framework][kind].names.items()}
+
+
+def turned(framework: str, kind: str, part: str, array: Array) -> Array:
+    """An array from the framework's orientation to the canonical one; the same call leads back."""
+    return array.T if part in BESIDE[framework][kind].transposed else array
+
+
+def kinds_named(text: str) -> set[str]:
+    """The kinds that a class or a user's name for a layer speaks of.
+
+    >>> kinds_named("LayerNorm_0"), kinds_named("fc2"), kinds_named("encoder.norm")
+    ({'layer_norm'}, {'dense'}, set())
+    """
+    separate = re.sub("([a-z])([A-Z])", r"\1_\2", text).lower()
+    # Another layer that is called a dense one.
+    plain = "_".join(["", *re.findall("[a-z]+", separate), ""]).replace("_einsum_dense_", "_")
+    return {kind.name for kind in KINDS.values() if any(f"_{word}_" in plain for word in kind.words)}

@@ -1,0 +1,322 @@
+"""Whole models, trained for a few steps by their framework, ported, and run by the other framework.
+
+Two frameworks round differently, so predictions are held to a bound derived from the format. The recurrence is judged
+by the project's own judge, on what each framework says of the LSTMs. The head is a matrix product: a computed dot
+product of n terms lies within gamma_n |x||w| of the exact one, gamma_n = n u / (1 - n u), in any order of summation
+(Higham, Accuracy and Stability of Numerical Algorithms, 2nd edition, section 3.1); one more term is the bias.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import lstm_xcheck as lx
+from lstm_xcheck.arrays import Array
+from lstm_xcheck.certificate import joined
+from lstm_xcheck.checkpoints import read_checkpoint
+from lstm_xcheck.checkpoints.beside import by_name, layers_of, plain_name
+from lstm_xcheck.checkpoints.whole import reading_whole
+from lstm_xcheck.porting import recheck
+
+torch = pytest.importorskip("torch")
+keras = pytest.importorskip("keras")
+pytest.importorskip("h5py")
+
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+WORDS, SIZE, UNITS, CLASSES, STEPS = 11, 5, 4, 8, 6
+IDS = np.random.default_rng(3).integers(0, WORDS, (3, STEPS))
+#: A head as wide as its input: a kernel that is not turned still fits.
+assert CLASSES == 2 * UNITS
+
+
+@pytest.fixture(autouse=True)
+def _no_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The frameworks are run here, not by the certificate."""
+    monkeypatch.setattr("lstm_xcheck.certificate.installed", dict)
+
+
+class Tagger(torch.nn.Module):  # type: ignore[misc]
+    """Ids -> two bidirectional layers -> one score for each class and step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = torch.nn.Embedding(WORDS, SIZE)
+        self.lstm = torch.nn.LSTM(SIZE, UNITS, num_layers=2, bidirectional=True, batch_first=True)
+        self.head = torch.nn.Linear(2 * UNITS, CLASSES)
+
+    def forward(self, ids: Any) -> Any:
+        return self.head(self.lstm(self.embedding(ids))[0])
+
+
+def keras_tagger() -> Any:
+    layers = keras.layers
+    return keras.Sequential(
+        [
+            keras.Input((STEPS,), dtype="int32"),
+            layers.Embedding(WORDS, SIZE, name="embedding"),
+            layers.Bidirectional(layers.LSTM(UNITS, return_sequences=True), name="lower"),
+            layers.Dropout(0.2, name="rest"),
+            layers.Bidirectional(layers.LSTM(UNITS, return_sequences=True), name="upper"),
+            layers.Dense(CLASSES, name="head"),
+        ]
+    )
+
+
+@pytest.fixture(scope="module")
+def torch_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    model = Tagger()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+    goal = torch.from_numpy(IDS % CLASSES)
+    for _ in range(3):
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(model(torch.from_numpy(IDS)).flatten(0, 1), goal.flatten()).backward()
+        optimizer.step()
+    path = tmp_path_factory.mktemp("torch") / "tagger.pt"
+    torch.save(model.state_dict(), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def keras_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    keras.utils.set_random_seed(0)
+    model = keras_tagger()
+    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    model.fit(IDS, IDS % CLASSES, epochs=3, verbose=0)
+    path = tmp_path_factory.mktemp("keras") / "tagger.keras"
+    model.save(path)
+    return path
+
+
+def layers_in(path: Path) -> dict[str, Any]:
+    with reading_whole():
+        return by_name(layers_of(read_checkpoint(path)).layers)
+
+
+def run_torch(path: Path) -> tuple[Array, Array]:
+    """Outputs of the LSTM, and predictions, of the user's own module."""
+    model = Tagger()
+    model.load_state_dict(torch.load(path, weights_only=True), strict=True)
+    with torch.no_grad():
+        inner = model.lstm(model.embedding(torch.from_numpy(IDS)))[0]
+        return inner.numpy(), model(torch.from_numpy(IDS)).numpy()
+
+
+def run_keras(model: Any) -> tuple[Array, Array]:
+    head = next(layer for layer in model.layers if isinstance(layer, keras.layers.Dense))
+    inner = keras.Model(model.inputs, head.input)
+    return (np.asarray(inner.predict(IDS, verbose=0)), np.asarray(model.predict(IDS, verbose=0)))
+
+
+def allowed(inner: Array, kernel: Array, bias: Array) -> Array:
+    """How far a computed head may lie from the exact one, for these inputs of it."""
+    terms, unit = kernel.shape[0] + 1, 2.0**-24
+    gamma = terms * unit / (1 - terms * unit)
+    bound: Array = gamma * (np.abs(inner.astype(np.float64)) @ np.abs(kernel.astype(np.float64)) + np.abs(bias))
+    return bound
+
+
+def check_run(ran: tuple[Array, Array], source: Path, stack: lx.LSTMWeights) -> list[str]:
+    """What of a framework's run the source file does not allow: the recurrence, and the predictions."""
+    inner, predicted = ran
+    layers = layers_in(source)
+    table, kernel, bias = layers["embedding"].arrays["table"], *(layers["head"].arrays[k] for k in ("kernel", "bias"))
+    case = lx.Case(weights=stack, x=table[IDS])
+    exact = inner.astype(np.float64) @ kernel.astype(np.float64) + bias
+    wrong = [] if lx.judge(lx.Result(y=inner), case).verdict == "match" else ["lstm"]
+    return wrong + ([] if (np.abs(predicted - exact) <= allowed(inner, kernel, bias)).all() else ["head"])
+
+
+def stack_in(path: Path) -> lx.LSTMWeights:
+    """The LSTMs of a file as the one stack that they are."""
+    return joined(list(lx.load(path).values()))
+
+
+def test_keras_to_torch_loads_strictly_and_predicts_the_same(tmp_path: Path, keras_file: Path) -> None:
+    target = tmp_path / "tagger.pt"
+    certificate = lx.port(keras_file, target, rename={"lower,upper": "lstm"})
+    assert certificate["verdict"] == "agree"
+    theirs, ours = run_torch(target), run_keras(keras.saving.load_model(keras_file))
+    for ran in (ours, theirs):
+        assert check_run(ran, keras_file, stack_in(keras_file)) == []
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".weights.h5", ".h5"])
+def test_torch_to_keras_loads_and_predicts_the_same(tmp_path: Path, torch_file: Path, suffix: str) -> None:
+    target = tmp_path / f"tagger{suffix}"
+    certificate = lx.port(torch_file, target)
+    assert certificate["verdict"] == "agree"
+    if suffix == ".keras":
+        model = keras.saving.load_model(target)
+        assert "in order by the state dict" in certificate["notes"]["model"][0]
+    else:
+        model = keras_tagger()
+        model.load_weights(target)
+    for ran in (run_torch(torch_file), run_keras(model)):
+        assert check_run(ran, torch_file, stack_in(torch_file)) == []
+
+
+def test_a_square_kernel_that_is_not_turned_is_seen(tmp_path: Path, torch_file: Path) -> None:
+    state = torch.load(torch_file, weights_only=True)
+    state["head.weight"] = state["head.weight"].T.contiguous()
+    torch.save(state, tmp_path / "mutant.pt")
+    assert check_run(run_torch(tmp_path / "mutant.pt"), torch_file, stack_in(torch_file)) == ["head"]
+
+
+def test_exchanged_directions_are_seen(tmp_path: Path, torch_file: Path) -> None:
+    state = torch.load(torch_file, weights_only=True)
+    for key in [key for key in state if key.endswith("_reverse")]:
+        other = key.removesuffix("_reverse")
+        state[key], state[other] = state[other], state[key]
+    torch.save(state, tmp_path / "mutant.pt")
+    assert "lstm" in check_run(run_torch(tmp_path / "mutant.pt"), torch_file, stack_in(torch_file))
+
+
+def test_a_writer_that_does_not_turn_the_kernel_is_refused(
+    tmp_path: Path, torch_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lstm_xcheck.checkpoints.beside_write.turned", lambda family, kind, part, array: array)
+    with pytest.raises(lx.CheckpointError, match="head read back is not what was written"):
+        lx.port(torch_file, tmp_path / "new.safetensors")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors", ".keras", ".weights.h5", ".h5", ".msgpack"])
+@pytest.mark.parametrize("which", ["torch", "keras"])
+def test_there_and_back_is_bit_for_bit(
+    tmp_path: Path, torch_file: Path, keras_file: Path, which: str, suffix: str
+) -> None:
+    source = torch_file if which == "torch" else keras_file
+    lx.port(source, tmp_path / f"there{suffix}")
+    lx.port(tmp_path / f"there{suffix}", tmp_path / f"back{source.suffix}")
+    ours, theirs = layers_in(source), layers_in(tmp_path / f"back{source.suffix}")
+    assert set(ours) == {"embedding", "head"} == set(theirs)
+    for name, layer in ours.items():
+        assert (layer.kind, layer.fingerprint) == (theirs[name].kind, theirs[name].fingerprint)
+
+
+def test_a_keras_model_keeps_dropout_activations_and_the_last_step(tmp_path: Path) -> None:
+    layers = keras.layers
+    model = keras.Sequential(
+        [
+            keras.Input((None, 3)),
+            layers.Masking(name="mask"),
+            layers.TimeDistributed(layers.Dense(4, activation="tanh"), name="each"),
+            layers.LayerNormalization(epsilon=1e-2, name="even"),
+            layers.LSTM(4, name="last"),
+            layers.Dropout(0.5, name="rest"),
+            layers.BatchNormalization(name="batch"),
+            layers.Dense(2, activation="softmax", use_bias=False, name="head"),
+        ]
+    )
+    model.save(tmp_path / "a.keras")
+    lx.port(tmp_path / "a.keras", tmp_path / "b.keras")
+    again = keras.saving.load_model(tmp_path / "b.keras")
+    assert [layer.name for layer in again.layers[1:]] == [layer.name for layer in model.layers]
+    x = np.random.default_rng(0).normal(size=(3, 5, 3)).astype(np.float32)
+    x[:, 3:] = 0
+    assert np.array_equal(model.predict(x, verbose=0), again.predict(x, verbose=0))
+
+
+def test_normalisations_go_to_torch_and_say_what_is_filled_in(tmp_path: Path) -> None:
+    layers = keras.layers
+    model = keras.Sequential(
+        [keras.Input((None, 4)), layers.LSTM(4, name="lstm"), layers.BatchNormalization(scale=False, name="batch"),
+         layers.LayerNormalization(center=False, name="even")]
+    )  # fmt: skip
+    model.layers[1].set_weights([np.float32([1, 2, 3, 4]), np.float32([5, 6, 7, 8]), np.float32([9, 1, 2, 3])])
+    model.save(tmp_path / "a.keras")
+    certificate = lx.port(tmp_path / "a.keras", tmp_path / "b.pt")
+    filled = {entry["source"]: entry["filled"] for entry in certificate["layers"]}
+    assert filled == {"batch": ["weight", "num_batches_tracked"], "even": []}
+    assert "build it with epsilon 0.001" in certificate["notes"]["batch"]
+    module = torch.nn.ModuleDict(
+        {"lstm": torch.nn.LSTM(4, 4), "batch": torch.nn.BatchNorm1d(4, eps=1e-3),
+         "even": torch.nn.LayerNorm(4, eps=1e-3, bias=False)}
+    )  # fmt: skip
+    module.load_state_dict(torch.load(tmp_path / "b.pt", weights_only=True), strict=True)
+    batch = module["batch"]
+    held = (batch.weight, batch.bias, batch.running_mean, batch.running_var)
+    assert [tensor.tolist() for tensor in held] == [[1] * 4, [1, 2, 3, 4], [5, 6, 7, 8], [9, 1, 2, 3]]
+    assert int(batch.num_batches_tracked) == 0
+
+
+def two_matrices(path: Path, name: str, rows: int, columns: int) -> Path:
+    lstm = {f"lstm.{key}": value for key, value in torch.nn.LSTM(4, 4).state_dict().items()}
+    torch.save({**lstm, f"{name}.weight": torch.randn(rows, columns)}, path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "columns", "kind"),
+    [("embed_tokens", 9, 4, "embedding"), ("lm_head", 9, 4, "dense"), ("x", 4, 7, "dense")],
+    ids=["name-embedding", "name-dense", "by-size"],
+)
+def test_a_lone_matrix_is_settled_by_name_or_size(
+    tmp_path: Path, name: str, rows: int, columns: int, kind: str
+) -> None:
+    path = two_matrices(tmp_path / "m.pt", name, rows, columns)
+    assert {layer: held.kind for layer, held in layers_in(path).items()} == {name: kind}
+
+
+def test_a_lone_matrix_that_may_be_both_is_refused_until_it_is_named(tmp_path: Path) -> None:
+    path = two_matrices(tmp_path / "m.pt", "table", 9, 4)
+    target = tmp_path / "m.safetensors"
+    with pytest.raises(lx.DisagreementError, match="perhaps Linear or Embedding; say which with --rename table=table_"):
+        lx.port(path, target)
+    assert not target.exists()
+    certificate = lx.port(path, target, rename={"table": "table_embedding"})
+    assert [(entry["kind"], entry["destination"]) for entry in certificate["layers"]] == [
+        ("embedding", "table_embedding")
+    ]
+
+
+def test_what_is_not_known_is_named_and_nothing_is_written(tmp_path: Path) -> None:
+    model = torch.nn.ModuleDict(
+        {"lstm": torch.nn.LSTM(3, 4), "conv": torch.nn.Conv1d(3, 3, 2), "head": torch.nn.Linear(4, 2)}
+    )
+    torch.save(model.state_dict(), tmp_path / "m.pt")
+    with pytest.raises(lx.DisagreementError, match=r"conv\.weight float32\[3, 3, 2\].*--lstm-only") as caught:
+        lx.port(tmp_path / "m.pt", tmp_path / "m.keras")
+    assert "head" not in str(caught.value)
+    assert [file.name for file in tmp_path.iterdir()] == ["m.pt"]
+
+
+def test_optimizers_are_listed_and_do_not_stand_in_the_way(tmp_path: Path, keras_file: Path) -> None:
+    certificate = lx.port(keras_file, tmp_path / "m.safetensors")
+    assert all(text.startswith("optimizer/vars/") for text in certificate["training"])
+    assert len(certificate["training"]) > 10
+    assert [entry["kind"] for entry in certificate["layers"]] == ["embedding", "dense"]
+
+
+def test_like_fills_the_layers_of_the_users_file(tmp_path: Path, keras_file: Path, torch_file: Path) -> None:
+    names = {"lower,upper": "lstm"}
+    lx.port(keras_file, tmp_path / "new.pt", like=torch_file, rename=names)
+    assert check_run(run_torch(tmp_path / "new.pt"), keras_file, stack_in(keras_file)) == []
+    with pytest.raises(lx.CheckpointError, match="has no dense top, but head; add --rename top=head"):
+        lx.port(keras_file, tmp_path / "two.pt", like=torch_file, rename={**names, "head": "top"})
+
+
+def test_layers_that_are_no_stack_are_not_made_one(tmp_path: Path) -> None:
+    layers = keras.layers
+    parts = [layers.LSTM(3, return_sequences=True, name="a"), layers.LayerNormalization(), layers.LSTM(3, name="b")]
+    keras.Sequential([keras.Input((None, 3)), *parts]).save(tmp_path / "m.keras")
+    with pytest.raises(lx.UserError, match="do not follow one another directly"):
+        lx.port(tmp_path / "m.keras", tmp_path / "m.pt", rename={"a,b": "lstm"})
+
+
+def test_a_certificate_covers_the_layers(tmp_path: Path, keras_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lx.port(keras_file, tmp_path / "m.pt", rename={"lower,upper": "lstm"})
+    assert "1 LSTMs and 2 other layers" in recheck(tmp_path / "m.pt.xcheck.json")
+    monkeypatch.setattr("lstm_xcheck.checkpoints.beside.turned", lambda family, kind, part, array: array + 1)
+    with pytest.raises(lx.DisagreementError, match="embedding: the embedding read now is not that of"):
+        recheck(tmp_path / "m.pt.xcheck.json")
+
+
+def test_names_have_one_spelling() -> None:
+    assert plain_name("decoder/head") == "decoder.head"
