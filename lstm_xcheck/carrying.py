@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from .certificate import joined
 from .checkpoints import Checkpoint, Found, OtherTensor
-from .checkpoints.beside import Beside, Layer, Step, layers_of, plain_name
+from .checkpoints.beside import Beside, Layer, Step, by_name, layers_of, plain_name
 from .checkpoints.beside_chain import with_chain
 from .checkpoints.beside_write import FAMILIES, kinds_of, laid_out, same_bits
 from .checkpoints.registry import Format
@@ -203,3 +205,16 @@ def _layer_notes(layer: Layer, family: str, to: str) -> list[str]:
     if layer.kind == "batch_norm" and (family == "torch") != (layer.family == "torch"):
         found.append("PyTorch normalises axis 1, Keras and Flax the last; turn the data where that differs")
     return found
+
+
+def differing_layers(first: Checkpoint, second: Checkpoint) -> list[str]:
+    """The layers beside the LSTMs that two files name alike and hold differently, each with its arrays that differ."""
+    ours = by_name(layers_of(first).layers)
+    theirs = by_name(layers_of(second, kinds_of(list(ours.values()))).layers)
+    found = []
+    for name in ours.keys() & theirs.keys():
+        one, other = ours[name], theirs[name]
+        shared = one.arrays.keys() & other.arrays.keys()
+        parts = [part for part in sorted(shared) if not np.array_equal(one.arrays[part], other.arrays[part])]
+        found += [f"{name} ({', '.join(parts) or one.kind})"] if parts or one.kind != other.kind else []
+    return sorted(found)

@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 
 from .arrays import STORAGE, Array, round_to
+from .carrying import differing_layers
 from .certificate import joined
 from .checkpoints import Checkpoint, read_checkpoint
+from .checkpoints.whole import reading_whole
 from .checkpoints.writing import chain_of
 from .compare import judge
 from .diagnose import diagnose
@@ -38,14 +40,16 @@ def compare_files(first: str | PathLike[str], second: str | PathLike[str]) -> di
     """Compare every LSTM of two checkpoints of any formats.
 
     Returns:
-        `same`, and for each pair in `lstms` the differences in spec and weights, the verdict on the function, both
-        parameter counts explained, and the diagnosis.
+        `same`, which is about the LSTMs alone; `layers`, the other layers that differ; and for each pair in `lstms`
+        the differences in spec and weights, the verdict on the function, both parameter counts explained, and the
+        diagnosis.
 
     Raises:
         CheckpointError: when a file cannot be read or holds no LSTM.
         UserError: when it is not clear which LSTM is to be compared with which.
     """
-    files = [read_checkpoint(Path(path)) for path in (first, second)]
+    with reading_whole():
+        files = [read_checkpoint(Path(path)) for path in (first, second)]
     pairs = [_compare(one, other) for one, other in _paired(files)]
     return {
         "first": str(first),
@@ -53,6 +57,7 @@ def compare_files(first: str | PathLike[str], second: str | PathLike[str]) -> di
         "formats": [held.format for held in files],
         "same": all(pair["same"] for pair in pairs),
         "lstms": pairs,
+        "layers": differing_layers(*files),
     }
 
 

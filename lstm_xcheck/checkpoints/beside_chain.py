@@ -24,6 +24,8 @@ _PLAIN = (
 _RECURRENT = ("LSTM", "CuDNNLSTM", "Bidirectional", "RNN")
 #: The number of orders grows beyond all measure.
 _MOST = 8
+#: Lists within lists of a config; Keras writes a handful.
+_DEEPEST = 32
 
 _Node = Found | Layer
 
@@ -123,7 +125,9 @@ def _step(entry: LayerConfig, lstms: set[str], layers: dict[str, Layer]) -> Step
 def _line(model: LayerConfig) -> list[LayerConfig]:
     """The layers one after another; empty where one has several inputs or is called twice."""
     listed = model.values["layers"]
-    entries = [entry for item in listed if (entry := config_of(item))] if isinstance(listed, list) else []
+    if not isinstance(listed, list):
+        return []
+    entries = [entry for item in listed if (entry := config_of(item))]
     if len(entries) != len(listed):
         return []
     if model.class_name == "Sequential":
@@ -140,15 +144,17 @@ def _line(model: LayerConfig) -> list[LayerConfig]:
     return line if len(line) == len(entries) else []
 
 
-def _inbound(nodes: Any) -> list[str]:
+def _inbound(nodes: Any, depth: int = 0) -> list[str]:
     """Names of the layers whose outputs go into this one, in the form of Keras 3 and of Keras 2."""
+    if depth > _DEEPEST:
+        return ["", ""]  # two inputs make no line
     if isinstance(nodes, dict):
         history = nodes.get("keras_history")
         if isinstance(history, list) and history:
             return [str(history[0])]
-        return [name for value in nodes.values() for name in _inbound(value)]
+        return [name for value in nodes.values() for name in _inbound(value, depth + 1)]
     if isinstance(nodes, list):
         if len(nodes) in (3, 4) and isinstance(nodes[0], str) and isinstance(nodes[1], int):
-            return [nodes[0], *_inbound(nodes[3:])]
-        return [name for value in nodes for name in _inbound(value)]
+            return [nodes[0], *_inbound(nodes[3:], depth + 1)]
+        return [name for value in nodes for name in _inbound(value, depth + 1)]
     return []

@@ -28,6 +28,7 @@ def _lines(found: Mapping[str, Any]) -> list[str]:
         verdict = "the same LSTM" if pair["same"] else "NOT the same LSTM"
         lines += ["", f"{pair['first']} and {pair['second']}: {verdict}"]
         lines += [f"  {text}" for text in _details(pair)]
+    lines += ["", f"other layers that differ: {', '.join(found['layers'])}"] if found["layers"] else []
     return [*lines, "", "SAME: every LSTM is the same" if found["same"] else "DIFFERENT: not the same LSTMs"]
 
 

@@ -109,3 +109,15 @@ def test_what_cannot_be_told_apart_is_refused(tmp_path: Path) -> None:
     paths = saved(tmp_path, "a.npz", x=one, y=other), saved(tmp_path, "b.npz", p=other, q=one)
     with pytest.raises(lx.UserError, match="not clear which LSTM to compare with which"):
         compare_files(*paths)
+
+
+def test_other_layers_that_differ_are_named(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    model = torch.nn.ModuleDict({"lstm": torch.nn.LSTM(3, 4), "head": torch.nn.Linear(4, 4)})
+    torch.save(model.state_dict(), tmp_path / "a.pt")
+    assert compare_files(tmp_path / "a.pt", tmp_path / "a.pt")["layers"] == []
+    with torch.no_grad():
+        model["head"].weight.copy_(model["head"].weight.T.clone())
+    torch.save(model.state_dict(), tmp_path / "b.pt")
+    found = compare_files(tmp_path / "a.pt", tmp_path / "b.pt")
+    assert (found["same"], found["layers"]) == (True, ["head (kernel)"])
