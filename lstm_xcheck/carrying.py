@@ -14,6 +14,7 @@ from .checkpoints.beside import Beside, Layer, Step, by_name, layers_of, plain_n
 from .checkpoints.beside_chain import with_chain
 from .checkpoints.beside_write import FAMILIES, kinds_of, laid_out, same_bits
 from .checkpoints.registry import Format
+from .checkpoints.untrusted import shown
 from .errors import DisagreementError, UserError
 from .layouts.beside import BESIDE, kinds_named
 
@@ -161,7 +162,9 @@ def refuse_other_layers(file: Any, listed: Sequence[Mapping[str, Any]], before: 
 def left_out(beside: Beside, listed: Sequence[Mapping[str, Any]]) -> list[str]:
     """Single arrays of carried layers that the destination has no place for."""
     lost = {entry["source"]: entry["lost"] for entry in listed}
-    return [f"{layer.tensors[part]} int64[]" for layer in beside.layers for part in lost.get(layer.name, ())]
+    return [
+        f"{shown(layer.tensors[part], 200)} int64[]" for layer in beside.layers for part in lost.get(layer.name, ())
+    ]
 
 
 def notes(beside: Beside, chosen: Format, listed: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:

@@ -17,6 +17,7 @@ from ..layouts.beside import turned
 from .beside_groups import Group, flax_groups, keras_groups, torch_groups
 from .beside_kind import Settled, Sizes, settle
 from .protocol import Checkpoint, OtherTensor
+from .untrusted import shown
 from .whole import is_training_state
 
 #: `Checkpoint.format` -> whose names the file uses.
@@ -99,7 +100,8 @@ def layers_of(held: Checkpoint, kinds: Mapping[str, str] | None = None) -> Besid
     unknown = [tensor for tensor in rest if tensor.stored is None or tensor.note]
     groups = _GROUPS[family](held, [tensor.stored for tensor in listed.values() if tensor.stored is not None])
     twice = {name for name, times in Counter(group.name for group in groups).items() if times > 1}
-    groups = [replace(group, name=group.place) if group.name in twice else group for group in groups]
+    # A name from a file is printed later.
+    groups = [replace(g, name=shown(g.place if g.name in twice else g.name, 200)) for g in groups]
     sizes = Sizes.of(held.lstms, groups)
     layers = []
     for group in groups:

@@ -320,3 +320,8 @@ def test_a_certificate_covers_the_layers(tmp_path: Path, keras_file: Path, monke
 
 def test_names_have_one_spelling() -> None:
     assert plain_name("decoder/head") == "decoder.head"
+
+
+def test_a_name_with_control_characters_is_shown_safely(tmp_path: Path) -> None:
+    path = two_matrices(tmp_path / "m.pt", "embed\x1b[2J", 9, 4)
+    assert list(layers_in(path)) == ["embed\\x1b[2J"]
