@@ -22,7 +22,8 @@ from .whole import is_training_state
 
 #: `Checkpoint.format` -> whose names the file uses.
 _FAMILIES = {
-    "torch": "torch", "torch-legacy": "torch", "safetensors": "torch", "keras": "keras", "keras-weights": "keras",
+    "torch": "torch", "torch-legacy": "torch", "torchscript": "torch", "safetensors": "torch",
+    "safetensors-sharded": "torch", "keras": "keras", "keras-weights": "keras",
     "keras-h5": "keras", "flax-msgpack": "flax",
 }  # fmt: skip
 _GROUPS = {"torch": torch_groups, "keras": keras_groups, "flax": flax_groups}
