@@ -77,6 +77,8 @@ def port(
     held = read_checkpoint(source)
     source = held.path
     chosen = _chosen(held, layer)
+    for lstm in chosen:
+        _ = lstm.weights.layers  # reads them now, and once
     left_out = _left_out(held, chosen)
     if held.other and not (lstm_only or layer):
         raise DisagreementError(_cannot_carry(held))
@@ -164,7 +166,7 @@ def _again(entry: dict[str, Any], before: Mapping[str, Found], after: Mapping[st
     source = before[entry["source"]]
     targets = [after[name] for name in entry["destination"]]
     written = joined([found.weights for found in targets])
-    return Ported(source.name, source.weights, source.layout, tuple(entry["destination"]), written, targets[0].layout)
+    return _ported(source, tuple(entry["destination"]), written, targets[0].layout)
 
 
 def _chosen(held: Checkpoint, layer: str | None) -> tuple[Found, ...]:
@@ -220,8 +222,14 @@ def _pairs(
         mine, found = found[:count], found[count:]
         written = joined([part.weights for part in mine]) if count > 1 else mine[0].weights
         names = tuple(part.name for part in mine)
-        pairs.append(Ported(lstm.name, lstm.weights, lstm.layout, names, written, mine[0].layout))
+        pairs.append(_ported(lstm, names, written, mine[0].layout))
     return pairs
+
+
+def _ported(lstm: Found, names: tuple[str, ...], written: LSTMWeights, layout: str) -> Ported:
+    """Both sides of one LSTM; one object where every bit is the same."""
+    same = lstm.weights == written
+    return Ported(lstm.name, lstm.weights, lstm.layout, names, lstm.weights if same else written, layout)
 
 
 def _described(path: Path, folder: Path, format: str, digest: str) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """What an LSTM is: spec, weights, case and result. Knows nobody else."""
 
 from .case import Case as Case
+from .deferred import DeferredWeights as DeferredWeights
 from .model import GATES as GATES
 from .model import LSTMSpec as LSTMSpec
 from .result import QUANTITIES as QUANTITIES
