@@ -91,7 +91,7 @@ def read_header(path: Path, name: str, head: bytes, size: int) -> tuple[Header, 
     width = 2 if head[6:7] == b"\x01" else 4
     begin = 8 + width + int.from_bytes(head[8 : 8 + width], "little")
     match = _HEADER.fullmatch(head[8 + width : begin].decode("latin-1"))
-    if head[:6] != MAGIC or head[6] not in (1, 2, 3) or not match or len(head) < begin:
+    if head[:6] != MAGIC or head[6:7] not in (b"\1", b"\2", b"\3") or not match or len(head) < begin:
         found = shown(ascii(head[8 + width : 108])[1:])
         raise CheckpointError(f"{path}: array {shown(name)} is no plain array (its header is {found}); write it again")
     dtype, fortran = np.dtype(match["descr"]), match["fortran"] == "True"
