@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -77,21 +78,26 @@ def port(
     held = read_checkpoint(source)
     source = held.path
     chosen = _chosen(held, layer)
-    for lstm in chosen:
-        _ = lstm.weights.layers  # reads them now, and once
     left_out = _left_out(held, chosen)
     if held.other and not (lstm_only or layer):
         raise DisagreementError(_cannot_carry(held))
-    lstms = _renamed(chosen, rename or {}, like is not None and not chosen_format.stacks)
-    digest = sha256_of(source)
-    back = write_checkpoint(target, lstms, chosen_format.to, force, like)
-    ported = _pairs(target, chosen_format, chosen, lstms, back, exact=like is None)
+    with ThreadPoolExecutor() as pool:
+        hashing = pool.submit(sha256_of, source)
+        for lstm in chosen:
+            _ = lstm.weights.layers  # reads them now, and once
+        digest = hashing.result()  # before the target, which may be the source, is written
+        lstms = _renamed(chosen, rename or {}, like is not None and not chosen_format.stacks)
+        back = write_checkpoint(target, lstms, chosen_format.to, force, like)
+        hashing = pool.submit(sha256_of, target)
+        ported = _pairs(target, chosen_format, chosen, lstms, back, exact=like is None)
+        entries = [_entry(lstm) for lstm in ported]
+        written = hashing.result()
     content = {
         "schema": SCHEMA,
         "kind": KIND,
         "source": _described(source, target.parent, held.format, digest),
-        "destination": _described(target, target.parent, back.format, sha256_of(target)),
-        "lstms": [_entry(lstm) for lstm in ported],
+        "destination": _described(target, target.parent, back.format, written),
+        "lstms": entries,
         "losses": [loss for lstm in ported for loss in losses(lstm)],
         "left_out": left_out,
         "notes": {found.name: list(found.notes) for found in chosen if found.notes},

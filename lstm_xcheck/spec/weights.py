@@ -140,7 +140,10 @@ def same_cell(cell: CellWeights, twin: CellWeights) -> bool:
 
 def same_bits(a: Array, b: Array) -> bool:
     """Same shape, same type, same bits."""
-    return a is b or (a.shape == b.shape and a.dtype == b.dtype and bool(bit_equal(a, b).all()))
+    if a.shape != b.shape or a.dtype != b.dtype:
+        return False
+    one_memory = a.strides == b.strides and a.__array_interface__["data"][0] == b.__array_interface__["data"][0]
+    return one_memory or bool(bit_equal(a, b).all())
 
 
 def _own(array: Array, dtype: str) -> Array:
