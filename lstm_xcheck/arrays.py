@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -51,18 +51,49 @@ def frozen(array: npt.ArrayLike) -> Array:
     return result
 
 
+def sealed(array: Array) -> Array:
+    """The array itself, or a copy where others may hold it, which nobody can write to any more."""
+    result = array if array.base is None and array.flags.c_contiguous else np.array(array, order="C")
+    result.flags.writeable = False
+    return result
+
+
+def is_sealed(array: npt.ArrayLike) -> bool:
+    """Whether neither this array nor any that it is a view of can be written to, so that it need not be copied.
+
+    >>> is_sealed(sealed(np.zeros(3))[1:]), is_sealed(frozen(np.zeros(3)))
+    (True, False)
+    """
+    held: Any = array
+    while isinstance(held, np.ndarray):
+        if held.flags.writeable:
+            return False
+        held = held.base
+    return held is None or isinstance(held, bytes)
+
+
 def fingerprint(arrays: Mapping[str, npt.ArrayLike]) -> str:
     """The sha256 over names, types, shapes and bytes: equal exactly when all of them are.
 
     >>> fingerprint({"a": np.zeros(1)}) == fingerprint({"a": np.zeros(2)})
     False
     """
+    return fingerprint_in_order((name, arrays[name]) for name in sorted(arrays))
+
+
+def fingerprint_in_order(arrays: Iterable[tuple[str, npt.ArrayLike]]) -> str:
+    """`fingerprint` of arrays that come one by one, their names sorted."""
     digest = hashlib.sha256()
-    for name in sorted(arrays):
-        array = np.ascontiguousarray(arrays[name])
+    for name, given in arrays:
+        array = np.ascontiguousarray(given)
         digest.update(f"{name}|{array.dtype.str}|{array.shape}|".encode())
-        digest.update(array.tobytes())
+        digest.update(array.reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
+
+
+def all_finite(array: Array) -> bool:
+    """Whether no number is NaN or infinite."""
+    return not array.size or bool(np.isfinite(array.min()) and np.isfinite(array.max()))
 
 
 def bit_equal(a: Array, b: Array) -> Array:

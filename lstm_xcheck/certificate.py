@@ -65,6 +65,8 @@ class Ported:
 def joined(layers: Sequence[LSTMWeights]) -> LSTMWeights:
     """The layers of a chain as one stack."""
     first = layers[0]
+    if len(layers) == 1:
+        return first
     rows = tuple(row for weights in layers for row in weights.layers)
     return LSTMWeights(replace(first.spec, num_layers=len(rows)), rows, first.dtype)
 
@@ -122,13 +124,18 @@ def prove(lstms: Sequence[Ported], only: Mapping[str, Sequence[str]] | None = No
             chosen = _roles(lstm, only)
             for case in cases_for(lstm):
                 inputs.append({"id": case.id, "fingerprint": case.fingerprint})
+                # What is the same on both sides is run once, and counts for both.
+                known: dict[str, list[Row]] = {}
+                same = lstm.written is lstm.weights
                 for role, names in chosen.items():
                     weights = lstm.weights if role == "source" else lstm.written
                     for name in (ORACLE, *names):
                         if name != ORACLE and name not in runners:
                             runners[name] = stack.enter_context(Worker(installed()[name], sys.executable))
                         used[role] += [name] if name != ORACLE and name not in used[role] else []
-                        found = _judged(case, weights, name, runners.get(name))
+                        if not same or name not in known:
+                            known[name] = list(_judged(case, weights, name, runners.get(name)))
+                        found = known[name]
                         rows += [{"lstm": lstm.name, "role": role, **row.to_dict()} for row in found]
         environment = {name: worker.environment for name, worker in runners.items()}
     return {"rows": rows, "inputs": inputs, "adapters": used, "environment": environment}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from os import PathLike
 from pathlib import Path
@@ -90,19 +91,26 @@ def port(
     chosen, beside = stacked(_chosen(held, layer), beside, names)
     own = {one.name for one in beside.layers}
     lstm_names = {old: new for old, new in names.items() if old not in own}
-    lstms = _renamed(chosen, lstm_names, like is not None and not chosen_format.stacks)
     carry = renamed(beside, names)
-    digest = sha256_of(source)
-    back = write_checkpoint(target, lstms, chosen_format.to, force, like, carry)
-    ported = _pairs(target, chosen_format, chosen, lstms, back, exact=like is None)
-    layers = entries(beside, carry, back, chosen_format)
+    with ThreadPoolExecutor() as pool:
+        hashing = pool.submit(sha256_of, source)
+        for lstm in chosen:
+            _ = lstm.weights.layers  # reads them now, and once
+        digest = hashing.result()  # before the target, which may be the source, is written
+        lstms = _renamed(chosen, lstm_names, like is not None and not chosen_format.stacks)
+        back = write_checkpoint(target, lstms, chosen_format.to, force, like, carry)
+        hashing = pool.submit(sha256_of, target)
+        ported = _pairs(target, chosen_format, chosen, lstms, back, exact=like is None)
+        lstm_entries = [_entry(lstm) for lstm in ported]
+        layers = entries(beside, carry, back, chosen_format)
+        written = hashing.result()
     notes = carrying.notes(beside, chosen_format, layers)
     content = {
         "schema": SCHEMA,
         "kind": KIND,
         "source": _described(source, target.parent, held.format, digest),
-        "destination": _described(target, target.parent, back.format, sha256_of(target)),
-        "lstms": [_entry(lstm) for lstm in ported],
+        "destination": _described(target, target.parent, back.format, written),
+        "lstms": lstm_entries,
         "losses": [loss for lstm in ported for loss in losses(lstm)],
         "layers": layers,
         "left_out": _left_out(held, layer) if alone else carrying.left_out(beside, layers),
@@ -184,7 +192,7 @@ def _again(entry: dict[str, Any], before: Mapping[str, Found], after: Mapping[st
     sources = [before[name]] if name in before else [before[part] for part in name.split(",")]
     targets = [after[name] for name in entry["destination"]]
     weights, written = (joined([found.weights for found in side]) for side in (sources, targets))
-    return Ported(name, weights, sources[0].layout, tuple(entry["destination"]), written, targets[0].layout)
+    return _ported(name, weights, sources[0].layout, tuple(entry["destination"]), written, targets[0].layout)
 
 
 def _chosen(held: Checkpoint, layer: str | None) -> tuple[Found, ...]:
@@ -232,8 +240,15 @@ def _pairs(
         mine, found = found[:count], found[count:]
         written = joined([part.weights for part in mine]) if count > 1 else mine[0].weights
         names = tuple(part.name for part in mine)
-        pairs.append(Ported(lstm.name, lstm.weights, lstm.layout, names, written, mine[0].layout))
+        pairs.append(_ported(lstm.name, lstm.weights, lstm.layout, names, written, mine[0].layout))
     return pairs
+
+
+def _ported(
+    name: str, weights: LSTMWeights, layout: str, names: tuple[str, ...], written: LSTMWeights, written_layout: str
+) -> Ported:
+    """Both sides of one LSTM; one object where every bit is the same."""
+    return Ported(name, weights, layout, names, weights if weights == written else written, written_layout)
 
 
 def _described(path: Path, folder: Path, format: str, digest: str) -> dict[str, Any]:

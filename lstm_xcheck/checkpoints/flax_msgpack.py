@@ -64,7 +64,7 @@ def leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
 def _stored(path: Path, name: str, leaf: Any) -> StoredTensor:
     if isinstance(leaf, Extension):
         shape, dtype, data = _parts(path, name, leaf)
-        return StoredTensor(name, shape, dtype, partial(_load, [data], shape, dtype))
+        return StoredTensor(name, shape, dtype, partial(_load, [data], shape, dtype), check=_is_there)
     whole, chunks = _numbered(leaf.get("shape")), _numbered(leaf.get("chunks"))
     pieces = [_parts(path, name, chunk) for chunk in chunks if isinstance(chunk, Extension)]
     kinds = {dtype for _, dtype, _ in pieces}
@@ -72,7 +72,12 @@ def _stored(path: Path, name: str, leaf: Any) -> StoredTensor:
     if len(kinds) != 1 or len(pieces) != len(chunks) or not _naturals(whole) or math.prod(whole) != held:
         raise CheckpointError(f"{path}: the chunks of array {shown(name)} do not fit together; save the file again")
     dtype = kinds.pop()
-    return StoredTensor(name, tuple(whole), dtype, partial(_load, [p[2] for p in pieces], tuple(whole), dtype))
+    load = partial(_load, [data for _, _, data in pieces], tuple(whole), dtype)
+    return StoredTensor(name, tuple(whole), dtype, load, check=_is_there)
+
+
+def _is_there() -> None:
+    """Every array has been held against the file already, which stays mapped as long as somebody may read it."""
 
 
 def _parts(path: Path, name: str, leaf: Extension) -> tuple[tuple[int, ...], str, memoryview]:

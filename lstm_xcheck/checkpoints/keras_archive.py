@@ -13,9 +13,12 @@ from .keras_config import parse_config
 from .keras_weights_h5 import read_weights
 from .protocol import Checkpoint
 from .signatures import beginning, is_zip
+from .spans import Member, SpanFile
 from .untrusted import open_archive, read_member, shown
 
 _MAX_CONFIG = 256 << 20
+#: Weights smaller than this are held against their checksum before HDF5 sees them, larger ones before they are used.
+_AT_ONCE = 32 << 20
 
 
 def read(path: Path) -> Checkpoint:
@@ -33,5 +36,9 @@ def read(path: Path) -> Checkpoint:
             read_member(path, archive, "config.json", _MAX_CONFIG),
             read_member(path, archive, "metadata.json", _MAX_CONFIG),
         )
-        weights = read_member(path, archive, "model.weights.h5")
-    return read_weights(path, io.BytesIO(weights), len(weights), config, "keras")
+        weights = Member(path, archive, "model.weights.h5")
+        if weights.span is None or weights.size < _AT_ONCE:
+            data = io.BytesIO(weights.whole().data)
+            return read_weights(path, data, weights.size, config, "keras", weights.span)
+        with io.BufferedReader(SpanFile(weights.span)) as file:
+            return read_weights(path, file, weights.size, config, "keras", weights.span)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import h5py
 import numpy as np
@@ -15,7 +16,8 @@ from ..arrays import Array
 from ..errors import CheckpointError
 from .keras_attributes import text_attribute
 from .protocol import StoredTensor
-from .untrusted import MAX_EXPANSION, SMALL, float_values, shown
+from .spans import Span
+from .untrusted import FLOAT_SIZES, MAX_EXPANSION, SMALL, float_values, shown
 
 _MAX_DEPTH = 64
 #: Hard links can make a small file look like an endless tree.
@@ -35,8 +37,17 @@ def hdf5_faults(path: Path) -> Iterator[None]:
         ) from error
 
 
-def walk(path: Path, file: BinaryIO, root: Any, size: int) -> Iterator[tuple[str, Any, dict[str, StoredTensor]]]:
+def walk(
+    path: Path, file: BinaryIO, root: Any, size: int, span: Span | None = None
+) -> Iterator[tuple[str, Any, dict[str, StoredTensor]]]:
     """Place, object and datasets of every group, the root's place being empty.
+
+    Args:
+        path: for messages.
+        file: the HDF5 file.
+        root: the same, opened by h5py.
+        size: of the file in bytes.
+        span: where the file lies, so that datasets in one piece can be read later without h5py.
 
     Raises:
         CheckpointError: for links, and groups without end.
@@ -51,7 +62,8 @@ def walk(path: Path, file: BinaryIO, root: Any, size: int) -> Iterator[tuple[str
             raise CheckpointError(f"{path} nests HDF5 groups without end; it is not a real model")
         prefix = f"{place}/" if place else ""
         datasets = {key: item for key, item in inside.items() if isinstance(item, h5py.Dataset)}
-        yield place, group, {key: _describe(path, file, prefix + key, item, size) for key, item in datasets.items()}
+        source = _Source(path, file, size, span)
+        yield place, group, {key: _describe(source, prefix + key, item) for key, item in datasets.items()}
         deeper = [(prefix + key, item, depth + 1) for key, item in inside.items() if key not in datasets]
         waiting += reversed(deeper)
 
@@ -66,13 +78,37 @@ def _children(path: Path, place: str, group: Any) -> Iterator[tuple[str, Any]]:
         yield key, group[key]
 
 
-def _describe(path: Path, file: BinaryIO, name: str, dataset: Any, size: int) -> StoredTensor:
+class _Source(NamedTuple):
+    """The file that datasets lie in."""
+
+    path: Path
+    file: BinaryIO
+    size: int
+    span: Span | None
+
+
+def _describe(source: _Source, name: str, dataset: Any) -> StoredTensor:
     dtype = str(dataset.dtype)
     # HDF5 has no bfloat16: Keras stores the two bytes as they are and says so in an attribute.
-    if dtype == "|V2" and text_attribute(file, dataset, "dtype") == "bfloat16":
+    if dtype == "|V2" and text_attribute(source.file, dataset, "dtype") == "bfloat16":
         dtype = "bfloat16"
-    load = partial(_load, path, name, dataset, dtype, size)
-    return StoredTensor(name, tuple(int(n) for n in dataset.shape or ()), dtype, load)
+    shape = tuple(int(n) for n in dataset.shape or ())
+    if source.span is not None and dtype in FLOAT_SIZES and _in_one_piece(dataset):
+        start, size = dataset.id.get_offset(), math.prod(shape) * FLOAT_SIZES[dtype]
+        load = partial(_load_piece, source.span, start, size, shape, dtype)
+        return StoredTensor(name, shape, dtype, load, check=partial(source.span.refuse_outside, start, size))
+    return StoredTensor(name, shape, dtype, partial(_load, source.path, name, dataset, dtype, source.size))
+
+
+def _in_one_piece(dataset: Any) -> bool:
+    """Whether the values lie in this file as they are, little-endian and one behind the other."""
+    plain = dataset.dtype.kind == "V" or dataset.dtype.str[0] == "<"
+    here = not dataset.external and not dataset.is_virtual and dataset.chunks is None
+    return bool(plain and here and dataset.nbytes and dataset.id.get_offset() is not None)
+
+
+def _load_piece(span: Span, start: int, size: int, shape: tuple[int, ...], dtype: str) -> Array:
+    return float_values(span.part(start, size), dtype).reshape(shape)
 
 
 def _load(path: Path, name: str, dataset: Any, dtype: str, size: int) -> Array:

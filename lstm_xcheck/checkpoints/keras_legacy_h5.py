@@ -21,6 +21,7 @@ from .keras_config import KerasConfig, LayerConfig
 from .keras_hdf5 import walk
 from .keras_layers import Variables
 from .protocol import StoredTensor
+from .spans import Span
 from .untrusted import shown
 
 _KINDS = ("kernel", "recurrent_kernel", "bias")
@@ -36,7 +37,7 @@ def is_legacy(root: Any) -> bool:
 
 
 def legacy_content(
-    path: Path, file: BinaryIO, root: Any, size: int
+    path: Path, file: BinaryIO, root: Any, size: int, span: Span | None = None
 ) -> tuple[list[Variables], list[StoredTensor], KerasConfig | None]:
     """The groups, the other tensors and the config, as a `.keras` archive would have them.
 
@@ -47,7 +48,7 @@ def legacy_content(
     groups: dict[str, Variables] = {}
     loose: list[StoredTensor] = []
     configs: dict[str, LayerConfig] = {}
-    for place, _, datasets in walk(path, file, root, size):
+    for place, _, datasets in walk(path, file, root, size, span):
         tensors = {key.partition(":")[0]: tensor for key, tensor in datasets.items()}
         if not {"kernel", "recurrent_kernel"} <= set(tensors):
             loose.extend(datasets.values())

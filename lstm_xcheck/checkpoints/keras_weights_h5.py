@@ -20,6 +20,7 @@ from .keras_layers import Variables, recognise_keras
 from .keras_legacy_h5 import is_legacy, legacy_content
 from .protocol import Checkpoint, KerasModel, StoredTensor
 from .signatures import HDF5_MAGIC, beginning
+from .spans import Span
 from .untrusted import shown
 
 
@@ -33,30 +34,38 @@ def read(path: Path) -> Checkpoint:
         start = shown(ascii(beginning(path, 16))[1:])
         raise CheckpointError(f"{path} is no HDF5 file (it begins with {start}); copy or download it again")
     with path.open("rb") as file:
-        return read_weights(path, file, path.stat().st_size, None, "keras-weights")
+        size = path.stat().st_size
+        return read_weights(path, file, size, None, "keras-weights", Span(path, 0, size))
 
 
-def read_weights(path: Path, file: BinaryIO, size: int, config: KerasConfig | None, kind: str) -> Checkpoint:
-    """Every LSTM in an open HDF5 file of `size` bytes; `config` is the model's, where there is one."""
+def read_weights(
+    path: Path, file: BinaryIO, size: int, config: KerasConfig | None, kind: str, span: Span | None = None
+) -> Checkpoint:
+    """Every LSTM in an open HDF5 file of `size` bytes; `config` is the model's, where there is one.
+
+    With `span`, where the file lies on disk, the weights are read on first use.
+    """
     with hdf5_faults(path):
         root = h5py.File(file, "r")
     with root:
         with hdf5_faults(path):
             if config is None and is_legacy(root):
                 kind = "keras-h5"
-                groups, loose, config = legacy_content(path, file, root, size)
+                groups, loose, config = legacy_content(path, file, root, size, span)
             else:
-                groups, loose = _variables(path, file, root, size)
+                groups, loose = _variables(path, file, root, size, span)
         lstms, other = recognise_keras(path, groups, loose, config)
         names = {group.place: group.name for group in groups if group.name}
     return Checkpoint(path, kind, lstms, other, keras=KerasModel(names, config))
 
 
-def _variables(path: Path, file: BinaryIO, root: Any, size: int) -> tuple[list[Variables], list[StoredTensor]]:
+def _variables(
+    path: Path, file: BinaryIO, root: Any, size: int, span: Span | None
+) -> tuple[list[Variables], list[StoredTensor]]:
     """Every group with variables, and every dataset that lies elsewhere."""
     groups: list[Variables] = []
     loose: list[StoredTensor] = []
-    for place, group, tensors in walk(path, file, root, size):
+    for place, group, tensors in walk(path, file, root, size, span):
         if place.rpartition("/")[2] == "vars":
             groups.append(Variables(place[: -len("/vars")], text_attribute(file, group, "name"), tensors))
         else:

@@ -8,7 +8,8 @@ Source: keras 3.15.1, keras/src/saving/saving_lib.py (`H5IOStore`, `_save_contai
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+import shutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,16 +36,68 @@ def write(path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None
         CheckpointError: for what Keras' LSTM has no place for.
     """
     chain = chain_of(lstms)
-    # In memory first: on a full disk HDF5 fails while it closes the file, and not always with an OSError.
-    buffer = io.BytesIO(b"" if like is None else like.read_bytes())
-    with h5py.File(buffer, "w" if like is None else "r+") as root:
-        if like is None:
-            write_groups(root, keras_layers(lstms, beside))
-        else:
-            values = filled_arrays(like, read, beside, "keras")
-            fill_groups(root, chain, {lstm.name: lstm.tensors for lstm in read(like).lstms}, values)
-    with path.open("xb") as file:
-        file.write(buffer.getbuffer())
+    with path.open("x+b", buffering=0) as file:
+        if like is not None:
+            with like.open("rb") as source:
+                shutil.copyfileobj(source, file)
+        target = _Faultless(file)
+        with h5py.File(target, "w" if like is None else "r+") as root:
+            if like is None:
+                write_groups(root, keras_layers(lstms, beside))
+            else:
+                values = filled_arrays(like, read, beside, "keras")
+                fill_groups(root, chain, {lstm.name: lstm.tensors for lstm in read(like).lstms}, values)
+        target.raise_fault()
+
+
+class _Faultless(io.RawIOBase):
+    """A file that never fails: on a full disk HDF5 fails while it closes a file, and not always with an OSError.
+
+    The first fault is kept and told at the end, when HDF5 is done; what is written after it is lost.
+    """
+
+    def __init__(self, file: io.FileIO) -> None:
+        self._file = file
+        self._fault: OSError | None = None
+
+    def raise_fault(self) -> None:
+        """Raise the OSError that a write met, if one did."""
+        if self._fault is not None:
+            raise self._fault
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Move in the file."""
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        """Where the file stands."""
+        return self._file.tell()
+
+    def readinto(self, buffer: Any) -> int | None:
+        """Read."""
+        return self._file.readinto(buffer)
+
+    def truncate(self, size: int | None = None) -> int:
+        """Cut or lengthen the file."""
+        self._try(lambda: self._file.truncate(size))
+        return size or 0
+
+    def write(self, data: Any) -> int:
+        """Write all of it, or note why that is not possible."""
+        view = memoryview(data).cast("B")
+        self._try(lambda: self._write_all(view))
+        return len(view)
+
+    def _write_all(self, view: memoryview) -> None:
+        while view:
+            view = view[self._file.write(view) or 0 :]
+
+    def _try(self, action: Callable[[], object]) -> None:
+        if self._fault is None:
+            try:
+                action()
+            except OSError as error:
+                self._fault = error
 
 
 def keras_layers(lstms: Mapping[str, LSTMWeights], beside: Beside | None) -> dict[str, LSTMWeights | Layer]:
@@ -134,7 +187,7 @@ def keras_arrays(name: str, weights: LSTMWeights) -> dict[str, Array]:
         CheckpointError: for what Keras' LSTM has no place for.
     """
     try:
-        return to_layout(weights, "keras")
+        return to_layout(weights, "keras", copy=False)
     except SpecError as error:
         raise CheckpointError(f"LSTM {shown(name)} cannot be written for Keras: {error}") from error
 

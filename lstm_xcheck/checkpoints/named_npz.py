@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..spec import LSTMWeights
-from .npy import describe_npy, npy_bytes
+from .npy import describe_member, npy_bytes
 from .protocol import Checkpoint, StoredTensor
 from .recognise_rows import recognise_any
 from .tree_names import like_arrays, tree_arrays
@@ -35,12 +35,7 @@ def stored_tensors(path: Path) -> list[StoredTensor]:
         CheckpointError: for a file that is damaged, or holds objects instead of arrays.
     """
     with open_archive(path) as archive:
-        return [_member(path, archive, name) for name in archive.namelist() if name.endswith(".npy")]
-
-
-def _member(path: Path, archive: zipfile.ZipFile, name: str) -> StoredTensor:
-    data = memoryview(read_member(path, archive, name))
-    return describe_npy(path, name.removesuffix(".npy"), data)[0]
+        return [describe_member(path, archive, name) for name in archive.namelist() if name.endswith(".npy")]
 
 
 def write_npz(path: Path, layout: str, separator: str, lstms: Mapping[str, LSTMWeights], like: Path | None) -> None:

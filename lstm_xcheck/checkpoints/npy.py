@@ -10,13 +10,15 @@ import math
 import re
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+from zipfile import ZipFile
 
 import numpy as np
 
 from ..arrays import Array
 from ..errors import CheckpointError
 from .protocol import StoredTensor
+from .spans import Member
 from .untrusted import float_values, shown
 
 MAGIC = b"\x93NUMPY"
@@ -37,25 +39,71 @@ def describe_npy(path: Path, name: str, data: memoryview, start: int = 0) -> tup
     Raises:
         CheckpointError: when it is no plain array, or longer than the data.
     """
-    head = bytes(data[start : start + _MAX_HEADER])
+    header, dtype = read_header(path, name, bytes(data[start : start + _MAX_HEADER]), len(data) - start)
+    begin = start + header.begin
+    end = begin + header.size
+    load = partial(_load, data[begin:end], header, dtype)
+    return StoredTensor(name, header.shape, header.kind, load, check=_is_there), end
+
+
+def _is_there() -> None:
+    """The array has been held against the file already."""
+
+
+def describe_member(path: Path, archive: ZipFile, name: str) -> StoredTensor:
+    """The array in a member of an `.npz`; only its header is read.
+
+    Raises:
+        CheckpointError: when it is no plain array, or does not fill its member.
+    """
+    member = Member(path, archive, name)
+    short = name.removesuffix(".npy")
+    header, dtype = read_header(path, short, member.beginning(archive, _MAX_HEADER), member.size)
+    if header.begin + header.size != member.size:
+        raise CheckpointError(
+            f"{path}: array {shown(short)} of shape {list(header.shape)[:8]} should take {header.size} bytes, "
+            f"but has {member.size - header.begin}; copy or download the file again"
+        )
+    load = partial(_load_member, member, header, dtype)
+    return StoredTensor(short, header.shape, header.kind, load, check=_is_there)
+
+
+def _load_member(member: Member, header: Header, dtype: np.dtype[Any]) -> Array:
+    return _load(member.whole()[header.begin :], header, dtype)
+
+
+class Header(NamedTuple):
+    """What an array's header says: where its numbers begin and how many bytes they take."""
+
+    shape: tuple[int, ...]
+    kind: str
+    fortran: bool
+    begin: int
+    size: int
+
+
+def read_header(path: Path, name: str, head: bytes, size: int) -> tuple[Header, np.dtype[Any]]:
+    """The header of an array in `size` bytes, of which `head` are the first; and the type as stored.
+
+    Raises:
+        CheckpointError: when it is no plain array, or larger than that.
+    """
     width = 2 if head[6:7] == b"\x01" else 4
     begin = 8 + width + int.from_bytes(head[8 : 8 + width], "little")
     match = _HEADER.fullmatch(head[8 + width : begin].decode("latin-1"))
-    if head[:6] != MAGIC or head[6] not in (1, 2, 3) or not match or len(head) < begin:
+    if head[:6] != MAGIC or head[6:7] not in (b"\1", b"\2", b"\3") or not match or len(head) < begin:
         found = shown(ascii(head[8 + width : 108])[1:])
         raise CheckpointError(f"{path}: array {shown(name)} is no plain array (its header is {found}); write it again")
-    begin += start
     dtype, fortran = np.dtype(match["descr"]), match["fortran"] == "True"
     shape = tuple(int(number) for number in match["shape"].replace(",", " ").split())
-    end = begin + math.prod(shape) * dtype.itemsize
-    if end > len(data) or len(shape) > 64:
+    needed = math.prod(shape) * dtype.itemsize
+    if begin + needed > size or len(shape) > 64:
         raise CheckpointError(
-            f"{path}: array {shown(name)} of shape {list(shape)[:8]} needs {end - begin} bytes, but only "
-            f"{len(data) - begin} are left; copy or download the file again"
+            f"{path}: array {shown(name)} of shape {list(shape)[:8]} needs {needed} bytes, but only "
+            f"{size - begin} are left; copy or download the file again"
         )
     kind = "bfloat16" if dtype == np.dtype("V2") else dtype.newbyteorder("=").name
-    load = partial(_load, data[begin:end], shape, dtype, kind, fortran)
-    return StoredTensor(name, shape, kind, load), end
+    return Header(shape, kind, fortran, begin, needed), dtype
 
 
 def npy_bytes(array: Array, dtype: str) -> bytes:
@@ -68,9 +116,11 @@ def npy_bytes(array: Array, dtype: str) -> bytes:
     return buffer.getvalue()
 
 
-def _load(data: memoryview, shape: tuple[int, ...], dtype: np.dtype[Any], kind: str, fortran: bool) -> Array:
-    if kind == "bfloat16":
-        flat = float_values(data, kind)
+def _load(data: memoryview | Array, header: Header, dtype: np.dtype[Any]) -> Array:
+    if header.kind == "bfloat16":
+        flat = float_values(data, header.kind)
+    elif isinstance(data, np.ndarray):
+        flat = data.view(dtype).astype(dtype.newbyteorder("="), copy=False)
     else:
         flat = np.frombuffer(data, dtype).astype(dtype.newbyteorder("="))
-    return flat.reshape(shape, order="F" if fortran else "C")
+    return flat.reshape(header.shape, order="F" if header.fortran else "C")

@@ -6,6 +6,7 @@ Source: onnx 1.23.1, onnx/onnx.proto (TensorProto), docs/ExternalData.md.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ import onnx
 from ..arrays import Array
 from ..errors import CheckpointError
 from .protocol import StoredTensor
-from .untrusted import FLOAT_SIZES, float_values, shown
+from .spans import Span
+from .untrusted import FLOAT_SIZES, SMALL, float_values, shown
 
 _TYPES = {
     onnx.TensorProto.FLOAT: "float32", onnx.TensorProto.DOUBLE: "float64", onnx.TensorProto.FLOAT16: "float16",
@@ -46,15 +48,39 @@ def stored(path: Path, name: str, tensor: Any) -> StoredTensor:
     """A tensor of the graph, described; its values are read and bounded when asked for."""
     dtype = _TYPES.get(tensor.data_type) or onnx.TensorProto.DataType.Name(tensor.data_type).lower()
     shape = tuple(int(n) for n in tensor.dims)
-    return StoredTensor(name, shape, dtype, partial(_load, path, name, tensor, shape, dtype))
+    load = partial(_load, path, name, tensor, shape, dtype)
+    return StoredTensor(name, shape, dtype, load, check=_check_of(path, name, tensor, shape, dtype))
+
+
+def _check_of(path: Path, name: str, tensor: Any, shape: tuple[int, ...], dtype: str) -> Callable[[], None] | None:
+    """For a tensor in another file, whose values can wait; and for a small one beside it."""
+    if dtype not in FLOAT_SIZES:
+        return None
+    if tensor.data_location == onnx.TensorProto.EXTERNAL:
+        return partial(_check_external, path, name, tensor, shape, dtype)
+    # The parsed model is one block of memory: a large tensor would keep all of it.
+    return partial(_check_size, path, name, shape, dtype) if tensor.ByteSize() <= SMALL else None
+
+
+def _check_external(path: Path, name: str, tensor: Any, shape: tuple[int, ...], dtype: str) -> None:
+    _external(path, name, tensor, _size(path, name, shape, dtype))
+
+
+def _check_size(path: Path, name: str, shape: tuple[int, ...], dtype: str) -> None:
+    _size(path, name, shape, dtype)
+
+
+def _size(path: Path, name: str, shape: tuple[int, ...], dtype: str) -> int:
+    if any(n < 0 for n in shape):
+        raise CheckpointError(f"{path}: tensor {shown(name)} has the impossible shape {list(shape)[:8]}")
+    return math.prod(shape) * FLOAT_SIZES[dtype]
 
 
 def _load(path: Path, name: str, tensor: Any, shape: tuple[int, ...], dtype: str) -> Array:
-    if any(n < 0 for n in shape):
-        raise CheckpointError(f"{path}: tensor {shown(name)} has the impossible shape {list(shape)[:8]}")
-    size = math.prod(shape) * FLOAT_SIZES[dtype]
+    size = _size(path, name, shape, dtype)
+    data: bytes | Array
     if tensor.data_location == onnx.TensorProto.EXTERNAL:
-        data = _external(path, name, tensor, size)
+        data = _external(path, name, tensor, size).whole()
     elif tensor.HasField("raw_data"):
         data = tensor.raw_data
     else:
@@ -74,7 +100,7 @@ def _typed(tensor: Any, dtype: str) -> bytes:
     return np.array(numbers, np.dtype(dtype).newbyteorder("<")).tobytes()
 
 
-def _external(path: Path, name: str, tensor: Any, size: int) -> bytes:
+def _external(path: Path, name: str, tensor: Any, size: int) -> Span:
     """Bytes from another file, which must lie in the model's own folder, links followed."""
     entries = {entry.key: entry.value for entry in tensor.external_data}
     folder = path.parent.resolve()
@@ -97,6 +123,4 @@ def _external(path: Path, name: str, tensor: Any, size: int) -> bytes:
             f"{path}: tensor {shown(name)} needs {size} bytes at {offset} of {where}, but that file has "
             f"{file.stat().st_size} and the model claims {length}; copy both again"
         )
-    with file.open("rb") as stream:
-        stream.seek(offset)
-        return stream.read(size)
+    return Span(file, offset, size)

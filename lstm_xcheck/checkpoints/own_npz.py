@@ -13,6 +13,7 @@ import math
 import zipfile
 from collections.abc import Mapping
 from dataclasses import fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,11 @@ import numpy as np
 from ..arrays import STORAGE, Array
 from ..errors import CheckpointError, SpecError
 from ..spec import CellWeights, LSTMSpec, LSTMWeights
-from .protocol import Checkpoint, Found, OtherTensor
-from .untrusted import open_archive, read_member, shown
+from ..spec.weights import check_shapes
+from .npy import describe_member
+from .protocol import Checkpoint, Found, OtherTensor, StoredTensor
+from .recognise import deferred
+from .untrusted import open_archive, shown
 
 SCHEMA = 1
 _INDEX = "lstm_xcheck"
@@ -62,7 +66,7 @@ def read(path: Path) -> Checkpoint:
                 f"{path} is an .npz file without the member {_INDEX}, so it does not say which LSTM it holds; "
                 "write it with lx.port or lstm-xcheck port"
             )
-        index = _index(path, _array(path, archive, _INDEX))
+        index = _index(path, describe_member(path, archive, f"{_INDEX}.npy"))
         lstms = tuple(_found(path, archive, entry) for entry in index)
         used = {name for lstm in lstms for name in lstm.tensors} | {_INDEX}
         rest = [name.removesuffix(".npy") for name in archive.namelist()]
@@ -70,11 +74,11 @@ def read(path: Path) -> Checkpoint:
     return Checkpoint(path, "npz", lstms, other)
 
 
-def _index(path: Path, data: Array) -> list[dict[str, Any]]:
+def _index(path: Path, member: StoredTensor) -> list[dict[str, Any]]:
     try:
-        if data.nbytes > _MAX_INDEX:
-            raise ValueError(f"{data.nbytes} bytes")
-        content = json.loads(data.tobytes().decode())
+        if member.dtype != "uint8" or math.prod(member.shape) > _MAX_INDEX:
+            raise ValueError(f"{member.dtype} {list(member.shape)[:8]}")
+        content = json.loads(member.load().tobytes().decode())
         entries: list[dict[str, Any]] = content["lstms"]
         if content["schema"] != SCHEMA or not all(set(entry) == {"name", "dtype", "spec"} for entry in entries):
             raise ValueError(f"schema {content['schema']}")
@@ -94,22 +98,37 @@ def _found(path: Path, archive: zipfile.ZipFile, entry: dict[str, Any]) -> Found
         if entry["dtype"] not in STORAGE:
             raise SpecError(f"dtype is {entry['dtype']!r}, expected one of {', '.join(STORAGE)}")
         tensors = tuple(n[:-4] for n in archive.namelist() if n.startswith(prefix) and n.endswith(".npy"))
-        cells: dict[tuple[int, int], dict[str, Array]] = {}
+        cells: dict[tuple[int, int], dict[str, StoredTensor]] = {}
         for tensor in tensors:
             layer, direction, kind = _place(path, tensor, prefix)
-            array = _array(path, archive, tensor)
-            if array.dtype != STORAGE[entry["dtype"]]:
+            array = describe_member(path, archive, f"{tensor}.npy")
+            if array.dtype != STORAGE[entry["dtype"]].__name__:
                 raise SpecError(f"{shown(tensor)} is stored as {array.dtype}, but the file says {entry['dtype']}")
             cells.setdefault((layer, direction), {})[kind] = array
-        rows = tuple(
-            tuple(CellWeights(**cells[k, d]) for d in range(spec.num_directions))  # type: ignore[arg-type]
-            for k in range(min(spec.num_layers, len(cells)))
-        )
-        weights = LSTMWeights(spec, rows, entry["dtype"])
+        _check_cells(spec, cells)
+        weights = deferred(path, entry["name"], spec, entry["dtype"], partial(_read_cell, cells))
     except (SpecError, TypeError, KeyError) as error:
         raise CheckpointError(f"{path}: LSTM {name} cannot be read: {shown(error, 300)}") from error
     why = f"the file says so: canonical arrays {prefix}0.0.W and so on, with their spec"
     return Found(name, weights, "canonical", why, weights.parameter_count, weights.dtype, tensors)
+
+
+def _check_cells(spec: LSTMSpec, cells: Mapping[tuple[int, int], Mapping[str, StoredTensor]]) -> None:
+    """Refuse cells that are not those of the spec."""
+    expected = {(k, d) for k in range(min(spec.num_layers, len(cells) + 1)) for d in range(spec.num_directions)}
+    if set(cells) != expected:
+        found = ", ".join(f"{k}.{d}" for k, d in sorted(cells)) or "none"
+        raise SpecError(
+            f"the file has the cells {found}, but should have {spec.num_layers} layers "
+            f"of {spec.num_directions} directions"
+        )
+    for (layer, direction), held in cells.items():
+        check_shapes(spec, layer, direction, {kind: tensor.shape for kind, tensor in held.items()})
+
+
+def _read_cell(cells: Mapping[tuple[int, int], Mapping[str, StoredTensor]], layer: int, direction: int) -> CellWeights:
+    held = cells[layer, direction]
+    return CellWeights(**{kind: tensor.load() for kind, tensor in held.items()})  # type: ignore[arg-type]
 
 
 def _place(path: Path, tensor: str, prefix: str) -> tuple[int, int, str]:
@@ -118,19 +137,3 @@ def _place(path: Path, tensor: str, prefix: str) -> tuple[int, int, str]:
     if not (layer.isdecimal() and len(layer) < 4 and direction in ("0", "1") and kind in _ARRAYS):
         raise CheckpointError(f"{path}: {shown(tensor)} is no array of an LSTM, expected a name such as {prefix}0.0.W")
     return int(layer), int(direction), kind
-
-
-def _array(path: Path, archive: zipfile.ZipFile, name: str) -> Array:
-    """One `.npy` member, its size held against its bytes before memory is asked for."""
-    data = read_member(path, archive, f"{name}.npy")
-    stream = io.BytesIO(data)
-    try:
-        version = np.lib.format.read_magic(stream)
-        header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, fortran, dtype = header(stream)
-        if dtype.hasobject or dtype.kind not in "fu" or math.prod(shape) * dtype.itemsize != len(data) - stream.tell():
-            raise ValueError(f"type {dtype}, shape {shape}")
-    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError) as error:
-        raise CheckpointError(f"{path}: member {shown(name)} is no plain array ({shown(error)})") from error
-    flat = np.frombuffer(data, dtype, offset=stream.tell())
-    return flat.reshape(shape, order="F" if fortran else "C").astype(dtype.newbyteorder("="))

@@ -28,6 +28,8 @@ class StoredTensor:
         dtype: `float32`, `bfloat16`, `int64`, ...
         load: reads the values; bfloat16 comes widened, exactly, to float32. Raises CheckpointError.
         scope: leading part of the name that is only a container of the file, such as `state_dict.`.
+        check: for a tensor that may be loaded long after the reader has returned, which is what makes an LSTM's
+            weights lazy: raises CheckpointError when the file cannot hold what it claims, without reading a value.
     """
 
     name: str
@@ -35,6 +37,7 @@ class StoredTensor:
     dtype: str
     load: Callable[[], Array]
     scope: str = ""
+    check: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,8 @@ class Found:
 
     Attributes:
         name: unique within the file; the user's own layer name where the file keeps it.
-        weights: in canonical form, every bit as stored.
+        weights: in canonical form, every bit as stored. Where the format permits they know their spec, dtype and
+            count at once and read their numbers on first use, which may raise CheckpointError.
         layout: row of `lstm_xcheck.layouts.TABLE` that the file follows.
         why: what made this an LSTM: names and shapes.
         native_count: numbers that the file stores for it.

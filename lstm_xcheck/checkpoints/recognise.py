@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from ..arrays import Array
 from ..errors import CheckpointError, SpecError
-from ..layouts import from_layout
-from ..spec import LSTMSpec, LSTMWeights
+from ..layouts import from_layout, read_cell, spec_of
+from ..spec import CellWeights, DeferredWeights, LSTMSpec, LSTMWeights
+from ..spec.deferred import ReadCell
+from ..spec.weights import checked_cell
 from .protocol import Found, OtherTensor, StoredTensor
+from .spans import refuse_changed, stamp
 from .untrusted import FLOAT_SIZES, shown
 from .whole import kept
 
@@ -93,7 +98,9 @@ def unique_names(path: Path, found: Sequence[tuple[Found, str]]) -> tuple[Found,
 def build(
     path: Path, name: str, layout: str, tensors: Mapping[str, StoredTensor], spec: LSTMSpec | None = None
 ) -> LSTMWeights:
-    """Read an LSTM's tensors, given under the layout's own names, into canonical weights.
+    """An LSTM's tensors, given under the layout's own names, as canonical weights.
+
+    The values are read at once unless every tensor has a `check`; then on first use, from the file as it is now.
 
     Raises:
         CheckpointError: for mixed types, missing tensors, wrong shapes and values that are not finite.
@@ -103,11 +110,43 @@ def build(
         raise CheckpointError(
             f"{path}: LSTM {shown(name)} mixes {' and '.join(types)}, but should be of one type; convert it first"
         )
+    checks = [tensor.check for tensor in tensors.values() if tensor.check]
+    with _told(path, name):
+        if len(checks) < len(tensors):
+            arrays: dict[str, Array] = {key: tensor.load() for key, tensor in tensors.items()}
+            return from_layout(arrays, layout, spec=spec, dtype=types[0])
+        for check in checks:
+            check()
+        known = spec_of({key: tensor.shape for key, tensor in tensors.items()}, layout, spec)
+    return deferred(path, name, known, types[0], partial(_read_cell, tensors, layout))
+
+
+def deferred(path: Path, name: str, spec: LSTMSpec, dtype: str, read: ReadCell) -> LSTMWeights:
+    """Weights that are read from the file on first use; what speaks against them then is the file's fault."""
+    then = stamp(path)
+
+    def checked(layer: int, direction: int) -> CellWeights:
+        refuse_changed(path, then)
+        with _told(path, name):
+            return checked_cell(spec, layer, direction, read(layer, direction), dtype)
+
+    return DeferredWeights.of(spec, dtype, checked)
+
+
+def _read_cell(tensors: Mapping[str, StoredTensor], layout: str, layer: int, direction: int) -> CellWeights:
+    shapes = {key: tensor.shape for key, tensor in tensors.items()}
+    return read_cell(shapes, lambda key: tensors[key].load(), layout, layer, direction)
+
+
+@contextmanager
+def _told(path: Path, name: str) -> Iterator[None]:
+    """Tell what speaks against an LSTM's tensors as a fault of the file."""
     try:
-        arrays: dict[str, Array] = {key: tensor.load() for key, tensor in tensors.items()}
-        return from_layout(arrays, layout, spec=spec, dtype=types[0])
+        yield
     except SpecError as error:
         raise CheckpointError(f"{path}: LSTM {shown(name)} cannot be read: {shown(error, 400)}") from error
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {shown(error.strerror or error)}") from error
 
 
 def _torch_groups(tensors: Sequence[StoredTensor]) -> dict[str, _Group]:

@@ -187,7 +187,10 @@ def load(path: str | PathLike[str]) -> dict[str, LSTMWeights]:
     Raises:
         CheckpointError: when the file cannot be read or holds no LSTM; the message says what it holds.
     """
-    return {lstm.name: lstm.weights for lstm in read_checkpoint(path).require_lstms()}
+    found = {lstm.name: lstm.weights for lstm in read_checkpoint(path).require_lstms()}
+    for weights in found.values():
+        _ = weights.layers  # read now: whoever loads a file may change it afterwards
+    return found
 
 
 def format_for_writing(path: Path, name: str | None = None) -> Format:

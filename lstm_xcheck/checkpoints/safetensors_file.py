@@ -17,6 +17,7 @@ from ..arrays import Array
 from ..errors import CheckpointError
 from .protocol import Checkpoint, StoredTensor
 from .recognise import recognise_torch
+from .spans import Span
 from .untrusted import float_values, shown
 
 #: Bits and name of each type; those that are no NumPy type are only listed.
@@ -59,21 +60,20 @@ def stored_tensors(path: Path) -> list[StoredTensor]:
             what = "overlaps the tensor before it" if begin < end else "leaves a gap before it"
             raise CheckpointError(f"{path}: tensor {shown(name)} {what} (it begins at {begin}, expected {end})")
         end = stop
-        load = partial(_load, path, start + begin, stop - begin, dtype, shape)
-        tensors.append(StoredTensor(name, shape, dtype, load))
+        load = partial(_load, Span(path, start + begin, stop - begin), dtype, shape)
+        tensors.append(StoredTensor(name, shape, dtype, load, check=_is_there))
     size = path.stat().st_size - start
     if end != size:
         raise CheckpointError(f"{path} has {size} bytes of data, but its header describes {end}; copy it again")
     return tensors
 
 
-def _load(path: Path, start: int, size: int, dtype: str, shape: tuple[int, ...]) -> Array:
-    with path.open("rb") as file:
-        file.seek(start)
-        data = file.read(size)
-    if len(data) != size:
-        raise CheckpointError(f"{path} ended while it was read; was it replaced meanwhile?")
-    return float_values(data, dtype).reshape(shape)
+def _is_there() -> None:
+    """Every tensor has been held against the file already."""
+
+
+def _load(span: Span, dtype: str, shape: tuple[int, ...]) -> Array:
+    return float_values(span.whole(), dtype).reshape(shape)
 
 
 _Entry = tuple[str, tuple[int, ...], int, int]

@@ -23,7 +23,7 @@ from .torch_names import like_names, state_names
 _CODES = {"float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16", "int64": "I64"}
 
 #: Type code, shape and bytes of a tensor.
-Raw = tuple[str, tuple[int, ...], bytes]
+Raw = tuple[str, tuple[int, ...], memoryview]
 
 
 def write(path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None, beside: Beside | None = None) -> None:
@@ -60,10 +60,10 @@ def _width(raw: Raw) -> int:
 
 def _raw(array: Array, dtype: str) -> Raw:
     if dtype == "bfloat16":
-        data = (np.ascontiguousarray(array).view(np.uint32) >> np.uint32(16)).astype("<u2").tobytes()
+        data = (np.ascontiguousarray(array).view(np.uint32) >> np.uint32(16)).astype("<u2")
     else:
-        data = np.ascontiguousarray(array, dtype=np.dtype(dtype).newbyteorder("<")).tobytes()
-    return _CODES[dtype], array.shape, data
+        data = np.ascontiguousarray(array, dtype=np.dtype(dtype).newbyteorder("<"))
+    return _CODES[dtype], array.shape, data.reshape(-1).view(np.uint8).data
 
 
 def _filled(
@@ -83,7 +83,7 @@ def _raw_tensors(path: Path) -> tuple[dict[str, Raw], dict[str, str]]:
     """Every tensor of a file that has been read before, and its metadata."""
     with path.open("rb") as file:
         header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-        data = file.read()
+        data = memoryview(file.read())
     metadata = header.pop("__metadata__", {})
     raw = {
         name: (entry["dtype"], tuple(entry["shape"]), data[entry["data_offsets"][0] : entry["data_offsets"][1]])

@@ -26,7 +26,7 @@ def state_names(lstms: Mapping[str, LSTMWeights], beside: Beside | None = None) 
     for name, weights in lstms.items():
         prefix = name.replace("/", ".").strip(".")
         try:
-            arrays = to_layout(weights, "torch", prefix=f"{prefix}." if prefix else "")
+            arrays = to_layout(weights, "torch", prefix=f"{prefix}." if prefix else "", copy=False)
         except SpecError as error:
             raise CheckpointError(f"LSTM {shown(name)} cannot be written for PyTorch: {error}") from error
         for key, array in arrays.items():

@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import mmap
 import zipfile
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from .protocol import Checkpoint
 from .recognise import recognise_torch
 from .safe_pickle import Stream
 from .signatures import TORCH_LEGACY_MAGIC, beginning, is_zip
+from .spans import Member, Span
 from .torch_symbols import TorchUnpickler
 from .torch_tensors import Storage, named_tensors, storage_of, tensor_of
 from .untrusted import open_archive, read_member, shown
@@ -55,8 +56,9 @@ def _read_archive(path: Path) -> Checkpoint:
     with open_archive(path) as archive:
         root = archive_root(path, archive)
         value = _unpickle(path, io.BytesIO(read_member(path, archive, f"{root}data.pkl", MAX_PICKLE)), {})
-        fetch = partial(fetch_member, path, archive, f"{root}data", is_big_endian(path, archive, root))
-        tensors = named_tensors(path, value, fetch)
+        big_endian = is_big_endian(path, archive, root)
+        look = lru_cache(maxsize=None)(partial(_member, path, archive, root))
+        tensors = named_tensors(path, value, lambda storage: (look(storage).whole(), big_endian), look)
         lstms, other = recognise_torch(path, tensors)
     return Checkpoint(path, "torch", lstms, other, tuple(tensor.name for tensor in tensors))
 
@@ -94,6 +96,17 @@ def fetch_member(
     return read_member(path, archive, f"{folder}/{storage.key}", storage.nbytes), big_endian
 
 
+def _member(path: Path, archive: zipfile.ZipFile, root: str, storage: Storage) -> Member:
+    """Where a storage lies; asked for by the check of a tensor, while the archive is open."""
+    member = Member(path, archive, f"{root}data/{storage.key}", storage.nbytes)
+    if member.size != storage.nbytes:
+        raise CheckpointError(
+            f"{path}: storage {shown(storage.key)} does not have {storage.nbytes} bytes, but {member.size}; "
+            "copy or download it again"
+        )
+    return member
+
+
 def _read_legacy(path: Path) -> Checkpoint:
     # A memory map bounds every read by the file, whatever length the pickle claims.
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as stream:
@@ -104,8 +117,10 @@ def _read_legacy(path: Path) -> Checkpoint:
             raise CheckpointError(f"{path} has PyTorch's old format with an unknown protocol; save it again")
         value, keys = _unpickle(path, stream, seen), _unpickle(path, stream, seen)
         starts = _legacy_starts(path, stream, keys, seen)
-        fetch = partial(_fetch_span, stream, starts)
-        tensors = named_tensors(path, value, fetch)
+        spans = {key: Span(path, start, seen[key].nbytes) for key, start in starts.items()}
+        tensors = named_tensors(
+            path, value, lambda storage: (spans[storage.key].whole(), False), lambda storage: spans[storage.key]
+        )
         lstms, other = recognise_torch(path, tensors)
     return Checkpoint(path, "torch-legacy", lstms, other, tuple(tensor.name for tensor in tensors))
 
@@ -130,8 +145,3 @@ def _legacy_starts(path: Path, stream: mmap.mmap, keys: Any, seen: dict[str, Sto
                 "damaged there; copy or download it again"
             )
     return starts
-
-
-def _fetch_span(stream: mmap.mmap, starts: dict[str, int], storage: Storage) -> tuple[bytes, bool]:
-    start = starts[storage.key]
-    return stream[start : start + storage.nbytes], False

@@ -92,32 +92,53 @@ def tensor_of(path: Path, symbol: Symbol, arguments: tuple[Any, ...]) -> TensorV
     return TensorView(storage, dtype, offset, tuple(shape), tuple(strides))
 
 
-def load_view(path: Path, view: TensorView, fetch: Callable[[Storage], tuple[bytes, bool]]) -> Array:
-    """The values of a view, contiguous; `fetch` gives the storage's bytes and whether they are big-endian."""
+#: Gives a storage's bytes and whether they are big-endian.
+Fetch = Callable[[Storage], tuple[bytes | Array, bool]]
+
+
+def check_view(path: Path, view: TensorView, look: Callable[[Storage], object]) -> None:
+    """Hold a view against its storage, and the storage by `look` against the file.
+
+    Raises:
+        CheckpointError: when the file cannot hold the values.
+    """
     size = int(np.prod(view.shape, dtype=object)) * _SIZES[view.dtype]
     if size > max(view.storage.nbytes, SMALL):
         raise CheckpointError(
             f"{path}: a tensor of shape {list(view.shape)[:8]} repeats a storage of {view.storage.nbytes} bytes; "
             "call .contiguous() on it before saving"
         )
+    look(view.storage)
+
+
+def load_view(path: Path, view: TensorView, fetch: Fetch) -> Array:
+    """The values of a view, contiguous."""
+    check_view(path, view, lambda storage: None)
     data, big_endian = fetch(view.storage)
     if len(data) != view.storage.nbytes:
         raise CheckpointError(f"{path}: storage {shown(view.storage.key)} does not have {view.storage.nbytes} bytes")
     flat = float_values(data, view.dtype, big_endian=big_endian)[view.offset :]
     strides = tuple(step * flat.itemsize for step in view.strides)
-    return np.lib.stride_tricks.as_strided(flat, view.shape, strides).copy()
+    seen = np.lib.stride_tricks.as_strided(flat, view.shape, strides, writeable=False)
+    return flat.reshape(view.shape) if seen.flags.c_contiguous and seen.size == flat.size else seen.copy()
 
 
-def named_tensors(path: Path, value: Any, fetch: Callable[[Storage], tuple[bytes, bool]]) -> list[StoredTensor]:
+def named_tensors(
+    path: Path, value: Any, fetch: Fetch, look: Callable[[Storage], object] | None = None
+) -> list[StoredTensor]:
     """Every tensor in nested dicts, lists and tuples, named by the keys on the way to it.
+
+    With `look`, which refuses a storage that the file cannot hold, tensors may be loaded after the file is closed.
 
     Raises:
         CheckpointError: when two tensors get the same name, or the nesting has no end.
     """
-    return [
-        StoredTensor(scope + key, view.shape, view.dtype, partial(load_view, path, view, fetch), scope)
-        for scope, key, view in named_leaves(path, value, TensorView)
-    ]
+    tensors = []
+    for scope, key, view in named_leaves(path, value, TensorView):
+        check = partial(check_view, path, view, look) if look else None
+        load = partial(load_view, path, view, fetch)
+        tensors.append(StoredTensor(scope + key, view.shape, view.dtype, load, scope, check))
+    return tensors
 
 
 def _tuple(value: Any) -> tuple[Any, ...]:

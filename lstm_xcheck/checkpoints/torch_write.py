@@ -6,6 +6,7 @@ Source: torch 2.13.0, torch/serialization.py (`save`).
 
 from __future__ import annotations
 
+import warnings
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
@@ -43,8 +44,10 @@ def write(path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None
 
 
 def _tensor(array: Any, dtype: str) -> Any:
-    """A tensor with its own memory; bfloat16 numbers come in float32 and lose nothing."""
-    return torch.from_numpy(array.copy()).to(getattr(torch, dtype))
+    """A tensor that is only read; bfloat16 numbers come in float32 and lose nothing."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(array).to(getattr(torch, dtype))
 
 
 def _filled(like: Path, lstms: Mapping[str, LSTMWeights], values: Mapping[str, Typed]) -> Any:

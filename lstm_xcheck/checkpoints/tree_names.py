@@ -37,7 +37,7 @@ def layout_arrays(name: str, weights: LSTMWeights, layout: str) -> dict[str, Arr
         CheckpointError: for what the layout has no place for.
     """
     try:
-        return to_layout(weights, layout)
+        return to_layout(weights, layout, copy=False)
     except SpecError as error:
         raise CheckpointError(f"LSTM {shown(name)} cannot be written: {error}") from error
 

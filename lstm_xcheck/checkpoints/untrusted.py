@@ -49,14 +49,15 @@ def some(names: list[str], limit: int = 6) -> str:
     return ", ".join(names[:limit]) + more
 
 
-def float_values(data: bytes | memoryview, dtype: str, *, big_endian: bool = False) -> Array:
-    """Bytes as a flat native array; bfloat16 widened, exactly, to float32."""
+def float_values(data: bytes | memoryview | Array, dtype: str, *, big_endian: bool = False) -> Array:
+    """Bytes as a flat native array, an array of bytes without a copy; bfloat16 widened, exactly, to float32."""
     order: Literal["<", ">"] = ">" if big_endian else "<"
+    code = np.dtype("u2" if dtype == "bfloat16" else dtype).newbyteorder(order)
+    held = isinstance(data, np.ndarray)
+    stored: Array = data.view(code) if isinstance(data, np.ndarray) else np.frombuffer(data, dtype=code)
     if dtype == "bfloat16":
-        upper: Array = np.frombuffer(data, dtype=order + "u2").astype(np.uint32) << np.uint32(16)
-        return upper.view(np.float32)
-    code = np.dtype(dtype).newbyteorder(order)
-    return np.frombuffer(data, dtype=code).astype(dtype)
+        return (stored.astype(np.uint32) << np.uint32(16)).view(np.float32)
+    return stored.astype(dtype, copy=not held)
 
 
 @contextmanager
@@ -66,7 +67,7 @@ def open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
     Raises:
         CheckpointError: when it is truncated, damaged or ambiguous.
     """
-    with _zip_faults(path):
+    with zip_faults(path):
         archive = zipfile.ZipFile(path)
     with archive:
         names = archive.namelist()
@@ -76,7 +77,7 @@ def open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
 
 
 @contextmanager
-def _zip_faults(path: Path) -> Iterator[None]:
+def zip_faults(path: Path) -> Iterator[None]:
     """Tell whatever zipfile raises on a damaged archive as one CheckpointError."""
     try:
         yield
@@ -88,6 +89,20 @@ def _zip_faults(path: Path) -> Iterator[None]:
 
 def read_member(path: Path, archive: zipfile.ZipFile, name: str, limit: int | None = None) -> bytes:
     """The bytes of one zip member, after checking that its declared size is possible.
+
+    Raises:
+        CheckpointError: for a missing or encrypted member, or one that would grow beyond all measure.
+    """
+    info = check_member(path, archive, name, limit)
+    with zip_faults(path), archive.open(info) as member:
+        data = member.read(info.file_size)
+    if len(data) != info.file_size:
+        raise CheckpointError(f"{path}: member {shown(name)} holds {len(data)} bytes instead of {info.file_size}")
+    return data
+
+
+def check_member(path: Path, archive: zipfile.ZipFile, name: str, limit: int | None = None) -> zipfile.ZipInfo:
+    """What the archive says of a member, after checking that it is possible.
 
     Raises:
         CheckpointError: for a missing or encrypted member, or one that would grow beyond all measure.
@@ -104,8 +119,4 @@ def read_member(path: Path, archive: zipfile.ZipFile, name: str, limit: int | No
             f"{path}: member {shown(name)} claims {info.file_size} bytes, but should be at most "
             f"{possible if limit is None else min(possible, limit)}; it was not unpacked"
         )
-    with _zip_faults(path), archive.open(info) as member:
-        data = member.read(info.file_size)
-    if len(data) != info.file_size:
-        raise CheckpointError(f"{path}: member {shown(name)} holds {len(data)} bytes instead of {info.file_size}")
-    return data
+    return info

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import CheckpointError, SpecError
-from ..layouts import from_layout, to_layout
-from ..spec import LSTMWeights
+from ..layouts import from_layout, stored_cell, to_layout
+from ..spec import CellWeights, LSTMSpec, LSTMWeights
+from ..spec.weights import checked_cell, same_cell
 from .beside import Beside
 from .beside_write import FAMILIES, refuse_changed
 from .protocol import Checkpoint, Found
@@ -68,11 +69,15 @@ def write_checkpoint(
         writer.write(temporary, lstms, None if like is None else Path(like), **more)
         with reading_whole() if more else nullcontext():
             back = _read_back(chosen, temporary, target)
-        _compare(target, back, written, exact=like is None)
+        kept = _compare(target, back, written, exact=like is None)
         if beside and beside.layers:
             refuse_changed(target, back, beside.layers, FAMILIES[chosen.to])
         _keep_all(chosen.parts(temporary), chosen.parts(target), force)
-    return replace(back, path=target)
+    if len(kept) < len(back.lstms):
+        with reading_whole() if more else nullcontext():
+            back = chosen.read(target)
+    held = tuple(replace(found, weights=kept.get(found.name, found.weights)) for found in back.lstms)
+    return replace(back, path=target, lstms=held)
 
 
 def chain_of(lstms: Mapping[str, LSTMWeights]) -> dict[str, LSTMWeights]:
@@ -132,15 +137,15 @@ def check_like(like: Path, chosen: Format, lstms: Mapping[str, LSTMWeights]) -> 
                 f"add --rename {shown(name)}={next(iter(held))}"
             )
         theirs = held[name].weights
-        ours = as_stored(weights, held[name].layout)
+        spec = _stored_spec(weights, held[name].layout)
         for field in ("input_size", "hidden_size", "num_layers", "bidirectional", "proj_size", "bias"):
-            if getattr(ours.spec, field) != getattr(theirs.spec, field):
+            if getattr(spec, field) != getattr(theirs.spec, field):
                 raise CheckpointError(
                     f"--like {like}: {field} of {shown(name)} is {getattr(theirs.spec, field)!r}, "
-                    f"but should be {getattr(ours.spec, field)!r} as in the source"
+                    f"but should be {getattr(spec, field)!r} as in the source"
                 )
-        if ours.dtype != theirs.dtype:
-            raise CheckpointError(f"--like {like}: {shown(name)} is {theirs.dtype}, but the source is {ours.dtype}")
+        if weights.dtype != theirs.dtype:
+            raise CheckpointError(f"--like {like}: {shown(name)} is {theirs.dtype}, but the source is {weights.dtype}")
 
 
 def as_stored(weights: LSTMWeights, layout: str) -> LSTMWeights:
@@ -153,6 +158,16 @@ def as_stored(weights: LSTMWeights, layout: str) -> LSTMWeights:
         return weights
     back = from_layout(to_layout(weights, layout), layout, dtype=weights.dtype)
     return LSTMWeights(replace(weights.spec, bias=back.spec.bias), back.layers, weights.dtype)
+
+
+def _stored_cell(cell: CellWeights, layout: str, dtype: str) -> CellWeights:
+    return cell if layout == CANONICAL else stored_cell(cell, layout, dtype)
+
+
+def _stored_spec(weights: LSTMWeights, layout: str) -> LSTMSpec:
+    """The spec after one trip through a layout, which may add a bias or sum two."""
+    cell = _stored_cell(weights.cell(0, 0), layout, weights.dtype)
+    return replace(weights.spec, bias="none" if cell.b is None else "single" if cell.b_r is None else "split")
 
 
 @contextmanager
@@ -190,28 +205,54 @@ def _read_back(chosen: Format, temporary: Path, target: Path) -> Checkpoint:
         raise CheckpointError(f"{target} was not written: it could not be read back: {shown(error, 300)}") from error
 
 
-def _compare(target: Path, back: Checkpoint, written: Mapping[str, LSTMWeights], *, exact: bool) -> None:
-    """Refuse to keep a file that does not say, bit for bit, what it should."""
+def _compare(
+    target: Path, back: Checkpoint, written: Mapping[str, LSTMWeights], *, exact: bool
+) -> dict[str, LSTMWeights]:
+    """Refuse to keep a file that does not say, bit for bit, what it should; give what it says by its own names.
+
+    One cell is read at a time, and arrays that are the same as those written are not kept twice.
+    """
+    result: dict[str, LSTMWeights] = {}
     for name, found in matched(target, back, written, exact=exact).items():
         ours = written[name]
         try:
-            expected = as_stored(ours, found.layout)
+            spec = _stored_spec(ours, found.layout)
         except SpecError as error:
             raise CheckpointError(f"{target} was not written: {shown(error, 300)}") from error
         differing = [
-            f"{field} {getattr(expected.spec, field)!r}"
-            for field in expected.spec.to_dict()
-            if getattr(expected.spec, field) != getattr(found.weights.spec, field)
+            f"{field} {getattr(spec, field)!r}"
+            for field in spec.to_dict()
+            if getattr(spec, field) != getattr(found.weights.spec, field)
         ]
         if differing:
             raise CheckpointError(
                 f"{target} was not written: the format cannot say {', '.join(differing)} of {shown(name)}; "
                 "choose another with --to"
             )
-        if expected != found.weights:
+        kept = _same_numbers(ours, spec, found)
+        if kept is None:
             raise CheckpointError(
                 f"{target} was not written: the numbers of {shown(name)} read back are not those written; report this"
             )
+        result[found.name] = kept
+    return result
+
+
+def _same_numbers(ours: LSTMWeights, spec: LSTMSpec, found: Found) -> LSTMWeights | None:
+    """What the file holds, in the arrays that were written, where every bit is what it should be."""
+    if found.weights.dtype != ours.dtype:
+        return None
+    rows = []
+    for layer in range(spec.num_layers):
+        row = []
+        for direction in range(spec.num_directions):
+            cell = _stored_cell(ours.cell(layer, direction), found.layout, ours.dtype)
+            expected = checked_cell(spec, layer, direction, cell, ours.dtype)
+            if not same_cell(expected, found.weights.cell(layer, direction)):
+                return None
+            row.append(expected)
+        rows.append(tuple(row))
+    return LSTMWeights(spec, tuple(rows), ours.dtype)
 
 
 def matched(

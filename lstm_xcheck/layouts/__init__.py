@@ -2,10 +2,13 @@
 
 from .convert import adapt_bias as adapt_bias
 from .convert import from_layout as from_layout
+from .convert import stored_cell as stored_cell
 from .convert import to_layout as to_layout
 from .count import ParameterCount as ParameterCount
 from .count import count_parameters as count_parameters
 from .count import explain_count as explain_count
+from .described import read_cell as read_cell
+from .described import spec_of as spec_of
 from .gradients import gradients_from_layout as gradients_from_layout
 from .table import TABLE as TABLE
 from .table import Layout as Layout

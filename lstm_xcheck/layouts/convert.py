@@ -5,7 +5,7 @@ This is the only file that permutes gates. It knows no framework: everything it 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -21,11 +21,17 @@ from .table import Layout, Tensor, layout_named
 _VECTORS = ("b", "b_r", "peephole")
 
 
-def to_layout(weights: LSTMWeights, layout: str | Layout, *, prefix: str = "") -> dict[str, Array]:
+def to_layout(weights: LSTMWeights, layout: str | Layout, *, prefix: str = "", copy: bool = True) -> dict[str, Array]:
     """Canonical weights as a framework stores them.
 
     A split bias becomes one vector by one rounded addition in the weights' own precision where the layout has one
     vector; a single bias gets a second vector of zeros where it has two. Nothing else can change a bit.
+
+    Args:
+        weights: canonical.
+        layout: by name or as a row.
+        prefix: put before every name.
+        copy: False for arrays that are only read: those that the layout stores as they are then come read-only.
 
     Raises:
         SpecError: when the layout has no place for a projection, peephole or second bias.
@@ -39,7 +45,7 @@ def to_layout(weights: LSTMWeights, layout: str | Layout, *, prefix: str = "") -
     spec = weights.spec
     result: dict[str, Array] = {}
     for layer, cells in enumerate(weights.layers):
-        per_direction = [_write_cell(row, _with_bias_of(row, cell, weights.dtype)) for cell in cells]
+        per_direction = [_write_cell(row, _with_bias_of(row, cell, weights.dtype), copy) for cell in cells]
         if row.direction_axis:
             per_direction = [{tensor: _stack(arrays) for tensor, arrays in _transpose(per_direction).items()}]
         for direction, stored in enumerate(per_direction):
@@ -69,24 +75,40 @@ def from_layout(
     """
     row = layout if isinstance(layout, Layout) else layout_named(layout)
     given = {name[len(prefix) :]: np.asarray(array) for name, array in arrays.items() if name.startswith(prefix)}
-    layers = read_cells(row, given)
-    found = _describe(layers)
-    if spec is None:
-        spec = found
-    _check_same_shape(row, spec, found)
+    cells = read_all_parts(row, given)
+    spec = settled_spec(row, [[shapes_of(parts) for parts in directions] for directions in cells], spec)
+    layers = tuple(tuple(CellWeights(**parts) for parts in directions) for directions in cells)  # type: ignore[arg-type]
     return LSTMWeights(spec, layers, dtype or _precision_of(given))
 
 
-def read_cells(row: Layout, given: dict[str, Array]) -> tuple[tuple[CellWeights, ...], ...]:
-    """Every cell as `cells[layer][direction]`, moved and not judged: any numbers, also NaN."""
-    axis = _leading_axis(row, given)
-    num_layers, num_directions = recognise_stack(row, given, axis)
-    return tuple(
-        tuple(
-            _read_cell(row, given, layer, direction, num_layers, num_directions) for direction in range(num_directions)
-        )
+def shapes_of(parts: Mapping[str, Array]) -> dict[str, tuple[int, ...]]:
+    """The shape of every array."""
+    return {name: array.shape for name, array in parts.items()}
+
+
+def stack_of(row: Layout, given: Mapping[str, Array]) -> tuple[int, int]:
+    """How many layers and directions the arrays are of."""
+    return recognise_stack(row, given, _leading_axis(row, given))
+
+
+def read_all_parts(row: Layout, given: Mapping[str, Array]) -> list[list[dict[str, Array]]]:
+    """The canonical arrays of every direction of every layer."""
+    num_layers, num_directions = stack_of(row, given)
+    return [
+        [read_parts(row, given, layer, direction, num_layers, num_directions) for direction in range(num_directions)]
         for layer in range(num_layers)
-    )
+    ]
+
+
+def settled_spec(
+    row: Layout, cells: Sequence[Sequence[Mapping[str, tuple[int, ...]]]], spec: LSTMSpec | None
+) -> LSTMSpec:
+    """The spec that the shapes mean, or the given one where it agrees."""
+    found = _describe(cells)
+    if spec is None:
+        return found
+    _check_same_shape(row, spec, found)
+    return spec
 
 
 def _leading_axis(row: Layout, given: Mapping[str, Array]) -> int:
@@ -114,6 +136,19 @@ def adapt_bias(weights: LSTMWeights, bias: Bias) -> LSTMWeights:
         return weights
     layers = tuple(tuple(_rebias(cell, bias, weights.dtype) for cell in row) for row in weights.layers)
     return LSTMWeights(replace(weights.spec, bias=bias), layers, weights.dtype)
+
+
+def stored_cell(cell: CellWeights, layout: str, dtype: str) -> CellWeights:
+    """What is read of a cell after one trip through a layout: a bias adapted to its scheme, all else as it was.
+
+    Raises:
+        SpecError: when the layout has no place for a parameter.
+    """
+    row = layout_named(layout)
+    arrays = _with_bias_of(row, cell, dtype)
+    if row.forget_bias:
+        arrays["b"] = _shift_forget(arrays["b"], row.forget_bias)
+    return CellWeights(**arrays)  # type: ignore[arg-type]
 
 
 def _rebias(cell: CellWeights, bias: str, dtype: str) -> CellWeights:
@@ -146,13 +181,13 @@ def _shift_forget(bias: Array, constant: float) -> Array:
     return shifted
 
 
-def _write_cell(row: Layout, arrays: dict[str, Array]) -> dict[Tensor, list[Array]]:
+def _write_cell(row: Layout, arrays: dict[str, Array], copy: bool) -> dict[Tensor, list[Array]]:
     """Each tensor of one direction, as a list with one array, or one for each gate where they are stored apart."""
     stored = {}
     for tensor in row.tensors:
         if all(part in arrays for part in tensor.parts):
-            parts = [_write_part(row, part, arrays[part], "{gate}" in tensor.name) for part in tensor.parts]
-            joined = [np.concatenate(group, axis=-1) for group in zip(*parts, strict=True)]
+            parts = [_write_part(row, part, arrays[part], "{gate}" in tensor.name, copy) for part in tensor.parts]
+            joined = [np.concatenate(g, axis=-1) if len(g) > 1 or copy else g[0] for g in zip(*parts, strict=True)]
             stored[tensor] = [np.ascontiguousarray(_turn(tensor, a)) for a in joined]
     return stored
 
@@ -177,7 +212,7 @@ def _turn_back(row: Layout, tensor: Tensor, array: Array) -> Array:
     return array.T if tensor.transposed else array
 
 
-def _write_part(row: Layout, part: str, array: Array, apart: bool) -> list[Array]:
+def _write_part(row: Layout, part: str, array: Array, apart: bool, copy: bool) -> list[Array]:
     """A canonical array with the layout's gate order: rows of (4 hidden, input), or four blocks of them."""
     if part == "projection":
         return [array]
@@ -186,15 +221,16 @@ def _write_part(row: Layout, part: str, array: Array, apart: bool) -> list[Array
         return list(ordered) if apart else [ordered.reshape(-1)]
     if apart:
         return list(array)
-    ordered = array[storage_order(row)]
+    ordered = array[storage_order(row)] if copy else _in_order(array, storage_order(row))
     if row.gates == "units":
         ordered = np.swapaxes(ordered, 0, 1)
     return [ordered.reshape(-1, *array.shape[2:])]
 
 
-def _read_cell(
-    row: Layout, given: dict[str, Array], layer: int, direction: int, num_layers: int, num_directions: int
-) -> CellWeights:
+def read_parts(
+    row: Layout, given: Mapping[str, Array], layer: int, direction: int, num_layers: int, num_directions: int
+) -> dict[str, Array]:
+    """The canonical arrays of one direction of one layer."""
     stored: dict[Tensor, list[Array]] = {}
     for tensor in row.tensors:
         names = tensor_names(row, tensor, layer, direction, num_layers, num_directions)
@@ -217,7 +253,7 @@ def _read_cell(
         parts.update(_read_tensor(row, tensor, arrays, hidden, width))
     if row.forget_bias and "b" in parts:
         parts["b"] = _shift_forget(parts["b"], row.forget_bias)
-    return CellWeights(**parts)  # type: ignore[arg-type]
+    return parts
 
 
 def _hidden_and_width(row: Layout, stored: dict[Tensor, list[Array]]) -> tuple[int, int]:
@@ -266,29 +302,34 @@ def _read_part(row: Layout, part: str, piece: Array, hidden: int, *, apart: bool
         )
     if part == "peephole":
         blocks = flat.reshape(3, hidden)
-        return blocks[[row.peephole_order.index(gate) for gate in "ifo"]]
+        return _in_order(blocks, [row.peephole_order.index(gate) for gate in "ifo"])
     if apart:
         return flat.reshape(4, hidden, *flat.shape[1:])
     if row.gates == "units":
         blocks = np.swapaxes(flat.reshape(hidden, 4, *flat.shape[1:]), 0, 1)
     else:
         blocks = flat.reshape(4, hidden, *flat.shape[1:])
-    return blocks[np.argsort(storage_order(row))]
+    return _in_order(blocks, np.argsort(storage_order(row)).tolist())
 
 
-def _describe(layers: tuple[tuple[CellWeights, ...], ...]) -> LSTMSpec:
+def _in_order(blocks: Array, order: list[int]) -> Array:
+    """The blocks in another order; no copy where that is the order they have, or one repeated number in any order."""
+    return blocks if order == list(range(len(order))) or not any(blocks.strides) else blocks[order]
+
+
+def _describe(layers: Sequence[Sequence[Mapping[str, tuple[int, ...]]]]) -> LSTMSpec:
     """The spec that these shapes mean."""
     cell = layers[0][0]
-    hidden = cell.W.shape[1]
-    bias = "none" if cell.b is None else ("single" if cell.b_r is None else "split")
+    _, hidden, inputs = cell["W"]
+    bias: Bias = "none" if "b" not in cell else ("single" if "b_r" not in cell else "split")
     return LSTMSpec(
-        input_size=cell.W.shape[2],
+        input_size=inputs,
         hidden_size=hidden,
         num_layers=len(layers),
         bidirectional=len(layers[0]) == 2,
-        bias=bias,  # type: ignore[arg-type]
-        proj_size=0 if cell.projection is None else cell.projection.shape[0],
-        peepholes=cell.peephole is not None,
+        bias=bias,
+        proj_size=cell["projection"][0] if "projection" in cell else 0,
+        peepholes="peephole" in cell,
     )
 
 

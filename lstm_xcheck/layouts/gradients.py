@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..arrays import Array
-from .convert import read_cells
+from .convert import read_all_parts
 from .table import Layout, layout_named
 
 
@@ -29,7 +29,7 @@ def gradients_from_layout(arrays: Mapping[str, Array], layout: str | Layout) -> 
     {'0.0.W': (4, 2, 3), '0.0.U': (4, 2, 2), '0.0.b': (4, 2)}
     """
     row = replace(layout if isinstance(layout, Layout) else layout_named(layout), forget_bias=0.0)
-    cells = read_cells(row, {name: np.asarray(array) for name, array in arrays.items()})
+    cells = read_all_parts(row, {name: np.asarray(array) for name, array in arrays.items()})
     return {
         f"{layer}.{direction}.{name}": np.asarray(array)
         for layer, beside in enumerate(cells)

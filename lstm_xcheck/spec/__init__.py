@@ -1,6 +1,7 @@
 """What an LSTM is: spec, weights, case and result. Knows nobody else."""
 
 from .case import Case as Case
+from .deferred import DeferredWeights as DeferredWeights
 from .loss import Cotangents as Cotangents
 from .loss import cotangents as cotangents
 from .loss import gradient_names as gradient_names

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
@@ -9,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Array, bit_equal, fingerprint, frozen, round_to
+from ..arrays import STORAGE, Array, all_finite, bit_equal, fingerprint_in_order, frozen, is_sealed, round_to, sealed
 from ..errors import SpecError
 from .model import GATES, LSTMSpec
 
@@ -98,6 +99,67 @@ def expected_shapes(spec: LSTMSpec, layer: int) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
+def checked_cell(spec: LSTMSpec, layer: int, direction: int, cell: CellWeights, dtype: str) -> CellWeights:
+    """The cell rounded to a precision, its arrays its own: copied, unless nobody can write to them.
+
+    Raises:
+        SpecError: when an array is missing, has another shape, or holds NaN or infinity.
+    """
+    stored = cell.map(lambda array: _own(array, dtype))
+    check_shapes(spec, layer, direction, {name: array.shape for name, array in stored.items()})
+    for name, array in stored.items():
+        if not all_finite(array):
+            where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+            raise SpecError(
+                f"layer {layer} direction {direction}: {name}{list(where)} is {array[where]}, but every weight "
+                "should be a finite number; the checkpoint is damaged or its training diverged"
+            )
+    return stored
+
+
+def check_shapes(spec: LSTMSpec, layer: int, direction: int, actual: Mapping[str, tuple[int, ...]]) -> None:
+    """Refuse a cell that lacks an array, or has one too many or of another shape.
+
+    Raises:
+        SpecError: naming the first that is wrong.
+    """
+    expected = expected_shapes(spec, layer)
+    for name in sorted({*expected, *actual}):
+        if expected.get(name) != actual.get(name):
+            raise SpecError(
+                f"layer {layer} direction {direction}: {name} has shape {actual.get(name, 'missing')}, "
+                f"but should be {expected.get(name, 'absent')} for this spec"
+            )
+
+
+def same_cell(cell: CellWeights, twin: CellWeights) -> bool:
+    """Same arrays, same types, same bits."""
+    ours, theirs = dict(cell.items()), dict(twin.items())
+    return set(ours) == set(theirs) and all(same_bits(ours[name], theirs[name]) for name in ours)
+
+
+def same_bits(a: Array, b: Array) -> bool:
+    """Same shape, same type, same bits."""
+    if a.shape != b.shape or a.dtype != b.dtype:
+        return False
+    one_memory = a.strides == b.strides and a.__array_interface__["data"][0] == b.__array_interface__["data"][0]
+    return one_memory or bool(bit_equal(a, b).all())
+
+
+def _own(array: Array, dtype: str) -> Array:
+    """The array rounded to a precision, read-only; itself where that changes nothing."""
+    if array.dtype != STORAGE.get(dtype):
+        return sealed(round_to(array, dtype))
+    if array.flags.c_contiguous and is_sealed(array) and (dtype != "bfloat16" or _is_bfloat16(array)):
+        return array
+    return sealed(round_to(array, dtype) if dtype == "bfloat16" else np.array(array, order="C"))
+
+
+def _is_bfloat16(array: Array) -> bool:
+    """Whether the lower half of every float32 is empty."""
+    return not (array.view(np.uint32) & np.uint32(0xFFFF)).any()
+
+
 @dataclass(frozen=True, eq=False)
 class LSTMWeights:
     """All parameters of an LSTM: `layers[k][direction]`, direction 0 forward and 1 backward.
@@ -119,28 +181,11 @@ class LSTMWeights:
                 f"weights have {len(self.layers)} layers of {[len(row) for row in self.layers]} directions, "
                 f"but should have {spec.num_layers} of {spec.num_directions}"
             )
-        stored = tuple(tuple(cell.map(lambda a: round_to(a, self.dtype)) for cell in row) for row in self.layers)
+        stored = tuple(
+            tuple(checked_cell(spec, layer, direction, cell, self.dtype) for direction, cell in enumerate(row))
+            for layer, row in enumerate(self.layers)
+        )
         object.__setattr__(self, "layers", stored)
-        for layer, row in enumerate(stored):
-            for direction, cell in enumerate(row):
-                self._check_cell(layer, direction, cell)
-
-    def _check_cell(self, layer: int, direction: int, cell: CellWeights) -> None:
-        expected = expected_shapes(self.spec, layer)
-        actual = {name: array.shape for name, array in cell.items()}
-        for name in sorted({*expected, *actual}):
-            if expected.get(name) != actual.get(name):
-                raise SpecError(
-                    f"layer {layer} direction {direction}: {name} has shape {actual.get(name, 'missing')}, "
-                    f"but should be {expected.get(name, 'absent')} for this spec"
-                )
-        for name, array in cell.items():
-            if not np.isfinite(array).all():
-                where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
-                raise SpecError(
-                    f"layer {layer} direction {direction}: {name}{list(where)} is {array[where]}, but every weight "
-                    "should be a finite number; the checkpoint is damaged or its training diverged"
-                )
 
     @classmethod
     def random(cls, spec: LSTMSpec, seed: int = 0, init: str = "probe", dtype: str = "float32") -> LSTMWeights:
@@ -172,11 +217,15 @@ class LSTMWeights:
 
         return to_layout(self, layout, prefix=prefix)
 
+    def cell(self, layer: int, direction: int) -> CellWeights:
+        """The parameters of one direction of one layer."""
+        return self.layers[layer][direction]
+
     def cells(self) -> Iterator[tuple[int, int, CellWeights]]:
         """Every (layer, direction, cell)."""
-        for layer, row in enumerate(self.layers):
-            for direction, cell in enumerate(row):
-                yield layer, direction, cell
+        for layer in range(self.spec.num_layers):
+            for direction in range(self.spec.num_directions):
+                yield layer, direction, self.cell(layer, direction)
 
     def arrays(self) -> dict[str, Array]:
         """Every array by the name `layer.direction.name`, such as `0.1.W`."""
@@ -193,18 +242,28 @@ class LSTMWeights:
     @property
     def parameter_count(self) -> int:
         """How many numbers are stored."""
-        return sum(array.size for array in self.arrays().values())
+        spec = self.spec
+        shapes = [shape for layer in range(spec.num_layers) for shape in expected_shapes(spec, layer).values()]
+        return spec.num_directions * sum(math.prod(shape) for shape in shapes)
 
     @cached_property
     def fingerprint(self) -> str:
         """sha256 over spec-independent names, types, shapes and bytes."""
-        return fingerprint(self.arrays())
+        return fingerprint_in_order(self._sorted_arrays())
+
+    def _sorted_arrays(self) -> Iterator[tuple[str, Array]]:
+        """Every array in the order of the names that `arrays` gives, one cell after the other."""
+        places = [(k, d) for k in range(self.spec.num_layers) for d in range(self.spec.num_directions)]
+        for layer, direction in sorted(places, key=lambda place: f"{place[0]}.{place[1]}."):
+            for name, array in sorted(self.cell(layer, direction).items(), key=lambda item: item[0]):
+                yield f"{layer}.{direction}.{name}", np.asarray(array)
 
     def __eq__(self, other: object) -> bool:
         """Same spec, same precision, same bits."""
         if not isinstance(other, LSTMWeights) or (self.spec, self.dtype) != (other.spec, other.dtype):
             return NotImplemented if not isinstance(other, LSTMWeights) else False
-        mine, theirs = self.arrays(), other.arrays()
-        return all(bool(bit_equal(mine[name], theirs[name]).all()) for name in mine)
+        return all(
+            same_cell(cell, twin) for (_, _, cell), (_, _, twin) in zip(self.cells(), other.cells(), strict=True)
+        )
 
     __hash__ = None  # type: ignore[assignment]

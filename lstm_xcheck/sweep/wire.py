@@ -45,10 +45,10 @@ def encode(frame: Frame) -> bytes:
         if plain.dtype.str not in _TYPES:
             raise ProtocolError(f"{name} has type {plain.dtype}, but a frame carries {', '.join(_TYPES)}")
         listing.append([name, plain.dtype.str, list(array.shape)])
-        chunks.append(plain.tobytes())
+        chunks.append(plain.reshape(-1).view(np.uint8).data)
     header = json.dumps({"kind": frame.kind, "data": frame.data, "arrays": listing}).encode()
-    payload = b"".join(chunks)
-    return _PREFIX.pack(_MAGIC, len(header), len(payload)) + header + payload
+    # Joined once: weights may be as large as the memory.
+    return b"".join([_PREFIX.pack(_MAGIC, len(header), sum(map(len, chunks))), header, *chunks])
 
 
 def read(stream: BinaryIO, limit: int) -> Frame | None:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lstm_xcheck.checkpoints import read_checkpoint
+from lstm_xcheck.checkpoints import Checkpoint, read_checkpoint
 from lstm_xcheck.errors import CheckpointError
 
 #: Run by a fresh interpreter, because Keras fixes its backend on import.
@@ -128,13 +128,22 @@ def keras_truth(keras_files: Path) -> Callable[[str, str], list[Any]]:
     return truth
 
 
+def every_number(path: Path) -> Checkpoint:
+    """Read a file, and the weights of its LSTMs, which are lazy, as well."""
+    held = read_checkpoint(path)
+    for lstm in held.lstms:
+        for _ in lstm.weights.cells():
+            pass
+    return held
+
+
 @pytest.fixture
 def refusal() -> Callable[[Path], str]:
     """Read a bad file, insist on exactly a CheckpointError of one sentence about that file, and return it."""
 
     def refuse(path: Path) -> str:
         with pytest.raises(CheckpointError) as caught:
-            read_checkpoint(path)
+            every_number(path)
         assert caught.type is CheckpointError
         message = str(caught.value)
         assert message.startswith(str(path))

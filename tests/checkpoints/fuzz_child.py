@@ -1,0 +1,100 @@
+"""Reads damaged copies of one file in a process of bounded memory, and says how each ended.
+
+Run as a script: FILE COUNT SEED. Prints JSON: outcomes by kind, the slowest in seconds, the peak memory in MiB, and the
+first escape (an exception of another type, or numbers that are not those written although a checksum covers them).
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import resource
+import sys
+import time
+import traceback
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lstm_xcheck.arrays import fingerprint
+from lstm_xcheck.checkpoints import read_checkpoint
+from lstm_xcheck.errors import CheckpointError
+
+#: Address space, so that a claim of terabytes is seen at once. Imports alone take a good part of it.
+LIMIT = 6 << 30
+#: Formats whose every number is covered by a checksum, the container being a zip archive that stores one.
+CHECKED = (".pt", ".keras", ".npz")
+
+
+def mutated(data: bytes, rng: random.Random) -> bytes:
+    """The data with bits flipped, its end cut off, a range overwritten, or two ranges exchanged."""
+    kind = rng.choice(("bits", "bytes", "cut", "swap", "zero", "repeat"))
+    changed = bytearray(data)
+    size = len(data)
+    # Headers are where the claims are: half of all places lie in the first or last kilobytes.
+    near = [rng.randrange(min(size, 2048)), size - 1 - rng.randrange(min(size, 2048)), rng.randrange(size)]
+    at, length = rng.choice(near), rng.randint(1, 64)
+    if kind == "bits":
+        for _ in range(rng.randint(1, 4)):
+            changed[(at + rng.randrange(64)) % size] ^= 1 << rng.randrange(8)
+    elif kind == "bytes":
+        for _ in range(rng.randint(1, 8)):
+            changed[(at + rng.randrange(64)) % size] = rng.randrange(256)
+    elif kind == "cut":
+        del changed[at:]
+    elif kind == "zero":
+        changed[at : at + length] = bytes([rng.choice((0, 255))]) * len(changed[at : at + length])
+    elif kind == "repeat":
+        changed[at:at] = changed[at : at + length]
+    else:
+        other = rng.randrange(size)
+        first, second = changed[at : at + length], changed[other : other + length]
+        changed[at : at + len(second)], changed[other : other + len(first)] = second, first
+    return bytes(changed)
+
+
+def hashes(path: Path) -> set[str]:
+    """Every array of every LSTM as a hash; a name may be damaged, for it has no checksum, and an array be missed."""
+    cells = [cell for lstm in read_checkpoint(path).lstms for _, _, cell in lstm.weights.cells()]
+    return {fingerprint({"": np.asarray(array)}) for cell in cells for _, array in cell.items()}
+
+
+def attempt(path: Path, data: bytes, truth: set[str], checked: bool) -> tuple[str, str]:
+    """How reading ends: `refused`, `read`, or `escaped` with the reason."""
+    path.write_bytes(data)
+    try:
+        found = hashes(path)
+    except CheckpointError as error:
+        return ("escaped", f"more than one line: {error}") if "\n" in str(error) else ("refused", "")
+    except BaseException:
+        return "escaped", traceback.format_exc()[-1500:]
+    if checked and not found <= truth:
+        return "escaped", "numbers other than those written were read in spite of the checksum"
+    return "read", ""
+
+
+def main(good: Path, count: int, seed: int) -> dict[str, Any]:
+    """Damage and read `count` times."""
+    data = good.read_bytes()
+    truth = hashes(good)
+    path = good.with_name(f"damaged-{good.name}")
+    rng = random.Random(seed)
+    outcomes: Counter[str] = Counter()
+    slowest, escape = 0.0, ""
+    resource.setrlimit(resource.RLIMIT_AS, (LIMIT, LIMIT))
+    for _ in range(count):
+        start = time.perf_counter()
+        kind, reason = attempt(path, mutated(data, rng), truth, good.suffix in CHECKED and "legacy" not in good.name)
+        slowest = max(slowest, time.perf_counter() - start)
+        outcomes[kind] += 1
+        escape = escape or reason
+    path.unlink()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    left = sorted(file.name for file in good.parent.iterdir())
+    return {"outcomes": outcomes, "slowest": slowest, "peak": peak, "escape": escape, "left": left}
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))))

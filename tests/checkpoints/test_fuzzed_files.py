@@ -1,0 +1,83 @@
+"""Hundreds of damaged files of every format: each is refused in one sentence or read, in little time and memory."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import lstm_xcheck
+from lstm_xcheck import LSTMSpec, LSTMWeights
+from lstm_xcheck.checkpoints import FORMATS, write_checkpoint
+from lstm_xcheck.checkpoints.registry import Format
+
+COUNT = 300
+WRITABLE = [format for format in FORMATS if format.writes]
+SPECS = {"enc": LSTMSpec(5, 4, bias="single"), "dec": LSTMSpec(3, 6, bias="single")}
+
+pytest.importorskip("resource")
+
+
+def survives(good: Path) -> dict[str, int]:
+    """Damage the file many times in a process of its own, and insist on what every reading owes."""
+    folder = good.parent
+    before = sorted(file.name for file in folder.iterdir())
+    run = subprocess.run(
+        [sys.executable, "-W", "ignore", str(Path(__file__).with_name("fuzz_child.py")), str(good), str(COUNT),
+         str(zlib.crc32(good.name.encode()))],
+        capture_output=True, text=True, check=False, timeout=240,
+        env={**os.environ, "PYTHONPATH": str(Path(lstm_xcheck.__file__).parents[1])},
+    )  # fmt: skip
+    assert run.returncode == 0, f"the process ended with {run.returncode}: {run.stderr[-2000:]}"
+    found = json.loads(run.stdout)
+    assert not found["escape"], found["escape"]
+    assert found["slowest"] < 10.0
+    assert found["peak"] < 2048
+    assert found["left"] == before
+    outcomes: dict[str, int] = found["outcomes"]
+    assert sum(outcomes.values()) == COUNT
+    assert outcomes["refused"] > COUNT // 10, "hardly any damage was noticed"
+    return outcomes
+
+
+@pytest.mark.parametrize("format", WRITABLE, ids=[format.to for format in WRITABLE])
+def test_every_written_format(tmp_path: Path, format: Format) -> None:
+    for module in (*format.requires, *format.writer_requires):
+        pytest.importorskip(module)
+    good = tmp_path / f"m-{format.to}{format.suffixes[0]}"
+    write_checkpoint(good, {name: LSTMWeights.random(spec) for name, spec in SPECS.items()}, format=format.to)
+    survives(good)
+
+
+def test_torch_before_1_6(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    torch.save(torch.nn.LSTM(5, 4).state_dict(), tmp_path / "legacy.pt", _use_new_zipfile_serialization=False)
+    survives(tmp_path / "legacy.pt")
+
+
+def test_compressed_npz(tmp_path: Path) -> None:
+    arrays = {f"lstm/linear/{name}": array for name, array in (("w", np.ones((9, 16))), ("b", np.ones(16)))}
+    np.savez_compressed(tmp_path / "m.npz", **arrays)
+    survives(tmp_path / "m.npz")
+
+
+@pytest.mark.parametrize("stem", ["sequential", "functional"])
+@pytest.mark.parametrize("suffix", [".keras", ".weights.h5"])
+def test_files_of_keras_itself(keras_files: Path, tmp_path: Path, stem: str, suffix: str) -> None:
+    good = tmp_path / f"{stem}{suffix}"
+    good.write_bytes((keras_files / good.name).read_bytes())
+    survives(good)
+
+
+def test_onnx_with_its_numbers_beside_it(tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    good = tmp_path / "m.onnx"
+    write_checkpoint(good, {"enc": LSTMWeights.random(SPECS["enc"])})
+    onnx.save(onnx.load(good), good, save_as_external_data=True, location="m.data", size_threshold=0)
+    survives(good)
