@@ -18,12 +18,13 @@ from typing import Any
 import numpy as np
 
 from .adapters.registry import installed
-from .arrays import round_to
+from .arrays import Array
 from .compare import Row, judge
 from .diagnose.power import is_small, power
 from .errors import Unsupported, UserError, WorkerCrashed
+from .layouts import TABLE, adapt_bias
 from .oracle import forward
-from .spec import Case, LSTMWeights, Result
+from .spec import Case, CellWeights, LSTMWeights, Result
 from .sweep.pool import Worker
 
 SCHEMA = 1
@@ -72,21 +73,37 @@ def joined(layers: Sequence[LSTMWeights]) -> LSTMWeights:
 
 
 def losses(lstm: Ported) -> list[dict[str, Any]]:
-    """What the destination cannot tell apart any more: the sum of two biases, with its size."""
+    """What the destination cannot say to the last bit, with its size: sums of two biases, and forget biases less 1."""
     found = []
+    summed = adapt_bias(lstm.weights, "single")
+    cells = [cell for _, _, cell in summed.cells()]
     if lstm.weights.spec.bias == "split" and lstm.written.spec.bias == "single":
-        sums = [cell.total_bias for _, _, cell in lstm.weights.cells()]
-        errors = [np.abs(np.asarray(round_to(total, lstm.weights.dtype), np.float64) - total) for total in sums]
-        found.append(
-            {
-                "lstm": lstm.name,
-                "what": "two biases summed into one",
-                "numbers": int(sum(error.size for error in errors)),
-                "rounded": int(sum(np.count_nonzero(error) for error in errors)),
-                "max_abs": float(max(error.max() for error in errors)),
-            }
-        )
+        pairs = zip(lstm.weights.cells(), cells, strict=True)
+        found.append(_loss(lstm, "two biases summed into one", [_rounding(own, total) for (*_, own), total in pairs]))
+    if any(row.name == lstm.written_layout and row.forget_bias for row in TABLE):
+        pairs = zip(lstm.written.cells(), cells, strict=True)
+        errors = [np.abs(held.total_bias[1] - total.total_bias[1]) for (*_, held), total in pairs]
+        if any(error.any() for error in errors):
+            found.append(_loss(lstm, "1 taken off the forget bias, which the framework adds itself", errors))
     return found
+
+
+def _rounding(own: CellWeights, summed: CellWeights) -> Array:
+    """How far each sum is from b + b_r: exact, as the larger one is taken off first (Dekker's fast two-sum)."""
+    b, b_r = (np.asarray(bias, np.float64) for bias in (own.b, own.b_r))
+    large, small = np.where(np.abs(b) >= np.abs(b_r), (b, b_r), (b_r, b))
+    error: Array = np.abs(small - (summed.total_bias - large))
+    return error
+
+
+def _loss(lstm: Ported, what: str, errors: Sequence[Array]) -> dict[str, Any]:
+    return {
+        "lstm": lstm.name,
+        "what": what,
+        "numbers": int(sum(error.size for error in errors)),
+        "rounded": int(sum(np.count_nonzero(error) for error in errors)),
+        "max_abs": float(max(error.max() for error in errors)),
+    }
 
 
 def cases_for(lstm: Ported) -> tuple[Case, ...]:

@@ -69,7 +69,7 @@ def _lines(dst: Path, certificate: Mapping[str, Any]) -> list[str]:
         lines.append(f"  {layer['source']} -> {layer['destination']}: {layer['kind']}, {sizes}, {layer['dtype']}")
     for loss in certificate["losses"]:
         lines.append(
-            f"  loss: {loss['lstm']}: {loss['what']}; {loss['rounded']} of {loss['numbers']} sums were rounded, "
+            f"  loss: {loss['lstm']}: {loss['what']}; {loss['rounded']} of {loss['numbers']} were rounded, "
             f"the largest by {loss['max_abs']:.2g}"
         )
     lines += [] if certificate["losses"] else ["  loss: none, every bit is kept"]

@@ -25,7 +25,8 @@ def to_layout(weights: LSTMWeights, layout: str | Layout, *, prefix: str = "", c
     """Canonical weights as a framework stores them.
 
     A split bias becomes one vector by one rounded addition in the weights' own precision where the layout has one
-    vector; a single bias gets a second vector of zeros where it has two. Nothing else can change a bit.
+    vector; a single bias gets a second vector of zeros where it has two. Where the framework adds a constant to the
+    forget gate itself, it is taken off, rounded once. Nothing else can change a bit.
 
     Args:
         weights: canonical.
@@ -171,7 +172,8 @@ def _with_bias_of(row: Layout, cell: CellWeights, dtype: str) -> dict[str, Array
     if row.forget_bias:
         if "b" not in arrays:
             arrays["b"] = np.zeros(arrays["W"].shape[:2], arrays["W"].dtype)
-        arrays["b"] = _shift_forget(arrays["b"], -row.forget_bias)
+        # bfloat16 lies in float32 arrays, where the difference would have more bits than a file keeps.
+        arrays["b"] = round_to(_shift_forget(arrays["b"], -row.forget_bias), dtype)
     return arrays
 
 

@@ -8,7 +8,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from lstm_xcheck.arrays import Array
+from lstm_xcheck.arrays import Array, round_to
 from lstm_xcheck.errors import SpecError
 from lstm_xcheck.layouts import TABLE, Layout, adapt_bias, from_layout, layout_named, to_layout
 from lstm_xcheck.layouts.naming import tensor_names
@@ -31,6 +31,9 @@ def specs_of(row: Layout) -> list[LSTMSpec]:
         )
     ]
 
+
+#: Distance of the floats next above 1.
+EPS = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
 
 EVERY = [(row.name, spec) for row in TABLE for spec in specs_of(row)]
 IDS = [
@@ -135,6 +138,16 @@ def test_forget_bias_added_at_run_time_is_not_stored() -> None:
     assert b is not None
     assert np.array_equal(stored[2], b["f"] - np.float32(1)), "TensorFlow 1 stores i, g, f, o and adds 1 to f"
     assert np.array_equal(stored[[0, 1, 3]], np.stack([b["i"], b["g"], b["o"]]))
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "bfloat16"])
+@pytest.mark.parametrize("name", [name for name, row in ROWS.items() if row.forget_bias])
+def test_a_stored_forget_bias_has_the_precision_of_the_weights(name: str, dtype: str) -> None:
+    weights = LSTMWeights.random(LSTMSpec(3, 4, bias="single"), 5, "torch", dtype)
+    stored = to_layout(weights, name)
+    assert all(np.array_equal(round_to(array, dtype), array) for array in stored.values())
+    back = from_layout(stored, name, dtype=dtype)
+    assert np.abs(back.layers[0][0].total_bias - weights.layers[0][0].total_bias).max() <= EPS[dtype]
 
 
 def test_no_bias_where_the_framework_adds_one_cancels_it() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,29 @@ def test_the_one_loss_is_reported_with_its_size(tmp_path: Path, source: Path) ->
     assert loss["what"] == "two biases summed into one"
     assert (loss["numbers"], loss["rounded"], loss["max_abs"]) == (16, np.count_nonzero(expected), expected.max())
     assert lx.port(source, tmp_path / "m.safetensors")["losses"] == []
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_forget_bias_that_haiku_adds_itself_is_a_loss_with_its_size(tmp_path: Path, dtype: str) -> None:
+    weights = lx.LSTMWeights.random(lx.LSTMSpec(3, 4, bias="single"), 1, "torch", dtype)
+    write_checkpoint(tmp_path / "m.npz", {"enc": weights})
+    certificate = lx.port(tmp_path / "m.npz", tmp_path / "haiku.npz", to="haiku")
+    (held,) = read_checkpoint(tmp_path / "haiku.npz").lstms
+    moved = np.abs(held.weights.layers[0][0].total_bias - weights.layers[0][0].total_bias)
+    (loss,) = certificate["losses"]
+    assert "1 taken off the forget bias" in loss["what"]
+    assert (loss["numbers"], loss["rounded"], loss["max_abs"]) == (4, np.count_nonzero(moved), moved.max())
+    assert loss["rounded"] > 0
+
+
+def test_the_sum_of_float64_biases_is_rounded_too(tmp_path: Path) -> None:
+    pytest.importorskip("h5py")
+    drawn = lx.LSTMWeights.random(lx.LSTMSpec(3, 4), 1, "torch", "float64")
+    weights = replace(drawn, layers=((drawn.layers[0][0].map(lambda array: array / 3),),))
+    write_checkpoint(tmp_path / "m.npz", {"enc": weights})
+    (loss,) = lx.port(tmp_path / "m.npz", tmp_path / "m.weights.h5")["losses"]
+    assert 0 < loss["rounded"] <= loss["numbers"] == 16
+    assert 0 < loss["max_abs"] < 2**-53
 
 
 def test_other_layers_are_named_and_nothing_is_written(tmp_path: Path) -> None:
