@@ -1,0 +1,244 @@
+"""Writes docs/reference/formats.md: every readable and writable format, and the tests that prove it.
+
+What the registry says is taken from there. The rows below add what it does not: proofs, and what a writer keeps. A
+test holds them against the tests that exist and the writers as they are.
+
+    python docs/formats.py
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lstm_xcheck.checkpoints import FORMATS
+from lstm_xcheck.checkpoints.registry import Format
+
+PAGE = Path(__file__).parent / "reference" / "formats.md"
+
+DTYPES = ("float64", "float32", "float16", "bfloat16")
+
+#: What an LSTM may have beside the plain one, as options of `LSTMSpec`.
+OPTIONS: dict[str, dict[str, Any]] = {
+    "no bias": {"bias": "none"},
+    "bidirectional": {"bidirectional": True},
+    "reverse": {"reverse": True},
+    "relu": {"cell_activation": "relu", "output_activation": "relu"},
+    "gate_clip": {"gate_clip": 0.7},
+    "cell_clip": {"cell_clip": 0.7},
+    "coupling": {"coupling": "f=1-i"},
+    "peepholes": {"peepholes": True},
+    "proj_size": {"proj_size": 2},
+    "proj_clip": {"proj_size": 2, "proj_clip": 0.7},
+}
+
+_USUAL = ("no bias", "bidirectional")
+
+
+@dataclass(frozen=True)
+class Proof:
+    """A test with a real framework in it.
+
+    Attributes:
+        test: `file::function` below `tests/`.
+        by: `outputs` that the framework computes, or `bits` of every number.
+    """
+
+    test: str
+    by: str
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the registry does not say of a format.
+
+    Attributes:
+        read: the test that reads a real framework's file.
+        loaded: the test that loads a written file with the format's own library.
+        keeps: the `OPTIONS` that a writer keeps; all others are refused.
+        dtypes: the precisions that a writer keeps.
+    """
+
+    read: Proof
+    loaded: Proof | None = None
+    keeps: tuple[str, ...] = _USUAL
+    dtypes: tuple[str, ...] = DTYPES
+
+
+def _outputs(test: str) -> Proof:
+    return Proof(test, "outputs")
+
+
+def _bits(test: str) -> Proof:
+    return Proof(test, "bits")
+
+
+_TRAINED = _outputs("trained/test_trained_models.py::test_every_file_in_every_backend")
+_SHARDED = _outputs("checkpoints/test_sharded_files.py::test_an_lstm_spread_over_shards_is_whole")
+_ARRAYS = "checkpoints/test_array_files.py"
+_WRITERS = "porting/test_writers.py"
+_ONNX = Facts(
+    _bits("checkpoints/test_onnx_files.py::test_both_directions_are_read_bit_for_bit"),
+    _outputs("checkpoints/test_onnx_files.py::test_written_files_give_the_same_weights_and_are_run"),
+    (*_USUAL, "reverse", "relu", "gate_clip", "coupling", "peepholes"),
+)
+
+#: By the format's name and what `--to` calls it.
+FACTS: dict[tuple[str, str], Facts] = {
+    ("PyTorch", "torch"): Facts(
+        _TRAINED, _outputs(f"{_WRITERS}::test_torch_loads_the_state_dict"), (*_USUAL, "proj_size")
+    ),
+    ("TorchScript", ""): Facts(
+        _outputs("checkpoints/test_torchscript_files.py::test_the_program_computes_what_is_read")
+    ),
+    ("safetensors", "safetensors"): Facts(
+        _TRAINED, _bits(f"{_WRITERS}::test_safetensors_loads_the_file"), (*_USUAL, "proj_size")
+    ),
+    ("sharded safetensors", ""): Facts(_SHARDED),
+    ("Keras archive", "keras"): Facts(
+        _TRAINED, _outputs(f"{_WRITERS}::test_keras_loads_the_model"), (*_USUAL, "reverse", "relu")
+    ),
+    ("lstm-xcheck npz", "npz"): Facts(
+        _bits(f"{_WRITERS}::test_a_file_says_what_was_written"),
+        _bits(f"{_WRITERS}::test_numpy_loads_the_own_file"),
+        tuple(OPTIONS),
+    ),
+    ("NumPy npz", "haiku"): Facts(
+        _bits(f"{_ARRAYS}::test_haiku_npz_both_ways"), _bits(f"{_ARRAYS}::test_haiku_npz_both_ways")
+    ),
+    ("MLX npz", "mlx"): Facts(_bits(f"{_ARRAYS}::test_mlx_npz_both_ways"), _bits(f"{_ARRAYS}::test_mlx_npz_both_ways")),
+    ("Flax msgpack", "flax"): Facts(
+        _bits(f"{_ARRAYS}::test_flax_linen_model"),
+        _bits(f"{_ARRAYS}::test_flax_bidirectional_is_one_lstm_and_is_written_as_one"),
+    ),
+    ("Orbax", "orbax"): Facts(
+        _outputs("checkpoints/test_orbax_folders.py::test_linen_computes_what_is_read"),
+        _outputs("checkpoints/test_orbax_folders.py::test_orbax_restores_what_linen_runs"),
+    ),
+    ("ONNX", "onnx"): _ONNX,
+    ("ONNX opset 22", "onnx-22"): _ONNX,
+    ("OpenVINO", "openvino"): Facts(
+        _outputs("checkpoints/test_openvino_files.py::test_what_is_read_is_what_openvino_computes"),
+        _outputs("checkpoints/test_openvino_files.py::test_written_files_are_run_by_openvino"),
+        (*_USUAL, "reverse", "relu", "gate_clip"),
+    ),
+    ("Equinox", "equinox"): Facts(
+        _bits(f"{_ARRAYS}::test_equinox_both_ways"), _bits(f"{_ARRAYS}::test_equinox_both_ways"), ()
+    ),
+    ("Paddle", "paddle"): Facts(
+        _outputs("checkpoints/test_pickle_files.py::test_files_of_paddle_compute_what_paddle_computes"),
+        _outputs("checkpoints/test_pickle_files.py::test_paddle_loads_what_is_written"),
+        (*_USUAL, "proj_size"),
+    ),
+    ("Haiku pickle", ""): Facts(
+        _outputs("checkpoints/test_pickle_files.py::test_haiku_parameters_compute_what_haiku_computes")
+    ),
+    ("TensorFlow checkpoint", "tensorflow"): Facts(
+        _outputs("checkpoints/test_tensorflow_files.py::test_files_of_keras_compute_what_keras_computes"),
+        _outputs("checkpoints/test_tensorflow_files.py::test_tensorflow_restores_what_is_written"),
+    ),
+    ("TensorFlow SavedModel", ""): Facts(
+        _outputs("checkpoints/test_tensorflow_files.py::test_files_of_keras_compute_what_keras_computes")
+    ),
+    ("Keras HDF5", "keras-h5"): Facts(
+        _bits("checkpoints/test_legacy_h5_files.py::test_every_lstm_is_read_bit_for_bit"),
+        _bits("checkpoints/test_legacy_h5_files.py::test_keras_loads_what_is_written"),
+        dtypes=("float64", "float32", "float16"),
+    ),
+    ("Keras weights", "keras-weights"): Facts(
+        _TRAINED, _outputs(f"{_WRITERS}::test_keras_loads_the_weights_into_a_model")
+    ),
+}  # fmt: skip
+
+_HEAD = """\
+# File formats
+
+<!-- Written by docs/formats.py; change the rows there. -->
+
+Any readable format can be ported to any writable one with `lstm-xcheck port SOURCE DESTINATION`. The content of a file
+decides how it is read, its suffix or `--to` how it is written. How to port is in
+[port a checkpoint](../how-to/port_a_checkpoint.md).
+
+## Readers and writers
+
+The tests that are named read files of the real frameworks, and load written ones with the frameworks' own loaders.
+*Outputs*: what the framework computes is held against the weights. *Bits*: every number is the framework's own. ONNX
+files to read are made with onnx; Haiku has no loader, so its arrays are compared; the `npz` of lstm-xcheck is NumPy's.
+The columns of needs name what must be importable beside NumPy.
+"""
+
+_KEPT = """\
+## What a writer keeps and refuses
+
+A plain LSTM with a bias goes into every format. Of the rest, `yes` is kept, and `no` is refused with an error that
+names it; nothing is ever left out in silence. `relu` stands for activations, of which a format may keep more or fewer.
+Precisions that are not listed above are refused too.
+"""
+
+_PAIRS = """\
+## Losses
+
+From any writable format to any other and back every bit stays, with two exceptions, both reported with their size:
+
+- Two biases become one rounded sum where the format has one vector.
+- Haiku adds 1 to the forget bias itself, so 1 is taken off what is stored, rounded once. Without a bias, -1 is stored.
+
+`tests/porting/test_all_pairs.py` goes through every pair of formats whose libraries are installed.
+"""
+
+
+def page() -> str:
+    """The whole page as it should be."""
+    parts = (_HEAD, _table(_READERS, map(_described, FORMATS)), _KEPT, _table(_KEEPS, _kept()), _PAIRS)
+    return "\n".join(parts)
+
+
+_READERS = (
+    "format", "suffixes", "to read it", "`--to`", "to write it", "a stack becomes", "a real file is read by",
+    "a written file is loaded by", "precisions written",
+)  # fmt: skip
+_KEEPS = ("`--to`", *(f"`{name}`" if "_" in name else name for name in OPTIONS))
+
+
+def _described(format: Format) -> list[str]:
+    facts = FACTS[format.name, format.to]
+    suffixes = _code([*format.suffixes, *format.beside])
+    where = "a folder" + (f", {suffixes}" if suffixes else "") if format.folder else suffixes
+    written = [f"`{format.to}`", _needs(format.writer_requires), "a stack" if format.stacks else "a chain"]
+    loaded = [_proof(facts.loaded), "all" if facts.dtypes == DTYPES else ", ".join(facts.dtypes)]
+    if not format.writes:
+        written, loaded = ["only read", "", ""], ["", ""]
+    return [format.name, where, _needs(format.requires), *written, _proof(facts.read), *loaded]
+
+
+def _kept() -> Iterator[list[str]]:
+    for format in FORMATS:
+        if format.writes:
+            keeps = FACTS[format.name, format.to].keeps
+            yield [f"`{format.to}`", *("yes" if option in keeps else "no" for option in OPTIONS)]
+
+
+def _needs(modules: Sequence[str]) -> str:
+    return ", ".join(modules) or "nothing"
+
+
+def _code(words: Sequence[str]) -> str:
+    return " ".join(f"`{word}`" for word in words)
+
+
+def _proof(proof: Proof | None) -> str:
+    if proof is None:
+        return ""
+    file, _, function = proof.test.partition("::")
+    return f"{proof.by}: [{function}](../../tests/{file})"
+
+
+def _table(head: Sequence[str], rows: Iterator[list[str]]) -> str:
+    lines = [list(head), ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")

@@ -1,0 +1,109 @@
+"""The page of formats says what the registry, the tests and the writers say."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from lstm_xcheck import CheckpointError, LSTMSpec, LSTMWeights
+from lstm_xcheck.checkpoints import FORMATS, write_checkpoint
+from lstm_xcheck.checkpoints.registry import Format
+
+ROOT = Path(__file__).parents[2]
+
+#: How refusals name an option where they do not spell it as a spec does.
+SPELT = {"no bias": "no bias", "bidirectional": "two directions", "relu": "activation", "peepholes": "peephole"}
+
+#: What a test that judges outputs uses: the verdict of `judge`, or the answers of a float64 LSTM.
+JUDGES = {"judge", "agrees", "verdict", "textbook"}
+
+
+def _load(file: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location("docs_formats", file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules["docs_formats"] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+formats = _load(ROOT / "docs" / "formats.py")
+WRITABLE = {format.to: format for format in FORMATS if format.writes}
+PROOFS = sorted(
+    {(proof.test, proof.by) for facts in formats.FACTS.values() for proof in (facts.read, facts.loaded) if proof}
+)
+
+
+def test_the_page_is_current() -> None:
+    assert formats.PAGE.read_text(encoding="utf-8") == formats.page(), "the page is stale; run: python docs/formats.py"
+
+
+def test_every_format_has_its_row_and_every_writer_its_proof() -> None:
+    assert set(formats.FACTS) == {(format.name, format.to) for format in FORMATS}
+    assert {to for (_, to), facts in formats.FACTS.items() if facts.loaded} == set(WRITABLE)
+
+
+@pytest.mark.parametrize(("test", "by"), PROOFS, ids=[test.partition("::")[2] for test, _ in PROOFS])
+def test_every_proof_is_a_test_that_exists(test: str, by: str) -> None:
+    file, _, name = test.partition("::")
+    source = (ROOT / "tests" / file).read_text(encoding="utf-8")
+    found = [node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef) and node.name == name]
+    assert len(found) == 1
+    assert name.startswith("test_")
+    assert by in ("outputs", "bits")
+    if by == "outputs":
+        assert names_of(found[0]) & JUDGES, "it should judge outputs"
+
+
+def names_of(function: ast.FunctionDef) -> set[str]:
+    nodes = list(ast.walk(function))
+    words = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    attributes = {node.attr for node in nodes if isinstance(node, ast.Attribute)}
+    return words | attributes | {node.id for node in nodes if isinstance(node, ast.Name)}
+
+
+def facts_of(format: Format) -> object:
+    for module in (*format.requires, *format.writer_requires):
+        if importlib.util.find_spec(module) is None:
+            pytest.skip(f"{format.to} needs {module}")
+    return formats.FACTS[format.name, format.to]
+
+
+@pytest.mark.parametrize("option", formats.OPTIONS)
+@pytest.mark.parametrize("to", WRITABLE)
+def test_an_option_is_kept_or_refused_by_its_name(tmp_path: Path, to: str, option: str) -> None:
+    format = WRITABLE[to]
+    facts = facts_of(format)
+    values = formats.OPTIONS[option]
+    weights = LSTMWeights.random(LSTMSpec(3, 4, **{"bias": "single", **values}), seed=1)
+    path = tmp_path / f"m{format.suffixes[0]}"
+    if option in facts.keeps:  # type: ignore[attr-defined]
+        (held,) = write_checkpoint(path, {"enc": weights}, to).lstms
+        kept = {name: getattr(held.weights.spec, name) for name in values}
+        # Haiku has a bias in every case; one that cancels the constant it adds is none.
+        assert kept == ({"bias": "single"} if (to, option) == ("haiku", "no bias") else values)
+        return
+    with pytest.raises(CheckpointError, match="proj" if "proj" in option else SPELT.get(option, option)):
+        write_checkpoint(path, {"enc": weights}, to)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("dtype", formats.DTYPES)
+@pytest.mark.parametrize("to", WRITABLE)
+def test_a_precision_is_kept_or_refused_by_its_name(tmp_path: Path, to: str, dtype: str) -> None:
+    format = WRITABLE[to]
+    facts = facts_of(format)
+    weights = LSTMWeights.random(LSTMSpec(3, 4, bias="single"), seed=1, dtype=dtype)
+    path = tmp_path / f"m{format.suffixes[0]}"
+    if dtype in facts.dtypes:  # type: ignore[attr-defined]
+        (held,) = write_checkpoint(path, {"enc": weights}, to).lstms
+        assert (held.weights.dtype, held.source_dtype) == (dtype, dtype)
+        return
+    with pytest.raises(CheckpointError, match=dtype):
+        write_checkpoint(path, {"enc": weights}, to)
