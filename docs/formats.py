@@ -184,6 +184,7 @@ From any writable format to any other and back every bit stays, with two excepti
 
 - Two biases become one rounded sum where the format has one vector.
 - Haiku adds 1 to the forget bias itself, so 1 is taken off what is stored, rounded once. Without a bias, -1 is stored.
+  Reading a file of Haiku or of a TF1 cell adds the 1, rounded once too; a note says so.
 
 `tests/porting/test_all_pairs.py` goes through every pair of formats whose libraries are installed.
 """

@@ -28,6 +28,9 @@ _CONTAINERS = ("params/", "model/", "~/")
 #: What `flax.nnx.RNN` and `flax.linen.RNN` call the cell in them, and TensorFlow and Keras theirs.
 _CELLS = ("cell", "lstm_cell", "basic_lstm_cell")
 
+_UNSAID = "the file says nothing of activations; sigmoid and tanh are taken"
+_SHIFTED = "1 is added to the stored forget bias, as its framework does when it runs; that sum is rounded once"
+
 
 @dataclass
 class _Group:
@@ -194,7 +197,7 @@ def _found(path: Path, pair: tuple[_Group, ...]) -> tuple[Found, str]:
         native_count=sum(_size(tensor.shape) for tensor in arrays.values()),
         source_dtype=weights.dtype,
         tensors=tuple(tensor.name for tensor in arrays.values()),
-        notes=("the file says nothing of activations; sigmoid and tanh are taken",),
+        notes=(_UNSAID, _SHIFTED) if first.row.forget_bias else (_UNSAID,),
     )
     return found, place
 

@@ -127,6 +127,16 @@ def test_haiku_npz_both_ways(tmp_path: Path) -> None:
         np.testing.assert_allclose(again[f"{module}/b"], b, atol=3e-7)
 
 
+def test_the_rounding_of_a_haiku_forget_bias_is_noted(tmp_path: Path) -> None:
+    stored = np.full(4 * H, 1e-9, np.float32)
+    np.savez(tmp_path / "m.npz", **{"lstm/linear/w": np.ones((X + H, 4 * H), np.float32), "lstm/linear/b": stored})
+    (found,) = read_checkpoint(tmp_path / "m.npz").lstms
+    bias = np.asarray(found.weights.layers[0][0].b)
+    assert bias[1].tolist() == [1.0] * H
+    assert (bias[[0, 2, 3]] == np.float32(1e-9)).all()
+    assert any("1 is added to the stored forget bias" in note for note in found.notes)
+
+
 def test_mlx_npz_both_ways(tmp_path: Path) -> None:
     mx = pytest.importorskip("mlx.core")
     nn = pytest.importorskip("mlx.nn")
