@@ -1,4 +1,4 @@
-"""Programs that JAX compiled are kept, found again, and never trusted when they are damaged."""
+"""How JAX compiles in workers; what it compiled is kept, found again, and never trusted when it is damaged."""
 
 from __future__ import annotations
 
@@ -65,6 +65,16 @@ def test_a_folder_that_cannot_be_made_is_no_obstacle(
     blocked.write_text("no folder")
     monkeypatch.setenv("LSTM_XCHECK_CACHE", str(blocked))
     assert answer(adapter).shape == (2, 5, 4)
+
+
+@pytest.mark.parametrize(("chosen", "options"), [("quick", "xla_backend_optimization_level=0"), ("default", "default")])
+def test_the_environment_says_how_programs_are_compiled(
+    adapter: str, chosen: str, options: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LSTM_XCHECK_XLA", chosen)
+    with Worker(entry_named(adapter), sys.executable) as worker:
+        worker.start()
+        assert worker.environment["xla"].startswith(options)
 
 
 def test_the_older_half_of_too_many_files_is_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
