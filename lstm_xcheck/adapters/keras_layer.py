@@ -39,6 +39,9 @@ else:
         "set KERAS_BACKEND before keras is imported"
     )
 
+#: Of XLA's optimisation on JAX. Keras takes its gates from the logistic function, which no level makes worse.
+_LEVEL = 0
+
 #: Small enough for steep, large enough for flat activations; all of them exact in float32.
 _PROBES = np.array([[sign * 2.0**power] for power in (-10, -5, -1, 1, 5, 10) for sign in (1, -1)])
 
@@ -69,7 +72,7 @@ class KerasLayer:
         """Versions of what computes, and the options that JAX compiles with."""
         versions = {"keras": keras.__version__, BACKEND: framework.__version__}
         if BACKEND == "jax":
-            versions |= jax_options.described()
+            versions |= jax_options.described(_LEVEL)
         return versions
 
     def unsupported(self, case: Case) -> str | None:
@@ -170,7 +173,7 @@ def _forward(model: Stack, inputs: Inputs, want_last: bool) -> Any:
         with framework.no_grad():
             return model.forward(*inputs, want_last)
     if model.compiled is None:
-        model.compiled = framework.jit(_stateless(model), static_argnums=4, **jax_options.jit_arguments())
+        model.compiled = framework.jit(_stateless(model), static_argnums=4, **jax_options.jit_arguments(_LEVEL))
     values = [variable.value for variable in model.variables(want_last)]
     return model.compiled(values, *inputs, want_last)
 
@@ -188,7 +191,7 @@ def _differentiated(model: Stack, case: Case) -> Pulled:
         return on_torch(framework, model, x, mask, states, last, pulls)
     if model.differentiated is None:
         program = jax_program(framework, model, _stateless(model))
-        model.differentiated = framework.jit(program, static_argnums=5, **jax_options.jit_arguments())
+        model.differentiated = framework.jit(program, static_argnums=5, **jax_options.jit_arguments(_LEVEL))
     values = [variable.value for variable in model.variables(last)]
     pulled: Pulled = model.differentiated(values, x, mask, states, pulls, last)
     return pulled
