@@ -38,6 +38,7 @@ class JaxScan:
 
     def __init__(self, name: str) -> None:
         self.name = name
+        jax_options.prepare_process()
         jax_cache.keep_programs()
         self._lstm = jax.jit(run_stack, static_argnames="spec", **jax_options.jit_arguments(_LEVEL))
         self._pulled = jax.jit(pull_stack, static_argnames="spec", **jax_options.jit_arguments(_LEVEL))

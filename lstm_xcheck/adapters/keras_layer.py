@@ -64,6 +64,7 @@ class KerasLayer:
             )
         self.name = name
         if BACKEND == "jax":
+            jax_options.prepare_process()
             jax_cache.keep_programs()
         if BACKEND == "torch":
             framework.set_num_threads(1)  # a second thread makes small cases many times slower on busy machines
