@@ -14,9 +14,10 @@ from ..spec.activations import Activation
 
 
 def sigmoid(z: Array) -> Array:
-    """1 / (1 + exp(-z)) without overflow."""
-    small = np.exp(-np.abs(z))
-    return np.where(z >= 0, 1.0, small) / (1.0 + small)
+    """1 / (1 + exp(-z)); where exp overflows the quotient is zero, as it should be."""
+    with np.errstate(over="ignore"):
+        grown = np.exp(-z)
+    return 1.0 / (1.0 + grown)
 
 
 def apply(activation: Activation, z: Array) -> Array:
@@ -41,13 +42,12 @@ def apply(activation: Activation, z: Array) -> Array:
 
 def steepest(activation: Activation, z: Array, value: Array, d: Array) -> Array:
     """An upper bound on the slope anywhere on [z - d, z + d]."""
-    # A saturated s or t is off by up to 2^-52, and so is 1 - s or 1 - t^2, which then grows up to threefold.
     if activation.kind == "sigmoid":
-        near = np.minimum(value * (1.0 - value) * (1.0 + 2.0 * d) + 2.0**-50, 0.25)  # e^d <= 1 + 2d for d <= 1
-        return np.where(d <= 1.0, near, 0.25)
+        near = value * (1.0 - value) * (1.0 + 2.0 * d)  # e^d <= 1 + 2d for d <= 1
+        return _limited(near, 0.25, d, 1.0)
     if activation.kind == "tanh":
-        near = np.minimum((1.0 - value * value) * (1.0 + 4.0 * d) + 2.0**-50, 1.0)  # e^2d <= 1 + 4d for d <= 1/2
-        return np.where(d <= 0.5, near, 1.0)
+        near = (1.0 - value * value) * (1.0 + 4.0 * d)  # e^2d <= 1 + 4d for d <= 1/2
+        return _limited(near, 1.0, d, 0.5)
     if activation.kind == "relu":
         return np.where(z + d > 0.0, 1.0, 0.0)
     if activation.kind == "hard_sigmoid":
@@ -56,6 +56,15 @@ def steepest(activation: Activation, z: Array, value: Array, d: Array) -> Array:
     if activation.kind == "hard_tanh":
         return np.where(np.abs(z) - d <= 1.0, 1.0, 0.0)
     return np.ones_like(z)  # linear; softsign and tanh_pade are nowhere steeper
+
+
+def _limited(near: Array, most: float, d: Array, reach: float) -> Array:
+    """The slope near z, at most the steepest anywhere, which it is where d is beyond reach."""
+    # A saturated s or t is off by up to 2^-52, and so is 1 - s or 1 - t^2, which then grows up to threefold.
+    near += 2.0**-50
+    np.minimum(near, most, out=near)
+    within = d <= reach
+    return near if within.all() else np.where(within, near, most)
 
 
 def slope(activation: Activation, z: Array, value: Array) -> Array:
@@ -86,18 +95,18 @@ def kinks(activation: Activation) -> tuple[tuple[float, bool], ...]:
     return ()
 
 
-def error_units(activation: Activation, value: Array, tanh_absolute: float) -> Array:
+def error_units(activation: Activation, value: Array, tanh_absolute: float) -> Array | float:
     """The activation's own error in units of u: sigmoids absolutely, tanh relatively.
 
     The constants cover what CPU kernels of eleven libraries were measured to do: sigmoid within 2.6 u absolute
     (several saturate early or are computed through tanh, so that no relative bound holds), tanh within 7 u relative.
     """
     if activation.kind == "sigmoid":
-        return np.full_like(value, 4.0)
+        return 4.0
     if activation.kind == "hard_sigmoid":
         # alpha z + beta between its kinks: alpha, the product, beta and the sum are rounded once each.
         offset = abs(activation.beta)
-        return np.full_like(value, max(4.0, 2.0 * max(offset, abs(1.0 - activation.beta)) + offset + 1.0))
+        return max(4.0, 2.0 * max(offset, abs(1.0 - activation.beta)) + offset + 1.0)
     if activation.kind == "tanh":
         return 8.0 * np.abs(value) + tanh_absolute
     return (8.0 if activation.kind == "tanh_pade" else 2.0) * np.abs(value)

@@ -31,7 +31,7 @@ class Roundings:
         self.near_kink = False
         self.peak = 0.0
 
-    def rounded(self, value: Array, sigma: Array) -> Array:
+    def rounded(self, value: Array, sigma: Array | float) -> Array:
         """The value (copies, ...) with an error of that standard deviation; uniform, the same bits on every NumPy."""
         if self._rng is None:
             self.peak = max(self.peak, float(np.max(np.abs(value), initial=0.0)))
