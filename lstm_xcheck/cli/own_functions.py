@@ -14,11 +14,15 @@ from ..sweep.pool import Worker
 
 
 def chosen_entries(
-    names: Sequence[str] | None, functions: Sequence[str], pythons: Mapping[str, str] | None = None
+    names: Sequence[str] | None,
+    functions: Sequence[str],
+    pythons: Mapping[str, str] | None = None,
+    held: Mapping[str, Entry] | None = None,
 ) -> tuple[Entry, ...]:
     """The adapters of `--adapters` and `--adapter` together.
 
-    Own functions alone when no other adapter is named, since the oracle judges each on its own.
+    Own functions alone when no other adapter is named, since the oracle judges each on its own. `held`: what the
+    workers of a cluster have, in place of what this Python has.
 
     Raises:
         UserError: for a function that cannot be imported or called, or an unknown adapter.
@@ -27,7 +31,7 @@ def chosen_entries(
     own = own_entries(functions, pythons)
     others = None if names is None and not own else [name for name in names or () if name not in own]
     labels = {label: python for label, python in pythons.items() if label not in own}
-    entries = choose_entries(others, labels) if others is None or others or labels else ()
+    entries = choose_entries(others, labels, held) if others is None or others or labels else ()
     return (*entries, *own.values())
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from ..adapters import Entry
 from ..errors import UserError
 from ..events import Event, Finished
 from ..report.model import Report
@@ -60,6 +61,15 @@ def parse_shard(text: str | None) -> tuple[int, int] | None:
     return int(found[1]), int(found[2])
 
 
+def held_by(scale: Scale) -> dict[str, Entry] | None:
+    """The adapters that the workers of the cluster have; None without one."""
+    if scale.dask is None:
+        return None
+    from ..sweep.cluster import entries_on
+
+    return entries_on(scale.dask)
+
+
 @contextmanager
 def events_of(plan: Plan, cases: tuple[Question, ...], scale: Scale, subject: dict[str, object]) -> Iterator[Events]:
     """The events of a plan, which is a shard of `cases` or all of them."""
@@ -80,8 +90,8 @@ def _engine(scale: Scale) -> Iterator[Engine]:
     from ..sweep.cluster import connected
     from ..sweep.distribute import run_on
 
-    with connected(scale.dask) as executor:
-        yield partial(run_on, executor)
+    with connected(scale.dask) as executors:
+        yield partial(run_on, executors)
 
 
 def watch(events: Events) -> Report:

@@ -19,7 +19,7 @@ from ..sweep.folder import write_power
 from ..sweep.run import Question
 from .deliver import deliver
 from .own_functions import chosen_entries
-from .verify_engine import Scale, events_of, parse_shard, watch
+from .verify_engine import Scale, events_of, held_by, parse_shard, watch
 
 
 def run_verify(
@@ -50,7 +50,7 @@ def run_verify(
     scale = Scale(out, resume, parse_shard(shard), dask)
     pythons = parse_workers(workers)
     names = None if adapters is None else _names(adapters)
-    entries = chosen_entries(names, functions, pythons)
+    entries = chosen_entries(names, functions, pythons, held_by(scale))
     if files:
         if preset is not None or grid_text is not None:
             raise UserError(

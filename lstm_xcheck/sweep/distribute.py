@@ -11,7 +11,7 @@ import itertools
 import json
 import sys
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import asdict
 
@@ -31,8 +31,14 @@ CHUNK = 16
 WINDOW = 1024
 
 
-def run_on(executor: Executor, plan: Plan, chunk: int = CHUNK) -> Generator[Event, None, None]:
-    """Run a plan on an executor; events come as tasks end. What becomes of a failed task's cells is `crashed`."""
+def run_on(executor: Executor | Mapping[str, Executor], plan: Plan, chunk: int = CHUNK) -> Generator[Event, None, None]:
+    """Run a plan on an executor; events come as tasks end. What becomes of a failed task's cells is `crashed`.
+
+    Args:
+        executor: for everything, or one for each adapter by name.
+        plan: what to run.
+        chunk: cases in one task.
+    """
     start = time.perf_counter()
     yield plan.planned
     pieces = _pieces(plan, chunk)
@@ -40,7 +46,8 @@ def run_on(executor: Executor, plan: Plan, chunk: int = CHUNK) -> Generator[Even
     try:
         while True:
             for entry, piece in itertools.islice(pieces, WINDOW - len(running)):
-                running[_submitted(executor, _pack(entry, piece, plan))] = entry, piece
+                chosen = executor[entry.name] if isinstance(executor, Mapping) else executor
+                running[_submitted(chosen, _pack(entry, piece, plan))] = entry, piece
             if not running:
                 break
             for future in wait(running, return_when=FIRST_COMPLETED).done:

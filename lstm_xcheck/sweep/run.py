@@ -75,20 +75,27 @@ class Plan:
         return Planned(cells - skipped, len(self.cases), names, order=tuple(case.id for case in self.cases))
 
 
-def choose_entries(names: Sequence[str] | None, pythons: Mapping[str, str] | None = None) -> tuple[Entry, ...]:
+def choose_entries(
+    names: Sequence[str] | None, pythons: Mapping[str, str] | None = None, held: Mapping[str, Entry] | None = None
+) -> tuple[Entry, ...]:
     """The named adapters, or every installed one. `old=path/to/python` runs adapter `old` by that interpreter.
 
-    A name from `pythons` may be an adapter's own, or any label ending in one: `old-torch`.
+    A name from `pythons` may be an adapter's own, or any label ending in one: `old-torch`. `held` takes the place of
+    what this Python has: the adapters of a cluster's workers.
 
     Raises:
-        AdapterError: for an unknown name, or one whose framework this Python lacks (with the pip command).
+        AdapterError: for an unknown name, or one whose framework this Python (with the pip command) or cluster lacks.
     """
     pythons = pythons or {}
-    chosen = list(installed().values()) if names is None else []
+    chosen = list((installed() if held is None else held).values()) if names is None else []
     for name in names or ():
         if name not in pythons:
             entry = entry_named(name)
-            entry.require_installed()
+            if held is None:
+                entry.require_installed()
+            elif name not in held:
+                has = ", ".join(held) or "no adapter at all"
+                raise AdapterError(f"no worker of the cluster has what adapter {name} needs; they have {has}")
             chosen.append(entry)
     taken = {entry.name for entry in chosen}
     chosen += [labelled_entry(label) for label in pythons if label not in taken]

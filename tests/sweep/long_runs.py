@@ -15,12 +15,11 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 
 
-def environment(folder: Path) -> dict[str, str]:
+def environment(folder: Path, names: tuple[str, ...] = ("Honest", "Lossy", "Faulty")) -> dict[str, str]:
     """Variables under which `python -m lstm_xcheck` has the adapters of faulty_adapters.py, as a plugin brings them."""
     plugin = folder / "numpy_adapters-1.0.dist-info"
-    plugin.mkdir(exist_ok=True)
+    plugin.mkdir(parents=True, exist_ok=True)
     (plugin / "METADATA").write_text("Metadata-Version: 2.1\nName: numpy-adapters\nVersion: 1.0\n", encoding="ascii")
-    names = ("Honest", "Lossy", "Faulty")
     points = "".join(f"{name.lower()} = faulty_adapters:{name}\n" for name in names)
     (plugin / "entry_points.txt").write_text(f"[lstm_xcheck.adapters]\n{points}", encoding="ascii")
     paths = [str(ROOT), str(folder), str(HERE)]

@@ -1,4 +1,4 @@
-"""A Dask cluster of separate processes: the same report, nothing lost when a worker is killed."""
+"""A Dask cluster of separate processes: the same report, nothing lost when a worker is killed, each to its own."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
@@ -20,11 +20,26 @@ SWEEP = ("verify", "--adapters", "honest,lossy", "--grid", "hidden=1,2 input=2 s
 
 @dataclass
 class Cluster:
-    """A scheduler and two workers."""
+    """A scheduler and its workers."""
 
     address: str
-    workers: list[subprocess.Popen[bytes]]
-    variables: dict[str, str]
+    log: IO[bytes]
+    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    def start(self, variables: dict[str, str], *arguments: str) -> None:
+        """Start a process of Dask's in an environment of its own."""
+        process = subprocess.Popen(
+            [sys.executable, "-m", "distributed.cli." + arguments[0], *arguments[1:]],
+            env=variables,
+            stdout=self.log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        self.processes.append(process)
+
+    def add_worker(self, variables: dict[str, str]) -> None:
+        """One thread, no nanny that would start it again."""
+        self.start(variables, "dask_worker", self.address, "--nthreads", "1", "--no-nanny", "--no-dashboard")
 
 
 def address_in(log: IO[bytes], seconds: float = 60.0) -> str:
@@ -43,42 +58,32 @@ def address_in(log: IO[bytes], seconds: float = 60.0) -> str:
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[Cluster]:
     pytest.importorskip("distributed")
-    variables = environment(tmp_path)
-    started: list[subprocess.Popen[bytes]] = []
-
-    def start(*arguments: str) -> subprocess.Popen[bytes]:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "distributed.cli." + arguments[0], *arguments[1:]],
-            env=variables,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        started.append(process)
-        return process
-
     with (tmp_path / "log").open("w+b") as log:
+        cluster = Cluster("", log)
         try:
-            start("dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--no-show")
-            address = address_in(log)
-            workers = [
-                start("dask_worker", address, "--nthreads", "1", "--no-nanny", "--no-dashboard") for _ in range(2)
-            ]
-            yield Cluster(address, workers, variables)
+            cluster.start(
+                environment(tmp_path), "dask_scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard",
+                "--no-show",
+            )  # fmt: skip
+            cluster.address = address_in(log)
+            yield cluster
         finally:
-            for process in started:
+            for process in cluster.processes:
                 process.kill()
                 process.wait()
 
 
 @pytest.mark.slow
 def test_a_killed_worker_loses_nothing(cluster: Cluster, tmp_path: Path) -> None:
-    code, expected, _ = ran(cluster.variables, *SWEEP)
+    variables = environment(tmp_path)
+    for _ in range(2):
+        cluster.add_worker(variables)
+    code, expected, _ = ran(variables, *SWEEP)
     assert (code, expected["totals"]["planned"]) == (1, 160)
     out = tmp_path / "out"
     with subprocess.Popen(
         command(*SWEEP, "--dask", cluster.address, "--out", str(out)),
-        env=cluster.variables,
+        env=variables,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     ) as sweep:
@@ -86,12 +91,39 @@ def test_a_killed_worker_loses_nothing(cluster: Cluster, tmp_path: Path) -> None
         while not ((out / "cells.jsonl").exists() and (out / "cells.jsonl").stat().st_size) and time.monotonic() < end:
             time.sleep(0.05)
         assert sweep.poll() is None, "the sweep had ended before a worker could be killed"
-        cluster.workers[0].kill()
+        cluster.processes[1].kill()
         _, errors = sweep.communicate(timeout=240)
     assert sweep.returncode == 1, errors
-    _, report, _ = ran(cluster.variables, "report", str(out))
+    _, report, _ = ran(variables, "report", str(out))
     assert content(report) == content(expected)
     assert report["totals"]["crashed"] == report["totals"]["skipped"] == 0
+
+
+@pytest.mark.slow
+def test_each_worker_runs_what_its_environment_has(cluster: Cluster, tmp_path: Path) -> None:
+    """No worker has both adapters; one that none has is refused."""
+    here = environment(tmp_path)
+    code, expected, _ = ran(here, *SWEEP)
+    assert (code, expected["totals"]["planned"]) == (1, 160)
+    for name in ("Honest", "Lossy"):
+        cluster.add_worker(environment(tmp_path / name, (name,)))
+    wait_for_workers(cluster.address, 2)
+    code, report, errors = ran(here, *SWEEP, "--dask", cluster.address)
+    assert code == 1, errors
+    assert content(report) == content(expected)
+    assert report["totals"]["crashed"] == report["totals"]["skipped"] == 0
+    code, _, errors = ran(here, "verify", "--adapters", "faulty", *SWEEP[3:], "--dask", cluster.address)
+    assert code == 2
+    assert errors.startswith("Error: no worker of the cluster has what adapter faulty needs; they have ")
+    assert "honest" in errors and "lossy" in errors
+
+
+def wait_for_workers(address: str, count: int) -> None:
+    """Until the scheduler knows them."""
+    from distributed import Client
+
+    with Client(address, timeout=60, set_as_default=False) as client:
+        client.wait_for_workers(count, timeout=60)
 
 
 @pytest.mark.slow
