@@ -29,7 +29,7 @@ def connected(address: str) -> Iterator[Mapping[str, Executor]]:
     """For each adapter that a worker has, an executor that runs tasks on the workers that have it; else on any.
 
     Tasks are impure for Dask: the same bytes asked twice are computed twice. Where all workers that have an adapter
-    have died its tasks go to the others, whose rows then say what is missing.
+    have died its tasks wait for one of them to come back.
 
     Args:
         address: of a scheduler, such as tcp://host:8786.
@@ -49,10 +49,8 @@ class _Executors(dict[str, Executor]):
         self._client, self._holders = client, _holders(client)
 
     def __missing__(self, adapter: str) -> Executor:
-        workers = self._holders.get(adapter)
-        self[adapter] = self._client.get_executor(
-            pure=False, retries=RETRIES, workers=workers, allow_other_workers=workers is not None
-        )
+        # Not "rather these": Dask would let idle workers steal the tasks of busy ones.
+        self[adapter] = self._client.get_executor(pure=False, retries=RETRIES, workers=self._holders.get(adapter))
         return self[adapter]
 
 
