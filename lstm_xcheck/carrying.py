@@ -14,7 +14,7 @@ from .checkpoints.beside import Beside, Layer, Step, by_name, layers_of, plain_n
 from .checkpoints.beside_chain import with_chain
 from .checkpoints.beside_write import FAMILIES, kinds_of, laid_out, same_bits
 from .checkpoints.registry import Format
-from .checkpoints.untrusted import shown
+from .checkpoints.untrusted import shown, some
 from .errors import DisagreementError, UserError
 from .layouts.beside import BESIDE, kinds_named
 
@@ -173,12 +173,26 @@ def notes(beside: Beside, chosen: Format, listed: Sequence[Mapping[str, Any]]) -
     said = {layer.name: _layer_notes(layer, family, chosen.to) for layer in beside.layers}
     for entry in listed:
         said[entry["source"]] += [f"{name} is filled in; it changes nothing" for name in entry["filled"]]
+    runs = _runs(chosen.to)
     for step in beside.chain:
-        if step.kind == "plain" and chosen.to != "keras":
+        if step.kind == "plain" and not (beside.layers and runs):
             said[step.name] = [f"a {step.attributes['class_name']}: it has no weights; put it into your model"]
-    if beside.layers and chosen.to == "keras":
+        elif family == "onnx" and step.attributes.get("class_name") in _SILENT:
+            said[step.name] = [f"a {step.attributes['class_name']}: it does nothing outside training and is left out"]
+    if beside.layers and runs:
         said["model"] = [_model_note(beside)]
+    if beside.strange:
+        said["graph"] = [f"in no layer, and not carried over: {some(list(beside.strange))}"]
     return {name: texts for name, texts in said.items() if texts}
+
+
+#: Keras layers that do nothing outside training.
+_SILENT = ("Dropout", "SpatialDropout1D", "GaussianNoise", "ActivityRegularization")
+
+
+def _runs(to: str) -> bool:
+    """Whether a file of this format is a model that runs, not weights alone."""
+    return to in ("keras", "onnx", "onnx-22")
 
 
 def _model_note(beside: Beside) -> str:
@@ -193,18 +207,19 @@ def _layer_notes(layer: Layer, family: str, to: str) -> list[str]:
     found = []
     row = BESIDE.get(family, {}).get(layer.kind)
     activation = layer.attributes.get("activation", "linear")
-    if to != "keras" and activation not in (None, "linear"):
+    if not _runs(to) and activation not in (None, "linear"):
         named = activation if isinstance(activation, str) else "of its own"
         found.append(f"its activation {named} is not in such a file; apply it in your model")
     if layer.attributes.get("mask_zero") and family != "keras":
-        found.append("mask_zero: Keras skips id 0, which your model has to do by lengths")
+        graph = "; the graph does not: give it sequences without padding"
+        found.append(f"mask_zero: Keras skips id 0{graph if _runs(to) else ', which your model has to do by lengths'}")
     if row and row.epsilon is not None:
         own = layer.attributes.get("epsilon", BESIDE[layer.family][layer.kind].epsilon)
         sure = (
             "" if "epsilon" in layer.attributes else f", the default of {layer.family}, unless the source had another"
         )
-        if to == "keras" or own != row.epsilon:
-            found.append(f"{'it has' if to == 'keras' else 'build it with'} epsilon {own}{sure}")
+        if _runs(to) or own != row.epsilon:
+            found.append(f"{'it has' if _runs(to) else 'build it with'} epsilon {own}{sure}")
     if layer.kind == "batch_norm" and (family == "torch") != (layer.family == "torch"):
         found.append("PyTorch normalises axis 1, Keras and Flax the last; turn the data where that differs")
     return found

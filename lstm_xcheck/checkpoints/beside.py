@@ -15,8 +15,10 @@ import numpy as np
 from ..arrays import Array, fingerprint
 from ..layouts.beside import turned
 from .beside_groups import Group, flax_groups, keras_groups, torch_groups
-from .beside_kind import Settled, Sizes, settle
-from .protocol import Checkpoint, OtherTensor
+from .beside_kind import Settled, Sizes, fits, settle
+from .graph_model import GraphLayer
+from .graph_model import Step as Step
+from .protocol import Checkpoint, OtherTensor, StoredTensor
 from .untrusted import shown
 from .whole import is_training_state
 
@@ -38,7 +40,7 @@ class Layer:
         name: the user's, with dots between a model and its parts.
         arrays: by canonical name, every bit as stored.
         dtype: precision in the file.
-        family: whose file it was read from: torch, keras or flax.
+        family: whose file it was read from: a key of `lstm_xcheck.layouts.beside.BESIDE`.
         tensors: canonical name -> the file's own spelling.
         attributes: what a Keras config says of it, such as `activation`.
     """
@@ -58,15 +60,6 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class Step:
-    """One layer of a chain: an LSTM (kind `lstm`), a `Layer`, or a Keras layer without weights (kind `plain`)."""
-
-    kind: str
-    name: str
-    attributes: dict[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
 class Beside:
     """What a file holds beside its LSTMs.
 
@@ -76,6 +69,7 @@ class Beside:
         training: tensors that belong to training alone.
         chain: the whole model, layer after layer, where that is certain; else empty.
         said: how the order of the chain is known.
+        strange: operators of a graph that belong to no layer.
     """
 
     layers: tuple[Layer, ...] = ()
@@ -83,6 +77,7 @@ class Beside:
     training: tuple[OtherTensor, ...] = ()
     chain: tuple[Step, ...] = ()
     said: str = ""
+    strange: tuple[str, ...] = ()
 
 
 def layers_of(held: Checkpoint, kinds: Mapping[str, str] | None = None) -> Beside:
@@ -94,6 +89,8 @@ def layers_of(held: Checkpoint, kinds: Mapping[str, str] | None = None) -> Besid
     """
     training = tuple(tensor for tensor in held.other if is_training_state(tensor.name))
     rest = [tensor for tensor in held.other if tensor not in training]
+    if held.graph is not None:
+        return _layers_of_graph(held, rest, training)
     family = _FAMILIES.get(held.format)
     if family is None:
         return Beside(unknown=tuple(rest), training=training)
@@ -103,7 +100,7 @@ def layers_of(held: Checkpoint, kinds: Mapping[str, str] | None = None) -> Besid
     twice = {name for name, times in Counter(group.name for group in groups).items() if times > 1}
     # A name from a file is printed later.
     groups = [replace(g, name=shown(g.place if g.name in twice else g.name, 200)) for g in groups]
-    sizes = Sizes.of(held.lstms, groups)
+    sizes = Sizes.of(held.lstms, groups, family)
     layers = []
     for group in groups:
         settled = settle(group, family, sizes, (kinds or {}).get(group.name))
@@ -112,6 +109,34 @@ def layers_of(held: Checkpoint, kinds: Mapping[str, str] | None = None) -> Besid
         else:
             unknown += [replace(listed[tensor.name], note=settled) for tensor in group.tensors.values()]
     return Beside(tuple(layers), tuple(unknown), training)
+
+
+def _layers_of_graph(held: Checkpoint, rest: Sequence[OtherTensor], training: tuple[OtherTensor, ...]) -> Beside:
+    """What operators say of the tensors that they take."""
+    graph = held.graph
+    stored = {tensor.stored.name: tensor.stored for tensor in rest if tensor.stored is not None}
+    layers, used = [], set()
+    for layer in graph.layers if graph else ():
+        parts = {part: stored[name] for part, name in layer.parts.items() if name in stored}
+        if len(parts) == len(layer.parts) and fits(layer.kind, parts, turned=layer.turned):
+            layers.append(_graph_layer(layer, parts))
+            used |= set(layer.parts.values())
+    shapes = graph.shapes if graph else frozenset()
+    unknown = tuple(
+        tensor if tensor.note else replace(tensor, note="of no layer that is known, by what takes it")
+        for tensor in rest
+        if tensor.stored is None or tensor.stored.name not in used | shapes
+    )
+    return Beside(tuple(layers), unknown, training, strange=graph.strange if graph else ())
+
+
+def _graph_layer(layer: GraphLayer, parts: Mapping[str, StoredTensor]) -> Layer:
+    arrays = {part: tensor.load() for part, tensor in parts.items()}
+    if layer.turned:
+        arrays["kernel"] = arrays["kernel"].T
+    dtype = next(tensor.dtype for tensor in parts.values())
+    arrays = {part: np.asarray(array, order="C") for part, array in arrays.items()}
+    return Layer(layer.kind, layer.name, arrays, dtype, "onnx", dict(layer.parts), dict(layer.attributes))
 
 
 def _layer(group: Group, family: str, settled: Settled) -> Layer:

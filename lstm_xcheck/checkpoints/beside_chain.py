@@ -32,6 +32,9 @@ _Node = Found | Layer
 
 def with_chain(held: Checkpoint, beside: Beside) -> Beside:
     """The same with its layers in order, and the chain where there is no doubt of it."""
+    if held.graph is not None:
+        whole = {step.name for step in held.graph.chain} >= {layer.name for layer in beside.layers}
+        return replace(beside, chain=held.graph.chain if whole else (), said="the graph")
     config = held.keras.config.layers.get("") if held.keras and held.keras.config else None
     if config is not None and config.values.get("layers"):
         return replace(beside, chain=_from_config(config, held, beside), said="the model's config")

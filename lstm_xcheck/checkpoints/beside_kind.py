@@ -36,10 +36,12 @@ class Sizes:
     outputs: frozenset[int]
 
     @classmethod
-    def of(cls, lstms: Sequence[Found], groups: Sequence[Group]) -> Sizes:
+    def of(cls, lstms: Sequence[Found], groups: Sequence[Group], family: str) -> Sizes:
         """The widths of a file."""
         specs = [lstm.weights.spec for lstm in lstms]
-        dense = [shape[0] for group in groups if (shape := _shape(group, "weight")) and "bias" in group.tensors]
+        names = BESIDE[family]["dense"].names
+        held = [_shape(group, names["kernel"]) for group in groups if names["bias"] in group.tensors]
+        dense = [shape[0 if is_turned(family) else 1] for shape in held if shape]
         outputs = [spec.output_size * spec.num_directions for spec in specs] + dense
         return cls(frozenset(spec.input_size for spec in specs), frozenset(outputs))
 
@@ -69,7 +71,7 @@ def settle(group: Group, family: str, sizes: Sizes, kind: str | None = None) -> 
         return Settled(said, fitting[said]) if said in fitting else other
     named = {found for word in group.words for found in kinds_named(word)} & set(fitting)
     certain = {name for name in fitting if KINDS[name].unmistakable and "0" not in group.tensors}
-    chosen = certain if len(fitting) == len(certain) == 1 else named or _by_sizes(group, set(fitting), sizes)
+    chosen = certain if len(fitting) == len(certain) == 1 else named or _by_sizes(group, family, set(fitting), sizes)
     if len(chosen) == 1:
         (one,) = chosen
         return Settled(one, fitting[one])
@@ -91,7 +93,7 @@ def _parts(group: Group, family: str, kind: str) -> dict[str, StoredTensor] | No
     else:
         own = own_names(family, kind)
         named = {own[key]: group.tensors[key] for key in keys} if set(keys) <= set(own) else {}
-    return named if named and _fits(kind, named) else None
+    return named if named and fits(kind, named, turned=is_turned(family)) else None
 
 
 def _numbered(group: Group, kind: str) -> dict[str, StoredTensor]:
@@ -105,7 +107,13 @@ def _numbered(group: Group, kind: str) -> dict[str, StoredTensor]:
     return {}
 
 
-def _fits(kind: str, parts: Mapping[str, StoredTensor]) -> bool:
+def is_turned(family: str) -> bool:
+    """Whether a framework stores the kernel of a dense layer (output, input)."""
+    return "kernel" in BESIDE[family]["dense"].transposed
+
+
+def fits(kind: str, parts: Mapping[str, StoredTensor], *, turned: bool) -> bool:
+    """Whether arrays have types and shapes of a layer of this kind; `turned` kernels are (output, input)."""
     axes = KINDS[kind].parts
     floats = {tensor.dtype for part, tensor in parts.items() if part != "count"}
     widths = {tensor.shape[-1] for part, tensor in parts.items() if tensor.shape and part not in ("kernel", "table")}
@@ -113,21 +121,16 @@ def _fits(kind: str, parts: Mapping[str, StoredTensor]) -> bool:
         return False
     if any(len(tensor.shape) != axes[part] or 0 in tensor.shape for part, tensor in parts.items()):
         return False
-    return kind != "dense" or "bias" not in parts or _out(parts) == parts["bias"].shape[0]
+    width = parts["kernel"].shape[0 if turned else 1] if kind == "dense" else 0
+    return kind != "dense" or "bias" not in parts or width == parts["bias"].shape[0]
 
 
-def _out(parts: Mapping[str, StoredTensor]) -> int:
-    """The width of a dense layer's output: PyTorch stores it first, all others last."""
-    return parts["kernel"].shape[0 if parts["kernel"].name.endswith("weight") else 1]
-
-
-def _by_sizes(group: Group, fitting: set[str], sizes: Sizes) -> set[str]:
+def _by_sizes(group: Group, family: str, fitting: set[str], sizes: Sizes) -> set[str]:
     """An embedding gives what an LSTM takes; a dense layer takes what another layer gives. Both: no answer."""
     if fitting != {"embedding", "dense"}:
         return set()
     shape = next(iter(group.tensors.values())).shape
-    torch = "weight" in group.tensors
-    taken, given = (shape[1], shape[0]) if torch else (shape[0], shape[1])
+    taken, given = (shape[1], shape[0]) if is_turned(family) else (shape[0], shape[1])
     embeds = shape[1] in sizes.inputs
     turns = taken in sizes.outputs or given in sizes.inputs
     return {"embedding"} if embeds and not turns else {"dense"} if turns and not embeds else set()

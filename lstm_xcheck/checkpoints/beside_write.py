@@ -19,7 +19,7 @@ from .whole import reading_whole
 #: What `--to` calls a format -> whose layers it keeps. Others hold LSTMs alone.
 FAMILIES = {
     "torch": "torch", "safetensors": "torch", "keras": "keras", "keras-weights": "keras", "keras-h5": "keras",
-    "flax": "flax",
+    "flax": "flax", "onnx": "onnx", "onnx-22": "onnx",
 }  # fmt: skip
 
 #: An array and its precision.
@@ -45,9 +45,12 @@ def laid_out(layer: Layer, family: str) -> Laid:
     """The arrays under a framework's names, turned as it wants them; every bit is kept."""
     row = BESIDE[family][layer.kind]
     held = dict(layer.arrays)
+    wanted = row.required
     if row.together & set(held) or (row.together and layer.kind == "layer_norm"):
+        wanted |= row.together
+    if wanted - set(held):
         width = next(array.shape[0] for array in held.values() if array.shape)
-        for part in row.together - set(held):
+        for part in wanted - set(held):
             held[part] = (np.ones if part == "scale" else np.zeros)(width, next(iter(held.values())).dtype)
     if "count" in row.names:
         held.setdefault("count", np.zeros((), np.int64))

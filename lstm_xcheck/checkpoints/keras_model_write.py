@@ -79,20 +79,20 @@ def _whole_line(lstms: Mapping[str, LSTMWeights], beside: Beside) -> _Line:
         else:
             entries.append(_plain_entry(step))
     first = next((step.name for step in steps if step.kind != "plain"), "")
-    taken = _taken(lstms[first] if first in lstms else layers[first])
+    taken = _taken(lstms[first] if first in lstms else layers[first], before_lstm=True)
     given = next((step.attributes for step in beside.chain if step.kind == "input"), {})
     said = isinstance(given.get("batch_shape"), list) and isinstance(given.get("dtype"), str)
     return (given if said else taken), entries
 
 
-def _taken(layer: LSTMWeights | Layer) -> dict[str, Any]:
+def _taken(layer: LSTMWeights | Layer, *, before_lstm: bool = False) -> dict[str, Any]:
     """What a layer takes: a sequence of vectors, of ids, or a vector."""
     if isinstance(layer, LSTMWeights):
         return {"batch_shape": [None, None, layer.spec.input_size], "dtype": layer.dtype}
     if layer.kind == "embedding":
         return {"batch_shape": [None, None], "dtype": "int32"}
     width = next(array.shape[0] for array in layer.arrays.values() if array.shape)
-    steps: list[int | None] = [None] if layer.attributes.get("time_distributed") else []
+    steps: list[int | None] = [None] if before_lstm or layer.attributes.get("time_distributed") else []
     return {"batch_shape": [None, *steps, width], "dtype": layer.dtype}
 
 

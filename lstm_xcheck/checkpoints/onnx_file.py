@@ -16,10 +16,13 @@ from google.protobuf.message import DecodeError
 from ..errors import CheckpointError, SpecError
 from ..spec import LSTMSpec
 from .onnx_attributes import NotInSpecError, spec_options
+from .onnx_graph import graph_model
+from .onnx_layers import attributes_of, key_of
 from .onnx_tensors import Constants, constants_of, stored
 from .protocol import Checkpoint, Found, OtherTensor, StoredTensor
 from .recognise import build, others, unique_names
 from .untrusted import FLOAT_SIZES, shown
+from .whole import is_whole
 
 #: Position of each input that holds weights, and of those that do not.
 _WEIGHTS = {"W": 1, "R": 2, "B": 3, "P": 7}
@@ -48,18 +51,29 @@ def read(path: Path) -> Checkpoint:
 def _read_model(path: Path, model: Any) -> Checkpoint:
     found: list[tuple[Found, str]] = []
     unread: list[OtherTensor] = []
+    read_nodes: list[Any] = []
     for number, (node, constants) in enumerate(lstm_nodes(path, model.graph)):
         name = _name(node, number)
         outcome = _read_node(path, node, name, constants)
         if isinstance(outcome, Found):
             found.append((outcome, f"{name}#{number}"))
+            read_nodes.append(node)
         else:
             unread.append(OtherTensor(name, (), "LSTM node", outcome))
     lstms = unique_names(path, found)
     used = {name for lstm in lstms for name in lstm.tensors}
     names = constants_of(model.graph, {})
     rest = [stored(path, name, tensor) for name, tensor in names.items() if name not in used]
-    return Checkpoint(path, "onnx", lstms, (*unread, *others(rest, {})))
+    graph = None
+    if is_whole():
+        directions = [shown(_text(attributes_of(node).get("direction", b"forward"))) for node in read_nodes]
+        lines = zip(read_nodes, lstms, directions, strict=True)
+        graph = graph_model(model.graph, names, {key_of(node): (lstm.name, way) for node, lstm, way in lines})
+    return Checkpoint(path, "onnx", lstms, (*unread, *others(rest, {})), graph=graph)
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
 def load_model(path: Path) -> Any:
@@ -144,7 +158,7 @@ def _read_node(path: Path, node: Any, name: str, constants: Constants) -> Found 
 
 
 def _spec(path: Path, name: str, node: Any, tensors: dict[str, StoredTensor]) -> LSTMSpec:
-    attributes = {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}
+    attributes = attributes_of(node)
     options = spec_options(attributes)
     w, r = tensors["W"].shape, tensors["R"].shape
     hidden = attributes.get("hidden_size", r[-1] if r else 0)

@@ -44,6 +44,11 @@ def constants_of(graph: Any, outer: Constants) -> Constants:
     return known
 
 
+def floating(tensor: Any) -> bool:
+    """Whether a tensor is of a type that weights are read from."""
+    return tensor.data_type in _TYPES
+
+
 def stored(path: Path, name: str, tensor: Any) -> StoredTensor:
     """A tensor of the graph, described; its values are read and bounded when asked for."""
     dtype = _TYPES.get(tensor.data_type) or onnx.TensorProto.DataType.Name(tensor.data_type).lower()
@@ -77,6 +82,8 @@ def _size(path: Path, name: str, shape: tuple[int, ...], dtype: str) -> int:
 
 
 def _load(path: Path, name: str, tensor: Any, shape: tuple[int, ...], dtype: str) -> Array:
+    if dtype == "int64" and shape == () and tensor.data_location != onnx.TensorProto.EXTERNAL:
+        return np.asarray(onnx.numpy_helper.to_array(tensor))
     size = _size(path, name, shape, dtype)
     data: bytes | Array
     if tensor.data_location == onnx.TensorProto.EXTERNAL:

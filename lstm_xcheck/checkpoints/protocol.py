@@ -14,6 +14,7 @@ from typing import Protocol
 from ..arrays import Array
 from ..errors import CheckpointError
 from ..spec import LSTMWeights
+from .graph_model import GraphModel
 from .keras_config import KerasConfig
 from .untrusted import some
 
@@ -103,6 +104,7 @@ class Checkpoint:
         other: every tensor that is part of no LSTM.
         order: names of all tensors, where their order in the file is that of the layers.
         keras: what a Keras file adds.
+        graph: what a graph of operators adds, where it was read whole.
     """
 
     path: Path
@@ -111,6 +113,7 @@ class Checkpoint:
     other: tuple[OtherTensor, ...]
     order: tuple[str, ...] = ()
     keras: KerasModel | None = None
+    graph: GraphModel | None = None
 
     def require_lstms(self) -> tuple[Found, ...]:
         """The LSTMs, at least one.

@@ -32,6 +32,11 @@ def reading_whole() -> Iterator[None]:
         _WHOLE.reset(token)
 
 
+def is_whole() -> bool:
+    """Whether files are read whole now."""
+    return _WHOLE.get()
+
+
 def kept(tensor: StoredTensor) -> StoredTensor | None:
     """The tensor with its values in memory when the file is read whole; those of training are only described."""
     if not _WHOLE.get():

@@ -61,6 +61,7 @@ class Row:
         names: the name of each canonical array.
         transposed: the arrays stored with their two axes exchanged.
         together: arrays of which the framework has all or none.
+        required: arrays that the framework always has.
         epsilon: what a normalisation adds to the variance, unless it is told otherwise.
         source: framework, version that was run.
     """
@@ -70,10 +71,12 @@ class Row:
     source: str
     transposed: frozenset[str] = frozenset()
     together: frozenset[str] = frozenset()
+    required: frozenset[str] = frozenset()
     epsilon: float | None = None
 
 
 _TORCH, _KERAS, _FLAX = "torch 2.13.0", "keras 3.15.1", "flax 0.12.8"
+_ONNX = "onnx 1.23.2, onnxruntime 1.32.0"
 _AFFINE = {"scale": "weight", "offset": "bias"}
 _GREEK = {"scale": "gamma", "offset": "beta"}
 _PLAIN = {"scale": "scale", "offset": "bias"}
@@ -103,6 +106,19 @@ BESIDE: dict[str, dict[str, Row]] = {
         "dense": Row("Dense", {"kernel": "kernel", "bias": "bias"}, _FLAX),
         "batch_norm": Row("BatchNorm", {**_PLAIN, "mean": "mean", "variance": "var"}, _FLAX, epsilon=1e-5),
         "layer_norm": Row("LayerNorm", _PLAIN, _FLAX, epsilon=1e-6),
+    },
+    "onnx": {
+        "embedding": Row("Gather", {"table": "table"}, _ONNX),
+        "dense": Row("MatMul", {"kernel": "kernel", "bias": "bias"}, _ONNX),
+        "batch_norm": Row(
+            "BatchNormalization",
+            {"scale": "scale", "offset": "B", "mean": "input_mean", "variance": "input_var"},
+            _ONNX, required=frozenset({"scale", "offset"}), epsilon=1e-5,
+        ),
+        "layer_norm": Row(
+            "LayerNormalization", {"scale": "Scale", "offset": "B"}, _ONNX,
+            required=frozenset({"scale"}), epsilon=1e-5,
+        ),
     },
 }  # fmt: skip
 

@@ -1,0 +1,55 @@
+"""What an ONNX graph holds beside its LSTMs: layers, the line that they make, and operators that belong to no layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .graph_model import GraphLayer, GraphModel, Step
+from .onnx_layers import find_layers, key_of
+from .onnx_line import NoLineError, integers, line_of
+from .onnx_tensors import Constants
+from .untrusted import shown
+
+#: Operators that move data or compute shapes, and are part of no layer.
+_MOVES = (
+    "Shape", "Constant", "ConstantOfShape", "Identity", "Transpose", "Reshape", "Squeeze", "Unsqueeze", "Slice",
+    "Gather", "Concat", "Cast", "Expand", "Flatten", "Dropout", "LSTM",
+)  # fmt: skip
+
+
+def graph_model(graph: Any, constants: Constants, lstms: Mapping[str, tuple[str, str]]) -> GraphModel:
+    """The layers of a graph, and their order where it is one line.
+
+    Args:
+        graph: of the model.
+        constants: its tensors by name.
+        lstms: name and direction of each LSTM by the key of its node.
+    """
+    found = find_layers(graph, constants)
+    layers = list({id(layer): layer for layer in found.values()}.values())
+    shapes = frozenset(name for name, tensor in constants.items() if integers(tensor) is not None)
+    shapes |= _moved(graph, constants)
+    chain: tuple[Step, ...] = ()
+    strange: tuple[str, ...] = ()
+    try:
+        chain = line_of(graph, constants, found, lstms)
+    except NoLineError:
+        strange = tuple(_strange(graph, found))
+    said = {step.name: step.attributes for step in chain}
+    whole = tuple(
+        GraphLayer(one.kind, one.name, one.parts, one.turned, said.get(one.name, one.attributes)) for one in layers
+    )
+    return GraphModel(whole, chain, shapes, strange)
+
+
+def _moved(graph: Any, constants: Constants) -> frozenset[str]:
+    """Second names of tensors, which are listed under their first."""
+    initial = {tensor.name for tensor in graph.initializer}
+    same = {node.output[0] for node in graph.node if node.op_type == "Identity" and node.output}
+    return frozenset((same & set(constants)) - initial)
+
+
+def _strange(graph: Any, found: Mapping[str, GraphLayer]) -> list[str]:
+    nodes = [node for node in graph.node if key_of(node) not in found and node.op_type not in _MOVES]
+    return [f"{shown(node.name or key_of(node), 200)} ({shown(node.op_type)})" for node in nodes]

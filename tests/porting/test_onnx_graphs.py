@@ -1,0 +1,185 @@
+"""ONNX graphs of exporters: what torch.onnx.export writes, and shapes and names as tf2onnx writes them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import lstm_xcheck as lx
+from lstm_xcheck.arrays import Array
+from lstm_xcheck.checkpoints import read_checkpoint
+from lstm_xcheck.checkpoints.beside import Beside, by_name, layers_of
+from lstm_xcheck.checkpoints.beside_chain import with_chain
+from lstm_xcheck.checkpoints.whole import reading_whole
+
+onnx = pytest.importorskip("onnx")
+
+WORDS, SIZE, UNITS, CLASSES, STEPS = 11, 5, 4, 8, 6
+IDS = np.random.default_rng(3).integers(0, WORDS, (3, STEPS))
+
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+
+@pytest.fixture(autouse=True)
+def _no_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The frameworks are run here, not by the certificate."""
+    monkeypatch.setattr("lstm_xcheck.certificate.installed", dict)
+
+
+@pytest.fixture(scope="module")
+def torch() -> Any:
+    return pytest.importorskip("torch")
+
+
+@pytest.fixture(scope="module")
+def torch_model(torch: Any) -> Any:
+    """Ids -> two bidirectional layers -> one score for each class and step."""
+
+    class Tagger(torch.nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.embedding = torch.nn.Embedding(WORDS, SIZE)
+            self.lstm = torch.nn.LSTM(SIZE, UNITS, num_layers=2, bidirectional=True, batch_first=True)
+            self.head = torch.nn.Linear(2 * UNITS, CLASSES)
+
+        def forward(self, ids: Any) -> Any:
+            return self.head(self.lstm(self.embedding(ids))[0])
+
+    torch.manual_seed(0)
+    return Tagger().eval()
+
+
+def read_whole(path: Path) -> Beside:
+    with reading_whole():
+        held = read_checkpoint(path)
+    return with_chain(held, layers_of(held))
+
+
+def exported(torch: Any, model: Any, path: Path) -> Path:
+    """What torch.onnx.export makes of a model."""
+    options = {"dynamo": False, "opset_version": 17, "input_names": ["ids"], "dynamic_axes": {"ids": {0: "n", 1: "t"}}}
+    torch.onnx.export(model, (torch.from_numpy(IDS),), str(path), **options)
+    return path
+
+
+_EXPORT = pytest.mark.filterwarnings(
+    "ignore::DeprecationWarning", "ignore::UserWarning", "ignore::FutureWarning", "ignore::torch.jit.TracerWarning"
+)
+
+
+@_EXPORT
+def test_a_file_of_torch_export_goes_back_to_torch(tmp_path: Path, torch: Any, torch_model: Any) -> None:
+    path = exported(torch, torch_model, tmp_path / "tagger.onnx")
+    assert [(step.kind, step.name) for step in read_whole(path).chain] == [
+        ("input", "ids"), ("embedding", "embedding"), ("lstm", "lstm/LSTM"), ("lstm", "lstm/LSTM_1"), ("dense", "head"),
+    ]  # fmt: skip
+    certificate = lx.port(path, tmp_path / "back.pt", rename={"lstm/LSTM,lstm/LSTM_1": "lstm"})
+    assert certificate["verdict"] == "agree"
+    state, again = torch_model.state_dict(), torch.load(tmp_path / "back.pt", weights_only=True)
+    assert set(again) == set(state)
+    assert all(torch.equal(again[key], tensor) for key, tensor in state.items())
+
+
+@_EXPORT
+def test_a_file_of_torch_export_becomes_a_keras_model(tmp_path: Path, torch: Any, torch_model: Any) -> None:
+    keras = pytest.importorskip("keras")
+    pytest.importorskip("h5py")
+    path = exported(torch, torch_model, tmp_path / "tagger.onnx")
+    lx.port(path, tmp_path / "tagger.keras", rename={"lstm/LSTM": "lower", "lstm/LSTM_1": "upper"})
+    model = keras.saving.load_model(tmp_path / "tagger.keras")
+    with torch.no_grad():
+        wanted = torch_model(torch.from_numpy(IDS)).numpy()
+    np.testing.assert_allclose(np.asarray(model.predict(IDS, verbose=0)), wanted, rtol=1e-5, atol=1e-6)
+
+
+@_EXPORT
+def test_a_last_step_and_an_activation_of_an_export_are_seen(tmp_path: Path, torch: Any) -> None:
+    class Last(torch.nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.embedding = torch.nn.Embedding(WORDS, SIZE)
+            self.lstm = torch.nn.LSTM(SIZE, UNITS, batch_first=True)
+            self.even = torch.nn.LayerNorm(UNITS, eps=1e-2)
+            self.head = torch.nn.Linear(UNITS, UNITS)
+
+        def forward(self, ids: Any) -> Any:
+            return torch.relu(self.head(self.even(self.lstm(self.embedding(ids))[0])[:, -1]))
+
+    held = read_whole(exported(torch, Last().eval(), tmp_path / "last.onnx"))
+    assert {step.name: step.attributes for step in held.chain[2:]} == {
+        "lstm/LSTM": {"return_sequences": False}, "even": {"epsilon": 0.01}, "head": {"activation": "relu"},
+    }  # fmt: skip
+
+
+@_EXPORT
+def test_operators_of_no_layer_are_named(tmp_path: Path, torch: Any) -> None:
+    class Residual(torch.nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.embedding = torch.nn.Embedding(WORDS, UNITS)
+            self.lstm = torch.nn.LSTM(UNITS, UNITS, batch_first=True)
+            self.head = torch.nn.Linear(UNITS, 2)
+
+        def forward(self, ids: Any) -> Any:
+            x = self.embedding(ids)
+            return self.head(self.lstm(x)[0] + x)
+
+    path = exported(torch, Residual().eval(), tmp_path / "residual.onnx")
+    certificate = lx.port(path, tmp_path / "residual.pt", rename={"lstm/LSTM": "lstm"})
+    assert certificate["notes"]["graph"] == ["in no layer, and not carried over: /Add (Add)"]
+    assert [entry["destination"] for entry in certificate["layers"]] == ["embedding", "head"]
+
+
+def tensorflow_graph(path: Path) -> dict[str, Array]:
+    """A graph as tf2onnx writes it: reshapes around the product, names that are paths."""
+    rng = np.random.default_rng(0)
+    arrays = {
+        "seq/embedding/embeddings:0": rng.normal(size=(WORDS, SIZE)), "W__1": rng.normal(size=(1, 4 * UNITS, SIZE)),
+        "R__2": rng.normal(size=(1, 4 * UNITS, UNITS)), "B__3": rng.normal(size=(1, 8 * UNITS)),
+        "seq/head/Tensordot/ReadVariableOp:0": rng.normal(size=(UNITS, 2)),
+        "seq/head/BiasAdd/ReadVariableOp:0": rng.normal(size=2),
+    }  # fmt: skip
+    arrays = {name: array.astype(np.float32) for name, array in arrays.items()}
+    table, w, r, b, kernel, bias = arrays
+    make, value = onnx.helper.make_node, onnx.helper.make_tensor_value_info
+    shapes = {"rows": [-1, UNITS], "back": [-1, STEPS, 2], "one": [1]}
+    nodes = [
+        make("Gather", [table, "ids"], ["looked"], name="seq/embedding/embedding_lookup"),
+        make("Transpose", ["looked"], ["steps"], perm=[1, 0, 2]),
+        make("LSTM", ["steps", w, r, b], ["y"], name="seq/lstm/LSTM__9", hidden_size=UNITS),
+        make("Squeeze", ["y", "one"], ["squeezed"]),
+        make("Transpose", ["squeezed"], ["rows_first"], perm=[1, 0, 2]),
+        make("Reshape", ["rows_first", "rows"], ["flat"]),
+        make("MatMul", ["flat", kernel], ["product"], name="seq/head/Tensordot/MatMul"),
+        make("Reshape", ["product", "back"], ["product_back"], name="seq/head/Tensordot"),
+        make("Add", ["product_back", bias], ["out"], name="seq/head/BiasAdd"),
+    ]
+    tensors = [onnx.numpy_helper.from_array(array, name) for name, array in arrays.items()]
+    tensors += [onnx.helper.make_tensor(name, 7, [len(n)], n) for name, n in shapes.items()]
+    ends = [value("ids", 7, [None, STEPS])], [value("out", 1, [None, STEPS, 2])]
+    graph = onnx.helper.make_graph(nodes, "g", *ends, tensors)
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 14)], ir_version=7), path)
+    return arrays
+
+
+def test_a_graph_from_tensorflow_names_its_layers_after_its_nodes(tmp_path: Path) -> None:
+    arrays = list(tensorflow_graph(tmp_path / "tf.onnx").values())
+    layers = by_name(read_whole(tmp_path / "tf.onnx").layers)
+    assert set(layers) == {"embedding", "head"}
+    assert np.array_equal(layers["embedding"].arrays["table"], arrays[0])
+    assert np.array_equal(layers["head"].arrays["kernel"], arrays[4])
+    assert np.array_equal(layers["head"].arrays["bias"], arrays[5])
+    certificate = lx.port(tmp_path / "tf.onnx", tmp_path / "tf.safetensors", rename={"seq/lstm/LSTM__9": "lstm"})
+    assert certificate["left_out"] == []
+
+
+def test_weights_of_other_operators_are_named(tmp_path: Path) -> None:
+    tensorflow_graph(tmp_path / "tf.onnx")
+    model = onnx.load(tmp_path / "tf.onnx")
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.ones((2, 2, 3), np.float32), "conv.weight"))
+    onnx.save(model, tmp_path / "tf.onnx")
+    with pytest.raises(lx.DisagreementError, match=r"conv\.weight float32\[2, 2, 3\] \(of no layer that is known, by"):
+        lx.port(tmp_path / "tf.onnx", tmp_path / "tf.safetensors")
