@@ -30,6 +30,11 @@ def carried(held: Checkpoint, chosen: Format, rename: Mapping[str, str]) -> Besi
     if family is None and beside.layers:
         listed = [tensor for tensor in held.other if tensor not in beside.training]
         raise DisagreementError(_cannot(held, f"for which {chosen.name} files have no place", listed))
+    homeless = {name for one in beside.layers if one.kind not in BESIDE[family or ""] for name in one.tensors.values()}
+    if homeless:
+        listed = [tensor for tensor in held.other if tensor.stored and tensor.stored.name in homeless]
+        listed += beside.unknown
+        raise DisagreementError(_cannot(held, f"of which {chosen.name} files have no place for these", listed))
     if beside.unknown:
         raise DisagreementError(_cannot(held, "of which these cannot be carried over", beside.unknown))
     return beside
@@ -186,6 +191,8 @@ def notes(beside: Beside, chosen: Format, listed: Sequence[Mapping[str, Any]]) -
     return {name: texts for name, texts in said.items() if texts}
 
 
+#: Families whose batch normalisation is along axis 1.
+_SECOND_AXIS = ("torch", "paddle")
 #: Keras layers that do nothing outside training.
 _SILENT = ("Dropout", "SpatialDropout1D", "GaussianNoise", "ActivityRegularization")
 
@@ -220,8 +227,8 @@ def _layer_notes(layer: Layer, family: str, to: str) -> list[str]:
         )
         if _runs(to) or own != row.epsilon:
             found.append(f"{'it has' if _runs(to) else 'build it with'} epsilon {own}{sure}")
-    if layer.kind == "batch_norm" and (family == "torch") != (layer.family == "torch"):
-        found.append("PyTorch normalises axis 1, Keras and Flax the last; turn the data where that differs")
+    if layer.kind == "batch_norm" and (family in _SECOND_AXIS) != (layer.family in _SECOND_AXIS):
+        found.append("PyTorch and Paddle normalise axis 1, others the last; turn the data where that differs")
     return found
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from ..arrays import Array, fingerprint
 from ..layouts.beside import turned
-from .beside_groups import Group, flax_groups, keras_groups, torch_groups
+from .beside_groups import Group, flax_groups, haiku_groups, keras_groups, torch_groups
 from .beside_kind import Settled, Sizes, fits, settle
 from .graph_model import GraphLayer
 from .graph_model import Step as Step
@@ -26,9 +26,15 @@ from .whole import is_training_state
 _FAMILIES = {
     "torch": "torch", "torch-legacy": "torch", "torchscript": "torch", "safetensors": "torch",
     "safetensors-sharded": "torch", "keras": "keras", "keras-weights": "keras",
-    "keras-h5": "keras", "flax-msgpack": "flax",
+    "keras-h5": "keras", "flax-msgpack": "flax", "orbax": "flax", "paddle": "paddle",
 }  # fmt: skip
-_GROUPS = {"torch": torch_groups, "keras": keras_groups, "flax": flax_groups}
+#: Formats that are no framework's own, and the frameworks whose names for LSTMs then say whose file it is.
+_ANYBODYS = ("npz", "pickle")
+_BY_LAYOUT = {"haiku": "haiku", "mlx": "mlx"}
+_GROUPS = {
+    "torch": torch_groups, "keras": keras_groups, "flax": flax_groups, "paddle": torch_groups, "haiku": haiku_groups,
+    "mlx": torch_groups,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -91,7 +97,7 @@ def layers_of(held: Checkpoint, kinds: Mapping[str, str] | None = None) -> Besid
     rest = [tensor for tensor in held.other if tensor not in training]
     if held.graph is not None:
         return _layers_of_graph(held, rest, training)
-    family = _FAMILIES.get(held.format)
+    family = _family(held)
     if family is None:
         return Beside(unknown=tuple(rest), training=training)
     listed = {tensor.stored.name: tensor for tensor in rest if tensor.stored is not None and not tensor.note}
@@ -109,6 +115,14 @@ def layers_of(held: Checkpoint, kinds: Mapping[str, str] | None = None) -> Besid
         else:
             unknown += [replace(listed[tensor.name], note=settled) for tensor in group.tensors.values()]
     return Beside(tuple(layers), tuple(unknown), training)
+
+
+def _family(held: Checkpoint) -> str | None:
+    """Whose names the layers of a file have."""
+    layouts = {lstm.layout for lstm in held.lstms}
+    if held.format in _ANYBODYS and len(layouts) == 1:
+        return _BY_LAYOUT.get(layouts.pop())
+    return _FAMILIES.get(held.format)
 
 
 def _layers_of_graph(held: Checkpoint, rest: Sequence[OtherTensor], training: tuple[OtherTensor, ...]) -> Beside:

@@ -55,9 +55,19 @@ def torch_groups(held: Checkpoint, tensors: Sequence[StoredTensor]) -> list[Grou
 
 def flax_groups(held: Checkpoint, tensors: Sequence[StoredTensor]) -> list[Group]:
     """One group for each module, its parameters and its statistics together."""
+    places = [tensor.name.removesuffix("/value").removesuffix("/raw_value") for tensor in tensors]
+    return _tree_groups(tensors, places)
+
+
+def haiku_groups(held: Checkpoint, tensors: Sequence[StoredTensor]) -> list[Group]:
+    """One group for each module, whether its tree was saved flat or nested; `~` is a module's own method."""
+    return _tree_groups(tensors, [tensor.name.replace(".", "/").replace("~/", "") for tensor in tensors])
+
+
+def _tree_groups(tensors: Sequence[StoredTensor], places: Sequence[str]) -> list[Group]:
     groups: dict[str, Group] = {}
-    for tensor in tensors:
-        place = tensor.name.removesuffix("/value").removesuffix("/raw_value")
+    for tensor, full in zip(tensors, places, strict=True):
+        place = full
         while place.startswith(_CONTAINERS):
             place = place.partition("/")[2]
         name, _, key = place.rpartition("/")

@@ -55,7 +55,7 @@ def settle(group: Group, family: str, sizes: Sizes, kind: str | None = None) -> 
         sizes: of the neighbours.
         kind: what somebody who knows says it is.
     """
-    fitting = {name: parts for name in KINDS if (parts := _parts(group, family, name))}
+    fitting = {name: parts for name in BESIDE[family] if (parts := _parts(group, family, name))}
     said = kind or _CLASSES.get(group.class_name)
     if group.class_name and not said:
         return f"a layer of class {shown(group.class_name)}, which has no canonical form"

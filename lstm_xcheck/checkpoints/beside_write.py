@@ -19,7 +19,8 @@ from .whole import reading_whole
 #: What `--to` calls a format -> whose layers it keeps. Others hold LSTMs alone.
 FAMILIES = {
     "torch": "torch", "safetensors": "torch", "keras": "keras", "keras-weights": "keras", "keras-h5": "keras",
-    "flax": "flax", "onnx": "onnx", "onnx-22": "onnx",
+    "flax": "flax", "orbax": "flax", "onnx": "onnx", "onnx-22": "onnx", "paddle": "paddle", "haiku": "haiku",
+    "mlx": "mlx",
 }  # fmt: skip
 
 #: An array and its precision.
@@ -64,7 +65,7 @@ def laid_out(layer: Layer, family: str) -> Laid:
 
 
 def stored_arrays(layers: Sequence[Layer], family: str, taken: Sequence[str] = ()) -> dict[str, Typed]:
-    """Every array by its full name in a PyTorch state dict, or in Flax' collections.
+    """Every array by its full name: joined by dots as in a state dict, or by slashes as in Flax' and Haiku's trees.
 
     Raises:
         CheckpointError: when two arrays would have one name.
@@ -75,6 +76,8 @@ def stored_arrays(layers: Sequence[Layer], family: str, taken: Sequence[str] = (
             if family == "flax":
                 collection = "batch_stats" if own in ("mean", "var") else "params"
                 full = f"{collection}/{plain_name(layer.name).replace('.', '/')}/{own}"
+            elif family == "haiku":
+                full = f"{plain_name(layer.name).replace('.', '/')}/{own}"
             else:
                 full = f"{plain_name(layer.name)}.{own}"
             if full in result or full in taken:

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..spec import LSTMWeights
+from .beside import Beside
 from .named_npz import write_npz
 
 
-def write(path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None) -> None:
+def write(path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None, beside: Beside | None = None) -> None:
     """One module for each LSTM, a chain for a stack; with `like`, that file with its LSTMs replaced.
 
     Raises:
         CheckpointError: for what mlx.nn.LSTM has no place for.
     """
-    write_npz(path, "mlx", ".", lstms, like)
+    write_npz(path, "mlx", ".", lstms, like, beside)

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..spec import LSTMWeights
+from .beside import Beside
+from .beside_write import filled_arrays, stored_arrays
 from .npy import describe_member, npy_bytes
 from .protocol import Checkpoint, StoredTensor
 from .recognise_rows import recognise_any
@@ -38,8 +40,10 @@ def stored_tensors(path: Path) -> list[StoredTensor]:
         return [describe_member(path, archive, name) for name in archive.namelist() if name.endswith(".npy")]
 
 
-def write_npz(path: Path, layout: str, separator: str, lstms: Mapping[str, LSTMWeights], like: Path | None) -> None:
-    """LSTMs under the names of a layout; with `like`, that file with its LSTMs replaced.
+def write_npz(
+    path: Path, layout: str, separator: str, lstms: Mapping[str, LSTMWeights], like: Path | None, beside: Beside | None
+) -> None:
+    """LSTMs and other layers under the names of a layout; with `like`, that file with these replaced.
 
     Raises:
         CheckpointError: for what the layout has no place for.
@@ -47,8 +51,10 @@ def write_npz(path: Path, layout: str, separator: str, lstms: Mapping[str, LSTMW
     members: dict[str, bytes] = {}
     if like is None:
         arrays = tree_arrays(lstms, layout, separator)
+        arrays.update(stored_arrays(beside.layers if beside else (), layout, list(arrays)))
     else:
         arrays = like_arrays({lstm.name: lstm for lstm in read(like).lstms}, lstms)
+        arrays.update(filled_arrays(like, read, beside, layout))
         with open_archive(like) as archive:
             members = {name: read_member(like, archive, name) for name in archive.namelist()}
     members.update({f"{name}.npy": npy_bytes(array, dtype) for name, (array, dtype) in arrays.items()})

@@ -18,12 +18,14 @@ from ..errors import CheckpointError, SpecError
 from ..layouts import to_layout
 from ..spec import LSTMWeights
 from .array_pickle import PADDLE_TABLE
+from .beside import Beside
+from .beside_write import stored_arrays
 from .untrusted import shown
 
 _PROTOCOL = 4  # what paddle.save takes
 
 
-def write(path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None) -> None:
+def write(path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None, beside: Beside | None = None) -> None:
     """A state dict named `<lstm>.weight_ih_l0` and so on; an LSTM without a name lies at the top.
 
     Raises:
@@ -39,6 +41,8 @@ def write(path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None
             if full in state:
                 raise CheckpointError(f"two LSTMs would be stored as {shown(full)}; rename one with --rename")
             state[full] = array
+    for full, (array, dtype) in stored_arrays(beside.layers if beside else (), "paddle", list(state)).items():
+        state[full] = _stored(array, dtype)
     state[PADDLE_TABLE] = {key: key for key in state}
     with path.open("xb") as file:
         pickle.dump(state, file, protocol=_PROTOCOL)

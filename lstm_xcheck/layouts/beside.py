@@ -76,6 +76,7 @@ class Row:
 
 
 _TORCH, _KERAS, _FLAX = "torch 2.13.0", "keras 3.15.1", "flax 0.12.8"
+_PADDLE, _HAIKU, _MLX = "paddlepaddle 3.3.1", "dm-haiku 0.0.17", "mlx 0.32.4"
 _ONNX = "onnx 1.23.2, onnxruntime 1.32.0"
 _AFFINE = {"scale": "weight", "offset": "bias"}
 _GREEK = {"scale": "gamma", "offset": "beta"}
@@ -106,6 +107,30 @@ BESIDE: dict[str, dict[str, Row]] = {
         "dense": Row("Dense", {"kernel": "kernel", "bias": "bias"}, _FLAX),
         "batch_norm": Row("BatchNorm", {**_PLAIN, "mean": "mean", "variance": "var"}, _FLAX, epsilon=1e-5),
         "layer_norm": Row("LayerNorm", _PLAIN, _FLAX, epsilon=1e-6),
+    },
+    "paddle": {
+        "embedding": Row("Embedding", {"table": "weight"}, _PADDLE),
+        "dense": Row("Linear", {"kernel": "weight", "bias": "bias"}, _PADDLE),
+        "batch_norm": Row(
+            "BatchNorm1D", {**_AFFINE, "mean": "_mean", "variance": "_variance"}, _PADDLE,
+            together=frozenset({"scale", "offset"}), epsilon=1e-5,
+        ),
+        "layer_norm": Row("LayerNorm", _AFFINE, _PADDLE, epsilon=1e-5),
+    },
+    # Haiku's batch normalisation keeps averages with counters in a state of its own.
+    "haiku": {
+        "embedding": Row("Embed", {"table": "embeddings"}, _HAIKU),
+        "dense": Row("Linear", {"kernel": "w", "bias": "b"}, _HAIKU),
+        "layer_norm": Row("LayerNorm", {"scale": "scale", "offset": "offset"}, _HAIKU, epsilon=1e-5),
+    },
+    "mlx": {
+        "embedding": Row("Embedding", {"table": "weight"}, _MLX),
+        "dense": Row("Linear", {"kernel": "weight", "bias": "bias"}, _MLX, frozenset({"kernel"})),
+        "batch_norm": Row(
+            "BatchNorm", {**_AFFINE, "mean": "running_mean", "variance": "running_var"}, _MLX,
+            together=frozenset({"scale", "offset"}), epsilon=1e-5,
+        ),
+        "layer_norm": Row("LayerNorm", _AFFINE, _MLX, together=frozenset({"scale"}), epsilon=1e-5),
     },
     "onnx": {
         "embedding": Row("Gather", {"table": "table"}, _ONNX),

@@ -1,0 +1,219 @@
+"""Layers beside LSTMs in Paddle, Haiku, MLX and Orbax files, loaded and run by these; and formats that hold none.
+
+A head's product of n terms lies within gamma_n |x||w| of the exact one (Higham, Accuracy and Stability of Numerical
+Algorithms, 2nd edition, section 3.1); the last term is the bias. The recurrence is judged by the project's own judge.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import lstm_xcheck as lx
+from lstm_xcheck.arrays import Array
+from lstm_xcheck.checkpoints import read_checkpoint, write_checkpoint
+from lstm_xcheck.checkpoints.beside import Beside, Layer, by_name, layers_of
+from lstm_xcheck.checkpoints.beside_write import kinds_of
+from lstm_xcheck.checkpoints.whole import reading_whole
+
+WORDS, SIZE, UNITS, STEPS = 11, 5, 4, 6
+IDS = np.random.default_rng(3).integers(0, WORDS, (3, STEPS))
+
+
+@pytest.fixture(autouse=True)
+def _no_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The frameworks are run here, not by the certificate."""
+    monkeypatch.setattr("lstm_xcheck.certificate.installed", dict)
+
+
+def layer(kind: str, name: str, **shapes: tuple[int, ...]) -> Layer:
+    rng = np.random.default_rng(len(name))
+    arrays: dict[str, Array] = {part: rng.uniform(0.5, 1.5, n).astype(np.float32) for part, n in shapes.items()}
+    return Layer(kind, name, arrays, "float32", "torch")
+
+
+#: A square head: a kernel that is turned the wrong way still fits.
+LAYERS = {
+    "embedding": layer("embedding", "embedding", table=(WORDS, SIZE)),
+    "even": layer("layer_norm", "even_layer_norm", scale=(UNITS,), offset=(UNITS,)),
+    "batch": layer("batch_norm", "batch", scale=(UNITS,), offset=(UNITS,), mean=(UNITS,), variance=(UNITS,)),
+    "head": layer("dense", "decoder.head", kernel=(UNITS, UNITS), bias=(UNITS,)),
+}
+
+
+def written(path: Path, *names: str) -> Path:
+    weights = lx.LSTMWeights.random(lx.LSTMSpec(SIZE, UNITS), seed=2)
+    write_checkpoint(path, {"lstm": weights}, beside=Beside(tuple(LAYERS[name] for name in names)))
+    return path
+
+
+def layers_in(path: Path) -> dict[str, Layer]:
+    with reading_whole():
+        return by_name(layers_of(read_checkpoint(path), kinds_of(list(LAYERS.values()))).layers)
+
+
+#: `--to`, suffix, what reading or writing needs, and the layers that the format has.
+FORMATS = {
+    "paddle": (".pdparams", "", ("embedding", "even", "batch", "head")),
+    "haiku": (".npz", "", ("embedding", "even", "head")),
+    "mlx": (".npz", "", ("embedding", "even", "batch", "head")),
+    "orbax": (".orbax", "orbax", ("embedding", "even", "batch", "head")),
+}
+
+
+@pytest.mark.parametrize("to", FORMATS)
+def test_there_and_back_is_bit_for_bit(tmp_path: Path, to: str) -> None:
+    suffix, needs, names = FORMATS[to]
+    if needs:
+        pytest.importorskip(needs)
+    source = written(tmp_path / "a.safetensors", *names)
+    rename = {"even_layer_norm": "even_layer_norm"}
+    certificate = lx.port(source, tmp_path / f"b{suffix}", to=to, rename=rename)
+    assert certificate["verdict"] == "agree"
+    lx.port(tmp_path / f"b{suffix}", tmp_path / "c.safetensors")
+    ours, theirs = layers_in(source), layers_in(tmp_path / "c.safetensors")
+    assert len(ours) == len(names) and set(ours) == set(theirs)
+    for name, held in ours.items():
+        assert {**held.arrays, "count": 0}.keys() == {**theirs[name].arrays, "count": 0}.keys()
+        shared = held.arrays.keys() & theirs[name].arrays.keys()
+        assert all(held.arrays[part].tobytes() == theirs[name].arrays[part].tobytes() for part in shared)
+
+
+@pytest.mark.parametrize("to", ["haiku", "mlx"])
+def test_like_fills_the_users_file(tmp_path: Path, to: str) -> None:
+    source = written(tmp_path / "a.safetensors", "embedding", "head")
+    like = {"embedding": LAYERS["embedding"], "head": LAYERS["head"]}
+    zeros = tuple(
+        Layer(one.kind, one.name, {part: np.zeros_like(a) for part, a in one.arrays.items()}, one.dtype, one.family)
+        for one in like.values()
+    )
+    weights = lx.LSTMWeights.random(lx.LSTMSpec(SIZE, UNITS, bias="single"), seed=9)
+    write_checkpoint(tmp_path / "like.npz", {"lstm": weights}, to, beside=Beside(zeros))
+    lx.port(source, tmp_path / "b.npz", to=to, like=tmp_path / "like.npz")
+    held = layers_in(tmp_path / "b.npz")
+    assert np.array_equal(held["decoder.head"].arrays["kernel"], LAYERS["head"].arrays["kernel"])
+    assert np.array_equal(held["embedding"].arrays["table"], LAYERS["embedding"].arrays["table"])
+
+
+NONE = {"tensorflow": ".index", "openvino": ".xml", "equinox": ".eqx", "npz": ".npz"}
+
+
+@pytest.mark.parametrize("to", NONE)
+def test_a_format_that_holds_lstms_alone_names_all_else(tmp_path: Path, to: str) -> None:
+    source = written(tmp_path / "a.safetensors", "embedding", "head")
+    with pytest.raises(lx.DisagreementError) as caught:
+        lx.port(source, tmp_path / f"b{NONE[to]}", to=to)
+    for text in ("embedding.weight", "decoder.head.weight", "decoder.head.bias", "have no place", "--lstm-only"):
+        assert text in str(caught.value)
+    assert [file.name for file in tmp_path.iterdir()] == ["a.safetensors"]
+    if to == "tensorflow":
+        pytest.importorskip("tensorflow")
+    certificate = lx.port(source, tmp_path / f"b{NONE[to]}", to=to, lstm_only=True)
+    assert len(certificate["left_out"]) == 3
+
+
+def test_a_kind_that_a_format_lacks_is_named(tmp_path: Path) -> None:
+    source = written(tmp_path / "a.safetensors", "batch", "head")
+    with pytest.raises(lx.DisagreementError, match=r"no place for these: .*batch\.running_mean") as caught:
+        lx.port(source, tmp_path / "b.npz", to="haiku")
+    assert "head" not in str(caught.value)
+    assert [file.name for file in tmp_path.iterdir()] == ["a.safetensors"]
+
+
+def check(inner: Array, predicted: Array, path: Path) -> list[str]:
+    """What of a framework's run the layers do not allow; `inner` is what the LSTM gave."""
+    table, kernel, bias = LAYERS["embedding"].arrays["table"], *LAYERS["head"].arrays.values()
+    case = lx.Case(weights=lx.load(path)["lstm"], x=table[IDS])
+    wrong = [] if lx.judge(lx.Result(y=inner), case).verdict == "match" else ["lstm"]
+    wide, terms = inner.astype(np.float64), kernel.shape[0] + 1
+    gamma = terms * 2.0**-24 / (1 - terms * 2.0**-24)
+    allowed = gamma * (np.abs(wide) @ np.abs(kernel.astype(np.float64)) + np.abs(bias))
+    return wrong + ([] if (np.abs(predicted - (wide @ kernel + bias)) <= allowed).all() else ["head"])
+
+
+PADDLE = r"""
+import sys
+import numpy as np, paddle
+class Model(paddle.nn.Layer):
+    def __init__(self):
+        super().__init__()
+        self.embedding = paddle.nn.Embedding(11, 5)
+        self.lstm = paddle.nn.LSTM(5, 4)
+        self.decoder = paddle.nn.Layer()
+        self.decoder.head = paddle.nn.Linear(4, 4)
+model = Model()
+missing, unexpected = model.set_state_dict(paddle.load(f"{sys.argv[1]}/b.pdparams"))
+assert not missing and not unexpected, (missing, unexpected)
+ids = paddle.to_tensor(np.load(f"{sys.argv[1]}/ids.npy"))
+inner = model.lstm(model.embedding(ids))[0]
+np.savez(f"{sys.argv[1]}/answer.npz", inner=inner.numpy(), predicted=model.decoder.head(inner).numpy())
+paddle.save(model.state_dict(), f"{sys.argv[1]}/theirs.pdparams")
+"""
+
+
+def test_paddle_loads_the_model_and_predicts_the_same(tmp_path: Path) -> None:
+    if importlib.util.find_spec("paddle") is None:
+        pytest.skip("needs paddle: pip install paddlepaddle")
+    lx.port(written(tmp_path / "a.safetensors", "embedding", "head"), tmp_path / "b.pdparams")
+    np.save(tmp_path / "ids.npy", IDS)
+    command = [sys.executable, "-W", "ignore", "-c", PADDLE, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
+    assert done.returncode == 0, done.stderr[-2000:]
+    with np.load(tmp_path / "answer.npz") as answer:
+        assert check(answer["inner"], answer["predicted"], tmp_path / "b.pdparams") == []
+        turned = answer["inner"] @ LAYERS["head"].arrays["kernel"].T + LAYERS["head"].arrays["bias"]
+        assert check(answer["inner"], turned, tmp_path / "b.pdparams") == ["head"]
+    theirs = layers_in(tmp_path / "theirs.pdparams")
+    assert {name: held.kind for name, held in theirs.items()} == {"embedding": "embedding", "decoder.head": "dense"}
+    assert np.array_equal(theirs["decoder.head"].arrays["kernel"], LAYERS["head"].arrays["kernel"])
+
+
+def test_haiku_takes_the_parameters_and_predicts_the_same(tmp_path: Path) -> None:
+    hk = pytest.importorskip("haiku")
+    lx.port(written(tmp_path / "a.safetensors", "embedding", "head"), tmp_path / "b.npz", to="haiku")
+    params: dict[str, Any] = {}
+    with np.load(tmp_path / "b.npz") as archive:
+        for name, array in archive.items():
+            module, _, own = name.rpartition("/")
+            params.setdefault(module, {})[own] = array
+
+    def model(ids: Array) -> Any:
+        x, core = hk.Embed(WORDS, SIZE, name="embedding")(ids), hk.LSTM(UNITS, name="lstm")
+        inner = hk.dynamic_unroll(core, x, core.initial_state(len(ids)), time_major=False)[0]
+        return inner, hk.Linear(UNITS, name="head")(inner)
+
+    params["head"] = params.pop("decoder/head")
+    inner, predicted = hk.without_apply_rng(hk.transform(model)).apply(params, IDS)
+    assert check(np.array(inner), np.array(predicted), tmp_path / "b.npz") == []
+
+
+def test_mlx_loads_the_weights_and_predicts_the_same(tmp_path: Path) -> None:
+    mx = pytest.importorskip("mlx.core")
+    nn = pytest.importorskip("mlx.nn")
+    lx.port(written(tmp_path / "a.safetensors", "embedding", "head"), tmp_path / "b.npz", to="mlx")
+    model = nn.Module()
+    model.embedding, model.lstm, model.decoder = nn.Embedding(WORDS, SIZE), nn.LSTM(SIZE, UNITS), nn.Module()
+    model.decoder.head = nn.Linear(UNITS, UNITS)
+    model.load_weights(str(tmp_path / "b.npz"), strict=True)
+    inner = model.lstm(model.embedding(mx.array(IDS)))[0]
+    assert check(np.array(inner), np.array(model.decoder.head(inner)), tmp_path / "b.npz") == []
+
+
+def test_orbax_restores_what_linen_runs(tmp_path: Path) -> None:
+    orbax = pytest.importorskip("orbax.checkpoint")
+    linen = pytest.importorskip("flax.linen")
+    lx.port(written(tmp_path / "a.safetensors", "embedding", "batch", "head"), tmp_path / "b.orbax")
+    with orbax.StandardCheckpointer() as checkpointer:
+        tree = checkpointer.restore(tmp_path / "b.orbax")
+    params = tree["params"]
+    looked = linen.Embed(WORDS, SIZE).apply({"params": params["embedding"]}, IDS)
+    inner = linen.RNN(linen.LSTMCell(UNITS)).apply({"params": {"cell": params["lstm"]}}, looked)
+    predicted = linen.Dense(UNITS).apply({"params": params["decoder"]["head"]}, inner)
+    assert check(np.array(inner), np.array(predicted), tmp_path / "b.orbax") == []
+    assert np.array_equal(tree["batch_stats"]["batch"]["var"], LAYERS["batch"].arrays["variance"])
