@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from lstm_xcheck.checkpoints import FORMATS
+from lstm_xcheck.checkpoints.beside_write import FAMILIES
 from lstm_xcheck.checkpoints.registry import Format
+from lstm_xcheck.layouts.beside import BESIDE, KINDS, Row
 
 PAGE = Path(__file__).parent / "reference" / "formats.md"
 
@@ -59,12 +61,14 @@ class Facts:
         loaded: the test that loads a written file with the format's own library.
         keeps: the `OPTIONS` that a writer keeps; all others are refused.
         dtypes: the precisions that a writer keeps.
+        whole: the test that ports a whole model and has the format's own library run it, or compares its bits.
     """
 
     read: Proof
     loaded: Proof | None = None
     keeps: tuple[str, ...] = _USUAL
     dtypes: tuple[str, ...] = DTYPES
+    whole: Proof | None = None
 
 
 def _outputs(test: str) -> Proof:
@@ -79,26 +83,32 @@ _TRAINED = _outputs("trained/test_trained_models.py::test_every_file_in_every_ba
 _SHARDED = _outputs("checkpoints/test_sharded_files.py::test_an_lstm_spread_over_shards_is_whole")
 _ARRAYS = "checkpoints/test_array_files.py"
 _WRITERS = "porting/test_writers.py"
+_WHOLE = "porting/test_whole_models.py"
+_TO_KERAS = _outputs(f"{_WHOLE}::test_torch_to_keras_loads_and_predicts_the_same")
+_OTHERS = "porting/test_whole_in_other_formats.py"
 _ONNX = Facts(
     _bits("checkpoints/test_onnx_files.py::test_both_directions_are_read_bit_for_bit"),
     _outputs("checkpoints/test_onnx_files.py::test_written_files_give_the_same_weights_and_are_run"),
     (*_USUAL, "reverse", "relu", "gate_clip", "coupling", "peepholes"),
+    whole=_outputs("porting/test_whole_onnx_models.py::test_a_trained_model_predicts_the_same"),
 )
 
 #: By the format's name and what `--to` calls it.
 FACTS: dict[tuple[str, str], Facts] = {
     ("PyTorch", "torch"): Facts(
-        _TRAINED, _outputs(f"{_WRITERS}::test_torch_loads_the_state_dict"), (*_USUAL, "proj_size")
+        _TRAINED, _outputs(f"{_WRITERS}::test_torch_loads_the_state_dict"), (*_USUAL, "proj_size"),
+        whole=_outputs(f"{_WHOLE}::test_keras_to_torch_loads_strictly_and_predicts_the_same"),
     ),
     ("TorchScript", ""): Facts(
         _outputs("checkpoints/test_torchscript_files.py::test_the_program_computes_what_is_read")
     ),
     ("safetensors", "safetensors"): Facts(
-        _TRAINED, _bits(f"{_WRITERS}::test_safetensors_loads_the_file"), (*_USUAL, "proj_size")
+        _TRAINED, _bits(f"{_WRITERS}::test_safetensors_loads_the_file"), (*_USUAL, "proj_size"),
+        whole=_bits(f"{_WHOLE}::test_there_and_back_is_bit_for_bit"),
     ),
     ("sharded safetensors", ""): Facts(_SHARDED),
     ("Keras archive", "keras"): Facts(
-        _TRAINED, _outputs(f"{_WRITERS}::test_keras_loads_the_model"), (*_USUAL, "reverse", "relu")
+        _TRAINED, _outputs(f"{_WRITERS}::test_keras_loads_the_model"), (*_USUAL, "reverse", "relu"), whole=_TO_KERAS
     ),
     ("lstm-xcheck npz", "npz"): Facts(
         _bits(f"{_WRITERS}::test_a_file_says_what_was_written"),
@@ -106,16 +116,22 @@ FACTS: dict[tuple[str, str], Facts] = {
         tuple(OPTIONS),
     ),
     ("NumPy npz", "haiku"): Facts(
-        _bits(f"{_ARRAYS}::test_haiku_npz_both_ways"), _bits(f"{_ARRAYS}::test_haiku_npz_both_ways")
+        _bits(f"{_ARRAYS}::test_haiku_npz_both_ways"), _bits(f"{_ARRAYS}::test_haiku_npz_both_ways"),
+        whole=_outputs(f"{_OTHERS}::test_haiku_takes_the_parameters_and_predicts_the_same"),
     ),
-    ("MLX npz", "mlx"): Facts(_bits(f"{_ARRAYS}::test_mlx_npz_both_ways"), _bits(f"{_ARRAYS}::test_mlx_npz_both_ways")),
+    ("MLX npz", "mlx"): Facts(
+        _bits(f"{_ARRAYS}::test_mlx_npz_both_ways"), _bits(f"{_ARRAYS}::test_mlx_npz_both_ways"),
+        whole=_outputs(f"{_OTHERS}::test_mlx_loads_the_weights_and_predicts_the_same"),
+    ),
     ("Flax msgpack", "flax"): Facts(
         _bits(f"{_ARRAYS}::test_flax_linen_model"),
         _bits(f"{_ARRAYS}::test_flax_bidirectional_is_one_lstm_and_is_written_as_one"),
+        whole=_bits("porting/test_whole_flax_models.py::test_there_and_back_gives_the_same_predictions"),
     ),
     ("Orbax", "orbax"): Facts(
         _outputs("checkpoints/test_orbax_folders.py::test_linen_computes_what_is_read"),
         _outputs("checkpoints/test_orbax_folders.py::test_orbax_restores_what_linen_runs"),
+        whole=_outputs(f"{_OTHERS}::test_orbax_restores_what_linen_runs"),
     ),
     ("ONNX", "onnx"): _ONNX,
     ("ONNX opset 22", "onnx-22"): _ONNX,
@@ -131,6 +147,7 @@ FACTS: dict[tuple[str, str], Facts] = {
         _outputs("checkpoints/test_pickle_files.py::test_files_of_paddle_compute_what_paddle_computes"),
         _outputs("checkpoints/test_pickle_files.py::test_paddle_loads_what_is_written"),
         (*_USUAL, "proj_size"),
+        whole=_outputs(f"{_OTHERS}::test_paddle_loads_the_model_and_predicts_the_same"),
     ),
     ("Haiku pickle", ""): Facts(
         _outputs("checkpoints/test_pickle_files.py::test_haiku_parameters_compute_what_haiku_computes")
@@ -145,10 +162,10 @@ FACTS: dict[tuple[str, str], Facts] = {
     ("Keras HDF5", "keras-h5"): Facts(
         _bits("checkpoints/test_legacy_h5_files.py::test_every_lstm_is_read_bit_for_bit"),
         _bits("checkpoints/test_legacy_h5_files.py::test_keras_loads_what_is_written"),
-        dtypes=("float64", "float32", "float16"),
+        dtypes=("float64", "float32", "float16"), whole=_TO_KERAS,
     ),
     ("Keras weights", "keras-weights"): Facts(
-        _TRAINED, _outputs(f"{_WRITERS}::test_keras_loads_the_weights_into_a_model")
+        _TRAINED, _outputs(f"{_WRITERS}::test_keras_loads_the_weights_into_a_model"), whole=_TO_KERAS
     ),
 }  # fmt: skip
 
@@ -177,6 +194,15 @@ names it; nothing is ever left out in silence. `relu` stands for activations, of
 Precisions that are not listed above are refused too.
 """
 
+_BESIDE = """\
+## Layers beside the LSTMs
+
+What a writer calls the arrays of other layers; a kernel is (input, output) but where (output, input) is said. `no`, and
+every layer that is not in the table: `port` names it and writes nothing, exit code 1, unless `--lstm-only` is given.
+ONNX files and `.keras` are models that run: they keep the order of the layers and activations too. ONNX has
+LayerNormalization since operator set 17, so only `onnx-22` takes it.
+"""
+
 _PAIRS = """\
 ## Losses
 
@@ -192,7 +218,8 @@ From any writable format to any other and back every bit stays, with two excepti
 
 def page() -> str:
     """The whole page as it should be."""
-    parts = (_HEAD, _table(_READERS, map(_described, FORMATS)), _KEPT, _table(_KEEPS, _kept()), _PAIRS)
+    parts = (_HEAD, _table(_READERS, map(_described, FORMATS)), _KEPT, _table(_KEEPS, _kept()))
+    parts += (_BESIDE, _table(_LAYERS, _carried()), _PAIRS)
     return "\n".join(parts)
 
 
@@ -200,6 +227,7 @@ _READERS = (
     "format", "suffixes", "to read it", "`--to`", "to write it", "a stack becomes", "a real file is read by",
     "a written file is loaded by", "precisions written",
 )  # fmt: skip
+_LAYERS = ("`--to`", *(kind.replace("_", " ") for kind in KINDS), "a whole model is run by")
 _KEEPS = ("`--to`", *(f"`{name}`" if "_" in name else name for name in OPTIONS))
 
 
@@ -219,6 +247,22 @@ def _kept() -> Iterator[list[str]]:
         if format.writes:
             keeps = FACTS[format.name, format.to].keeps
             yield [f"`{format.to}`", *("yes" if option in keeps else "no" for option in OPTIONS)]
+
+
+def _carried() -> Iterator[list[str]]:
+    for format in FORMATS:
+        if format.writes:
+            rows = BESIDE.get(FAMILIES.get(format.to, ""), {})
+            cells = [_arrays(rows.get(kind)) for kind in KINDS]
+            yield [f"`{format.to}`", *cells, _proof(FACTS[format.name, format.to].whole)]
+
+
+def _arrays(row: Row | None) -> str:
+    """The arrays of a layer as a framework names them."""
+    if row is None:
+        return "no"
+    turned = " (output, input)" if "kernel" in row.transposed else ""
+    return f"{row.class_name}: {_code([*row.names.values()])}{turned}"
 
 
 def _needs(modules: Sequence[str]) -> str:

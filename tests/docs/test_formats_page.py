@@ -12,6 +12,7 @@ import pytest
 
 from lstm_xcheck import CheckpointError, LSTMSpec, LSTMWeights
 from lstm_xcheck.checkpoints import FORMATS, write_checkpoint
+from lstm_xcheck.checkpoints.beside_write import FAMILIES
 from lstm_xcheck.checkpoints.registry import Format
 
 ROOT = Path(__file__).parents[2]
@@ -36,7 +37,12 @@ def _load(file: Path) -> ModuleType:
 formats = _load(ROOT / "docs" / "formats.py")
 WRITABLE = {format.to: format for format in FORMATS if format.writes}
 PROOFS = sorted(
-    {(proof.test, proof.by) for facts in formats.FACTS.values() for proof in (facts.read, facts.loaded) if proof}
+    {
+        (proof.test, proof.by)
+        for facts in formats.FACTS.values()
+        for proof in (facts.read, facts.loaded, facts.whole)
+        if proof
+    }
 )
 
 
@@ -47,6 +53,10 @@ def test_the_page_is_current() -> None:
 def test_every_format_has_its_row_and_every_writer_its_proof() -> None:
     assert set(formats.FACTS) == {(format.name, format.to) for format in FORMATS}
     assert {to for (_, to), facts in formats.FACTS.items() if facts.loaded} == set(WRITABLE)
+
+
+def test_every_writer_of_whole_models_has_a_proof_of_it() -> None:
+    assert {to for (_, to), facts in formats.FACTS.items() if facts.whole} == set(FAMILIES)
 
 
 @pytest.mark.parametrize(("test", "by"), PROOFS, ids=[test.partition("::")[2] for test, _ in PROOFS])
