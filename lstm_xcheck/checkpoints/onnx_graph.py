@@ -7,7 +7,7 @@ from typing import Any
 
 from .graph_model import GraphLayer, GraphModel, Step
 from .onnx_layers import find_layers, key_of
-from .onnx_line import NoLineError, integers, line_of
+from .onnx_line import NoLineError, all_zero, integers, line_of
 from .onnx_tensors import Constants
 from .untrusted import shown
 
@@ -29,7 +29,7 @@ def graph_model(graph: Any, constants: Constants, lstms: Mapping[str, tuple[str,
     found = find_layers(graph, constants)
     layers = list({id(layer): layer for layer in found.values()}.values())
     shapes = frozenset(name for name, tensor in constants.items() if integers(tensor) is not None)
-    shapes |= _moved(graph, constants)
+    shapes |= _moved(graph, constants) | _zero_states(graph, constants)
     chain: tuple[Step, ...] = ()
     strange: tuple[str, ...] = ()
     try:
@@ -48,6 +48,13 @@ def _moved(graph: Any, constants: Constants) -> frozenset[str]:
     initial = {tensor.name for tensor in graph.initializer}
     same = {node.output[0] for node in graph.node if node.op_type == "Identity" and node.output}
     return frozenset((same & set(constants)) - initial)
+
+
+def _zero_states(graph: Any, constants: Constants) -> frozenset[str]:
+    """States of zeros that exporters give an LSTM, which starts with zeros anyway."""
+    given = {name for node in graph.node if node.op_type == "LSTM" for name in node.input[5:7]}
+    others = {name for node in graph.node if node.op_type != "LSTM" for name in node.input}
+    return frozenset(name for name in (given - others) & set(constants) if all_zero(constants[name]))
 
 
 def _strange(graph: Any, found: Mapping[str, GraphLayer]) -> list[str]:

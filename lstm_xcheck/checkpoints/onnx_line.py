@@ -154,7 +154,7 @@ class _Line:
         known = all(not n or n in self._shapes or n in self._constants or data for n in node.input)
         tensors = [a.t for a in node.attribute if a.name == "value" and a.HasField("t")]
         tensors += [self._constants[name] for name in node.input if name in self._constants]
-        zero = all(integers(t) is not None or (floating(t) and _all_zero(t)) for t in tensors)
+        zero = all(integers(t) is not None or (floating(t) and all_zero(t)) for t in tensors)
         if node.op_type not in _SHAPES or not known or not zero:
             raise NoLineError(f"{shown(node.name)} ({shown(node.op_type)}) is not known")
         self._shapes.update(node.output)
@@ -165,7 +165,7 @@ class _Line:
         states = [name for name in node.input[4:7] if name]
         if not name or node.input[0] not in self._values or value.axes[2:] != ("F",) or not {time, batch} == {"0", "1"}:
             raise NoLineError(f"LSTM {name} takes other axes than steps, batch and features")
-        if time != (self._time or time) or any(state not in self._shapes for state in states):
+        if time != (self._time or time) or not all(map(self._is_zero, states)):
             raise NoLineError(f"LSTM {name} has a state, or steps on another axis than the one before it")
         self._time = time
         both = direction == "bidirectional"
@@ -175,6 +175,9 @@ class _Line:
         self._sizes.update({"D": 2, "d": 1})
         outputs = (_Value((time, ways, batch, "H"), self._depth), _Value((ways, batch, "H"), self._depth, last=True))
         self._values.update({output: held for output, held in zip(node.output, outputs, strict=False) if output})
+
+    def _is_zero(self, state: str) -> bool:
+        return state in self._shapes or (state in self._constants and all_zero(self._constants[state]))
 
     def _through(self, node: Any, axes: tuple[str, ...]) -> tuple[str, ...]:
         """The axes after one operator; what it is becomes a step."""
@@ -304,7 +307,8 @@ def _plain(class_name: str, before: list[Step], **config: Any) -> Step:
     return Step("plain", name, {"class_name": class_name, "config": {"name": name, **config}})
 
 
-def _all_zero(tensor: Any) -> bool:
+def all_zero(tensor: Any) -> bool:
+    """Whether a small tensor holds nothing but zeros."""
     if tensor.data_location == onnx.TensorProto.EXTERNAL or math.prod(tensor.dims) > _MOST * _MOST:
         return False
     return not np.asarray(onnx.numpy_helper.to_array(tensor)).any()

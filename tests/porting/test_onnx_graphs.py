@@ -176,6 +176,21 @@ def test_a_graph_from_tensorflow_names_its_layers_after_its_nodes(tmp_path: Path
     assert certificate["left_out"] == []
 
 
+@pytest.mark.parametrize("state", [0.0, 0.5])
+def test_a_first_state_of_zeros_is_none_and_any_other_is_named(tmp_path: Path, state: float) -> None:
+    tensorflow_graph(tmp_path / "tf.onnx")
+    model = onnx.load(tmp_path / "tf.onnx")
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.full((1, 3, UNITS), state, np.float32), "state"))
+    lstm = next(node for node in model.graph.node if node.op_type == "LSTM")
+    lstm.input.extend(["", "state", "state"])
+    onnx.save(model, tmp_path / "tf.onnx")
+    if state:
+        with pytest.raises(lx.DisagreementError, match=r"state float32\[1, 3, 4\]"):
+            lx.port(tmp_path / "tf.onnx", tmp_path / "tf.safetensors")
+    else:
+        lx.port(tmp_path / "tf.onnx", tmp_path / "tf.safetensors")
+
+
 def test_weights_of_other_operators_are_named(tmp_path: Path) -> None:
     tensorflow_graph(tmp_path / "tf.onnx")
     model = onnx.load(tmp_path / "tf.onnx")
