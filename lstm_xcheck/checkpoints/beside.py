@@ -128,7 +128,8 @@ def _family(held: Checkpoint) -> str | None:
 def _layers_of_graph(held: Checkpoint, rest: Sequence[OtherTensor], training: tuple[OtherTensor, ...]) -> Beside:
     """What operators say of the tensors that they take."""
     graph = held.graph
-    stored = {tensor.stored.name: tensor.stored for tensor in rest if tensor.stored is not None}
+    # The first of a name is that of the outermost graph.
+    stored = {tensor.stored.name: tensor.stored for tensor in reversed(rest) if tensor.stored is not None}
     layers, used = [], set()
     for layer in graph.layers if graph else ():
         parts = {part: stored[name] for part, name in layer.parts.items() if name in stored}

@@ -18,7 +18,7 @@ from ..spec import LSTMSpec
 from .onnx_attributes import NotInSpecError, spec_options
 from .onnx_graph import graph_model
 from .onnx_layers import attributes_of, key_of
-from .onnx_tensors import Constants, constants_of, stored
+from .onnx_tensors import Constants, constants_of, floating, stored
 from .protocol import Checkpoint, Found, OtherTensor, StoredTensor
 from .recognise import build, others, unique_names
 from .untrusted import FLOAT_SIZES, shown
@@ -64,12 +64,22 @@ def _read_model(path: Path, model: Any) -> Checkpoint:
     used = {name for lstm in lstms for name in lstm.tensors}
     names = constants_of(model.graph, {})
     rest = [stored(path, name, tensor) for name, tensor in names.items() if name not in used]
+    rest += [stored(path, name, tensor) for name, tensor in _inner(model.graph) if name not in used]
     graph = None
     if is_whole():
         directions = [shown(_text(attributes_of(node).get("direction", b"forward"))) for node in read_nodes]
         lines = zip(read_nodes, lstms, directions, strict=True)
         graph = graph_model(model.graph, names, {key_of(node): (lstm.name, way) for node, lstm, way in lines})
     return Checkpoint(path, "onnx", lstms, (*unread, *others(rest, {})), graph=graph)
+
+
+def _inner(graph: Any, depth: int = 0) -> Iterator[tuple[str, Any]]:
+    """Weights in the branches and bodies of If, Loop and Scan, which no layer takes but LSTMs."""
+    if depth > _MAX_DEPTH:
+        return
+    for inner in (attribute.g for node in graph.node for attribute in node.attribute if attribute.HasField("g")):
+        yield from ((name, tensor) for name, tensor in constants_of(inner, {}).items() if floating(tensor))
+        yield from _inner(inner, depth + 1)
 
 
 def _text(value: bytes | str) -> str:

@@ -198,3 +198,17 @@ def test_weights_of_other_operators_are_named(tmp_path: Path) -> None:
     onnx.save(model, tmp_path / "tf.onnx")
     with pytest.raises(lx.DisagreementError, match=r"conv\.weight float32\[2, 2, 3\] \(of no layer that is known, by"):
         lx.port(tmp_path / "tf.onnx", tmp_path / "tf.safetensors")
+
+
+def test_weights_in_a_branch_are_named(tmp_path: Path) -> None:
+    tensorflow_graph(tmp_path / "tf.onnx")
+    model = onnx.load(tmp_path / "tf.onnx")
+    make, value = onnx.helper.make_node, onnx.helper.make_tensor_value_info
+    tensor = onnx.numpy_helper.from_array(np.ones((2, 2), np.float32), "branch.weight")
+    body = onnx.helper.make_graph(
+        [make("Identity", ["branch.weight"], ["b"])], "b", [], [value("b", 1, [2, 2])], [tensor]
+    )
+    model.graph.node.append(make("If", ["flag"], ["chosen"], then_branch=body, else_branch=body))
+    onnx.save(model, tmp_path / "tf.onnx")
+    with pytest.raises(lx.DisagreementError, match=r"branch\.weight float32\[2, 2\]"):
+        lx.port(tmp_path / "tf.onnx", tmp_path / "tf.safetensors")
