@@ -218,8 +218,8 @@ From any writable format to any other and back every bit stays, with two excepti
 
 def page() -> str:
     """The whole page as it should be."""
-    parts = (_HEAD, _table(_READERS, map(_described, FORMATS)), _KEPT, _table(_KEEPS, _kept()))
-    parts += (_BESIDE, _table(_LAYERS, _carried()), _PAIRS)
+    kept = (_HEAD, _table(_READERS, map(_described, FORMATS)), _KEPT, _table(_KEEPS, _kept()))
+    parts = (*kept, _BESIDE, _table(_LAYERS, _carried()), _PAIRS)
     return "\n".join(parts)
 
 
