@@ -9,6 +9,7 @@ from typing import Any
 
 import float32_lstm
 import numpy as np
+from same_thing import same, same_thing
 
 from lstm_xcheck.compare import judge
 from lstm_xcheck.compare.reference import observed_quantities
@@ -21,8 +22,6 @@ from lstm_xcheck.oracle import profile_named
 from lstm_xcheck.spec import Case, LSTMSpec, Result
 from lstm_xcheck.spec.initializers import INITIALIZERS
 
-#: Outputs closer than this in float64 are the same.
-SAME = 1e-12
 #: An effect of at least this many standard deviations of rounding must be caught.
 ABOVE_NOISE = 12.0
 REGIMES = tuple(name for name in INITIALIZERS if name != "probe")
@@ -191,7 +190,7 @@ def _classify(
         return {"outcome": "one hides the other"}
     catalogue = CATALOGUE
     if leave_out:
-        catalogue = tuple(m for m in CATALOGUE if m not in mistakes and not same(run_mistakes((m,), case), truth))
+        catalogue = tuple(m for m in CATALOGUE if m not in mistakes and not same_thing((m,), mistakes, case, truth))
     try:
         found = diagnose(result, case, catalogue=catalogue)
     except SpecError as refusal:
@@ -213,17 +212,10 @@ def _outcome(found: Diagnosis, truth: Outputs, case: Case, mistakes: tuple[Mista
     explanations = [found.mistakes, *(tuple(other["mistakes"]) for other in found.alternatives)]
     for k, ids in enumerate(explanations):
         if all(id in _BY_ID for id in ids) and any(
-            same(run_mistakes(tuple(_BY_ID[id] for id in order), case), truth) for order in (ids, ids[::-1])
+            same_thing(tuple(_BY_ID[id] for id in order), mistakes, case, truth) for order in (ids, ids[::-1])
         ):
             return "right" if k == 0 else "rival"
     return "misnamed"
-
-
-def same(a: Outputs | None, b: Outputs | None) -> bool:
-    """Whether two float64 runs are the same on this case."""
-    if a is None or b is None or a.keys() != b.keys():
-        return False
-    return all(a[n].shape == b[n].shape and float(np.abs(a[n] - b[n]).max()) <= SAME for n in a)
 
 
 def score_cost(draw: Draw, index: int) -> dict[str, Any]:

@@ -49,6 +49,8 @@ OUTCOMES = {
 }
 LEFT_OUT = ("inconclusive", "overflow", "equivalent to no mistake", "below rounding", "one hides the other", "refused")
 
+#: Options that say how many runs there are of each section.
+COUNTED = ("honest", "mutants", "leave-out", "pairs")
 #: Runs on each case that is drawn.
 ON_ONE_CASE = {"honest": 2, "single": 8, "leave-out": 2, "pair": 2}
 
@@ -92,6 +94,7 @@ class Tally:
     def __init__(self) -> None:
         self.counts: dict[tuple[str, str], Counter[str]] = {}
         self.seconds: dict[str, list[float]] = {}
+        self.stopped = False
 
     def add(self, task: Task, entry: dict[str, Any]) -> None:
         """Count one run."""
@@ -147,7 +150,8 @@ def score(options: argparse.Namespace) -> Tally:
                 if entry.get("outcome") in options.show:
                     print(f"LOOK {task} {entry}", flush=True)
             now = time.monotonic() - start
-            if now > 60.0 * options.minutes:
+            tally.stopped = now > 60.0 * options.minutes
+            if tally.stopped:
                 break
             if now - told > options.tell:
                 told = now
@@ -167,14 +171,29 @@ are {how}. Times were taken on a machine with two cores that was busy with other
 
 * *Caught* is everything that is named, unexplained or misnamed; *missed* passed as a match though its effect is above
   rounding: more than twice the bound, or more than 12 standard deviations.
-* *The same thing on this case* means outputs within 1e-12 of each other in float64.
+* *The same thing on this case* means outputs within 1e-12 of each other in float64, or the same data and the same
+  weights but for the rounding of each mistake: 1 taken off a bias and 2 added is 1 added.
 * *Misnamed* is a named cause that is not the truth while the truth is not listed among its rivals. With the entry
   taken out, anything named that is not the same thing is misnamed.
 {tally.text()}
 
-Seed {options.seed}. Reproduce with `python benchmarks/mutation_score.py --seed {options.seed} --honest {options.honest}
---mutants {options.mutants} --leave-out {options.leave_out} --pairs {options.pairs}{" --real" if options.real else ""}`.
+{_ended(options, tally)} Reproduce with `{_command(options)}`{_how_far(tally)}.
 """
+
+
+def _ended(options: argparse.Namespace, tally: Tally) -> str:
+    return f"Seed {options.seed}, " + (f"stopped after {options.minutes:g} minutes." if tally.stopped else "all of it.")
+
+
+def _how_far(tally: Tally) -> str:
+    return "; how far it gets in that time depends on the machine" if tally.stopped else ""
+
+
+def _command(options: argparse.Namespace) -> str:
+    counts = {name: getattr(options, name.replace("-", "_")) for name in ("seed", *COUNTED, "costs")}
+    text = " ".join(f"--{name} {number}" for name, number in counts.items())
+    text += f" --minutes {options.minutes:g}" if np.isfinite(options.minutes) else ""
+    return f"python benchmarks/mutation_score.py {text}{' --real' if options.real else ''}"
 
 
 def main() -> None:

@@ -45,6 +45,7 @@ class Mistake:
         permutes: of a mere reordering of gates, the order and the arrays it touches.
         mixes: whether a change of a cell, made after a reordering of gates, may be none that could be made before it:
             it carries numbers from one gate to another, or is for one gate and has no siblings for the others.
+        shifts: of a constant added to the bias of one gate, that gate; two on one gate are a third.
         reruns: whether a change of the case runs the LSTM, so that it depends on all weights.
         undo: brings observed outputs back to what the cells fed back to themselves; NaN, or left out, where that
             cannot be known.
@@ -63,6 +64,7 @@ class Mistake:
     undo: OutputChange | None = None
     permutes: tuple[tuple[int, ...], tuple[str, ...]] | None = None
     mixes: bool = False
+    shifts: str = ""
     reruns: bool = False
 
     def change_cell(self, weights: LSTMWeights, layer: int, direction: int) -> LSTMWeights | None:

@@ -212,6 +212,8 @@ def _partners(wrongs: Wrongs, parts: Parts, a: int) -> tuple[Array, Array]:
     changes = wrongs.moved | touched
     alive = touched.any(axis=1) & touched[a].any()
     alive[a] = False
+    if wrongs.mistakes[a].shifts:
+        alive &= np.array([mistake.shifts != wrongs.mistakes[a].shifts for mistake in wrongs.mistakes])
     shared = (touched[a] & changes).any(axis=1)
     back = (changes[a] & touched).any(axis=1)
     other = np.arange(len(touched))

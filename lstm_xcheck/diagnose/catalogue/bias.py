@@ -66,9 +66,9 @@ def _only_gate_dropped(gate: int) -> Callable[[CellWeights], CellWeights | None]
     return change
 
 
-def _entry(id: str, title: str, explanation: str, fix: str, code: str, cell: object) -> Mistake:
+def _entry(id: str, title: str, explanation: str, fix: str, code: str, cell: object, shifts: str = "") -> Mistake:
     mixes = id in ("bias-reshaped", "bias-rolled", "bias-minus-1-f", "bias-plus-2-f")
-    return Mistake(id, "bias", title, explanation, fix, code, cell=cell, mixes=mixes)  # type: ignore[arg-type]
+    return Mistake(id, "bias", title, explanation, fix, code, cell=cell, mixes=mixes, shifts=shifts)  # type: ignore[arg-type]
 
 
 MISTAKES = (
@@ -101,14 +101,14 @@ MISTAKES = (
                if gate == "f" else f"A forget bias of 1 landed in gate {gate}: the gates of the bias are in another order.",
                "Set the run-time forget bias to 0, or take 1 off the stored bias of f."
                if gate == "f" else "Add the forget bias to gate f.",
-               f"b[{index}] -= 1", _shifted(index, 1.0))
+               f"b[{index}] -= 1", _shifted(index, 1.0), shifts=gate)
         for index, gate in enumerate(GATES)
     ),
     _entry("bias-minus-1-f", "1 missing from the forget bias",
            "TensorFlow 1 and Haiku add 1 to the forget gate at run time and do not store it; it was not folded in.",
-           "Add 1 to the bias of gate f.", "b[1] += 1", _shifted(1, -1.0)),
+           "Add 1 to the bias of gate f.", "b[1] += 1", _shifted(1, -1.0), shifts="f"),
     _entry("bias-plus-2-f", "forget bias of 1 counted three times over", "1 was added to the forget gate twice too often.",
-           "Add the forget bias once.", "b[1] -= 2", _shifted(1, 2.0)),
+           "Add the forget bias once.", "b[1] -= 2", _shifted(1, 2.0), shifts="f"),
     *(
         _entry(f"bias-dropped-{gate}", f"bias of gate {gate} dropped", f"The quarter of gate {gate} of the bias is zero.",
                f"Load the quarter of gate {gate}.", "", _only_gate_dropped(index))

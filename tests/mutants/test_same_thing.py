@@ -1,0 +1,59 @@
+"""The score's own judgement: what is the same thing, and what is not."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lstm_xcheck.diagnose import diagnose
+from lstm_xcheck.diagnose.catalogue import CATALOGUE
+from lstm_xcheck.diagnose.mistake import result_from, run_mistakes
+from lstm_xcheck.spec import Case, LSTMSpec
+
+from .questions import named
+
+CASE = Case.random(LSTMSpec(4, 5), steps=4, batch=2, seed=1, init="torch")
+
+
+def _same_thing() -> Callable[..., bool]:
+    path = Path(__file__).parents[2] / "benchmarks" / "same_thing.py"
+    spec = importlib.util.spec_from_file_location("same_thing", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    function: Callable[..., bool] = module.same_thing
+    return function
+
+
+@pytest.mark.parametrize(
+    ("explanation", "truth", "same"),
+    [
+        (("bias-minus-1-f", "bias-plus-2-f"), ("bias-plus-1-f",), True),
+        (("gates-iofg-w", "gates-iofg-u", "gates-iofg-b"), ("gates-iofg",), True),
+        (("bias-ih-dropped", "bias-hh-dropped"), ("bias-dropped",), True),
+        (("bias-plus-1-f",), ("bias-minus-1-f",), False),
+        (("bias-plus-1-i",), ("bias-plus-1-f",), False),
+        (("weights-6-digits",), ("weights-5-digits",), False),
+        (("weights-6-digits",), ("x-bfloat16",), False),
+        (("h-c-exchanged",), ("h-for-c",), False),
+        (("bias-plus-1-f", "h-c-exchanged"), ("bias-plus-1-f",), False),
+        (("hard-sigmoid-keras2",), ("hard-sigmoid-keras3",), False),
+    ],
+    ids=lambda value: "+".join(value) if isinstance(value, tuple) else str(value),
+)
+def test_the_same_thing_is_told_by_computing(explanation: tuple[str, ...], truth: tuple[str, ...], same: bool) -> None:
+    made, done = [named(id) for id in explanation], [named(id) for id in truth]
+    outputs = run_mistakes(done, CASE)
+    assert _same_thing()(made, done, CASE, outputs) is same
+
+
+def test_two_constants_on_one_bias_are_not_offered_for_a_third() -> None:
+    truth = named("bias-plus-1-f")
+    outputs = run_mistakes([truth], CASE)
+    assert outputs is not None
+    others = [mistake for mistake in CATALOGUE if mistake is not truth]
+    found = diagnose(result_from(outputs), CASE, catalogue=others)
+    assert set(found.mistakes) != {"bias-minus-1-f", "bias-plus-2-f"}
