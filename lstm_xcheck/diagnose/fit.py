@@ -12,7 +12,7 @@ from ..compare.judge import LOOSE, SIGMAS
 from ..compare.reference import Reference, expected_shapes, references
 from ..oracle import Profile, drive
 from ..spec import Case
-from .mistake import Mistake, Outputs
+from .mistake import Mistake, Outputs, brought_back
 
 #: Where a free run's bound proves nothing, being this close to it in every number, in units of rounding, tells as much.
 CLOSE = 100.0
@@ -54,15 +54,10 @@ def fit(
 
     `doubtful`: cells (layer, direction) that are looked at first; where one of them does not fit, nothing does.
     """
-    changed: Case | None = case
-    driving: Outputs | None = observed
-    for mistake in mistakes:
-        changed = None if changed is None else mistake.change_case(changed)
-    for mistake in reversed(mistakes):
-        if mistake.undo is not None and driving is not None:
-            driving = mistake.undo(driving, case)
-    if changed is None or driving is None:
+    question = brought_back(mistakes, observed, case)
+    if question is None:
         return NO_FIT
+    changed, driving = question
     outputs = layer_outputs(driving, changed)
     with np.errstate(over="ignore", invalid="ignore"):
         if all(mistake.after is None for mistake in mistakes) and any(

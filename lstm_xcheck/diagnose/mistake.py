@@ -120,9 +120,24 @@ def applied(mistakes: Sequence[Mistake], observed: Outputs, case: Case) -> list[
     ]
 
 
+def brought_back(mistakes: Sequence[Mistake], observed: Outputs, case: Case) -> tuple[Case, Outputs] | None:
+    """The case as mistakes made in this order change it, and the outputs brought back to what its cells gave."""
+    changed: Case | None = case
+    driving: Outputs | None = observed
+    for mistake in mistakes:
+        changed = None if changed is None else mistake.change_case(changed)
+    for mistake in reversed(mistakes):
+        if mistake.undo is not None and driving is not None:
+            driving = mistake.undo(driving, case)
+    return None if changed is None or driving is None else (changed, driving)
+
+
 def gives_shapes(mistakes: Sequence[Mistake], observed: Outputs, case: Case) -> bool:
     """Whether these mistakes leave outputs of the names and shapes that were observed."""
-    outputs: Outputs | None = {name: np.zeros(shape) for name, shape in expected_shapes(case).items()}
+    shapes = expected_shapes(case)
+    if all(mistake.after is None for mistake in mistakes):
+        return all(shapes.get(name) == array.shape for name, array in observed.items())
+    outputs: Outputs | None = {name: np.zeros(shape) for name, shape in shapes.items()}
     for mistake in mistakes:
         if mistake.after is not None and outputs is not None:
             outputs = mistake.after(outputs, case)

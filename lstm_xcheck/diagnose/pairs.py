@@ -12,8 +12,8 @@ from ..oracle.cell import Cell
 from ..spec import Case
 from .crowd import Crowd, Crowds
 from .fit import Fit, fit
-from .mistake import Mistake, Outputs, applied, gives_shapes
-from .screen import UNSEEN, Window, case_distances, distances, looked_rows, window
+from .mistake import Mistake, Outputs, applied, brought_back, gives_shapes
+from .screen import UNSEEN, Window, case_distances, crude_limit, distances, looked_rows, window
 from .slow_look import MOST_STEPS, Looks
 from .wrongs import Parts, Wrongs, contributions
 
@@ -51,13 +51,27 @@ def fitting_pairs(
     most = _MOST_TESTS if window(case, observed, 0, 0) is not None else _MOST_BLIND_TESTS
     for candidates in (_candidates, _rerun_pairs):  # the second is seldom needed
         nearest = sorted(candidates(observed, case, catalogue, limit, looks), key=lambda candidate: candidate[0])
-        for _, pair in nearest[:most]:
+        pairs = [pair for _, pair in nearest[:most]]
+        for pair in _near_elsewhere(pairs, observed, case, profile, wrong[:1]):
             quality = fit(pair, observed, case, profile, wrong[:1])
             if quality.holds:
                 found = True
                 yield pair, quality
         if found:
             return
+
+
+def _near_elsewhere(
+    pairs: Sequence[Pair], observed: Outputs, case: Case, profile: Profile, wrong: Sequence[tuple[int, int]]
+) -> Sequence[Pair]:
+    """The pairs that may explain the first steps of a wrong cell other than the first as well."""
+    look = window(case, observed, *wrong[0]) if wrong and wrong[0] != (0, 0) else None
+    if look is None:
+        return pairs
+    limit = crude_limit(case.weights.layers[wrong[0][0]][wrong[0][1]], look, profile)
+    questions = {pair: question for pair in pairs if (question := brought_back(pair, observed, case)) is not None}
+    far = dict(zip(questions, case_distances([*questions.values()], limit, wrong[0]), strict=True))
+    return [pair for pair in pairs if far.get(pair, 0.0) < float("inf")]
 
 
 def _candidates(

@@ -148,8 +148,12 @@ def case_distances(
     """
     answers = [UNSEEN] * len(questions)
     groups: dict[tuple[object, ...], list[tuple[int, Window]]] = {}
+    looked: dict[tuple[object, ...], Window | None] = {}
     for k, (case, observed) in enumerate(questions):
-        look = window(case, observed, *where)
+        same = _what_is_seen(case, observed, where[1])
+        if same not in looked:
+            looked[same] = window(case, observed, *where)
+        look = looked[same]
         if look is not None:
             cell = case.weights.layers[where[0]][where[1]]
             key = (case.spec, look.y.shape, _memory(cell.peephole), _memory(cell.projection))
@@ -164,6 +168,14 @@ def case_distances(
         for (k, _), answer in zip(members, worst, strict=True):
             answers[k] = float(answer)
     return answers
+
+
+def _what_is_seen(case: Case, observed: Outputs, direction: int) -> tuple[object, ...]:
+    """Equal for questions of the same window, while all of them are kept."""
+    data = (case.x, case.h0, case.c0, case.lengths, case.mask, observed)
+    spec = case.spec
+    shape = (spec.num_layers, spec.num_directions, spec.output_size, spec.hidden_size, spec.is_backward(direction))
+    return (*map(id, data), *shape)
 
 
 def _memory(array: Array | None) -> object:

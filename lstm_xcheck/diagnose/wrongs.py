@@ -19,6 +19,7 @@ from .screen import UNSEEN, Window, distances, product
 
 #: Changed copies of a cell are kept while they have at most this many numbers together.
 _KEPT = 2**22
+_ALL = slice(None)
 
 
 class Parts:
@@ -33,11 +34,11 @@ class Parts:
         self.arrays = tuple(arrays)
         self.touched = np.stack([(a != b).any(axis=(1, 2, 3, 4)) for a, b in zip(arrays, honest, strict=True)], axis=1)
 
-    @property
-    def total(self) -> Array:
-        """The pre-activations."""
+    def total(self, which: Array | slice = _ALL, steps: int | None = None, rows: int | None = None) -> Array:
+        """The pre-activations of some mistakes, or of all, at the first steps and rows, or at all."""
         w, u, b = self.arrays
-        return w + u + b
+        total: Array = w[which, :steps, :rows] + u[which, :steps, :rows] + b[which]
+        return total
 
 
 class Wrongs:
@@ -102,8 +103,10 @@ class Wrongs:
         if not self.mistakes:
             return [(UNSEEN, mistake) for mistake in self.elsewhere]
         cell = Cell(case.spec, case.weights.layers[layer][direction])
-        worst = distances(cell, look, self.parts(look).total, limit)
-        close = [(float(far), mistake) for far, mistake in zip(worst, self.mistakes, strict=True) if np.isfinite(far)]
+        parts = self.parts(look)
+        few = np.flatnonzero(np.isfinite(distances(cell, look.cut(1, 1), parts.total(steps=1, rows=1), limit)))
+        worst = distances(cell, look, parts.total(few), limit) if few.size else ()
+        close = [(float(far), self.mistakes[k]) for far, k in zip(worst, few, strict=True) if np.isfinite(far)]
         return close + [(UNSEEN, mistake) for mistake in self.elsewhere]
 
 

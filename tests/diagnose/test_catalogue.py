@@ -107,6 +107,17 @@ def test_undo_brings_back_what_it_knows(mistake: Mistake) -> None:
     assert known
 
 
+@pytest.mark.parametrize("mistake", [m for m in CATALOGUE if m.after is not None and m.undo is None], ids=by_id)
+def test_what_has_no_undo_leaves_valid_outputs_alone(mistake: Mistake) -> None:
+    """The search looks at the first valid steps of what was observed as if the cells had given them."""
+    assert mistake.after is not None
+    for name, case in CASES.items():
+        wrong = mistake.after(HONEST[name], case)
+        for quantity in () if wrong is None else [n for n in HONEST[name] if n.endswith("y")]:
+            assert wrong is not None
+            assert np.array_equal(wrong[quantity][case.valid], HONEST[name][quantity][case.valid])
+
+
 @pytest.mark.parametrize("mistake", [m for m in CATALOGUE if m.after is not None], ids=by_id)
 def test_what_happens_to_outputs_is_linear(mistake: Mistake) -> None:
     """Selections and sums of elements: what is done to outputs is done to their bounds as well."""
