@@ -25,7 +25,7 @@ _SLACK = 8.0
 #: The distance of what cannot be looked at: to be tested in full, after everything else.
 UNSEEN = 1e300
 #: From this many hypotheses on, one row and step are looked at before the rest.
-_MANY = 48
+_MANY = 12
 
 
 class Window(NamedTuple):
@@ -59,6 +59,13 @@ def window(case: Case, observed: Outputs, layer: int, direction: int) -> Window 
     x, y = x[:steps], y[:steps]
     h = np.concatenate([case.initial("h0", layer, direction)[None, rows], y[:-1]])
     return Window(x, h, case.initial("c0", layer, direction)[rows], y)
+
+
+def unseen_window(case: Case, observed: Outputs, direction: int) -> Window:
+    """A window as large as one onto the first layer could be, where its outputs were not observed; for a limit."""
+    x = np.moveaxis(np.asarray(case.x, np.float64), 1, 0)
+    h, c = (case.initial(name, 0, direction) for name in ("h0", "c0"))
+    return Window(x, h, c, np.concatenate([np.asarray(array, np.float64).ravel() for array in observed.values()]))
 
 
 def looked_rows(case: Case) -> Array:

@@ -19,7 +19,7 @@ from .mistake import Mistake, Outputs, applied, gives_shapes, in_cells, run_mist
 from .pairs import fitting_pairs
 from .probe import Ask, is_chance, is_large, probed
 from .rough import rough_arithmetic, wide_enough
-from .screen import case_distances, crude_limit, window
+from .screen import case_distances, crude_limit, unseen_window, window
 from .slow_look import MOST_STEPS, Looks
 from .view import View
 from .wrongs import Wrongs
@@ -214,6 +214,8 @@ def _near_in_cell(mistakes: Sequence[Mistake], view: View, where: tuple[int, int
 def _limit(view: View, where: tuple[int, int]) -> float:
     """How far the first steps of a cell may be from what is tested in full."""
     look = window(view.case, view.observed, *where)
+    if look is None and where[0] == 0:  # what a mistake of layers makes visible all the same
+        look = unseen_window(view.case, view.observed, where[1])
     cell = view.case.weights.layers[where[0]][where[1]]
     return float("inf") if look is None else crude_limit(cell, look, view.profile)
 
