@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..arrays import Array
-from ..spec import Case
+from ..spec import Case, CellWeights
 from .block import Block, Carried
 from .cell import Cell
 from .profiles import Profile
@@ -50,6 +50,7 @@ def drive(
     observed: Array | None,
     profile: Profile,
     dx: Array | None = None,
+    units: Array | None = None,
 ) -> Driven:
     """Drive one direction of one layer.
 
@@ -58,17 +59,21 @@ def drive(
         observed: the backend's own outputs, (batch, steps, output), NaN where they were not observed, or None for
             nowhere: there the oracle runs freely on its own h and the bound grows with the sequence.
         dx: bound on the inputs' own error, where the layer below was not observed either.
+        units: the hidden units that are asked for, or None for all. No unit depends on another once all outputs are
+            observed, so that some cost less; every output must then be observed, and there be no projection.
     """
     spec = case.spec
-    cell = Cell(spec, case.weights.layers[layer][direction])
+    cell = Cell(spec, _of_units(case.weights.layers[layer][direction], units))
     backward = spec.is_backward(direction)
     h0, c0 = case.initial("h0", layer, direction), case.initial("c0", layer, direction)
     valid = _in_order(case.valid, backward) if case.lengths is not None or case.mask is not None else None
-    shape = (case.steps, case.batch, spec.output_size)
+    shape: tuple[int, ...] = (case.steps, case.batch, spec.output_size)
     seen = np.full(shape, np.nan) if observed is None else _in_order(np.asarray(observed, np.float64), backward)
     h_prev = _previous(seen, valid, h0)
     free = bool(np.isnan(h_prev).any())
     inputs = np.concatenate([_in_order(np.asarray(x, np.float64), backward), h_prev], axis=-1)
+    if units is not None:
+        h0, c0, shape = h0[:, units], c0[:, units], (*shape[:2], len(units))
     errors = None if dx is None else _in_order(dx, backward)
     carried = Carried.start(h0, c0)
     y, bound, variance = np.empty(shape), np.empty(shape), np.empty(shape)
@@ -94,6 +99,14 @@ def drive(
     final = [_final(array, valid, start) for array, start in ((y, h0), (bound, None), (sigma, None))]
     aligned = [_aligned(array, backward) for array in (y, bound, sigma)]
     return Driven(*[*aligned, *final, carried.c, carried.dc * own, np.sqrt(carried.var_c)])
+
+
+def _of_units(weights: CellWeights, units: Array | None) -> CellWeights:
+    """What some units are computed from."""
+    if units is None:
+        return weights
+    # The unit is the second axis of W, U and the biases (4, hidden, ...) and of the peepholes (3, hidden).
+    return weights.map(lambda array: array[:, units])
 
 
 def _in_order(array: Array, backward: bool) -> Array:

@@ -13,7 +13,7 @@ from lstm_xcheck.compare.reference import observed_quantities
 from lstm_xcheck.diagnose import CATALOGUE, Diagnosis, Mistake, diagnose
 from lstm_xcheck.diagnose.mistake import in_cells, result_from, run_mistakes
 from lstm_xcheck.oracle import forward
-from lstm_xcheck.spec import Case, Result
+from lstm_xcheck.spec import Case, LSTMSpec, Result
 
 from .cases import CASES, answer, named, others_than, same, where_it_shows
 
@@ -199,3 +199,10 @@ def test_a_diagnosis_is_plain_data() -> None:
     assert data["mistakes"] == ["u-transposed"]
     assert data["alternatives"][0]["mistakes"] == ["u-gates-reshaped"]
     assert data["alternatives"][0]["same_on_this_case"] is True
+
+
+def test_a_wide_cell_is_named_though_few_units_are_looked_at_first() -> None:
+    """More than 65,536 numbers in W and U."""
+    case = Case.random(LSTMSpec(input_size=40, hidden_size=128), steps=3, batch=2, seed=6, init="torch")
+    for id in ("gates-iofg", "h-c-exchanged"):
+        assert diagnose(answer(named(id), case), case, pairs=False).mistakes == (id,)

@@ -184,3 +184,22 @@ def test_the_driven_bound_stays_small_over_hundreds_of_steps(init: str) -> None:
     with np.errstate(over="ignore", invalid="ignore"):
         free = drive(case, 0, 0, np.asarray(case.x, np.float64), None, PROFILES["float32"])
     assert not free.y_bound.max() < 1e6 * driven.y_bound.max()  # NaN, infinity times zero, bounds nothing either
+
+
+@pytest.mark.parametrize(
+    "name", ["plain-lengths", "peepholes", "cell-clip", "coupled-i", "peepholes-stack-bidirectional"]
+)
+def test_some_units_are_those_of_all(name: str) -> None:
+    case = case_named(name)
+    direction = case.spec.num_directions - 1
+    result, width = forward(case), case.spec.output_size
+    y = (result.layer_outputs[0] if result.layer_outputs else result.y)[
+        ..., direction * width : (direction + 1) * width
+    ]
+    whole = drive(case, 0, direction, case.x, y, PROFILES["float32"])
+    units = np.array([0, width - 1])
+    some = drive(case, 0, direction, case.x, y, PROFILES["float32"], units=units)
+    for field in fields(Driven):
+        np.testing.assert_allclose(
+            getattr(some, field.name), getattr(whole, field.name)[..., units], rtol=1e-9, atol=1e-15, err_msg=field.name
+        )
