@@ -83,4 +83,7 @@ class Finished:
     interrupted: bool = False
 
 
+#: Diagnoses told of one adapter in a run; a wrong adapter is wrong in every case, for the same reason.
+MOST_DIAGNOSES = 3
+
 Event = Planned | Started | Outcome | Finished

@@ -38,8 +38,9 @@ def junit_parts(report: Report) -> Iterator[str]:
     attributes = "".join(f' {name}="{number}"' for name, number in numbers.items())
     yield '<?xml version="1.0" encoding="utf-8"?>\n<testsuites>\n'
     yield f'<testsuite name="lstm-xcheck"{attributes} time="{report.seconds:.3f}">\n'
+    told = {(found.get("case"), found.get("adapter")): str(found.get("explanation", "")) for found in report.diagnoses}
     for outcome in report.outcomes:
-        yield _text(_test_case(outcome))
+        yield _text(_test_case(outcome, told.get((outcome.case, outcome.adapter), "")))
     if unfinished:
         case = ElementTree.Element("testcase", classname="lstm-xcheck", name="unfinished cells", time="0")
         _tell(case, "error", f"{unfinished} of {report.planned} cells never ended", "")
@@ -52,7 +53,7 @@ def _text(case: ElementTree.Element) -> str:
     return ElementTree.tostring(case, encoding="unicode") + "\n"
 
 
-def _test_case(outcome: Outcome) -> ElementTree.Element:
+def _test_case(outcome: Outcome, diagnosis: str) -> ElementTree.Element:
     adapter, name = _clean(outcome.adapter), _clean(outcome.case)
     case = ElementTree.Element("testcase", classname=adapter, name=name, time=f"{outcome.seconds:.6f}")
     properties = ElementTree.SubElement(case, "properties")
@@ -63,7 +64,7 @@ def _test_case(outcome: Outcome) -> ElementTree.Element:
     if tag:
         told = [row for row in outcome.rows if row.reason]
         reasons = [f"{row.quantity}: {row.reason}" if row.quantity else row.reason for row in told]
-        reasons += [found["explanation"] for found in outcome.diagnoses if found.get("explanation")]
+        reasons += [diagnosis] if diagnosis else []
         _tell(case, tag, f"{outcome.verdict}: {reasons[0] if reasons else 'no reason given'}", "\n".join(reasons))
     return case
 

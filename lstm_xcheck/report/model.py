@@ -13,7 +13,7 @@ import numpy as np
 
 from ..compare import VERDICTS, CountRow, Row
 from ..errors import DisagreementError, NothingComparedError, XcheckError
-from ..events import Event, Finished, Outcome, Planned
+from ..events import MOST_DIAGNOSES, Event, Finished, Outcome, Planned
 from .outcomes import Outcomes, Streamed
 
 #: Version of the JSON report.
@@ -42,7 +42,6 @@ class Report:
     interrupted: bool = False
     subject: dict[str, Any] = field(default_factory=dict)
     power: list[dict[str, Any]] = field(default_factory=list)
-    _order: dict[str, int] = field(default_factory=dict, init=False, repr=False)
     _found: Counter[str] = field(default_factory=Counter, init=False, repr=False)
     _environments: dict[str, dict[str, Any]] = field(default_factory=dict, init=False, repr=False)
 
@@ -59,8 +58,7 @@ class Report:
         if isinstance(event, Planned):
             self.planned += event.cells
             self.adapters = tuple(dict.fromkeys((*self.adapters, *event.adapters)))
-            for case in event.order:
-                self._order.setdefault(case, len(self._order))
+            self.outcomes.expect(event.order, event.adapters)
         elif isinstance(event, Outcome):
             self.outcomes.append(event)
             self._found[event.verdict] += 1
@@ -145,14 +143,20 @@ class Report:
 
     @property
     def diagnoses(self) -> list[dict[str, Any]]:
-        """Every diagnosis that was made, as plain data: by case as they were given, then by adapter."""
-        made = [diagnosis for outcome in self.outcomes for diagnosis in outcome.diagnoses]
-        return sorted(made, key=self._place)
+        """The first diagnoses of each adapter, as plain data: by case as they were given, then by adapter.
 
-    def _place(self, diagnosis: dict[str, Any]) -> tuple[int, str, int, str]:
-        case, adapter = diagnosis.get("case", ""), diagnosis.get("adapter", "")
-        known = self.adapters.index(adapter) if adapter in self.adapters else len(self.adapters)
-        return self._order.get(case, len(self._order)), case, known, adapter
+        Which more were made depends on what ended first.
+        """
+        told: Counter[str] = Counter()
+        first: list[dict[str, Any]] = []
+        for outcome in self.outcomes:
+            if outcome.diagnoses and told[outcome.adapter] < MOST_DIAGNOSES:
+                told[outcome.adapter] += 1
+                first += outcome.diagnoses
+        return first
+
+    def _place(self, adapter: str) -> int:
+        return self.adapters.index(adapter) if adapter in self.adapters else len(self.adapters)
 
     @property
     def causes(self) -> list[str]:
@@ -198,7 +202,7 @@ class Report:
             "python": platform.python_version(),
             "numpy": np.__version__,
             "platform": platform.platform(),
-            "adapters": self._environments,
+            "adapters": {name: self._environments[name] for name in sorted(self._environments, key=self._place)},
             "seconds": round(self.seconds, 3),
             "interrupted": self.interrupted,
             **({"subject": self.subject} if self.subject else {}),

@@ -7,6 +7,7 @@ import json
 import os
 import tempfile
 import weakref
+from array import array
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -15,7 +16,6 @@ from ..events import Outcome
 
 #: Bytes kept in memory; what comes after goes to disk, so that a sweep of any length needs no more.
 IN_MEMORY = 16 * 2**20
-_BLOCK = 2**20
 
 
 class Streamed(list[dict[str, Any]]):
@@ -31,7 +31,7 @@ class Streamed(list[dict[str, Any]]):
 
 
 class Outcomes:
-    """Outcomes in the order in which they came; to be added to and looped over, at any time.
+    """Outcomes in the order of the plan, however they came; to be added to and looped over, at any time.
 
     >>> len(Outcomes())
     0
@@ -40,9 +40,19 @@ class Outcomes:
     def __init__(self, outcomes: Iterable[Outcome] = ()) -> None:
         self._file = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115 - lives as long as the report
         weakref.finalize(self, self._file.close)
-        self._number = 0
+        self._cases: dict[str, int] = {}
+        self._adapters: dict[str, int] = {}
+        # Of each outcome: where it stands in the file, its case and its adapter.
+        self._places, self._of_case, self._of_adapter = array("Q"), array("L"), array("L")
         for outcome in outcomes:
             self.append(outcome)
+
+    def expect(self, cases: Iterable[str], adapters: Iterable[str]) -> None:
+        """Outcomes of these cases and adapters are told in this order, others after them as they come."""
+        for id in cases:
+            self._cases.setdefault(id, len(self._cases))
+        for name in adapters:
+            self._adapters.setdefault(name, len(self._adapters))
 
     def append(self, outcome: Outcome) -> None:
         """Add one.
@@ -52,24 +62,20 @@ class Outcomes:
         """
         line = json.dumps(outcome.to_dict(), separators=(",", ":")) + "\n"
         try:
-            self._file.seek(0, os.SEEK_END)
+            place = self._file.seek(0, os.SEEK_END)
             self._file.write(line.encode())
         except OSError as error:
             folder = tempfile.gettempdir()
             raise XcheckError(f"{folder} cannot hold the report: {error.strerror}; set TMPDIR") from error
-        self._number += 1
+        self._places.append(place)
+        self._of_case.append(self._cases.setdefault(outcome.case, len(self._cases)))
+        self._of_adapter.append(self._adapters.setdefault(outcome.adapter, len(self._adapters)))
 
     def __len__(self) -> int:
-        return self._number
+        return len(self._places)
 
     def __iter__(self) -> Iterator[Outcome]:
         """Each loop has its own place in the file, so that loops may be nested."""
-        place, rest = 0, b""
-        while True:
-            self._file.seek(place)
-            block = self._file.read(_BLOCK)
-            if not block:
-                return
-            place += len(block)
-            *lines, rest = (rest + block).split(b"\n")
-            yield from (Outcome.from_dict(json.loads(line)) for line in lines)
+        for k in sorted(range(len(self)), key=lambda k: (self._of_case[k], self._of_adapter[k], k)):
+            self._file.seek(self._places[k])
+            yield Outcome.from_dict(json.loads(self._file.readline()))

@@ -40,6 +40,7 @@ class Description:
         shards: the parts that are here, as (number, of how many); empty for the whole.
         planned: cells that are to end here.
         subject: what was verified, for the report.
+        order: ids of all cases, those of other shards included; empty where an older version wrote it.
     """
 
     key: str
@@ -48,6 +49,7 @@ class Description:
     shards: Sequence[Sequence[int]] = ()
     planned: int = 0
     subject: Mapping[str, Any] = field(default_factory=dict)
+    order: Sequence[str] = ()
 
     def to_json(self) -> bytes:
         """The content of plan.json."""

@@ -45,7 +45,9 @@ class Lanes:
         self._stop = threading.Event()
         self._workers: list[Worker] = []
         self._threads: list[threading.Thread] = []
-        self.explainer = Explainer(plan.diagnoses)
+        self.explainer = Explainer(plan.diagnoses, (case.id for case in plan.cases))
+        self._asking = threading.Lock()
+        self._asked: Worker | None = None  # one that answers diagnoses is kept for the next
 
     def __enter__(self) -> Lanes:
         return self
@@ -56,6 +58,8 @@ class Lanes:
             worker.stop()
         for thread in self._threads:
             thread.join()
+        if self._asked is not None:
+            self._asked.close()
 
     def events(self, lanes: int, cells: int) -> Iterator[Event]:
         """Run `cells` cells in that many lanes; ends with the outcome of the last."""
@@ -71,12 +75,13 @@ class Lanes:
             yield event
 
     def again(self, name: str, case: Case) -> Result:
-        """Run one more case for a diagnosis, in a worker of its own: the lane's goes on meanwhile.
+        """Run one more case for a diagnosis, in a worker beside the lanes': those go on meanwhile.
 
         Raises:
             Unsupported, WorkerCrashed: as a worker does.
         """
-        with Worker(self._entries[name], self._pythons.get(name, sys.executable), self._timeout) as worker:
+        with self._asking:
+            worker = self._worker_to_ask(name)
             self._workers.append(worker)
             try:
                 if self._stop.is_set():
@@ -84,6 +89,14 @@ class Lanes:
                 return worker.run(case)
             finally:
                 self._workers.remove(worker)
+
+    def _worker_to_ask(self, name: str) -> Worker:
+        """The one that was asked last, where that is this adapter's."""
+        if self._asked is None or self._asked.entry.name != name:
+            if self._asked is not None:
+                self._asked.close()
+            self._asked = Worker(self._entries[name], self._pythons.get(name, sys.executable), self._timeout)
+        return self._asked
 
     def _guarded(self, number: int) -> None:
         try:

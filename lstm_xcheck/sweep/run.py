@@ -16,10 +16,10 @@ from ..adapters.function import result_of, unsupported_by
 from ..adapters.registry import entry_named
 from ..compare import judge
 from ..errors import AdapterError, NothingComparedError, Unsupported, WorkerCrashed, XcheckError
-from ..events import Event, Finished, Outcome, Planned
+from ..events import MOST_DIAGNOSES, Event, Finished, Outcome, Planned
 from ..spec import Case, Result
 from .cell import judged, made, not_run
-from .explain import MOST, Explainer
+from .explain import Explainer
 from .grid import Recipe
 from .lanes import Lanes
 from .pool import Worker
@@ -39,7 +39,7 @@ class Plan:
         timeout: seconds for one case.
         jobs: workers at a time.
         skip: cells, as (case id, adapter), that are not to be run: they ended before.
-        diagnoses: how many mismatches of each adapter are diagnosed.
+        diagnoses: how many mismatches of each adapter are diagnosed, the first in the order of the cases.
     """
 
     cases: tuple[Question, ...]
@@ -48,7 +48,7 @@ class Plan:
     timeout: float = 120.0
     jobs: int = 2
     skip: frozenset[tuple[str, str]] = frozenset()
-    diagnoses: int = MOST
+    diagnoses: int = MOST_DIAGNOSES
 
     def __post_init__(self) -> None:
         if not self.cases:

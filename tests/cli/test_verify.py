@@ -48,6 +48,13 @@ def test_exit_code_and_verdict(command: Command, adapters: str, code: int, verdi
     assert totals["planned"] == sum(number for name, number in totals.items() if name != "planned")
 
 
+def test_the_json_report_is_the_same_however_many_work(command: Command) -> None:
+    reports = [verify_json(command, "--adapters", "lossy,honest", "--jobs", jobs)[1] for jobs in ("1", "2")]
+    for report in reports:
+        assert report["environment"].pop("seconds") > 0
+    assert json.dumps(reports[0]) == json.dumps(reports[1])
+
+
 def test_the_json_report_has_exactly_the_documented_keys(command: Command) -> None:
     _, report = verify_json(command, "--adapters", "honest,lossy,unwilling")
     assert set(report) == KEYS[""]

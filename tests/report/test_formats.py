@@ -218,7 +218,6 @@ def test_outcomes_are_the_same_from_memory_and_from_disk(monkeypatch: pytest.Mon
     given = [outcome(f"case-{k}", "mismatch", reason=NASTY, score=float("inf") if k % 2 else k / 3) for k in range(50)]
     in_memory = outcomes.Outcomes(given)
     monkeypatch.setattr(outcomes, "IN_MEMORY", 1000)
-    monkeypatch.setattr(outcomes, "_BLOCK", 700)
     on_disk = outcomes.Outcomes(given)
     assert list(in_memory) == list(on_disk) == given
     assert [(a.case, b.case) for a in on_disk for b in on_disk if a == b] == [(each.case, each.case) for each in given]

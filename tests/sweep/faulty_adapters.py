@@ -242,6 +242,16 @@ class Lossy(Honest):
         super().load(model, {name: array.astype(np.float16).astype(array.dtype) for name, array in arrays.items()})
 
 
+class Stretched(Honest):
+    """Wrong at a width of 3 alone, in a way that nothing explains."""
+
+    def run(self, model: dict[str, Array], case: Case) -> Result:
+        result = super().run(model, case)
+        if case.spec.hidden_size != 3 or result.y is None:
+            return result
+        return replace(result, y=result.y * result.y.dtype.type(1.25))
+
+
 class Miscounting(Honest):
     """Reports one parameter too many, as a NumPy number."""
 
