@@ -30,7 +30,8 @@ def round_to(array: npt.ArrayLike, precision: str) -> Array:
     """
     if precision not in STORAGE:
         raise SpecError(f"unknown precision {precision!r}; expected one of {', '.join(STORAGE)}")
-    rounded = np.array(array, dtype=STORAGE[precision])  # a copy: what is read later must not follow its source
+    with np.errstate(over="ignore"):  # what is too large becomes infinite
+        rounded = np.array(array, dtype=STORAGE[precision])  # a copy: what is read later must not follow its source
     if precision != "bfloat16":
         return rounded
     return _round_bfloat16(rounded)

@@ -63,6 +63,7 @@ def read_observed(path: Path, weights: LSTMWeights) -> tuple[Case, Result]:
         raise UserError(f"{path} holds {unknown[0]!r}; expected names are {', '.join([*_DATA, *_OUTPUTS, *layers])}")
     if "x" not in arrays or not set(arrays) & set(_OUTPUTS):
         raise UserError(f"{path} holds {', '.join(sorted(arrays)) or 'nothing'}, but should hold x and y at least")
+    _refuse_other_types(path, arrays)
     data: dict[str, Any] = {name: arrays[name] for name in _DATA if name in arrays}
     case = Case(weights=weights, **data)
     outputs: dict[str, Any] = {name: _floats(arrays[name]) for name in _OUTPUTS if name in arrays}
@@ -71,6 +72,17 @@ def read_observed(path: Path, weights: LSTMWeights) -> tuple[Case, Result]:
         raise UserError(f"{path} holds {', '.join(present)}, but should hold those of all lower layers or none")
     check_observed({**outputs, **{name: _floats(arrays[name]) for name in present}}, case)
     return case, Result(**outputs, layer_outputs=tuple(_floats(arrays[name]) for name in present))
+
+
+def _refuse_other_types(path: Path, arrays: dict[str, Array]) -> None:
+    """Only masks may be anything but real numbers.
+
+    Raises:
+        UserError: for text, dates, complex numbers or truth values.
+    """
+    for name, array in arrays.items():
+        if array.dtype.kind in "cbSUOMm" and name not in ("mask", "lengths"):
+            raise UserError(f"{path} holds {name} as {array.dtype}, but should hold real numbers")
 
 
 def _floats(array: Array) -> Array:

@@ -28,14 +28,20 @@ _AROUND = {
 }
 
 
+#: How a framework is told that nothing is to be dropped.
+_CALLS = {"torch": "model.eval()", "keras": "y = layer(x, training=False)", "jax": "y = model(x, deterministic=True)"}
+
+
 def remedy(diagnosis: Diagnosis, framework: str = "torch") -> str:
-    """Code that repairs the weights held by a framework; empty where the remedy is not one of weights.
+    """Code that repairs the weights held by a framework; empty where there is none.
 
     Args:
         diagnosis: with a cause.
         framework: torch, keras or jax.
     """
     mistakes = [mistake_named(id) for id in diagnosis.mistakes if not id.startswith("computed-in-")]
+    if mistakes and all(mistake.family == "dropout" for mistake in mistakes):
+        return _CALLS.get(framework, "")
     if not mistakes or framework not in _AROUND or any(m.cell is None or not m.code for m in mistakes):
         return ""
     edits = [line for mistake in reversed(mistakes) for line in mistake.code.splitlines()]

@@ -12,7 +12,7 @@ from ..compare.reference import expected_shapes, observed_quantities
 from ..errors import SpecError
 from ..oracle import profile_named
 from ..spec import Case, Result
-from .catalogue import CATALOGUE
+from .catalogue import CATALOGUE, FITTED
 from .crowd import Crowds
 from .fit import Fit, fit
 from .mistake import Mistake, Outputs, applied, gives_shapes, in_cells, run_mistakes
@@ -105,6 +105,7 @@ def diagnose(
     if not found:
         rougher = rough_arithmetic(observed, case, profile)
         found = [] if rougher is None else [((rougher[0],), rougher[1])]
+    found = found or _fitted(view)
     if not found and pairs and not is_large(case):
         found = _fitting_pairs(view, catalogue, looks)
     if not found:
@@ -160,7 +161,9 @@ def check_observed(observed: Outputs, case: Case) -> None:
             found = f"{bad} of {array.size} numbers that are not finite"
             raise SpecError(f"{name} holds {found}; nothing can be told from them")
         if array.size > 1 and (array == array.flat[0]).all():
-            raise SpecError(f"{name} is {array.flat[0]:g} everywhere; a constant output tells nothing about its cause")
+            raise SpecError(
+                f"{name} is {array.flat[0] + 0.0:g} everywhere; a constant output tells nothing about its cause"
+            )
 
 
 def _merged_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -175,6 +178,13 @@ def _fitting_singles(view: View, catalogue: Sequence[Mistake], looks: Looks) -> 
         (m, fit([m], view.observed, view.case, view.profile, doubtful)) for m in _candidates(view, catalogue, looks)
     ]
     return [((mistake,), quality) for mistake, quality in tested if quality.holds and quality.decides & view.wrong]
+
+
+def _fitted(view: View) -> list[Explanation]:
+    """The mistakes whose own numbers can be read off the outputs, where they then explain them."""
+    made = [mistake for one in FITTED if (mistake := one.fitted(view.observed, view.case)) is not None]
+    tested = [((mistake,), fit([mistake], view.observed, view.case, view.profile)) for mistake in made]
+    return [(mistakes, quality) for mistakes, quality in tested if quality.holds and quality.decides & view.wrong]
 
 
 def _fitting_pairs(view: View, catalogue: Sequence[Mistake], looks: Looks) -> list[Explanation]:

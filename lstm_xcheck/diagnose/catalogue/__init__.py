@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from ..mistake import Mistake
 from . import activation, axes, bias, direction, gates, lengths, orientation, precision, state, variant
+from .dropout import FITTED as FITTED
 
 #: Families in the order in which their mistakes are named when they explain the same outputs.
 _FAMILIES = (bias, state, direction, lengths, axes, orientation, gates, variant, activation, precision)
@@ -20,4 +21,4 @@ def mistake_named(id: str) -> Mistake:
     Raises:
         KeyError: when there is none.
     """
-    return {mistake.id: mistake for mistake in CATALOGUE}[id]
+    return {mistake.id: mistake for mistake in (*CATALOGUE, *(fitted.entry for fitted in FITTED))}[id]
