@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import time
 from dataclasses import dataclass
 from functools import cache
@@ -17,7 +18,7 @@ from lstm_xcheck.diagnose import CATALOGUE, Diagnosis, Mistake, diagnose
 from lstm_xcheck.diagnose.fit import fit
 from lstm_xcheck.diagnose.mistake import Outputs, result_from, run_mistakes
 from lstm_xcheck.diagnose.view import View
-from lstm_xcheck.errors import SpecError
+from lstm_xcheck.errors import SpecError, Unsupported
 from lstm_xcheck.oracle import profile_named
 from lstm_xcheck.spec import Case, LSTMSpec, Result
 from lstm_xcheck.spec.initializers import INITIALIZERS
@@ -30,10 +31,11 @@ _BY_ID = {mistake.id: mistake for mistake in CATALOGUE}
 
 @dataclass(frozen=True)
 class Draw:
-    """How runs are drawn: the seed of all, and whether the real torch computes where it can."""
+    """How runs are drawn: the seed of all, whether the real torch computes where it can, or who computes everything."""
 
     seed: int
     real: bool
+    through: tuple[str, ...] = ()
 
 
 def generator(draw: Draw, kind: str, index: int) -> np.random.Generator:
@@ -106,13 +108,43 @@ CASES = {"probe": probe_case, "user": user_case}
 
 
 def honest_run(case: Case, draw: Draw, rng: np.random.Generator) -> Result | None:
-    """An implementation of the case, right up to rounding; None where float32 overflows."""
+    """An implementation of the case, right up to rounding; None where float32 overflows, or nobody has such an LSTM."""
+    if draw.through:
+        return _through(case, str(rng.choice(draw.through)))
     if draw.real and rng.random() < 0.5:
         adapter = _torch()
         if type(case.spec) is LSTMSpec and adapter.adapter.unsupported(case) is None:
             return adapter.execute(case)
     result = float32_lstm.run(case, str(rng.choice(float32_lstm.ORDERS)))
     return result if all(np.isfinite(array).all() for array in observed_quantities(result).values()) else None
+
+
+def _through(case: Case, name: str) -> Result | None:
+    """What a real backend answers."""
+    if type(case.spec) is not LSTMSpec:  # reads in a direction that no backend can be asked for
+        return None
+    try:
+        return _torch().execute(case) if name == "torch" else _worker(name).run(case)
+    except Unsupported:
+        return None
+
+
+@cache
+def _worker(name: str) -> Any:
+    from lstm_xcheck.adapters.registry import entry_named
+    from lstm_xcheck.sweep.pool import Worker
+
+    worker = Worker(entry_named(name))
+    atexit.register(worker.close)
+    return worker
+
+
+def drawn_case(draw: Draw, kind: str, rng: np.random.Generator) -> Case:
+    """A case of that kind; one that every backend has, where real ones compute."""
+    while True:
+        case = CASES[kind](rng)
+        if all(_through(case, name) is not None for name in draw.through):
+            return case
 
 
 @cache
@@ -142,7 +174,7 @@ def mutated_run(mistakes: tuple[Mistake, ...], case: Case, draw: Draw, rng: np.r
 def score_honest(draw: Draw, kind: str, index: int, count: int) -> list[dict[str, Any]]:
     """Honest runs of one case: are they flagged?"""
     rng = generator(draw, f"honest-{kind}", index)
-    case = CASES[kind](rng)
+    case = drawn_case(draw, kind, rng)
     verdicts = []
     for _ in range(count):
         result = honest_run(case, draw, rng)
@@ -156,7 +188,7 @@ def score_mutants(
 ) -> list[dict[str, Any]]:
     """Runs of one case with `size` mistakes each: are they caught, and are they named right?"""
     rng = generator(draw, f"{kind}-{size}-{leave_out}", index)
-    case = CASES[kind](rng)
+    case = drawn_case(draw, kind, rng)
     honest = run_mistakes((), case)
     entries: list[dict[str, Any]] = []
     while len(entries) < count:

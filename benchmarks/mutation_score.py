@@ -54,12 +54,15 @@ COUNTED = ("honest", "mutants", "leave-out", "pairs")
 #: Runs on each case that is drawn.
 ON_ONE_CASE = {"honest": 2, "single": 8, "leave-out": 2, "pair": 2}
 
+#: The heading of the part of the page that tells of real backends.
+REAL = "## Through real backends\n"
+
 Task = tuple[str, str, int, Draw]
 
 
 def tasks(options: argparse.Namespace) -> Iterator[Task]:
     """What is to be run, all sections interleaved, so that partial figures speak of all of them."""
-    draw = Draw(options.seed, options.real)
+    draw = Draw(options.seed, options.real, options.through)
     counts = {
         "honest": options.honest,
         "single": options.mutants,
@@ -163,7 +166,16 @@ def score(options: argparse.Namespace) -> Tally:
 def page(options: argparse.Namespace, tally: Tally) -> str:
     """The page of the reference."""
     how = "float32 NumPy in six orders of summation"
+    how = f"the real {', '.join(options.through)}, each as often" if options.through else how
     how += ", and the real torch in half of the runs that it can express" if options.real else ""
+    if options.through:
+        return f"""{REAL}
+The same on {how}: wrong weights, data and specs given to the frameworks
+themselves, on cases that all of them have.
+{tally.text().replace("### ", "#### ")}
+
+{_ended(options, tally)} Reproduce with `{_command(options)}`{_how_far(tally)}.
+"""
     return f"""# Mutation score
 
 How many mistakes are caught and named, counted on fresh runs by `benchmarks/mutation_score.py`. The implementations
@@ -181,6 +193,17 @@ are {how}. Times were taken on a machine with two cores that was busy with other
 """
 
 
+def write(text: str, *, through: bool) -> None:
+    """Replace one of the two parts of the page; the other is from another run."""
+    whole = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
+    main_part, _, real_part = whole.partition(REAL)
+    if through:
+        real_part = text.partition("\n")[2]
+    else:
+        main_part = text
+    PAGE.write_text(f"{main_part.rstrip()}\n\n{REAL}{real_part}" if real_part else main_part, encoding="utf-8")
+
+
 def _ended(options: argparse.Namespace, tally: Tally) -> str:
     return f"Seed {options.seed}, " + (f"stopped after {options.minutes:g} minutes." if tally.stopped else "all of it.")
 
@@ -192,8 +215,9 @@ def _how_far(tally: Tally) -> str:
 def _command(options: argparse.Namespace) -> str:
     counts = {name: getattr(options, name.replace("-", "_")) for name in ("seed", *COUNTED, "costs")}
     text = " ".join(f"--{name} {number}" for name, number in counts.items())
+    through = f" --through {','.join(options.through)}" if options.through else ""
     text += f" --minutes {options.minutes:g}" if np.isfinite(options.minutes) else ""
-    return f"python benchmarks/mutation_score.py {text}{' --real' if options.real else ''}"
+    return f"python benchmarks/mutation_score.py {text}{' --real' if options.real else ''}{through}"
 
 
 def main() -> None:
@@ -213,12 +237,14 @@ def main() -> None:
     kinds = parser.add_mutually_exclusive_group()
     kinds.add_argument("--real", action="store_true", help="real torch where it can express the run, half of the time")
     kinds.add_argument("--emulated", dest="real", action="store_false", help="NumPy alone (the default)")
+    kinds.add_argument("--through", type=lambda text: tuple(text.split(",")), default=(), metavar="NAMES",
+                       help="these real backends alone, such as torch,jax")  # fmt: skip
     parser.add_argument("--write", action="store_true", help=f"write {PAGE.name}")
     options = parser.parse_args()
     tally = score(options)
     print(tally.text())
     if options.write:
-        PAGE.write_text(page(options, tally), encoding="utf-8")
+        write(page(options, tally), through=bool(options.through))
     sys.exit(1 if tally.failed else 0)
 
 

@@ -221,7 +221,10 @@ def test_wrong_lengths_are_caught_and_named(id: str) -> None:
         assert_caught_and_named(result_of(LENGTHS[id](Call(RAGGED), lengths)), named(id), RAGGED)
 
 
-@pytest.mark.parametrize("id", ["layers-reversed", "layer-first-reused", "layer-top-missing"])
+OF_LAYERS = ("layers-reversed", "layer-first-reused", "layer-top-missing")
+
+
+@pytest.mark.parametrize("id", OF_LAYERS)
 def test_layers_confused_are_caught_and_named(id: str, torch_run: Callable[[Case], Result]) -> None:
     spec = LSTMSpec(input_size=6, hidden_size=6, num_layers=3)
     case = Case.random(spec, steps=6, batch=4, seed=2, id="stack")
@@ -286,13 +289,13 @@ def test_short_operands_are_caught_and_named(name: str, bits: int, cut: bool, ca
 # --- another function, which the scan on JAX can be asked for ---
 
 
-@pytest.mark.parametrize(
-    "id",
-    [
-        "hard-sigmoid-keras2", "hard-sigmoid-keras3", "activations-swapped", "activation-relu", "output-linear",
-        "cell-clip-1", "gate-clip-1", "coupled-f", "coupled-i",
-    ],
+FUNCTIONS = (
+    "hard-sigmoid-keras2", "hard-sigmoid-keras3", "activations-swapped", "activation-relu", "output-linear",
+    "cell-clip-1", "gate-clip-1", "coupled-f", "coupled-i",
 )  # fmt: skip
+
+
+@pytest.mark.parametrize("id", FUNCTIONS)
 def test_another_function_is_caught_and_named(workers: Callable[[str], Callable[[Case], Result]], id: str) -> None:
     mistake = named(id)
     wrong = mistake.change_case(PLAIN)
