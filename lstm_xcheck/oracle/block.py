@@ -63,8 +63,7 @@ class Block:
     def __init__(self, cell: Cell, profile: Profile) -> None:
         p = profile
         self.cell, self.profile = cell, p
-        hidden, width = cell.spec.hidden_size, cell.kernel.shape[1]
-        self.kernels = cell.kernel.reshape(4, hidden, width)[_ORDER].swapaxes(1, 2)
+        self.kernels = cell.kernel.reshape(4, -1, cell.kernel.shape[1])[_ORDER].swapaxes(1, 2)
         self.magnitudes = np.abs(self.kernels)
         self.bias = cell.bias[_ORDER][:, None]
         terms = cell.terms[_ORDER][:, None]
