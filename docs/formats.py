@@ -140,6 +140,7 @@ FACTS: dict[tuple[str, str], Facts] = {
         _outputs("checkpoints/test_openvino_files.py::test_written_files_are_run_by_openvino"),
         (*_USUAL, "reverse", "relu", "gate_clip"),
     ),
+    ("LiteRT", ""): Facts(_outputs("checkpoints/test_litert_files.py::test_loops_of_keras_compute_what_is_read")),
     ("Equinox", "equinox"): Facts(
         _bits(f"{_ARRAYS}::test_equinox_both_ways"), _bits(f"{_ARRAYS}::test_equinox_both_ways"), ()
     ),

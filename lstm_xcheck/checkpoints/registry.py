@@ -140,6 +140,7 @@ FORMATS: tuple[Format, ...] = (
         "OpenVINO", (".xml",), signatures.is_openvino, "openvino_file",
         to="openvino", writer="openvino_write", stacks=False, beside=(".bin",),
     ),
+    Format("LiteRT", (".tflite",), signatures.is_litert, "litert_file"),
     Format("Equinox", (".eqx",), signatures.is_npy, "equinox_eqx", to="equinox", writer="equinox_eqx", stacks=False),
     Format("Paddle", (".pdparams",), signatures.is_pickle, "array_pickle", to="paddle", writer="paddle_write"),
     Format("Haiku pickle", (".pkl", ".pickle"), signatures.is_pickle, "array_pickle"),

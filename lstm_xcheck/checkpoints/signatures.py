@@ -127,6 +127,11 @@ def is_openvino(path: Path) -> bool:
     return head.startswith(b"<") and b"<net " in head
 
 
+def is_litert(path: Path) -> bool:
+    """A FlatBuffers file with the identifier of LiteRT and TensorFlow Lite."""
+    return beginning(path, 8)[4:] == b"TFL3"
+
+
 def is_shard_index(path: Path) -> bool:
     """JSON that maps tensors to files, as it stands beside the shards of a big model."""
     head = beginning(path, 1 << 16).lstrip()

@@ -342,11 +342,12 @@ TABLE: tuple[Layout, ...] = (
             Tensor("{layer}{direction}recurrent_to_{gate}_weights", ("U",)),
             Tensor("{layer}{direction}{gate}_gate_bias", ("b",)),
             Tensor("{layer}{direction}projection_weights", ("projection",)),
+            Tensor("{layer}{direction}cell_to_{gate}_weights", ("peephole",)),
         ),
         gates="names",
         gate_names=("input", "forget", "cell", "output"),
         layer_names=("", "lstm_{k}/"),
         directions=("", "fw_", "bw_"),
-        source="LiteRT 2.3.0, tensorflow/lite/kernels/lstm_shared.h (tensors 1 to 16); read",
+        source="TensorFlow 2.21 tf.lite.Interpreter, tensorflow/lite/kernels/lstm_shared.h (tensors 1 to 16)",
     ),
 )
