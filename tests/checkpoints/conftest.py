@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import subprocess
@@ -126,6 +127,37 @@ def keras_truth(keras_files: Path) -> Callable[[str, str], list[Any]]:
         return found
 
     return truth
+
+
+@pytest.fixture(scope="session")
+def written_by() -> Callable[..., Path]:
+    """`written_by(script, folder, *modules, **environment)` fills the folder by a script in a process of its own."""
+
+    def run(script: str, folder: Path, *modules: str, **environment: str) -> Path:
+        for module in modules:
+            if importlib.util.find_spec(module) is None:
+                pytest.skip(f"needs {module}")
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", str(Path(__file__).with_name(script)), str(folder)],
+            capture_output=True, text=True, check=False, timeout=400,
+            env={**os.environ, "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3", **environment},
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr[-2000:]
+        return folder
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def litert_operators(tmp_path_factory: pytest.TempPathFactory, written_by: Callable[..., Path]) -> Path:
+    """LiteRT models of single operators, and what the interpreter answers."""
+    return written_by("litert_operators.py", tmp_path_factory.mktemp("operators"), "tensorflow", "flatbuffers")
+
+
+@pytest.fixture(scope="session")
+def litert_loops(tmp_path_factory: pytest.TempPathFactory, written_by: Callable[..., Path]) -> Path:
+    """LiteRT models that the converter made of Keras 3, and what the interpreter answers."""
+    return written_by("litert_converted.py", tmp_path_factory.mktemp("loops"), "tensorflow", "keras")
 
 
 def every_number(path: Path) -> Checkpoint:

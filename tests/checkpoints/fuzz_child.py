@@ -1,7 +1,9 @@
-"""Reads damaged copies of one file in a process of bounded memory, and says how each ended.
+"""Reads damaged copies of one checkpoint in a process of bounded memory, and says how each ended.
 
-Run as a script: FILE COUNT SEED. Prints JSON: outcomes by kind, the slowest in seconds, the peak memory in MiB, and the
-first escape (an exception of another type, or numbers that are not those written although a checksum covers them).
+Run as a script: CHECKPOINT COUNT SEED, the checkpoint alone in its folder with the files that belong to it, one of
+which is damaged each time. Prints JSON: outcomes by kind, the slowest in seconds, the peak memory in MiB, the files
+that reading left or changed, and the first escape (an exception of another type, or numbers that are not those written
+although a checksum covers them).
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import json
 import random
 import resource
+import shutil
 import sys
 import time
 import traceback
@@ -24,8 +27,8 @@ from lstm_xcheck.errors import CheckpointError
 
 #: Address space, so that a claim of terabytes is seen at once. Imports alone take a good part of it.
 LIMIT = 6 << 30
-#: Formats whose every number is covered by a checksum, the container being a zip archive that stores one.
-CHECKED = (".pt", ".keras", ".npz")
+#: Formats whose every number is covered by a checksum: zip archives store one, and TensorFlow's bundles too.
+CHECKED = (".pt", ".keras", ".npz", ".index")
 
 
 def mutated(data: bytes, rng: random.Random) -> bytes:
@@ -61,9 +64,8 @@ def hashes(path: Path) -> set[str]:
     return {fingerprint({"": np.asarray(array)}) for cell in cells for _, array in cell.items()}
 
 
-def attempt(path: Path, data: bytes, truth: set[str], checked: bool) -> tuple[str, str]:
+def attempt(path: Path, truth: set[str], checked: bool) -> tuple[str, str]:
     """How reading ends: `refused`, `read`, or `escaped` with the reason."""
-    path.write_bytes(data)
     try:
         found = hashes(path)
     except CheckpointError as error:
@@ -75,24 +77,36 @@ def attempt(path: Path, data: bytes, truth: set[str], checked: bool) -> tuple[st
     return "read", ""
 
 
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file of a folder by its name in it."""
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
 def main(good: Path, count: int, seed: int) -> dict[str, Any]:
     """Damage and read `count` times."""
-    data = good.read_bytes()
+    folder = good.parent.with_name(f"{good.parent.name}-damaged")
+    shutil.copytree(good.parent, folder)
+    originals = contents(folder)
+    names = sorted(name for name, data in originals.items() if data)
     truth = hashes(good)
-    path = good.with_name(f"damaged-{good.name}")
+    checked = good.suffix in CHECKED and "legacy" not in good.name
     rng = random.Random(seed)
     outcomes: Counter[str] = Counter()
     slowest, escape = 0.0, ""
     resource.setrlimit(resource.RLIMIT_AS, (LIMIT, LIMIT))
     for _ in range(count):
+        name = rng.choice(names)
+        (folder / name).write_bytes(mutated(originals[name], rng))
         start = time.perf_counter()
-        kind, reason = attempt(path, mutated(data, rng), truth, good.suffix in CHECKED and "legacy" not in good.name)
+        kind, reason = attempt(folder / good.name, truth, checked)
         slowest = max(slowest, time.perf_counter() - start)
+        (folder / name).write_bytes(originals[name])
         outcomes[kind] += 1
         escape = escape or reason
-    path.unlink()
+    after = contents(folder)
+    left = sorted(name for name in {*after, *originals} if after.get(name) != originals.get(name))
+    shutil.rmtree(folder)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    left = sorted(file.name for file in good.parent.iterdir())
     return {"outcomes": outcomes, "slowest": slowest, "peak": peak, "escape": escape, "left": left}
 
 

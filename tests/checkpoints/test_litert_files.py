@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,37 +15,24 @@ from lstm_xcheck.arrays import Array
 from lstm_xcheck.checkpoints import Checkpoint, load, read_checkpoint
 from lstm_xcheck.spec import CellWeights
 
-HERE = Path(__file__).parent
 X, H = 5, 4
 HARD = f"hard_sigmoid:{1 / 6!r},0.5"
 
 
-def made(script: str, folder: Path, *modules: str, **environment: str) -> Path:
-    """The folder, with the files of a script that runs in a process of its own."""
-    for module in ("tensorflow", *modules):
-        if importlib.util.find_spec(module) is None:
-            pytest.skip(f"needs {module}")
-    done = subprocess.run(
-        [sys.executable, "-W", "ignore", str(HERE / script), str(folder)], capture_output=True, text=True, check=False,
-        timeout=400, env={**os.environ, "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3", **environment},
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-2000:]
-    return folder
-
-
 @pytest.fixture(scope="module")
-def operators(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return made("litert_operators.py", tmp_path_factory.mktemp("operators"), "flatbuffers")
+def legacy(tmp_path_factory: pytest.TempPathFactory, written_by: Callable[..., Path]) -> Path:
+    folder = tmp_path_factory.mktemp("legacy")
+    return written_by("litert_converted.py", folder, "tensorflow", "tf_keras", TF_USE_LEGACY_KERAS="1")
 
 
-@pytest.fixture(scope="module")
-def loops(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return made("litert_converted.py", tmp_path_factory.mktemp("loops"), "keras")
+@pytest.fixture
+def operators(litert_operators: Path) -> Path:
+    return litert_operators
 
 
-@pytest.fixture(scope="module")
-def legacy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return made("litert_converted.py", tmp_path_factory.mktemp("legacy"), "tf_keras", TF_USE_LEGACY_KERAS="1")
+@pytest.fixture
+def loops(litert_loops: Path) -> Path:
+    return litert_loops
 
 
 def answer(folder: Path, key: str) -> Array:
