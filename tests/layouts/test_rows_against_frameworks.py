@@ -9,6 +9,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from itertools import permutations
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -257,6 +258,21 @@ for parameter in layer.parameters():
     parameter.set_value(rng.normal(size=parameter.shape).astype(np.float32))
 arrays = {name: a.numpy() for name, a in layer.state_dict().items() if ".cell" in name}
 answer(arrays, layer(paddle.to_tensor(x))[0].numpy())
+""",
+    ),
+    "litert-bidirectional-projected": (
+        "litert",
+        ("tensorflow", "flatbuffers"),
+        f"""
+sys.path.insert(0, {str(Path(__file__).parents[1] / "checkpoints")!r})
+import tensorflow as tf
+import litert_operators as operators
+operators.STEPS, given = STEPS, dict(both=True, time_major=True, projected=True)
+content = operators.written("lstm", given)
+interpreter = tf.lite.Interpreter(model_content=content)
+names = {{d["name"]: d["index"] for d in interpreter.get_tensor_details() if d["name"][:2] in ("0/", "1/")}}
+arrays = {{{{"0": "fw_", "1": "bw_"}}[n[0]] + n[2:]: interpreter.get_tensor(k) for n, k in names.items()}}
+answer(arrays, operators.answered(content, x, given))
 """,
     ),
     "tinygrad": (
