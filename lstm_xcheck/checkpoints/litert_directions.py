@@ -15,7 +15,8 @@ _JOINING = ("CONCATENATION", "ADD", "MUL")
 _PICKING = ("STRIDED_SLICE", "SLICE")
 _PASSING = ("TRANSPOSE", "REVERSE_V2", "RESHAPE", "CUSTOM FlexTensorListStack", *_PICKING)
 _MAX_STEPS = 8
-_MAX_WAITING = 64
+#: Cells that meet in one operator, of which a model has two.
+_MOST_PARTNERS = 8
 _SWAPPED = (1, 0, 2)
 _IN_ORDER_READ = (
     "it reads backward, and its outputs come in the order read; the canonical form is aligned with the input"
@@ -52,11 +53,13 @@ class _End:
 def _walk(cell: Cell) -> Iterator[_End]:
     """The operators that a cell's outputs reach through those that only hand them on."""
     waiting = [(number, 0, False) for number in cell.results]
+    seen: set[int] = set()
     while waiting:
         number, steps, aligned = waiting.pop()
         for op in cell.graph.used_by.get(number, ()) if number >= 0 else ():
             yield _End(op, op.inputs.index(number), aligned or _is_state(cell.graph, number))
-            if op.kind in _PASSING and op.inputs[0] == number and steps < _MAX_STEPS and len(waiting) < _MAX_WAITING:
+            if op.kind in _PASSING and op.inputs[0] == number and steps < _MAX_STEPS and id(op) not in seen:
+                seen.add(id(op))
                 turned = aligned or op.kind == "REVERSE_V2" or op.kind in _PICKING
                 waiting += [(made, steps + 1, turned) for made in op.outputs[:1]]
 
@@ -71,10 +74,15 @@ def pairs(cells: list[tuple[Cell, ...]]) -> Iterator[tuple[Cell, ...]]:
     taken: set[int] = set()
     alone = {k: cell for k, directions in enumerate(cells) if len(directions) == 1 for cell in directions}
     meeting = {k: {id(end.op): end for end in _walk(cell) if end.op.kind in _JOINING} for k, cell in alone.items()}
+    met: dict[int, list[int]] = {}
+    for k, ends in meeting.items():
+        for key in ends:
+            met.setdefault(key, []).append(k)
     for k, directions in enumerate(cells):
         if k in taken:
             continue
-        partner = next((m for m in alone if m > k and m not in taken and _fit(alone, meeting, k, m)), None)
+        near = sorted({m for key in meeting.get(k, ()) for m in met[key][:_MOST_PARTNERS] if m > k and m not in taken})
+        partner = next((m for m in near if _fit(alone, meeting, k, m)), None)
         if k not in alone or partner is None:
             yield tuple(map(_noted, directions)) if k in alone else directions
             continue

@@ -17,15 +17,15 @@ from ..spec import LSTMSpec
 from .litert_cell import FUSED, Cell, Leaf, NotReadError, fused_cells
 from .litert_directions import pairs, placed
 from .litert_graph import Graph, Model, Operator, parse
-from .litert_loop import loop_cell, split_in_four
+from .litert_loop import loop_cell
 from .protocol import Checkpoint, Found, OtherTensor, StoredTensor
 from .recognise import build, others, unique_names
-from .untrusted import FLOAT_SIZES, shown
+from .untrusted import shown
 
 #: What exporters call a tensor whose maker has no name.
 _NAMELESS = ("StatefulPartitionedCall", "PartitionedCall", "tfl.", "arith.", "Identity")
-#: Operators may share weights, but what is made of a file is not endlessly more than the file.
-_MAX_GROWTH = 8
+#: Each costs the reader some milliseconds, but a file only some bytes, since operators may share their weights.
+_MOST = 1000
 _UNROLLED = (
     "an LSTM, not read: its steps are unrolled, so that the graph says them one by one; "
     "convert the model with unroll=False"
@@ -51,12 +51,8 @@ def _read(path: Path, model: Model) -> Checkpoint:
     cells, unread = _cells(model)
     found: list[tuple[Found, str]] = []
     used: set[Leaf] = set()
-    left = _MAX_GROWTH * len(model.data)
     for directions in pairs(cells):
         name = directions[0].name
-        left -= sum(_size(tensor) for cell in directions for tensor in cell.tensors.values())
-        if left < 0:
-            raise CheckpointError(f"{path} uses its weights again and again; it is not a real model")
         try:
             found.append((_found(path, name, directions), f"{name}#{len(found)}"))
             used.update(leaf for cell in directions for leaf in cell.leaves)
@@ -83,7 +79,9 @@ def _cells(model: Model) -> tuple[list[tuple[Cell, ...]], list[OtherTensor]]:
                 continue
             if directions:
                 cells.append(directions)
-        if graph.number not in bodies and any(_is_gated(graph, op) for op in split_in_four(graph)):
+            if len(cells) > _MOST:
+                raise CheckpointError(f"{model.path} has more than {_MOST} LSTMs; it is not a real model")
+        if graph.number not in bodies and any(_is_gated(graph, op) for op in graph.splits_in_four):
             unread.append(OtherTensor(shown(graph.name, 200) or "main", (), "SPLIT", _UNROLLED))
     return cells, unread
 
@@ -158,13 +156,6 @@ def _of_one_type(tensors: dict[str, StoredTensor]) -> dict[str, StoredTensor]:
         return replace(tensor, dtype="float32", load=lambda: tensor.load().astype("float32"))
 
     return {key: widened(tensor) for key, tensor in tensors.items()}
-
-
-def _size(tensor: StoredTensor) -> int:
-    count = FLOAT_SIZES[tensor.dtype]
-    for n in tensor.shape:
-        count *= n
-    return count
 
 
 def _rest(model: Model, used: set[Leaf]) -> Iterator[StoredTensor]:

@@ -34,6 +34,9 @@ KINDS = {
 _INT_CODES = {"int32": "<i4", "int64": "<i8"}
 #: Tensors of more axes than this are no weights.
 _MOST_AXES = 32
+#: Operators may share weights, but what is read of a file is not endlessly more than the file.
+_MAX_GROWTH = 8
+_FREE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,15 @@ class Graph:
                 users.setdefault(number, []).append(op)
         return users
 
+    @cached_property
+    def _given(self) -> frozenset[int]:
+        return frozenset(self.inputs)
+
+    @cached_property
+    def splits_in_four(self) -> list[Operator]:
+        """The operators that split pre-activations into four gates, as one step of an LSTM does."""
+        return [op for op in self.operators if op.kind == "SPLIT" and len(op.outputs) == 4]
+
     def maker(self, number: int) -> tuple[str, Operator | None, int]:
         """The kind of what makes a tensor, the operator, and which of its outputs it is; no kind where nothing does."""
         op, place = self.made_by.get(number, (None, 0))
@@ -107,7 +119,7 @@ class Graph:
 
     def is_stored(self, number: int) -> bool:
         """Whether the file holds the numbers of a tensor, and nothing else decides them."""
-        if not 0 <= number < len(self.tensors) or number in self.made_by or number in self.inputs:
+        if not 0 <= number < len(self.tensors) or number in self.made_by or number in self._given:
             return False
         tensor = self.tensors[number]
         return tensor.span is not None and not tensor.variable
@@ -131,6 +143,7 @@ class Model:
 
     def __init__(self, path: Path, data: bytes) -> None:
         self.path, self.data = path, data
+        self._left = _MAX_GROWTH * len(data) + _FREE
         if data[4:8] != b"TFL3":
             raise ValueError(f"its identifier is {data[4:8]!r} instead of b'TFL3'")
         root = Source(data).root()
@@ -186,8 +199,12 @@ class Model:
 
         Raises:
             ValueError: when they do not fit its shape.
+            CheckpointError: when the bytes of the file are read again and again.
         """
         start, size = tensor.span or (0, 0)
+        self._left -= size
+        if self._left < 0:
+            raise CheckpointError(f"{self.path} uses its weights again and again; it is not a real model")
         content = memoryview(self.data)[start : start + size]
         if tensor.dtype in FLOAT_SIZES:
             return float_values(content, tensor.dtype).reshape(tensor.shape)

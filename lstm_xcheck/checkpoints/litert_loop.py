@@ -7,13 +7,15 @@ Source: TensorFlow 2.21, models that its converter makes of Keras 3.15 and tf_ke
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache, partial
 from itertools import permutations
 from typing import Any
 
 import numpy as np
 
+from ..arrays import Array
 from ..spec.activations import HARD_SIGMOID_KERAS3
 from .litert_cell import GATES, Cell, Leaf, NotReadError, read_as_float
 from .litert_graph import Graph, Operator
@@ -27,11 +29,6 @@ _MOST_TERMS = 16
 #: Tensors that a loop carries, of which an LSTM's are among the first.
 _MOST_CARRIED = 16
 _NO_STEP = "its loop computes something else than a step of an LSTM: "
-
-
-def split_in_four(graph: Graph) -> list[Operator]:
-    """The operators that split pre-activations into four gates, as one step of an LSTM does."""
-    return [op for op in graph.operators if op.kind == "SPLIT" and len(op.outputs) == 4]
 
 
 @dataclass
@@ -117,7 +114,7 @@ def loop_cell(outer: Graph, op: Operator, name: str) -> Cell | None:
         NotReadError: for one whose step is not an LSTM's, or is computed from what the file does not hold.
     """
     graphs, number = outer.model.graphs, op.option(1)
-    if not 0 < number < len(graphs) or not split_in_four(graphs[number]):
+    if not 0 < number < len(graphs) or not graphs[number].splits_in_four:
         return None
     loop = _Loop(outer, op, graphs[number])
     if not len(loop.body.inputs) == len(loop.body.outputs) == len(op.inputs) == len(op.outputs):
@@ -280,14 +277,15 @@ def _named(weights: dict[str, StoredTensor], quarters: dict[str, int]) -> Iterat
     """Each gate's own rows, under the names of the layout `litert`."""
     templates = {"input": "input_to_{}_weights", "recurrent": "recurrent_to_{}_weights", "bias": "{}_gate_bias"}
     for kind, tensor in weights.items():
-        rows = tensor.shape[0] // 4
+        rows, whole = tensor.shape[0] // 4, cache(tensor.load)
         for gate in GATES:
             span = slice(quarters[gate] * rows, (quarters[gate] + 1) * rows)
-
-            def load(tensor: StoredTensor = tensor, span: slice = span) -> Any:
-                return tensor.load()[span]
-
+            load = partial(_part, whole, span)
             yield templates[kind].format(gate), StoredTensor(tensor.name, (rows, *tensor.shape[1:]), tensor.dtype, load)
+
+
+def _part(whole: Callable[[], Array], span: slice) -> Array:
+    return whole()[span]
 
 
 def _is_zero(loop: _Loop, place: int, leaves: set[Leaf]) -> bool:

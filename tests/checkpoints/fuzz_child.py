@@ -27,8 +27,8 @@ from lstm_xcheck.errors import CheckpointError
 
 #: Address space, so that a claim of terabytes is seen at once. Imports alone take a good part of it.
 LIMIT = 6 << 30
-#: Formats whose every number is covered by a checksum: zip archives store one, and TensorFlow's bundles too.
-CHECKED = (".pt", ".keras", ".npz", ".index")
+#: Formats whose every number is covered by a checksum: zip archives, TensorFlow and Orbax keep one.
+CHECKED = (".pt", ".keras", ".npz", ".index", ".orbax")
 
 
 def mutated(data: bytes, rng: random.Random) -> bytes:

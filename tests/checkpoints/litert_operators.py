@@ -59,7 +59,9 @@ class Graph:
         self.tensors.append(made)
         return len(self.tensors) - 1
 
-    def model(self, kind: int, inputs: list[int], outputs: list[int], options: tuple[int, Any]) -> bytes:
+    def model(
+        self, kind: int, inputs: list[int], outputs: list[int], options: tuple[int, Any], times: int = 1
+    ) -> bytes:
         code = schema.OperatorCodeT()
         code.builtinCode = code.deprecatedBuiltinCode = kind
         code.version = 1
@@ -67,7 +69,7 @@ class Graph:
         operator.inputs, operator.outputs = inputs, outputs
         operator.builtinOptionsType, operator.builtinOptions = options
         graph = schema.SubGraphT()
-        graph.tensors, graph.operators, graph.name = self.tensors, [operator], "main"
+        graph.tensors, graph.operators, graph.name = self.tensors, [operator] * times, "main"
         graph.inputs, graph.outputs = [0], outputs
         model = schema.ModelT()
         model.version, model.operatorCodes, model.subgraphs, model.buffers = 3, [code], [graph], self.buffers
@@ -93,7 +95,7 @@ def direction(graph: Graph, rng: Any, prefix: str, given: dict[str, Any]) -> lis
     return [*inputs, part("{}_weights", "projection", (P, H), width == P), -1]
 
 
-def written(name: str, given: dict[str, Any]) -> bytes:
+def written(name: str, given: dict[str, Any], times: int = 1) -> bytes:
     graph, rng, both, step = Graph(), np.random.default_rng(7), bool(given.get("both")), bool(given.get("one_step"))
     width, count = P if given.get("projected") else H, 2 if both else 1
     outer = (STEPS, BATCH) if given.get("time_major") else (BATCH, STEPS)
@@ -111,7 +113,7 @@ def written(name: str, given: dict[str, Any]) -> bytes:
     options.cellClip, options.projClip = given.get("cell_clip", 0.0), given.get("proj_clip", 0.0)
     options.mergeOutputs = True
     number = {"LSTM": 16, "UnidirectionalSequenceLSTM": 44, "BidirectionalSequenceLSTM": 52}[kind]
-    return graph.model(number, inputs, [y], (getattr(schema.BuiltinOptions, f"{kind}Options"), options))
+    return graph.model(number, inputs, [y], (getattr(schema.BuiltinOptions, f"{kind}Options"), options), times)
 
 
 def answered(content: bytes, x: Any, given: dict[str, Any]) -> Any:
@@ -136,6 +138,7 @@ def main(folder: Path) -> None:
         content = written(name, given)
         (folder / f"{name}.tflite").write_bytes(content)
         answers[name] = answered(content, x, given)
+    (folder / "repeated.tflite").write_bytes(written("repeated", MODELS["peepholes"], times=1_001))
     np.savez(folder / "answers.npz", **answers)
 
 

@@ -12,7 +12,9 @@ import pytest
 
 from lstm_xcheck import Case, CheckpointError, LSTMSpec, LSTMWeights, Result, judge
 from lstm_xcheck.arrays import Array
-from lstm_xcheck.checkpoints import Checkpoint, load, read_checkpoint
+from lstm_xcheck.checkpoints import Checkpoint, litert_graph, load, read_checkpoint
+from lstm_xcheck.errors import UserError
+from lstm_xcheck.porting import port, recheck
 from lstm_xcheck.spec import CellWeights
 
 X, H = 5, 4
@@ -203,3 +205,26 @@ def test_truncated_and_altered_models_are_refused_or_read(
         assert "damaged" in refusal(bad)
     bad.write_bytes(data[:4] + b"TFL2" + data[8:])
     assert "identifier" in refusal(bad)
+
+
+def test_more_is_not_read_of_a_file_than_it_pays_for(
+    operators: Path, refusal: Callable[[Path], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Operators may share weights, so that thousands of LSTMs, or gigabytes of numbers, fit into a small file."""
+    assert "more than 1000 LSTMs" in refusal(operators / "repeated.tflite")
+    monkeypatch.setattr(litert_graph, "_FREE", 0)
+    assert len(load(operators / "plain.tflite")) == 1
+    monkeypatch.setattr(litert_graph, "_MAX_GROWTH", 0)
+    assert "again and again" in refusal(operators / "plain.tflite")
+
+
+def test_a_model_is_ported_and_rechecked(loops: Path, tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    with pytest.raises(UserError, match=r"cannot be carried over: .*MatMul float32\[2, 4\].*--lstm-only"):
+        port(loops / "mixed.tflite", tmp_path / "m.pt")
+    certificate = port(loops / "mixed.tflite", tmp_path / "m.pt", lstm_only=True)
+    assert (certificate["verdict"], certificate["losses"]) == ("agree", [])
+    assert "still agree" in recheck(tmp_path / "m.pt.xcheck.json")
+    (source,) = load(loops / "mixed.tflite").values()
+    assert len(torch.load(tmp_path / "m.pt")) == 4
+    assert np.array_equal(next(iter(load(tmp_path / "m.pt").values())).layers[0][0].W, source.layers[0][0].W)
