@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,9 @@ from .files import write_atomically
 from .spec import LSTMWeights
 from .sweep.record import made_by
 
+#: What `without` may take off an LSTM.
+CLIPS = ("gate_clip", "cell_clip", "proj_clip")
+
 #: What a certificate's name ends in.
 SUFFIX = ".xcheck.json"
 
@@ -52,6 +56,7 @@ def port(
     like: str | PathLike[str] | None = None,
     force: bool = False,
     lstm_only: bool = False,
+    without: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Write a checkpoint as another framework's, LSTMs and the layers beside them, verify it, and keep the proof.
 
@@ -68,6 +73,7 @@ def port(
         like: an existing file of the destination's format; its keys and other tensors are kept, its LSTMs filled.
         force: whether an existing destination may be replaced.
         lstm_only: leave all other layers out, those that could be carried over too.
+        without: clips to leave out, gate_clip, cell_clip or proj_clip, where the destination cannot say them.
 
     Returns:
         The certificate: `verdict` (agree, disagree or error), `rows`, `losses`, `left_out` and the hashes.
@@ -88,7 +94,8 @@ def port(
     source = held.path
     names = dict(rename or {})
     beside = Beside() if alone else carried(held, chosen_format, names)
-    chosen, beside = stacked(_chosen(held, layer), beside, names)
+    clipped = _chosen(held, layer)
+    chosen, beside = stacked(_without(clipped, without), beside, names)
     own = {one.name for one in beside.layers}
     lstm_names = {old: new for old, new in names.items() if old not in own}
     carry = renamed(beside, names)
@@ -113,7 +120,11 @@ def port(
         "lstms": lstm_entries,
         "losses": [loss for lstm in ported for loss in losses(lstm)],
         "layers": layers,
-        "left_out": _left_out(held, layer) if alone else carrying.left_out(beside, layers),
+        "left_out": [
+            *(_left_out(held, layer) if alone else carrying.left_out(beside, layers)),
+            *_left_out_clips(clipped, without),
+        ],
+        "without": sorted(set(without)),
         "training": [str(tensor) for tensor in beside.training],
         "notes": {**{found.name: list(found.notes) for found in chosen if found.notes}, **notes},
         **prove(ported),
@@ -157,7 +168,9 @@ def _recheck(file: Path, content: dict[str, Any]) -> str:
     with reading_whole() if content["layers"] else nullcontext():
         files = [read_checkpoint(path) for path in paths.values()]
     carrying.refuse_other_layers(file, content["layers"], *files)
-    before, after = ({lstm.name: lstm for lstm in held.lstms} for held in files)
+    clipped, written = (held.lstms for held in files)
+    before = {lstm.name: lstm for lstm in _without(clipped, content.get("without", ()))}
+    after = {lstm.name: lstm for lstm in written}
     ported = [_again(entry, before, after) for entry in content["lstms"]]
     changed = [new["source"] for new, old in zip(map(_entry, ported), content["lstms"], strict=True) if new != old]
     if changed:
@@ -203,6 +216,27 @@ def _chosen(held: Checkpoint, layer: str | None) -> tuple[Found, ...]:
     if not chosen:
         raise CheckpointError(f"{held.path} has no LSTM {layer!r}, but {', '.join(lstm.name for lstm in lstms)}")
     return chosen
+
+
+def _without(lstms: tuple[Found, ...], clips: Sequence[str]) -> tuple[Found, ...]:
+    """The LSTMs without these clips, which makes another function of them wherever one held."""
+    strange = [name for name in clips if name not in CLIPS]
+    if strange:
+        raise UserError(f"--without {strange[0]!r} should be one of {', '.join(CLIPS)}")
+    if not clips:
+        return lstms
+    return tuple(replace(lstm, weights=_unclipped(lstm.weights, clips)) for lstm in lstms)
+
+
+def _unclipped(weights: LSTMWeights, clips: Sequence[str]) -> LSTMWeights:
+    options: dict[str, Any] = dict.fromkeys(clips)
+    return LSTMWeights(replace(weights.spec, **options), weights.layers, weights.dtype)
+
+
+def _left_out_clips(lstms: tuple[Found, ...], clips: Sequence[str]) -> list[str]:
+    """What `without` took off, with its size: beyond it the destination computes something else."""
+    specs = [(lstm.name, clip, getattr(lstm.weights.spec, clip)) for lstm in lstms for clip in sorted(set(clips))]
+    return [f"{clip} {bound} of {name}: beyond it the destination differs" for name, clip, bound in specs if bound]
 
 
 def _left_out(held: Checkpoint, layer: str | None) -> list[str]:

@@ -80,6 +80,13 @@ def write_checkpoint(
     return replace(back, path=target, lstms=held)
 
 
+def _or_without(differing: list[str]) -> str:
+    """The other way out, where all that a format cannot say are clips."""
+    names = [text.partition(" ")[0] for text in differing]
+    clips = all(name.endswith("_clip") for name in names)
+    return ", or leave it out with " + " ".join(f"--without {name}" for name in names) if clips else ""
+
+
 def chain_of(lstms: Mapping[str, LSTMWeights]) -> dict[str, LSTMWeights]:
     """Every layer as an LSTM of its own, in order: `name` stays, a stack becomes `name_0`, `name_1`, ...
 
@@ -227,7 +234,7 @@ def _compare(
         if differing:
             raise CheckpointError(
                 f"{target} was not written: the format cannot say {', '.join(differing)} of {shown(name)}; "
-                "choose another with --to"
+                f"choose another with --to{_or_without(differing)}"
             )
         kept = _same_numbers(ours, spec, found)
         if kept is None:

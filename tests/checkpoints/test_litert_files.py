@@ -13,7 +13,7 @@ import pytest
 from lstm_xcheck import Case, CheckpointError, LSTMSpec, LSTMWeights, Result, judge
 from lstm_xcheck.arrays import Array
 from lstm_xcheck.checkpoints import Checkpoint, litert_graph, load, read_checkpoint
-from lstm_xcheck.errors import UserError
+from lstm_xcheck.errors import DisagreementError
 from lstm_xcheck.porting import port, recheck
 from lstm_xcheck.spec import CellWeights
 
@@ -220,7 +220,7 @@ def test_more_is_not_read_of_a_file_than_it_pays_for(
 
 def test_a_model_is_ported_and_rechecked(loops: Path, tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
-    with pytest.raises(UserError, match=r"cannot be carried over: .*MatMul float32\[2, 4\].*--lstm-only"):
+    with pytest.raises(DisagreementError, match=r"cannot be carried over: .*MatMul float32\[2, 4\].*--lstm-only"):
         port(loops / "mixed.tflite", tmp_path / "m.pt")
     certificate = port(loops / "mixed.tflite", tmp_path / "m.pt", lstm_only=True)
     assert (certificate["verdict"], certificate["losses"]) == ("agree", [])

@@ -204,3 +204,25 @@ def test_a_stack_becomes_a_chain_and_each_layer_keeps_its_bits(tmp_path: Path) -
     certificate = lx.port(tmp_path / "m.npz", tmp_path / "m.keras")
     assert certificate["lstms"][0]["destination"] == ["enc_0", "enc_1", "enc_2"]
     assert lx.load(tmp_path / "m.keras") == chain_of({"enc": weights})
+
+
+def test_a_clip_is_left_out_only_when_asked(tmp_path: Path) -> None:
+    weights = lx.LSTMWeights.random(lx.LSTMSpec(3, 4, cell_clip=0.7), seed=1)
+    write_checkpoint(tmp_path / "m.npz", {"enc": weights})
+    with pytest.raises(lx.CheckpointError, match=r"cannot say cell_clip 0\.7 of enc; .* with --without cell_clip"):
+        lx.port(tmp_path / "m.npz", tmp_path / "m.safetensors")
+    with pytest.raises(lx.UserError, match="--without 'bias' should be one of gate_clip, cell_clip, proj_clip"):
+        lx.port(tmp_path / "m.npz", tmp_path / "m.safetensors", without=["bias"])
+    certificate = lx.port(tmp_path / "m.npz", tmp_path / "m.safetensors", without=["cell_clip"])
+    assert (certificate["verdict"], certificate["without"]) == ("agree", ["cell_clip"])
+    assert certificate["left_out"] == ["cell_clip 0.7 of enc: beyond it the destination differs"]
+    assert lx.load(tmp_path / "m.safetensors")["enc"] == lx.LSTMWeights(
+        replace(weights.spec, cell_clip=None), weights.layers, weights.dtype
+    )
+    assert "still agree" in recheck(tmp_path / "m.safetensors.xcheck.json")
+    # Without the word in the certificate the source is another function than the one that was proved.
+    content = json.loads((tmp_path / "m.safetensors.xcheck.json").read_text())
+    content["without"] = []
+    (tmp_path / "m.safetensors.xcheck.json").write_text(json.dumps({**content, "seal": seal(content)}))
+    with pytest.raises(lx.DisagreementError, match="the weights read now are not those"):
+        recheck(tmp_path / "m.safetensors.xcheck.json")
