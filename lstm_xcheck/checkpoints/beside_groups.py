@@ -17,7 +17,10 @@ _WRAPPERS = ("module.", "_orig_mod.")
 _CONTAINERS = ("params/", "batch_stats/", "model/")
 
 #: What a Keras config says of a layer and no weight does.
-_ATTRIBUTES = ("activation", "epsilon", "momentum", "mask_zero", "use_bias", "scale", "center", "axis", "rms_scaling")
+_ATTRIBUTES = (
+    "activation", "epsilon", "momentum", "mask_zero", "use_bias", "scale", "center", "axis", "rms_scaling",
+    "units", "input_dim", "output_dim",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

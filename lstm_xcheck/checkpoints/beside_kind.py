@@ -18,6 +18,8 @@ from .untrusted import FLOAT_SIZES, shown
 _CLASSES = {row.class_name: kind for kind, row in BESIDE["keras"].items()}
 #: What the config of a Keras layer calls the switch of an array that may be missing.
 _SWITCHES = {"bias": "use_bias", "scale": "scale", "offset": "center"}
+#: What it calls the sizes of the last axes of an array.
+_SIZES = {"kernel": ("units",), "table": ("input_dim", "output_dim")}
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ def settle(group: Group, family: str, sizes: Sizes, kind: str | None = None) -> 
         sizes: of the neighbours.
         kind: what somebody who knows says it is.
     """
-    fitting = {name: parts for name in BESIDE[family] if (parts := _parts(group, family, name))}
+    fitting = {n: parts for n in BESIDE[family] if (parts := _parts(group, family, n)) and _as_said(group, parts)}
     said = kind or _CLASSES.get(group.class_name)
     if group.class_name and not said:
         return f"a layer of class {shown(group.class_name)}, which has no canonical form"
@@ -123,6 +125,15 @@ def fits(kind: str, parts: Mapping[str, StoredTensor], *, turned: bool) -> bool:
         return False
     width = parts["kernel"].shape[0 if turned else 1] if kind == "dense" else 0
     return kind != "dense" or "bias" not in parts or width == parts["bias"].shape[0]
+
+
+def _as_said(group: Group, parts: Mapping[str, StoredTensor]) -> bool:
+    """Whether sizes are those that a config names, where there is one."""
+    for part in set(parts) & set(_SIZES):
+        said = tuple(group.attributes.get(key) for key in _SIZES[part])
+        if None not in said and said != parts[part].shape[-len(said) :]:
+            return False
+    return True
 
 
 def _by_sizes(group: Group, family: str, fitting: set[str], sizes: Sizes) -> set[str]:
