@@ -207,24 +207,6 @@ def verdict_of(rows: Sequence[Mapping[str, Any]]) -> str:
     return "error" if "crashed" in seen or "match" not in seen else "agree"
 
 
-def files_of(path: Path) -> list[Path]:
-    """A file, or all files in a folder, in an order that is the same everywhere."""
-    return sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
-
-
-def sha256_of(path: Path) -> str:
-    """The hash of a file, read in pieces; of a folder, over the names and hashes of all files in it."""
-    digest = hashlib.sha256()
-    if path.is_dir():
-        for inner in files_of(path):
-            digest.update(f"{inner.relative_to(path).as_posix()}\0{sha256_of(inner)}\n".encode())
-        return digest.hexdigest()
-    with path.open("rb") as file:
-        while piece := file.read(1 << 20):
-            digest.update(piece)
-    return digest.hexdigest()
-
-
 def seal(content: Mapping[str, Any]) -> str:
     """A hash over everything a certificate says but the hash itself."""
     rest = {key: value for key, value in content.items() if key != "seal"}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
@@ -18,14 +17,12 @@ from .certificate import (
     KIND,
     SCHEMA,
     Ported,
-    files_of,
     fingerprints,
     joined,
     losses,
     prove,
     read_certificate,
     seal,
-    sha256_of,
     strength,
     verdict_of,
 )
@@ -36,6 +33,7 @@ from .checkpoints.whole import reading_whole
 from .checkpoints.writing import chain_of, matched, refuse_existing
 from .errors import CheckpointError, DisagreementError, UserError
 from .files import write_atomically
+from .parts import described, hashed, refuse_added, refuse_changed
 from .spec import LSTMWeights
 from .sweep.record import made_by
 
@@ -100,13 +98,13 @@ def port(
     lstm_names = {old: new for old, new in names.items() if old not in own}
     carry = renamed(beside, names)
     with ThreadPoolExecutor() as pool:
-        hashing = pool.submit(sha256_of, source)
+        hashing = pool.submit(hashed, source, held.files)
         for lstm in chosen:
             _ = lstm.weights.layers  # reads them now, and once
-        digest = hashing.result()  # before the target, which may be the source, is written
+        read = hashing.result()  # before the target, which may be the source, is written
         lstms = _renamed(chosen, lstm_names, like is not None and not chosen_format.stacks)
         back = write_checkpoint(target, lstms, chosen_format.to, force, like, carry)
-        hashing = pool.submit(sha256_of, target)
+        hashing = pool.submit(hashed, target, back.files)
         ported = _pairs(target, chosen_format, chosen, lstms, back, exact=like is None)
         lstm_entries = [_entry(lstm) for lstm in ported]
         layers = entries(beside, carry, back, chosen_format)
@@ -115,8 +113,8 @@ def port(
     content = {
         "schema": SCHEMA,
         "kind": KIND,
-        "source": _described(source, target.parent, held.format, digest),
-        "destination": _described(target, target.parent, back.format, written),
+        "source": described(source, target.parent, held.format, read),
+        "destination": described(target, target.parent, back.format, written),
         "lstms": lstm_entries,
         "losses": [loss for lstm in ported for loss in losses(lstm)],
         "layers": layers,
@@ -159,14 +157,12 @@ def _recheck(file: Path, content: dict[str, Any]) -> str:
     for role, path in paths.items():
         if not path.exists():
             raise UserError(f"{path}, the {role} of {file}, does not exist; put it back beside the certificate")
-        digest = sha256_of(path)
-        if digest != content[role]["sha256"]:
-            raise DisagreementError(
-                f"{path} is not the {role} that {file} speaks of: its sha256 is {digest[:16]}..., "
-                f"but should be {content[role]['sha256'][:16]}..."
-            )
+        refuse_changed(file, role, path, content[role]["parts"])
     with reading_whole() if content["layers"] else nullcontext():
         files = [read_checkpoint(path) for path in paths.values()]
+    own = (file, *files[1].files)
+    for (role, path), held in zip(paths.items(), files, strict=True):
+        refuse_added(file, role, path, content[role]["parts"], held.files, () if role == "destination" else own)
     carrying.refuse_other_layers(file, content["layers"], *files)
     clipped, written = (held.lstms for held in files)
     before = {lstm.name: lstm for lstm in _without(clipped, content.get("without", ()))}
@@ -283,13 +279,6 @@ def _ported(
 ) -> Ported:
     """Both sides of one LSTM; one object where every bit is the same."""
     return Ported(name, weights, layout, names, weights if weights == written else written, written_layout)
-
-
-def _described(path: Path, folder: Path, format: str, digest: str) -> dict[str, Any]:
-    """A file as seen from the certificate's folder, so that both can move together."""
-    where = os.path.relpath(path.resolve(), folder.resolve())
-    size = sum(file.stat().st_size for file in files_of(path))
-    return {"path": Path(where).as_posix(), "sha256": digest, "bytes": size, "format": format}
 
 
 def _entry(lstm: Ported) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from ..spec import LSTMSpec
 from .onnx_attributes import NotInSpecError, spec_options
 from .onnx_graph import graph_model
 from .onnx_layers import attributes_of, key_of
-from .onnx_tensors import Constants, constants_of, floating, stored
+from .onnx_tensors import Constants, constants_of, data_files, floating, stored, tensors_of
 from .protocol import Checkpoint, Found, OtherTensor, StoredTensor
 from .recognise import build, others, unique_names
 from .untrusted import FLOAT_SIZES, shown
@@ -70,7 +70,8 @@ def _read_model(path: Path, model: Any) -> Checkpoint:
         directions = [shown(_text(attributes_of(node).get("direction", b"forward"))) for node in read_nodes]
         lines = zip(read_nodes, lstms, directions, strict=True)
         graph = graph_model(model.graph, names, {key_of(node): (lstm.name, way) for node, lstm, way in lines})
-    return Checkpoint(path, "onnx", lstms, (*unread, *others(rest, {})), graph=graph)
+    parts = (path, *data_files(path, tensors_of(model)))
+    return Checkpoint(path, "onnx", lstms, (*unread, *others(rest, {})), graph=graph, parts=parts)
 
 
 def _inner(graph: Any, depth: int = 0) -> Iterator[tuple[str, Any]]:

@@ -6,7 +6,7 @@ Source: onnx 1.23.1, onnx/onnx.proto (TensorProto), docs/ExternalData.md.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,38 @@ def constants_of(graph: Any, outer: Constants) -> Constants:
 def floating(tensor: Any) -> bool:
     """Whether a tensor is of a type that weights are read from."""
     return tensor.data_type in _TYPES
+
+
+def tensors_of(model: Any) -> Iterator[Any]:
+    """Every tensor of a model, wherever it stands: those of branches, bodies and functions included."""
+    inner = [model.graph, *model.functions]
+    while inner:
+        graph = inner.pop()
+        yield from getattr(graph, "initializer", ())
+        for sparse in getattr(graph, "sparse_initializer", ()):
+            yield from (sparse.values, sparse.indices)
+        for attribute in (attribute for node in graph.node for attribute in node.attribute):
+            yield from (attribute.t, *attribute.tensors)
+            inner += [attribute.g] if attribute.HasField("g") else []
+            inner += attribute.graphs
+
+
+def data_files(path: Path, tensors: Iterable[Any]) -> list[Path]:
+    """The other files of the model's folder in which tensors lie; none is opened."""
+    found = {}
+    for tensor in tensors:
+        if tensor.data_location == onnx.TensorProto.EXTERNAL:
+            where = {entry.key: entry.value for entry in tensor.external_data}.get("location", "")
+            found[where] = path.parent / where
+    folder = path.parent.resolve()
+    return [file for where, file in sorted(found.items()) if _is_within(folder, file)]
+
+
+def _is_within(folder: Path, file: Path) -> bool:
+    try:
+        return file.is_file() and file.resolve().is_relative_to(folder)
+    except (ValueError, OSError, RuntimeError):
+        return False
 
 
 def stored(path: Path, name: str, tensor: Any) -> StoredTensor:

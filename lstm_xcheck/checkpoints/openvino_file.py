@@ -62,7 +62,8 @@ def read(path: Path) -> Checkpoint:
     rest = [constants.stored(layer) for layer in everything if id(layer) not in used]
     # Sizes, axes and single numbers belong to the graph, not to what a model learned.
     rest = [tensor for tensor in rest if tensor.dtype in FLOAT_SIZES and tensor.shape]
-    return Checkpoint(path, "openvino", unique_names(path, found), (*unread, *others(rest, {})))
+    parts = (path, constants.bin) if constants.bin.is_file() else (path,)
+    return Checkpoint(path, "openvino", unique_names(path, found), (*unread, *others(rest, {})), parts=parts)
 
 
 def _read_node(

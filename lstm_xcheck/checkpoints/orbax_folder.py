@@ -16,6 +16,7 @@ import tensorstore
 
 from ..arrays import Array
 from ..errors import CheckpointError
+from ..files import files_in
 from .protocol import Checkpoint, StoredTensor
 from .recognise_rows import recognise_rows
 from .signatures import ORBAX_TREE
@@ -40,7 +41,7 @@ def read(path: Path) -> Checkpoint:
         scope = f"{item.name}/" if len(items) > 1 else ""
         tensors += _stored(path, item, scope)
     lstms, other = recognise_rows(path, tensors, _ROWS)
-    return Checkpoint(path, "orbax", lstms, other)
+    return Checkpoint(path, "orbax", lstms, other, parts=files_in(path))
 
 
 def _items(path: Path) -> list[Path]:
@@ -62,7 +63,7 @@ def _items(path: Path) -> list[Path]:
 
 def _stored(path: Path, item: Path, scope: str) -> list[StoredTensor]:
     tree = _metadata(item)
-    size = sum(file.stat().st_size for file in item.rglob("*") if file.is_file())
+    size = sum(file.stat().st_size for file in files_in(item))
     tensors: dict[str, StoredTensor] = {}
     for keys in _names(item, tree.get("tree_metadata")):
         name = scope + "/".join(keys)

@@ -105,6 +105,7 @@ class Checkpoint:
         order: names of all tensors, where their order in the file is that of the layers.
         keras: what a Keras file adds.
         graph: what a graph of operators adds, where it was read whole.
+        parts: every file that the checkpoint consists of, where it is not `path` alone.
     """
 
     path: Path
@@ -114,6 +115,12 @@ class Checkpoint:
     order: tuple[str, ...] = ()
     keras: KerasModel | None = None
     graph: GraphModel | None = None
+    parts: tuple[Path, ...] = ()
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Every file that the checkpoint consists of; a changed byte in any of them may change what is read."""
+        return self.parts or (self.path,)
 
     def require_lstms(self) -> tuple[Found, ...]:
         """The LSTMs, at least one.

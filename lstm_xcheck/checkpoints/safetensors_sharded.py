@@ -44,7 +44,8 @@ def read(path: Path) -> Checkpoint:
         OtherTensor(shown(name, 200), tensor.shape, tensor.dtype, f"in {shown(shard)}, but not in the index")
         for (shard, name), tensor in held.items()
     ]
-    return Checkpoint(path, "safetensors-sharded", lstms, (*other, *unlisted))
+    parts = (index, *(index.parent / shard for shard in shards))
+    return Checkpoint(path, "safetensors-sharded", lstms, (*other, *unlisted), parts=parts)
 
 
 def _index(path: Path) -> Path:

@@ -73,6 +73,11 @@ class Bundle:
         """The file with the tensors of one shard."""
         return self.prefix.with_name(f"{self.prefix.name}.data-{shard:05d}-of-{self.shards:05d}")
 
+    def data_files(self) -> list[Path]:
+        """The files beside the index that hold a tensor of it."""
+        shards = {entry.shard for entry in self.entries.values() if 0 <= entry.shard < self.shards}
+        return [file for shard in sorted(shards) if (file := self.data_file(shard)).is_file()]
+
     def tensor(self, key: str) -> StoredTensor:
         """One tensor, its place checked against the file that holds it.
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ..errors import CheckpointError
+from ..files import files_in
 from .protocol import Checkpoint, Found
 from .recognise import others
 from .recognise_rows import recognise_rows
@@ -40,7 +41,8 @@ def read(path: Path) -> Checkpoint:
     found = {lstm.name: tuple(keys[name] for name in lstm.tensors) for lstm in lstms}
     places = layer_names(found, full)
     lstms = tuple(_in_file(lstm, found[lstm.name], shown(places[lstm.name], 200)) for lstm in lstms)
-    return Checkpoint(path, "tensorflow", lstms, other)
+    parts = files_in(path) if path.is_dir() else (path, *bundle.data_files())
+    return Checkpoint(path, "tensorflow", lstms, other, parts=parts)
 
 
 def _prefix(path: Path) -> Path:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import CheckpointError, SpecError
+from ..files import files_in
 from ..layouts import from_layout, stored_cell, to_layout
 from ..spec import CellWeights, LSTMSpec, LSTMWeights
 from ..spec.weights import checked_cell, same_cell
@@ -77,7 +78,8 @@ def write_checkpoint(
         with reading_whole() if more else nullcontext():
             back = chosen.read(target)
     held = tuple(replace(found, weights=kept.get(found.name, found.weights)) for found in back.lstms)
-    return replace(back, path=target, lstms=held)
+    files = tuple(file for part in chosen.parts(target) for file in files_in(part))
+    return replace(back, path=target, lstms=held, parts=files)
 
 
 def _or_without(differing: list[str]) -> str:
@@ -197,14 +199,10 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def _files(path: Path) -> list[Path]:
-    return [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]
-
-
 def _read_back(chosen: Format, temporary: Path, target: Path) -> Checkpoint:
     try:
         for part in chosen.parts(temporary):
-            for inner in _files(part):
+            for inner in files_in(part):
                 with inner.open("rb+") as file:
                     os.fsync(file.fileno())
         return chosen.read(temporary)

@@ -61,8 +61,12 @@ def test_a_folder_can_be_ported_and_rechecked(model: tuple[Path, dict[str, Array
     certificate = lx.port(folder, folder.parent / "m.npz", lstm_only=True)
     assert certificate["source"]["bytes"] == sum(file.stat().st_size for file in folder.iterdir())
     assert "still agree" in lx.porting.recheck(folder.parent / "m.npz.xcheck.json")
-    (folder / "notes.txt").write_text("one more file")
-    with pytest.raises(lx.DisagreementError, match="is not the source"):
+    (folder / "notes.txt").write_text("a file that the index does not name")
+    assert "still agree" in lx.porting.recheck(folder.parent / "m.npz.xcheck.json")
+    with (folder / SHARDS[1]).open("r+b") as file:
+        file.seek(-1, 2)
+        file.write(b"!")
+    with pytest.raises(lx.DisagreementError, match=rf"{SHARDS[1]} is not the part of the source"):
         lx.porting.recheck(folder.parent / "m.npz.xcheck.json")
 
 
