@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import mmap
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,8 @@ PADDLE_TABLE = "StructuredToParameterName@@"
 
 _KIND = re.compile(r"(?P<cell>(?:.*\.)?)(?P<kind>weight_ih|weight_hh|bias_ih|bias_hh|weight_ho)", re.DOTALL)
 _LAYER = re.compile(r"(?P<prefix>(?:.*\.)?)(?P<layer>[0-9]{1,3})\.cell(?P<way>|_fw|_bw)\.", re.DOTALL)
-_PROJECTION = "weight_ho"
+#: How the name of a projection ends, whose cell turns it.
+PROJECTION = "weight_ho"
 
 
 def read(path: Path) -> Checkpoint:
@@ -63,11 +64,11 @@ def _without_aliases(path: Path, tensors: Mapping[str, StoredTensor]) -> tuple[l
     """
     plain, aliases = [], {}
     for name, tensor in tensors.items():
-        canonical = _canonical(name, tensors)
+        canonical = canonical_name(name, tensors)
         if canonical == name:
             plain.append(tensor)
             continue
-        turned = name.endswith(_PROJECTION)
+        turned = name.endswith(PROJECTION)
         if canonical in tensors and not turned:
             _refuse_different(path, tensors[canonical], tensor)
         elif canonical in tensors or canonical in aliases:
@@ -78,12 +79,12 @@ def _without_aliases(path: Path, tensors: Mapping[str, StoredTensor]) -> tuple[l
     return plain, aliases
 
 
-def _canonical(name: str, tensors: Mapping[str, StoredTensor]) -> str:
+def canonical_name(name: str, tensors: Container[str]) -> str:
     """PyTorch's name for a tensor of a cell; a cell that belongs to no nn.LSTM keeps its own."""
     match = _KIND.fullmatch(name)
     if not match:
         return name
-    kind = "weight_hr" if match["kind"] == _PROJECTION else match["kind"]
+    kind = "weight_hr" if match["kind"] == PROJECTION else match["kind"]
     layer = _LAYER.fullmatch(match["cell"])
     if layer:
         place = f"_l{int(layer['layer'])}{'_reverse' if layer['way'] == '_bw' else ''}"

@@ -7,7 +7,7 @@ Source: OpenVINO 2026.4.1, LSTMSequence of operation set 5 and LSTMCell of opera
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from xml.etree.ElementTree import Element
 
 import numpy as np
@@ -30,6 +30,15 @@ _UNDERSTOOD = {"direction", "hidden_size", "activations", "activations_alpha", "
 _SHAPING = ("Broadcast", "Split", "Reshape", "Convert", "Transpose", "Unsqueeze", "Squeeze")
 
 
+class Node(NamedTuple):
+    """An LSTM that is read, the layer it is, and the Const layers that hold its weights and states."""
+
+    found: Found
+    graph: Graph
+    layer: Element
+    leaves: tuple[Element, ...]
+
+
 class _NotReadError(ValueError):
     """Why a node is not read; the message is the reason."""
 
@@ -40,45 +49,57 @@ def read(path: Path) -> Checkpoint:
     Raises:
         CheckpointError: for a file that is damaged, and a `.bin` that is missing or does not fit.
     """
-    constants = Constants(path)
-    found: list[tuple[Found, str]] = []
+    constants, root = Constants(path), parse(path)
     unread: list[OtherTensor] = []
-    everything: list[Element] = []
-    used: set[int] = set()
-    for graph in graphs(path, parse(path)):
+    nodes = nodes_of(path, root, constants, unread)
+    used = {id(leaf) for node in nodes.values() for leaf in node.leaves}
+    everything = [layer for graph in graphs(path, root) for layer in graph.layers.values()]
+    rest = [constants.stored(layer) for layer in everything if layer.get("type") == "Const" and id(layer) not in used]
+    # Sizes, axes and single numbers belong to the graph, not to what a model learned.
+    rest = [tensor for tensor in rest if tensor.dtype in FLOAT_SIZES and tensor.shape]
+    parts = (path, constants.bin) if constants.bin.is_file() else (path,)
+    found = tuple(node.found for node in nodes.values())
+    return Checkpoint(path, "openvino", found, (*unread, *others(rest, {})), parts=parts)
+
+
+def nodes_of(
+    path: Path, root: Element, constants: Constants, unread: list[OtherTensor] | None = None
+) -> dict[str, Node]:
+    """Every LSTM of a model by its name; those that are not read, and why, are added to `unread`."""
+    found: list[tuple[Found, str]] = []
+    nodes: list[Node] = []
+    for graph in graphs(path, root):
         for layer in graph.layers.values():
-            if layer.get("type") == "Const":
-                everything.append(layer)
             if layer.get("type") not in _PLACES:
                 continue
             name = shown(layer.get("name", "").strip("/") or f"lstm_{len(found)}", 200)
             try:
-                lstm, leaves = _read_node(path, constants, graph, layer, name)
+                nodes.append(_read_node(path, constants, graph, layer, name))
             except _NotReadError as error:
-                unread.append(OtherTensor(name, (), f"{layer.get('type')} node", f"an LSTM, not read: {error}"))
+                if unread is not None:
+                    unread.append(OtherTensor(name, (), f"{layer.get('type')} node", f"an LSTM, not read: {error}"))
                 continue
-            found.append((lstm, f"{name}#{len(found)}"))
-            used |= {id(leaf) for leaf in leaves}
-    rest = [constants.stored(layer) for layer in everything if id(layer) not in used]
-    # Sizes, axes and single numbers belong to the graph, not to what a model learned.
-    rest = [tensor for tensor in rest if tensor.dtype in FLOAT_SIZES and tensor.shape]
-    parts = (path, constants.bin) if constants.bin.is_file() else (path,)
-    return Checkpoint(path, "openvino", unique_names(path, found), (*unread, *others(rest, {})), parts=parts)
+            found.append((nodes[-1].found, f"{name}#{len(found)}"))
+    named = unique_names(path, found)
+    return {lstm.name: node._replace(found=lstm) for lstm, node in zip(named, nodes, strict=True)}
 
 
-def _read_node(
-    path: Path, constants: Constants, graph: Graph, layer: Element, name: str
-) -> tuple[Found, list[Element]]:
+def weight_sources(graph: Graph, layer: Element) -> dict[str, Source | None]:
+    """What feeds W, R and B of an LSTM."""
+    inputs = graph.inputs(layer)
+    return {key: inputs[place] for key, place in zip("WRB", _PLACES[layer.get("type", "")][0], strict=True)}
+
+
+def _read_node(path: Path, constants: Constants, graph: Graph, layer: Element, name: str) -> Node:
     kind = layer.get("type", "")
-    weights_at, states_at, total = _PLACES[kind]
+    _, states_at, total = _PLACES[kind]
     inputs = graph.inputs(layer)
     if layer.get("version") != _VERSIONS[kind] or len(inputs) != total:
         raise _NotReadError(
             f"{kind} of {shown(layer.get('version'))} with {len(inputs)} inputs; convert the model anew"
         )
     parts = {}
-    for key, place in zip("WRB", weights_at, strict=True):
-        source = inputs[place]
+    for key, source in weight_sources(graph, layer).items():
         part = constants.at(graph, source)
         if part is None and key == "B" and _is_zero(constants, graph, source):
             continue  # zeros that the graph makes: no bias is stored
@@ -102,7 +123,7 @@ def _read_node(
         tensors=tuple(dict.fromkeys(shown(leaf.get("name", ""), 200) for p in parts.values() for leaf in p.leaves)),
         notes=_notes(kind, graph, constants, inputs, parts),
     )
-    return found, leaves
+    return Node(found, graph, layer, tuple(leaves))
 
 
 def _notes(

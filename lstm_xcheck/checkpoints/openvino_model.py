@@ -80,7 +80,7 @@ class Model:
     def constant(self, values: Array | Sequence[int], dtype: str = "int64", name: str = "") -> Output:
         """A Const layer; bfloat16 comes as float32 that it can say exactly."""
         array = np.asarray(values)
-        content = _bytes(array, dtype)
+        content = constant_bytes(array, dtype)
         # Aligned, so that the file can be mapped into memory.
         self._weights += bytes(-len(self._weights) % 64)
         offset = len(self._weights)
@@ -123,7 +123,8 @@ class Model:
         return port
 
 
-def _bytes(array: Array, dtype: str) -> bytes:
+def constant_bytes(array: Array, dtype: str) -> bytes:
+    """As the `.bin` file holds them; bfloat16 comes as float32 that it can say exactly."""
     if dtype == "bfloat16":
         return (np.ascontiguousarray(array, np.float32).view(np.uint32) >> np.uint32(16)).astype("<u2").tobytes()
     return np.ascontiguousarray(array, np.dtype(dtype).newbyteorder("<")).tobytes()

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..errors import CheckpointError
 from ..spec import LSTMSpec, LSTMWeights
+from .openvino_fill import fill
 from .openvino_model import Model, Output
 from .tree_names import layout_arrays
 from .untrusted import shown
@@ -26,13 +27,16 @@ _FUNCTIONS = ("sigmoid", "tanh", "relu")
 def write(path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None) -> None:
     """The `.xml`, and beside it the `.bin` of the same name, where OpenVINO looks for it.
 
+    With `like`, that model with the weights of its LSTMs replaced.
+
     Raises:
-        CheckpointError: for what LSTMSequence cannot say, another suffix, and `like`.
+        CheckpointError: for what LSTMSequence cannot say, another suffix, and a `like` whose biases the graph adds.
     """
-    if like is not None:
-        raise CheckpointError(f"--like {like}: an OpenVINO model cannot be filled; convert the filled original anew")
     if path.suffix != ".xml":
         raise CheckpointError("OpenVINO loads a model by the suffix .xml; name the file so")
+    if like is not None:
+        fill(path, like, lstms)
+        return
     model = Model("lstms")
     for name, weights in lstms.items():
         _add(model, name, weights, f"{name}." if len(lstms) > 1 else "")

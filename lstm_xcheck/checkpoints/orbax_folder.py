@@ -61,6 +61,17 @@ def _items(path: Path) -> list[Path]:
     return inner
 
 
+def places(path: Path) -> dict[str, dict[str, Any]]:
+    """Where TensorStore finds each array of a checkpoint that has been read before, by its name."""
+    found: dict[str, dict[str, Any]] = {}
+    items = _items(path)
+    for item in items:
+        scope, tree = f"{item.name}/" if len(items) > 1 else "", _metadata(item)
+        for keys in _names(item, tree.get("tree_metadata")):
+            found[scope + "/".join(keys)] = _spec(item, ".".join(keys), tree)
+    return found
+
+
 def _stored(path: Path, item: Path, scope: str) -> list[StoredTensor]:
     tree = _metadata(item)
     size = sum(file.stat().st_size for file in files_in(item))

@@ -5,6 +5,7 @@ Source: orbax-checkpoint 0.12.8, `StandardCheckpointer`.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,23 +13,29 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 import orbax.checkpoint as orbax
+import tensorstore
 
 from ..arrays import Array
 from ..errors import CheckpointError
 from ..spec import LSTMWeights
 from .beside import Beside
 from .beside_write import stored_arrays
-from .tree_names import tree_arrays
+from .orbax_folder import places, read
+from .tree_names import like_arrays, tree_arrays
+from .untrusted import shown
 
 
 def write(path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None, beside: Beside | None = None) -> None:
     """Parameters of linen cells and modules under `params/<name>`, statistics under `batch_stats/<name>`.
 
+    With `like`, that folder with its LSTMs replaced.
+
     Raises:
-        CheckpointError: for what Flax's cells have no place for, and `like`.
+        CheckpointError: for what Flax's cells have no place for, and a `like` whose arrays cannot be written.
     """
     if like is not None:
-        raise CheckpointError(f"--like {like}: an Orbax checkpoint cannot be filled; write one and restore from both")
+        _fill(path, like, lstms)
+        return
     arrays = {f"params/{name}": item for name, item in tree_arrays(lstms, "flax-linen").items()}
     arrays.update(stored_arrays(beside.layers if beside else (), "flax", list(arrays)))
     tree: dict[str, Any] = {}
@@ -40,6 +47,21 @@ def write(path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None
         node[last] = _leaf(array, dtype)
     with orbax.StandardCheckpointer() as checkpointer:
         checkpointer.save(path.resolve(), tree)
+
+
+def _fill(path: Path, like: Path, lstms: Mapping[str, LSTMWeights]) -> None:
+    """The whole folder with its LSTMs' arrays written anew; a database keeps the old ones as bytes that nothing reads.
+
+    Links are followed, so that no file outside the new folder is ever written.
+    """
+    arrays = like_arrays({lstm.name: lstm for lstm in read(like).lstms}, lstms)
+    shutil.copytree(like, path)
+    where = places(path)
+    for name, (array, dtype) in arrays.items():
+        try:
+            tensorstore.open(where[name], write=True).result().write(_leaf(array, dtype)).result()
+        except (ValueError, OSError, RuntimeError) as error:
+            raise CheckpointError(f"--like {like}: {shown(name)} cannot be written ({shown(error)})") from error
 
 
 def _leaf(array: Array, dtype: str) -> Any:

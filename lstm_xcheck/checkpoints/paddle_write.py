@@ -20,6 +20,7 @@ from ..spec import LSTMWeights
 from .array_pickle import PADDLE_TABLE
 from .beside import Beside
 from .beside_write import stored_arrays
+from .paddle_fill import filled
 from .untrusted import shown
 
 _PROTOCOL = 4  # what paddle.save takes
@@ -28,11 +29,14 @@ _PROTOCOL = 4  # what paddle.save takes
 def write(path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None, beside: Beside | None = None) -> None:
     """A state dict named `<lstm>.weight_ih_l0` and so on; an LSTM without a name lies at the top.
 
+    With `like`, that file with its LSTMs replaced.
+
     Raises:
-        CheckpointError: for what paddle.nn.LSTM has no place for, names that meet, and for `like`.
+        CheckpointError: for what paddle.nn.LSTM has no place for, names that meet, and a `like` that cannot be filled.
     """
     if like is not None:
-        raise CheckpointError(f"--like {like}: Paddle files are written whole; leave --like out, then load both")
+        path.write_bytes(filled(like, lstms))
+        return
     state: dict[str, Any] = {}
     for name, weights in lstms.items():
         prefix = name.replace("/", ".").strip(".")

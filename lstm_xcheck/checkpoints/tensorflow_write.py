@@ -15,7 +15,8 @@ import tensorflow as tf
 
 from ..errors import CheckpointError
 from ..spec import LSTMWeights
-from .tree_names import layout_arrays
+from .tensorflow_file import read
+from .tree_names import layout_arrays, like_arrays
 from .untrusted import shown
 from .writing import chain_of
 
@@ -25,13 +26,17 @@ _INDEX = ".index"
 def write(path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None) -> None:
     """One Keras layer for each LSTM, a chain for a stack; an LSTM without a name lies at the top.
 
+    With `like`, that checkpoint with its LSTMs replaced.
+
     Raises:
-        CheckpointError: for what Keras has no place for, names that are no attributes, and for `like`.
+        CheckpointError: for what Keras has no place for, names that are no attributes, and a `like` that is damaged.
     """
-    if like is not None:
-        raise CheckpointError(f"--like {like}: TensorFlow checkpoints are written whole; leave --like out")
     if not path.name.endswith(_INDEX):
         raise CheckpointError(f"{path} should be called PREFIX{_INDEX}, as TensorFlow calls it")
+    prefix = str(path.with_name(path.name.removesuffix(_INDEX)))
+    if like is not None:
+        _fill(prefix, like, lstms)
+        return
     children: dict[str, Any] = {}
     for name, weights in chain_of(lstms).items():
         layer = _layer(name, weights)
@@ -41,7 +46,23 @@ def write(path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None
             raise CheckpointError(f"LSTM {shown(name)} is no name of an attribute; add --rename {shown(name)}=NAME")
         else:
             children[name] = tf.train.Checkpoint(**layer)
-    tf.train.Checkpoint(**children).write(str(path.with_name(path.name.removesuffix(_INDEX))))
+    tf.train.Checkpoint(**children).write(prefix)
+
+
+def _fill(prefix: str, like: Path, lstms: Mapping[str, LSTMWeights]) -> None:
+    """Every entry of a checkpoint under its key, the graph of objects and optimizers included, the LSTMs replaced."""
+    new = {
+        key: tf.cast(tf.constant(array), dtype)
+        for key, (array, dtype) in like_arrays({lstm.name: lstm for lstm in read(like).lstms}, lstms).items()
+    }
+    try:
+        reader = tf.train.load_checkpoint(str(like.with_name(like.name.removesuffix(_INDEX))))
+        types = reader.get_variable_to_dtype_map()
+        keys = sorted(types)
+        tensors = [new[key] if key in new else tf.constant(reader.get_tensor(key), types[key]) for key in keys]
+        tf.raw_ops.SaveV2(prefix=prefix, tensor_names=keys, shape_and_slices=[""] * len(keys), tensors=tensors)
+    except tf.errors.OpError as error:
+        raise CheckpointError(f"--like {like} cannot be filled ({shown(error.message)}); save it again") from error
 
 
 def _layer(name: str, weights: LSTMWeights) -> dict[str, Any]:

@@ -62,12 +62,11 @@ def write_checkpoint(
     for part in chosen.parts(target):
         refuse_existing(part, force, chosen)
     written = dict(lstms) if chosen.stacks else chain_of(lstms)
-    if like is not None:
-        check_like(Path(like), chosen, written)
+    given = None if like is None else check_like(Path(like), chosen, written)
     whole = beside is not None and chosen.to in FAMILIES and (beside.layers or beside.chain)
     more: dict[str, Any] = {"beside": beside} if whole else {}
     with _temporary(target, chosen) as temporary:
-        writer.write(temporary, lstms, None if like is None else Path(like), **more)
+        writer.write(temporary, lstms, given, **more)
         with reading_whole() if more else nullcontext():
             back = _read_back(chosen, temporary, target)
         kept = _compare(target, back, written, exact=like is None)
@@ -129,14 +128,15 @@ def refuse_existing(path: Path, force: bool, chosen: Format | None = None) -> No
         raise CheckpointError(f"{path} cannot be written: the folder {path.parent} does not exist; make it first")
 
 
-def check_like(like: Path, chosen: Format, lstms: Mapping[str, LSTMWeights]) -> None:
-    """Refuse a file whose LSTMs cannot take these weights.
+def check_like(like: Path, chosen: Format, lstms: Mapping[str, LSTMWeights]) -> Path:
+    """The file that is meant, unless its LSTMs cannot take these weights.
 
     Raises:
         CheckpointError: for another format, a missing name, another size or type.
     """
     found = read_checkpoint(like)
-    if not chosen.sniff(like):
+    like = found.path
+    if chosen.folder != like.is_dir() or not chosen.sniff(like):
         raise CheckpointError(f"--like {like} is no {chosen.name} file, but should be of the format that is written")
     held = {lstm.name: lstm for lstm in found.require_lstms()}
     for name, weights in lstms.items():
@@ -155,6 +155,7 @@ def check_like(like: Path, chosen: Format, lstms: Mapping[str, LSTMWeights]) -> 
                 )
         if weights.dtype != theirs.dtype:
             raise CheckpointError(f"--like {like}: {shown(name)} is {theirs.dtype}, but the source is {weights.dtype}")
+    return like
 
 
 def as_stored(weights: LSTMWeights, layout: str) -> LSTMWeights:

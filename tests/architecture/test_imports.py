@@ -58,7 +58,7 @@ THIRD_PARTY: dict[str, set[str]] = {
     "checkpoints/keras*.py": {"h5py"},
     "checkpoints/onnx*.py": {"onnx", "google"},
     "checkpoints/orbax_folder.py": {"tensorstore"},
-    "checkpoints/orbax_write.py": {"orbax", "ml_dtypes"},
+    "checkpoints/orbax_write.py": {"orbax", "tensorstore", "ml_dtypes"},
     "sweep/cluster.py": {"distributed"},
     "checkpoints/torch_write.py": {"torch"},
     "checkpoints/tensorflow_write.py": {"tensorflow"},

@@ -161,12 +161,12 @@ def test_cells_that_belong_to_no_lstm_stay_cells(tmp_path: Path) -> None:
     assert [lstm.name for lstm in read_checkpoint(tmp_path / "m.pdparams").lstms] == ["0.cell", "1.cell"]
 
 
-def test_into_a_paddle_file_is_refused(tmp_path: Path) -> None:
-    weights = LSTMWeights.random(LSTMSpec(3, 2), seed=1)
-    write_checkpoint(tmp_path / "m.pdparams", {"": weights})
-    with pytest.raises(CheckpointError, match="leave --like out"):
-        write_checkpoint(tmp_path / "n.pdparams", {"lstm": weights}, like=tmp_path / "m.pdparams")
-    assert [file.name for file in tmp_path.iterdir()] == ["m.pdparams"]
+def test_a_file_that_was_written_is_filled(tmp_path: Path) -> None:
+    old, new = (LSTMWeights.random(LSTMSpec(6, 4, proj_size=2), seed) for seed in (1, 2))
+    write_checkpoint(tmp_path / "m.pdparams", {"lstm": old})
+    write_checkpoint(tmp_path / "n.pdparams", {"lstm": new}, like=tmp_path / "m.pdparams")
+    write_checkpoint(tmp_path / "whole.pdparams", {"lstm": new})
+    assert (tmp_path / "n.pdparams").read_bytes() == (tmp_path / "whole.pdparams").read_bytes()
 
 
 @pytest.mark.parametrize("kind", ["numpy", "jax", "flat-map", "fortran"])
