@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lstm_xcheck import Case, Result, judge
 from lstm_xcheck.arrays import Array
 from lstm_xcheck.checkpoints import load, read_checkpoint
 from lstm_xcheck.checkpoints.writing import write_checkpoint
 from lstm_xcheck.errors import CheckpointError
-from lstm_xcheck.spec import CellWeights, LSTMSpec, LSTMWeights
+from lstm_xcheck.spec import LSTMSpec, LSTMWeights
 from lstm_xcheck.spec.activations import HARD_SIGMOID_KERAS2, HARD_SIGMOID_KERAS3
 
 onnx = pytest.importorskip("onnx")
@@ -188,43 +189,37 @@ WRITTEN: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("to", ["onnx", "onnx-22"])
 @pytest.mark.parametrize("options", WRITTEN.values(), ids=WRITTEN)
 def test_written_files_give_the_same_weights_and_are_run(tmp_path: Path, options: dict[str, Any], to: str) -> None:
-    runtime = pytest.importorskip("onnxruntime")
     weights = LSTMWeights.random(LSTMSpec(X, H, **options))
     path = tmp_path / "m.onnx"
     back = write_checkpoint(path, {"lstm": weights}, format=to)
     assert len(back.lstms) == weights.spec.num_layers
     onnx.checker.check_model(str(path))
+    assert verdict_of(path, weights) == "match"
+    # The wrong version: f and g change places.
+    rows = tuple(tuple(cell.map(_exchanged) for cell in row) for row in weights.layers)
+    write_checkpoint(path, {"lstm": LSTMWeights(weights.spec, rows, weights.dtype)}, format=to, force=True)
+    assert verdict_of(path, weights) == "mismatch"
+
+
+def _exchanged(array: Array) -> Array:
+    return array[[0, 2, 1, 3]].copy() if array.shape[0] == 4 else array
+
+
+def outputs(path: Path, x: Array) -> dict[str, Array]:
+    """What onnxruntime computes for x (batch, steps, input), in our axes; the states are those of the last layer."""
+    runtime = pytest.importorskip("onnxruntime")
     session = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    x = np.random.default_rng(3).normal(size=(STEPS, BATCH, X)).astype(np.float32)
-    y, h, _ = session.run(["Y", "Y_h", "Y_c"], {"X": x})
-    assert y.shape == (STEPS, weights.spec.num_directions, BATCH, H)
-    np.testing.assert_array_equal(h[0], y[0 if weights.spec.reverse else -1, 0])
-    if weights.spec.is_plain:
-        np.testing.assert_allclose(y, textbook(weights, x), atol=2e-6)
+    y, h, c = session.run(["Y", "Y_h", "Y_c"], {"X": np.swapaxes(x, 0, 1)})
+    assert y.shape[1:] == h.shape == c.shape
+    return {"y": np.moveaxis(y, 2, 0).reshape(*x.shape[:2], -1), "h_n": h, "c_n": c}
 
 
-def textbook(weights: LSTMWeights, x: Array) -> Array:
-    """Outputs (steps, directions, batch, hidden) of the last layer, from zero states."""
-    backward = weights.spec.reverse
-    for row in weights.layers:
-        halves = []
-        for direction, cell in enumerate(row):
-            turned = backward or direction == 1
-            y = run_cell(cell, x[::-1] if turned else x)
-            halves.append(y[::-1] if turned else y)
-        x = np.concatenate(halves, axis=-1)
-    return np.stack(halves, axis=1)
-
-
-def run_cell(cell: CellWeights, x: Array) -> Array:
-    h, c, outputs = np.zeros((x.shape[1], H)), np.zeros((x.shape[1], H)), []
-    for step in x:
-        z = [step @ cell.W[g].T + h @ cell.U[g].T + cell.total_bias["ifgo".index(g)] for g in "ifgo"]
-        i, f, o = (1 / (1 + np.exp(-z[k])) for k in (0, 1, 3))
-        c = f * c + i * np.tanh(z[2])
-        h = o * np.tanh(c)
-        outputs.append(h)
-    return np.stack(outputs)
+def verdict_of(path: Path, weights: LSTMWeights) -> str:
+    """Of what onnxruntime computes with a file, by the weights that it should hold."""
+    case = Case.random(weights.spec, weights=weights, steps=STEPS, batch=BATCH, states=False)
+    answer = outputs(path, case.x)
+    alone = weights.spec.num_layers == 1
+    return judge(Result(**answer) if alone else Result(y=answer["y"]), case).verdict
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float16", "bfloat16"])
