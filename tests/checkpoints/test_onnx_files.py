@@ -194,11 +194,11 @@ def test_written_files_give_the_same_weights_and_are_run(tmp_path: Path, options
     back = write_checkpoint(path, {"lstm": weights}, format=to)
     assert len(back.lstms) == weights.spec.num_layers
     onnx.checker.check_model(str(path))
-    assert verdict_of(path, weights) == "match"
+    assert verdict(path, weights) == "match"
     # The wrong version: f and g change places.
     rows = tuple(tuple(cell.map(_exchanged) for cell in row) for row in weights.layers)
     write_checkpoint(path, {"lstm": LSTMWeights(weights.spec, rows, weights.dtype)}, format=to, force=True)
-    assert verdict_of(path, weights) == "mismatch"
+    assert verdict(path, weights) == "mismatch"
 
 
 def _exchanged(array: Array) -> Array:
@@ -214,7 +214,7 @@ def outputs(path: Path, x: Array) -> dict[str, Array]:
     return {"y": np.moveaxis(y, 2, 0).reshape(*x.shape[:2], -1), "h_n": h, "c_n": c}
 
 
-def verdict_of(path: Path, weights: LSTMWeights) -> str:
+def verdict(path: Path, weights: LSTMWeights) -> str:
     """Of what onnxruntime computes with a file, by the weights that it should hold."""
     case = Case.random(weights.spec, weights=weights, steps=STEPS, batch=BATCH, states=False)
     answer = outputs(path, case.x)

@@ -11,7 +11,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -40,15 +39,6 @@ def exchanged(weights: LSTMWeights) -> LSTMWeights:
     order = [0, 2, 1, 3]
     rows = tuple(tuple(cell.map(lambda array: array[order].copy()) for cell in row) for row in weights.layers)
     return replace(weights, layers=rows)
-
-
-def verdict(folder: Path, name: str, to: str, spec: LSTMSpec, run: Runner, *, wrong: bool) -> str:
-    """Of the outputs of a written file, judged by the weights that it should hold."""
-    weights = LSTMWeights.random(spec, seed=8)
-    case = Case.random(spec, weights=weights, steps=7, batch=3, states=False)
-    path = folder / name
-    write_checkpoint(path, {"enc": exchanged(weights) if wrong else weights}, to)
-    return str(judge(Result(y=np.asarray(run(path, spec, case.x))), case).verdict)
 
 
 def names_of(spec: LSTMSpec) -> list[str]:
@@ -127,8 +117,8 @@ for stem in ("one", "stack", "both"):
 
 
 @pytest.fixture(scope="module", params=["keras", "tf_keras"])
-def legacy(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The verdict of every legacy `.h5`, all loaded by one fresh interpreter."""
+def legacy(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Case]]:
+    """Outputs of every legacy `.h5`, all loaded by one fresh interpreter, and what was asked."""
     pytest.importorskip("h5py")
     if importlib.util.find_spec(request.param) is None:
         pytest.skip(f"needs {request.param}")
@@ -145,31 +135,40 @@ def legacy(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         command, env={**os.environ, **quiet}, capture_output=True, text=True, check=False, timeout=240
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    return {
-        f"{stem}-{kind}": str(judge(Result(y=np.load(folder / f"{stem}-{kind}.npy")), case).verdict)
-        for stem, case in cases.items()
-        for kind in ("right", "wrong")
-    }
+    return folder, cases
 
 
-WRITTEN: dict[str, Callable[..., str]] = {
-    "mlx": partial(verdict, name="m.npz", to="mlx", run=mlx_runs),
-    "equinox": partial(verdict, name="m.eqx", to="equinox", run=equinox_runs),
-    "flax": partial(verdict, name="m.msgpack", to="flax", run=flax_runs),
+RUNNERS: dict[str, tuple[str, Runner]] = {
+    "mlx": ("m.npz", mlx_runs),
+    "equinox": ("m.eqx", equinox_runs),
+    "flax": ("m.msgpack", flax_runs),
 }
-LOADED = [(name, spec) for name in WRITTEN for spec in SPECS if spec != "both" or name == "flax"]
+LOADED = [(to, spec) for to in RUNNERS for spec in SPECS if spec != "both" or to == "flax"]
 
 
-@pytest.mark.parametrize(("name", "spec"), LOADED)
-def test_the_framework_computes_what_was_written(tmp_path: Path, name: str, spec: str) -> None:
-    assert WRITTEN[name](tmp_path, spec=SPECS[spec], wrong=False) == "match"
+def verdict(folder: Path, to: str, spec: LSTMSpec, *, wrong: bool = False) -> str:
+    """Of the outputs of a written file, judged by the weights that it should hold."""
+    name, run = RUNNERS[to]
+    weights = LSTMWeights.random(spec, seed=8)
+    case = Case.random(spec, weights=weights, steps=7, batch=3, states=False)
+    write_checkpoint(folder / name, {"enc": exchanged(weights) if wrong else weights}, to)
+    return str(judge(Result(y=np.asarray(run(folder / name, spec, case.x))), case).verdict)
 
 
-@pytest.mark.parametrize(("name", "spec"), LOADED)
-def test_exchanged_gates_are_flagged(tmp_path: Path, name: str, spec: str) -> None:
-    assert WRITTEN[name](tmp_path, spec=SPECS[spec], wrong=True) == "mismatch"
+@pytest.mark.parametrize(("to", "spec"), LOADED)
+def test_the_framework_computes_what_was_written(tmp_path: Path, to: str, spec: str) -> None:
+    assert verdict(tmp_path, to, SPECS[spec]) == "match"
 
 
+@pytest.mark.parametrize(("to", "spec"), LOADED)
+def test_exchanged_gates_are_flagged(tmp_path: Path, to: str, spec: str) -> None:
+    assert verdict(tmp_path, to, SPECS[spec], wrong=True) == "mismatch"
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("right", "match"), ("wrong", "mismatch")])
 @pytest.mark.parametrize("spec", SPECS)
-def test_keras_computes_what_a_legacy_file_says(legacy: dict[str, str], spec: str) -> None:
-    assert (legacy[f"{spec}-right"], legacy[f"{spec}-wrong"]) == ("match", "mismatch")
+def test_keras_computes_what_a_legacy_file_says(
+    legacy: tuple[Path, dict[str, Case]], spec: str, kind: str, expected: str
+) -> None:
+    folder, cases = legacy
+    assert judge(Result(y=np.load(folder / f"{spec}-{kind}.npy")), cases[spec]).verdict == expected

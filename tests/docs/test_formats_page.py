@@ -20,8 +20,8 @@ ROOT = Path(__file__).parents[2]
 #: How refusals name an option where they do not spell it as a spec does.
 SPELT = {"no bias": "no bias", "bidirectional": "two directions", "relu": "activation", "peepholes": "peephole"}
 
-#: What a test that judges outputs uses: the verdict of `judge`, or the answers of a float64 LSTM.
-JUDGES = {"judge", "agrees", "verdict", "textbook"}
+#: What a test that judges outputs uses: the verdict of `judge`.
+JUDGES = {"judge", "agrees", "verdict"}
 
 
 def _load(file: Path) -> ModuleType:
