@@ -1,7 +1,8 @@
 """Train two small models for real, save them in the frameworks' own formats, and verify every file.
 
 A Keras classifier (one LSTM) and a PyTorch tagger (two bidirectional layers) learn from the text of Python's own
-licence, one-hot by character. Needs torch, keras and tensorflow, h5py, and safetensors for one of the files.
+licence, one-hot by character; what each predicts in the end is kept beside it as `.npy`. Needs torch, keras and
+tensorflow, h5py, and safetensors for one of the files.
 
     python examples/train_and_verify.py keras FOLDER      trains and saves FOLDER/vowels.keras and .weights.h5
     python examples/train_and_verify.py torch FOLDER      trains and saves FOLDER/tagger.pt and .safetensors
@@ -55,6 +56,7 @@ def train_keras(folder: Path) -> float:
     model.fit(x, vowels, epochs=12, batch_size=64, verbose=0)
     model.save(folder / "vowels.keras")
     model.save_weights(folder / "vowels.weights.h5")
+    np.save(folder / "vowels.npy", np.asarray(model(x))[:, 0] > 0.5)
     return float(model.evaluate(x, vowels, verbose=0)[1])
 
 
@@ -80,8 +82,9 @@ def train_torch(folder: Path) -> float:
     torch.save(state, folder / "tagger.pt")
     safetensors.torch.save_file(state, str(folder / "tagger.safetensors"))
     with torch.no_grad():
-        tagged = (head(lstm(x)[0])[..., 0] > 0).float()
-    return float((tagged == before_space).float().mean())
+        tagged = head(lstm(x)[0])[..., 0] > 0
+    np.save(folder / "tagger.npy", tagged.numpy())
+    return float((tagged == before_space.bool()).float().mean())
 
 
 if __name__ == "__main__":

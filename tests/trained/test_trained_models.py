@@ -12,7 +12,6 @@ import pytest
 for name in ("torch", "keras", "tensorflow", "jax", "h5py", "safetensors"):
     pytest.importorskip(name)
 
-EXAMPLE = Path(__file__).parents[2] / "examples" / "train_and_verify.py"
 ADAPTERS = {"torch", "keras-tensorflow", "keras-jax", "keras-torch", "jax"}
 FILES = {
     "vowels.keras": ("reader", 29, 12, 1, False),
@@ -20,20 +19,6 @@ FILES = {
     "tagger.pt": ("encoder", 29, 10, 2, True),
     "tagger.safetensors": ("encoder", 29, 10, 2, True),
 }
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with all four files."""
-    folder = tmp_path_factory.mktemp("trained")
-    for framework in ("keras", "torch"):
-        done = subprocess.run(
-            [sys.executable, str(EXAMPLE), framework, str(folder)], capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stderr[-2000:]
-        accuracy = float(done.stdout.split("accuracy ")[1].split(",")[0])
-        assert accuracy > 0.8, done.stdout
-    return folder
 
 
 def test_every_file_in_every_backend(trained: Path) -> None:

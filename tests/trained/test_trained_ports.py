@@ -1,0 +1,109 @@
+"""Models trained for real, ported to every format whose library is installed: their predictions stay what they were."""
+
+from __future__ import annotations
+
+import importlib.util
+import runpy
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import lstm_xcheck as lx
+from lstm_xcheck.adapters.registry import installed
+from lstm_xcheck.arrays import Array
+from lstm_xcheck.certificate import joined
+from lstm_xcheck.checkpoints import FORMATS, Checkpoint, read_checkpoint
+from lstm_xcheck.checkpoints.beside import layers_of
+from lstm_xcheck.checkpoints.beside_write import FAMILIES
+from lstm_xcheck.checkpoints.whole import reading_whole
+from lstm_xcheck.porting import SUFFIX, recheck
+from lstm_xcheck.sweep.pool import Worker
+
+for _name in ("torch", "keras", "tensorflow", "jax", "h5py", "safetensors"):
+    pytest.importorskip(_name)
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "train_and_verify.py"
+WRITABLE = {format.to: format for format in FORMATS if format.writes}
+MODELS = {"keras": "vowels.keras", "torch": "tagger.pt"}
+#: Who runs a file's weights: its own framework, or the scan that reads any.
+ADAPTERS = {"torch": "torch", "keras": "keras-tensorflow"}
+
+Runner = Callable[[str, lx.Case], lx.Result]
+
+
+@pytest.fixture(scope="module")
+def x() -> Array:
+    """The data that both learned from, one-hot (batch, steps, letters)."""
+    given: Array = runpy.run_path(str(EXAMPLE))["windows"]()[0]
+    return given
+
+
+@pytest.fixture(scope="module")
+def run() -> Iterator[Runner]:
+    """`run(adapter, case)`, each framework started once."""
+    with ExitStack() as stack:
+        workers: dict[str, Worker] = {}
+
+        def answer(name: str, case: lx.Case) -> lx.Result:
+            if name not in workers:
+                workers[name] = stack.enter_context(Worker(installed()[name], sys.executable))
+            return workers[name].run(case)
+
+        yield answer
+
+
+def whole(path: Path) -> Checkpoint:
+    with reading_whole():
+        return read_checkpoint(path)
+
+
+def labels(y: Array, which: str, head: Checkpoint) -> Array:
+    """What the dense layer of a file makes of the LSTM's outputs; the Keras model looks at the last step alone."""
+    (dense,) = layers_of(head).layers
+    logits = y @ dense.arrays["kernel"] + dense.arrays["bias"]
+    return logits[:, -1, 0] > 0 if which == "keras" else logits[..., 0] > 0
+
+
+@pytest.mark.parametrize("to", WRITABLE)
+@pytest.mark.parametrize("which", MODELS)
+def test_predictions_stay(
+    trained: Path, x: Array, run: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, which: str, to: str
+) -> None:
+    format = WRITABLE[to]
+    for module in (*format.requires, *format.writer_requires):
+        if importlib.util.find_spec(module) is None:
+            pytest.skip(f"{to} needs {module}")
+    # The frameworks are asked below, for all data that the model knows; the port itself asks the oracle.
+    monkeypatch.setattr("lstm_xcheck.certificate.installed", dict)
+    monkeypatch.setattr("lstm_xcheck.porting.strength", lambda _: [])
+    source, target = trained / MODELS[which], tmp_path / f"m{format.suffixes[0]}"
+    if (which, to) == ("torch", "equinox"):
+        with pytest.raises(lx.CheckpointError, match="two directions"):
+            lx.port(source, target, to=to, lstm_only=True)
+        return
+    certificate = lx.port(source, target, to=to, lstm_only=to not in FAMILIES)
+    recheck(target.with_name(target.name + SUFFIX))
+    assert (certificate["verdict"], len(certificate["layers"])) == ("agree", int(to in FAMILIES))
+    held = whole(target)
+    by_name = {lstm.name: lstm for lstm in held.lstms}
+    parts = [by_name[name] for name in certificate["lstms"][0]["destination"]]
+    expected = np.load((trained / MODELS[which]).with_suffix(".npy"))
+    adapter = ADAPTERS.get(parts[0].layout, "jax")
+    written = run(adapter, lx.Case(weights=joined([part.weights for part in parts]), x=x))
+    (own,) = lx.load(source).values()
+    # What the target holds natively is the certificate's business; every output that was seen is judged.
+    seen = replace(written, native={}, parameter_count=None)
+    assert lx.judge(seen, lx.Case(weights=own, x=x)).verdict == "match"
+    head = held if to in FAMILIES else whole(source)
+    assert np.array_equal(labels(written.y, which, head), expected)
+    if to in FAMILIES:
+        exchanged: Any = written.y[..., ::-1]
+        assert not np.array_equal(labels(exchanged, which, head), expected), "labels tell one LSTM from another"
