@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from ..checkpoints import Checkpoint, Found, read_checkpoint
 from ..layouts import explain_count
 from ..spec import LSTMSpec
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 
 def run_inspect(path: Path, as_json: bool) -> int:
@@ -61,6 +62,8 @@ def _explained(lstm: Found) -> str:
 
 
 def _print(held: Checkpoint) -> None:
+    from rich.console import Console
+
     console = Console(highlight=False)
     console.print(f"{held.path}: {held.format}", markup=False, soft_wrap=True)
     console.print()
@@ -78,6 +81,8 @@ def _print(held: Checkpoint) -> None:
 
 
 def _table(held: Checkpoint) -> Table:
+    from rich.table import Table
+
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("LSTM", "kind", "type", "layout"):
         table.add_column(heading)

@@ -158,7 +158,8 @@ def _outliers(rng: np.random.Generator, name: str, shape: tuple[int, ...], spec:
     return np.where(rng.random(shape) < 0.02, values * 40.0, values)
 
 
-_Draw = Callable[[np.random.Generator, str, tuple[int, ...], LSTMSpec], Array]
+#: A name in quotes, since NumPy loads its generators when they are first named.
+_Draw = Callable[["np.random.Generator", str, tuple[int, ...], LSTMSpec], Array]
 
 #: Every way to draw weights. The regimes after `torch` are those in which careless comparisons fail.
 INITIALIZERS: dict[str, _Draw] = {
