@@ -45,16 +45,42 @@ def _round_bfloat16(array: Array) -> Array:
     return np.where(np.isfinite(array), kept, array).reshape(np.shape(array))
 
 
+#: Columns of a transposed matrix that are copied at once, so that the lines of memory they touch stay in a cache.
+_BAND = 16
+_LARGE = 1 << 16
+
+
+def contiguous(array: Array) -> Array:
+    """`np.ascontiguousarray`, which for a large transposed matrix, or a stack of them, takes a third of the time.
+
+    >>> contiguous(np.zeros((400, 300)).T).flags.c_contiguous
+    True
+    """
+    turned = array.ndim in (2, 3) and 0 < array.strides[-2] < array.strides[-1]
+    if array.size < _LARGE or array.flags.c_contiguous or not turned:
+        return np.ascontiguousarray(array)
+    result = np.empty(array.shape, array.dtype)
+    for new, old in zip(result, array, strict=True) if array.ndim == 3 else [(result, array)]:
+        for start in range(0, array.shape[-1], _BAND):
+            new[:, start : start + _BAND] = old[:, start : start + _BAND]
+    return result
+
+
+def own_copy(array: Array) -> Array:
+    """A C-contiguous copy."""
+    return np.array(array, order="C") if array.flags.c_contiguous else contiguous(array)
+
+
 def frozen(array: npt.ArrayLike) -> Array:
     """A read-only, C-contiguous view or copy."""
-    result = np.ascontiguousarray(array).view()
+    result = contiguous(np.asarray(array)).view()
     result.flags.writeable = False
     return result
 
 
 def sealed(array: Array) -> Array:
     """The array itself, or a copy where others may hold it, which nobody can write to any more."""
-    result = array if array.base is None and array.flags.c_contiguous else np.array(array, order="C")
+    result = array if array.base is None and array.flags.c_contiguous else own_copy(array)
     result.flags.writeable = False
     return result
 
@@ -86,7 +112,7 @@ def fingerprint_in_order(arrays: Iterable[tuple[str, npt.ArrayLike]]) -> str:
     """`fingerprint` of arrays that come one by one, their names sorted."""
     digest = hashlib.sha256()
     for name, given in arrays:
-        array = np.ascontiguousarray(given)
+        array = contiguous(np.asarray(given))
         digest.update(f"{name}|{array.dtype.str}|{array.shape}|".encode())
         digest.update(array.reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
@@ -100,5 +126,5 @@ def all_finite(array: Array) -> bool:
 def bit_equal(a: Array, b: Array) -> Array:
     """Element by element: are the bits the same? Distinguishes -0.0 from 0.0, equates equal NaNs."""
     unsigned = {2: np.uint16, 4: np.uint32, 8: np.uint64}[a.dtype.itemsize]
-    same: Array = np.ascontiguousarray(a).view(unsigned) == np.ascontiguousarray(b).view(unsigned)
+    same: Array = contiguous(a).view(unsigned) == contiguous(b).view(unsigned)
     return same

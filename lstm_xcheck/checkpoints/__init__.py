@@ -1,6 +1,5 @@
 """Files: every LSTM of a checkpoint in canonical form. Loads no format's library until a file needs it."""
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from .protocol import Checkpoint as Checkpoint
@@ -20,4 +19,6 @@ def __getattr__(name: str) -> Any:
     """`write_checkpoint`, which readers need not load."""
     if name != "write_checkpoint":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return import_module(".writing", __name__).write_checkpoint
+    from .writing import write_checkpoint as found
+
+    return found

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import STORAGE, Array, round_to
+from ..arrays import STORAGE, Array, contiguous, round_to
 from ..errors import SpecError
 from ..spec import CellWeights, LSTMSpec, LSTMWeights
 from ..spec.model import Bias
@@ -190,7 +190,7 @@ def _write_cell(row: Layout, arrays: dict[str, Array], copy: bool) -> dict[Tenso
         if all(part in arrays for part in tensor.parts):
             parts = [_write_part(row, part, arrays[part], "{gate}" in tensor.name, copy) for part in tensor.parts]
             joined = [np.concatenate(g, axis=-1) if len(g) > 1 or copy else g[0] for g in zip(*parts, strict=True)]
-            stored[tensor] = [np.ascontiguousarray(_turn(tensor, a)) for a in joined]
+            stored[tensor] = [contiguous(_turn(tensor, a)) for a in joined]
     return stored
 
 

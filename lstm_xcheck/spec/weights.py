@@ -10,7 +10,18 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import STORAGE, Array, all_finite, bit_equal, fingerprint_in_order, frozen, is_sealed, round_to, sealed
+from ..arrays import (
+    STORAGE,
+    Array,
+    all_finite,
+    bit_equal,
+    fingerprint_in_order,
+    frozen,
+    is_sealed,
+    own_copy,
+    round_to,
+    sealed,
+)
 from ..errors import SpecError
 from .model import GATES, LSTMSpec
 
@@ -152,7 +163,7 @@ def _own(array: Array, dtype: str) -> Array:
         return sealed(round_to(array, dtype))
     if array.flags.c_contiguous and is_sealed(array) and (dtype != "bfloat16" or _is_bfloat16(array)):
         return array
-    return sealed(round_to(array, dtype) if dtype == "bfloat16" else np.array(array, order="C"))
+    return sealed(round_to(array, dtype) if dtype == "bfloat16" else own_copy(array))
 
 
 def _is_bfloat16(array: Array) -> bool:
