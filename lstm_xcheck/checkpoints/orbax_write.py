@@ -19,7 +19,7 @@ from ..arrays import Array
 from ..errors import CheckpointError
 from ..spec import LSTMWeights
 from .beside import Beside
-from .beside_write import stored_arrays
+from .beside_write import filled_arrays, stored_arrays
 from .orbax_folder import places, read
 from .tree_names import like_arrays, tree_arrays
 from .untrusted import shown
@@ -28,13 +28,13 @@ from .untrusted import shown
 def write(path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None, beside: Beside | None = None) -> None:
     """Parameters of linen cells and modules under `params/<name>`, statistics under `batch_stats/<name>`.
 
-    With `like`, that folder with its LSTMs replaced.
+    With `like`, that folder with its layers replaced.
 
     Raises:
         CheckpointError: for what Flax's cells have no place for, and a `like` whose arrays cannot be written.
     """
     if like is not None:
-        _fill(path, like, lstms)
+        _fill(path, like, lstms, beside)
         return
     arrays = {f"params/{name}": item for name, item in tree_arrays(lstms, "flax-linen").items()}
     arrays.update(stored_arrays(beside.layers if beside else (), "flax", list(arrays)))
@@ -49,12 +49,13 @@ def write(path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None
         checkpointer.save(path.resolve(), tree)
 
 
-def _fill(path: Path, like: Path, lstms: Mapping[str, LSTMWeights]) -> None:
-    """The whole folder with its LSTMs' arrays written anew; a database keeps the old ones as bytes that nothing reads.
+def _fill(path: Path, like: Path, lstms: Mapping[str, LSTMWeights], beside: Beside | None) -> None:
+    """The whole folder with its layers' arrays written anew; a database keeps the old ones as bytes that nothing reads.
 
     Links are followed, so that no file outside the new folder is ever written.
     """
     arrays = like_arrays({lstm.name: lstm for lstm in read(like).lstms}, lstms)
+    arrays.update(filled_arrays(like, read, beside, "flax"))
     shutil.copytree(like, path)
     where = places(path)
     for name, (array, dtype) in arrays.items():

@@ -1,4 +1,4 @@
-"""Fills the LSTMs of a pickle of arrays in place: new numbers where the old ones lie, every other byte as it was.
+"""Fills the layers of a pickle of arrays in place: new numbers where the old ones lie, every other byte as it was.
 
 Nothing is unpickled and pickled again, so keys, other tensors and the objects around them stay what they are.
 """
@@ -17,6 +17,8 @@ from ..errors import CheckpointError
 from ..layouts import to_layout
 from ..spec import LSTMWeights
 from .array_pickle import PADDLE_TABLE, PROJECTION, canonical_name, read
+from .beside import Beside
+from .beside_write import filled_arrays
 from .numpy_symbols import NumpyUnpickler, PickledArray, as_paddle
 from .pickled_tree import named_leaves
 from .torch_names import like_names
@@ -40,8 +42,8 @@ class _PlacingUnpickler(NumpyUnpickler):
         super()._step(name, argument)
 
 
-def filled(like: Path, lstms: Mapping[str, LSTMWeights]) -> bytearray:
-    """The file with the numbers of these LSTMs replaced, under both of Paddle's names.
+def filled(like: Path, lstms: Mapping[str, LSTMWeights], beside: Beside | None) -> bytearray:
+    """The file with the numbers of these LSTMs, under both of Paddle's names, and of the layers beside them replaced.
 
     Raises:
         CheckpointError: for an LSTM that the file names as another framework does, and numbers that are kept as text.
@@ -66,6 +68,8 @@ def filled(like: Path, lstms: Mapping[str, LSTMWeights]) -> bytearray:
             if key is not None:
                 new = values[key].T if place.endswith(PROJECTION) else values[key]
                 _put(content, like, place, array, new)
+    for place, (new, _) in filled_arrays(like, read, beside, "paddle").items():
+        _put(content, like, place, arrays[place], new)
     return content
 
 

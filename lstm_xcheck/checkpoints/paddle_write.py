@@ -29,13 +29,13 @@ _PROTOCOL = 4  # what paddle.save takes
 def write(path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None, beside: Beside | None = None) -> None:
     """A state dict named `<lstm>.weight_ih_l0` and so on; an LSTM without a name lies at the top.
 
-    With `like`, that file with its LSTMs replaced.
+    With `like`, that file with its layers replaced.
 
     Raises:
         CheckpointError: for what paddle.nn.LSTM has no place for, names that meet, and a `like` that cannot be filled.
     """
     if like is not None:
-        path.write_bytes(filled(like, lstms))
+        path.write_bytes(filled(like, lstms, beside))
         return
     state: dict[str, Any] = {}
     for name, weights in lstms.items():

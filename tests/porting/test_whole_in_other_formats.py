@@ -84,8 +84,10 @@ def test_there_and_back_is_bit_for_bit(tmp_path: Path, to: str) -> None:
         assert all(held.arrays[part].tobytes() == theirs[name].arrays[part].tobytes() for part in shared)
 
 
-@pytest.mark.parametrize("to", ["haiku", "mlx"])
-def test_like_fills_the_users_file(tmp_path: Path, to: str) -> None:
+@pytest.mark.parametrize(("to", "suffix"), [("haiku", ".npz"), ("mlx", ".npz"), ("paddle", ".pdparams"), ("orbax", "")])
+def test_like_fills_the_users_file(tmp_path: Path, to: str, suffix: str) -> None:
+    if to == "orbax":
+        pytest.importorskip("orbax.checkpoint")
     source = written(tmp_path / "a.safetensors", "embedding", "head")
     like = {"embedding": LAYERS["embedding"], "head": LAYERS["head"]}
     zeros = tuple(
@@ -93,9 +95,11 @@ def test_like_fills_the_users_file(tmp_path: Path, to: str) -> None:
         for one in like.values()
     )
     weights = lx.LSTMWeights.random(lx.LSTMSpec(SIZE, UNITS, bias="single"), seed=9)
-    write_checkpoint(tmp_path / "like.npz", {"lstm": weights}, to, beside=Beside(zeros))
-    lx.port(source, tmp_path / "b.npz", to=to, like=tmp_path / "like.npz")
-    held = layers_in(tmp_path / "b.npz")
+    like_file, file = tmp_path / f"like{suffix}", tmp_path / f"b{suffix}"
+    write_checkpoint(like_file, {"lstm": weights}, to, beside=Beside(zeros))
+    assert not layers_in(like_file)["decoder.head"].arrays["kernel"].any()
+    lx.port(source, file, to=to, like=like_file)
+    held = layers_in(file)
     assert np.array_equal(held["decoder.head"].arrays["kernel"], LAYERS["head"].arrays["kernel"])
     assert np.array_equal(held["embedding"].arrays["table"], LAYERS["embedding"].arrays["table"])
 
