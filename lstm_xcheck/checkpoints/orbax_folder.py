@@ -127,7 +127,7 @@ def _spec(item: Path, name: str, tree: dict[str, Any]) -> dict[str, Any]:
 
 def _described(item: Path, name: str, spec: dict[str, Any], held: int) -> StoredTensor:
     try:
-        store = tensorstore.open(spec, read=True).result()
+        store: Any = tensorstore.open(spec, read=True).result()
         shape, dtype = tuple(int(n) for n in store.shape), str(store.dtype.name)
         chunk = tuple(int(n) for n in store.chunk_layout.read_chunk.shape or ())
     except _FAULTS as error:
