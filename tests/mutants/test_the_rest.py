@@ -17,8 +17,10 @@ from lstm_xcheck.diagnose.power import power
 from lstm_xcheck.errors import Unsupported
 from lstm_xcheck.spec import Case, LSTMSpec, LSTMWeights, Result
 
-from . import test_semantics, test_weights
-from .questions import assert_caught_and_named
+pytest.importorskip("torch")  # what these two tell of their entries needs it
+
+from . import test_semantics, test_weights  # noqa: E402
+from .questions import assert_caught_and_named  # noqa: E402
 
 
 def _cases() -> dict[str, Case]:
