@@ -19,8 +19,8 @@ from lstm_xcheck.spec import Case, LSTMSpec, LSTMWeights, Result
 
 pytest.importorskip("torch")  # what these two tell of their entries needs it
 
-from . import test_semantics, test_weights  # noqa: E402
-from .questions import assert_caught_and_named  # noqa: E402
+from . import test_semantics, test_weights
+from .questions import assert_caught_and_named
 
 
 def _cases() -> dict[str, Case]:
