@@ -55,9 +55,11 @@ def test_torch(torch_run: Runner, mistake: Mistake, kind: str) -> None:
     ask(torch_run, mistake, CASES[kind])
 
 
-@pytest.mark.parametrize("mistake", [m for m in COMMON if "projection" not in m.id][::8], ids=by_id)
+@pytest.mark.parametrize("mistake", [m for m in COMMON if "projection" not in m.id], ids=by_id)
 @pytest.mark.parametrize("name", OTHERS)
 def test_another_backend(workers: Callable[[str], Runner], name: str, mistake: Mistake) -> None:
+    if (name, mistake.id) == ("keras-jax", "weights-6-digits"):
+        pytest.skip("shows in float64 alone, and Keras computes the tanh of a float64 layer in float32 on JAX")
     ask(workers(name), mistake, [case for case in CASES["probe"] if not case.spec.proj_size])
 
 
