@@ -56,11 +56,12 @@ def test_torch(torch_run: Runner, mistake: Mistake, kind: str) -> None:
 
 
 @pytest.mark.parametrize("mistake", [m for m in COMMON if "projection" not in m.id], ids=by_id)
+@pytest.mark.parametrize("kind", CASES)
 @pytest.mark.parametrize("name", OTHERS)
-def test_another_backend(workers: Callable[[str], Runner], name: str, mistake: Mistake) -> None:
+def test_another_backend(workers: Callable[[str], Runner], name: str, kind: str, mistake: Mistake) -> None:
     if (name, mistake.id) == ("keras-jax", "weights-6-digits"):
         pytest.skip("shows in float64 alone, and Keras computes the tanh of a float64 layer in float32 on JAX")
-    ask(workers(name), mistake, [case for case in CASES["probe"] if not case.spec.proj_size])
+    ask(workers(name), mistake, [case for case in CASES[kind] if not case.spec.proj_size])
 
 
 @pytest.mark.parametrize("mistake", OF_PEEPHOLES, ids=by_id)
