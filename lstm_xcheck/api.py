@@ -21,7 +21,7 @@ from .events import Finished, Planned
 from .report import Report
 from .report.power import statements
 from .spec import Case, Result
-from .sweep import Plan, Recipe, asking_gradients, choose_entries, grid, run_functions
+from .sweep import Plan, Recipe, asking_gradients, choose_entries, for_repeats, grid, run_functions
 from .sweep import run as run_plan
 from .sweep.pool import Worker
 
@@ -108,7 +108,8 @@ def verify(
     questions = asking_gradients(cases) if gradients else tuple(cases)
     if isinstance(adapters, Mapping):
         return _verify_functions(questions, adapters)
-    plan = Plan(questions, choose_entries(adapters, workers), workers or {}, timeout, jobs or os.cpu_count() or 1)
+    entries = for_repeats(choose_entries(adapters, workers), questions)
+    plan = Plan(questions, entries, workers or {}, timeout, jobs or os.cpu_count() or 1)
     return _with_power(Report.of(run_plan(plan)), questions)
 
 
@@ -151,7 +152,8 @@ def verify_grid(
         return verify(questions, adapters, jobs=jobs, timeout=timeout)
     from .sweep.distribute import run_on
 
-    plan = Plan(questions, choose_entries(adapters), {}, timeout, jobs or os.cpu_count() or 1)
+    entries = for_repeats(choose_entries(adapters), questions)
+    plan = Plan(questions, entries, {}, timeout, jobs or os.cpu_count() or 1)
     return _with_power(Report.of(run_on(executor, plan)), questions)
 
 

@@ -56,7 +56,7 @@ class Stack:
         layers: `LSTM` or `Bidirectional` layers that return sequences and states.
         weight_names: for each layer, the names of its weights in the order of `get_weights`.
         last: a twin of the top layer with `return_sequences=False`, made when it is first asked for.
-        compiled: `forward` as one JAX program, made by the adapter; None on the other backends.
+        compiled: `forward` as one program of JAX or TensorFlow, made by the adapter; None where it is never compiled.
         differentiated: the same with its gradients.
     """
 

@@ -6,6 +6,7 @@ The backend is fixed when keras is imported, by KERAS_BACKEND; `registry.py` set
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -42,6 +43,10 @@ else:
 #: Of XLA's optimisation on JAX. Keras takes its gates from the logistic function, which no level makes worse.
 _LEVEL = 0
 
+#: `function` makes one program of a TensorFlow model for each shape, as `predict` does; else its layers run eagerly.
+#: Tracing a shape takes as long as running it eagerly some three times.
+_IN_GRAPHS = BACKEND == "tensorflow" and os.environ.get("LSTM_XCHECK_TENSORFLOW") == "function"
+
 #: Small enough for steep, large enough for flat activations; all of them exact in float32.
 _PROBES = np.array([[sign * 2.0**power] for power in (-10, -5, -1, 1, 5, 10) for sign in (1, -1)])
 
@@ -72,6 +77,8 @@ class KerasLayer:
     def environment(self) -> dict[str, str]:
         """Versions of what computes, and the options that JAX compiles with."""
         versions = {"keras": keras.__version__, BACKEND: framework.__version__}
+        if _IN_GRAPHS:
+            versions["runs"] = "in graphs of tf.function"
         if BACKEND == "jax":
             versions |= jax_options.described(_LEVEL)
         return versions
@@ -168,6 +175,9 @@ def float64_becomes(spec: LSTMSpec, *, masked: bool) -> tuple[str, str]:
 
 def _forward(model: Stack, inputs: Inputs, want_last: bool) -> Any:
     """`Stack.forward` as users of each backend run it: eagerly, without gradients, or compiled."""
+    if _IN_GRAPHS:
+        model.compiled = model.compiled or framework.function(model.forward, autograph=False)
+        return model.compiled(*inputs, want_last)
     if BACKEND == "tensorflow":
         return model.forward(*inputs, want_last)
     if BACKEND == "torch":

@@ -7,7 +7,7 @@ It converts through `lstm_xcheck.layouts` alone and never sees the oracle: the j
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, runtime_checkable
 
 from ..arrays import Array
@@ -70,8 +70,13 @@ class Session:
     """Runs cases through one adapter; keeps the last model, so that cases of one shape share a build."""
 
     adapter: Adapter
+    environment: dict[str, str] = field(init=False)
     _key: tuple[LSTMSpec, str] | None = None
     _model: Any = None
+
+    def __post_init__(self) -> None:
+        """Asked once: reading a package's version takes as long as a small case."""
+        self.environment = self.adapter.environment()
 
     def execute(self, case: Case) -> Result:
         """Build (or reuse), load, read back, count and run.
@@ -84,7 +89,7 @@ class Session:
         if reason:
             raise Unsupported(reason)
         if not adapter.layout:
-            return replace(adapter.run(None, case), environment=adapter.environment())
+            return replace(adapter.run(None, case), environment=self.environment)
         key = (case.spec, case.precision)
         if self._key != key:
             self._key, self._model = None, adapter.build(*key)
@@ -101,7 +106,7 @@ class Session:
             parameter_count=count,
             computed_in=computed_in,
             note=note,
-            environment=adapter.environment(),
+            environment=self.environment,
         )
 
 

@@ -25,6 +25,7 @@ class Entry:
         requires: importable modules that must be there.
         install: what `pip install` takes.
         variables: environment variables that must be set before the framework is imported.
+        when_repeated: further ones for runs in which shapes come again and again, so that compiling them pays.
         path: folders put on the worker's import path, for adapters outside this package.
         summary: what it runs.
     """
@@ -34,6 +35,7 @@ class Entry:
     requires: tuple[str, ...] = ()
     install: str = ""
     variables: dict[str, str] = field(default_factory=dict)
+    when_repeated: dict[str, str] = field(default_factory=dict)
     path: tuple[str, ...] = ()
     summary: str = ""
 
@@ -67,6 +69,7 @@ _BUILT_IN = (
         requires=("keras", "tensorflow"),
         install="lstm-xcheck[keras,tensorflow]",
         variables={"KERAS_BACKEND": "tensorflow", **_QUIET_TENSORFLOW},
+        when_repeated={"LSTM_XCHECK_TENSORFLOW": "function"},
         summary="keras.layers.LSTM and Bidirectional on TensorFlow",
     ),
     Entry(

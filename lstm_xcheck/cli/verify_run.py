@@ -14,7 +14,7 @@ from ..errors import UserError
 from ..report.json_file import check_report_path
 from ..report.power import statements
 from ..spec import Case, LSTMWeights
-from ..sweep import Plan, Recipe, asking_gradients, parse_grid, preset
+from ..sweep import Plan, Recipe, asking_gradients, for_repeats, parse_grid, preset
 from ..sweep.folder import write_power
 from ..sweep.run import Question
 from .deliver import deliver
@@ -61,7 +61,7 @@ def run_verify(
         cases, subject = tuple(designed_cases(preset, grid_text, seed, seeds, precision)), {}
     if gradients:
         cases = asking_gradients(cases)
-    plan = Plan(scale.part(cases), entries, pythons, timeout, jobs or os.cpu_count() or 1)
+    plan = Plan(scale.part(cases), for_repeats(entries, cases), pythons, timeout, jobs or os.cpu_count() or 1)
     with events_of(plan, cases, scale, subject) as events:
         report = watch(events)
     report.subject.update(subject)

@@ -9,3 +9,4 @@ from .run import Plan as Plan
 from .run import choose_entries as choose_entries
 from .run import run as run
 from .run import run_functions as run_functions
+from .schedule import for_repeats as for_repeats

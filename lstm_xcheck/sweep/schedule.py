@@ -5,11 +5,13 @@ Nothing here changes what is asked, only by which worker and in which order.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import deque
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from ..adapters import Entry
 from ..spec import Case
 from .grid import Recipe
 
@@ -17,6 +19,8 @@ from .grid import Recipe
 LEAST_TO_STEAL = 4
 #: A second worker for an adapter of unknown speed is started only for so many cells.
 LEAST_TO_JOIN = 8
+#: From so many cases of each shape on, a framework that can run with or without compiling is told to compile.
+LEAST_TO_COMPILE = 4
 
 
 def shape_key(question: Case | Recipe) -> tuple[Hashable, Hashable]:
@@ -36,6 +40,21 @@ def grouped(questions: Iterable[Case | Recipe]) -> list[list[Case | Recipe]]:
         build, shape = shape_key(question)
         builds.setdefault(build, {}).setdefault(shape, []).append(question)
     return [group for shapes in builds.values() for group in shapes.values()]
+
+
+def for_repeats(entries: Iterable[Entry], questions: Sequence[Case | Recipe]) -> tuple[Entry, ...]:
+    """The adapters, told to compile where these cases, all of a run with its other shards, repeat each shape often.
+
+    It depends on the cases alone: what an adapter answers must not depend on who had time for what.
+    """
+    if len(questions) < LEAST_TO_COMPILE * len(grouped(questions)):
+        return tuple(entries)
+    return tuple(replace(entry, variables={**entry.variables, **_unset(entry.when_repeated)}) for entry in entries)
+
+
+def _unset(variables: Mapping[str, str]) -> dict[str, str]:
+    """Those that the user has not set otherwise."""
+    return {name: value for name, value in variables.items() if name not in os.environ}
 
 
 def shard_of(questions: Sequence[Case | Recipe], number: int, shards: int) -> tuple[Case | Recipe, ...]:

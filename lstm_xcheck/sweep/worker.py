@@ -24,7 +24,7 @@ def main(arguments: list[str]) -> None:
     name, target, *folders = arguments
     try:
         session = Session(load_adapter(target, name, tuple(folders)))
-        ready = {"environment": session.adapter.environment(), "layout": session.adapter.layout}
+        ready = {"environment": session.environment, "layout": session.adapter.layout}
         answers.write(encode(Frame("ready", ready, {})))
     except UserError as error:
         answers.write(encode(Frame("refused", {"reason": str(error)}, {})))

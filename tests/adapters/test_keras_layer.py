@@ -26,6 +26,8 @@ from lstm_xcheck.layouts import to_layout
 from lstm_xcheck.spec import Case, LSTMSpec
 
 ADAPTERS = ("keras-tensorflow", "keras-jax", "keras-torch")
+#: What is added to an adapter's name where it compiles, as for runs that repeat shapes.
+REPEATED = " in graphs"
 EPSILON = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
 HOLES = np.array([[1, 0, 1, 1, 0], [0, 0, 1, 1, 1], [1, 1, 1, 0, 0]], dtype=bool)
 EMPTY_ROW = np.array([[1, 1, 1, 1, 1], [0, 0, 0, 0, 0], [1, 1, 1, 0, 0]], dtype=bool)
@@ -148,21 +150,25 @@ def message(call: Callable[[], object]) -> str:
     return "no error"
 
 
-@pytest.fixture(scope="module", params=ADAPTERS)
+@pytest.fixture(scope="module", params=[*ADAPTERS, "keras-tensorflow" + REPEATED])
 def answers(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What one adapter answered: arrays by `case|name`, facts under `facts`, and the adapter's name."""
-    name: str = request.param
-    for module in entry_named(name).requires:
+    name: str = request.param.removesuffix(REPEATED)
+    entry = entry_named(name)
+    for module in entry.requires:
         pytest.importorskip(module)
     file = tmp_path_factory.mktemp(name) / "answers.npz"
     package = str(Path(lstm_xcheck.__file__).parent.parent)
-    environment = {**os.environ, **entry_named(name).variables, "PYTHONPATH": package}
+    environment = {**os.environ, **entry.variables, "PYTHONPATH": package}
+    if request.param.endswith(REPEATED):
+        assert entry.when_repeated
+        environment |= entry.when_repeated
     command = [sys.executable, "-W", "error::UserWarning", __file__, name, str(file)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     with np.load(file) as stored:
         arrays = {key: stored[key] for key in stored.files}
-    return {**arrays, "facts": json.loads(str(arrays["facts"])), "name": name}
+    return {**arrays, "facts": json.loads(str(arrays["facts"])), "name": name, "asked": request.param}
 
 
 @pytest.mark.parametrize("id", BY_ID)
@@ -226,7 +232,9 @@ def test_mistakes_are_told(answers: dict[str, Any]) -> None:
 
 
 def test_environment_names_keras_and_its_backend(answers: dict[str, Any]) -> None:
-    assert {"keras", answers["name"].removeprefix("keras-")} <= set(answers["facts"]["environment"])
+    environment = answers["facts"]["environment"]
+    assert {"keras", answers["name"].removeprefix("keras-")} <= set(environment)
+    assert ("tf.function" in environment.get("runs", "")) == answers["asked"].endswith(REPEATED)
 
 
 @pytest.mark.parametrize("id", ["states", "deep-ragged"])

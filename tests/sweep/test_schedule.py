@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+import lstm_xcheck as lx
 from lstm_xcheck.adapters import Entry
 from lstm_xcheck.errors import UserError
 from lstm_xcheck.events import Outcome, Planned, Started
 from lstm_xcheck.report import Report
 from lstm_xcheck.sweep import Plan, Recipe, grid, lanes, preset, run
 from lstm_xcheck.sweep.resume import sharded
-from lstm_xcheck.sweep.schedule import LEAST_TO_STEAL, Schedule, grouped, shape_key, shard_of
+from lstm_xcheck.sweep.schedule import LEAST_TO_STEAL, Schedule, for_repeats, grouped, shape_key, shard_of
 
 HERE = str(Path(__file__).parent)
 HONEST = Entry("honest", "faulty_adapters:Honest", path=(HERE,))
@@ -23,6 +26,33 @@ HONEST = Entry("honest", "faulty_adapters:Honest", path=(HERE,))
 
 def seeds(number: int, **fields: int) -> list[Recipe]:
     return grid(**fields, seeds=number)
+
+
+# --- compiling where shapes come again ---
+
+
+def test_an_adapter_is_told_to_compile_where_shapes_come_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = Entry("any", "module:Class", variables={"A": "1"}, when_repeated={"LSTM_XCHECK_SPEED": "fast"})
+    told = {number: for_repeats([entry], seeds(number, hidden=3))[0].variables for number in (1, 3, 4, 10)}
+    assert told[1] == told[3] == {"A": "1"}
+    assert told[4] == told[10] == {"A": "1", "LSTM_XCHECK_SPEED": "fast"}
+    assert for_repeats([HONEST], seeds(10, hidden=3)) == (HONEST,)
+    monkeypatch.setenv("LSTM_XCHECK_SPEED", "what the user wants")
+    assert for_repeats([entry], seeds(10, hidden=3)) == (entry,)
+
+
+def test_every_way_to_run_a_sweep_tells_adapters_so() -> None:
+    pytest.importorskip("tensorflow")
+    pytest.importorskip("keras")
+    with ThreadPoolExecutor(1) as executor:
+        reports = [
+            lx.verify(seeds(4, hidden=2), ["keras-tensorflow"]),
+            lx.verify_grid(seeds(4, hidden=2), ["keras-tensorflow"], executor=executor),
+            lx.verify_grid(seeds(1, hidden=2), ["keras-tensorflow"]),
+        ]
+    assert [report.exit_code for report in reports] == [0, 0, 0]
+    runs = [json.loads(report.to_json())["environment"]["adapters"]["keras-tensorflow"].get("runs") for report in reports]
+    assert runs == ["in graphs of tf.function", "in graphs of tf.function", None]
 
 
 # --- groups ---
