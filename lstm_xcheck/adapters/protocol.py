@@ -7,7 +7,8 @@ It converts through `lstm_xcheck.layouts` alone and never sees the oracle: the j
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Protocol, runtime_checkable
 
 from ..arrays import Array
@@ -70,13 +71,13 @@ class Session:
     """Runs cases through one adapter; keeps the last model, so that cases of one shape share a build."""
 
     adapter: Adapter
-    environment: dict[str, str] = field(init=False)
     _key: tuple[LSTMSpec, str] | None = None
     _model: Any = None
 
-    def __post_init__(self) -> None:
-        """Asked once: reading a package's version takes as long as a small case."""
-        self.environment = self.adapter.environment()
+    @cached_property
+    def environment(self) -> dict[str, str]:
+        """The adapter's, asked for once: reading a package's version takes as long as a small case."""
+        return self.adapter.environment()
 
     def execute(self, case: Case) -> Result:
         """Build (or reuse), load, read back, count and run.

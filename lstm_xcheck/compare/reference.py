@@ -68,12 +68,17 @@ def references(case: Case, outputs: dict[int, Array], profile: Profile) -> dict[
             hidden = hidden or f"the outputs of layer {layer} were not observed at every step"
         halves = [_drive_half(case, layer, d, x, seen, profile, dx) for d in range(spec.num_directions)]
         finals += [(half, hidden) for half in halves]
-        stacked = [np.concatenate([getattr(h, n) for h in halves], axis=-1) for n in ("y", "y_bound", "y_sigma")]
+        stacked = [_side_by_side([getattr(half, n) for half in halves]) for n in ("y", "y_bound", "y_sigma")]
         name = "y" if layer == spec.num_layers - 1 else f"layer{layer}.y"
         result[name] = Reference(stacked[0], stacked[1], stacked[2], bool(hidden), hidden)
         x, dx = _as_input(seen, stacked[0], stacked[1])
     result.update(_final_states(finals, spec.num_directions))
     return result
+
+
+def _side_by_side(parts: list[Array]) -> Array:
+    """Both directions' numbers, or those of the only one."""
+    return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1)
 
 
 def _as_input(seen: Array | None, value: Array, bound: Array) -> tuple[Array, Array | None]:
@@ -103,6 +108,6 @@ def _final_states(finals: list[tuple[Driven, str]], directions: int) -> dict[str
         parts = [np.stack([getattr(d, letter + part) for d, _ in finals]) for part in ("", "_bound", "_sigma")]
         result[name] = Reference(parts[0], parts[1], parts[2], free, hidden)
     top = [d for d, _ in finals[-directions:]]
-    parts = [np.concatenate([getattr(d, "h" + part) for d in top], axis=-1) for part in ("", "_bound", "_sigma")]
+    parts = [_side_by_side([getattr(d, "h" + part) for d in top]) for part in ("", "_bound", "_sigma")]
     result["last"] = Reference(parts[0], parts[1], parts[2], free, hidden)
     return result

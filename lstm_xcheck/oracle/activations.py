@@ -12,12 +12,18 @@ import numpy as np
 from ..arrays import Array
 from ..spec.activations import Activation
 
+#: Smaller errors of pre-activations count as this much, so that one factor does for nearly all numbers.
+_LEAST = 2.0**-12
+
 
 def sigmoid(z: Array) -> Array:
     """1 / (1 + exp(-z)); where exp overflows the quotient is zero, as it should be."""
+    grown = np.negative(z)
     with np.errstate(over="ignore"):
-        grown = np.exp(-z)
-    return 1.0 / (1.0 + grown)
+        np.exp(grown, out=grown)
+    grown += 1.0
+    quotient: Array = np.divide(1.0, grown, out=grown)
+    return quotient
 
 
 def apply(activation: Activation, z: Array) -> Array:
@@ -43,11 +49,13 @@ def apply(activation: Activation, z: Array) -> Array:
 def steepest(activation: Activation, z: Array, value: Array, d: Array) -> Array:
     """An upper bound on the slope anywhere on [z - d, z + d]."""
     if activation.kind == "sigmoid":
-        near = value * (1.0 - value) * (1.0 + 2.0 * d)  # e^d <= 1 + 2d for d <= 1
-        return _limited(near, 0.25, d, 1.0)
+        near = np.subtract(1.0, value)
+        near *= value
+        return _widened(near, 2.0, d, 0.25, 1.0)  # e^d <= 1 + 2d for d <= 1
     if activation.kind == "tanh":
-        near = (1.0 - value * value) * (1.0 + 4.0 * d)  # e^2d <= 1 + 4d for d <= 1/2
-        return _limited(near, 1.0, d, 0.5)
+        near = np.multiply(value, value)
+        np.subtract(1.0, near, out=near)
+        return _widened(near, 4.0, d, 1.0, 0.5)  # e^2d <= 1 + 4d for d <= 1/2
     if activation.kind == "relu":
         return np.where(z + d > 0.0, 1.0, 0.0)
     if activation.kind == "hard_sigmoid":
@@ -58,13 +66,19 @@ def steepest(activation: Activation, z: Array, value: Array, d: Array) -> Array:
     return np.ones_like(z)  # linear; softsign and tanh_pade are nowhere steeper
 
 
-def _limited(near: Array, most: float, d: Array, reach: float) -> Array:
-    """The slope near z, at most the steepest anywhere, which it is where d is beyond reach."""
-    # A saturated s or t is off by up to 2^-52, and so is 1 - s or 1 - t^2, which then grows up to threefold.
-    near += 2.0**-50
+def _widened(near: Array, rate: float, d: Array, most: float, reach: float) -> Array:
+    """The slope at z, which this takes over, widened to [z - d, z + d].
+
+    Args:
+        near: slope at z.
+        rate: (1 + rate d) is how far it grows, up to d = reach.
+        most: the steepest anywhere.
+    """
+    narrow = bool(d.max() <= _LEAST)
+    near *= 1.0 + rate * (_LEAST if narrow else np.maximum(d, _LEAST))
+    near += 2.0**-50  # a saturated s or t is off by up to 2^-52, and 1 - s or 1 - t^2 then grows up to threefold
     np.minimum(near, most, out=near)
-    within = d <= reach
-    return near if within.all() else np.where(within, near, most)
+    return near if narrow else np.where(d <= reach, near, most)
 
 
 def slope(activation: Activation, z: Array, value: Array) -> Array:

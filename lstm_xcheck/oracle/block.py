@@ -14,6 +14,7 @@ activation are one array.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -63,26 +64,41 @@ class Block:
     def __init__(self, cell: Cell, profile: Profile) -> None:
         p = profile
         self.cell, self.profile = cell, p
-        self.kernels = cell.kernel.reshape(4, -1, cell.kernel.shape[1])[_ORDER].swapaxes(1, 2)
-        self.magnitudes = np.abs(self.kernels)
-        self.bias = cell.bias[_ORDER][:, None]
-        terms = cell.terms[_ORDER][:, None]
+        terms, bias, bias_mass = (part[_ORDER] for part in (cell.terms, cell.bias, cell.bias_mass))
+        relative = terms * p.u_sum / (1.0 - terms * p.u_sum) + 2.0 * p.u_in + p.u_in**2
+        deviation = np.maximum(1.0, np.sqrt(terms) / 4.0) * p.u_sum + p.u_in
+        # Rows [b | W | U] of each unit, so that one product with [1, x, h] gives z.
+        rows = np.empty((*bias.shape, 1 + cell.kernel.shape[1]))
+        rows[..., 0] = bias
+        rows[..., 1:] = cell.kernel.reshape(rows[..., 1:].shape)[_ORDER]
+        self.kernels = rows.swapaxes(1, 2)
+        # The same for dz / u, from [1, |x|, |h|]; in float32, twice as quick, unless u is smaller than its own.
+        # What that rounds, some 2^-24 for each term, is added, and covers what it underflows by beside eta.
+        narrow = np.float32 if p.u >= 2.0**-24 else np.float64
+        errors = np.abs(rows)
+        errors *= (relative * (1.0 + 2.0**-22 * terms) / p.u)[..., None]
+        errors[..., 0] = (relative * bias_mass + 2.0 * terms * p.eta) / p.u * (1.0 + 2.0**-22 * terms)
+        self.errors = errors.astype(narrow, copy=False).swapaxes(1, 2)
+        #: Standard deviation of independent roundings, by dz.
+        self.spread = (deviation / relative)[:, None]
+        self.bias_mass = bias_mass[:, None]
         self.two = 2.0 * p.u / (1.0 - 2.0 * p.u)
-        self.relative = terms * p.u_sum / (1.0 - terms * p.u_sum) + 2.0 * p.u_in + p.u_in**2
-        self.deviation = np.maximum(1.0, np.sqrt(terms) / 4.0) * p.u_sum + p.u_in
-        self.bias_mass = cell.bias_mass[_ORDER][:, None]
-        self.underflow = 2.0 * terms * p.eta
         #: Roundings of each partial result, where they are stored in a lower precision than they are summed in.
         self.stored = 4.0 * p.u / (1.0 - 4.0 * p.u) if p.u > p.u_sum else 0.0
         #: An error of the inputs is passed on by a product that rounds too.
-        self.rounded = 1.0 + self.relative + 2.0 * self.stored
+        self.rounded = (1.0 + relative + 2.0 * self.stored)[:, None]
+
+    @cached_property
+    def magnitudes(self) -> Array:
+        """|[b; W; U]|."""
+        return np.abs(self.kernels)
 
     def run(self, inputs: Array, dx: Array | None, carried: Carried, valid: Array | None) -> tuple[Array, Array, Array]:
         """Outputs of these steps with bound and variance, (steps, batch, output) each.
 
         Args:
-            inputs: x and h_{t-1} side by side, (steps, batch, input + output); NaN where h was not observed, which
-                only a block of one step may have.
+            inputs: 1, x and h_{t-1} side by side, (steps, batch, 1 + input + output); NaN where h was not observed,
+                which only a block of one step may have.
             dx: bound on the error of x, or None where it is exact.
             carried: moved on to the end of the block.
             valid: (steps, batch), or None where every step is.
@@ -95,7 +111,7 @@ class Block:
             inputs = np.concatenate([inputs[..., : -own.shape[-1]], own[None]], axis=-1)
         parts = self._affine(inputs)
         if dx is not None:
-            parts[1] += self.rounded * _product(dx, self.magnitudes[:, : dx.shape[-1]])
+            parts[1] += self.rounded * _product(dx, self.magnitudes[:, 1 : 1 + dx.shape[-1]])
         if free:
             self._add_own(parts, np.where(unseen, carried.dh, 0.0), np.where(unseen, carried.var_h, 0.0))
         y, dy, var_y = self._step([part.reshape(4, *inputs.shape[:2], -1) for part in parts], carried, valid)
@@ -108,18 +124,15 @@ class Block:
     def _affine(self, inputs: Array) -> list[Array]:
         """Pre-activations of all gates and steps, their bound and standard deviation, (4, steps * batch, hidden)."""
         z = _product(inputs, self.kernels)
-        z += self.bias
-        mass = _product(np.abs(inputs), self.magnitudes)
-        mass += self.bias_mass
-        dz = self.relative * mass
-        dz += self.underflow
+        sizes = np.abs(inputs, dtype=self.errors.dtype, casting="same_kind")
+        dz = np.multiply(_product(sizes, self.errors), self.profile.u, dtype=np.float64)
         if not self.stored:
-            return [z, dz, np.multiply(mass, self.deviation, out=mass)]
+            return [z, dz, dz * self.spread]
         width = inputs.shape[-1] - self.cell.spec.output_size
-        partial = np.abs(_product(inputs[..., :width], self.kernels[:, :width]))
+        partial = np.abs(_product(inputs[..., 1:width], self.kernels[:, 1:width]))
         partial += np.abs(_product(inputs[..., width:], self.kernels[:, width:]))
         partial += self.bias_mass + np.abs(z)
-        return [z, dz + self.stored * partial, mass * self.deviation + self.profile.u * partial]
+        return [z, dz + self.stored * partial, dz * self.spread + self.profile.u * partial]
 
     def _add_own(self, parts: list[Array], dh: Array, var_h: Array) -> None:
         """Add what the oracle's own h, where it had to be used, is uncertain by; the block is one step long."""
@@ -148,14 +161,19 @@ class Block:
         p, activation = self.profile, self.cell.activations[which]
         z = self.cell.clip_gates(z) if which != 2 else z
         value = apply(activation, z)
+        own = error_units(activation, value, p.tanh_absolute)
+        own *= p.u
+        own += p.eta
         slope = steepest(activation, z, value, dz)
-        own = p.u * error_units(activation, value, p.tanh_absolute) + p.eta
-        var = slope * sz
-        var *= var
-        var += own * own / 6.25
+        pull = None if peep is None else slope * np.abs(peep)
         d = slope * dz
         d += own
-        return _Gate(value, d, var, None if peep is None else slope * np.abs(peep))
+        var = np.multiply(slope, sz, out=slope)
+        var *= var
+        own *= own
+        own /= 6.25
+        var += own
+        return _Gate(value, d, var, pull)
 
     def _peeping(self, which: int, parts: list[Array], c: Array, dc: Array, var: Array) -> _Gate:
         """A gate that adds p * c to its pre-activation."""
@@ -179,32 +197,65 @@ class Block:
 
     def _recur(self, i: _Gate, f: _Gate, g: _Gate, carried: Carried, valid: Array | None) -> tuple[Array, Array, Array]:
         """c of every step with bound and variance: two recurrences, each linear in what it carries."""
-        u2, two = self.profile.u**2, self.two
-        i_size, f_size, g_size = np.abs(i.value), np.abs(f.value), np.abs(g.value)
-        add = i.value * g.value
-        c = self._cells(f.value, add, carried.c, valid)
-        before, after = c[:-1], c[1:]
-        size = np.abs(before)
+        c = self._cells(f.value, i.value * g.value, carried.c, valid)
+        sizes = self._size(i), self._size(f), np.abs(g.value), np.abs(c[:-1])
         # Bound and variance side by side: each is gain * (its own before) + term.
-        gain, term = (np.empty((len(add), 2, *add.shape[1:])) for _ in range(2))
-        gain[:, 0] = (1.0 + two) * (f_size + f.d)
-        term[:, 0] = ((1.0 + two) * f.d + two * f_size) * size
-        term[:, 0] += ((1.0 + two) * i.d + two * i_size) * (g_size + g.d) + i_size * g.d + 4.0 * self.profile.eta
-        pulled = f_size
-        if i.pull is not None and f.pull is not None:
-            pulled = f_size + g_size * i.pull + size * f.pull
-        gain[:, 1] = pulled * pulled
-        term[:, 1] = (f.var + u2 * f_size * f_size) * (size * size) + g_size * g_size * i.var
-        term[:, 1] += i_size * i_size * g.var + u2 * (add * add + after * after)
+        gain, term = (np.empty((len(c) - 1, 2, *c.shape[1:])) for _ in range(2))
+        self._bound_of_c(i, f, g, *sizes, gain[:, 0], term[:, 0])
+        self._variance_of_c(i, f, g, *sizes, gain[:, 1], term[:, 1])
+        term[:, 1] += self.profile.u**2 * (c[1:] * c[1:])
         if valid is not None:
             gain.swapaxes(1, 2)[~valid], term.swapaxes(1, 2)[~valid] = 1.0, 0.0
-        spread = np.empty((len(add) + 1, 2, *add.shape[1:]))
+        spread = np.empty((len(c), 2, *c.shape[1:]))
         spread[0] = carried.dc, carried.var_c
         for now, factor, more, new in zip(spread[:-1], gain, term, spread[1:], strict=True):
             np.multiply(factor, now, out=new)
             np.add(new, more, out=new)
         carried.c, carried.dc, carried.var_c = c[-1], spread[-1, 0], spread[-1, 1]
-        return after, spread[1:, 0], spread[1:, 1]
+        return c[1:], spread[1:, 0], spread[1:, 1]
+
+    def _size(self, gate: _Gate) -> Array:
+        """|gate|, which many gates are by themselves."""
+        return gate.value if self.cell.activations[0].kind in ("sigmoid", "hard_sigmoid") else np.abs(gate.value)
+
+    def _bound_of_c(
+        self, i: _Gate, f: _Gate, g: _Gate, i_size: Array, f_size: Array, g_size: Array, c_size: Array,
+        gain: Array, term: Array,
+    ) -> None:  # fmt: skip
+        """What a bound on c_{t-1} is multiplied by and what is added, to bound f c_{t-1} + i g."""
+        of_f, of_i = self._product_error(f, f_size), self._product_error(i, i_size)
+        np.add(f_size, of_f, out=gain)
+        np.multiply(of_f, c_size, out=term)
+        of_i *= np.add(g_size, g.d, out=of_f)
+        term += of_i
+        term += np.multiply(i_size, g.d, out=of_i)
+        term += 4.0 * self.profile.eta
+
+    def _product_error(self, gate: _Gate, size: Array) -> Array:
+        """By how much, at most, gate * v may be off, by |v|: the gate's own error and two roundings."""
+        error = (1.0 + self.two) * gate.d
+        error += self.two * size
+        return error
+
+    def _variance_of_c(
+        self, i: _Gate, f: _Gate, g: _Gate, i_size: Array, f_size: Array, g_size: Array, c_size: Array,
+        gain: Array, term: Array,
+    ) -> None:  # fmt: skip
+        """The same for variances, but for the rounding of the sum."""
+        u2 = self.profile.u**2
+        of_i, of_f = i_size * i_size, f_size * f_size
+        if i.pull is None or f.pull is None:
+            gain[...] = of_f
+        else:
+            pulled = f_size + g_size * i.pull + c_size * f.pull
+            np.multiply(pulled, pulled, out=gain)
+        np.multiply(of_i, g.var, out=term)
+        of_i *= u2
+        of_f *= u2
+        of_i += i.var
+        of_f += f.var
+        term += np.multiply(of_i, g_size * g_size, out=of_i)
+        term += np.multiply(of_f, c_size * c_size, out=of_f)
 
     def _cells(self, f: Array, add: Array, start: Array, valid: Array | None) -> Array:
         """c before the first and after each step; where a step is padding it stays as it is."""
@@ -224,14 +275,19 @@ class Block:
         """h = o tanh(c), projected where the cell has a projection."""
         u, eta = self.profile.u, self.profile.eta
         tau = self._activate(2, c, dc, np.sqrt(var_c))
-        o_size, tau_size = np.abs(o.value), np.abs(tau.value)
+        o_size, tau_size = self._size(o), np.abs(tau.value)
         h = o.value * tau.value
-        dh = ((1.0 + u) * o.d + u * o_size) * (tau_size + tau.d)
+        dh = (1.0 + u) * o.d
+        dh += u * o_size
+        dh *= tau_size + tau.d
         dh += o_size * tau.d
         dh += 2.0 * eta
-        var = o_size * o_size * tau.var
-        var += tau_size * tau_size * o.var
-        var += u**2 * (h * h)
+        square = o_size * o_size
+        var = square * tau.var
+        square *= u**2
+        square += o.var
+        square *= np.multiply(tau_size, tau_size, out=tau_size)
+        var += square
         return self._project(h, dh, var) if self.cell.projection is not None else (h, dh, var)
 
     def _project(self, h: Array, dh: Array, var: Array) -> tuple[Array, Array, Array]:

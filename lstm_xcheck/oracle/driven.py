@@ -18,8 +18,8 @@ from .block import Block, Carried
 from .cell import Cell
 from .profiles import Profile
 
-#: Pre-activations computed at a time, in numbers: 128 kB stay in cache, and the allocator hands them out again.
-_BLOCK = 16_384
+#: Pre-activations computed at a time, in numbers: 256 kB stay in cache.
+_BLOCK = 32_768
 #: Rows of inputs at a time at least, so that reading the weights once more for each block pays.
 _ROWS = 64
 
@@ -71,7 +71,8 @@ def drive(
     seen = np.full(shape, np.nan) if observed is None else _in_order(np.asarray(observed, np.float64), backward)
     h_prev = _previous(seen, valid, h0)
     free = bool(np.isnan(h_prev).any())
-    inputs = np.concatenate([_in_order(np.asarray(x, np.float64), backward), h_prev], axis=-1)
+    ones = np.ones((case.steps, case.batch, 1))  # for the bias
+    inputs = np.concatenate([ones, _in_order(np.asarray(x, np.float64), backward), h_prev], axis=-1)
     if units is not None:
         h0, c0, shape = h0[:, units], c0[:, units], (*shape[:2], len(units))
     errors = None if dx is None else _in_order(dx, backward)

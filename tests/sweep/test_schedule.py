@@ -51,8 +51,8 @@ def test_every_way_to_run_a_sweep_tells_adapters_so() -> None:
             lx.verify_grid(seeds(1, hidden=2), ["keras-tensorflow"]),
         ]
     assert [report.exit_code for report in reports] == [0, 0, 0]
-    runs = [json.loads(report.to_json())["environment"]["adapters"]["keras-tensorflow"].get("runs") for report in reports]
-    assert runs == ["in graphs of tf.function", "in graphs of tf.function", None]
+    told = [json.loads(report.to_json())["environment"]["adapters"]["keras-tensorflow"] for report in reports]
+    assert [versions.get("runs") for versions in told] == ["in graphs of tf.function", "in graphs of tf.function", None]
 
 
 # --- groups ---
