@@ -3,7 +3,8 @@
     python benchmarks/kernels.py NAME
 
 Reads lines `STEPS BATCH INPUT HIDDEN MODE REPEATS` and answers each with the best seconds of one call, MODE being
-`forward` or `gradient` (with respect to weights and inputs). Inputs are ready arrays, results are read back as NumPy.
+`forward` or `gradient` (with respect to weights and inputs). Everyone gets a ready array (batch, steps, input) and gives
+(batch, steps, hidden), which is read back as NumPy.
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ def of_torch(shape: Shape, mode: str) -> Call:
     import torch
 
     steps, batch, features, hidden = shape
-    lstm = torch.nn.LSTM(features, hidden)
-    x = torch.from_numpy(numbers(steps, batch, features))
+    lstm = torch.nn.LSTM(features, hidden, batch_first=True)
+    x = torch.from_numpy(numbers(batch, steps, features))
     if mode == "forward":
 
         def forward() -> object:
@@ -86,7 +87,7 @@ def jitted(run: Callable[..., Any], params: Any, x: Any, mode: str) -> Call:
 
 
 def of_jax(shape: Shape, mode: str) -> Call:
-    """This project's scan; batch first, as its users call it."""
+    """This project's scan."""
     import jax
 
     from lstm_xcheck.adapters.jax_lstm import lstm, zeros
@@ -117,9 +118,9 @@ def of_plain_scan(shape: Shape, mode: str) -> Call:
             return (h, c), h
 
         zeros = jnp.zeros((batch, hidden))
-        return jax.lax.scan(step, (zeros, zeros), x)[1]
+        return jnp.swapaxes(jax.lax.scan(step, (zeros, zeros), jnp.swapaxes(x, 0, 1))[1], 0, 1)
 
-    return jitted(run, jax.device_put(params), jax.device_put(numbers(steps, batch, features)), mode)
+    return jitted(run, jax.device_put(params), jax.device_put(numbers(batch, steps, features)), mode)
 
 
 def of_flax(shape: Shape, mode: str) -> Call:
@@ -144,10 +145,10 @@ def of_haiku(shape: Shape, mode: str) -> Call:
 
     def unrolled(x: Any) -> Any:
         core = hk.LSTM(hidden)
-        return hk.dynamic_unroll(core, x, core.initial_state(batch))[0]
+        return hk.dynamic_unroll(core, x, core.initial_state(batch), time_major=False)[0]
 
     pure = hk.without_apply_rng(hk.transform(unrolled))
-    x = jax.device_put(numbers(steps, batch, features))
+    x = jax.device_put(numbers(batch, steps, features))
     return jitted(pure.apply, pure.init(jax.random.PRNGKey(0), x), x, mode)
 
 
@@ -169,9 +170,9 @@ def of_equinox(shape: Shape, mode: str) -> Call:
             return carry, carry[0]
 
         zeros = jnp.zeros((batch, hidden))
-        return jax.lax.scan(body, (zeros, zeros), x)[1]
+        return jnp.swapaxes(jax.lax.scan(body, (zeros, zeros), jnp.swapaxes(x, 0, 1))[1], 0, 1)
 
-    return jitted(run, arrays, jax.device_put(numbers(steps, batch, features)), mode)
+    return jitted(run, arrays, jax.device_put(numbers(batch, steps, features)), mode)
 
 
 KERNELS: dict[str, Callable[[Shape, str], Call]] = {

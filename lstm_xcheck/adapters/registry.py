@@ -25,7 +25,7 @@ class Entry:
         requires: importable modules that must be there.
         install: what `pip install` takes.
         variables: environment variables that must be set before the framework is imported.
-        when_repeated: further ones for runs in which shapes come again and again, so that compiling them pays.
+        when_repeated: further ones, which the user may set otherwise, for runs in which compiling each shape pays.
         path: folders put on the worker's import path, for adapters outside this package.
         summary: what it runs.
     """
