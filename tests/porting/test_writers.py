@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -15,6 +17,7 @@ from lstm_xcheck import Case, CheckpointError, LSTMSpec, LSTMWeights, Result, ju
 from lstm_xcheck.arrays import Array
 from lstm_xcheck.checkpoints import FORMATS, read_checkpoint, write_checkpoint
 from lstm_xcheck.checkpoints.writing import as_stored, chain_of
+from lstm_xcheck.files import sha256_of
 
 #: Keras on JAX with NumPy 2, none of our doing.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -193,6 +196,25 @@ def _a_model(folder: Path, suffix: str) -> Path:
     else:
         pytest.importorskip("safetensors.torch").save_file(model.state_dict(), path)
     return path
+
+
+@pytest.mark.parametrize("target", OWN)
+def test_the_hashes_are_those_of_the_file_that_is_kept(tmp_path: Path, weights: LSTMWeights, target: str) -> None:
+    needs(target)
+    path = tmp_path / f"model{OWN[target]}"
+    assert dict(write_checkpoint(path, {"enc": weights}).hashes) == {path: sha256_of(path)}
+
+
+def test_a_disk_that_does_not_take_the_bytes_is_an_error_and_nothing_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(CheckpointError, match="cannot be written: Input/output error"):
+        write_checkpoint(tmp_path / "m.npz", {"enc": LSTMWeights.random(LSTMSpec(3, 2))})
+    assert list(tmp_path.iterdir()) == []
 
 
 FULL_DISK = """
