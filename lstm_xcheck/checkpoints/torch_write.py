@@ -71,6 +71,7 @@ def write_state(file: BinaryIO, state: Mapping[str, Typed]) -> None:
 def _add(archive: zipfile.ZipFile, name: str, data: memoryview) -> None:
     """One member, its bytes aligned."""
     info = zipfile.ZipInfo(_ROOT + name)
+    info.create_system = 3  # the same bytes on every system
     large = data.nbytes > zipfile.ZIP64_LIMIT
     header = _LOCAL_HEADER + len(info.filename) + _FIELD_HEADER + (_ZIP64_FIELD if large else 0)
     missing = -(archive.fp.tell() + header) % _ALIGNMENT if archive.fp else 0

@@ -205,6 +205,35 @@ def test_the_hashes_are_those_of_the_file_that_is_kept(tmp_path: Path, weights: 
     assert dict(write_checkpoint(path, {"enc": weights}).hashes) == {path: sha256_of(path)}
 
 
+@pytest.mark.parametrize(
+    ("target", "told"),
+    [
+        ("safetensors", "numbers of enc read back are not those written"), ("torch", "is damaged: its CRC-32"),
+        ("keras-weights", "numbers of enc read back are not those written"),
+    ],
+)  # fmt: skip
+def test_one_bit_that_the_disk_turns_is_found_and_nothing_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str, told: str
+) -> None:
+    needs(target)
+    given = LSTMWeights.random(LSTMSpec(3, 4, bias="single"))
+    bias = np.asarray(given.layers[0][0].b).tobytes()
+    format = next(format for format in FORMATS if format.to == target)
+    writer = format.load_writer(tmp_path)
+    write = writer.write
+
+    def turn(path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None) -> None:
+        write(path, lstms, like)
+        data = bytearray(path.read_bytes())
+        data[data.index(bias)] ^= 1
+        path.write_bytes(data)
+
+    monkeypatch.setattr(writer, "write", turn)
+    with pytest.raises(CheckpointError, match=told):
+        write_checkpoint(tmp_path / f"m{OWN[target]}", {"enc": given})
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_disk_that_does_not_take_the_bytes_is_an_error_and_nothing_is_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
