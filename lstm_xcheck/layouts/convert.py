@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import STORAGE, Array, contiguous, round_to
+from ..arrays import STORAGE, Array, contiguous, frozen, round_to
 from ..errors import SpecError
 from ..spec import CellWeights, LSTMSpec, LSTMWeights
 from ..spec.model import Bias
@@ -212,7 +212,10 @@ def _turn_back(row: Layout, tensor: Tensor, array: Array) -> Array:
             )
         blocks = np.split(array, 4, axis=1)
         return np.concatenate([block.reshape(-1, array.shape[0]) for block in blocks])
-    return array.T if tensor.transposed else array
+    if not tensor.transposed:
+        return array
+    # Copied now, so that what was read is let go; one repeated number would become an array of its size.
+    return frozen(array.T) if any(array.strides) else array.T
 
 
 def _write_part(row: Layout, part: str, array: Array, apart: bool, copy: bool) -> list[Array]:
