@@ -22,7 +22,7 @@ from .arrays import Array
 from .compare import Row, judge
 from .diagnose.power import is_small, power
 from .errors import Unsupported, UserError, WorkerCrashed
-from .layouts import TABLE, adapt_bias
+from .layouts import TABLE, adapt_cell
 from .oracle import forward
 from .spec import Case, CellWeights, LSTMWeights, Result
 from .sweep.pool import Worker
@@ -75,8 +75,9 @@ def joined(layers: Sequence[LSTMWeights]) -> LSTMWeights:
 def losses(lstm: Ported) -> list[dict[str, Any]]:
     """What the destination cannot say to the last bit, with its size: sums of two biases, and forget biases less 1."""
     found = []
-    summed = adapt_bias(lstm.weights, "single")
-    cells = [cell for _, _, cell in summed.cells()]
+    cells = [
+        cell if cell.b is None else adapt_cell(cell, "single", lstm.weights.dtype) for *_, cell in lstm.weights.cells()
+    ]
     if lstm.weights.spec.bias == "split" and lstm.written.spec.bias == "single":
         pairs = zip(lstm.weights.cells(), cells, strict=True)
         found.append(_loss(lstm, "two biases summed into one", [_rounding(own, total) for (*_, own), total in pairs]))

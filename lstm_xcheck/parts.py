@@ -17,7 +17,12 @@ from .files import sha256_of
 
 def hashed(path: Path, files: Sequence[Path]) -> dict[str, str]:
     """The hash of every file of a checkpoint by its name, as seen from the checkpoint's folder."""
-    return {_name(path, file): sha256_of(file) for file in files}
+    return named(path, {file: sha256_of(file) for file in files})
+
+
+def named(path: Path, hashes: Mapping[Path, str]) -> dict[str, str]:
+    """Hashes of a checkpoint's files by their names, as seen from the checkpoint's folder."""
+    return {_name(path, file): digest for file, digest in hashes.items()}
 
 
 def described(path: Path, folder: Path, format: str, parts: Mapping[str, str]) -> dict[str, Any]:

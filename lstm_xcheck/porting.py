@@ -33,7 +33,7 @@ from .checkpoints.whole import reading_whole
 from .checkpoints.writing import chain_of, matched, refuse_existing
 from .errors import CheckpointError, DisagreementError, UserError
 from .files import write_atomically
-from .parts import described, hashed, refuse_added, refuse_changed
+from .parts import described, hashed, named, refuse_added, refuse_changed
 from .spec import LSTMWeights
 from .sweep.record import made_by
 
@@ -101,20 +101,23 @@ def port(
         hashing = pool.submit(hashed, source, held.files)
         for lstm in chosen:
             _ = lstm.weights.layers  # reads them now, and once
-        read = hashing.result()  # before the target, which may be the source, is written
+        printing = [pool.submit(fingerprints, lstm.weights) for lstm in chosen]
+        if any(part.exists() for part in chosen_format.parts(target)):
+            hashing.result()  # before the source, if it is what is replaced
         lstms = _renamed(chosen, lstm_names, like is not None and not chosen_format.stacks)
         back = write_checkpoint(target, lstms, chosen_format.to, force, like, carry)
-        hashing = pool.submit(hashed, target, back.files)
         ported = _pairs(target, chosen_format, chosen, lstms, back, exact=like is None)
-        lstm_entries = [_entry(lstm) for lstm in ported]
         layers = entries(beside, carry, back, chosen_format)
-        written = hashing.result()
+        for made in printing:
+            made.result()  # which the weights keep
+        read = hashing.result()
+    lstm_entries = [_entry(lstm) for lstm in ported]
     notes = carrying.notes(beside, chosen_format, layers)
     content = {
         "schema": SCHEMA,
         "kind": KIND,
         "source": described(source, target.parent, held.format, read),
-        "destination": described(target, target.parent, back.format, written),
+        "destination": described(target, target.parent, back.format, named(target, back.hashes)),
         "lstms": lstm_entries,
         "losses": [loss for lstm in ported for loss in losses(lstm)],
         "layers": layers,

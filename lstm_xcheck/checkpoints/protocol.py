@@ -106,6 +106,7 @@ class Checkpoint:
         keras: what a Keras file adds.
         graph: what a graph of operators adds, where it was read whole.
         parts: every file that the checkpoint consists of, where it is not `path` alone.
+        hashes: sha256 of every file, as it was when it was read back; of a checkpoint that was just written.
     """
 
     path: Path
@@ -116,6 +117,7 @@ class Checkpoint:
     keras: KerasModel | None = None
     graph: GraphModel | None = None
     parts: tuple[Path, ...] = ()
+    hashes: Mapping[Path, str] = field(default_factory=dict)
 
     @property
     def files(self) -> tuple[Path, ...]:

@@ -101,7 +101,7 @@ class Format:
 FORMATS: tuple[Format, ...] = (
     Format(
         "PyTorch", (".pt", ".pth", ".bin", ".ckpt"), signatures.is_torch, "torch_pickle",
-        to="torch", writer="torch_write", writer_requires=("torch",), writer_install="lstm-xcheck[torch]",
+        to="torch", writer="torch_write",
     ),
     Format("TorchScript", (".pt", ".ptl"), signatures.is_torch_script, "torch_script"),
     Format(

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from os import PathLike
@@ -13,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import CheckpointError, SpecError
-from ..files import files_in
+from ..files import files_in, sha256_of
 from ..layouts import from_layout, stored_cell, to_layout
 from ..spec import CellWeights, LSTMSpec, LSTMWeights
-from ..spec.weights import checked_cell, same_cell
+from ..spec.weights import owned_cell, same_cell
 from .beside import Beside
 from .beside_write import FAMILIES, refuse_changed
 from .protocol import Checkpoint, Found
@@ -65,20 +66,25 @@ def write_checkpoint(
     given = None if like is None else check_like(Path(like), chosen, written)
     whole = beside is not None and chosen.to in FAMILIES and (beside.layers or beside.chain)
     more: dict[str, Any] = {"beside": beside} if whole else {}
-    with _temporary(target, chosen) as temporary:
+    with _temporary(target, chosen) as temporary, ThreadPoolExecutor() as pool:
         writer.write(temporary, lstms, given, **more)
+        pairs = zip(chosen.parts(temporary), chosen.parts(target), strict=True)
+        places = {_placed(inner, part, final): inner for part, final in pairs for inner in files_in(part)}
+        synced = pool.submit(_sync, places.values())
+        hashing = {place: pool.submit(sha256_of, inner) for place, inner in places.items()}
         with reading_whole() if more else nullcontext():
             back = _read_back(chosen, temporary, target)
         kept = _compare(target, back, written, exact=like is None)
         if beside and beside.layers:
             refuse_changed(target, back, beside.layers, FAMILIES[chosen.to])
+        synced.result()
+        hashes = {place: digest.result() for place, digest in hashing.items()}
         _keep_all(chosen.parts(temporary), chosen.parts(target), force)
     if len(kept) < len(back.lstms):
         with reading_whole() if more else nullcontext():
             back = chosen.read(target)
     held = tuple(replace(found, weights=kept.get(found.name, found.weights)) for found in back.lstms)
-    files = tuple(file for part in chosen.parts(target) for file in files_in(part))
-    return replace(back, path=target, lstms=held, parts=files)
+    return replace(back, path=target, lstms=held, parts=tuple(hashes), hashes=hashes)
 
 
 def _or_without(differing: list[str]) -> str:
@@ -200,12 +206,20 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def _placed(inner: Path, temporary: Path, target: Path) -> Path:
+    """Where a file of a part will lie once the part has its name."""
+    return target if inner == temporary else target / inner.relative_to(temporary)
+
+
+def _sync(files: Iterable[Path]) -> None:
+    """Make what was written outlive a power failure."""
+    for path in files:
+        with path.open("rb+") as file:
+            os.fsync(file.fileno())
+
+
 def _read_back(chosen: Format, temporary: Path, target: Path) -> Checkpoint:
     try:
-        for part in chosen.parts(temporary):
-            for inner in files_in(part):
-                with inner.open("rb+") as file:
-                    os.fsync(file.fileno())
         return chosen.read(temporary)
     except CheckpointError as error:
         raise CheckpointError(f"{target} was not written: it could not be read back: {shown(error, 300)}") from error
@@ -253,12 +267,12 @@ def _same_numbers(ours: LSTMWeights, spec: LSTMSpec, found: Found) -> LSTMWeight
         row = []
         for direction in range(spec.num_directions):
             cell = _stored_cell(ours.cell(layer, direction), found.layout, ours.dtype)
-            expected = checked_cell(spec, layer, direction, cell, ours.dtype)
+            expected = owned_cell(cell, ours.dtype)
             if not same_cell(expected, found.weights.cell(layer, direction)):
-                return None
+                return None  # what was read is checked, and so is what has the same bits
             row.append(expected)
         rows.append(tuple(row))
-    return LSTMWeights(spec, tuple(rows), ours.dtype)
+    return LSTMWeights.of_checked(spec, tuple(rows), ours.dtype)
 
 
 def matched(

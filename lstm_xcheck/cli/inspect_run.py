@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from ..checkpoints import Checkpoint, Found, read_checkpoint
 from ..layouts import explain_count
 from ..spec import LSTMSpec
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 
 def run_inspect(path: Path, as_json: bool) -> int:
@@ -62,41 +59,29 @@ def _explained(lstm: Found) -> str:
 
 
 def _print(held: Checkpoint) -> None:
-    from rich.console import Console
-
-    console = Console(highlight=False)
-    console.print(f"{held.path}: {held.format}", markup=False, soft_wrap=True)
-    console.print()
-    console.print(_table(held))
-    console.print()
+    heading, *rows = _lines(held)
+    click.echo(f"{held.path}: {held.format}\n")
+    click.echo("\n".join([click.style(heading, bold=True), *rows, ""]))
     for lstm in held.lstms:
-        lines = [f"why: {lstm.why}", f"parameters: {_explained(lstm)}", *(f"note: {note}" for note in lstm.notes)]
-        for line in lines:
-            console.print(f"{lstm.name}: {line}", markup=False, soft_wrap=True)
+        for line in (f"why: {lstm.why}", f"parameters: {_explained(lstm)}", *(f"note: {note}" for note in lstm.notes)):
+            click.echo(f"{lstm.name}: {line}")
     if held.other:
-        console.print(f"\nother tensors: {len(held.other)}", markup=False)
+        click.echo(f"\nother tensors: {len(held.other)}")
     for tensor in held.other:
-        note = f" ({tensor.note})" if tensor.note else ""
-        console.print(f"  {tensor}{note}", markup=False, soft_wrap=True)
+        click.echo(f"  {tensor}" + (f" ({tensor.note})" if tensor.note else ""))
 
 
-def _table(held: Checkpoint) -> Table:
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("LSTM", "kind", "type", "layout"):
-        table.add_column(heading)
-    for heading in ("input", "hidden", "layers", "stored", "canonical"):
-        table.add_column(heading, justify="right")
+def _lines(held: Checkpoint) -> list[str]:
+    """The table, its heading first. Made by hand: what draws tables elsewhere takes longer to load than all of this."""
+    rows = [["LSTM", "kind", "type", "layout", "input", "hidden", "layers", "stored", "canonical"]]
     for lstm in held.lstms:
         spec = lstm.weights.spec
-        sizes = (spec.input_size, spec.hidden_size, spec.num_layers)
-        stored = "" if lstm.native_count is None else f"{lstm.native_count:,}"
-        table.add_row(
-            lstm.name, kind(spec), lstm.source_dtype, lstm.layout, *(f"{size:,}" for size in sizes), stored,
-            f"{spec.canonical_count:,}",
-        )  # fmt: skip
-    return table
+        sizes = (spec.input_size, spec.hidden_size, spec.num_layers, lstm.native_count, spec.canonical_count)
+        counts = ["" if size is None else f"{size:,}" for size in sizes]
+        rows.append([lstm.name, kind(spec), lstm.source_dtype, lstm.layout, *counts])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    sides = [*[str.ljust] * 4, *[str.rjust] * 5]
+    return ["  ".join(side(cell, width) for side, cell, width in zip(sides, row, widths, strict=True)) for row in rows]
 
 
 def kind(spec: LSTMSpec) -> str:

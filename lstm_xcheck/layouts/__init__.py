@@ -1,6 +1,7 @@
 """How other frameworks store an LSTM: rows of data and the one engine that converts."""
 
 from .convert import adapt_bias as adapt_bias
+from .convert import adapt_cell as adapt_cell
 from .convert import from_layout as from_layout
 from .convert import stored_cell as stored_cell
 from .convert import to_layout as to_layout

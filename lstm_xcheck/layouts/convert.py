@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import STORAGE, Array, contiguous, round_to
+from ..arrays import STORAGE, Array, contiguous, frozen, round_to
 from ..errors import SpecError
 from ..spec import CellWeights, LSTMSpec, LSTMWeights
 from ..spec.model import Bias
@@ -135,7 +135,7 @@ def adapt_bias(weights: LSTMWeights, bias: Bias) -> LSTMWeights:
     """The same LSTM with another bias scheme: `split` adds zeros, `single` adds the two vectors up once, rounded."""
     if weights.spec.bias in ("none", bias):
         return weights
-    layers = tuple(tuple(_rebias(cell, bias, weights.dtype) for cell in row) for row in weights.layers)
+    layers = tuple(tuple(adapt_cell(cell, bias, weights.dtype) for cell in row) for row in weights.layers)
     return LSTMWeights(replace(weights.spec, bias=bias), layers, weights.dtype)
 
 
@@ -152,7 +152,8 @@ def stored_cell(cell: CellWeights, layout: str, dtype: str) -> CellWeights:
     return CellWeights(**arrays)  # type: ignore[arg-type]
 
 
-def _rebias(cell: CellWeights, bias: str, dtype: str) -> CellWeights:
+def adapt_cell(cell: CellWeights, bias: str, dtype: str) -> CellWeights:
+    """`adapt_bias` of a cell that has a bias; its matrices stay where they are."""
     kept = {name: array for name, array in cell.items() if name not in ("b", "b_r")}
     b = np.asarray(cell.b)
     if bias == "single":
@@ -164,7 +165,7 @@ def _rebias(cell: CellWeights, bias: str, dtype: str) -> CellWeights:
 def _with_bias_of(row: Layout, cell: CellWeights, dtype: str) -> dict[str, Array]:
     """The cell's arrays with the layout's bias scheme and without its run-time forget bias."""
     if cell.b is not None and (cell.b_r is None) == (row.bias == "split"):
-        cell = _rebias(cell, row.bias, dtype)
+        cell = adapt_cell(cell, row.bias, dtype)
     arrays = {name: np.asarray(array) for name, array in cell.items()}
     for name in arrays:
         if row.tensor_for(name) is None:
@@ -211,7 +212,10 @@ def _turn_back(row: Layout, tensor: Tensor, array: Array) -> Array:
             )
         blocks = np.split(array, 4, axis=1)
         return np.concatenate([block.reshape(-1, array.shape[0]) for block in blocks])
-    return array.T if tensor.transposed else array
+    if not tensor.transposed:
+        return array
+    # Copied now, so that what was read is let go; one repeated number would become an array of its size.
+    return frozen(array.T) if any(array.strides) else array.T
 
 
 def _write_part(row: Layout, part: str, array: Array, apart: bool, copy: bool) -> list[Array]:

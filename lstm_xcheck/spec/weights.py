@@ -14,12 +14,12 @@ from ..arrays import (
     STORAGE,
     Array,
     all_finite,
-    bit_equal,
     fingerprint_in_order,
     frozen,
     is_sealed,
     own_copy,
     round_to,
+    same_bits,
     sealed,
 )
 from ..errors import SpecError
@@ -110,14 +110,20 @@ def expected_shapes(spec: LSTMSpec, layer: int) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
+#: Where a cell remembers the precision it was checked in: layers that are taken apart and joined need no second look.
+_CHECKED = "_checked_as"
+
+
 def checked_cell(spec: LSTMSpec, layer: int, direction: int, cell: CellWeights, dtype: str) -> CellWeights:
     """The cell rounded to a precision, its arrays its own: copied, unless nobody can write to them.
 
     Raises:
         SpecError: when an array is missing, has another shape, or holds NaN or infinity.
     """
-    stored = cell.map(lambda array: _own(array, dtype))
-    check_shapes(spec, layer, direction, {name: array.shape for name, array in stored.items()})
+    check_shapes(spec, layer, direction, {name: array.shape for name, array in cell.items()})
+    if cell.__dict__.get(_CHECKED) == dtype and all(is_sealed(array) for _, array in cell.items()):
+        return cell
+    stored = owned_cell(cell, dtype)
     for name, array in stored.items():
         if not all_finite(array):
             where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
@@ -125,7 +131,13 @@ def checked_cell(spec: LSTMSpec, layer: int, direction: int, cell: CellWeights, 
                 f"layer {layer} direction {direction}: {name}{list(where)} is {array[where]}, but every weight "
                 "should be a finite number; the checkpoint is damaged or its training diverged"
             )
+    object.__setattr__(stored, _CHECKED, dtype)
     return stored
+
+
+def owned_cell(cell: CellWeights, dtype: str) -> CellWeights:
+    """The cell rounded to a precision, its arrays its own; whether they are finite is not looked at."""
+    return cell.map(lambda array: _own(array, dtype))
 
 
 def check_shapes(spec: LSTMSpec, layer: int, direction: int, actual: Mapping[str, tuple[int, ...]]) -> None:
@@ -147,14 +159,6 @@ def same_cell(cell: CellWeights, twin: CellWeights) -> bool:
     """Same arrays, same types, same bits."""
     ours, theirs = dict(cell.items()), dict(twin.items())
     return set(ours) == set(theirs) and all(same_bits(ours[name], theirs[name]) for name in ours)
-
-
-def same_bits(a: Array, b: Array) -> bool:
-    """Same shape, same type, same bits."""
-    if a.shape != b.shape or a.dtype != b.dtype:
-        return False
-    one_memory = a.strides == b.strides and a.__array_interface__["data"][0] == b.__array_interface__["data"][0]
-    return one_memory or bool(bit_equal(a, b).all())
 
 
 def _own(array: Array, dtype: str) -> Array:
@@ -227,6 +231,14 @@ class LSTMWeights:
         from ..layouts.convert import to_layout
 
         return to_layout(self, layout, prefix=prefix)
+
+    @classmethod
+    def of_checked(cls, spec: LSTMSpec, layers: tuple[tuple[CellWeights, ...], ...], dtype: str) -> LSTMWeights:
+        """Weights of cells that are already known to be finite, of the right shapes and nobody else's."""
+        weights = object.__new__(cls)
+        for name, value in (("spec", spec), ("layers", layers), ("dtype", dtype)):
+            object.__setattr__(weights, name, value)
+        return weights
 
     def cell(self, layer: int, direction: int) -> CellWeights:
         """The parameters of one direction of one layer."""

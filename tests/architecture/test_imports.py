@@ -60,7 +60,7 @@ THIRD_PARTY: dict[str, set[str]] = {
     "checkpoints/orbax_folder.py": {"tensorstore"},
     "checkpoints/orbax_write.py": {"orbax", "tensorstore", "ml_dtypes"},
     "sweep/cluster.py": {"distributed"},
-    "checkpoints/torch_write.py": {"torch"},
+    "checkpoints/torch_fill.py": {"torch"},
     "checkpoints/tensorflow_write.py": {"tensorflow"},
     "checkpoints/onnx_*.py": {"onnx"},
     "strategies.py": {"hypothesis"},

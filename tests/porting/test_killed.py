@@ -36,9 +36,12 @@ def child():
     return process
 
 port(source, target, force=True)
-start = time.monotonic()
-os.waitpid(child(), 0)
-took = time.monotonic() - start
+def lasting():
+    start = time.monotonic()
+    os.waitpid(child(), 0)
+    return time.monotonic() - start
+
+took = sorted(lasting() for _ in range(3))[1]  # one alone may have met with a busy machine
 old = target.read_bytes()
 rng = random.Random(seed)
 outcomes = []

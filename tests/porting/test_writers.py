@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -15,6 +17,7 @@ from lstm_xcheck import Case, CheckpointError, LSTMSpec, LSTMWeights, Result, ju
 from lstm_xcheck.arrays import Array
 from lstm_xcheck.checkpoints import FORMATS, read_checkpoint, write_checkpoint
 from lstm_xcheck.checkpoints.writing import as_stored, chain_of
+from lstm_xcheck.files import sha256_of
 
 #: Keras on JAX with NumPy 2, none of our doing.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -193,6 +196,54 @@ def _a_model(folder: Path, suffix: str) -> Path:
     else:
         pytest.importorskip("safetensors.torch").save_file(model.state_dict(), path)
     return path
+
+
+@pytest.mark.parametrize("target", OWN)
+def test_the_hashes_are_those_of_the_file_that_is_kept(tmp_path: Path, weights: LSTMWeights, target: str) -> None:
+    needs(target)
+    path = tmp_path / f"model{OWN[target]}"
+    assert dict(write_checkpoint(path, {"enc": weights}).hashes) == {path: sha256_of(path)}
+
+
+@pytest.mark.parametrize(
+    ("target", "told"),
+    [
+        ("safetensors", "numbers of enc read back are not those written"), ("torch", "is damaged: its CRC-32"),
+        ("keras-weights", "numbers of enc read back are not those written"),
+    ],
+)  # fmt: skip
+def test_one_bit_that_the_disk_turns_is_found_and_nothing_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str, told: str
+) -> None:
+    needs(target)
+    given = LSTMWeights.random(LSTMSpec(3, 4, bias="single"))
+    bias = np.asarray(given.layers[0][0].b).tobytes()
+    format = next(format for format in FORMATS if format.to == target)
+    writer = format.load_writer(tmp_path)
+    write = writer.write
+
+    def turn(path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None) -> None:
+        write(path, lstms, like)
+        data = bytearray(path.read_bytes())
+        data[data.index(bias)] ^= 1
+        path.write_bytes(data)
+
+    monkeypatch.setattr(writer, "write", turn)
+    with pytest.raises(CheckpointError, match=told):
+        write_checkpoint(tmp_path / f"m{OWN[target]}", {"enc": given})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_that_does_not_take_the_bytes_is_an_error_and_nothing_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(CheckpointError, match="cannot be written: Input/output error"):
+        write_checkpoint(tmp_path / "m.npz", {"enc": LSTMWeights.random(LSTMSpec(3, 2))})
+    assert list(tmp_path.iterdir()) == []
 
 
 FULL_DISK = """

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from lstm_xcheck.arrays import Array
+from lstm_xcheck.arrays import Array, all_finite, same_bits
 from lstm_xcheck.errors import SpecError
 from lstm_xcheck.spec import GATES, CellWeights, LSTMSpec, LSTMWeights
 
@@ -105,6 +106,30 @@ def test_equality_is_by_bits(weights: LSTMWeights) -> None:
     assert weights != "weights"
     plus, minus = (with_cell(weights, b=np.full((4, 4), zero)) for zero in (0.0, -0.0))
     assert plus != minus
+
+
+def test_one_bit_is_found_anywhere_in_a_large_array() -> None:
+    large = np.zeros((3, 1 << 17), np.float32)
+    for place in ((0, 0), (1, 5), (2, -1)):
+        other = large.copy()
+        other[place] = -0.0
+        assert not same_bits(large, other)
+        assert same_bits(other, other.copy())
+        assert not same_bits(large.T, other.T)
+        other[place] = np.nan
+        assert all_finite(large)
+        assert not all_finite(other)
+    assert not same_bits(large, large.reshape(-1, 3))
+
+
+def test_checked_cells_are_not_looked_at_again_unless_they_could_have_changed(weights: LSTMWeights) -> None:
+    cell = weights.layers[0][0]
+    assert LSTMWeights(SPEC, weights.layers, weights.dtype).layers[0][0] is cell
+    assert weights.astype("float64").layers[0][0].W.dtype == np.float64
+    copy: CellWeights = deepcopy(cell)
+    copy.W[0, 0, 0] = np.nan  # a copy can be written to
+    with pytest.raises(SpecError, match=r"W\[0, 0, 0\] is nan"):
+        LSTMWeights(SPEC, ((copy,),), weights.dtype)
 
 
 def test_weights_cannot_be_hashed(weights: LSTMWeights) -> None:
