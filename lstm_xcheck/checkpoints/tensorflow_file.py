@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from ..errors import CheckpointError
@@ -10,6 +11,7 @@ from ..files import files_in
 from .protocol import Checkpoint, Found
 from .recognise import others
 from .recognise_rows import recognise_rows
+from .recognise_said import recognise
 from .tensorflow_bundle import Bundle, read_bundle
 from .tensorflow_names import GRAPH, full_names, layer_names, model_names
 from .untrusted import shown
@@ -36,7 +38,9 @@ def read(path: Path) -> Checkpoint:
         raise CheckpointError(f"{path} names two variables alike; save the model's variables under names of their own")
     tensors = [replace(bundle.tensor(key), name=name) for key, name in names.items()]
     unlike = [tensor for tensor in tensors if _UNLIKE in tensor.name]
-    lstms, other = recognise_rows(path, [tensor for tensor in tensors if tensor not in unlike], _ROWS)
+    lstms, other = recognise(
+        path, [tensor for tensor in tensors if tensor not in unlike], partial(recognise_rows, rows=_ROWS)
+    )
     other += others(unlike, dict.fromkeys((tensor.name for tensor in unlike), _WHY_UNLIKE))
     found = {lstm.name: tuple(keys[name] for name in lstm.tensors) for lstm in lstms}
     places = layer_names(found, full)

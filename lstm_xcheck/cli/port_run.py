@@ -20,7 +20,7 @@ _CODES = {"agree": 0, "disagree": 1, "error": 2}
 
 def run_port(
     src: Path, dst: Path, to: str | None, layer: str | None, renames: Sequence[str], like: Path | None, force: bool,
-    lstm_only: bool, without: Sequence[str], as_json: bool,
+    lstm_only: bool, without: Sequence[str], layout: str | None, as_json: bool,
 ) -> int:  # fmt: skip
     """Port, print; returns the exit code."""
     certificate = port(
@@ -33,6 +33,7 @@ def run_port(
         force=force,
         lstm_only=lstm_only,
         without=without,
+        layout=layout,
     )
     if as_json:
         click.echo(json.dumps(certificate, indent=1, allow_nan=False))
