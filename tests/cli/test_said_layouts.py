@@ -1,4 +1,4 @@
-"""`--layout`: files whose names do not say in which order the gates lie are refused with the choices, and read as said."""
+"""`--layout`: names that do not say in which order the gates lie are refused with the choices, and read as said."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_a_file_that_says_it_itself_refuses_another(tmp_path: Path) -> None:
 
     write_checkpoint(lx_file, {"lstm": WEIGHTS})
     assert load(lx_file, layout="keras")["lstm"] == WEIGHTS
-    with pytest.raises(CheckpointError, match="--layout is tf1, but a keras file says itself .* leave --layout out"):
+    with pytest.raises(CheckpointError, match=r"--layout is tf1, but a keras file says itself .* leave --layout out"):
         load(lx_file, layout="tf1")
 
 
