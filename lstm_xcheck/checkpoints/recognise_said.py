@@ -20,6 +20,7 @@ from .protocol import Found, OtherTensor, StoredTensor
 from .recognise import build, others, recognise_torch, unique_names
 from .recognise_rows import own_names, recognise_rows
 from .untrusted import shown
+from .whole import is_training_state
 
 _SAID: ContextVar[str | None] = ContextVar("said", default=None)
 
@@ -52,11 +53,17 @@ def recognise(
         CheckpointError: when an LSTM's tensors do not fit together, or a name has two meanings.
     """
     said = _SAID.get()
+    # An optimizer keeps moments of each weight under names like the weight's own.
+    training = [tensor for tensor in tensors if is_training_state(tensor)]
+    apart = {tensor.name for tensor in training}
+    model = [tensor for tensor in tensors if tensor.name not in apart]
     if said is not None:
-        return _as_said(path, tensors, layout_named(said))
-    lstms, other = usual(path, tensors)
-    used = {name for lstm in lstms for name in lstm.tensors}
-    return lstms, _with_choices(other, [tensor for tensor in tensors if tensor.name not in used])
+        lstms, other = _as_said(path, model, layout_named(said))
+    else:
+        lstms, other = usual(path, model)
+        used = {name for lstm in lstms for name in lstm.tensors}
+        other = _with_choices(other, [tensor for tensor in model if tensor.name not in used])
+    return lstms, (*other, *others(training, {}))
 
 
 def _as_said(path: Path, tensors: Sequence[StoredTensor], row: Layout) -> Recognised:
