@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,7 +65,8 @@ def _explained(lstm: Found) -> str:
 def _print(held: Checkpoint) -> None:
     from rich.console import Console
 
-    console = Console(highlight=False)
+    # What is piped into a file or another program has no width; a long name is shown whole.
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 240)
     console.print(f"{held.path}: {held.format}", markup=False, soft_wrap=True)
     console.print()
     console.print(_table(held))
@@ -85,7 +87,7 @@ def _table(held: Checkpoint) -> Table:
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("LSTM", "kind", "type", "layout"):
-        table.add_column(heading)
+        table.add_column(heading, overflow="fold", no_wrap=heading == "type")
     for heading in ("input", "hidden", "layers", "stored", "canonical"):
         table.add_column(heading, justify="right")
     for lstm in held.lstms:

@@ -232,3 +232,11 @@ def test_reading_needs_no_torch(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == load(tmp_path / "m.pt")["lstm"].fingerprint
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
+def test_quantised_weights_are_called_so(tmp_path: Path, refusal: Callable[[Path], str]) -> None:
+    model = torch.nn.ModuleDict({"lstm": torch.nn.LSTM(5, 4)})
+    packed = torch.ao.quantization.quantize_dynamic(model, {torch.nn.LSTM}, dtype=torch.qint8)
+    torch.save(packed.state_dict(), tmp_path / "m.pt")
+    assert "a quantised weight (save the model before it is quantised)" in refusal(tmp_path / "m.pt")
