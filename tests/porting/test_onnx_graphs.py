@@ -129,7 +129,7 @@ def test_operators_of_no_layer_are_named(tmp_path: Path, torch: Any) -> None:
 
     path = exported(torch, Residual().eval(), tmp_path / "residual.onnx")
     certificate = lx.port(path, tmp_path / "residual.pt", rename={"lstm/LSTM": "lstm"})
-    assert certificate["notes"]["graph"] == ["in no layer, and not carried over: /Add (Add)"]
+    assert certificate["notes"]["graph"] == ["not carried over, put it into your model: /Add (Add)"]
     assert [entry["destination"] for entry in certificate["layers"]] == ["embedding", "head"]
 
 
