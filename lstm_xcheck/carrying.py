@@ -187,7 +187,7 @@ def notes(beside: Beside, chosen: Format, listed: Sequence[Mapping[str, Any]]) -
     if beside.layers and runs:
         said["model"] = [_model_note(beside)]
     if beside.strange:
-        said["graph"] = [f"in no layer, and not carried over: {some(list(beside.strange))}"]
+        said["graph"] = [f"not carried over, put it into your model: {some(list(beside.strange))}"]
     return {name: texts for name, texts in said.items() if texts}
 
 

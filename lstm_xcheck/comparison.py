@@ -36,8 +36,15 @@ class _Side:
     count: int
 
 
-def compare_files(first: str | PathLike[str], second: str | PathLike[str]) -> dict[str, Any]:
+def compare_files(
+    first: str | PathLike[str], second: str | PathLike[str], layouts: Sequence[str | None] = (None, None)
+) -> dict[str, Any]:
     """Compare every LSTM of two checkpoints of any formats.
+
+    Args:
+        first: one of them.
+        second: the other.
+        layouts: a name of `lstm-xcheck layouts` for each whose own names do not say whose they are.
 
     Returns:
         `same`, which is about the LSTMs alone; `layers`, the other layers that differ; and for each pair in `lstms`
@@ -49,7 +56,7 @@ def compare_files(first: str | PathLike[str], second: str | PathLike[str]) -> di
         UserError: when it is not clear which LSTM is to be compared with which.
     """
     with reading_whole():
-        files = [read_checkpoint(Path(path)) for path in (first, second)]
+        files = [read_checkpoint(Path(path), said) for path, said in zip((first, second), layouts, strict=True)]
     pairs = [_compare(one, other) for one, other in _paired(files)]
     return {
         "first": str(first),

@@ -55,6 +55,7 @@ def port(
     force: bool = False,
     lstm_only: bool = False,
     without: Sequence[str] = (),
+    layout: str | None = None,
 ) -> dict[str, Any]:
     """Write a checkpoint as another framework's, LSTMs and the layers beside them, verify it, and keep the proof.
 
@@ -72,6 +73,7 @@ def port(
         force: whether an existing destination may be replaced.
         lstm_only: leave all other layers out, those that could be carried over too.
         without: clips to leave out, gate_clip, cell_clip or proj_clip, where the destination cannot say them.
+        layout: a name of `lstm-xcheck layouts`, where the source's own names do not say whose they are.
 
     Returns:
         The certificate: `verdict` (agree, disagree or error), `rows`, `losses`, `left_out` and the hashes.
@@ -88,7 +90,8 @@ def port(
     refuse_existing(certificate, force)
     alone = lstm_only or layer is not None
     with nullcontext() if alone else reading_whole():
-        held = read_checkpoint(source)
+        held = read_checkpoint(source, layout)
+    held.require_lstms()
     source = held.path
     names = dict(rename or {})
     beside = Beside() if alone else carried(held, chosen_format, names)
@@ -116,7 +119,7 @@ def port(
     content = {
         "schema": SCHEMA,
         "kind": KIND,
-        "source": described(source, target.parent, held.format, read),
+        "source": {**described(source, target.parent, held.format, read), "layout": layout},
         "destination": described(target, target.parent, back.format, named(target, back.hashes)),
         "lstms": lstm_entries,
         "losses": [loss for lstm in ported for loss in losses(lstm)],
@@ -162,7 +165,7 @@ def _recheck(file: Path, content: dict[str, Any]) -> str:
             raise UserError(f"{path}, the {role} of {file}, does not exist; put it back beside the certificate")
         refuse_changed(file, role, path, content[role]["parts"])
     with reading_whole() if content["layers"] else nullcontext():
-        files = [read_checkpoint(path) for path in paths.values()]
+        files = [read_checkpoint(path, content[role].get("layout")) for role, path in paths.items()]
     own = (file, *files[1].files)
     for (role, path), held in zip(paths.items(), files, strict=True):
         refuse_added(file, role, path, content[role]["parts"], held.files, () if role == "destination" else own)

@@ -20,6 +20,7 @@ from .numpy_symbols import NumpyUnpickler, PickledArray, as_paddle, checked
 from .pickled_tree import named_leaves
 from .protocol import Checkpoint, Found, OtherTensor, StoredTensor
 from .recognise_rows import recognise_any
+from .recognise_said import recognise
 from .untrusted import FLOAT_SIZES, shown
 
 #: What paddle.save adds to a state dict: the names of its tensors within the program.
@@ -41,7 +42,7 @@ def read(path: Path) -> Checkpoint:
         value = NumpyUnpickler(path, stream).load()
     tensors = _stored(path, value)
     plain, aliases = _without_aliases(path, tensors)
-    lstms, other = recognise_any(path, plain)
+    lstms, other = recognise(path, plain, recognise_any)
     lstms = tuple(_as_paddle_found(lstm, aliases) for lstm in lstms)
     paddle = aliases or len(plain) < len(tensors) or (isinstance(value, dict) and PADDLE_TABLE in value)
     return Checkpoint(path, "paddle" if paddle else "pickle", lstms, _renamed(other, aliases))

@@ -29,8 +29,11 @@ _FAMILIES = {
     "keras-h5": "keras", "flax-msgpack": "flax", "orbax": "flax", "paddle": "paddle",
 }  # fmt: skip
 #: Formats that are no framework's own, and the frameworks whose names for LSTMs then say whose file it is.
-_ANYBODYS = ("npz", "pickle")
-_BY_LAYOUT = {"haiku": "haiku", "mlx": "mlx"}
+_ANYBODYS = ("npz", "pickle", "safetensors")
+_BY_LAYOUT = {
+    "haiku": "haiku", "mlx": "mlx", "torch": "torch", "flax-linen": "flax", "flax-nnx": "flax",
+    "flax-nnx-optimized": "flax",
+}  # fmt: skip
 _GROUPS = {
     "torch": torch_groups, "keras": keras_groups, "flax": flax_groups, "paddle": torch_groups, "haiku": haiku_groups,
     "mlx": torch_groups,
@@ -93,7 +96,7 @@ def layers_of(held: Checkpoint, kinds: Mapping[str, str] | None = None) -> Besid
         held: read within `reading_whole()`.
         kinds: the kind of layers by name, where somebody knows; decides what names and shapes leave open.
     """
-    training = tuple(tensor for tensor in held.other if is_training_state(tensor.name))
+    training = tuple(tensor for tensor in held.other if tensor.stored and is_training_state(tensor.stored))
     rest = [tensor for tensor in held.other if tensor not in training]
     if held.graph is not None:
         return _layers_of_graph(held, rest, training)

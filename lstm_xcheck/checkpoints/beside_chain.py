@@ -12,9 +12,10 @@ from itertools import pairwise
 from typing import Any
 
 from .beside import Beside, Layer, Step
-from .beside_groups import config_of, inner_layer
+from .beside_groups import config_of, inner_layer, layer_entries
 from .keras_config import LayerConfig
 from .protocol import Checkpoint, Found
+from .untrusted import shown
 
 #: Keras layers without weights that a chain keeps as they are.
 _PLAIN = (
@@ -37,7 +38,9 @@ def with_chain(held: Checkpoint, beside: Beside) -> Beside:
         return replace(beside, chain=held.graph.chain if whole else (), said="the graph")
     config = held.keras.config.layers.get("") if held.keras and held.keras.config else None
     if config is not None and config.values.get("layers"):
-        return replace(beside, chain=_from_config(config, held, beside), said="the model's config")
+        chain = _from_config(config, held, beside)
+        strange = () if chain else tuple(_unplaced(config, held, beside))
+        return replace(beside, chain=chain, said="the model's config", strange=strange)
     if not beside.layers:
         return beside  # LSTMs alone may be anything to each other
     nodes: list[_Node] = [*held.lstms, *beside.layers]
@@ -104,6 +107,15 @@ def _from_config(model: LayerConfig, held: Checkpoint, beside: Beside) -> tuple[
         steps.append(step)
     named = {step.name for step in steps}
     return tuple(steps) if lstms | set(layers) <= named else ()
+
+
+def _unplaced(model: LayerConfig, held: Checkpoint, beside: Beside) -> Iterator[str]:
+    """Layers without weights of a model that is no line of known layers, such as Lambda: they compute something too."""
+    names = {lstm.name.partition("/")[0] for lstm in held.lstms} | {layer.name for layer in beside.layers}
+    for entry in layer_entries(model).values():
+        nested = isinstance(entry.values.get("layers"), list) or entry.class_name in _RECURRENT
+        if not nested and entry.class_name != "InputLayer" and entry.name not in names:
+            yield f"{shown(entry.name, 200)} ({shown(entry.class_name)})"
 
 
 def _step(entry: LayerConfig, lstms: set[str], layers: dict[str, Layer]) -> Step | None:

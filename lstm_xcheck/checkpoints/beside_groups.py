@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..layouts.beside import BESIDE
@@ -95,7 +95,29 @@ def keras_groups(held: Checkpoint, tensors: Sequence[StoredTensor]) -> list[Grou
             group = _numbered_group(path, names, configs)
         groups.setdefault(path, group).tensors[key.partition(":")[0]] = tensor
     order = list(known or (configs[place].name for place in configs))
-    return sorted(groups.values(), key=lambda group: order.index(group.name) if group.name in order else len(order))
+    flat = _without_steps(configs.get(""))
+    found = [_with_last_axis(group) if group.name in flat else group for group in groups.values()]
+    return sorted(found, key=lambda group: order.index(group.name) if group.name in order else len(order))
+
+
+def _without_steps(root: LayerConfig | None) -> set[str]:
+    """The layers of a Sequential whose data have no steps any more, only rows and features."""
+    listed = root.values.get("layers") if root and root.class_name == "Sequential" else None
+    flat: set[str] = set()
+    gone = False
+    for item in listed if isinstance(listed, list) else []:
+        config = config_of(item)
+        if config and gone:
+            flat.add(config.name)
+        inner = inner_layer(config) if config and config.class_name == "Bidirectional" else config
+        gone = gone or bool(inner and inner.values.get("return_sequences") is False)
+    return flat
+
+
+def _with_last_axis(group: Group) -> Group:
+    """Keras 2 writes the last axis by its number, which is 1 where there are no steps."""
+    last = group.attributes.get("axis") in (1, [1])
+    return replace(group, attributes={**group.attributes, "axis": -1}) if last else group
 
 
 def _numbered_group(place: str, names: Mapping[str, str], configs: Mapping[str, LayerConfig]) -> Group:

@@ -6,6 +6,7 @@ Source: equinox 0.13.8, equinox/_serialisation.py (`default_serialise_filter_spe
 
 from __future__ import annotations
 
+import json
 import mmap
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,6 +21,7 @@ from .untrusted import FLOAT_SIZES
 
 _KINDS = ("weight_ih", "weight_hh", "bias")
 _MAX_ARRAYS = 100_000
+_MAX_LINE = 1 << 16
 
 
 def read(path: Path) -> Checkpoint:
@@ -57,7 +59,7 @@ def _stored_tensors(path: Path) -> list[StoredTensor]:
     with path.open("rb") as file:
         data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
     tensors: list[StoredTensor] = []
-    at = 0
+    at = _first_array(bytes(data[:_MAX_LINE]))
     while at < len(data):
         if bytes(data[at : at + len(MAGIC)]) != MAGIC or len(tensors) > _MAX_ARRAYS:
             raise CheckpointError(
@@ -66,6 +68,18 @@ def _stored_tensors(path: Path) -> list[StoredTensor]:
         tensor, at = describe_npy(path, str(len(tensors)), data, at)
         tensors.append(tensor)
     return tensors
+
+
+def _first_array(head: bytes) -> int:
+    """Where the arrays begin: at once, or after a line of hyperparameters, as Equinox' documentation writes them."""
+    line, newline, _ = head.partition(b"\n")
+    if head.startswith(MAGIC) or not newline:
+        return 0
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return 0
+    return len(line) + 1
 
 
 def _cells(tensors: list[StoredTensor]) -> list[int]:

@@ -19,6 +19,7 @@ from ..errors import CheckpointError
 from .msgpack_tree import ARRAY, CHUNKED, Decoder, Extension
 from .protocol import Checkpoint, StoredTensor
 from .recognise_rows import recognise_rows
+from .recognise_said import recognise
 from .untrusted import FLOAT_SIZES, float_values, shown
 
 _ROWS = ("flax-linen", "flax-nnx", "flax-nnx-optimized", "haiku")
@@ -37,7 +38,7 @@ def read(path: Path) -> Checkpoint:
     names = [tensor.name for tensor in tensors]
     if len(set(names)) != len(names):
         raise CheckpointError(f"{path} has two arrays of one name; rename one and save it again")
-    lstms, other = recognise_rows(path, tensors, _ROWS)
+    lstms, other = recognise(path, tensors, partial(recognise_rows, rows=_ROWS))
     return Checkpoint(path, "flax-msgpack", lstms, other)
 
 

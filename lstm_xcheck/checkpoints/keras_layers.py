@@ -142,12 +142,18 @@ def _with_config(path: Path, cell: _Cell, names: Mapping[str, str], config: Kera
         functions.append(function)
     backward = bool(outer.values.get("go_backwards", False))
     return replace(
-        cell, activation=functions[0], recurrent_activation=functions[1], backward=backward, notes=_config_notes(own)
+        cell,
+        activation=functions[0],
+        recurrent_activation=functions[1],
+        backward=backward,
+        notes=_config_notes(own, outer),
     )
 
 
-def _config_notes(own: LayerConfig) -> tuple[str, ...]:
+def _config_notes(own: LayerConfig, outer: LayerConfig) -> tuple[str, ...]:
     notes = []
+    if outer.values.get("stateful"):
+        notes.append("stateful: Keras goes on from the states of the batch before; give them to the other framework")
     if own.class_name not in ("LSTM", "LSTMCell"):
         notes.append(f"its class is {shown(own.class_name)}, not Keras' own, and may compute something else")
     if own.policy.startswith("mixed_"):

@@ -50,7 +50,9 @@ def legacy_content(
     configs: dict[str, LayerConfig] = {}
     for place, _, datasets in walk(path, file, root, size, span):
         tensors = {key.partition(":")[0]: tensor for key, tensor in datasets.items()}
-        if not {"kernel", "recurrent_kernel"} <= set(tensors):
+        # Adam's moments of a kernel lie in groups like the kernel's own, beside the model's weights.
+        aside = "model_weights" in root and not place.startswith("model_weights/")
+        if aside or not {"kernel", "recurrent_kernel"} <= set(tensors):
             loose.extend(datasets.values())
             continue
         parts = place.removeprefix("model_weights/").split("/")

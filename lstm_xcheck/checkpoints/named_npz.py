@@ -16,6 +16,7 @@ from .beside_write import filled_arrays, stored_arrays
 from .npy import describe_member, npy_bytes
 from .protocol import Checkpoint, StoredTensor
 from .recognise_rows import recognise_any
+from .recognise_said import recognise
 from .tree_names import like_arrays, tree_arrays
 from .untrusted import open_archive, read_member
 
@@ -26,7 +27,7 @@ def read(path: Path) -> Checkpoint:
     Raises:
         CheckpointError: for a file that is damaged, or holds objects instead of arrays.
     """
-    lstms, other = recognise_any(path, stored_tensors(path))
+    lstms, other = recognise(path, stored_tensors(path), recognise_any)
     return Checkpoint(path, "npz", lstms, other)
 
 

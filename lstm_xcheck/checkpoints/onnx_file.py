@@ -6,6 +6,7 @@ Source: onnx 1.23.1, onnx/onnx.proto; ONNX operator LSTM, since version 22.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,14 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from ..errors import CheckpointError, SpecError
-from ..spec import LSTMSpec
+from ..spec import LSTMSpec, LSTMWeights
 from .onnx_attributes import NotInSpecError, spec_options
 from .onnx_graph import graph_model
 from .onnx_layers import attributes_of, key_of
 from .onnx_tensors import Constants, constants_of, data_files, floating, stored, tensors_of
 from .protocol import Checkpoint, Found, OtherTensor, StoredTensor
 from .recognise import build, others, unique_names
-from .untrusted import FLOAT_SIZES, shown
+from .untrusted import FLOAT_SIZES, SMALL, shown
 from .whole import is_whole
 
 #: Position of each input that holds weights, and of those that do not.
@@ -29,6 +30,8 @@ _WEIGHTS = {"W": 1, "R": 2, "B": 3, "P": 7}
 _STATES = {"initial_h": 5, "initial_c": 6}
 
 _MAX_DEPTH = 16
+#: LSTMs may share constants in part, as layers with one recurrent matrix do.
+MOST_SHARED = 4
 #: What protobuf and onnx raise on names that are no text, and on types and fields that do not exist.
 _FAULTS = (ValueError, TypeError, AttributeError, KeyError, OverflowError)
 
@@ -52,9 +55,10 @@ def _read_model(path: Path, model: Any) -> Checkpoint:
     found: list[tuple[Found, str]] = []
     unread: list[OtherTensor] = []
     read_nodes: list[Any] = []
+    shared = Shared(path, sum(file.stat().st_size for file in (path, *data_files(path, tensors_of(model)))))
     for number, (node, constants) in enumerate(lstm_nodes(path, model.graph)):
         name = _name(node, number)
-        outcome = _read_node(path, node, name, constants)
+        outcome = _read_node(path, node, name, constants, shared)
         if isinstance(outcome, Found):
             found.append((outcome, f"{name}#{number}"))
             read_nodes.append(node)
@@ -134,7 +138,7 @@ def _name(node: Any, number: int) -> str:
     return shown(given.strip("/") or f"lstm_{number}", 200)
 
 
-def _read_node(path: Path, node: Any, name: str, constants: Constants) -> Found | str:
+def _read_node(path: Path, node: Any, name: str, constants: Constants, shared: Shared) -> Found | str:
     """The LSTM, or why it cannot be read."""
     names = weight_names(node)
     missing = [kind for kind in "WR" if kind not in names]
@@ -154,7 +158,13 @@ def _read_node(path: Path, node: Any, name: str, constants: Constants) -> Found 
         spec = _spec(path, name, node, tensors)
     except NotInSpecError as error:
         return f"an LSTM, not read: {shown(error, 300)}"
-    weights = build(path, name, "onnx", tensors, spec)
+    odd = [list(held.dims) for held in _held_states(node, constants) if held.dims and held.dims[-1] != spec.hidden_size]
+    if odd:
+        return (
+            f"not read: it has {spec.hidden_size} units, but its initial states are {odd[0]}; torch.onnx writes such "
+            "graphs, which nothing runs, for proj_size; port the state dict instead"
+        )
+    weights = shared.weights((spec, *(id(constants[tensor]) for tensor in names.values())), name, tensors, spec)
     given = [kind for kind, position in _STATES.items() if _input(node, position)]
     return Found(
         name=name,
@@ -166,6 +176,38 @@ def _read_node(path: Path, node: Any, name: str, constants: Constants) -> Found 
         tensors=tuple(tensor.name for tensor in tensors.values()),
         notes=(f"the graph gives it {' and '.join(given)}",) if given else (),
     )
+
+
+def _held_states(node: Any, constants: Constants) -> list[Any]:
+    """The initial states that are constants."""
+    return [constants[held] for position in _STATES.values() if (held := _input(node, position)) in constants]
+
+
+class Shared:
+    """Weights by the constants they are made of: a small file may have any number of nodes that share a large one."""
+
+    def __init__(self, path: Path, size: int) -> None:
+        """Start with nothing read of a model that takes `size` bytes on disk."""
+        self._path = path
+        self._left = max(SMALL, MOST_SHARED * size)
+        self._read: dict[tuple[Any, ...], LSTMWeights] = {}
+
+    def weights(self, key: tuple[Any, ...], name: str, tensors: dict[str, StoredTensor], spec: LSTMSpec) -> LSTMWeights:
+        """The LSTM of these tensors, one object for all nodes that have the same.
+
+        Raises:
+            CheckpointError: when all together take far more than the model has.
+        """
+        if key not in self._read:
+            if self._left < 0:
+                raise CheckpointError(
+                    f"{self._path}: its LSTM nodes combine the same constants in so many ways that they take more than "
+                    f"{MOST_SHARED} times what the model has; it was not read"
+                )
+            # Building it shows that the file has what it claims.
+            self._read[key] = build(self._path, name, "onnx", tensors, spec)
+            self._left -= sum(math.prod(tensor.shape) * FLOAT_SIZES[tensor.dtype] for tensor in tensors.values())
+        return self._read[key]
 
 
 def _spec(path: Path, name: str, node: Any, tensors: dict[str, StoredTensor]) -> LSTMSpec:

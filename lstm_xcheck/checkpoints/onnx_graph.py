@@ -53,7 +53,13 @@ def _moved(graph: Any, constants: Constants) -> frozenset[str]:
 def _zero_states(graph: Any, constants: Constants) -> frozenset[str]:
     """States of zeros that exporters give an LSTM, which starts with zeros anyway."""
     given = {name for node in graph.node if node.op_type == "LSTM" for name in node.input[5:7]}
-    others = {name for node in graph.node if node.op_type != "LSTM" for name in node.input}
+    cuts = []
+    for node in reversed(graph.node):  # torch.onnx cuts and widens them to one layer and the batch
+        if node.op_type in ("Slice", "Expand") and key_of(node) in given:
+            cuts.append(key_of(node))
+            given.add(node.input[0])
+    takers = [node for node in graph.node if node.op_type != "LSTM" and key_of(node) not in cuts]
+    others = {name for node in takers for name in node.input}
     return frozenset(name for name in (given - others) & set(constants) if all_zero(constants[name]))
 
 

@@ -19,6 +19,7 @@ from ..errors import CheckpointError
 from ..files import files_in
 from .protocol import Checkpoint, StoredTensor
 from .recognise_rows import recognise_rows
+from .recognise_said import recognise
 from .signatures import ORBAX_TREE
 from .untrusted import FLOAT_SIZES, MAX_EXPANSION, SMALL, float_values, shown, some
 
@@ -40,7 +41,7 @@ def read(path: Path) -> Checkpoint:
     for item in items:
         scope = f"{item.name}/" if len(items) > 1 else ""
         tensors += _stored(path, item, scope)
-    lstms, other = recognise_rows(path, tensors, _ROWS)
+    lstms, other = recognise(path, tensors, partial(recognise_rows, rows=_ROWS))
     return Checkpoint(path, "orbax", lstms, other, parts=files_in(path))
 
 

@@ -43,7 +43,7 @@ class _Group:
     def of(self, part: str) -> list[StoredTensor]:
         """The tensors that hold a canonical array, in the order of the gates."""
         tensor = self.row.tensor_for(part)
-        names = _names(self.row, tensor) if tensor else []
+        names = own_names(self.row, tensor) if tensor else []
         return [self.tensors[name] for name in names if name in self.tensors]
 
     @property
@@ -105,7 +105,7 @@ def _groups(tensors: Sequence[StoredTensor], rows: Sequence[str]) -> tuple[list[
     return cells, notes
 
 
-def _names(row: Layout, tensor: Tensor) -> list[str]:
+def own_names(row: Layout, tensor: Tensor) -> list[str]:
     """Names of a tensor of a single cell; a Haiku module's own name is its user's choice."""
     return [name.removeprefix("lstm/") for name in tensor_names(row, tensor, 0, 0, 1, 1)]
 
@@ -115,7 +115,7 @@ def _nominations(name: str, rows: Sequence[str]) -> Iterator[tuple[Layout, str, 
     plain = "/" + re.sub("[.:]", "/", name).removesuffix("/value").removesuffix("/raw_value")
     for row in map(layout_named, rows):
         for tensor in row.tensors:
-            for key in _names(row, tensor):
+            for key in own_names(row, tensor):
                 prefix = plain.removesuffix("/" + key)
                 named = "lstm" in prefix.rpartition("/")[2].lower()
                 if prefix != plain and (row.name not in _ONLY_NAMED or named):
@@ -123,7 +123,7 @@ def _nominations(name: str, rows: Sequence[str]) -> Iterator[tuple[Layout, str, 
 
 
 def _complete(group: _Group) -> bool:
-    needed = {name for part in "WU" if (t := group.row.tensor_for(part)) for name in _names(group.row, t)}
+    needed = {name for part in "WU" if (t := group.row.tensor_for(part)) for name in own_names(group.row, t)}
     return needed <= set(group.tensors)
 
 
@@ -132,6 +132,8 @@ def _why_no_lstm(group: _Group) -> str:
     strange = [tensor.dtype for tensor in group.tensors.values() if tensor.dtype not in FLOAT_SIZES]
     if strange:
         return f"not read: stored as {strange[0]}, expected one of {', '.join(FLOAT_SIZES)}"
+    if group.row.direction_axis or any(tensor.reshaped for tensor in group.row.tensors):
+        return ""  # only those who say so get here; building them shows the rest
     joint = group.row.tensor_for("W") == group.row.tensor_for("U")
     kernels = [_turned(group.row, "W", tensor.shape) for tensor in group.of("W")]
     recurrent = [_turned(group.row, "U", tensor.shape) for tensor in group.of("U")]
@@ -221,7 +223,7 @@ def _under_row_names(pair: tuple[_Group, ...]) -> Mapping[str, StoredTensor]:
     for direction, group in enumerate(pair):
         for tensor in row.tensors:
             full = tensor_names(row, tensor, 0, direction, 1, len(pair))
-            for key, name in zip(_names(row, tensor), full, strict=True):
+            for key, name in zip(own_names(row, tensor), full, strict=True):
                 if key in group.tensors:
                     arrays[name] = group.tensors[key]
     return arrays

@@ -17,7 +17,8 @@ from ..errors import CheckpointError
 from ..spec import LSTMWeights
 from . import signatures
 from .protocol import Checkpoint, Writer
-from .untrusted import shown
+from .recognise_said import reading_as
+from .untrusted import shown, some
 
 
 @dataclass(frozen=True)
@@ -164,8 +165,12 @@ FORMATS: tuple[Format, ...] = (
 )  # fmt: skip
 
 
-def read_checkpoint(path: str | PathLike[str]) -> Checkpoint:
+def read_checkpoint(path: str | PathLike[str], layout: str | None = None) -> Checkpoint:
     """Every LSTM in a checkpoint, and the names of all other tensors. The content decides the format, then the suffix.
+
+    Args:
+        path: a file or a folder.
+        layout: the row of the layout table that its tensors follow, where their names do not say it.
 
     Raises:
         CheckpointError: for a file that is missing, damaged, hostile, ambiguous or of an unknown format.
@@ -173,22 +178,40 @@ def read_checkpoint(path: str | PathLike[str]) -> Checkpoint:
     file = _meant(Path(path))
     try:
         _refuse_unreadable(file)
-        return _format_of(file).read(file)
+        with reading_as(layout):
+            held = _format_of(file).read(file)
     except OSError as error:
         raise CheckpointError(f"{file} cannot be read: {shown(error.strerror or error)}") from error
+    if layout is not None:
+        _refuse_said(held, layout)
+    return held
 
 
-def load(path: str | PathLike[str]) -> dict[str, LSTMWeights]:
+def _refuse_said(held: Checkpoint, layout: str) -> None:
+    """Refuse a layout that is none of the file's."""
+    strange = [lstm for lstm in held.lstms if lstm.layout != layout]
+    if strange:
+        raise CheckpointError(
+            f"{held.path}: --layout is {layout}, but a {held.format} file says itself how it stores "
+            f"{strange[0].name}: as {strange[0].layout}; leave --layout out for it"
+        )
+    if not held.lstms:
+        tensors = some([str(tensor) for tensor in held.other])
+        raise CheckpointError(f"{held.path} holds no LSTM that fits --layout {layout}; its tensors are {tensors}")
+
+
+def load(path: str | PathLike[str], layout: str | None = None) -> dict[str, LSTMWeights]:
     """The LSTMs of a checkpoint by name, in canonical form.
 
     Args:
         path: a file of any format in `FORMATS`: `.pt`, `.safetensors`, `.keras`, `.onnx`, `.msgpack`, `.eqx`, `.npz`,
             `.pdparams`, `.pkl`, `.index` and others, or a folder such as a SavedModel. Nothing in it is ever run.
+        layout: a name of `lstm-xcheck layouts`, where the names of the tensors do not say whose they are.
 
     Raises:
         CheckpointError: when the file cannot be read or holds no LSTM; the message says what it holds.
     """
-    found = {lstm.name: lstm.weights for lstm in read_checkpoint(path).require_lstms()}
+    found = {lstm.name: lstm.weights for lstm in read_checkpoint(path, layout).require_lstms()}
     for weights in found.values():
         _ = weights.layers  # read now: whoever loads a file may change it afterwards
     return found

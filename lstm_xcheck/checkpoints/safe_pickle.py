@@ -203,10 +203,14 @@ class SafeUnpickler:
         symbol = Symbol(module, name)
         if not self.allows(symbol):
             raise self._error(
-                f"its pickle asks for {shown(symbol)}, which is neither a tensor nor a plain container, so it was "
-                f"refused and nothing was run; {self.advice} and read that"
+                f"its pickle asks for {shown(symbol)}, {self.remark(symbol)}which is neither a tensor nor a plain "
+                f"container, so it was refused and nothing was run; {self.advice} and read that"
             )
         return symbol
+
+    def remark(self, symbol: Symbol) -> str:
+        """What is known of a global that is refused, with a comma behind it."""
+        return ""
 
     def _reduce(self, _: Any) -> None:
         arguments, symbol = self._stack.pop(), self._stack.pop()

@@ -16,7 +16,8 @@ from typing import Any
 from ..arrays import Array
 from ..errors import CheckpointError
 from .protocol import Checkpoint, StoredTensor
-from .recognise import recognise_torch
+from .recognise_rows import recognise_any
+from .recognise_said import recognise
 from .spans import Span
 from .untrusted import float_values, shown
 
@@ -41,7 +42,7 @@ def read(path: Path) -> Checkpoint:
         CheckpointError: for a file that breaks the format's rules.
     """
     tensors = stored_tensors(path)
-    lstms, other = recognise_torch(path, tensors)
+    lstms, other = recognise(path, tensors, recognise_any)
     return Checkpoint(path, "safetensors", lstms, other)
 
 

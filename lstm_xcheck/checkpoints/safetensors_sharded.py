@@ -14,7 +14,8 @@ from typing import Any
 
 from ..errors import CheckpointError
 from .protocol import Checkpoint, OtherTensor, StoredTensor
-from .recognise import recognise_torch
+from .recognise_rows import recognise_any
+from .recognise_said import recognise
 from .safetensors_file import stored_tensors
 from .signatures import SHARD_INDEX, is_safetensors
 from .untrusted import shown
@@ -39,7 +40,7 @@ def read(path: Path) -> Checkpoint:
         if (shard, name) not in held:
             raise CheckpointError(f"{index} says that {shown(name)} lies in {shown(shard)}, but it does not; copy both")
         tensors.append(held.pop((shard, name)))
-    lstms, other = recognise_torch(index, tensors)
+    lstms, other = recognise(index, tensors, recognise_any)
     unlisted = [
         OtherTensor(shown(name, 200), tensor.shape, tensor.dtype, f"in {shown(shard)}, but not in the index")
         for (shard, name), tensor in held.items()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from ..errors import CheckpointError
@@ -10,7 +12,9 @@ from ..files import files_in
 from .protocol import Checkpoint, Found
 from .recognise import others
 from .recognise_rows import recognise_rows
+from .recognise_said import recognise
 from .tensorflow_bundle import Bundle, read_bundle
+from .tensorflow_keras import keras2_layers, with_function
 from .tensorflow_names import GRAPH, full_names, layer_names, model_names
 from .untrusted import shown
 
@@ -36,11 +40,15 @@ def read(path: Path) -> Checkpoint:
         raise CheckpointError(f"{path} names two variables alike; save the model's variables under names of their own")
     tensors = [replace(bundle.tensor(key), name=name) for key, name in names.items()]
     unlike = [tensor for tensor in tensors if _UNLIKE in tensor.name]
-    lstms, other = recognise_rows(path, [tensor for tensor in tensors if tensor not in unlike], _ROWS)
+    lstms, other = recognise(
+        path, [tensor for tensor in tensors if tensor not in unlike], partial(recognise_rows, rows=_ROWS)
+    )
     other += others(unlike, dict.fromkeys((tensor.name for tensor in unlike), _WHY_UNLIKE))
     found = {lstm.name: tuple(keys[name] for name in lstm.tensors) for lstm in lstms}
     places = layer_names(found, full)
     lstms = tuple(_in_file(lstm, found[lstm.name], shown(places[lstm.name], 200)) for lstm in lstms)
+    lstms, unread = _with_functions(path, lstms, full)
+    other += others((bundle.tensor(key) for key in unread), unread)
     parts = files_in(path) if path.is_dir() else (path, *bundle.data_files())
     return Checkpoint(path, "tensorflow", lstms, other, parts=parts)
 
@@ -61,6 +69,17 @@ def _full_names(bundle: Bundle) -> dict[str, str]:
         return full_names(bundle.text(GRAPH))
     except ValueError as error:
         raise CheckpointError(f"{bundle.path}: its object graph is damaged ({shown(error)}); copy it again") from error
+
+
+def _with_functions(
+    path: Path, lstms: tuple[Found, ...], full: Mapping[str, str]
+) -> tuple[tuple[Found, ...], dict[str, str]]:
+    """The LSTMs with what Keras 2 says of them beside a SavedModel; why others are not read, by their tensors."""
+    layers = keras2_layers(path) if path.is_dir() else {}
+    outcomes = [with_function(lstm, full.get(lstm.tensors[0], ""), layers) for lstm in lstms]
+    pairs = list(zip(lstms, outcomes, strict=True))
+    unread = {key: outcome for lstm, outcome in pairs if isinstance(outcome, str) for key in lstm.tensors}
+    return tuple(outcome for outcome in outcomes if isinstance(outcome, Found)), unread
 
 
 def _in_file(lstm: Found, keys: tuple[str, ...], name: str) -> Found:

@@ -25,6 +25,7 @@ _TRAINING = re.compile(
     r"(?:.*/)?(?:\.OPTIMIZER_SLOT/.*|_?optimizer[0-9_]*/.*|keras_api/metrics/.*|seed_generator_state)", re.DOTALL
 )
 _FORWARD = re.compile(r"(?P<parent>(?:.*/)?)forward_(?P<layer>[^/]+)/(?P<rest>.*)", re.DOTALL)
+_NUMBER = re.compile(r"((?:^|/)lstm_cell)_[0-9]+(?=/)")
 _COUNTED = re.compile(r"(?:^|[-/])[0-9]+$")
 _CELL = re.compile(r"(?:basic_)?(?:lstm_)?cell(?:_[0-9]+)?")
 
@@ -85,6 +86,10 @@ def _layer(keys: tuple[str, ...], full: Mapping[str, str]) -> str:
 
 def _with_directions(names: dict[str, str]) -> dict[str, str]:
     """Keras names the copies in Bidirectional after the layer, `forward_lstm`; here as their attributes."""
+    # Keras 2 numbers cells through the whole model, where every layer has but one.
+    plain = {key: _NUMBER.sub(r"\1", name) for key, name in names.items()}
+    times = Counter(plain.values())
+    names = {key: name if times[plain[key]] > 1 else plain[key] for key, name in names.items()}
     held = set(names.values())
     changed = {}
     for name in held:

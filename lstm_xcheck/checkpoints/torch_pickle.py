@@ -17,6 +17,7 @@ from typing import Any
 from ..errors import CheckpointError
 from .protocol import Checkpoint
 from .recognise import recognise_torch
+from .recognise_said import recognise
 from .safe_pickle import Stream
 from .signatures import TORCH_LEGACY_MAGIC, beginning, is_zip
 from .spans import Member, Span
@@ -59,7 +60,7 @@ def _read_archive(path: Path) -> Checkpoint:
         big_endian = is_big_endian(path, archive, root)
         look = lru_cache(maxsize=None)(partial(_member, path, archive, root))
         tensors = named_tensors(path, value, lambda storage: (look(storage).whole(), big_endian), look)
-        lstms, other = recognise_torch(path, tensors)
+        lstms, other = recognise(path, tensors, recognise_torch)
     return Checkpoint(path, "torch", lstms, other, tuple(tensor.name for tensor in tensors))
 
 
@@ -121,7 +122,7 @@ def _read_legacy(path: Path) -> Checkpoint:
         tensors = named_tensors(
             path, value, lambda storage: (spans[storage.key].whole(), False), lambda storage: spans[storage.key]
         )
-        lstms, other = recognise_torch(path, tensors)
+        lstms, other = recognise(path, tensors, recognise_torch)
     return Checkpoint(path, "torch-legacy", lstms, other, tuple(tensor.name for tensor in tensors))
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from .protocol import Checkpoint, OtherTensor, StoredTensor
 from .recognise import recognise_torch
+from .recognise_said import recognise
 from .safe_pickle import Symbol
 from .torch_pickle import MAX_PICKLE, archive_root, fetch_member, is_big_endian
 from .torch_symbols import TorchUnpickler
@@ -75,7 +76,7 @@ def read(path: Path) -> Checkpoint:
         root = archive_root(path, archive)
         module = _module(path, archive, root, "data")
         tensors = [replace(tensor, scope="") for tensor in module]
-        lstms, other = recognise_torch(path, tensors)
+        lstms, other = recognise(path, tensors, recognise_torch)
         unnamed = [
             OtherTensor(
                 f"constants.{shown(t.name)}", t.shape, t.dtype, "without a name; save it before torch.jit.freeze"

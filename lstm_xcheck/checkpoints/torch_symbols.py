@@ -72,6 +72,11 @@ class TorchUnpickler(SafeUnpickler):
             return None
         return super().answer(symbol, arguments)
 
+    def remark(self, symbol: Symbol) -> str:
+        """Quantised weights are packed in ways of their own; the state dict of the quantised model has no others."""
+        packed = symbol.name in ("ScriptObject", "_rebuild_qtensor") or "quantized" in symbol.module
+        return "a quantised weight (save the model before it is quantised), " if packed else ""
+
     def persistent(self, saved_id: Any) -> Any:
         """The storage that an id means."""
         return self._storage(saved_id)

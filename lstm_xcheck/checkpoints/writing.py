@@ -128,7 +128,7 @@ def refuse_existing(path: Path, force: bool, chosen: Format | None = None) -> No
     # Nothing but an old checkpoint of the same kind is ever replaced by a folder.
     if folder and force and path.exists() and not (path.is_dir() and chosen and chosen.sniff(path)):
         raise CheckpointError(f"{path} exists already and is no {chosen and chosen.name} folder; choose another name")
-    if path.exists() and not force:
+    if os.path.lexists(path) and not force:
         raise CheckpointError(f"{path} exists already and was left as it is; choose another name, or add --force")
     if not path.parent.is_dir():
         raise CheckpointError(f"{path} cannot be written: the folder {path.parent} does not exist; make it first")

@@ -6,12 +6,15 @@ from pathlib import Path
 
 import click
 
+from .layout_option import HELP
+
 
 @click.command("compare")
 @click.argument("first", type=click.Path(path_type=Path), metavar="A")
 @click.argument("second", type=click.Path(path_type=Path), metavar="B")
+@click.option("--layout", "layouts", multiple=True, metavar="NAME", help=HELP)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(first: Path, second: Path, as_json: bool) -> int:
+def command(first: Path, second: Path, layouts: tuple[str, ...], as_json: bool) -> int:
     """Say whether A and B, checkpoints of any formats, hold the same LSTMs.
 
     Weights are compared bit for bit in canonical form, the function by the float64 oracle on inputs that show every
@@ -19,4 +22,4 @@ def command(first: Path, second: Path, as_json: bool) -> int:
     """
     from .compare_run import run_compare
 
-    return run_compare(first, second, as_json)
+    return run_compare(first, second, as_json, layouts)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
 from ..comparison import compare_files
+from .layout_option import layouts_for
 
 
-def run_compare(first: Path, second: Path, as_json: bool) -> int:
+def run_compare(first: Path, second: Path, as_json: bool, layouts: Sequence[str] = ()) -> int:
     """Compare and print; 0 when every LSTM is the same."""
-    found = compare_files(first, second)
+    found = compare_files(first, second, layouts_for(layouts, [first, second]))
     if as_json:
         click.echo(json.dumps(found, indent=1, allow_nan=False))
     else:

@@ -13,9 +13,9 @@ from ..layouts import explain_count
 from ..spec import LSTMSpec
 
 
-def run_inspect(path: Path, as_json: bool) -> int:
+def run_inspect(path: Path, as_json: bool, layout: str | None = None) -> int:
     """Read and print; 2 when the file holds no LSTM, as an error that says what it holds."""
-    held = read_checkpoint(path)
+    held = read_checkpoint(path, layout)
     held.require_lstms()
     if as_json:
         click.echo(json.dumps(describe(held), indent=1))

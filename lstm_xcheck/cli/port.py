@@ -20,6 +20,7 @@ import click
 @click.option("--force", is_flag=True, help="Replace DST if it exists.")
 @click.option("--lstm-only", is_flag=True, help="Leave all other layers out.")
 @click.option("--without", multiple=True, metavar="CLIP", help="Leave out cell_clip, gate_clip or proj_clip.")
+@click.option("--layout", metavar="NAME", help="The layout of SRC, where its names do not say it.")
 @click.option("--json", "as_json", is_flag=True, help="Print the certificate on stdout and nothing else.")
 def command(**options: Any) -> int:
     """Write SRC as DST, for another framework, and verify it: LSTMs and the layers beside them.

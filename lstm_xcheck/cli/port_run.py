@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,20 +22,15 @@ _CODES = {"agree": 0, "disagree": 1, "error": 2}
 
 def run_port(
     src: Path, dst: Path, to: str | None, layer: str | None, renames: Sequence[str], like: Path | None, force: bool,
-    lstm_only: bool, without: Sequence[str], as_json: bool,
+    lstm_only: bool, without: Sequence[str], layout: str | None, as_json: bool,
 ) -> int:  # fmt: skip
     """Port, print; returns the exit code."""
-    certificate = port(
-        src,
-        dst,
-        to=to,
-        layer=layer,
-        rename=parse_renames(renames),
-        like=like,
-        force=force,
-        lstm_only=lstm_only,
-        without=without,
-    )
+    renamed = parse_renames(renames)
+    with _shown(f"porting {src} to {dst}"):
+        certificate = port(
+            src, dst, to=to, layer=layer, rename=renamed, like=like, force=force, lstm_only=lstm_only, without=without,
+            layout=layout,
+        )  # fmt: skip
     if as_json:
         click.echo(json.dumps(certificate, indent=1, allow_nan=False))
     else:
@@ -43,8 +40,20 @@ def run_port(
 
 def run_recheck(path: Path) -> int:
     """Repeat a certificate; returns the exit code."""
-    click.echo(recheck(path))
+    with _shown(f"rechecking {path}"):
+        said = recheck(path)
+    click.echo(said)
     return 0
+
+
+def _shown(text: str) -> AbstractContextManager[Any]:
+    """A sign of life while a verb works, on a terminal alone."""
+    if not sys.stderr.isatty():
+        return nullcontext()
+    from rich.console import Console
+    from rich.markup import escape
+
+    return Console(stderr=True).status(f"{escape(text)} and running both")
 
 
 def parse_renames(texts: Sequence[str]) -> dict[str, str]:

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from .layout_option import HELP
+
 
 @click.command("verify")
 @click.argument("files", nargs=-1, type=click.Path(path_type=Path), metavar="[FILE...]")
@@ -16,6 +18,7 @@ import click
 )
 @click.option("--preset", metavar="NAME", help="Cases to run: quick, standard or deep.  [default: standard]")
 @click.option("--grid", "grid_text", metavar="AXES", help='Cases to run: "hidden=1,32 steps=1,20 bias=split,none".')
+@click.option("--layout", "layouts", multiple=True, metavar="NAME", help=HELP)
 @click.option("--seeds", type=click.IntRange(min=1), metavar="N", help="Run every case with N seeds.")
 @click.option("--seed", type=click.IntRange(min=0), metavar="S", default=0, help="First seed.  [default: 0]")
 @click.option("--precision", metavar="NAME", help="float32, float64, bfloat16 or float16 for every case.")
@@ -39,8 +42,8 @@ import click
 def command(**options: Any) -> int:
     """Run the same LSTMs in every framework and judge every number by what honest rounding allows.
 
-    Without FILE: a grid of designed cases. With FILE: every LSTM found in each checkpoint (.pt, .pth, .safetensors,
-    .keras, .weights.h5), with its own weights. No tolerance is guessed: a float64 oracle follows each framework's
+    Without FILE: a grid of designed cases. With FILE: every LSTM found in each checkpoint of any readable format,
+    with its own weights. No tolerance is guessed: a float64 oracle follows each framework's
     own outputs and bounds the rounding of every element.
     """
     from .verify_run import run_verify

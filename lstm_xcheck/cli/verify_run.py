@@ -18,6 +18,7 @@ from ..sweep import Plan, Recipe, asking_gradients, for_repeats, parse_grid, pre
 from ..sweep.folder import write_power
 from ..sweep.run import Question
 from .deliver import deliver
+from .layout_option import layouts_for
 from .own_functions import chosen_entries
 from .verify_engine import Scale, events_of, held_by, parse_shard, watch
 
@@ -28,6 +29,7 @@ def run_verify(
     functions: Sequence[str],
     preset: str | None,
     grid_text: str | None,
+    layouts: Sequence[str],
     seeds: int | None,
     seed: int,
     precision: str | None,
@@ -51,12 +53,13 @@ def run_verify(
     pythons = parse_workers(workers)
     names = None if adapters is None else _names(adapters)
     entries = chosen_entries(names, functions, pythons, held_by(scale))
+    said = layouts_for(layouts, files)
     if files:
         if preset is not None or grid_text is not None:
             raise UserError(
                 "--preset and --grid choose designed cases, but FILE brings its own weights; give one of them"
             )
-        cases, subject = file_cases(files, seed, seeds or 1, precision)
+        cases, subject = file_cases(files, seed, seeds or 1, precision, said)
     else:
         cases, subject = tuple(designed_cases(preset, grid_text, seed, seeds, precision)), {}
     if gradients:
@@ -115,7 +118,7 @@ def designed_cases(
 
 
 def file_cases(
-    files: Sequence[Path], seed: int, seeds: int, precision: str | None
+    files: Sequence[Path], seed: int, seeds: int, precision: str | None, layouts: Sequence[str | None] | None = None
 ) -> tuple[tuple[Question, ...], dict[str, object]]:
     """Cases with each LSTM's own weights: with states, with padded rows, and with zero states."""
     from ..checkpoints.registry import read_checkpoint  # h5py and the like load only for files
@@ -123,8 +126,8 @@ def file_cases(
     cases: list[Question] = []
     found: list[dict[str, object]] = []
     labels: Counter[str] = Counter()
-    for path in files:
-        for lstm in read_checkpoint(path).require_lstms():
+    for path, layout in zip(files, layouts or [None] * len(files), strict=True):
+        for lstm in read_checkpoint(path, layout).require_lstms():
             label = _label(path, lstm.name, len(files))
             labels[label] += 1
             label += f"-{labels[label]}" if labels[label] > 1 else ""

@@ -74,6 +74,26 @@ def test_flax_linen_model(tmp_path: Path) -> None:
     assert {tensor.name.split("/")[1] for tensor in checkpoint.other} == {"GRUCell_0", "Dense_0"}
 
 
+@pytest.mark.parametrize("kind", ["msgpack", "orbax"])
+def test_the_moments_of_an_optimizer_are_no_lstms(tmp_path: Path, kind: str) -> None:
+    """Adam keeps two more trees of the same names and shapes as the parameters'."""
+    nn, jax, optax = (pytest.importorskip(name) for name in ("flax.linen", "jax", "optax"))
+    train_state = pytest.importorskip("flax.training.train_state")
+    model = nn.RNN(nn.OptimizedLSTMCell(H))
+    params = random_like(model.init(jax.random.key(0), np.zeros((2, 3, X), np.float32)))["params"]
+    state = train_state.TrainState.create(apply_fn=model.apply, params=params, tx=optax.adam(1e-3))
+    path = tmp_path / f"m.{kind}"
+    if kind == "msgpack":
+        path.write_bytes(pytest.importorskip("flax.serialization").to_bytes(state))
+    else:
+        with pytest.importorskip("orbax.checkpoint").StandardCheckpointer() as checkpointer:
+            checkpointer.save(path, state)
+    held = read_checkpoint(path)
+    (lstm,) = held.lstms
+    assert_linen(lstm.weights.layers[0][0], params["cell"])
+    assert sum("/mu/" in tensor.name for tensor in held.other) == 12
+
+
 def test_flax_bidirectional_is_one_lstm_and_is_written_as_one(tmp_path: Path) -> None:
     nn = pytest.importorskip("flax.linen")
     jax = pytest.importorskip("jax")
@@ -175,6 +195,9 @@ def test_equinox_both_ways(tmp_path: Path) -> None:
     for lstm, cell in zip(lstms, (cells[0], cells[2]), strict=True):
         arrays = np.array(cell.weight_ih).T, np.array(cell.weight_hh).T, np.array(cell.bias)
         assert_columns(lstm.weights.layers[0][0], *arrays)
+    # The documentation of Equinox writes the hyperparameters as a first line.
+    (tmp_path / "line.eqx").write_bytes(b'{"size": 4}\n' + (tmp_path / "m.eqx").read_bytes())
+    assert load(tmp_path / "line.eqx") == {lstm.name: lstm.weights for lstm in lstms}
     write_checkpoint(tmp_path / "own.eqx", {lstm.name: lstm.weights for lstm in lstms})
     blank = (eqx.nn.LSTMCell(X, H, key=keys[3]), eqx.nn.LSTMCell(H, H, key=keys[3]))
     again = eqx.tree_deserialise_leaves(tmp_path / "own.eqx", blank)

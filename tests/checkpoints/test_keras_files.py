@@ -332,3 +332,14 @@ def test_text_that_claims_gigabytes_is_not_given_memory(keras_files: Path, tmp_p
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stdout.split() == ["both", "lstm"], done.stderr[-500:]
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+def test_stateful_layers_are_noted(tmp_path: Path) -> None:
+    keras = pytest.importorskip("keras")
+    layers = keras.layers
+    rnn = layers.RNN(layers.LSTMCell(3), stateful=True, return_sequences=True, name="cell")
+    steps = [keras.Input(batch_shape=(2, 7, 5)), rnn, layers.LSTM(3, stateful=True, name="kept"), layers.Dense(1)]
+    keras.Sequential(steps).save(tmp_path / "m.keras")
+    for lstm in read_checkpoint(tmp_path / "m.keras").lstms:
+        assert [note.partition(":")[0] for note in lstm.notes] == ["stateful"], lstm.name

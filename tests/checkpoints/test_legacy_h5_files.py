@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import lstm_xcheck as lx
 from lstm_xcheck.checkpoints import Found, read_checkpoint
 from lstm_xcheck.checkpoints.writing import write_checkpoint
 from lstm_xcheck.errors import CheckpointError
@@ -48,6 +49,10 @@ for layer in [inner.layers[-1], *layers]:
 model.save(folder / "model.h5")
 if sys.argv[2] == "tf_keras":
     model.save_weights(folder / "weights.h5")
+    # Trained without a change of the weights; Adam keeps moments under the names of the weights.
+    model.compile(keras.optimizers.Adam(0.0), "mse")
+    model.fit(np.zeros((2, 7, 5)), np.zeros((2, 7, 1)), verbose=0)
+    model.save(folder / "model.h5")
 np.savez(folder / "truth.npz", **truth)
 """
 
@@ -225,3 +230,37 @@ def test_altered_bytes_are_refused_or_read(tmp_path: Path) -> None:
             outcomes.add(str(error))
     assert len(outcomes) > 2
     assert not any("\n" in outcome for outcome in outcomes)
+
+
+NORMALISED = r"""
+import sys
+import numpy as np
+from pathlib import Path
+import tf_keras as keras
+L, folder, rng = keras.layers, Path(sys.argv[1]), np.random.default_rng(7)
+last = [L.LSTM(4, input_shape=(7, 5)), L.BatchNormalization(name="norm"), L.Dense(1)]
+across = [L.LSTM(4, return_sequences=True, input_shape=(7, 5)), L.BatchNormalization(axis=1, name="norm"), L.Dense(1)]
+x = rng.normal(size=(3, 7, 5)).astype("float32")
+for name, layers in (("last", last), ("across", across)):
+    model = keras.Sequential(layers)
+    model.set_weights([rng.uniform(0.1, 1, size=w.shape).astype("float32") for w in model.get_weights()])
+    model.save(folder / f"{name}.h5")
+    np.savez(folder / f"{name}.npz", x=x, y=model.predict(x, verbose=0))
+"""
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+def test_a_normalisation_after_the_last_step_is_along_the_last_axis(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Keras 2 writes that axis as 1; where there still are steps, 1 are these, and no other framework has that."""
+    pytest.importorskip("tf_keras")
+    keras = pytest.importorskip("keras")
+    monkeypatch.setattr("lstm_xcheck.certificate.installed", dict)
+    run(NORMALISED, str(tmp_path))
+    lx.port(tmp_path / "last.h5", tmp_path / "last.keras")
+    with np.load(tmp_path / "last.npz") as wanted:
+        given = keras.saving.load_model(tmp_path / "last.keras").predict(wanted["x"], verbose=0)
+        np.testing.assert_allclose(given, wanted["y"], rtol=1e-5, atol=1e-6)
+    with pytest.raises(lx.DisagreementError, match="a BatchNormalization with an axis that has no canonical form"):
+        lx.port(tmp_path / "across.h5", tmp_path / "across.keras")

@@ -267,3 +267,32 @@ def test_altered_bytes_are_refused_or_read(tmp_path: Path) -> None:
         (tmp_path / "m.onnx").write_bytes(data[:length])
         with pytest.raises(CheckpointError):
             read_checkpoint(tmp_path / "m.onnx").require_lstms()
+
+
+def combined(path: Path, pairs: list[tuple[int, int]], count: int, hidden: int = 128) -> Path:
+    """LSTM nodes that each take two of `count` matrices of 256 KiB."""
+    rng = np.random.default_rng(0)
+    matrices = [rng.standard_normal((1, 4 * hidden, hidden)).astype(np.float32) for _ in range(count)]
+    nodes = [
+        onnx.helper.make_node("LSTM", ["X", f"m{w}", f"m{r}"], [f"Y{number}"], hidden_size=hidden)
+        for number, (w, r) in enumerate(pairs)
+    ]
+    held = [onnx.numpy_helper.from_array(matrix, f"m{number}") for number, matrix in enumerate(matrices)]
+    graph = onnx.helper.make_graph(nodes, "g", [], [], held)
+    onnx.save(onnx.helper.make_model(graph), path)
+    return path
+
+
+def test_nodes_that_share_constants_share_memory(tmp_path: Path) -> None:
+    path = combined(tmp_path / "m.onnx", [(0, 1)] * 2000, 2)
+    lstms = read_checkpoint(path).lstms
+    assert len(lstms) == 2000
+    assert all(lstm.weights is lstms[0].weights for lstm in lstms)
+
+
+def test_constants_combined_without_end_are_refused_before_they_are_read(
+    tmp_path: Path, refusal: Callable[[Path], str]
+) -> None:
+    pairs = [(w, r) for w in range(12) for r in range(12)]
+    assert "take more than 4 times what the model has" in refusal(combined(tmp_path / "m.onnx", pairs, 12))
+    assert len(read_checkpoint(combined(tmp_path / "n.onnx", pairs[:24], 12)).lstms) == 24

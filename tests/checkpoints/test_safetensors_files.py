@@ -10,6 +10,9 @@ import pytest
 
 from lstm_xcheck.checkpoints import load, read_checkpoint
 from lstm_xcheck.errors import CheckpointError
+from lstm_xcheck.layouts import to_layout
+from lstm_xcheck.porting import port
+from lstm_xcheck.spec import LSTMSpec, LSTMWeights
 
 NAMES = {"weight_ih_l0": (16, 5), "weight_hh_l0": (16, 4), "bias_ih_l0": (16,), "bias_hh_l0": (16,)}
 
@@ -45,6 +48,33 @@ def test_bfloat16_is_kept_exactly(tmp_path: Path) -> None:
     assert weights.dtype == "bfloat16"
     expected = module.weight_hh_l1_reverse[4:8].detach().float().numpy()
     np.testing.assert_array_equal(weights.layers[1][1].U["f"], expected)
+
+
+@pytest.mark.parametrize("layout", ["mlx", "keras", "flax-linen", "flax-nnx-optimized", "haiku", "sonnet", "equinox"])
+def test_names_of_other_frameworks_are_read(tmp_path: Path, layout: str) -> None:
+    package = pytest.importorskip("safetensors.numpy")
+    weights = LSTMWeights.random(LSTMSpec(5, 4, bias="single"), seed=2)
+    separator = "." if layout in ("mlx", "equinox") else "/"
+    named = to_layout(weights, layout, prefix="" if layout == "haiku" else f"lstm{separator}")
+    package.save_file({name: np.ascontiguousarray(array) for name, array in named.items()}, tmp_path / "m.safetensors")
+    (found,) = read_checkpoint(tmp_path / "m.safetensors").lstms
+    assert (found.name, found.layout) == ("lstm", "torch" if layout == "equinox" else layout)
+    cell, ours = found.weights.layers[0][0], weights.layers[0][0]
+    for gate in "ifgo":
+        np.testing.assert_array_equal(cell.W[gate], ours.W[gate])
+        np.testing.assert_array_equal(cell.U[gate], ours.U[gate])
+
+
+def test_layers_beside_the_lstm_of_mlx_go_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lstm_xcheck.certificate.installed", dict)
+    package = pytest.importorskip("safetensors.numpy")
+    weights = LSTMWeights.random(LSTMSpec(5, 4, bias="single"), seed=2)
+    head = np.arange(8, dtype=np.float32).reshape(2, 4)
+    arrays = {**to_layout(weights, "mlx", prefix="lstm."), "head.weight": head, "head.bias": np.ones(2, np.float32)}
+    package.save_file(arrays, tmp_path / "m.safetensors")
+    port(tmp_path / "m.safetensors", tmp_path / "m.npz", to="haiku")
+    with np.load(tmp_path / "m.npz") as back:
+        np.testing.assert_array_equal(back["head/w"], head.T)
 
 
 def test_content_wins_over_the_suffix(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import lstm_xcheck as lx
 from lstm_xcheck.checkpoints import load, read_checkpoint
 from lstm_xcheck.errors import CheckpointError
 from lstm_xcheck.spec import LSTMSpec, LSTMWeights
@@ -98,6 +99,29 @@ def test_training_checkpoint_with_wrappers_optimizer_and_buffers(tmp_path: Path)
     assert listed["state_dict.module.norm.num_batches_tracked"] == ((), "int64")
     assert listed["state_dict.module.head.weight"] == ((1, 3), "float32")
     assert listed["optimizer.state.0.exp_avg"] == ((16, 5), "float32")
+
+
+def test_a_whole_lightning_checkpoint_is_ported_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Callbacks, schedulers and two optimizers stand beside the state dict; a layer called scaler stands in it."""
+    pytest.importorskip("h5py")
+    monkeypatch.setattr("lstm_xcheck.certificate.installed", dict)
+    model = torch.nn.ModuleDict({"lstm": torch.nn.LSTM(5, 4), "scaler": torch.nn.Linear(4, 2)})
+    optimizer = torch.optim.Adam(model.parameters())
+    sum(p.sum() for p in model.parameters()).backward()
+    optimizer.step()
+    beside = {
+        "state_dict": model.state_dict(), "epoch": torch.tensor(3), "best_val": torch.tensor(0.5),
+        "optimizer_states": [optimizer.state_dict()], "gen_optimizer_state_dict": optimizer.state_dict(),
+        "callbacks": {"ModelCheckpoint{'monitor': None}": {"best_model_score": torch.tensor(0.25)}},
+        "lr_schedulers": [{"last": torch.ones(2)}], "hyper_parameters": {"weights": torch.ones(3)},
+    }  # fmt: skip
+    torch.save(beside, tmp_path / "m.ckpt")
+    certificate = lx.port(tmp_path / "m.ckpt", tmp_path / "m.keras")
+    assert [layer["source"] for layer in certificate["layers"]] == ["scaler"]
+    assert len(certificate["training"]) == 2 * 18 + 5
+    torch.save({"state_dict": model.state_dict(), "teacher": {"scale": torch.ones(2)}}, tmp_path / "n.ckpt")
+    with pytest.raises(lx.DisagreementError, match=r"teacher\.scale float32\[2\]"):
+        lx.port(tmp_path / "n.ckpt", tmp_path / "n.keras")
 
 
 def test_two_state_dicts_get_different_names(tmp_path: Path) -> None:
@@ -208,3 +232,11 @@ def test_reading_needs_no_torch(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == load(tmp_path / "m.pt")["lstm"].fingerprint
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
+def test_quantised_weights_are_called_so(tmp_path: Path, refusal: Callable[[Path], str]) -> None:
+    model = torch.nn.ModuleDict({"lstm": torch.nn.LSTM(5, 4)})
+    packed = torch.ao.quantization.quantize_dynamic(model, {torch.nn.LSTM}, dtype=torch.qint8)
+    torch.save(packed.state_dict(), tmp_path / "m.pt")
+    assert "a quantised weight (save the model before it is quantised)" in refusal(tmp_path / "m.pt")

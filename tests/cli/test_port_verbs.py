@@ -125,3 +125,25 @@ def test_a_mistake_is_one_sentence(
     assert (ran.code, ran.out) == (2, "")
     assert one_sentence(ran.err)
     assert {file.name: file.read_bytes() for file in source.parent.iterdir()} == before
+
+
+def test_long_names_are_shown_whole(command: Command, tmp_path: Path) -> None:
+    names = ["model.encoder.lower_layers.recurrent", "model.encoder.upper_layers.recurrent"]
+    weights = LSTMWeights.random(LSTMSpec(3, 4, num_layers=2, bidirectional=True))
+    write_checkpoint(tmp_path / "m.safetensors", dict.fromkeys(names, weights))
+    table = command("inspect", str(tmp_path / "m.safetensors")).out.split("why:")[0]
+    assert [line.split()[0] for line in table.splitlines() if line.startswith("model.")][:2] == names
+
+
+def test_a_link_to_nothing_is_left_alone(command: Command, source: Path) -> None:
+    link = source.with_name("link.npz")
+    link.symlink_to("elsewhere.npz")
+    ran = command("port", str(source), str(link))
+    assert (ran.code, one_sentence(ran.err)) == (2, True)
+    assert "exists already and was left as it is" in ran.err
+    assert link.is_symlink()
+    assert not link.exists()
+
+
+def test_nothing_but_the_result_is_written_to_a_pipe(command: Command, source: Path) -> None:
+    assert command("port", str(source), str(source.with_name("m.npz"))).err == ""

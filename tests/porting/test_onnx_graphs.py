@@ -129,7 +129,7 @@ def test_operators_of_no_layer_are_named(tmp_path: Path, torch: Any) -> None:
 
     path = exported(torch, Residual().eval(), tmp_path / "residual.onnx")
     certificate = lx.port(path, tmp_path / "residual.pt", rename={"lstm/LSTM": "lstm"})
-    assert certificate["notes"]["graph"] == ["in no layer, and not carried over: /Add (Add)"]
+    assert certificate["notes"]["graph"] == ["not carried over, put it into your model: /Add (Add)"]
     assert [entry["destination"] for entry in certificate["layers"]] == ["embedding", "head"]
 
 
@@ -212,3 +212,54 @@ def test_weights_in_a_branch_are_named(tmp_path: Path) -> None:
     onnx.save(model, tmp_path / "tf.onnx")
     with pytest.raises(lx.DisagreementError, match=r"branch\.weight float32\[2, 2\]"):
         lx.port(tmp_path / "tf.onnx", tmp_path / "tf.safetensors")
+
+
+def run_back(torch: Any, model: Any, path: Path) -> Any:
+    """What a state dict computes in a new model of the same class."""
+    again = type(model)().eval()
+    again.load_state_dict(torch.load(path), strict=True)
+    with torch.no_grad():
+        return again(torch.from_numpy(IDS))
+
+
+@_EXPORT
+def test_an_export_of_fixed_shape_keeps_its_zero_states_to_itself(tmp_path: Path, torch: Any, torch_model: Any) -> None:
+    """States of zeros are cut and widened by operators of their own; they are no layer that has to be carried."""
+    torch.onnx.export(torch_model, (torch.from_numpy(IDS),), str(tmp_path / "m.onnx"), dynamo=False)
+    lx.port(tmp_path / "m.onnx", tmp_path / "back.pt", rename={"lstm/LSTM,lstm/LSTM_1": "lstm"})
+    assert torch.equal(run_back(torch, torch_model, tmp_path / "back.pt"), torch_model(torch.from_numpy(IDS)))
+
+
+@_EXPORT
+def test_states_that_are_not_zero_are_named(tmp_path: Path, torch: Any) -> None:
+    class Started(torch.nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.lstm = torch.nn.LSTM(SIZE, UNITS)
+
+        def forward(self, x: Any) -> Any:
+            return self.lstm(x, (torch.ones(1, 3, UNITS), torch.zeros(1, 3, UNITS)))[0]
+
+    torch.onnx.export(Started(), (torch.randn(STEPS, 3, SIZE),), str(tmp_path / "m.onnx"), dynamo=False)
+    with pytest.raises(lx.DisagreementError, match=r"float32\[1, 3, 4\] \(of no layer that is known"):
+        lx.port(tmp_path / "m.onnx", tmp_path / "back.pt")
+
+
+@_EXPORT
+def test_a_file_of_dynamo_export_goes_back_to_torch(tmp_path: Path, torch: Any, torch_model: Any) -> None:
+    pytest.importorskip("onnxscript")
+    torch.onnx.export(torch_model, (torch.from_numpy(IDS),), str(tmp_path / "m.onnx"), dynamo=True, verbose=False)
+    names = [lstm.name for lstm in read_checkpoint(tmp_path / "m.onnx").lstms]
+    certificate = lx.port(tmp_path / "m.onnx", tmp_path / "back.pt", rename={",".join(names): "lstm"})
+    assert [entry["destination"] for entry in certificate["layers"]] == ["embedding", "head"]
+    assert torch.equal(run_back(torch, torch_model, tmp_path / "back.pt"), torch_model(torch.from_numpy(IDS)))
+
+
+@_EXPORT
+def test_a_projection_that_dynamo_export_gets_wrong_is_refused(tmp_path: Path, torch: Any) -> None:
+    """It writes the projected size for the units, with states of the true size: a graph that nothing runs."""
+    pytest.importorskip("onnxscript")
+    lstm = torch.nn.LSTM(SIZE, UNITS, proj_size=2)
+    torch.onnx.export(lstm, (torch.randn(STEPS, 3, SIZE),), str(tmp_path / "m.onnx"), dynamo=True, verbose=False)
+    with pytest.raises(lx.CheckpointError, match=r"it has 2 units, but its initial states are \[1, 3, 4\]"):
+        lx.load(tmp_path / "m.onnx")

@@ -325,3 +325,21 @@ def test_names_have_one_spelling() -> None:
 def test_a_name_with_control_characters_is_shown_safely(tmp_path: Path) -> None:
     path = two_matrices(tmp_path / "m.pt", "embed\x1b[2J", 9, 4)
     assert list(layers_in(path)) == ["embed\\x1b[2J"]
+
+
+def test_layers_without_weights_are_named_where_the_model_is_no_line(tmp_path: Path) -> None:
+    """A Lambda computes something that no file can say; nobody must believe that it came along."""
+    layers = keras.layers
+    block = keras.Sequential(
+        [keras.Input((STEPS, SIZE)), layers.LSTM(UNITS, name="deep"), layers.Dropout(0.5, name="d")]
+    )
+    steps = [
+        keras.Input((STEPS, SIZE)),
+        layers.Lambda(lambda x: 2 * x, name="twice"),
+        block,
+        layers.Dense(2, name="head"),
+    ]
+    keras.Sequential(steps).save(tmp_path / "m.keras")
+    for target in ("m.pt", "m.onnx"):
+        notes = lx.port(tmp_path / "m.keras", tmp_path / target)["notes"]
+        assert notes["graph"] == ["not carried over, put it into your model: twice (Lambda), d (Dropout)"]
