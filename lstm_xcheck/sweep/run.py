@@ -23,6 +23,7 @@ from .explain import Explainer
 from .grid import Recipe
 from .lanes import Lanes
 from .pool import Worker
+from .raised import raised
 from .schedule import Schedule
 
 Question = Case | Recipe
@@ -150,7 +151,7 @@ def _answer(function: Callable[..., object], case: Case) -> Result:
     except XcheckError:
         raise
     except Exception as error:  # a user's function may raise anything
-        raise WorkerCrashed(f"raised {type(error).__name__}: {error}") from error
+        raise WorkerCrashed(raised(error)) from error
 
 
 def _call(case: Case, name: str, function: Callable[..., object], explainer: Explainer) -> Outcome:
@@ -164,7 +165,7 @@ def _call(case: Case, name: str, function: Callable[..., object], explainer: Exp
     except XcheckError:
         raise
     except Exception as error:  # a user's function may raise anything; the sweep goes on
-        return not_run(case.id, name, WorkerCrashed(f"raised {type(error).__name__}: {error}"))
+        return not_run(case.id, name, WorkerCrashed(raised(error)))
     wrong = any(row.verdict in ("mismatch", "suspect") for row in verdict.of_outputs)
     diagnoses = explainer.explain(result, case, name, partial(_answer, function)) if wrong else ()
     return Outcome(case.id, name, verdict.rows, verdict.count, diagnoses=diagnoses)
