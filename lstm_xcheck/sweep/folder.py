@@ -12,9 +12,10 @@ import os
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import Any
 
 from ..errors import UserError
 from ..events import Outcome
@@ -134,7 +135,7 @@ class RunFolder:
     def __init__(self, path: Path, description: Description, *, resume: bool | None = False) -> None:
         """`resume`: whether it may hold this plan's run already; None where nobody could ask for that."""
         self.path, self.description, self._resume = path, description, resume
-        self._file: BinaryIO | None = None
+        self._file: FileIO | None = None
 
     def __enter__(self) -> RunFolder:
         try:
@@ -154,8 +155,14 @@ class RunFolder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._file is not None:
+        if self._file is None:
+            return
+        try:
             os.fsync(self._file.fileno())
+        except OSError as failure:
+            if error is None:
+                raise UserError(f"--out {self.path}: cannot be written: {failure.strerror}") from failure
+        finally:
             self._file.close()
 
     def append(self, key: str, outcome: Outcome) -> None:
@@ -165,9 +172,10 @@ class RunFolder:
             UserError: when the disk is full or gone.
         """
         assert self._file is not None, "the folder is open"
+        rest = memoryview(cell_line(key, outcome))
         try:
-            self._file.write(cell_line(key, outcome))
-            self._file.flush()
+            while rest:
+                rest = rest[self._file.write(rest) :]
         except OSError as error:
             raise UserError(
                 f"--out {self.path}: cannot be written: {error.strerror}; what ended is kept, go on with --resume"
@@ -268,9 +276,12 @@ def _parsed(line: bytes) -> tuple[str, Outcome] | None:
         return None
 
 
-def _locked(file: Path) -> BinaryIO:
-    """The file opened for appending, by one run at a time; the system unlocks it however that run ends."""
-    stream = file.open("ab+")
+def _locked(file: Path) -> FileIO:
+    """The file opened for appending, by one run at a time; the system unlocks it however that run ends.
+
+    Without a buffer: what a full disk has refused must not be written again when the file is closed.
+    """
+    stream = file.open("ab+", buffering=0)
     if fcntl is not None:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -280,7 +291,7 @@ def _locked(file: Path) -> BinaryIO:
     return stream
 
 
-def _cut_torn_line(file: BinaryIO) -> None:
+def _cut_torn_line(file: FileIO) -> None:
     """Remove what follows the last line end."""
     size = file.seek(0, os.SEEK_END)
     end, block = size, 2**16

@@ -139,6 +139,7 @@ def test_the_worst_rows_come_first(command: Command, out: Path) -> None:
     _, whole = parsed(command, "report", str(out))
     known = sorted((row["score"] for row in whole["rows"] if row["adapter"] == "honest"), reverse=True)
     assert scores == known[:4]
+    assert "\u2026" not in command("report", str(out), "--worst", "4").out  # names and figures are not cut
 
 
 def test_the_index_follows_the_run(command: Command, out: Path) -> None:

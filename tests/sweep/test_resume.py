@@ -6,6 +6,7 @@ import json
 import os
 import random
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -280,6 +281,33 @@ def test_a_run_killed_at_any_moment_says_what_an_undisturbed_one_says(tmp_path: 
         lines = _whole_lines(out)
         assert lines[: len(kept)] == kept  # nothing that had ended was lost,
         assert len({json.loads(line)["key"] for line in lines}) == len(lines) == 96  # and nothing was done twice
+
+
+LIMITED = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (12_000, 12_000))
+from lstm_xcheck.cli.main import main
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="limits are POSIX")
+def test_a_disk_that_fills_up_ends_the_run_in_a_sentence_and_keeps_what_ended(tmp_path: Path) -> None:
+    variables, out = environment(tmp_path), tmp_path / "out"
+    arguments = ("verify", "--adapters", "honest", "--grid", "hidden=1 seeds=20", "--out", str(out))
+    full = subprocess.run(
+        [sys.executable, "-c", LIMITED, *arguments], env=variables, capture_output=True, text=True, check=False
+    )
+    assert full.returncode == 2
+    assert full.stderr.splitlines()[-1] == (
+        f"Error: --out {out}: cannot be written: File too large; what ended is kept, go on with --resume"
+    )
+    assert "Traceback" not in full.stderr
+    kept = _whole_lines(out)
+    assert 0 < len(kept) < 20
+    code, report, _ = ran(variables, *arguments, "--resume")
+    assert (code, report["totals"]["match"]) == (0, 20)
+    assert _whole_lines(out)[: len(kept)] == kept
 
 
 def _killed(variables: dict[str, str], arguments: list[str], after: float) -> bool:
