@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ..adapters import Entry
-from ..errors import Unsupported, WorkerCrashed
+from ..errors import Unsupported, UserError, WorkerCrashed
 from ..spec import Case, Result
 from .codec import case_to_frame, result_from_frame
 from .line import Line
@@ -35,7 +35,7 @@ class Worker:
     """
 
     def __init__(self, entry: Entry, python: str = sys.executable, timeout: float = 120.0) -> None:
-        self.entry, self.python, self.timeout = entry, python, timeout
+        self.entry, self.python, self.timeout = entry, python, limit_of(timeout)
         self.environment: dict[str, Any] = {}
         self.layout = ""
         self.seconds = 0.0
@@ -202,6 +202,17 @@ class Worker:
     def _stderr(self) -> str:
         lines = " | ".join(line for line in self._tail if line.strip())
         return f"; last lines of stderr: {lines}" if lines else ""
+
+
+def limit_of(timeout: float) -> float:
+    """A time limit that is one.
+
+    Raises:
+        UserError: for zero, less, NaN and what is no number.
+    """
+    if not isinstance(timeout, (int, float)) or not timeout > 0:
+        raise UserError(f"the timeout is {timeout!r}, but should be seconds, more than 0")
+    return timeout
 
 
 class _Died(WorkerCrashed):

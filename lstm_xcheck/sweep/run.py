@@ -22,7 +22,7 @@ from .cell import judged, made, not_run
 from .explain import Explainer
 from .grid import Recipe
 from .lanes import Lanes
-from .pool import Worker
+from .pool import Worker, limit_of
 from .raised import raised
 from .schedule import Schedule
 
@@ -59,6 +59,7 @@ class Plan:
                 "no adapter's framework is installed, so nothing can be compared; "
                 "run for example: pip install 'lstm-xcheck[torch]'"
             )
+        limit_of(self.timeout)
         (twice, times), *_ = Counter(case.id for case in self.cases).most_common(1)
         if times > 1:
             raise NothingComparedError(f"two cases have the id {twice!r}; give each its own id")
@@ -88,6 +89,11 @@ def choose_entries(
         AdapterError: for an unknown name, or one whose framework this Python (with the pip command) or cluster lacks.
     """
     pythons = pythons or {}
+    names = [names] if isinstance(names, str) else names
+    if names is not None and not (names or pythons):
+        raise NothingComparedError(
+            "no adapter is named, so nothing can be compared; name at least one, or none for all"
+        )
     chosen = list((installed() if held is None else held).values()) if names is None else []
     for name in names or ():
         if name not in pythons:
@@ -150,7 +156,7 @@ def _answer(function: Callable[..., object], case: Case) -> Result:
         return result_of(function, case)
     except XcheckError:
         raise
-    except Exception as error:  # a user's function may raise anything
+    except (Exception, SystemExit) as error:  # a user's function may raise anything
         raise WorkerCrashed(raised(error)) from error
 
 
@@ -164,7 +170,7 @@ def _call(case: Case, name: str, function: Callable[..., object], explainer: Exp
         return not_run(case.id, name, unsupported_by(reason))
     except XcheckError:
         raise
-    except Exception as error:  # a user's function may raise anything; the sweep goes on
+    except (Exception, SystemExit) as error:  # a user's function may raise anything; the sweep goes on
         return not_run(case.id, name, WorkerCrashed(raised(error)))
     wrong = any(row.verdict in ("mismatch", "suspect") for row in verdict.of_outputs)
     diagnoses = explainer.explain(result, case, name, partial(_answer, function)) if wrong else ()
