@@ -124,6 +124,7 @@ class Report:
             DisagreementError: naming the worst rows.
             NothingComparedError: when nothing was compared.
         """
+        __tracebackhide__ = True  # pytest shows the caller's line and the message
         if self.ok:
             return
         bad = [row for row in self.rows if row.verdict in ("mismatch", "suspect", "crashed")]
