@@ -5,6 +5,7 @@ Its workers may run in different environments. Each says which adapters it has, 
 
 from __future__ import annotations
 
+import re
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -107,6 +108,8 @@ def _client(address: str) -> Iterator[Client]:
         raise UserError(
             "--dask needs distributed, which this Python lacks; run: pip install 'lstm-xcheck[dask]'"
         ) from None
+    if not re.search(r":\d+$", address):  # a client of such an address prints a traceback when Python ends
+        raise UserError(f"--dask {address}: should be the address of a scheduler with its port, tcp://host:8786")
     try:
         client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:

@@ -160,6 +160,14 @@ def test_an_address_without_scheduler_is_one_sentence(tmp_path: Path) -> None:
     assert "no scheduler answers there" in errors
 
 
+def test_an_address_without_a_port_is_one_sentence(tmp_path: Path) -> None:
+    """A client of Dask's prints a traceback for it when Python ends."""
+    pytest.importorskip("distributed")
+    code, _, errors = ran(environment(tmp_path), *SWEEP, "--dask", "nowhere")
+    assert code == 2
+    assert errors == "Error: --dask nowhere: should be the address of a scheduler with its port, tcp://host:8786\n"
+
+
 def test_without_distributed_the_pip_command_is_told(tmp_path: Path) -> None:
     (tmp_path / "distributed.py").write_text("raise ImportError('not here')\n", encoding="ascii")
     code, _, errors = ran(environment(tmp_path), *SWEEP, "--dask", "tcp://127.0.0.1:9")
