@@ -16,7 +16,7 @@ from .diagnose import Diagnosis as Diagnosis
 from .diagnose import diagnose as diagnose
 from .diagnose.power import power
 from .equivalence import assert_equivalent as assert_equivalent
-from .errors import NothingComparedError
+from .errors import NothingComparedError, SpecError
 from .events import Finished, Planned
 from .report import Report
 from .report.power import statements
@@ -55,6 +55,7 @@ def run(adapter: str, case: Case, *, python: str | None = None, timeout: float =
         Unsupported: when the framework has no such LSTM.
         WorkerCrashed: when it died.
     """
+    _require(case, Case)
     (entry,) = choose_entries([adapter], {adapter: python} if python else None)
     with Worker(entry, python or sys.executable, timeout) as worker:
         return worker.run(case)
@@ -74,11 +75,27 @@ def judge(result: Result, case: Case) -> Verdict:
     Raises:
         NothingComparedError: when the result has nothing in common with the case.
     """
+    _require(result, Result)
+    _require(case, Case)
     return replace(judge_outputs(result, case), state_power=lambda: power(case).to_dict())
 
 
+def _require(given: object, kind: type) -> None:
+    if not isinstance(given, kind):
+        raise SpecError(f"got a {type(given).__name__}, but this should be a lstm_xcheck.{kind.__name__}")
+
+
+def _questions(cases: Case | Recipe | Iterable[Case | Recipe], gradients: bool) -> tuple[Case | Recipe, ...]:
+    """The cases, of which there may be one alone."""
+    questions = (cases,) if isinstance(cases, (Case, Recipe)) else tuple(cases)
+    for question in questions:
+        if not isinstance(question, Recipe):
+            _require(question, Case)
+    return asking_gradients(questions) if gradients else questions
+
+
 def verify(
-    cases: Iterable[Case | Recipe],
+    cases: Case | Recipe | Iterable[Case | Recipe],
     adapters: Adapters = None,
     *,
     jobs: int | None = None,
@@ -89,7 +106,7 @@ def verify(
     """Run cases in several frameworks and judge every answer; `report.power` says what the matches prove.
 
     Args:
-        cases: what to run.
+        cases: what to run, one case or many.
         adapters: names, by default all whose framework is installed; or a mapping from a name to a function
             `(weights, x, h0, c0, lengths) -> y, h, c` of your own.
         jobs: worker processes at a time, by default one for each core.
@@ -105,7 +122,7 @@ def verify(
     >>> report.ok  # doctest: +SKIP
     True
     """
-    questions = asking_gradients(cases) if gradients else tuple(cases)
+    questions = _questions(cases, gradients)
     if isinstance(adapters, Mapping):
         return _verify_functions(questions, adapters)
     entries = for_repeats(choose_entries(adapters, workers), questions)
@@ -147,9 +164,11 @@ def verify_grid(
         executor: any `concurrent.futures.Executor`; by default worker processes on this machine.
         jobs, timeout, gradients: as in `verify`.
     """
-    questions = asking_gradients(recipes) if gradients else tuple(recipes)
+    questions = _questions(recipes, gradients)
     if executor is None:
         return verify(questions, adapters, jobs=jobs, timeout=timeout)
+    if not hasattr(executor, "submit"):
+        raise SpecError(f"executor is a {type(executor).__name__}, but should be a concurrent.futures.Executor")
     from .sweep.distribute import run_on
 
     entries = for_repeats(choose_entries(adapters), questions)

@@ -123,9 +123,18 @@ class Toolkit:
         return self._worker(name).run(case)
 
     def judge(self, result: Result, case: Case, *, adapter: str = "result") -> Verdict:
-        """Judge outputs of your own; `.verdict` is "match" when they are what honest rounding allows."""
+        """Judge outputs of your own; `.verdict` is "match" when they are what honest rounding allows.
+
+        What is wrong with others, and the mistake that explains it, is shown with the test when it fails.
+        """
         verdict = judge_result(result, case, adapter=adapter)
-        self._remember(Outcome(case.id, adapter, verdict.rows, verdict.count))
+        wrong = any(row.verdict in ("mismatch", "suspect") for row in verdict.of_outputs)
+        diagnoses = Explainer().explain(result, case, adapter) if wrong else ()
+        outcome = Outcome(case.id, adapter, verdict.rows, verdict.count, diagnoses=diagnoses)
+        self._remember(outcome)
+        item = self._current()
+        if item is not None and outcome.verdict in ("mismatch", "suspect"):
+            item.add_report_section("call", "lstm-xcheck", _told(outcome))
         return verdict
 
     def assert_equivalent(self, first: Any, second: Any, **options: Any) -> None:
@@ -182,6 +191,15 @@ class Toolkit:
         item = self._current()
         if item is not None:
             _add_properties(item, outcome)
+
+
+def _told(outcome: Outcome) -> str:
+    """An outcome that is wrong, and why, for people."""
+    report = Report()
+    report.handle(Planned(1, 1, (outcome.adapter,)))
+    report.handle(outcome)
+    wrong = [row for row in outcome.rows if row.verdict in ("mismatch", "suspect")]
+    return "\n".join([*(f"{row.verdict}: {row.reason}" for row in wrong), *report.causes])
 
 
 def _add_properties(item: pytest.Item, outcome: Outcome) -> None:

@@ -41,7 +41,7 @@ class Entry:
 
     def missing(self) -> list[str]:
         """Required modules that this interpreter cannot find."""
-        return [name for name in self.requires if importlib.util.find_spec(name) is None]
+        return [name for name in self.requires if not _is_found(name)]
 
     def require_installed(self) -> None:
         """Raise AdapterError with the pip command when something is missing."""
@@ -51,6 +51,14 @@ class Entry:
                 f"adapter {self.name} needs {', '.join(missing)}, which this Python does not have; "
                 f"run: pip install '{self.install}'"
             )
+
+
+def _is_found(module: str) -> bool:
+    """Whether it can be imported; of a part of a package, whether that is there too."""
+    try:
+        return importlib.util.find_spec(module) is not None
+    except (ImportError, ValueError):  # the package around it is missing, or it was loaded in some other way
+        return module in sys.modules
 
 
 _QUIET_TENSORFLOW = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0"}

@@ -10,21 +10,38 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
+from ..errors import UserError
 from ..report.json_file import write_report
 from ..report.model import Report
 from ..report.terminal import print_report
 
 
 def deliver(report: Report, files: Sequence[Path], as_json: bool) -> int:
-    """Write and print; returns the exit code."""
+    """Write and print; returns the exit code, whether or not somebody reads to the end.
+
+    Raises:
+        UserError: when a file or standard output cannot be written.
+    """
     for path in files:
         write_report(report, path)
+    try:
+        if sys.stdout is not None:  # it may have been closed
+            _write(report, as_json)
+            sys.stdout.flush()
+    except (BrokenPipeError, SystemExit):  # the reader went away, as `head` does; rich would leave with code 1
+        sys.stdout = None
+    except OSError as error:
+        sys.stdout = None  # Python would complain again while flushing at exit
+        raise UserError(f"the report cannot be written to standard output: {error.strerror}") from error
+    return report.exit_code
+
+
+def _write(report: Report, as_json: bool) -> None:
     if as_json:
         sys.stdout.writelines(report.json_parts())
         click.echo()
     else:
         _print(report)
-    return report.exit_code
 
 
 def _print(report: Report) -> None:

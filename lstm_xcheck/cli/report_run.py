@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.table import Table
 
 from ..compare import VERDICTS, Row
@@ -80,11 +81,14 @@ def _print_rows(rows: list[Row], as_json: bool) -> None:
     for heading in ("case", "adapter", "quantity", "verdict"):
         table.add_column(heading, no_wrap=True)
     for heading in ("error", "error / bound"):
-        table.add_column(heading, justify="right")
-    table.add_column("reason")
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("reason", min_width=30)
     for row in rows:
         words = (row.case, row.adapter, row.quantity, row.verdict, short(row.max_abs), short(row.score), row.reason)
         table.add_row(*map(escape, words))
     console = Console()
+    # Names and figures are never cut: where they do not fit, the terminal breaks the line.
+    needed = Measurement.get(console, console.options.update(max_width=10_000), table).minimum
+    console.width = max(console.width, needed)
     console.print(table)
     console.print(f"{len(rows)} rows", highlight=False)

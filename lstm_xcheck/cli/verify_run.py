@@ -93,6 +93,10 @@ def parse_workers(workers: Sequence[str]) -> dict[str, str]:
         name, equals, python = text.partition("=")
         if not equals or not name or not python:
             raise UserError(f"--worker {text!r} should be written NAME=PYTHON, such as old-torch=/path/to/python")
+        if name in pythons:
+            raise UserError(
+                f"--worker {name} is given twice; give each interpreter a label of its own, such as old-{name}"
+            )
         if not Path(python).is_file():
             raise UserError(f"--worker {name}: there is no interpreter {python}")
         pythons[name] = str(Path(python).absolute())

@@ -65,7 +65,7 @@ class CountRow:
         return asdict(self)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Verdict:
     """What was decided about one result.
 
@@ -79,6 +79,12 @@ class Verdict:
     rows: tuple[Row, ...]
     count: CountRow | None = None
     state_power: Callable[[], dict[str, Any]] | None = field(default=None, repr=False, compare=False)
+
+    def __repr__(self) -> str:
+        """What a failed `assert verdict.verdict == "match", verdict` says: worst element, how far off, since when."""
+        worst = [row for row in self.rows if row.verdict == self.verdict]
+        more = f", and {len(worst) - 1} more" if len(worst) > 1 else ""
+        return f"<Verdict {self.verdict}: {worst[0].reason or worst[0].quantity}{more}>"
 
     @property
     def verdict(self) -> VerdictName:

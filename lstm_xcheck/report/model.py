@@ -63,7 +63,7 @@ class Report:
             self.outcomes.append(event)
             self._found[event.verdict] += 1
             if event.environment:
-                self._environments[event.adapter] = event.environment
+                self._environments[event.adapter] = _together(self._environments.get(event.adapter), event.environment)
         elif isinstance(event, Finished):
             self.seconds += event.seconds
             self.interrupted = self.interrupted or event.interrupted
@@ -124,6 +124,7 @@ class Report:
             DisagreementError: naming the worst rows.
             NothingComparedError: when nothing was compared.
         """
+        __tracebackhide__ = True  # pytest shows the caller's line and the message
         if self.ok:
             return
         bad = [row for row in self.rows if row.verdict in ("mismatch", "suspect", "crashed")]
@@ -207,3 +208,14 @@ class Report:
             "interrupted": self.interrupted,
             **({"subject": self.subject} if self.subject else {}),
         }
+
+
+def _together(before: dict[str, Any] | None, now: dict[str, Any]) -> dict[str, Any]:
+    """What computed, by one name, where machines or parts of a run had different versions: each is named."""
+    if before is None or before == now:
+        return now
+    both = dict(before)
+    for name, value in now.items():
+        known = str(both.get(name, value)).split(" and ")
+        both[name] = value if name not in both else both[name] if str(value) in known else f"{both[name]} and {value}"
+    return both

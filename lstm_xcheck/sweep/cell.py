@@ -8,6 +8,7 @@ from ..compare import Row, judge
 from ..diagnose.probe import Ask
 from ..errors import Unsupported, XcheckError
 from ..events import Outcome
+from ..recordings.schema import one_line
 from ..spec import Case, Result
 from .codec import case_to_frame
 from .explain import Explainer
@@ -58,4 +59,4 @@ def judged(
 def not_run(case: str, adapter: str, reason: XcheckError) -> Outcome:
     """The outcome of a cell without an answer: unsupported where the framework said so, else crashed."""
     verdict = "unsupported" if isinstance(reason, Unsupported) else "crashed"
-    return Outcome(case, adapter, (Row(case, adapter, "", verdict, reason=str(reason)),))  # type: ignore[arg-type]
+    return Outcome(case, adapter, (Row(case, adapter, "", verdict, reason=one_line(str(reason))),))  # type: ignore[arg-type]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..arrays import Array
+from ..recordings.schema import one_line
 from ..spec import Case, CellWeights, LSTMSpec, LSTMWeights, Result
 from .wire import Frame, subset
 
@@ -73,7 +76,11 @@ def result_from_frame(frame: Frame) -> Result:
         gradients=subset(frame.arrays, "gradient."),
         native=subset(frame.arrays, "native."),
         parameter_count=frame.data["parameter_count"],
-        computed_in=frame.data["computed_in"],
-        note=frame.data["note"],
-        environment=frame.data["environment"],
+        computed_in=one_line(str(frame.data["computed_in"])),
+        note=one_line(str(frame.data["note"])),
+        environment={one_line(key): _plain(value) for key, value in frame.data["environment"].items()},
     )
+
+
+def _plain(value: Any) -> Any:
+    return one_line(value) if isinstance(value, str) else value

@@ -11,9 +11,10 @@ import itertools
 import json
 import sys
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import asdict
+from typing import Literal, Protocol, runtime_checkable
 
 from ..adapters import Entry
 from ..errors import WorkerCrashed
@@ -31,7 +32,25 @@ CHUNK = 16
 WINDOW = 1024
 
 
-def run_on(executor: Executor | Mapping[str, Executor], plan: Plan, chunk: int = CHUNK) -> Generator[Event, None, None]:
+#: Seconds without a task that ends, after which it is seen whether anybody is left to do them.
+LOOK_SECONDS = 2.0
+
+Whereabouts = Literal["here", "elsewhere", "gone"]
+_Running = dict["Future[bytes]", "tuple[Entry, list[Question]]"]
+
+
+@runtime_checkable
+class Executors(Protocol):
+    """An executor for each adapter, by name."""
+
+    def __getitem__(self, adapter: str) -> Executor:
+        """The one for an adapter."""
+
+    def whereabouts(self, adapter: str) -> Whereabouts:
+        """Whether those who do its tasks are here; `elsewhere`: others took over, and tasks are to be given again."""
+
+
+def run_on(executor: Executor | Executors, plan: Plan, chunk: int = CHUNK) -> Generator[Event, None, None]:
     """Run a plan on an executor; events come as tasks end. What becomes of a failed task's cells is `crashed`.
 
     Args:
@@ -42,15 +61,17 @@ def run_on(executor: Executor | Mapping[str, Executor], plan: Plan, chunk: int =
     start = time.perf_counter()
     yield plan.planned
     pieces = _pieces(plan, chunk)
-    running: dict[Future[bytes], tuple[Entry, list[Question]]] = {}
+    running: _Running = {}
     try:
         while True:
             for entry, piece in itertools.islice(pieces, WINDOW - len(running)):
-                chosen = executor[entry.name] if isinstance(executor, Mapping) else executor
-                running[_submitted(chosen, _pack(entry, piece, plan))] = entry, piece
+                running[_submitted(executor, entry, piece, plan)] = entry, piece
             if not running:
                 break
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
+            done = wait(running, timeout=LOOK_SECONDS, return_when=FIRST_COMPLETED).done
+            if not done and isinstance(executor, Executors):
+                done = _abandoned(executor, running, plan)
+            for future in done:
                 entry, piece = running.pop(future)
                 yield from _outcomes(future, entry.name, piece)
     finally:
@@ -66,14 +87,37 @@ def _pieces(plan: Plan, chunk: int) -> Iterator[tuple[Entry, list[Question]]]:
         yield from ((entry, cases[k : k + chunk]) for k in range(0, len(cases), chunk))
 
 
-def _submitted(executor: Executor, task: bytes) -> Future[bytes]:
+def _submitted(executor: Executor | Executors, entry: Entry, piece: Sequence[Question], plan: Plan) -> Future[bytes]:
     """The task's future; one that has failed already when the executor takes no more."""
+    chosen = executor[entry.name] if isinstance(executor, Executors) else executor
     try:
-        return executor.submit(run_task, task)
+        return chosen.submit(run_task, _pack(entry, piece, plan))
     except RuntimeError as error:  # a broken or closed pool
-        future: Future[bytes] = Future()
-        future.set_exception(error)
-        return future
+        return _failed(error)
+
+
+def _failed(error: Exception) -> Future[bytes]:
+    future: Future[bytes] = Future()
+    future.set_exception(error)
+    return future
+
+
+def _abandoned(executors: Executors, running: _Running, plan: Plan) -> set[Future[bytes]]:
+    """Give tasks again whose workers are gone and were replaced; those that nobody is left for have failed."""
+    where = {name: executors.whereabouts(name) for name in {entry.name for entry, _ in running.values()}}
+    failed = set()
+    for future, (entry, piece) in [*running.items()]:
+        if where[entry.name] == "here":
+            continue
+        del running[future]
+        future.cancel()
+        if where[entry.name] == "elsewhere":
+            running[_submitted(executors, entry, piece, plan)] = entry, piece
+        else:
+            lost = _failed(WorkerCrashed(f"every worker that had what adapter {entry.name} needs is gone"))
+            running[lost] = entry, piece
+            failed.add(lost)
+    return failed
 
 
 def run_task(task: bytes) -> bytes:

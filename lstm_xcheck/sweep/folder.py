@@ -1,7 +1,7 @@
 """A run on disk: what was planned, and a line for each cell that ended. It survives being killed at any moment.
 
 plan.json     what is run, by content; written whole, before the first cell
-cells.jsonl   a line for each cell that ended, only ever appended to; a torn one is cut off and its cell redone
+cells.jsonl   a line for each cell that ended, only ever appended to; a torn or damaged one is left out, its cell redone
 power.json    what the matches prove; written whole, after the last cell
 """
 
@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import json
 import os
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import Any
 
 from ..errors import UserError
 from ..events import Outcome
@@ -68,11 +70,30 @@ class Description:
             schema = fields.pop("schema")
             if schema != SCHEMA:
                 raise UserError(f"{file} has schema {schema!r}, but this version reads {SCHEMA}; read it with its own")
-            return cls(**fields)
+            return cls(**fields)._checked()
         except FileNotFoundError:
             raise UserError(f"{folder} holds no {PLAN}, but should be a folder that verify --out wrote") from None
+        except NotADirectoryError:
+            raise UserError(f"{folder} is a file, but should be a folder that verify --out wrote") from None
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(f"{file} cannot be read: {error}") from error
+
+    def _checked(self) -> Description:
+        """The same, when everything is of its type; a file may have been damaged.
+
+        Raises:
+            ValueError: naming what is not.
+        """
+        for name, kind in (("key", str), ("cases", int), ("planned", int), ("subject", dict), ("adapters", dict)):
+            if type(getattr(self, name)) is not kind:
+                raise ValueError(f"{name} should be of type {kind.__name__}")
+        if not all(isinstance(identity, dict) for identity in self.adapters.values()):
+            raise ValueError("an adapter's identity should be of type dict")
+        if not isinstance(self.order, list) or not all(isinstance(id, str) for id in self.order):
+            raise ValueError("order should be a list of names")
+        if not isinstance(self.shards, list) or not all(_is_shard(shard) for shard in self.shards):
+            raise ValueError("shards should be a list of pairs of numbers")
+        return self
 
     def difference(self, other: Description) -> str:
         """The first thing in which another plan differs, in words; "" when it is the same."""
@@ -96,6 +117,10 @@ class Description:
         return f"the code or the environment variables of {name} changed"
 
 
+def _is_shard(shard: object) -> bool:
+    return isinstance(shard, list) and len(shard) == 2 and all(type(number) is int for number in shard)
+
+
 def _shard_words(shards: Sequence[Sequence[int]]) -> str:
     return ", ".join(f"shard {number}/{of}" for number, of in shards) or "all of the cases"
 
@@ -107,15 +132,22 @@ class RunFolder:
         UserError: on entering, when the folder belongs to another plan, is used by another run or cannot be written.
     """
 
-    def __init__(self, path: Path, description: Description, *, resume: bool = False) -> None:
+    def __init__(self, path: Path, description: Description, *, resume: bool | None = False) -> None:
+        """`resume`: whether it may hold this plan's run already; None where nobody could ask for that."""
         self.path, self.description, self._resume = path, description, resume
-        self._file: BinaryIO | None = None
+        self._file: FileIO | None = None
 
     def __enter__(self) -> RunFolder:
         try:
-            self._prepare()
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._refuse_another_run()
             self._file = _locked(self.path / CELLS)
-            _cut_torn_line(self._file)
+            try:
+                self._prepare()
+                _cut_torn_line(self._file)
+            except BaseException:
+                self._file.close()
+                raise
         except OSError as error:
             raise UserError(f"--out {self.path}: cannot be written: {error.strerror}") from error
         return self
@@ -123,8 +155,14 @@ class RunFolder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._file is not None:
+        if self._file is None:
+            return
+        try:
             os.fsync(self._file.fileno())
+        except OSError as failure:
+            if error is None:
+                raise UserError(f"--out {self.path}: cannot be written: {failure.strerror}") from failure
+        finally:
             self._file.close()
 
     def append(self, key: str, outcome: Outcome) -> None:
@@ -134,30 +172,37 @@ class RunFolder:
             UserError: when the disk is full or gone.
         """
         assert self._file is not None, "the folder is open"
-        line = json.dumps({"key": key, "outcome": outcome.to_dict()}, separators=(",", ":")) + "\n"
+        rest = memoryview(cell_line(key, outcome))
         try:
-            self._file.write(line.encode())
-            self._file.flush()
+            while rest:
+                rest = rest[self._file.write(rest) :]
         except OSError as error:
             raise UserError(
                 f"--out {self.path}: cannot be written: {error.strerror}; what ended is kept, go on with --resume"
             ) from error
 
-    def _prepare(self) -> None:
-        """Make the folder and its plan.json, or see that it is this plan's."""
-        self.path.mkdir(parents=True, exist_ok=True)
+    def _refuse_another_run(self) -> None:
+        """See that what is in the folder is a run of this plan, or nothing."""
         if (self.path / PLAN).exists():
             if not self._resume:
-                raise UserError(f"--out {self.path}: holds a run already; add --resume to go on, or name another")
+                advice = "name another" if self._resume is None else "add --resume to go on, or name another"
+                raise UserError(f"--out {self.path}: holds a run already; {advice}")
             difference = Description.read(self.path).difference(self.description)
             if difference:
                 raise UserError(f"--out {self.path}: is of another plan: {difference}; name another folder")
             return
-        # A run killed before its plan.json was in place leaves at most a temporary file.
-        others = [file.name for file in self.path.iterdir() if not file.name.startswith(f".{PLAN}.")]
+        # A run killed before its plan.json was in place leaves at most a temporary file, and no cell.
+        begun = (file for file in self.path.iterdir() if file.name != CELLS or file.stat().st_size)
+        others = [file.name for file in begun if not file.name.startswith(f".{PLAN}.")]
         if others:
             raise UserError(f"--out {self.path}: holds {others[0]} and no run, but should be empty or not exist")
-        write_atomically(self.path / PLAN, self.description.to_json())
+
+    def _prepare(self) -> None:
+        """Write plan.json; another run may have done so before this one had the lock."""
+        if (self.path / PLAN).exists():
+            self._refuse_another_run()
+        else:
+            write_atomically(self.path / PLAN, self.description.to_json())
 
 
 def read_cells(folder: Path) -> Iterator[tuple[str, Outcome]]:
@@ -193,11 +238,31 @@ def read_power(folder: Path) -> list[dict[str, Any]]:
         UserError: when the file cannot be read.
     """
     try:
-        return [dict(statement) for statement in json.loads((folder / POWER).read_bytes())]
+        return [_statement(fields) for fields in json.loads((folder / POWER).read_bytes())]
     except FileNotFoundError:
         return []
-    except (OSError, ValueError, TypeError) as error:
-        raise UserError(f"{folder / POWER} cannot be read: {error}") from error
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{folder / POWER} cannot be read: {error}; remove it to go without") from error
+
+
+def _statement(fields: Any) -> dict[str, Any]:
+    texts, lists = ("case", "sentence"), ("caught", "blind", "uncertain")
+    if not all(isinstance(fields[name], str) for name in texts):
+        raise ValueError("a statement's case and sentence should be text")
+    for name in lists:
+        if not all(isinstance(mistake, str) for mistake in fields[name]):
+            raise ValueError(f"{name} should be names of mistakes")
+    return dict(fields)
+
+
+def cell_line(key: str, outcome: Outcome) -> bytes:
+    """One line, with a sum over its content."""
+    fields = {"key": key, "outcome": outcome.to_dict()}
+    return (json.dumps({**fields, "crc": _sum(fields)}, separators=(",", ":")) + "\n").encode()
+
+
+def _sum(fields: Mapping[str, Any]) -> int:
+    return zlib.crc32(json.dumps([fields["key"], fields["outcome"]], separators=(",", ":")).encode())
 
 
 def _parsed(line: bytes) -> tuple[str, Outcome] | None:
@@ -206,14 +271,17 @@ def _parsed(line: bytes) -> tuple[str, Outcome] | None:
         return None
     try:
         fields = json.loads(line)
-        return str(fields["key"]), Outcome.from_dict(fields["outcome"])
+        return (str(fields["key"]), Outcome.from_dict(fields["outcome"])) if fields["crc"] == _sum(fields) else None
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
-def _locked(file: Path) -> BinaryIO:
-    """The file opened for appending, by one run at a time; the system unlocks it however that run ends."""
-    stream = file.open("ab+")
+def _locked(file: Path) -> FileIO:
+    """The file opened for appending, by one run at a time; the system unlocks it however that run ends.
+
+    Without a buffer: what a full disk has refused must not be written again when the file is closed.
+    """
+    stream = file.open("ab+", buffering=0)
     if fcntl is not None:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -223,7 +291,7 @@ def _locked(file: Path) -> BinaryIO:
     return stream
 
 
-def _cut_torn_line(file: BinaryIO) -> None:
+def _cut_torn_line(file: FileIO) -> None:
     """Remove what follows the last line end."""
     size = file.seek(0, os.SEEK_END)
     end, block = size, 2**16

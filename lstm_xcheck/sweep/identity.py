@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from .. import __version__
 from ..adapters import Entry
 from ..adapters.function import FUNCTION
 from ..errors import AdapterError
+from ..files import sha256_of
 from .grid import Recipe
 from .run import Plan, Question
 from .versions import versions
@@ -39,7 +41,7 @@ def plan_key(questions: Iterable[Question]) -> str:
 def adapter_identity(entry: Entry, python: str | None = None) -> dict[str, Any]:
     """What decides about an adapter's answers, as far as it is known before the framework loads.
 
-    Its code (this package's version, or the hash of the file for an adapter from elsewhere), environment variables,
+    Its code (this package's version, or a hash of the files of an adapter from elsewhere), environment variables,
     interpreter, and the versions of the packages it needs.
 
     Raises:
@@ -50,7 +52,8 @@ def adapter_identity(entry: Entry, python: str | None = None) -> dict[str, Any]:
     if source:
         identity["source"] = source
     own = python is None or python == sys.executable
-    identity["versions"] = versions(entry.requires) if own else _ask(str(python), entry.requires)
+    packages = (*entry.requires, *_brought_by(entry))
+    identity["versions"] = versions(packages) if own else _ask(str(python), packages)
     return identity
 
 
@@ -64,13 +67,26 @@ def identities(plan: Plan) -> dict[str, dict[str, Any]]:
     return {entry.name: adapter_identity(entry, plan.pythons.get(entry.name)) for entry in plan.entries}
 
 
+def _brought_by(entry: Entry) -> tuple[str, ...]:
+    """The package that an adapter from an entry point comes with."""
+    top = entry.target.partition(":")[0].partition(".")[0]
+    return () if entry.path or top == __package__.partition(".")[0] else (top,)
+
+
 def _source_hash(entry: Entry) -> str:
-    target = entry.variables.get(FUNCTION, entry.target)
-    module = target.partition(":")[0].replace(".", "/")
-    for folder in entry.path:
-        file = Path(folder) / f"{module}.py"
-        if file.is_file():
-            return hashlib.sha256(file.read_bytes()).hexdigest()
+    """A digest over the code of an adapter from elsewhere: its module, or all of the package that holds it."""
+    top, *inner = entry.variables.get(FUNCTION, entry.target).partition(":")[0].split(".")
+    folders = [Path(folder) for folder in entry.path]
+    if _brought_by(entry):
+        found = importlib.util.find_spec(top)
+        places = [] if found is None else [*(found.submodule_search_locations or ()), found.origin or ""]
+        folders = [Path(place).parent for place in places[:1]]
+    for folder in folders:
+        alone = folder.joinpath(top, *inner).with_suffix(".py")
+        package = folder / top / "__init__.py"
+        files = sorted(package.parent.rglob("*.py")) if package.is_file() else [alone] if alone.is_file() else []
+        if files:
+            return hashlib.sha256(b"".join(sha256_of(file).encode() for file in files)).hexdigest()
     return ""
 
 

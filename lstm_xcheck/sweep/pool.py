@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ..adapters import Entry
-from ..errors import Unsupported, WorkerCrashed
+from ..errors import Unsupported, UserError, WorkerCrashed
 from ..spec import Case, Result
 from .codec import case_to_frame, result_from_frame
-from .wire import Frame, ProtocolError, encode, read
+from .line import Line
+from .wire import Frame, ProtocolError, encode
 
 #: Importing a framework from a cold disk can take this long, whatever the time limit of a case is.
 START_SECONDS = 180.0
@@ -34,11 +35,12 @@ class Worker:
     """
 
     def __init__(self, entry: Entry, python: str = sys.executable, timeout: float = 120.0) -> None:
-        self.entry, self.python, self.timeout = entry, python, timeout
+        self.entry, self.python, self.timeout = entry, python, limit_of(timeout)
         self.environment: dict[str, Any] = {}
         self.layout = ""
         self.seconds = 0.0
         self._process: subprocess.Popen[bytes] | None = None
+        self._line: Line | None = None
         self._lock = threading.Lock()
         self._stopped = False
         self._loaded = False
@@ -82,7 +84,7 @@ class Worker:
             ready = self._exchange(b"", max(START_SECONDS, self.timeout), 2**20)
             if ready.kind != "ready":
                 self.close()
-                raise WorkerCrashed(f"cannot be loaded: {_why(ready)}")
+                raise WorkerCrashed(f"cannot be loaded: {ready.data.get('reason', ready.kind)}")
         except _Died:
             raise
         except WorkerCrashed as crash:
@@ -107,6 +109,7 @@ class Worker:
                 )
             except OSError as error:
                 raise WorkerCrashed(f"{self.python} cannot be started: {error.strerror}") from error
+            self._line = Line(self._process)
         assert self._process.stderr is not None
         self._tail.clear()
         self._reader = threading.Thread(target=_drain, args=(self._process.stderr, self._tail), daemon=True)
@@ -116,9 +119,10 @@ class Worker:
         """Kill the process from another thread and let no other start; the thread that uses it then closes it."""
         with self._lock:
             self._stopped = True
-            process = self._process
-        if process is not None:
+            process, line = self._process, self._line
+        if process is not None and line is not None:
             _kill(process)
+            line.hang_up()
 
     def close(self) -> None:
         """Kill the process group, if there is one."""
@@ -128,10 +132,9 @@ class Worker:
         _kill(process)
         process.wait()
         if self._reader is not None:
-            self._reader.join(timeout=5.0)
-        for stream in (process.stdin, process.stdout):
-            if stream is not None:
-                _close_quietly(stream)
+            self._reader.join(timeout=2.0)  # a process that outlived the worker may keep stderr open
+        if self._line is not None:
+            self._line.close()
 
     def __enter__(self) -> Worker:
         return self
@@ -155,7 +158,7 @@ class Worker:
         if answer.kind == "unsupported":
             raise Unsupported(str(answer.data["reason"]))
         if answer.kind == "error":
-            raise WorkerCrashed(_last_lines(answer.data["traceback"]))
+            raise WorkerCrashed(str(answer.data["reason"]))
         if answer.kind != "result":
             raise ValueError(f"a frame of kind {answer.kind!r}")
         self.seconds = float(answer.data["seconds"])
@@ -167,35 +170,20 @@ class Worker:
         return self._exchange(request, self.timeout, _ANSWER_FACTOR * len(request) + _ANSWER_SLACK)
 
     def _exchange(self, request: bytes, seconds: float, limit: int) -> Frame:
-        """Send and receive one frame; a timer kills the process group when time is up, which ends the read."""
-        process = self._process
-        assert process is not None and process.stdin is not None and process.stdout is not None
-        expired = threading.Event()
-
-        def expire() -> None:
-            expired.set()
-            _kill(process)
-
-        timer = threading.Timer(seconds, expire)
-        timer.daemon = True
-        timer.start()
+        """Send and receive one frame; when time is up the process group is killed."""
+        process, line = self._process, self._line
+        assert process is not None and line is not None
         try:
-            if request:
-                process.stdin.write(request)
-                process.stdin.flush()
-            answer = read(process.stdout, limit)  # type: ignore[arg-type]
+            answer = line.exchange(request, seconds, limit)
         except ProtocolError as error:
-            timer.cancel()
-            if expired.is_set():
-                raise self._timed_out(seconds) from error
             self.close()
             raise WorkerCrashed(f"broke the protocol: {error}{self._stderr()}") from error
-        except (BrokenPipeError, OSError):
+        except TimeoutError as error:
+            raise self._timed_out(seconds) from error
+        except OSError:
             answer = None
-        finally:
-            timer.cancel()
         if answer is None:
-            raise self._timed_out(seconds) if expired.is_set() else self._died(process)
+            raise self._died(process)
         return answer
 
     def _timed_out(self, seconds: float) -> WorkerCrashed:
@@ -214,6 +202,17 @@ class Worker:
     def _stderr(self) -> str:
         lines = " | ".join(line for line in self._tail if line.strip())
         return f"; last lines of stderr: {lines}" if lines else ""
+
+
+def limit_of(timeout: float) -> float:
+    """A time limit that is one.
+
+    Raises:
+        UserError: for zero, less, NaN and what is no number.
+    """
+    if not isinstance(timeout, (int, float)) or not timeout > 0:
+        raise UserError(f"the timeout is {timeout!r}, but should be seconds, more than 0")
+    return timeout
 
 
 class _Died(WorkerCrashed):
@@ -239,13 +238,6 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
             return  # the whole group has ended already; macOS says so by refusing
 
 
-def _close_quietly(stream: Any) -> None:
-    try:
-        stream.close()
-    except BrokenPipeError:
-        return  # what was not sent no longer matters: the reader is dead
-
-
 def _how_it_ended(code: int) -> str:
     if code >= 0:
         return f"exited with code {code}"
@@ -253,15 +245,3 @@ def _how_it_ended(code: int) -> str:
         return f"was ended by signal {-code} ({signal.Signals(-code).name})"
     except ValueError:
         return f"was ended by signal {-code}"
-
-
-def _why(answer: Frame) -> str:
-    """Why a worker is not ready: the one sentence it gives, or what it raised."""
-    return str(answer.data.get("reason") or _last_lines(answer.data.get("traceback", answer.kind)))
-
-
-def _last_lines(text: str) -> str:
-    """The exception's own line of a traceback, and where it was raised."""
-    lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
-    where = next((line for line in reversed(lines) if line.startswith("File ")), "")
-    return f"raised {lines[-1] if lines else 'an empty error'}" + (f" ({where})" if where else "")

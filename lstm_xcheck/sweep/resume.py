@@ -108,7 +108,7 @@ def merge(sources: Sequence[Path], target: Path) -> list[str]:
     merged = _together(described)
     _refuse_contradictions(sources)
     told = set()
-    with RunFolder(target, merged) as folder:
+    with RunFolder(target, merged, resume=None) as folder:
         for path in sources:
             for key, outcome in read_cells(path):
                 if key not in told:

@@ -22,7 +22,8 @@ from .cell import judged, made, not_run
 from .explain import Explainer
 from .grid import Recipe
 from .lanes import Lanes
-from .pool import Worker
+from .pool import Worker, limit_of
+from .raised import raised
 from .schedule import Schedule
 
 Question = Case | Recipe
@@ -58,6 +59,7 @@ class Plan:
                 "no adapter's framework is installed, so nothing can be compared; "
                 "run for example: pip install 'lstm-xcheck[torch]'"
             )
+        limit_of(self.timeout)
         (twice, times), *_ = Counter(case.id for case in self.cases).most_common(1)
         if times > 1:
             raise NothingComparedError(f"two cases have the id {twice!r}; give each its own id")
@@ -87,6 +89,11 @@ def choose_entries(
         AdapterError: for an unknown name, or one whose framework this Python (with the pip command) or cluster lacks.
     """
     pythons = pythons or {}
+    names = [names] if isinstance(names, str) else names
+    if names is not None and not (names or pythons):
+        raise NothingComparedError(
+            "no adapter is named, so nothing can be compared; name at least one, or none for all"
+        )
     chosen = list((installed() if held is None else held).values()) if names is None else []
     for name in names or ():
         if name not in pythons:
@@ -149,8 +156,8 @@ def _answer(function: Callable[..., object], case: Case) -> Result:
         return result_of(function, case)
     except XcheckError:
         raise
-    except Exception as error:  # a user's function may raise anything
-        raise WorkerCrashed(f"raised {type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:  # a user's function may raise anything
+        raise WorkerCrashed(raised(error)) from error
 
 
 def _call(case: Case, name: str, function: Callable[..., object], explainer: Explainer) -> Outcome:
@@ -163,8 +170,8 @@ def _call(case: Case, name: str, function: Callable[..., object], explainer: Exp
         return not_run(case.id, name, unsupported_by(reason))
     except XcheckError:
         raise
-    except Exception as error:  # a user's function may raise anything; the sweep goes on
-        return not_run(case.id, name, WorkerCrashed(f"raised {type(error).__name__}: {error}"))
+    except (Exception, SystemExit) as error:  # a user's function may raise anything; the sweep goes on
+        return not_run(case.id, name, WorkerCrashed(raised(error)))
     wrong = any(row.verdict in ("mismatch", "suspect") for row in verdict.of_outputs)
     diagnoses = explainer.explain(result, case, name, partial(_answer, function)) if wrong else ()
     return Outcome(case.id, name, verdict.rows, verdict.count, diagnoses=diagnoses)

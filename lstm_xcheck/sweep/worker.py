@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import select
+import signal
 import sys
+import threading
 import time
-import traceback
 from typing import BinaryIO
 
 from ..adapters.protocol import Session
 from ..adapters.registry import load_adapter
 from ..errors import Unsupported, UserError
 from .codec import case_from_frame, result_to_frame
+from .raised import raised
 from .wire import Frame, encode, read
 
 #: The driver is trusted: this only stops a broken stream from asking for all memory.
@@ -21,6 +24,7 @@ _MAX_REQUEST = 2**34
 def main(arguments: list[str]) -> None:
     """Serve until the driver closes the pipe: `NAME TARGET [FOLDER...]`."""
     requests, answers = _take_streams()
+    _end_with_driver(requests)
     name, target, *folders = arguments
     try:
         session = Session(load_adapter(target, name, tuple(folders)))
@@ -29,8 +33,8 @@ def main(arguments: list[str]) -> None:
     except UserError as error:
         answers.write(encode(Frame("refused", {"reason": str(error)}, {})))
         return
-    except Exception:  # whatever a framework raises while loading is reported, not lost
-        answers.write(encode(Frame("error", {"traceback": traceback.format_exc()}, {})))
+    except Exception as error:  # whatever a framework raises while loading is reported, not lost
+        answers.write(encode(Frame("error", {"reason": raised(error)}, {})))
         return
     while (request := read(requests, _MAX_REQUEST)) is not None:
         answers.write(_answer(session, request))
@@ -46,14 +50,30 @@ def _take_streams() -> tuple[BinaryIO, BinaryIO]:
     return requests, _Whole(answers)  # type: ignore[return-value]
 
 
+def _end_with_driver(requests: BinaryIO) -> None:
+    """When the driver is gone, however it ended, nobody would end a framework that hangs, or what that started."""
+    if not hasattr(select, "poll") or os.getpgid(0) != os.getpid():
+        return
+    poll = select.poll()
+    poll.register(requests, 0)  # reports only that the other end was closed
+
+    def watch() -> None:
+        poll.poll()
+        os.killpg(0, signal.SIGKILL)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 class _Whole:
     """Writes every byte: an unbuffered file may write part of a large frame."""
 
     def __init__(self, raw: BinaryIO) -> None:
-        self._raw = raw
+        self._raw, self._process = raw, os.getpid()
 
     def write(self, data: bytes) -> None:
-        """Write all of it."""
+        """Write all of it, once: a process that the framework forked and let come back here must not answer, too."""
+        if os.getpid() != self._process:
+            os._exit(0)
         view = memoryview(data)
         while view:
             view = view[self._raw.write(view) :]
@@ -67,5 +87,5 @@ def _answer(session: Session, request: Frame) -> bytes:
         return encode(result_to_frame(result, time.perf_counter() - start))
     except Unsupported as reason:
         return encode(Frame("unsupported", {"reason": str(reason)}, {}))
-    except Exception:  # the driver makes a `crashed` row of it; the worker lives on
-        return encode(Frame("error", {"traceback": traceback.format_exc()}, {}))
+    except Exception as error:  # the driver makes a `crashed` row of it; the worker lives on
+        return encode(Frame("error", {"reason": raised(error)}, {}))

@@ -62,6 +62,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["--precision", "int8"], ["--precision is 'int8', but should be one of float64"]),
         (["--worker", "honest"], ["--worker 'honest' should be written NAME=PYTHON"]),
         (["--worker", "honest=/no/such/python"], ["there is no interpreter /no/such/python"]),
+        (["--worker", f"a-honest={sys.executable}", "--worker", "a-honest=b"], ["--worker a-honest is given twice"]),
+        (["--timeout", "nan"], ["the timeout is nan, but should be seconds, more than 0"]),
         (["--worker", f"nobody={sys.executable}"], ["worker 'nobody' names no adapter"]),
         (["--report", "x.txt"], ["the suffix is '.txt', but should be one of"]),
         (["--report", "no/such/x.json"], ["the folder no/such does not exist; make it first"]),

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from lstm_xcheck.sweep.folder import cell_line, read_cells
 
 from .conftest import Command
 
@@ -77,19 +80,28 @@ def test_runs_of_different_adapters_merge(command: Command, out: Path, tmp_path:
     assert (code, merged["rows"]) == (1, parsed(command, "report", str(out))[1]["rows"])
 
 
-def changed(folder: Path, old: str, new: str) -> None:
-    for name in ("plan.json", "cells.jsonl"):
-        file = folder / name
-        file.write_text(file.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
+def suspected(folder: Path) -> None:
+    """Turn every answer into a suspect one."""
+    told = list(read_cells(folder))
+    lines = [
+        cell_line(key, replace(outcome, rows=tuple(replace(row, verdict="suspect") for row in outcome.rows)))
+        for key, outcome in told
+    ]
+    (folder / "cells.jsonl").write_bytes(b"".join(lines))
 
 
 def test_two_answers_to_one_question_are_refused(command: Command, out: Path, tmp_path: Path) -> None:
     command("verify", *GRID, *BOTH, "--out", str(tmp_path / "other"))
-    changed(tmp_path / "other", '"verdict":"match"', '"verdict":"suspect"')
+    suspected(tmp_path / "other")
     ran = command("merge", str(out), str(tmp_path / "other"), "--out", str(tmp_path / "merged"))
     assert ran.code == 2
     assert "ended differently in" in ran.err
     assert not (tmp_path / "merged").exists()
+
+
+def test_a_merge_never_goes_on_with_a_folder_that_holds_a_run(command: Command, out: Path) -> None:
+    ran = command("merge", str(out), "--out", str(out))
+    assert (ran.code, ran.err) == (2, f"Error: --out {out}: holds a run already; name another\n")
 
 
 def test_another_version_of_a_package_is_not_merged(command: Command, out: Path, tmp_path: Path) -> None:
@@ -127,6 +139,7 @@ def test_the_worst_rows_come_first(command: Command, out: Path) -> None:
     _, whole = parsed(command, "report", str(out))
     known = sorted((row["score"] for row in whole["rows"] if row["adapter"] == "honest"), reverse=True)
     assert scores == known[:4]
+    assert "\u2026" not in command("report", str(out), "--worst", "4").out  # names and figures are not cut
 
 
 def test_the_index_follows_the_run(command: Command, out: Path) -> None:

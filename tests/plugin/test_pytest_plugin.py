@@ -215,6 +215,32 @@ def test_the_fixture_fails_a_test_that_should_fail(run: Run, text: str, words: s
     result.stdout.fnmatch_lines([words])
 
 
+def test_outputs_of_ones_own_are_told_with_worst_element_first_bad_step_score_and_diagnosis(run: Run) -> None:
+    text = """
+case = lx.Case.random(lx.LSTMSpec(3, 4), steps=5, batch=3)
+arrays = case.weights.to_layout("torch")
+moved = {k: a.reshape(4, -1, *a.shape[1:])[[0, 2, 1, 3]].reshape(a.shape) for k, a in arrays.items()}
+other = lx.Case(weights=lx.LSTMWeights.from_layout(moved, "torch"), x=case.x, h0=case.h0, c0=case.c0)
+verdict = lstm_xcheck.judge(lstm_xcheck.run("honest", other), case)
+assert verdict.verdict == "match", verdict
+"""
+    result = run(body(text))
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines([
+        "E *AssertionError: <Verdict mismatch: y[[]*, *, *] = *, but should be * x the bound); *first at step *>",
+        "*Captured lstm-xcheck call*",
+        "mismatch: y[[]*",
+        "result: best explanation: gates f and g exchanged in W, U and b*",
+    ])  # fmt: skip
+
+
+def test_a_report_that_failed_is_told_without_its_own_code(run: Run) -> None:
+    text = "CASE = lx.Case.random(lx.LSTMSpec(2, 3))\nlstm_xcheck.verify(CASE, ['wrong']).raise_if_failed()"
+    result = run(body(text))
+    result.assert_outcomes(failed=1)
+    result.stdout.no_fnmatch_line("*def raise_if_failed*")
+
+
 def test_the_fixture_passes_a_test_that_should_pass(run: Run) -> None:
     text = """
 case = lx.Case.random(lx.LSTMSpec(2, 3))

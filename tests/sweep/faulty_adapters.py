@@ -184,6 +184,25 @@ def _flood_then_die(result: Result) -> Result:
     os.abort()
 
 
+def _fork(result: Result) -> Result:
+    """The new process answers, too, unless it is kept from it."""
+    os.fork()
+    return result
+
+
+def _leave_a_daemon(result: Result) -> Result:
+    """Die, while a process that no kill of the worker's group reaches keeps all pipes open."""
+    if os.fork() == 0:
+        os.setsid()
+        time.sleep(20)
+        os._exit(0)
+    os._exit(3)
+
+
+def _raise_the_unprintable(result: Result) -> Result:
+    raise ValueError("first line \ud800 \x1b[31m\nsecond line " + "x" * 1_000_000)
+
+
 def _fail_once(result: Result) -> Result:
     flag = _folder() / "failed-once"
     if not flag.exists():
@@ -206,6 +225,9 @@ FAULTS: dict[str, Callable[[Result], Any]] = {
     "is-killed": _kill_itself(signal.SIGKILL),
     "aborts": _abort,
     "hangs": _hang,
+    "forks": _fork,
+    "escapes": _leave_a_daemon,
+    "unprintable": _raise_the_unprintable,
     "prints": _print_noise,
     "writes": _write_noise,
     "reads": _read_input,

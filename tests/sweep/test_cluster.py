@@ -100,6 +100,31 @@ def test_a_killed_worker_loses_nothing(cluster: Cluster, tmp_path: Path) -> None
 
 
 @pytest.mark.slow
+def test_a_worker_that_takes_the_place_of_all_goes_on(cluster: Cluster, tmp_path: Path) -> None:
+    """It has another address, to which Dask alone would never send what was meant for the first."""
+    variables, out = environment(tmp_path), tmp_path / "out"
+    cluster.add_worker(variables)
+    wait_for_workers(cluster.address, 1)
+    with subprocess.Popen(
+        command(*SWEEP, "--dask", cluster.address, "--out", str(out)),
+        env=variables,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    ) as sweep:
+        end = time.monotonic() + 120
+        while not ((out / "cells.jsonl").exists() and (out / "cells.jsonl").stat().st_size) and time.monotonic() < end:
+            time.sleep(0.05)
+        assert sweep.poll() is None, "the sweep had ended before its worker could be killed"
+        cluster.processes[1].kill()
+        cluster.add_worker(variables)
+        _, errors = sweep.communicate(timeout=240)
+    assert sweep.returncode == 1, errors
+    _, report, _ = ran(variables, "report", str(out))
+    totals = report["totals"]
+    assert (totals["planned"], totals["crashed"], totals["skipped"]) == (160, 0, 0)
+
+
+@pytest.mark.slow
 def test_each_worker_runs_what_its_environment_has(cluster: Cluster, tmp_path: Path) -> None:
     """No worker has both adapters; one that none has is refused."""
     here = environment(tmp_path)
@@ -133,6 +158,14 @@ def test_an_address_without_scheduler_is_one_sentence(tmp_path: Path) -> None:
     assert code == 2
     assert errors.count("\n") == 1
     assert "no scheduler answers there" in errors
+
+
+def test_an_address_without_a_port_is_one_sentence(tmp_path: Path) -> None:
+    """A client of Dask's prints a traceback for it when Python ends."""
+    pytest.importorskip("distributed")
+    code, _, errors = ran(environment(tmp_path), *SWEEP, "--dask", "nowhere")
+    assert code == 2
+    assert errors == "Error: --dask nowhere: should be the address of a scheduler with its port, tcp://host:8786\n"
 
 
 def test_without_distributed_the_pip_command_is_told(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from lstm_xcheck.adapters import Entry
 from lstm_xcheck.report import Report
 from lstm_xcheck.spec import Case, LSTMSpec
 from lstm_xcheck.sweep import Plan, Recipe, distribute, run
-from lstm_xcheck.sweep.distribute import run_on
+from lstm_xcheck.sweep.distribute import Whereabouts, run_on
 
 HERE = str(Path(__file__).parent)
 
@@ -133,3 +133,42 @@ def test_cells_that_ended_before_are_not_run_again(plan: Plan) -> None:
         report = Report.of(run_on(pool, replace(plan, skip=done)))
     assert report.totals["planned"] == report.totals["match"] == 2
     assert {row.case for row in report.rows} == {plan.cases[0].id}
+
+
+class Asleep(ThreadPoolExecutor):
+    """Takes tasks and does none, as a cluster whose workers are gone."""
+
+    def submit(self, function: Any, /, *arguments: Any, **options: Any) -> Future[Any]:
+        return Future()
+
+
+class Watched(dict[str, Executor]):
+    """Executors by adapter whose workers go away; others may take over."""
+
+    def __init__(self, replacement: Executor | None) -> None:
+        super().__init__(honest=Asleep(1))
+        self._replacement = replacement
+
+    def whereabouts(self, adapter: str) -> Whereabouts:
+        if self._replacement is None:
+            return "gone"
+        if self[adapter] is self._replacement:
+            return "here"
+        self[adapter] = self._replacement
+        return "elsewhere"
+
+
+def test_tasks_go_to_whoever_takes_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(distribute, "LOOK_SECONDS", 0.1)
+    plan = Plan((Recipe(hidden=1), Recipe(hidden=2)), (Entry("honest", "faulty_adapters:Honest", path=(HERE,)),))
+    with ThreadPoolExecutor(1) as pool:
+        report = Report.of(run_on(Watched(pool), plan, chunk=1))
+    assert report.totals["planned"] == report.totals["match"] == 2
+
+
+def test_tasks_that_nobody_is_left_for_are_crashed_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(distribute, "LOOK_SECONDS", 0.1)
+    plan = Plan((Recipe(hidden=1), Recipe(hidden=2)), (Entry("honest", "faulty_adapters:Honest", path=(HERE,)),))
+    report = Report.of(run_on(Watched(None), plan, chunk=1))
+    assert report.totals["planned"] == report.totals["crashed"] == 2
+    assert all("every worker that had what adapter honest needs is gone" in row.reason for row in report.rows)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -86,6 +88,8 @@ CRASHED = {
     "is-killed": ("signal 9 (SIGKILL)", "last words of the worker"),
     "aborts": ("signal 6 (SIGABRT)",),
     "hangs": ("gave no answer within 3 s and was killed", "last lines of stderr: going to sleep"),
+    "escapes": ("exited with code 3 (twice)",),
+    "unprintable": ("raised ValueError: first line [31m second line xxx", "in _raise_the_unprintable"),
     "corrupts": ("broke the protocol: expected a frame, but got b'this is no frame",),
     "fakes": ("answered what is no result", "a frame of kind 'ready'"),
     "huge": ("broke the protocol: a frame of 72,00", "more than the"),
@@ -103,7 +107,7 @@ MISMATCHED = {
     "swapped": ("h_n", "but should be"),
 }
 
-HARMLESS = ("prints", "writes", "reads", "fails-once")
+HARMLESS = ("prints", "writes", "reads", "forks", "fails-once")
 
 
 def test_the_lists_above_leave_no_fault_out() -> None:
@@ -117,6 +121,7 @@ def test_a_fault_becomes_a_crashed_row_that_says_which(report: Report, fault: st
     for part in CRASHED[fault]:
         assert part in row.reason
     assert len(row.reason) < 8000
+    assert row.reason.isprintable()
 
 
 @pytest.mark.parametrize("fault", MISMATCHED)
@@ -149,6 +154,24 @@ def test_the_totals_add_up(report: Report) -> None:
 
 def test_what_a_killed_worker_started_is_killed_too(report: Report, folder: Path) -> None:
     assert gone(int((folder / "child").read_text(encoding="ascii")))
+
+
+def test_a_worker_that_hangs_does_not_survive_a_driver_that_is_killed(tmp_path: Path) -> None:
+    code = (
+        "from tests.sweep.test_faults import *\n"
+        f"run_one(entry('Sleepy', Path({str(tmp_path)!r})))\n"
+    )  # fmt: skip
+    driver = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[2])
+    try:
+        end = time.monotonic() + 60.0
+        while not (tmp_path / "child").exists() and driver.poll() is None and time.monotonic() < end:
+            time.sleep(0.05)
+        (began,) = tmp_path.glob("began-*")
+    finally:
+        driver.kill()
+        driver.wait()
+    assert gone(int(began.name.partition("-")[2]))
+    assert gone(int((tmp_path / "child").read_text(encoding="ascii")))
 
 
 def run_one(adapter: Entry, *cases: Case, **options: float) -> Report:

@@ -6,6 +6,7 @@ import json
 import os
 import random
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,13 +16,14 @@ from typing import Any
 import pytest
 
 from lstm_xcheck.adapters import Entry
+from lstm_xcheck.adapters.registry import function_entry
 from lstm_xcheck.errors import UserError
 from lstm_xcheck.events import Event, Outcome, Started
 from lstm_xcheck.report import Report
 from lstm_xcheck.spec import Case, LSTMSpec
 from lstm_xcheck.sweep import Plan, Recipe, grid, run
-from lstm_xcheck.sweep.folder import CELLS, PLAN, RunFolder, read_cells
-from lstm_xcheck.sweep.identity import question_key
+from lstm_xcheck.sweep.folder import CELLS, PLAN, POWER, RunFolder, read_cells, read_power
+from lstm_xcheck.sweep.identity import adapter_identity, question_key
 from lstm_xcheck.sweep.resume import describe, replay, run_in
 
 from .long_runs import HERE, command, content, environment, ran
@@ -100,6 +102,43 @@ def test_a_torn_first_line_and_a_damaged_one_are_redone(whole: Path, tmp_path: P
     assert content(Report.of(replay(folder))) == content(Report.of(replay(whole)))
 
 
+def test_a_line_whose_content_was_changed_is_redone(whole: Path, tmp_path: Path) -> None:
+    """Damage that leaves the line readable, such as another figure, is seen too."""
+    cells = (whole / CELLS).read_bytes()
+    folder = copied(whole, tmp_path / "run", cells.replace(b'"verdict":"match"', b'"verdict":"suspect"', 1))
+    assert len(list(read_cells(folder))) == 5
+    assert len(events_begun(folder)) == 1
+    assert content(Report.of(replay(folder))) == content(Report.of(replay(whole)))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("order", [{}]), ("order", 1), ("cases", "6"), ("adapters", ["honest"]), ("adapters", {"honest": 1}),
+     ("shards", [[1]]), ("planned", None), ("subject", []), ("key", 1)],
+)  # fmt: skip
+def test_a_damaged_plan_is_said_in_a_sentence(whole: Path, tmp_path: Path, name: str, value: object) -> None:
+    folder = copied(whole, tmp_path / "run", b"")
+    plan = json.loads((folder / PLAN).read_text(encoding="utf-8"))
+    (folder / PLAN).write_text(json.dumps({**plan, name: value}), encoding="utf-8")
+    with pytest.raises(UserError, match=r"plan\.json cannot be read: "):
+        Report.of(replay(folder))
+
+
+@pytest.mark.parametrize(
+    "text", ['[{"case": 1}]', "[{}]", "[1]", "{", '[{"case": "a", "sentence": "", "caught": [1]}]']
+)
+def test_damaged_statements_of_power_are_said_in_a_sentence(tmp_path: Path, text: str) -> None:
+    (tmp_path / POWER).write_text(text, encoding="utf-8")
+    with pytest.raises(UserError, match="remove it to go without"):
+        read_power(tmp_path)
+
+
+def test_a_file_is_no_folder_of_a_run(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(UserError, match="is a file, but should be a folder"):
+        list(replay(tmp_path / "notes.txt"))
+
+
 def events_begun(folder: Path) -> list[Started]:
     return [event for event in events_in(folder, resume=True) if isinstance(event, Started)]
 
@@ -107,6 +146,18 @@ def events_begun(folder: Path) -> list[Started]:
 def test_a_run_killed_before_its_plan_was_written_starts_anew(tmp_path: Path) -> None:
     (tmp_path / f".{PLAN}.0a1b").write_text("{", encoding="ascii")
     assert len([event for event in events_in(tmp_path, resume=True) if isinstance(event, Outcome)]) == 6
+
+
+def test_a_run_killed_between_its_lock_and_its_plan_starts_anew(tmp_path: Path) -> None:
+    (tmp_path / CELLS).touch()
+    assert len([event for event in events_in(tmp_path) if isinstance(event, Outcome)]) == 6
+
+
+def test_cells_without_a_plan_are_left_alone(tmp_path: Path) -> None:
+    (tmp_path / CELLS).write_text("mine", encoding="ascii")
+    with pytest.raises(UserError, match=r"holds cells\.jsonl and no run"):
+        events_in(tmp_path, resume=True)
+    assert (tmp_path / CELLS).read_text(encoding="ascii") == "mine"
 
 
 def test_a_closed_run_keeps_what_ended(tmp_path: Path) -> None:
@@ -167,6 +218,26 @@ def test_two_runs_at_a_time_in_one_folder_are_refused(whole: Path) -> None:
         events_in(whole, resume=True)
 
 
+def test_any_file_of_an_own_package_is_part_of_an_adapter(tmp_path: Path) -> None:
+    for name in ("__init__", "fast", "helper"):
+        (tmp_path / "kernels").mkdir(exist_ok=True)
+        (tmp_path / "kernels" / f"{name}.py").write_text("lstm = print", encoding="utf-8")
+    mine = [function_entry("mine", f"kernels{inner}:lstm", str(tmp_path)) for inner in ("", ".fast")]
+    before = [adapter_identity(entry) for entry in mine]
+    assert [adapter_identity(entry) for entry in mine] == before
+    (tmp_path / "kernels" / "helper.py").write_text("lstm = repr", encoding="utf-8")
+    assert not [entry for entry, former in zip(mine, before, strict=True) if adapter_identity(entry) == former]
+
+
+def test_a_package_that_brings_an_adapter_is_part_of_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "brought.py").write_text("A = 1", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    before = adapter_identity(Entry("brought", "brought:A"))
+    assert before["versions"]["brought"] == "unknown"
+    (tmp_path / "brought.py").write_text("A = 2", encoding="utf-8")
+    assert adapter_identity(Entry("brought", "brought:A")) != before
+
+
 def test_a_question_is_known_by_its_content() -> None:
     case = CASES[-1]
     weights = case.weights.astype("float64")
@@ -210,6 +281,33 @@ def test_a_run_killed_at_any_moment_says_what_an_undisturbed_one_says(tmp_path: 
         lines = _whole_lines(out)
         assert lines[: len(kept)] == kept  # nothing that had ended was lost,
         assert len({json.loads(line)["key"] for line in lines}) == len(lines) == 96  # and nothing was done twice
+
+
+LIMITED = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (12_000, 12_000))
+from lstm_xcheck.cli.main import main
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="limits are POSIX")
+def test_a_disk_that_fills_up_ends_the_run_in_a_sentence_and_keeps_what_ended(tmp_path: Path) -> None:
+    variables, out = environment(tmp_path), tmp_path / "out"
+    arguments = ("verify", "--adapters", "honest", "--grid", "hidden=1 seeds=20", "--out", str(out))
+    full = subprocess.run(
+        [sys.executable, "-c", LIMITED, *arguments], env=variables, capture_output=True, text=True, check=False
+    )
+    assert full.returncode == 2
+    assert full.stderr.splitlines()[-1] == (
+        f"Error: --out {out}: cannot be written: File too large; what ended is kept, go on with --resume"
+    )
+    assert "Traceback" not in full.stderr
+    kept = _whole_lines(out)
+    assert 0 < len(kept) < 20
+    code, report, _ = ran(variables, *arguments, "--resume")
+    assert (code, report["totals"]["match"]) == (0, 20)
+    assert _whole_lines(out)[: len(kept)] == kept
 
 
 def _killed(variables: dict[str, str], arguments: list[str], after: float) -> bool:

@@ -1,0 +1,55 @@
+"""The exit code is that of the run, whatever becomes of standard output."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+
+KERNEL = "import numpy\ndef zeros(w, x, h, c, l): return numpy.zeros((*x.shape[:2], h.shape[2]), x.dtype)\n"
+
+
+def wrong(folder: Path, *options: str, **streams: Any) -> subprocess.CompletedProcess[str]:
+    """A run that ends in a disagreement."""
+    (folder / "kernel.py").write_text(KERNEL, encoding="ascii")
+    command = [sys.executable, "-m", "lstm_xcheck", "verify", "--adapter", "mine=kernel:zeros", "--grid", "hidden=1"]
+    return subprocess.run(
+        [*command, *options],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+        **streams,
+    )
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)], ids=["tables", "json"])
+def test_a_reader_that_went_away_does_not_change_the_exit_code(tmp_path: Path, options: tuple[str, ...]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        ended = wrong(tmp_path, *options, stdout=writing)
+    finally:
+        os.close(writing)
+    assert (ended.returncode, ended.stderr) == (1, "")
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)], ids=["tables", "json"])
+def test_an_output_that_is_full_is_one_sentence(tmp_path: Path, options: tuple[str, ...]) -> None:
+    with Path("/dev/full").open("w", encoding="ascii") as full:
+        ended = wrong(tmp_path, *options, stdout=full)
+    assert ended.returncode == 2
+    assert ended.stderr == "Error: the report cannot be written to standard output: No space left on device\n"
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)], ids=["tables", "json"])
+def test_an_output_that_is_closed_is_none(tmp_path: Path, options: tuple[str, ...]) -> None:
+    ended = wrong(tmp_path, *options, preexec_fn=lambda: os.close(1))
+    assert (ended.returncode, ended.stderr) == (1, "")
