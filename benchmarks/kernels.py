@@ -3,8 +3,8 @@
     python benchmarks/kernels.py NAME
 
 Reads lines `STEPS BATCH INPUT HIDDEN MODE REPEATS` and answers each with the best seconds of one call, MODE being
-`forward` or `gradient` (with respect to weights and inputs). Everyone gets a ready array (batch, steps, input) and gives
-(batch, steps, hidden), which is read back as NumPy.
+`forward` or `gradient` (with respect to weights and inputs). Everyone gets a ready array (batch, steps, input) and
+gives (batch, steps, hidden), which is read back as NumPy.
 """
 
 from __future__ import annotations
