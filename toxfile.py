@@ -38,5 +38,8 @@ def tox_before_run_commands(tox_env: ToxEnv) -> None:
 
 
 def _runs_tests(name: str) -> bool:
-    """Whether an environment runs pytest, its interpreter there or not."""
-    return any(command.args[0] == "pytest" for command in _states[0].envs[name].conf["commands"])
+    """Whether an environment runs pytest, its interpreter there or not.
+
+    Not asked of `compare`: tox keeps the commands it was asked for, and those of `compare` are not complete yet.
+    """
+    return name != "compare" and any(command.args[0] == "pytest" for command in _states[0].envs[name].conf["commands"])

@@ -70,9 +70,12 @@ def nowhere(environments: Iterable[Tests]) -> dict[tuple[str, str], str]:
     """Tests and files that were skipped in all environments that met them, with a reason."""
     met = list(environments)
     ran = {name for tests in met for name in tests.ran}
-    files = {".".join(parts[:end]) for parts in {where.split(".") for where, _ in ran} for end in range(len(parts) + 1)}
+    # A file stands as the name of a test of no class, and its tests as those of a class named like it or below it.
+    for where in {where for where, _ in ran}:
+        parts = where.split(".")
+        ran |= {("", ".".join(parts[:end])) for end in range(1, len(parts) + 1)}
     skipped = {name: why for tests in met for name, why in tests.skipped.items()}
-    return {name: why for name, why in sorted(skipped.items()) if name not in ran and (name[0] or name[1] not in files)}
+    return {name: why for name, why in sorted(skipped.items()) if name not in ran}
 
 
 def main() -> int:
