@@ -36,9 +36,12 @@ def child():
     return process
 
 port(source, target, force=True)
-start = time.monotonic()
-os.waitpid(child(), 0)
-took = time.monotonic() - start
+# The fastest of a few: one that a busy machine made wait would let all others end before they are killed.
+took = float("inf")
+for _ in range(5):
+    start = time.monotonic()
+    os.waitpid(child(), 0)
+    took = min(took, time.monotonic() - start)
 old = target.read_bytes()
 rng = random.Random(seed)
 outcomes = []
