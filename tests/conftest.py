@@ -1,8 +1,9 @@
 """Mark the tests that need a framework, so that an environment with one need not repeat what NumPy alone has shown.
 
-`-m framework` selects every test that a missing module can skip: the test, a fixture of it, a function of the tests
-that one of these calls, or the file itself asks for a module or for what an adapter misses. Nobody marks by hand, and
-so nobody forgets to. Marking too much costs time only; `.ci/ran_nowhere.py` names a test that is left out everywhere.
+`-m framework` selects every test that a missing module can skip: the test, a fixture or parameter of it, a function of
+the tests that one of these names, or the file itself asks for a module or for what an adapter misses. Nobody marks by
+hand, and so nobody forgets to. Marking too much costs time only; `.ci/ran_nowhere.py` names a test that is left out
+everywhere.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def needs_framework(item: pytest.Function) -> bool:
     """Whether a missing framework could skip the test."""
     fixtures = item._fixtureinfo.name2fixturedefs
-    functions = [item.obj, *(found.func for each in fixtures.values() for found in each)]
+    parameters = item.callspec.params if hasattr(item, "callspec") else {}
+    functions = [item.obj, *(found.func for each in fixtures.values() for found in each), *_functions_in(parameters)]
     return (
         not FIXTURES.isdisjoint(item.fixturenames)
         or _asks(_outside_functions(item.path))
@@ -74,8 +76,19 @@ def _reached(functions: list[Callable[..., Any]]) -> Iterator[Function]:
             continue
         seen.add(function)
         yield source
-        named = (function.__globals__.get(_name(node)) for node in ast.walk(source) if isinstance(node, ast.Name))
-        waiting += [_inner(other) for other in named if isinstance(other, FunctionType)]
+        named = [function.__globals__.get(_name(node)) for node in ast.walk(source) if isinstance(node, ast.Name)]
+        waiting += [_inner(other) for other in _functions_in(named)]
+
+
+def _functions_in(value: Any) -> Iterator[Callable[..., Any]]:
+    """A function, or those in a table of functions."""
+    if isinstance(value, FunctionType):
+        yield value
+    elif type(value) is dict:
+        yield from _functions_in([*value, *value.values()])
+    elif type(value) in (list, tuple):
+        for each in value:
+            yield from _functions_in(each)
 
 
 def _inner(function: Any) -> Any:

@@ -86,6 +86,15 @@ TESTS = """
     def test_framework_each(name):
         ask_twice()
 
+    @pytest.mark.parametrize("ask", [needs_torch])
+    def test_framework_by_parameter(ask):
+        ask()
+
+    TABLE = {"torch": (needs_torch, 1), "none": (needs_nothing, 0)}
+
+    def test_framework_by_table(name="torch"):
+        TABLE[name][0]()
+
     class TestClass:
         def test_framework_method(self):
             ask_twice()
@@ -139,7 +148,7 @@ def test_every_way_to_ask_is_seen(pytester: pytest.Pytester) -> None:
     pytester.makeini("[pytest]\nmarkers = framework\n")
     pytester.syspathinsert()
     marked, others = collected(pytester, "framework"), collected(pytester, "not framework")
-    assert len(marked) == 14
+    assert len(marked) == 16
     assert len(others) == 5
     assert all(name.startswith("test_framework") for name in marked), marked
     assert all(name.startswith("test_plain") for name in others), others

@@ -143,3 +143,24 @@ def test_compare_waits_for_every_environment_that_records(tmp_path: Path) -> Non
     config = configparser.ConfigParser()
     config.read_string(text[text.index("[testenv:compare]") :])
     assert set(names) <= set(config["testenv:compare"]["depends"].split())
+
+
+def test_an_adapter_joins_by_one_line(tmp_path: Path) -> None:
+    """It then installs its extra, runs its tests and records, and `compare` waits for it."""
+    text = (ROOT / "tox.ini").read_text(encoding="utf-8")
+    line = "    py311-torch\n"
+    assert text.count(line) == 1
+    (tmp_path / "tox.ini").write_text(text.replace(line, f"{line}    py31{{2,3}}-flax\n"), encoding="utf-8")
+    shutil.copy(ROOT / "toxfile.py", tmp_path)
+    _, listed = tox(tmp_path, "list", "--no-desc", "-q")
+    assert {"py312-flax", "py313-flax"} <= set(listed.split())
+    _, text = tox(tmp_path, "config", "-e", "py313-flax,compare", "-k", "extras", "commands", "depends")
+    config = configparser.RawConfigParser()
+    config.read_string(text[text.index("[testenv:") :])
+    assert config["testenv:py313-flax"]["extras"] == "flax"
+    assert [line.split()[0] for line in config["testenv:py313-flax"]["commands"].split("\n") if line] == [
+        "lstm-xcheck",
+        "pytest",
+        "lstm-xcheck",
+    ]
+    assert {"py312-flax", "py313-flax"} <= set(config["testenv:compare"]["depends"].split())
