@@ -1,7 +1,7 @@
-"""Loaded by tox from beside tox.ini: tells the environment `compare` which recordings this run of tox owes it.
+"""Loaded by tox from beside tox.ini: tells the environment `compare` what this run of tox owes it.
 
-They are those of all environments that were asked for, skipped ones included: a missing interpreter or a failed
-environment leaves none, and `lstm-xcheck replay --expect` says so. The run id makes recordings of earlier runs stale.
+That is a recording and a test report of every environment that was asked for, skipped ones included: a missing
+interpreter or a failed environment leaves none, and `compare` says so. The run id makes those of earlier runs stale.
 """
 
 from __future__ import annotations
@@ -28,8 +28,18 @@ def tox_add_core_config(core_conf: ConfigSet, state: State) -> None:
 
 @impl
 def tox_before_run_commands(tox_env: ToxEnv) -> None:
-    """Set what tox.ini refers to as {env:XCHECK_RUN} and {env:XCHECK_EXPECT}."""
-    asked = [name for name in _states[0].envs.iter() if not _OTHERS & set(name.split("-"))]
-    # `compare` alone judges whatever recordings there are.
-    os.environ["XCHECK_RUN"] = _RUN if asked else ""
-    os.environ["XCHECK_EXPECT"] = ",".join(asked)
+    """Set what tox.ini refers to as {env:XCHECK_RUN}, {env:XCHECK_EXPECT} and {env:XCHECK_TESTED}."""
+    asked = [*_states[0].envs.iter()]
+    recording = [name for name in asked if not _OTHERS & set(name.split("-"))]
+    # `compare` alone judges whatever there is.
+    os.environ["XCHECK_RUN"] = _RUN if set(asked) - {"compare"} else ""
+    os.environ["XCHECK_EXPECT"] = ",".join(recording)
+    os.environ["XCHECK_TESTED"] = ",".join(name for name in asked if _runs_tests(name))
+
+
+def _runs_tests(name: str) -> bool:
+    """Whether an environment runs pytest, its interpreter there or not.
+
+    Not asked of `compare`: tox keeps the commands it was asked for, and those of `compare` are not complete yet.
+    """
+    return name != "compare" and any(command.args[0] == "pytest" for command in _states[0].envs[name].conf["commands"])

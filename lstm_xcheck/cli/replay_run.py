@@ -35,7 +35,7 @@ def run_replay(
         check_report_path(path)
     pythons = parse_workers(workers)
     expected = [name.strip() for name in expect.split(",") if name.strip()]
-    recordings = [read(path) for path in recording_files(files)]
+    recordings = [read(path) for path in recording_files(files, expected)]
     if not recordings and not expected:
         where = ", ".join(map(str, files))
         raise NothingComparedError(f"there is no recording in {where}; write one with: lstm-xcheck record")
@@ -51,17 +51,20 @@ def run_replay(
     return deliver(report, reports, as_json)
 
 
-def recording_files(files: Sequence[Path]) -> list[Path]:
+def recording_files(files: Sequence[Path], expected: Sequence[str] = ()) -> list[Path]:
     """The files, those of folders in the order of their names, each once.
+
+    A folder that no environment has made yet is an empty one where recordings are expected: each is then MISSING.
 
     Raises:
         UserError: for one that is not there.
     """
     found: list[Path] = []
     for path in files:
-        if not path.exists():
+        folder = path.is_dir() or bool(expected and not path.suffix and not path.exists())
+        if not folder and not path.exists():
             raise UserError(f"{path} does not exist; write it with: lstm-xcheck record --out {path}")
-        found += sorted(path.glob("*.npz")) if path.is_dir() else [path]
+        found += sorted(path.glob("*.npz")) if folder else [path]
     return list({path.resolve(): path for path in found}.values())
 
 

@@ -123,7 +123,7 @@ def weights():
 
     def cell(arrays):
         gates = {name: arrays[name].view(Gates) if name in arrays else None for name in ("W", "U", "b", "b_r")}
-        total = sum((np.float64(arrays[name]) for name in ("b", "b_r") if name in arrays), np.zeros((4, HIDDEN)))
+        total = sum((arrays[name].astype(float) for name in ("b", "b_r") if name in arrays), np.zeros((4, HIDDEN)))
         return SimpleNamespace(**gates, peephole=None, projection=arrays.get("projection"), total_bias=total)
 
     layers = tuple(tuple(cell(arrays) for arrays in row) for row in CELLS)

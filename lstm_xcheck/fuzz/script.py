@@ -23,15 +23,15 @@ def sigmoid(z):
 
 def direction(cell, x, h, c, backward, observed):
     """One direction of one layer in float64; each step starts from the h observed before it, where it was."""
-    W, U = np.float64(cell["W"]), np.float64(cell["U"])
-    b = np.float64(cell.get("b", 0)) + np.float64(cell.get("b_r", np.zeros((4, HIDDEN))))
+    W, U = np.asarray(cell["W"], float), np.asarray(cell["U"], float)
+    b = np.asarray(cell.get("b", 0), float) + np.asarray(cell.get("b_r", np.zeros((4, HIDDEN))), float)
     y, last = np.zeros((*x.shape[:2], OUTPUT)), h
     for t in sorted(range(x.shape[1]), reverse=backward):
         z = np.einsum("ghx,bx->gbh", W, x[:, t]) + np.einsum("ghr,br->gbh", U, h) + b[:, None]
         new_c = sigmoid(z[1]) * c + sigmoid(z[0]) * np.tanh(z[2])
         new_h = sigmoid(z[3]) * np.tanh(new_c)
         if "projection" in cell:
-            new_h = new_h @ np.float64(cell["projection"]).T
+            new_h = new_h @ np.asarray(cell["projection"], float).T
         keep = np.ones((len(x), 1), bool) if LENGTHS is None else (t < LENGTHS)[:, None]
         y[:, t], last, c = np.where(keep, new_h, 0.0), np.where(keep, new_h, last), np.where(keep, new_c, c)
         h = np.where(keep, new_h if observed is None else observed[:, t], h)
@@ -40,12 +40,12 @@ def direction(cell, x, h, c, backward, observed):
 
 def reference(observed):
     """What y, h_n and c_n should be, given the outputs (batch, steps, directions * output) that were observed."""
-    x, h_n, c_n = np.float64(X), [], []
+    x, h_n, c_n = np.asarray(X, float), [], []
     for layer, row in enumerate(CELLS):
         halves = np.split(observed, DIRECTIONS, axis=-1) if layer == len(CELLS) - 1 else [None] * DIRECTIONS
         outputs = []
         for k, cell in enumerate(row):
-            h, c = (np.float64(state) for state in initial_states(layer * DIRECTIONS + k))
+            h, c = (np.asarray(state, float) for state in initial_states(layer * DIRECTIONS + k))
             y, h, c = direction(cell, x, h, c, k == 1, halves[k])
             outputs.append(y)
             h_n.append(h)
@@ -77,10 +77,10 @@ def {TEST}():
 def check(got):
     """Judge one answer."""
     assert got["y"].shape == (*X.shape[:2], DIRECTIONS * OUTPUT)
-    expected = reference(np.float64(got["y"]))
+    expected = reference(np.asarray(got["y"], float))
     for name, array in got.items():
         assert array.shape == expected[name].shape, name
-        error = np.abs(np.float64(array) - expected[name])
+        error = np.abs(np.asarray(array, float) - expected[name])
         wrong = ~(error <= BOUND[name])
         where = tuple(int(k) for k in np.argwhere(wrong)[0]) if wrong.any() else ()
         assert not wrong.any(), (

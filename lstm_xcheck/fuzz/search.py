@@ -27,6 +27,7 @@ from ..spec import Result
 from ..sweep import Recipe
 from ..sweep.cell import judged, not_run
 from ..sweep.pool import Worker
+from .interrupt import kept_interrupts
 
 #: What the search looks for.
 WRONG: tuple[VerdictName, ...] = ("mismatch", "suspect", "crashed")
@@ -109,6 +110,7 @@ class Search:
     _before: int = 0
     _end: float = 0.0
     _workers: dict[str, Worker] = field(default_factory=dict)
+    _interrupted: Callable[[], None] = lambda: None
 
     def run(self) -> Finding | None:
         """Look until something is found or the budget is used up.
@@ -120,6 +122,7 @@ class Search:
             for entry in self.entries:
                 self._workers[entry.name] = stack.enter_context(Worker(entry, timeout=self.timeout))
                 self._started(self._workers[entry.name])
+            self._interrupted = stack.enter_context(kept_interrupts())
             self._end = time.monotonic() + self.budget.seconds
             recipe = self._smallest()
         return None if recipe is None else self._finding(recipe)
@@ -156,6 +159,7 @@ class Search:
 
     def _is_wrong(self, recipe: Recipe) -> bool:
         """Whether this case shows what is looked for: at first anything wrong, then the same wrong again."""
+        self._interrupted()
         if recipe not in self.asked:
             if self._over():
                 return False

@@ -101,6 +101,19 @@ np.savez(folder / "truth.npz", **truth)
 
 
 @pytest.fixture(scope="session")
+def keras_backend() -> Callable[..., str]:
+    """`keras_backend("torch", ...)`: the first of these backends of Keras that is installed; a file shows none."""
+
+    def first_of(*wanted: str) -> str:
+        for module in wanted:
+            if importlib.util.find_spec(module) is not None:
+                return module
+        return str(pytest.skip(f"needs a backend of Keras: {', '.join(wanted)}"))
+
+    return first_of
+
+
+@pytest.fixture(scope="session")
 def keras_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of `.keras` and `.weights.h5` files that Keras wrote, and `truth.npz` with its own arrays."""
     for module in ("keras", "torch", "h5py"):

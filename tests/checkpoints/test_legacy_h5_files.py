@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -57,15 +58,24 @@ np.savez(folder / "truth.npz", **truth)
 """
 
 
-def run(code: str, *arguments: str) -> None:
-    environment = {**os.environ, "KERAS_BACKEND": "torch", "TF_CPP_MIN_LOG_LEVEL": "3"}
-    command = [sys.executable, "-W", "ignore", "-c", code, *arguments]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=240)
-    assert done.returncode == 0, done.stderr[-2000:]
+@pytest.fixture(scope="session")
+def run(keras_backend: Callable[..., str]) -> Callable[..., None]:
+    """`run(code, *arguments)` in a fresh interpreter."""
+    backend = keras_backend("torch", "tensorflow", "jax")
+
+    def fresh(code: str, *arguments: str) -> None:
+        environment = {**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"}
+        command = [sys.executable, "-W", "ignore", "-c", code, *arguments]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=240)
+        assert done.returncode == 0, done.stderr[-2000:]
+
+    return fresh
 
 
 @pytest.fixture(scope="module", params=["keras", "tf_keras"])
-def written(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+def written(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, run: Callable[..., None]
+) -> tuple[str, Path]:
     """Which Keras wrote the folder's files, and the folder."""
     pytest.importorskip(request.param)
     folder = tmp_path_factory.mktemp(request.param)
@@ -184,7 +194,7 @@ np.savez(sys.argv[3], *model.get_weights())
 
 
 @pytest.mark.parametrize("which", ["keras", "tf_keras"])
-def test_keras_loads_what_is_written(tmp_path: Path, which: str) -> None:
+def test_keras_loads_what_is_written(tmp_path: Path, run: Callable[..., None], which: str) -> None:
     pytest.importorskip(which)
     specs = {"a": LSTMSpec(5, 4), "b": LSTMSpec(4, 3, bidirectional=True), "c": LSTMSpec(6, 2)}
     lstms = {name: LSTMWeights.random(spec) for name, spec in specs.items()}

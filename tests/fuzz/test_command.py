@@ -154,9 +154,12 @@ def test_an_interrupt_is_exit_130(folder: Path) -> None:
     process = subprocess.Popen(
         command, env={**os.environ, "PYTHONPATH": package}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    time.sleep(6.0)
-    assert process.poll() is None
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    try:
+        time.sleep(6.0)
+        assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()  # nothing stays behind of a test that fails
     assert process.returncode == 130
     assert "Traceback" not in out + err

@@ -36,12 +36,12 @@ def child():
     return process
 
 port(source, target, force=True)
-def lasting():
+# The fastest of a few: one that a busy machine made wait would let all others end before they are killed.
+took = float("inf")
+for _ in range(5):
     start = time.monotonic()
     os.waitpid(child(), 0)
-    return time.monotonic() - start
-
-took = sorted(lasting() for _ in range(3))[1]  # one alone may have met with a busy machine
+    took = min(took, time.monotonic() - start)
 old = target.read_bytes()
 rng = random.Random(seed)
 outcomes = []

@@ -102,7 +102,10 @@ def test_a_missing_environment_is_exit_2_with_a_row(two: Path, capsys: pytest.Ca
 
 
 def test_an_empty_folder_lacks_what_is_expected(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert lx(capsys, "replay", tmp_path, "--expect", "one")[0] == 2
+    for folder in (tmp_path, tmp_path / "nobody made it"):
+        code, out, err = lx(capsys, "replay", folder, "--expect", "one")
+        assert (code, err) == (2, "")
+        assert "MISSING: no recording of one was given" in out
     code, out, err = lx(capsys, "replay", tmp_path)
     assert (code, out) == (2, "")
     assert err.startswith(f"Error: there is no recording in {tmp_path}; write one with: lstm-xcheck record")

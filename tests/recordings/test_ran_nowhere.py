@@ -1,0 +1,112 @@
+"""The test reports of a run of tox: an environment without one is named, and so is a test that ran nowhere."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+FILES = {
+    "test_one.py": """
+        import pytest
+
+        def test_core():
+            pass
+
+        def test_in_one():
+            pytest.importorskip("{module}")
+
+        def test_nowhere():
+            pytest.importorskip("no_such_framework.of_today")
+
+        def test_reason():
+            pytest.skip("no long double here")
+
+        def test_wrong():
+            assert "{module}" != "wrong"
+    """,
+    "test_file_in_one.py": """
+        import pytest
+        pytest.importorskip("{module}")
+
+        def test_it():
+            pass
+    """,
+    "test_file_nowhere.py": """
+        import pytest
+        pytest.importorskip("no_such_framework")
+
+        def test_it():
+            pass
+    """,
+}
+
+
+@pytest.fixture
+def report(pytester: pytest.Pytester) -> Path:
+    """A folder of test reports as tox leaves it."""
+    return pytester.mkdir("reports")
+
+
+def run_tests(pytester: pytest.Pytester, environment: str, module: str, run: str = "r1") -> None:
+    """The report of an environment in which `module` is there or not."""
+    for name, text in FILES.items():
+        pytester.makepyfile(**{name.removesuffix(".py"): text.replace("{module}", module)})
+    suite = ("-o", f"junit_suite_name={run}")
+    pytester.runpytest_inprocess("-p", "no:cacheprovider", f"--junit-xml=reports/{environment}.xml", *suite)
+
+
+def read(reports: Path, *arguments: str) -> tuple[int, str]:
+    command = [sys.executable, str(ROOT / ".ci" / "ran_nowhere.py"), str(reports), *arguments]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert ran.stderr == ""
+    return ran.returncode, ran.stdout
+
+
+def test_what_ran_somewhere_is_not_named(pytester: pytest.Pytester, report: Path) -> None:
+    run_tests(pytester, "py311-core", "no_such_framework")
+    code, out = read(report, "--run", "r1", "--expect", "py311-core")
+    assert code == 0, out
+    assert "py311-core: 2 ran, 0 failed, 5 skipped" in out
+    assert "5 tests or files of tests ran in none" in out
+    assert "   3  needs no_such_framework\n" in out
+    run_tests(pytester, "py311-torch", "json")
+    code, out = read(report, "--run", "r1", "--expect", "py311-core,py311-torch")
+    assert code == 0, out
+    assert "4 tests ran in 2 environments" in out
+    assert "3 tests or files of tests ran in none" in out
+    assert (report / "ran_nowhere.txt").read_text(encoding="utf-8").splitlines() == [
+        "test_file_nowhere: needs no_such_framework",
+        "test_one::test_nowhere: needs no_such_framework.of_today",
+        "test_one::test_reason: no long double here",
+    ]
+
+
+def test_an_environment_without_tests_of_this_run_is_an_error(pytester: pytest.Pytester, report: Path) -> None:
+    run_tests(pytester, "py311-core", "json")
+    run_tests(pytester, "py310-core", "json", run="r0")
+    code, out = read(report, "--run", "r1", "--expect", "py311-core,py310-core,py313-core")
+    assert code == 2
+    assert [line.split()[1] for line in out.splitlines() if "MISSING" in line] == ["py310-core:", "py313-core:"]
+    assert read(report, "--run", "r2", "--expect", "py311-core")[0] == 2
+    assert read(report, "--run", "r1", "--expect", "py311-core")[0] == 0
+
+
+def test_failed_tests_and_a_report_that_is_cut_off_are_errors(pytester: pytest.Pytester, report: Path) -> None:
+    run_tests(pytester, "py311-core", "wrong")
+    code, out = read(report, "--expect", "py311-core")
+    assert code == 2
+    assert "py311-core: 2 ran, 1 failed, 5 skipped" in out
+    file = report / "py311-core.xml"
+    file.write_text(file.read_text(encoding="utf-8")[:-30], encoding="utf-8")
+    code, out = read(report, "--expect", "py311-core")
+    assert code == 2
+    assert "MISSING py311-core" in out
+
+
+def test_nothing_to_read_is_no_error_when_nothing_is_expected(tmp_path: Path) -> None:
+    assert read(tmp_path / "gone") == (0, "0 tests ran in 0 environments\n")
