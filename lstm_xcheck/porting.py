@@ -93,6 +93,10 @@ def port(
         held = read_checkpoint(source, layout)
     held.require_lstms()
     source = held.path
+    if target.exists() and target.samefile(source):
+        raise CheckpointError(
+            f"{target} is the source itself, without which its certificate would prove nothing; name another file"
+        )
     names = dict(rename or {})
     beside = Beside() if alone else carried(held, chosen_format, names)
     clipped = _chosen(held, layer)

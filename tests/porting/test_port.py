@@ -144,6 +144,15 @@ def test_an_existing_file_is_never_replaced_without_force(tmp_path: Path, source
     assert lx.port(source, tmp_path / "m.safetensors", force=True)["verdict"] == "agree"
 
 
+def test_a_file_is_never_ported_onto_itself(tmp_path: Path, source: Path) -> None:
+    before = source.read_bytes()
+    (tmp_path / f"link{source.suffix}").symlink_to(source)
+    for name in (source, tmp_path / f"link{source.suffix}"):
+        with pytest.raises(lx.CheckpointError, match="is the source itself"):
+            lx.port(source, name, force=True)
+    assert source.read_bytes() == before
+
+
 @pytest.mark.parametrize(
     ("target", "message"),
     [
