@@ -90,7 +90,9 @@ def test_a_run_that_hangs_is_interrupted_and_reported(tmp_path: Path, mark: str)
 def test_the_standard_preset_is_interrupted_while_it_runs(tmp_path: Path, mark: str) -> None:
     if registry.entry_named("torch").missing():
         pytest.skip("needs torch: pip install 'lstm-xcheck[torch]'")
-    process = start(["-m", "lstm_xcheck", "verify", "--adapters", "torch", "--jobs", "2"], tmp_path, mark)
+    # Forty seeds: with one, a quick machine may be done before the signal reaches it.
+    command = ["-m", "lstm_xcheck", "verify", "--adapters", "torch", "--jobs", "2", "--seeds", "40"]
+    process = start(command, tmp_path, mark)
     wait_for(lambda: len(with_mark(mark)) >= 3, "the start of two workers")
     out, err = interrupt(process, mark)
     assert "INTERRUPTED: " in out
