@@ -62,7 +62,7 @@ def reason(skipped: ElementTree.Element) -> str:
     if text == "collection skipped":
         found = re.search(r"Skipped: (.*?)['\"]?\)\s*$", skipped.text or "", re.DOTALL)
         text = found.group(1) if found else text
-    missing = re.search(r"could not import [\\'\"]*([\w.]+)", text)
+    missing = re.search(r"No module named [\\'\"]*([\w.]+)", text)
     return f"needs {missing.group(1)}" if missing else text.removeprefix("Skipped: ")
 
 
