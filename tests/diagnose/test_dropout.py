@@ -13,6 +13,9 @@ from lstm_xcheck.diagnose.remedy import remedy
 from lstm_xcheck.oracle import forward
 from lstm_xcheck.spec import Case, LSTMSpec, Result
 
+# Keras on PyTorch turns tensors into arrays in a way that NumPy 2 warns of.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
 
 def case_of(inputs: int = 5, hidden: int = 6, *, seed: int = 3, **data: Any) -> Case:
     spec = LSTMSpec(input_size=inputs, hidden_size=hidden, bias="single")
@@ -55,7 +58,8 @@ def test_dropout_behind_a_real_keras_layer_is_named(keras: Any, rate: float) -> 
 @pytest.mark.parametrize("inputs", [2, 5, MOST_INPUTS])
 def test_dropout_at_the_inputs_of_a_real_keras_layer_is_named(keras: Any, inputs: int, rate: float) -> None:
     case = case_of(inputs, batch=6)
-    result = keras_result(keras, case, [keras.layers.LSTM(6, return_sequences=True, dropout=rate)], seed=1)
+    # By this seed every backend drops something; where nothing is dropped there is nothing to name.
+    result = keras_result(keras, case, [keras.layers.LSTM(6, return_sequences=True, dropout=rate)], seed=2)
     assert_named(diagnose(result, case), "dropout-inputs", rate)
 
 
