@@ -13,6 +13,9 @@ from lstm_xcheck.diagnose.remedy import remedy
 from lstm_xcheck.oracle import forward
 from lstm_xcheck.spec import Case, LSTMSpec, Result
 
+# Keras on PyTorch gives NumPy tensors that know nothing of `copy`.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
 
 def case_of(inputs: int = 5, hidden: int = 6, *, seed: int = 3, **data: Any) -> Case:
     spec = LSTMSpec(input_size=inputs, hidden_size=hidden, bias="single")
