@@ -58,7 +58,8 @@ def test_dropout_behind_a_real_keras_layer_is_named(keras: Any, rate: float) -> 
 @pytest.mark.parametrize("inputs", [2, 5, MOST_INPUTS])
 def test_dropout_at_the_inputs_of_a_real_keras_layer_is_named(keras: Any, inputs: int, rate: float) -> None:
     case = case_of(inputs, batch=6)
-    result = keras_result(keras, case, [keras.layers.LSTM(6, return_sequences=True, dropout=rate)], seed=1)
+    # By this seed each backend drops something.
+    result = keras_result(keras, case, [keras.layers.LSTM(6, return_sequences=True, dropout=rate)], seed=2)
     assert_named(diagnose(result, case), "dropout-inputs", rate)
 
 
