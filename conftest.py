@@ -11,6 +11,7 @@ from __future__ import annotations
 import atexit
 import os
 import shutil
+import signal
 import tempfile
 
 from hypothesis import settings
@@ -21,6 +22,10 @@ pytest_plugins = ["pytester", "lstm_xcheck.pytest_plugin"]
 settings.register_profile("default", derandomize=True, deadline=None, max_examples=50)
 settings.register_profile("deep", deadline=None, max_examples=2000)
 settings.load_profile("default")
+
+# In the background of a shell Ctrl-C is ignored, and would be by the commands, too, that tests interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 if "LSTM_XCHECK_CACHE" not in os.environ:
     os.environ["LSTM_XCHECK_CACHE"] = tempfile.mkdtemp(prefix="lstm-xcheck-cache-")
