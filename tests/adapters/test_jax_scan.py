@@ -242,7 +242,7 @@ def test_multiplying_inputs_inside_the_scan_changes_nothing(monkeypatch: pytest.
     assert loaded.keys() == params.keys()
     keep = jnp.asarray(case.valid.T[..., None])
     h0, c0 = (jnp.asarray(case.initial(name, 0, 0)) for name in ("h0", "c0"))
-    inputs = (loaded, jnp.asarray(case.x.swapaxes(0, 1)), h0, c0, keep)
+    inputs = (loaded, jnp.asarray(case.x), h0, c0, keep)
     before = jax_lstm.scan_direction(*inputs, case.spec, backward=backward)
     monkeypatch.setattr(jax_lstm, "HOIST_BELOW", 0)
     inside = jax_lstm.scan_direction(*inputs, case.spec, backward=backward)
