@@ -12,6 +12,7 @@ import lstm_xcheck as lx
 from lstm_xcheck.adapters import Entry
 from lstm_xcheck.errors import NothingComparedError, SpecError, UserError
 from lstm_xcheck.sweep import Plan, choose_entries
+from lstm_xcheck.sweep.pool import Worker
 
 CASE = lx.Case.random(lx.LSTMSpec(input_size=2, hidden_size=2), steps=2, batch=1)
 ENTRY = Entry("one", "one:One")
@@ -50,7 +51,7 @@ def test_a_time_limit_that_is_none_is_refused(timeout: Any) -> None:
     with pytest.raises(UserError, match=r"the timeout is .*, but should be seconds, more than 0"):
         Plan((CASE,), (ENTRY,), timeout=timeout)
     with pytest.raises(UserError, match="but should be seconds, more than 0"):
-        lx.run("torch", CASE, timeout=timeout)
+        Worker(ENTRY, timeout=timeout)
 
 
 def test_no_adapter_named_is_not_taken_for_no_framework_installed() -> None:
