@@ -58,8 +58,9 @@ def _end_with_driver(requests: BinaryIO) -> None:
     poll.register(requests, 0)  # reports only that the other end was closed
 
     def watch() -> None:
-        poll.poll()
-        os.killpg(0, signal.SIGKILL)
+        # A file that this process itself has closed, ending by itself, says nothing of the driver.
+        if not any(flags & select.POLLNVAL for _, flags in poll.poll()):
+            os.killpg(0, signal.SIGKILL)
 
     threading.Thread(target=watch, daemon=True).start()
 

@@ -238,13 +238,14 @@ def test_closing_a_run_kills_its_workers_and_starts_no_other(tmp_path: Path) -> 
     events = run(Plan(tuple(case(f"case-{k}") for k in range(20)), (entry("Sleepy", tmp_path),), jobs=2))
     assert next(event for event in events if isinstance(event, Started))
     deadline = time.monotonic() + 30.0
-    while not (tmp_path / "child").exists() and time.monotonic() < deadline:
+    child = tmp_path / "child"
+    while not (child.exists() and child.read_text(encoding="ascii")) and time.monotonic() < deadline:
         time.sleep(0.02)
     events.close()  # type: ignore[attr-defined]
     pids = begun()
     assert pids
     assert all(gone(pid) for pid in pids)
-    assert gone(int((tmp_path / "child").read_text(encoding="ascii")))
+    assert gone(int(child.read_text(encoding="ascii")))
     time.sleep(0.5)
     assert begun() == pids
 
