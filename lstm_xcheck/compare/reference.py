@@ -81,6 +81,11 @@ def _side_by_side(parts: list[Array]) -> Array:
     return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1)
 
 
+def _stacked(parts: list[Array]) -> Array:
+    """A row for each layer and direction."""
+    return parts[0][None] if len(parts) == 1 else np.stack(parts)
+
+
 def _as_input(seen: Array | None, value: Array, bound: Array) -> tuple[Array, Array | None]:
     """What the next layer reads: the observed outputs, and the oracle's own with their bound where there are none."""
     if seen is None:
@@ -105,7 +110,7 @@ def _final_states(finals: list[tuple[Driven, str]], directions: int) -> dict[str
     free = bool(hidden)
     result = {}
     for name, letter in (("h_n", "h"), ("c_n", "c")):
-        parts = [np.stack([getattr(d, letter + part) for d, _ in finals]) for part in ("", "_bound", "_sigma")]
+        parts = [_stacked([getattr(d, letter + part) for d, _ in finals]) for part in ("", "_bound", "_sigma")]
         result[name] = Reference(parts[0], parts[1], parts[2], free, hidden)
     top = [d for d, _ in finals[-directions:]]
     parts = [_side_by_side([getattr(d, "h" + part) for d in top]) for part in ("", "_bound", "_sigma")]

@@ -8,6 +8,7 @@ sup sigmoid' <= s (1 - s) e^d and sup tanh' <= (1 - t^2) e^(2d). No difference o
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from ..arrays import Array
 from ..spec.activations import Activation
@@ -46,16 +47,21 @@ def apply(activation: Activation, z: Array) -> Array:
     return z
 
 
-def steepest(activation: Activation, z: Array, value: Array, d: Array) -> Array:
-    """An upper bound on the slope anywhere on [z - d, z + d]."""
+def steepest(activation: Activation, z: Array, value: Array, d: Array, u: float = 1.0) -> Array:
+    """An upper bound on the slope anywhere on [z - u d, z + u d], but for what d's type rounds; of that type."""
     if activation.kind == "sigmoid":
         near = np.subtract(1.0, value)
         near *= value
-        return _widened(near, 2.0, d, 0.25, 1.0)  # e^d <= 1 + 2d for d <= 1
+        return _widened(near, 2.0, d, u, 0.25, 1.0)  # e^d <= 1 + 2d for d <= 1
     if activation.kind == "tanh":
         near = np.multiply(value, value)
         np.subtract(1.0, near, out=near)
-        return _widened(near, 4.0, d, 1.0, 0.5)  # e^2d <= 1 + 4d for d <= 1/2
+        return _widened(near, 4.0, d, u, 1.0, 0.5)  # e^2d <= 1 + 4d for d <= 1/2
+    return _steepest_of_pieces(activation, z, u * d).astype(d.dtype, copy=False)
+
+
+def _steepest_of_pieces(activation: Activation, z: Array, d: Array) -> Array:
+    """The same for functions whose slope is bounded by where z lies."""
     if activation.kind == "relu":
         return np.where(z + d > 0.0, 1.0, 0.0)
     if activation.kind == "hard_sigmoid":
@@ -66,19 +72,27 @@ def steepest(activation: Activation, z: Array, value: Array, d: Array) -> Array:
     return np.ones_like(z)  # linear; softsign and tanh_pade are nowhere steeper
 
 
-def _widened(near: Array, rate: float, d: Array, most: float, reach: float) -> Array:
-    """The slope at z, which this takes over, widened to [z - d, z + d].
+def _widened(near: Array, rate: float, d: Array, u: float, most: float, reach: float) -> Array:
+    """The slope at z widened to [z - u d, z + u d].
 
     Args:
         near: slope at z.
-        rate: (1 + rate d) is how far it grows, up to d = reach.
+        rate: (1 + rate u d) is how far it grows, up to u d = reach.
+        d: in units of u; the result has its type.
         most: the steepest anywhere.
     """
-    narrow = bool(d.max() <= _LEAST)
-    near *= 1.0 + rate * (_LEAST if narrow else np.maximum(d, _LEAST))
-    near += 2.0**-50  # a saturated s or t is off by up to 2^-52, and 1 - s or 1 - t^2 then grows up to threefold
-    np.minimum(near, most, out=near)
-    return near if narrow else np.where(d <= reach, near, most)
+    slope = near.astype(d.dtype, copy=False)
+    widest = float(d.max())
+    if widest <= _LEAST / u:
+        slope *= 1.0 + rate * _LEAST
+    else:
+        factor = np.maximum(d, _LEAST / u)
+        factor *= rate * u
+        factor += 1.0
+        slope *= factor
+    slope += 2.0**-50  # a saturated s or t is off by up to 2^-52, and 1 - s or 1 - t^2 then grows up to threefold
+    np.minimum(slope, most, out=slope)
+    return slope if widest <= reach / u else np.where(d <= reach / u, slope, d.dtype.type(most))
 
 
 def slope(activation: Activation, z: Array, value: Array) -> Array:
@@ -109,8 +123,17 @@ def kinks(activation: Activation) -> tuple[tuple[float, bool], ...]:
     return ()
 
 
-def error_units(activation: Activation, value: Array, tanh_absolute: float) -> Array | float:
-    """The activation's own error in units of u: sigmoids absolutely, tanh relatively.
+def absolute(value: Array, dtype: DTypeLike) -> Array:
+    """|value| in a type; quicker than a cast at the output."""
+    size: Array = value.astype(dtype)
+    np.abs(size, out=size)
+    return size
+
+
+def error_units(
+    activation: Activation, value: Array, tanh_absolute: float, dtype: DTypeLike = np.float64
+) -> Array | float:
+    """The activation's own error in units of u, of that type: sigmoids absolutely, tanh relatively.
 
     The constants cover what CPU kernels of eleven libraries were measured to do: sigmoid within 2.6 u absolute
     (several saturate early or are computed through tanh, so that no relative bound holds), tanh within 7 u relative.
@@ -121,6 +144,8 @@ def error_units(activation: Activation, value: Array, tanh_absolute: float) -> A
         # alpha z + beta between its kinks: alpha, the product, beta and the sum are rounded once each.
         offset = abs(activation.beta)
         return max(4.0, 2.0 * max(offset, abs(1.0 - activation.beta)) + offset + 1.0)
+    size = absolute(value, dtype)
+    size *= 8.0 if activation.kind in ("tanh", "tanh_pade") else 2.0
     if activation.kind == "tanh":
-        return 8.0 * np.abs(value) + tanh_absolute
-    return (8.0 if activation.kind == "tanh_pade" else 2.0) * np.abs(value)
+        size += tanh_absolute
+    return size

@@ -40,8 +40,7 @@ class Cell:
     @cached_property
     def terms(self) -> Array:
         """How many rounded terms each pre-activation sums: non-zeros of its row, and two biases; shape (4, hidden)."""
-        nonzeros: Array = np.count_nonzero(self.kernel, axis=1).reshape(4, -1)
-        return nonzeros + 2.0
+        return _nonzeros(np.asarray(self.weights.W)) + _nonzeros(np.asarray(self.weights.U)) + 2.0
 
     @cached_property
     def bias(self) -> Array:
@@ -90,6 +89,15 @@ class Cell:
         r = h @ self.projection.T
         clip = self.spec.proj_clip
         return r if clip is None else np.clip(r, -clip, clip)
+
+
+def _nonzeros(matrix: Array) -> Array:
+    """How many numbers of each row are not zero."""
+    found = matrix != 0.0
+    if found.all():  # which takes a quarter of the time that counting does
+        return np.full(matrix.shape[:-1], float(matrix.shape[-1]))
+    counted: Array = found.sum(axis=-1)
+    return counted
 
 
 class Step(NamedTuple):

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from ..arrays import Array
 from ..spec import Case, CellWeights
@@ -62,44 +63,112 @@ def drive(
         units: the hidden units that are asked for, or None for all. No unit depends on another once all outputs are
             observed, so that some cost less; every output must then be observed, and there be no projection.
     """
-    spec = case.spec
-    cell = Cell(spec, _of_units(case.weights.layers[layer][direction], units))
-    backward = spec.is_backward(direction)
-    h0, c0 = case.initial("h0", layer, direction), case.initial("c0", layer, direction)
-    valid = _in_order(case.valid, backward) if case.lengths is not None or case.mask is not None else None
-    shape: tuple[int, ...] = (case.steps, case.batch, spec.output_size)
-    seen = np.full(shape, np.nan) if observed is None else _in_order(np.asarray(observed, np.float64), backward)
-    h_prev = _previous(seen, valid, h0)
-    free = bool(np.isnan(h_prev).any())
-    ones = np.ones((case.steps, case.batch, 1))  # for the bias
-    inputs = np.concatenate([ones, _in_order(np.asarray(x, np.float64), backward), h_prev], axis=-1)
-    if units is not None:
-        h0, c0, shape = h0[:, units], c0[:, units], (*shape[:2], len(units))
-    errors = None if dx is None else _in_order(dx, backward)
-    carried = Carried.start(h0, c0)
-    y, bound, variance = np.empty(shape), np.empty(shape), np.empty(shape)
-    block = Block(cell, profile)
-    rows = max(_ROWS, _BLOCK // (4 * spec.hidden_size))
-    size = 1 if cell.peephole is not None or free else max(1, rows // case.batch)
-    for start in range(0, case.steps, size):
+    cell = Cell(case.spec, _of_units(case.weights.layers[layer][direction], units))
+    given = _Given.of(case, layer, direction, x, observed, dx, units)
+    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+        if _float32_holds(cell, profile, given):
+            driven = _driven(cell, profile, given, np.float32)
+            # Sums and cells too large for the squares of float32 are rare, and show.
+            if np.isfinite(driven.y_sigma).all() and np.isfinite(driven.c_sigma).all():
+                return driven
+        return _driven(cell, profile, given, np.float64)
+
+
+@dataclass(frozen=True)
+class _Given:
+    """What a direction starts from, (steps, batch, ...) in the order of processing.
+
+    Attributes:
+        inputs: 1, x and h_{t-1} side by side; NaN where h was not observed.
+        free: whether it was not observed somewhere.
+        errors: bound on the error of x, or None.
+        valid: or None where every step is.
+        h0, c0: of the units that are asked for.
+        backward: whether the order of processing is the reverse of time.
+    """
+
+    inputs: Array
+    free: bool
+    errors: Array | None
+    valid: Array | None
+    h0: Array
+    c0: Array
+    backward: bool
+
+    @classmethod
+    def of(
+        cls, case: Case, layer: int, direction: int, x: Array, observed: Array | None, dx: Array | None,
+        units: Array | None,
+    ) -> _Given:  # fmt: skip
+        """As `drive` takes them."""
+        backward = case.spec.is_backward(direction)
+        h0, c0 = case.initial("h0", layer, direction), case.initial("c0", layer, direction)
+        valid = _in_order(case.valid, backward) if case.lengths is not None or case.mask is not None else None
+        shape = (case.steps, case.batch, case.spec.output_size)
+        seen = np.full(shape, np.nan) if observed is None else _in_order(np.asarray(observed, np.float64), backward)
+        h_prev = _previous(seen, valid, h0)
+        width = 1 + x.shape[-1]
+        inputs = np.empty((case.steps, case.batch, width + h_prev.shape[-1]))
+        inputs[..., 0] = 1.0  # for the bias
+        inputs[..., 1:width] = _turned(x, backward)
+        inputs[..., width:] = h_prev
+        if units is not None:
+            h0, c0 = h0[:, units], c0[:, units]
+        errors = None if dx is None else _in_order(dx, backward)
+        return cls(inputs, bool(np.isnan(h_prev).any()), errors, valid, h0, c0, backward)
+
+
+def _float32_holds(cell: Cell, profile: Profile, given: _Given) -> bool:
+    """Whether bounds may be computed in float32: it must be no coarser than the profile, and have no long sums."""
+    sums = given.free or given.errors is not None or cell.projection is not None
+    return profile.u >= 2.0**-24 and not sums
+
+
+def _driven(cell: Cell, profile: Profile, given: _Given, dtype: DTypeLike) -> Driven:
+    """With bounds computed in this type."""
+    steps, batch, _ = given.inputs.shape
+    shape = (steps, batch, given.h0.shape[-1])
+    y, bound, variance = np.empty(shape), np.empty(shape, dtype), np.empty(shape, dtype)
+    carried = Carried.start(given.h0, given.c0, dtype)
+    block = Block(cell, profile, dtype)
+    rows = max(_ROWS, _BLOCK // (4 * cell.spec.hidden_size))
+    size = 1 if cell.peephole is not None or given.free else max(1, rows // batch)
+    for start in range(0, steps, size):
         part = slice(start, start + size)
-        answer = block.run(
-            inputs[part],
-            None if errors is None else errors[part],
-            carried,
-            None if valid is None else valid[part],
-        )
-        y[part], bound[part], variance[part] = answer
-    # The oracle rounds too, in float64: negligible beside float32, as much again beside float64.
-    own = 1.0 + 2.0**-53 / profile.u
-    bound *= own
-    sigma = np.sqrt(variance, out=variance)
-    if valid is not None:
-        for array in (y, bound, sigma):
-            array[~valid] = 0.0
-    final = [_final(array, valid, start) for array, start in ((y, h0), (bound, None), (sigma, None))]
-    aligned = [_aligned(array, backward) for array in (y, bound, sigma)]
-    return Driven(*[*aligned, *final, carried.c, carried.dc * own, np.sqrt(carried.var_c)])
+        errors = None if given.errors is None else given.errors[part] / profile.u
+        valid = None if given.valid is None else given.valid[part]
+        y[part], bound[part], variance[part] = block.run(given.inputs[part], errors, carried, valid)
+    widened = _widened(profile, steps, dtype)
+    values = [y, _in_float64(bound, widened), _sigma(variance, profile)]
+    if given.valid is not None:
+        for array in values:
+            array[~given.valid] = 0.0
+    final = [_final(array, given.valid, start) for array, start in zip(values, (given.h0, None, None), strict=True)]
+    aligned = [_aligned(array, given.backward) for array in values]
+    return Driven(*[*aligned, *final, carried.c, _in_float64(carried.dc, widened), _sigma(carried.var_c, profile)])
+
+
+def _widened(profile: Profile, steps: int, dtype: DTypeLike) -> float:
+    """By what a bound in units of u is multiplied, with what computing it rounded.
+
+    Each step passes on what was rounded before; the numbers are twice the roundings there are. In float64 they are
+    twice as many again, so that no bound that must be computed in float64 is narrower than one in float32. The values
+    are rounded too, in float64: negligible beside float32, as much again beside float64.
+    """
+    coarse = 2.0**-23 if profile.u >= 2.0**-24 else 2.0**-52
+    rounded = coarse * (steps + 32) * (2.0 if dtype == np.float64 else 1.0)
+    return profile.u * (1.0 + rounded) * (1.0 + 2.0**-53 / profile.u)
+
+
+def _sigma(variance: Array, profile: Profile) -> Array:
+    """The standard deviation, with what a variance underflows by."""
+    return _in_float64(np.sqrt(variance + np.finfo(variance.dtype).tiny), profile.u)
+
+
+def _in_float64(array: Array, unit: float) -> Array:
+    """Numbers of that unit, as numbers."""
+    product: Array = np.multiply(array, unit, dtype=np.float64)
+    return product
 
 
 def _of_units(weights: CellWeights, units: Array | None) -> CellWeights:
@@ -112,8 +181,12 @@ def _of_units(weights: CellWeights, units: Array | None) -> CellWeights:
 
 def _in_order(array: Array, backward: bool) -> Array:
     """(batch, steps, ...) as (steps, batch, ...), time in the order of processing."""
-    ordered = array[:, ::-1] if backward else array
-    return np.ascontiguousarray(ordered.swapaxes(0, 1))
+    return np.ascontiguousarray(_turned(array, backward))
+
+
+def _turned(array: Array, backward: bool) -> Array:
+    """The same as a view."""
+    return (array[:, ::-1] if backward else array).swapaxes(0, 1)
 
 
 def _aligned(array: Array, backward: bool) -> Array:

@@ -9,6 +9,7 @@ import pytest
 
 from lstm_xcheck.oracle import PROFILES, Driven, Profile, drive, forward
 from lstm_xcheck.oracle import driven as module
+from lstm_xcheck.oracle.cell import Cell
 from lstm_xcheck.spec import Case, LSTMSpec, Result
 
 from .emulate import ORDERS, emulate
@@ -142,7 +143,11 @@ def test_where_outputs_are_missing_the_bound_grows_until_the_next_one(order: str
     seen[:, 3:8] = np.nan
     partly, wholly = drive(case, 0, 0, x, seen, profile), drive(case, 0, 0, x, result.y, profile)
     assert (np.abs(result.y - partly.y) <= partly.y_bound).all()
-    np.testing.assert_allclose(partly.y_bound[:, :4], wholly.y_bound[:, :4], rtol=1e-12)
+    later = result.y.copy()
+    later[:, 10:] = np.nan
+    elsewhere = drive(case, 0, 0, x, later, profile)
+    np.testing.assert_allclose(partly.y_bound[:, :4], elsewhere.y_bound[:, :4], rtol=1e-12)
+    np.testing.assert_allclose(partly.y_bound[:, :4], wholly.y_bound[:, :4], rtol=2e-5)  # in float32
     missing = case.valid[:, 4:9]
     assert (partly.y_bound[:, 4:9][missing] > wholly.y_bound[:, 4:9][missing]).all()
     free = drive(case, 0, 0, x, None, profile)
@@ -203,3 +208,31 @@ def test_some_units_are_those_of_all(name: str) -> None:
         np.testing.assert_allclose(
             getattr(some, field.name), getattr(whole, field.name)[..., units], rtol=1e-9, atol=1e-15, err_msg=field.name
         )
+
+
+@pytest.mark.parametrize("init", ["normal", "saturated", "longmem", "tiny", "outliers", "probe"])
+@pytest.mark.parametrize("scale", [1e-36, 1e-20, 1.0, 1e6, 1e25])
+def test_bounds_in_float32_are_those_of_float64(monkeypatch: pytest.MonkeyPatch, init: str, scale: float) -> None:
+    case = Case.random(LSTMSpec(input_size=3, hidden_size=5), steps=20, batch=2, seed=4, init=init)
+    case = replace(case, x=case.x * np.float32(scale), h0=None, c0=np.asarray(case.c0) * np.float32(min(scale, 1e20)))
+    x, y, profile = np.asarray(case.x, np.float64), forward(case).y, PROFILES["float32"]
+    quick = drive(case, 0, 0, x, y, profile)
+    monkeypatch.setattr(module, "_float32_holds", lambda *_: False)
+    exact = drive(case, 0, 0, x, y, profile)
+    for name in ("y", "c"):
+        np.testing.assert_array_equal(getattr(quick, name), getattr(exact, name))
+        np.testing.assert_allclose(getattr(quick, f"{name}_bound"), getattr(exact, f"{name}_bound"), rtol=3e-5)
+        sigmas = getattr(quick, f"{name}_sigma"), getattr(exact, f"{name}_sigma")
+        np.testing.assert_allclose(*sigmas, rtol=1e-5, atol=2.0**-85)  # what float32 cannot square
+
+
+def test_numbers_too_large_for_the_squares_of_float32_are_bounded_in_float64() -> None:
+    """Without it a standard deviation is infinite, and no error is ever suspect."""
+    case = Case.random(LSTMSpec(input_size=2, hidden_size=2), steps=3, batch=1)
+    case = replace(case, c0=np.full_like(case.c0, 1e22))
+    x, y, profile = np.asarray(case.x, np.float64), forward(case).y, PROFILES["float32"]
+    given = module._Given.of(case, 0, 0, x, y, None, None)
+    with np.errstate(over="ignore"):
+        alone = module._driven(Cell(case.spec, case.weights.cell(0, 0)), profile, given, np.float32)
+    assert np.isinf(alone.c_sigma).any()
+    assert np.isfinite(drive(case, 0, 0, x, y, profile).c_sigma).all()
