@@ -20,6 +20,7 @@ from .report import Report
 from .report.json_file import write_report
 from .spec import Case, Result
 from .sweep import Recipe
+from .sweep.cell import left_out, made
 from .sweep.explain import Explainer
 from .sweep.pool import Worker
 from .sweep.run import run_cell
@@ -80,9 +81,10 @@ class Toolkit:
         order, explainer = tuple(question.id for question in questions), Explainer()
         report.handle(Planned(len(questions) * len(names), len(questions), names, order=order))
         for question in questions:
-            case = question.case() if isinstance(question, Recipe) else question
-            for name in names:
-                outcome = run_cell(self._worker(name), case, explainer)
+            skipped = [left_out(question, name) for name in names]
+            asked = question if any(skipped) else made(question)
+            for name, out in zip(names, skipped, strict=True):
+                outcome = out or run_cell(self._worker(name), asked, explainer)
                 report.handle(outcome)
                 self._remember(outcome)
         return report
@@ -92,7 +94,7 @@ class Toolkit:
     ) -> None:
         """As `verify`, but fail unless everything that could be compared agrees.
 
-        A test is skipped, with the reasons, when no framework in question has such an LSTM.
+        A test is skipped, with the reasons, when there is no such LSTM, or no framework in question has it.
 
         Raises:
             DisagreementError: an AssertionError with the worst rows.
@@ -101,7 +103,7 @@ class Toolkit:
         __tracebackhide__ = True
         report = self.verify(cases, adapters)
         totals = report.totals
-        if totals["unsupported"] == totals["planned"]:
+        if totals["unsupported"] + totals["skipped"] == totals["planned"]:
             pytest.skip("; ".join(sorted({f"{row.adapter}: {row.reason}" for row in report.rows})))
         message = ""
         try:

@@ -31,7 +31,7 @@ class Digest:
         counts: kinds of parameter counts: (how many, an example), by label.
         troubles: the first rows of what went wrong, in order.
         troubled: how many there are.
-        notes: reasons of what is unsupported or matches with a reservation, and how often each.
+        notes: reasons of what is unsupported, skipped or matches with a reservation, and how often each.
     """
 
     adapters: dict[str, AdapterDigest]
@@ -73,7 +73,7 @@ def _take_row(result: Digest, adapter: AdapterDigest, row: Row, shown: int) -> N
         result.troubled += 1
         if len(result.troubles) < shown:
             result.troubles.append(row)
-    elif row.verdict == "unsupported" or (row.verdict == "match" and row.reason):
+    elif row.reason:  # unsupported, skipped, or a match with a reservation
         result.notes[f"{row.adapter}: {row.reason}"] += 1
 
 

@@ -21,6 +21,13 @@ def made(question: Case | Recipe) -> Case:
     return question.case() if isinstance(question, Recipe) else question
 
 
+def left_out(question: Case | Recipe, adapter: str) -> Outcome | None:
+    """The outcome of a cell that there is no LSTM for."""
+    if isinstance(question, Case) or not question.impossible:
+        return None
+    return Outcome(question.id, adapter, (Row(question.id, adapter, "", "skipped", reason=question.impossible),))
+
+
 def prepared(question: Case | Recipe) -> tuple[Case, bytes]:
     """The case, and the request that asks a worker for it."""
     case = made(question)

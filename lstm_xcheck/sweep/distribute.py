@@ -60,6 +60,7 @@ def run_on(executor: Executor | Executors, plan: Plan, chunk: int = CHUNK) -> Ge
     """
     start = time.perf_counter()
     yield plan.planned
+    yield from plan.left_out()
     pieces = _pieces(plan, chunk)
     running: _Running = {}
     try:

@@ -69,8 +69,21 @@ class Recipe:
             proj_size=self.proj,
         )
 
+    @cached_property
+    def impossible(self) -> str:
+        """Why the values, each of which may be fine, together describe no LSTM; empty where they do."""
+        try:
+            self.spec  # noqa: B018 - the property validates
+        except SpecError as error:
+            return str(error)
+        return ""
+
     def case(self) -> Case:
-        """Make the case."""
+        """Make the case.
+
+        Raises:
+            SpecError: when the values describe no LSTM.
+        """
         return Case.random(
             self.spec,
             steps=self.steps,
@@ -105,8 +118,11 @@ def grid(**axes: Any) -> list[Recipe]:
     Axes are the fields of `Recipe`: hidden, input, steps, batch, layers, directions, bias, proj, states, ragged,
     one_hot, returns, gradients, init, dtype, seed; `seeds=N` stands for seed=0..N-1.
 
+    Combinations that are no LSTM, such as a projection as wide as the hidden state, stay in: a run skips them and says
+    why.
+
     Raises:
-        SpecError: for an unknown axis or value, and when there is no case at all.
+        SpecError: for an unknown axis or value, for a value that no combination can have, and when there is no case.
 
     >>> [recipe.id for recipe in grid(hidden=[1, 32], steps=5)]
     ['h1-x5-t5-b3-split-states-float32-s0', 'h32-x5-t5-b3-split-states-float32-s0']
@@ -124,8 +140,8 @@ def grid(**axes: Any) -> list[Recipe]:
     recipes = [Recipe(**dict(zip(axes, combination, strict=True))) for combination in itertools.product(*values)]
     if not recipes:
         raise SpecError("the grid has no case: every axis needs at least one value")
-    for recipe in recipes:
-        _check(recipe)
+    for name in axes:
+        _refuse_useless(name, recipes)
     return recipes
 
 
@@ -179,12 +195,12 @@ def _whole(name: str, value: Any, *, minimum: int) -> int:
     return number
 
 
-def _check(recipe: Recipe) -> None:
-    """Fail early, before any worker starts, for sizes that fit no LSTM."""
-    try:
-        recipe.spec  # noqa: B018 - the property validates
-    except SpecError as error:
-        raise SpecError(f"grid: case {recipe.id}: {error}") from error
+def _refuse_useless(axis: str, recipes: Sequence[Recipe]) -> None:
+    """Fail early, before any worker starts, for a value that is in no LSTM."""
+    useful = {getattr(recipe, axis) for recipe in recipes if not recipe.impossible}
+    for recipe in recipes:
+        if getattr(recipe, axis) not in useful:
+            raise SpecError(f"grid: case {recipe.id}: {recipe.impossible}")
 
 
 def asking_gradients(questions: Iterable[Case | Recipe]) -> tuple[Case | Recipe, ...]:

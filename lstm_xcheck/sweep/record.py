@@ -12,7 +12,7 @@ import numpy as np
 
 from ..adapters import Entry
 from ..arrays import fingerprint
-from ..errors import NothingComparedError, Unsupported, XcheckError
+from ..errors import NothingComparedError, SpecError, Unsupported, XcheckError
 from ..recordings import Answer, Question, Recording
 from ..recordings.schema import content_run, one_line
 from .grid import Recipe
@@ -71,6 +71,9 @@ def _recipes(plan: Plan) -> tuple[Recipe, ...]:
     recipes = tuple(case for case in plan.cases if isinstance(case, Recipe))
     if len(recipes) != len(plan.cases):
         raise NothingComparedError("only recipes can be recorded: a case made by hand cannot be made again elsewhere")
+    for recipe in recipes:
+        if recipe.impossible:
+            raise SpecError(f"case {recipe.id} cannot be recorded: {recipe.impossible}; leave it out")
     return recipes
 
 

@@ -18,7 +18,7 @@ from ..compare import judge
 from ..errors import AdapterError, NothingComparedError, Unsupported, WorkerCrashed, XcheckError
 from ..events import MOST_DIAGNOSES, Event, Finished, Outcome, Planned
 from ..spec import Case, Result
-from .cell import judged, made, not_run
+from .cell import judged, left_out, made, not_run
 from .explain import Explainer
 from .grid import Recipe
 from .lanes import Lanes
@@ -66,15 +66,24 @@ class Plan:
 
     def questions_for(self, adapter: str) -> list[Question]:
         """The cases that an adapter is to run."""
-        return [case for case in self.cases if (case.id, adapter) not in self.skip]
+        return [case for case in self._open(adapter) if left_out(case, adapter) is None]
+
+    def left_out(self) -> Iterator[Outcome]:
+        """The cells that end before anything runs, each with its reason."""
+        for entry in self.entries:
+            outcomes = (left_out(case, entry.name) for case in self._open(entry.name))
+            yield from filter(None, outcomes)
+
+    def _open(self, adapter: str) -> Sequence[Question]:
+        """The cases whose cells have not ended before."""
+        return [case for case in self.cases if (case.id, adapter) not in self.skip] if self.skip else self.cases
 
     @property
     def planned(self) -> Planned:
         """The event that says what is going to be run."""
         names = tuple(entry.name for entry in self.entries)
-        cells = len(self.cases) * len(names)
-        skipped = sum(len(self.cases) - len(self.questions_for(name)) for name in names) if self.skip else 0
-        return Planned(cells - skipped, len(self.cases), names, order=tuple(case.id for case in self.cases))
+        cells = sum(len(self._open(name)) for name in names)
+        return Planned(cells, len(self.cases), names, order=tuple(case.id for case in self.cases))
 
 
 def choose_entries(
@@ -124,6 +133,7 @@ def run(plan: Plan) -> Generator[Event, None, None]:
     """Run a plan; closing the iterator stops every worker."""
     start = time.perf_counter()
     yield plan.planned
+    yield from plan.left_out()
     cells = {entry.name: plan.questions_for(entry.name) for entry in plan.entries}
     with Lanes(plan, Schedule(cells)) as lanes:
         yield from lanes.events(max(1, plan.jobs), sum(map(len, cells.values())))
@@ -145,6 +155,10 @@ def run_functions(cases: Sequence[Question], functions: Mapping[str, Callable[..
     """The same for implementations in this process: `function(weights, x, h0, c0, lengths) -> y, h, c`."""
     explainer = Explainer()
     for question in cases:
+        skipped = [left_out(question, name) for name in functions]
+        if all(skipped):
+            yield from filter(None, skipped)
+            continue
         case = made(question)
         for name, function in functions.items():
             yield _call(case, name, function, explainer)
