@@ -26,7 +26,7 @@ from .cell import Cell
 from .profiles import Profile
 
 #: Of i, f, o, g in the canonical order i, f, g, o.
-_ORDER = [0, 1, 3, 2]
+_ORDER = np.array([0, 1, 3, 2])
 
 
 @dataclass

@@ -19,6 +19,11 @@ from .block import Block, Carried
 from .cell import Cell
 from .profiles import Profile
 
+# The C library of Linux hands freed memory back to the system, and gets it again zeroed, page by page, for the next
+# block: a fifth of the time at 128 units. How much it keeps is twice the largest piece freed so far (mallopt(3),
+# M_MMAP_THRESHOLD), which this one, never touched, sets to what it may at most be.
+np.empty(31 << 20, np.uint8)
+
 #: Pre-activations computed at a time, in numbers: 256 kB stay in cache.
 _BLOCK = 32_768
 #: Rows of inputs at a time at least, so that reading the weights once more for each block pays.
