@@ -7,12 +7,6 @@ import os
 import secrets
 from collections.abc import Iterable
 from pathlib import Path
-from queue import Queue
-from threading import Thread
-from types import TracebackType
-
-#: How many pieces may wait to be hashed.
-_AHEAD = 64
 
 
 def write_atomically(path: Path, data: bytes | Iterable[bytes]) -> None:
@@ -47,46 +41,3 @@ def sha256_of(path: Path) -> str:
         while count := file.readinto(piece):
             digest.update(piece[:count])
     return digest.hexdigest()
-
-
-class HashedFile:
-    """A new file that is written from its start to its end, and hashed on the way by a thread of its own.
-
-    What is written must not change before the file is closed.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("xb")
-        self._digest = hashlib.sha256()
-        self._pieces: Queue[bytes | memoryview | None] = Queue(_AHEAD)
-        self._hashing = Thread(target=self._hash, daemon=True)
-
-    def __enter__(self) -> HashedFile:
-        self._hashing.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._pieces.put(None)
-        self._hashing.join()
-        self._file.close()
-
-    def write(self, data: bytes | memoryview) -> int:
-        """Append."""
-        count = self._file.write(data)
-        self._pieces.put(data)
-        return count
-
-    def flush(self) -> None:
-        """Hand all of it to the system."""
-        self._file.flush()
-
-    @property
-    def sha256(self) -> str:
-        """The hash of the file, once it is closed."""
-        return self._digest.hexdigest()
-
-    def _hash(self) -> None:
-        while (piece := self._pieces.get()) is not None:
-            self._digest.update(piece)

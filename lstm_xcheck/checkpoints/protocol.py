@@ -161,7 +161,7 @@ class Writer(Protocol):
     path with the format's suffix in the folder of the destination, reads the file back, compares every bit and renames.
     """
 
-    def write(self, path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None) -> str | None:
+    def write(self, path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None) -> None:
         """Write the LSTMs, and nothing else, to a path that does not exist yet.
 
         A writer of a format that `beside_write.FAMILIES` names takes `beside` too: the layers to write with them.
@@ -172,9 +172,6 @@ class Writer(Protocol):
                 dtype is kept; a bias scheme that the format lacks is adapted by `to_layout`.
             like: a file of the same format: its keys, its other tensors and its structure are kept, and its LSTMs of
                 these names, all present and of the same shapes, get the new values.
-
-        Returns:
-            The sha256 of the file, from a writer that takes it on the way; it is taken from the file otherwise.
 
         Raises:
             CheckpointError: when the format cannot say what a spec or a name says; nothing else but OSError.

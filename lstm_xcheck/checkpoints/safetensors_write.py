@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 
 from ..arrays import Array
-from ..files import HashedFile
 from ..layouts import to_layout
 from ..spec import LSTMWeights
 from .beside import Beside
@@ -27,7 +26,7 @@ _CODES = {"float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF1
 Raw = tuple[str, tuple[int, ...], memoryview]
 
 
-def write(path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None, beside: Beside | None = None) -> str:
+def write(path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None, beside: Beside | None = None) -> None:
     """Tensors named `<lstm>.weight_ih_l0` and so on; with `like`, that file with its LSTMs replaced.
 
     Raises:
@@ -48,11 +47,10 @@ def write(path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None
         end += len(data)
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)
-    with HashedFile(path) as file:
+    with path.open("xb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
         for name in ordered:
             file.write(raw[name][2])
-    return file.sha256
 
 
 def _width(raw: Raw) -> int:

@@ -11,13 +11,12 @@ import zipfile
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO
 
 import numpy as np
 
 from ..arrays import Array
 from ..errors import CheckpointError
-from ..files import HashedFile
 from ..spec import LSTMWeights
 from .beside import Beside
 from .beside_write import Typed
@@ -37,18 +36,16 @@ _LOCAL_HEADER, _FIELD_HEADER, _ZIP64_FIELD = 30, 4, 20
 _CLASSES = {dtype: name for name, dtype in reversed(STORAGES.items())}
 
 
-def write(
-    path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None, beside: Beside | None = None
-) -> str | None:
+def write(path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None, beside: Beside | None = None) -> None:
     """A state dict named `<lstm>.weight_ih_l0` and so on; with `like`, that file with its LSTMs replaced.
 
     Raises:
         CheckpointError: for what nn.LSTM has no place for, names that meet, and `like` without PyTorch.
     """
     if like is None:
-        with HashedFile(path) as file:
+        with path.open("xb") as file:
             write_state(file, state_names(lstms, beside))
-        return file.sha256
+        return
     # Whatever else such a file holds, torch alone can write again.
     if find_spec("torch") is None:
         raise CheckpointError(
@@ -58,15 +55,11 @@ def write(
     from .torch_fill import fill
 
     fill(path, lstms, like, beside)
-    return None
 
 
-def write_state(file: HashedFile, state: Mapping[str, Typed]) -> None:
-    """An OrderedDict of tensors, each with its own storage.
-
-    The file is written in one go, as torch does: checksums follow the data that they are of.
-    """
-    with zipfile.ZipFile(cast(BinaryIO, file), "w", zipfile.ZIP_STORED) as archive:
+def write_state(file: BinaryIO, state: Mapping[str, Typed]) -> None:
+    """An OrderedDict of tensors, each with its own storage."""
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         _add(archive, "data.pkl", memoryview(_pickled(state)))
         for name, text in _MARKS.items():
             _add(archive, name, memoryview(text))

@@ -67,18 +67,18 @@ def write_checkpoint(
     whole = beside is not None and chosen.to in FAMILIES and (beside.layers or beside.chain)
     more: dict[str, Any] = {"beside": beside} if whole else {}
     with _temporary(target, chosen) as temporary, ThreadPoolExecutor() as pool:
-        digest = writer.write(temporary, lstms, given, **more)
+        writer.write(temporary, lstms, given, **more)
         pairs = zip(chosen.parts(temporary), chosen.parts(target), strict=True)
         places = {_placed(inner, part, final): inner for part, final in pairs for inner in files_in(part)}
         synced = pool.submit(_sync, places.values())
-        hashing = {} if digest else {place: pool.submit(sha256_of, inner) for place, inner in places.items()}
+        hashing = {place: pool.submit(sha256_of, inner) for place, inner in places.items()}
         with reading_whole() if more else nullcontext():
             back = _read_back(chosen, temporary, target)
         kept = _compare(target, back, written, exact=like is None)
         if beside and beside.layers:
             refuse_changed(target, back, beside.layers, FAMILIES[chosen.to])
         synced.result()
-        hashes = {target: digest} if digest else {place: taken.result() for place, taken in hashing.items()}
+        hashes = {place: digest.result() for place, digest in hashing.items()}
         _keep_all(chosen.parts(temporary), chosen.parts(target), force)
     if len(kept) < len(back.lstms):
         with reading_whole() if more else nullcontext():
