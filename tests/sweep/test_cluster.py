@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import pytest
 
@@ -73,38 +73,10 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
                 process.wait()
 
 
-@pytest.mark.slow
-def test_a_killed_worker_loses_nothing(cluster: Cluster, tmp_path: Path) -> None:
-    variables = environment(tmp_path)
-    for _ in range(2):
-        cluster.add_worker(variables)
-    code, expected, _ = ran(variables, *SWEEP)
-    assert (code, expected["totals"]["planned"]) == (1, 160)
-    out = tmp_path / "out"
-    with subprocess.Popen(
-        command(*SWEEP, "--dask", cluster.address, "--out", str(out)),
-        env=variables,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-    ) as sweep:
-        end = time.monotonic() + 120
-        while not ((out / "cells.jsonl").exists() and (out / "cells.jsonl").stat().st_size) and time.monotonic() < end:
-            time.sleep(0.05)
-        assert sweep.poll() is None, "the sweep had ended before a worker could be killed"
-        cluster.processes[1].kill()
-        _, errors = sweep.communicate(timeout=240)
-    assert sweep.returncode == 1, errors
-    _, report, _ = ran(variables, "report", str(out))
-    assert content(report) == content(expected)
-    assert report["totals"]["crashed"] == report["totals"]["skipped"] == 0
-
-
-@pytest.mark.slow
-def test_a_worker_that_takes_the_place_of_all_goes_on(cluster: Cluster, tmp_path: Path) -> None:
-    """It has another address, to which Dask alone would never send what was meant for the first."""
-    variables, out = environment(tmp_path), tmp_path / "out"
-    cluster.add_worker(variables)
-    wait_for_workers(cluster.address, 1)
+def swept_while_a_worker_dies(
+    cluster: Cluster, variables: dict[str, str], out: Path, *, replaced: bool = False
+) -> dict[str, Any]:
+    """What the folder of a sweep says whose first worker is killed once it has answered; another may take its place."""
     with subprocess.Popen(
         command(*SWEEP, "--dask", cluster.address, "--out", str(out)),
         env=variables,
@@ -116,10 +88,33 @@ def test_a_worker_that_takes_the_place_of_all_goes_on(cluster: Cluster, tmp_path
             time.sleep(0.05)
         assert sweep.poll() is None, "the sweep had ended before its worker could be killed"
         cluster.processes[1].kill()
-        cluster.add_worker(variables)
+        if replaced:
+            cluster.add_worker(variables)
         _, errors = sweep.communicate(timeout=240)
     assert sweep.returncode == 1, errors
     _, report, _ = ran(variables, "report", str(out))
+    return report
+
+
+@pytest.mark.slow
+def test_a_killed_worker_loses_nothing(cluster: Cluster, tmp_path: Path) -> None:
+    variables = environment(tmp_path)
+    for _ in range(2):
+        cluster.add_worker(variables)
+    code, expected, _ = ran(variables, *SWEEP)
+    assert (code, expected["totals"]["planned"]) == (1, 160)
+    report = swept_while_a_worker_dies(cluster, variables, tmp_path / "out")
+    assert content(report) == content(expected)
+    assert report["totals"]["crashed"] == report["totals"]["skipped"] == 0
+
+
+@pytest.mark.slow
+def test_a_worker_that_takes_the_place_of_all_goes_on(cluster: Cluster, tmp_path: Path) -> None:
+    """It has another address, to which Dask alone would never send what was meant for the first."""
+    variables = environment(tmp_path)
+    cluster.add_worker(variables)
+    wait_for_workers(cluster.address, 1)
+    report = swept_while_a_worker_dies(cluster, variables, tmp_path / "out", replaced=True)
     totals = report["totals"]
     assert (totals["planned"], totals["crashed"], totals["skipped"]) == (160, 0, 0)
 

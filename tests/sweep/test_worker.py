@@ -164,3 +164,30 @@ def test_another_version_of_python_answers_the_same(other_python: str, monkeypat
 def test_a_label_runs_the_adapter_it_ends_with_by_its_own_interpreter() -> None:
     (entry,) = choose_entries(["old-torch"], {"old-torch": sys.executable})
     assert (entry.name, entry.target) == ("old-torch", "lstm_xcheck.adapters.torch_nn:TorchNN")
+
+
+#: The watch over the driver, begun only after one end of the pipe was closed.
+WATCHED = """
+import os, sys, threading
+os.setpgid(0, 0)
+from lstm_xcheck.sweep import worker
+read, write = os.pipe()
+requests, held = os.fdopen(read, "rb"), []
+begin, threading.Thread.start = threading.Thread.start, held.append
+worker._end_with_driver(requests)
+threading.Thread.start = begin
+requests.close() if sys.argv[1] == "own" else os.close(write)
+held[0].start()
+held[0].join(20)
+print("alive")
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals and process groups are POSIX")
+@pytest.mark.parametrize(("closed", "ends"), [("own", (0, "alive\n")), ("driver's", (-9, ""))])
+def test_a_worker_is_killed_when_its_driver_is_gone_and_not_when_it_ends_itself(
+    closed: str, ends: tuple[int, str]
+) -> None:
+    command = [sys.executable, "-c", WATCHED, closed]
+    run = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    assert (run.returncode, run.stdout) == ends, run.stderr
