@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from .compare import CountRow, Row, VerdictName, worst_of
@@ -59,7 +59,9 @@ class Outcome:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, from which `from_dict` makes the same outcome; not the report's own form."""
-        return asdict(self)
+        # What `dataclasses.asdict` gives, but nothing is copied deep: every cell of a sweep comes through here.
+        count = None if self.count is None else dict(vars(self.count))
+        return {**vars(self), "rows": tuple(dict(vars(row)) for row in self.rows), "count": count}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Outcome:

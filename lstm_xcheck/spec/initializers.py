@@ -43,9 +43,10 @@ def signed(rng: np.random.Generator, shape: tuple[int, ...], low: float, high: f
 
 def normal(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
     """Nearly normal numbers: the sum of twelve uniforms less six (Irwin-Hall), added in a fixed order."""
-    total = np.zeros(shape)
-    for _ in range(12):
-        total = total + rng.random(shape)
+    first, *others = rng.random((12, *shape))
+    total: Array = first
+    for drawn in others:
+        total += drawn
     return total - 6.0
 
 

@@ -9,7 +9,7 @@ With gates i, f, g (the cell candidate) and o:
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, get_args
 
 from ..errors import SpecError
@@ -139,7 +139,7 @@ class LSTMSpec:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
-        return asdict(self)
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
 def _check_size(name: str, value: object, *, minimum: int) -> None:
