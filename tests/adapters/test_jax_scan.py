@@ -364,9 +364,9 @@ def test_seeds_of_one_shape_share_a_compilation(monkeypatch: pytest.MonkeyPatch)
     traced: list[int] = []
     original = jax_lstm.cell
 
-    def counted(*arguments: Any) -> Any:
+    def counted(*arguments: Any, **named: Any) -> Any:
         traced.append(1)
-        return original(*arguments)
+        return original(*arguments, **named)
 
     monkeypatch.setattr(jax_lstm, "cell", counted)
     spec = LSTMSpec(2, 3)

@@ -173,7 +173,7 @@ os.setpgid(0, 0)
 from lstm_xcheck.sweep import worker
 read, write = os.pipe()
 requests, held = os.fdopen(read, "rb"), []
-begin, threading.Thread.start = threading.Thread.start, held.append
+begin, threading.Thread.start = threading.Thread.start, lambda thread: held.append(thread)
 worker._end_with_driver(requests)
 threading.Thread.start = begin
 requests.close() if sys.argv[1] == "own" else os.close(write)
