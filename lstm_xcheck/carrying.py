@@ -37,6 +37,13 @@ def carried(held: Checkpoint, chosen: Format, rename: Mapping[str, str]) -> Besi
         raise DisagreementError(_cannot(held, f"of which {chosen.name} files have no place for these", listed))
     if beside.unknown:
         raise DisagreementError(_cannot(held, "of which these cannot be carried over", beside.unknown))
+    computing = [layer for layer in beside.strange if not layer.endswith(tuple(f"({name})" for name in _SILENT))]
+    if computing and _runs(chosen.to):
+        raise DisagreementError(
+            f"{held.path} computes what cannot be carried over: {some(computing)}; {chosen.name} files are models, and "
+            "this one would lack it; nothing was written; choose a format of weights alone, such as .safetensors, or "
+            "add --lstm-only to leave all other layers out"
+        )
     return beside
 
 

@@ -327,11 +327,23 @@ def test_a_name_with_control_characters_is_shown_safely(tmp_path: Path) -> None:
     assert list(layers_in(path)) == ["embed\\x1b[2J"]
 
 
-@pytest.mark.parametrize("target", ["m.pt", "m.onnx"])
-def test_layers_without_weights_are_named_where_the_model_is_no_line(tmp_path: Path, target: str) -> None:
+@pytest.mark.parametrize("target", ["m.onnx", "out.keras"])
+def test_what_no_file_can_say_is_refused_by_a_format_of_models(tmp_path: Path, target: str) -> None:
+    pytest.importorskip("onnx")
+    path = with_lambda(tmp_path)
+    with pytest.raises(lx.DisagreementError, match=r"cannot be carried over: twice \(Lambda\); .* add --lstm-only"):
+        lx.port(path, tmp_path / target)
+    assert not (tmp_path / target).exists()
+    assert lx.port(path, tmp_path / target, lstm_only=True)["verdict"] == "agree"
+
+
+def test_layers_without_weights_are_named_where_the_model_is_no_line(tmp_path: Path) -> None:
+    notes = lx.port(with_lambda(tmp_path), tmp_path / "m.pt")["notes"]
+    assert notes["graph"] == ["not carried over, put it into your model: twice (Lambda), d (Dropout)"]
+
+
+def with_lambda(tmp_path: Path) -> Path:
     """A Lambda computes something that no file can say; nobody must believe that it came along."""
-    if target == "m.onnx":
-        pytest.importorskip("onnx")
     layers = keras.layers
     block = keras.Sequential(
         [keras.Input((STEPS, SIZE)), layers.LSTM(UNITS, name="deep"), layers.Dropout(0.5, name="d")]
@@ -343,5 +355,4 @@ def test_layers_without_weights_are_named_where_the_model_is_no_line(tmp_path: P
         layers.Dense(2, name="head"),
     ]
     keras.Sequential(steps).save(tmp_path / "m.keras")
-    notes = lx.port(tmp_path / "m.keras", tmp_path / target)["notes"]
-    assert notes["graph"] == ["not carried over, put it into your model: twice (Lambda), d (Dropout)"]
+    return tmp_path / "m.keras"
