@@ -28,10 +28,9 @@ def left_out(question: Case | Recipe, adapter: str) -> Outcome | None:
     return Outcome(question.id, adapter, (Row(question.id, adapter, "", "skipped", reason=question.impossible),))
 
 
-def prepared(question: Case | Recipe) -> tuple[Case, bytes]:
-    """The case, and the request that asks a worker for it."""
-    case = made(question)
-    return case, encode(case_to_frame(case))
+def request_for(case: Case) -> bytes:
+    """What asks a worker for a case."""
+    return encode(case_to_frame(case))
 
 
 def judged(

@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING
 from ..errors import Unsupported, WorkerCrashed
 from ..events import Event, Outcome, Started
 from ..spec import Case, Result
-from .cell import judged, not_run, prepared
+from .cell import judged, not_run, request_for
 from .explain import Explainer
 from .grid import Recipe
 from .pool import Worker
 from .schedule import Schedule
+from .shared import Shared
 
 if TYPE_CHECKING:
     from .run import Plan
@@ -46,6 +47,7 @@ class Lanes:
         self._workers: list[Worker] = []
         self._threads: list[threading.Thread] = []
         self.explainer = Explainer(plan.diagnoses, (case.id for case in plan.cases))
+        self.shared = Shared(len(plan.entries))
         self._asking = threading.Lock()
         self._asked: Worker | None = None  # one that answers diagnoses is kept for the next
 
@@ -165,7 +167,11 @@ class _Lane:
 
     def _next(self, name: str) -> _Ahead | None:
         question = self._schedule.take(name, self._number)
-        return None if question is None else (question, self._pool.submit(prepared, question))
+        return None if question is None else (question, self._pool.submit(self._prepared, question))
+
+    def _prepared(self, question: Case | Recipe) -> tuple[Case, bytes]:
+        case = self._lanes.shared.case(question)
+        return case, request_for(case)
 
     def _ask(self, worker: Worker, case: Case, request: bytes) -> None:
         name = worker.entry.name
