@@ -260,5 +260,5 @@ def test_a_fault_of_the_judge_reaches_the_caller_and_leaves_no_worker(monkeypatc
 
 
 def test_a_case_that_cannot_be_made_reaches_the_caller() -> None:
-    with pytest.raises(ValueError, match="directions is 3"):
-        list(run(Plan((Recipe(directions=3),), (HONEST,), jobs=1)))
+    with pytest.raises(ValueError, match="unknown init 'best'"):
+        list(run(Plan((Recipe(init="best"),), (HONEST,), jobs=1)))
