@@ -83,6 +83,7 @@ def test_the_environment_says_how_programs_are_compiled(
     adapter: str, chosen: str, options: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LSTM_XCHECK_XLA", chosen)
+    monkeypatch.delenv("XLA_FLAGS", raising=False)  # which an adapter in this process may have set before
     with Worker(entry_named(adapter), sys.executable) as worker:
         worker.start()
         assert worker.environment["xla"].startswith(options)
