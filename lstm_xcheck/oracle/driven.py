@@ -8,6 +8,7 @@ included. `block` computes it.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -156,12 +157,12 @@ def _driven(cell: Cell, profile: Profile, given: _Given, dtype: DTypeLike) -> Dr
 def _widened(profile: Profile, steps: int, dtype: DTypeLike) -> float:
     """By what a bound in units of u is multiplied, with what computing it rounded.
 
-    Each step passes on what was rounded before; the numbers are twice the roundings there are. In float64 they are
-    twice as many again, so that no bound that must be computed in float64 is narrower than one in float32. The values
-    are rounded too, in float64: negligible beside float32, as much again beside float64.
+    Each step rounds twice what it passes on, and some thirty roundings are beside that; twice as many are allowed for.
+    In float64 all are allowed for twice, so that no bound that must be computed in float64 is narrower than one in
+    float32. The values are rounded too, in float64: negligible beside float32, as much again beside float64.
     """
-    coarse = 2.0**-23 if profile.u >= 2.0**-24 else 2.0**-52
-    rounded = coarse * (steps + 32) * (2.0 if dtype == np.float64 else 1.0)
+    twice = 2.0**-23 if profile.u >= 2.0**-24 else 2.0**-52
+    rounded = math.expm1(twice * (steps + 32) * (2.0 if dtype == np.float64 else 1.0))
     return profile.u * (1.0 + rounded) * (1.0 + 2.0**-53 / profile.u)
 
 
