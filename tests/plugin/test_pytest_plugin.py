@@ -322,3 +322,16 @@ def test_any_width(lstm_xcheck, hidden):
     lstm_xcheck.assert_agrees(lx.Case.random(lx.LSTMSpec(2, hidden), steps=2), ["honest"])
 """
     run(source).assert_outcomes(passed=1)
+
+
+def test_what_is_no_lstm_is_skipped_with_its_reason_and_counted(run: Run) -> None:
+    text = """
+from lstm_xcheck.sweep import Recipe
+report = lstm_xcheck.verify(lx.grid(hidden=[4, 6], proj=[0, 4], input=2, steps=2), ["honest"])
+totals = report.totals
+assert [totals[name] for name in ("planned", "match", "unsupported", "skipped")] == [4, 2, 1, 1]
+lstm_xcheck.assert_agrees(Recipe(hidden=4, proj=4), ["honest"])
+"""
+    result = run(body(text), "-rs")
+    result.assert_outcomes(skipped=1)
+    result.stdout.fnmatch_lines(["5 cells = 2 match, 1 unsupported, 2 skipped", "SKIPPED*should be smaller than*"])

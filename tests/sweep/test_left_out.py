@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from concurrent.futures import Executor, ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import lstm_xcheck as lx
 from lstm_xcheck.adapters import Entry
 from lstm_xcheck.cli.main import run as run_cli
 from lstm_xcheck.errors import SpecError
+from lstm_xcheck.events import Event
 from lstm_xcheck.report import Report
 from lstm_xcheck.sweep import Plan, Recipe, grid, parse_grid, run
 from lstm_xcheck.sweep.distribute import run_on
@@ -31,10 +33,14 @@ def skipped(report: Report) -> set[tuple[str, str, str]]:
     return {(row.case[:5], row.adapter, row.reason) for row in report.rows if row.verdict == "skipped"}
 
 
-@pytest.mark.parametrize("executor", [None, ThreadPoolExecutor(1)], ids=["here", "executor"])
-def test_a_combination_that_is_no_lstm_is_skipped_with_its_reason(executor: Executor | None) -> None:
-    plan = Plan(tuple(grid(**AXES)), ENTRIES, jobs=1)
-    report = Report.of(run(plan) if executor is None else run_on(executor, plan))
+def run_elsewhere(plan: Plan) -> Iterator[Event]:
+    with ThreadPoolExecutor(1) as executor:
+        yield from run_on(executor, plan)
+
+
+@pytest.mark.parametrize("engine", [run, run_elsewhere])
+def test_a_combination_that_is_no_lstm_is_skipped_with_its_reason(engine: Callable[[Plan], Iterator[Event]]) -> None:
+    report = Report.of(engine(Plan(tuple(grid(**AXES)), ENTRIES, jobs=1)))
     assert report.totals["planned"] == 8
     assert report.totals["skipped"] == 2
     assert report.totals["match"] + report.totals["unsupported"] == 6
