@@ -127,6 +127,15 @@ def all_finite(array: Array) -> bool:
     return all(np.isfinite(piece).all() for piece in _pieces(array))
 
 
+def has_nan(array: Array) -> bool:
+    """Whether there is a NaN, which no maximum passes over.
+
+    >>> has_nan(np.array([1.0, np.nan])), has_nan(np.array([np.inf])), has_nan(np.zeros((0, 2)))
+    (True, False, False)
+    """
+    return bool(array.size and np.isnan(array.max()))
+
+
 #: Numbers that are looked at together: few enough to stay in a cache, with what is found of them.
 _PIECE = 1 << 17
 

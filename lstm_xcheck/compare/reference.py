@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..arrays import Array
+from ..arrays import Array, has_nan
 from ..oracle import Driven, Profile, drive
 from ..spec import Case, Result
 
@@ -59,12 +59,12 @@ def references(case: Case, outputs: dict[int, Array], profile: Profile) -> dict[
             left out runs freely.
     """
     spec = case.spec
-    x, dx, hidden = np.asarray(case.x, np.float64), None, ""
+    x, dx, hidden = case.x, None, ""
     result: dict[str, Reference] = {}
     finals: list[tuple[Driven, str]] = []
     for layer in range(spec.num_layers):
         seen = outputs.get(layer)
-        if seen is None or np.isnan(seen).any():
+        if seen is None or has_nan(seen):
             hidden = hidden or f"the outputs of layer {layer} were not observed at every step"
         halves = [_drive_half(case, layer, d, x, seen, profile, dx) for d in range(spec.num_directions)]
         finals += [(half, hidden) for half in halves]
@@ -90,9 +90,9 @@ def _as_input(seen: Array | None, value: Array, bound: Array) -> tuple[Array, Ar
     """What the next layer reads: the observed outputs, and the oracle's own with their bound where there are none."""
     if seen is None:
         return value, bound
+    if not has_nan(seen):
+        return seen, None
     unseen = np.isnan(seen)
-    if not unseen.any():
-        return np.asarray(seen, np.float64), None
     return np.where(unseen, value, seen), np.where(unseen, bound, 0.0)
 
 

@@ -13,13 +13,16 @@ from numpy.typing import DTypeLike
 from ..arrays import Array
 from ..spec.activations import Activation
 
+#: In place of the 1 of 1 - s and 1 - t^2, so that they are never too small: saturated s and t are off by up to 2^-52,
+#: and 2^-25 where float32 holds them; squaring rounds once more.
+_ONE = {"d": 1.0 + 2.0**-50, "f": 1.0 + 2.0**-23}
 #: Smaller errors of pre-activations count as this much, so that one factor does for nearly all numbers.
 _LEAST = 2.0**-12
 
 
-def sigmoid(z: Array) -> Array:
+def sigmoid(z: Array, out: Array | None = None) -> Array:
     """1 / (1 + exp(-z)); where exp overflows the quotient is zero, as it should be."""
-    grown = np.negative(z)
+    grown = np.negative(z, out=out)
     with np.errstate(over="ignore"):
         np.exp(grown, out=grown)
     grown += 1.0
@@ -27,12 +30,12 @@ def sigmoid(z: Array) -> Array:
     return quotient
 
 
-def apply(activation: Activation, z: Array) -> Array:
-    """The activation's value, elementwise."""
+def apply(activation: Activation, z: Array, out: Array | None = None) -> Array:
+    """The activation's value, elementwise; `out`, which may be z, is where there is room for it."""
     if activation.kind == "sigmoid":
-        return sigmoid(z)
+        return sigmoid(z, out)
     if activation.kind == "tanh":
-        return np.tanh(z)
+        return np.tanh(z, out=out)
     if activation.kind == "relu":
         return np.maximum(z, 0.0)
     if activation.kind == "hard_sigmoid":
@@ -47,16 +50,24 @@ def apply(activation: Activation, z: Array) -> Array:
     return z
 
 
-def steepest(activation: Activation, z: Array, value: Array, d: Array, u: float = 1.0) -> Array:
-    """An upper bound on the slope anywhere on [z - u d, z + u d], but for what d's type rounds; of that type."""
+def steepest(activation: Activation, z: Array, value: Array, size: Array, d: Array, u: float = 1.0) -> Array:
+    """An upper bound on the slope anywhere on [z - u d, z + u d], but for what d's type rounds; of that type.
+
+    Args:
+        z: where; `value` is the activation's there, and `size` that without its sign, rounded to d's type.
+        d: in units of u.
+    """
+    widest = float(d.max())
+    # In float32 a saturated value has no slope left. What is allowed for that counts only where d is large.
+    known = size if widest <= _LEAST / u else value
     if activation.kind == "sigmoid":
-        near = np.subtract(1.0, value)
-        near *= value
-        return _widened(near, 2.0, d, u, 0.25, 1.0)  # e^d <= 1 + 2d for d <= 1
+        near = np.subtract(_ONE[known.dtype.char], known)
+        near *= known
+        return _widened(near, 2.0, d, widest, u, 0.25, 1.0)  # e^d <= 1 + 2d for d <= 1
     if activation.kind == "tanh":
-        near = np.multiply(value, value)
-        np.subtract(1.0, near, out=near)
-        return _widened(near, 4.0, d, u, 1.0, 0.5)  # e^2d <= 1 + 4d for d <= 1/2
+        near = np.multiply(known, known)
+        np.subtract(_ONE[known.dtype.char], near, out=near)
+        return _widened(near, 4.0, d, widest, u, 1.0, 0.5)  # e^2d <= 1 + 4d for d <= 1/2
     return _steepest_of_pieces(activation, z, u * d).astype(d.dtype, copy=False)
 
 
@@ -72,25 +83,24 @@ def _steepest_of_pieces(activation: Activation, z: Array, d: Array) -> Array:
     return np.ones_like(z)  # linear; softsign and tanh_pade are nowhere steeper
 
 
-def _widened(near: Array, rate: float, d: Array, u: float, most: float, reach: float) -> Array:
+def _widened(near: Array, rate: float, d: Array, widest: float, u: float, most: float, reach: float) -> Array:
     """The slope at z widened to [z - u d, z + u d].
 
     Args:
         near: slope at z.
         rate: (1 + rate u d) is how far it grows, up to u d = reach.
         d: in units of u; the result has its type.
+        widest: the largest d.
         most: the steepest anywhere.
     """
     slope = near.astype(d.dtype, copy=False)
-    widest = float(d.max())
     if widest <= _LEAST / u:
         slope *= 1.0 + rate * _LEAST
-    else:
-        factor = np.maximum(d, _LEAST / u)
-        factor *= rate * u
-        factor += 1.0
-        slope *= factor
-    slope += 2.0**-50  # a saturated s or t is off by up to 2^-52, and 1 - s or 1 - t^2 then grows up to threefold
+        return slope
+    factor = np.maximum(d, _LEAST / u)
+    factor *= rate * u
+    factor += 1.0
+    slope *= factor
     np.minimum(slope, most, out=slope)
     return slope if widest <= reach / u else np.where(d <= reach / u, slope, d.dtype.type(most))
 
@@ -130,10 +140,8 @@ def absolute(value: Array, dtype: DTypeLike) -> Array:
     return size
 
 
-def error_units(
-    activation: Activation, value: Array, tanh_absolute: float, dtype: DTypeLike = np.float64
-) -> Array | float:
-    """The activation's own error in units of u, of that type: sigmoids absolutely, tanh relatively.
+def error_units(activation: Activation, size: Array, tanh_absolute: float) -> Array | float:
+    """The activation's own error in units of u, by the value's size: sigmoids absolutely, tanh relatively.
 
     The constants cover what CPU kernels of eleven libraries were measured to do: sigmoid within 2.6 u absolute
     (several saturate early or are computed through tanh, so that no relative bound holds), tanh within 7 u relative.
@@ -144,8 +152,7 @@ def error_units(
         # alpha z + beta between its kinks: alpha, the product, beta and the sum are rounded once each.
         offset = abs(activation.beta)
         return max(4.0, 2.0 * max(offset, abs(1.0 - activation.beta)) + offset + 1.0)
-    size = absolute(value, dtype)
-    size *= 8.0 if activation.kind in ("tanh", "tanh_pade") else 2.0
+    error = (8.0 if activation.kind in ("tanh", "tanh_pade") else 2.0) * size
     if activation.kind == "tanh":
-        size += tanh_absolute
-    return size
+        error += tanh_absolute
+    return error

@@ -149,7 +149,7 @@ class Direction:
         for kink, _ in kinks(activation):
             r.watch(z, kink, counted)
         value = apply(activation, z)
-        own = r.profile.u * error_units(activation, value, r.profile.tanh_absolute) / 2.5
+        own = r.profile.u * error_units(activation, np.abs(value), r.profile.tanh_absolute) / 2.5
         value = r.rounded(value, own)
         return value, slope(activation, z, value)
 

@@ -9,14 +9,17 @@ included. `block` computes it.
 from __future__ import annotations
 
 import math
+from collections.abc import Hashable
 from dataclasses import dataclass
+from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from ..arrays import Array
-from ..spec import Case, CellWeights
-from .block import Block, Carried
+from ..arrays import Array, has_nan
+from ..spec import Case, CellWeights, LSTMSpec
+from .block import SMALL, Block, Carried
 from .cell import Cell
 from .profiles import Profile
 
@@ -29,6 +32,8 @@ np.empty(31 << 20, np.uint8)
 _BLOCK = 32_768
 #: Rows of inputs at a time at least, so that reading the weights once more for each block pays.
 _ROWS = 64
+#: What is made of few weights, three times as large, is kept as long as the case is.
+_KEPT: WeakKeyDictionary[Case, dict[Hashable, Block]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -69,15 +74,27 @@ def drive(
         units: the hidden units that are asked for, or None for all. No unit depends on another once all outputs are
             observed, so that some cost less; every output must then be observed, and there be no projection.
     """
-    cell = Cell(case.spec, _of_units(case.weights.layers[layer][direction], units))
     given = _Given.of(case, layer, direction, x, observed, dx, units)
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-        if _float32_holds(cell, profile, given):
-            driven = _driven(cell, profile, given, np.float32)
+        if _float32_holds(case.spec, profile, given):
+            driven = _driven(_block(case, layer, direction, units, profile, np.float32), given)
             # Sums and cells too large for the squares of float32 are rare, and show.
-            if np.isfinite(driven.y_sigma).all() and np.isfinite(driven.c_sigma).all():
+            if math.isfinite(driven.y_sigma.max() + driven.c_sigma.max()):
                 return driven
-        return _driven(cell, profile, given, np.float64)
+        return _driven(_block(case, layer, direction, units, profile, np.float64), given)
+
+
+def _block(
+    case: Case, layer: int, direction: int, units: Array | None, profile: Profile, dtype: type[np.floating[Any]]
+) -> Block:
+    """What is made of a cell's weights, once for all the backends that are asked the same case."""
+    weights = case.weights.layers[layer][direction]
+    if units is not None or weights.W.size + weights.U.size > SMALL:
+        return Block(Cell(case.spec, _of_units(weights, units)), profile, dtype)
+    kept, key = _KEPT.setdefault(case, {}), (layer, direction, profile, dtype)
+    if key not in kept:
+        kept[key] = Block(Cell(case.spec, weights), profile, dtype)
+    return kept[key]
 
 
 @dataclass(frozen=True)
@@ -110,40 +127,39 @@ class _Given:
         backward = case.spec.is_backward(direction)
         h0, c0 = case.initial("h0", layer, direction), case.initial("c0", layer, direction)
         valid = _in_order(case.valid, backward) if case.lengths is not None or case.mask is not None else None
-        shape = (case.steps, case.batch, case.spec.output_size)
-        seen = np.full(shape, np.nan) if observed is None else _in_order(np.asarray(observed, np.float64), backward)
-        h_prev = _previous(seen, valid, h0)
+        free = observed is None or has_nan(observed)
+        seen = np.broadcast_to(np.nan, (case.batch, case.steps, h0.shape[-1])) if observed is None else observed
         width = 1 + x.shape[-1]
-        inputs = np.empty((case.steps, case.batch, width + h_prev.shape[-1]))
+        inputs = np.empty((case.steps, case.batch, width + h0.shape[-1]))
         inputs[..., 0] = 1.0  # for the bias
         inputs[..., 1:width] = _turned(x, backward)
-        inputs[..., width:] = h_prev
+        _put_previous(inputs[..., width:], _turned(seen, backward), valid, h0)
         if units is not None:
             h0, c0 = h0[:, units], c0[:, units]
         errors = None if dx is None else _in_order(dx, backward)
-        return cls(inputs, bool(np.isnan(h_prev).any()), errors, valid, h0, c0, backward)
+        return cls(inputs, free, errors, valid, h0, c0, backward)
 
 
-def _float32_holds(cell: Cell, profile: Profile, given: _Given) -> bool:
+def _float32_holds(spec: LSTMSpec, profile: Profile, given: _Given) -> bool:
     """Whether bounds may be computed in float32: it must be no coarser than the profile, and have no long sums."""
-    sums = given.free or given.errors is not None or cell.projection is not None
+    sums = given.free or given.errors is not None or spec.proj_size > 0
     return profile.u >= 2.0**-24 and not sums
 
 
-def _driven(cell: Cell, profile: Profile, given: _Given, dtype: DTypeLike) -> Driven:
-    """With bounds computed in this type."""
+def _driven(block: Block, given: _Given) -> Driven:
+    """With bounds computed in the block's type."""
+    cell, profile, dtype = block.cell, block.profile, block.dtype
     steps, batch, _ = given.inputs.shape
-    shape = (steps, batch, given.h0.shape[-1])
-    y, bound, variance = np.empty(shape), np.empty(shape, dtype), np.empty(shape, dtype)
     carried = Carried.start(given.h0, given.c0, dtype)
-    block = Block(cell, profile, dtype)
     rows = max(_ROWS, _BLOCK // (4 * cell.spec.hidden_size))
     size = 1 if cell.peephole is not None or given.free else max(1, rows // batch)
+    blocks = []
     for start in range(0, steps, size):
         part = slice(start, start + size)
         errors = None if given.errors is None else given.errors[part] / profile.u
         valid = None if given.valid is None else given.valid[part]
-        y[part], bound[part], variance[part] = block.run(given.inputs[part], errors, carried, valid)
+        blocks.append(block.run(given.inputs[part], errors, carried, valid))
+    y, bound, variance = (_joined(parts) for parts in zip(*blocks, strict=True))
     widened = _widened(profile, steps, dtype)
     values = [y, _in_float64(bound, widened), _sigma(variance, profile)]
     if given.valid is not None:
@@ -152,6 +168,11 @@ def _driven(cell: Cell, profile: Profile, given: _Given, dtype: DTypeLike) -> Dr
     final = [_final(array, given.valid, start) for array, start in zip(values, (given.h0, None, None), strict=True)]
     aligned = [_aligned(array, given.backward) for array in values]
     return Driven(*[*aligned, *final, carried.c, _in_float64(carried.dc, widened), _sigma(carried.var_c, profile)])
+
+
+def _joined(parts: tuple[Array, ...]) -> Array:
+    """The steps of all blocks."""
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def _widened(profile: Profile, steps: int, dtype: DTypeLike) -> float:
@@ -168,7 +189,8 @@ def _widened(profile: Profile, steps: int, dtype: DTypeLike) -> float:
 
 def _sigma(variance: Array, profile: Profile) -> Array:
     """The standard deviation, with what a variance underflows by."""
-    return _in_float64(np.sqrt(variance + np.finfo(variance.dtype).tiny), profile.u)
+    deviation = variance + np.finfo(variance.dtype).tiny
+    return _in_float64(np.sqrt(deviation, out=deviation), profile.u)
 
 
 def _in_float64(array: Array, unit: float) -> Array:
@@ -200,14 +222,15 @@ def _aligned(array: Array, backward: bool) -> Array:
     return (array[::-1] if backward else array).swapaxes(0, 1)
 
 
-def _previous(y: Array, valid: Array | None, h0: Array) -> Array:
+def _put_previous(out: Array, y: Array, valid: Array | None, h0: Array) -> None:
     """The hidden state each step starts from: the last valid output before it, or h0."""
+    out[0] = h0
     if valid is None:
-        return np.concatenate([h0[None], y[:-1]])
-    steps, batch, _ = y.shape
+        out[1:] = y[:-1]
+        return
+    steps = len(y)
     index = np.maximum.accumulate(np.where(valid, np.arange(1, steps + 1)[:, None], 0), axis=0)
-    index = np.concatenate([np.zeros((1, batch), dtype=np.int64), index[:-1]])
-    return np.take_along_axis(np.concatenate([h0[None], y]), index[..., None], axis=0)
+    out[1:] = np.take_along_axis(np.concatenate([h0[None], y]), index[:-1, :, None], axis=0)
 
 
 def _final(array: Array, valid: Array | None, start: Array | None) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import fields, replace
 
 import numpy as np
@@ -9,7 +10,6 @@ import pytest
 
 from lstm_xcheck.oracle import PROFILES, Driven, Profile, drive, forward
 from lstm_xcheck.oracle import driven as module
-from lstm_xcheck.oracle.cell import Cell
 from lstm_xcheck.spec import Case, LSTMSpec, Result
 
 from .emulate import ORDERS, emulate
@@ -233,6 +233,38 @@ def test_numbers_too_large_for_the_squares_of_float32_are_bounded_in_float64() -
     x, y, profile = np.asarray(case.x, np.float64), forward(case).y, PROFILES["float32"]
     given = module._Given.of(case, 0, 0, x, y, None, None)
     with np.errstate(over="ignore"):
-        alone = module._driven(Cell(case.spec, case.weights.cell(0, 0)), profile, given, np.float32)
+        alone = module._driven(module._block(case, 0, 0, None, profile, np.float32), given)
     assert np.isinf(alone.c_sigma).any()
     assert np.isfinite(drive(case, 0, 0, x, y, profile).c_sigma).all()
+
+
+def test_what_is_made_of_weights_is_made_once_for_a_case_and_goes_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, original = [], module.Block
+    monkeypatch.setattr(module, "Block", lambda *arguments: made.append(arguments) or original(*arguments))
+    case = Case.random(LSTMSpec(input_size=2, hidden_size=3, bidirectional=True), steps=4)
+    results = [drive_all(case, forward(case)) for _ in range(2)]
+    assert len(made) == 2  # one for each direction
+    for (_, one), (_, other) in zip(*results, strict=True):
+        assert all(np.array_equal(getattr(one, f.name), getattr(other, f.name)) for f in fields(Driven))
+    x, y = np.asarray(case.x, np.float64), forward(case).y[..., :3]
+    doubled = replace(case, weights=case.weights.astype("float64"))
+    for other, profile, units in (
+        (case, PROFILES["tf32"], None),
+        (case, PROFILES["float32"], np.array([1])),
+        (doubled, PROFILES["float32"], None),
+    ):
+        before = len(made)
+        drive(other, 0, 0, x, y, profile, units=units)
+        assert len(made) == before + 1
+    kept = len(module._KEPT)
+    made.clear()
+    del case, other, doubled
+    gc.collect()
+    assert len(module._KEPT) == kept - 2
+
+
+def test_nothing_is_kept_of_large_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SMALL", 4 * 3 * (2 + 3) - 1)
+    case = Case.random(LSTMSpec(input_size=2, hidden_size=3), steps=4)
+    drive(case, 0, 0, np.asarray(case.x, np.float64), forward(case).y, PROFILES["float32"])
+    assert case not in module._KEPT
