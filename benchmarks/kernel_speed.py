@@ -112,16 +112,25 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--fresh", type=int, default=5)
     parser.add_argument("--peers", default=sys.executable)
+    parser.add_argument("--only", choices=("scans", "oracle"))
     parser.add_argument("--json", type=Path)
     chosen = parser.parse_args()
+    result = {}
+    if chosen.only != "oracle":
+        result["scans"] = measure_scans(chosen)
+    if chosen.only != "scans":
+        pair = dict.fromkeys(("torch, one thread", "oracle"), sys.executable)
+        result["oracle"] = measure(pair, "torch, one thread", ORACLE_SHAPES, ["forward"], chosen.rounds)
+    if chosen.json:
+        chosen.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+
+
+def measure_scans(chosen: argparse.Namespace) -> dict[str, dict[str, dict[str, float]]]:
+    """The scan and its peers, those that are installed."""
     has_peers = chosen.peers != sys.executable or all(importlib.util.find_spec(name) for name in PEERS)
     names = dict.fromkeys(("torch", "jax", "plain scan"), sys.executable)
     names |= dict.fromkeys(PEERS, chosen.peers) if has_peers else {}
-    scans = measure(names, "torch", SHAPES | fresh_shapes(chosen.fresh), ["forward", "gradient"], chosen.rounds)
-    pair = dict.fromkeys(("torch, one thread", "oracle"), sys.executable)
-    oracle = measure(pair, "torch, one thread", ORACLE_SHAPES, ["forward"], chosen.rounds)
-    if chosen.json:
-        chosen.json.write_text(json.dumps({"scans": scans, "oracle": oracle}, indent=1) + "\n", encoding="utf-8")
+    return measure(names, "torch", SHAPES | fresh_shapes(chosen.fresh), ["forward", "gradient"], chosen.rounds)
 
 
 if __name__ == "__main__":

@@ -69,9 +69,10 @@ def references(case: Case, outputs: dict[int, Array], profile: Profile) -> dict[
         halves = [_drive_half(case, layer, d, x, seen, profile, dx) for d in range(spec.num_directions)]
         finals += [(half, hidden) for half in halves]
         stacked = [_side_by_side([getattr(half, n) for half in halves]) for n in ("y", "y_bound", "y_sigma")]
-        name = "y" if layer == spec.num_layers - 1 else f"layer{layer}.y"
-        result[name] = Reference(stacked[0], stacked[1], stacked[2], bool(hidden), hidden)
-        x, dx = _as_input(seen, stacked[0], stacked[1])
+        top = layer == spec.num_layers - 1
+        result["y" if top else f"layer{layer}.y"] = Reference(stacked[0], stacked[1], stacked[2], bool(hidden), hidden)
+        if not top:
+            x, dx = _as_input(seen, stacked[0], stacked[1])
     result.update(_final_states(finals, spec.num_directions))
     return result
 

@@ -190,16 +190,19 @@ class Block:
         d = slope + own
         slope *= spread
         slope *= slope
-        slope += own * own / 6.25
+        slope += _variance(own)
         return _Gate(value, size, d, slope, pull)
 
-    def _follow(self, which: int, z: Array, dz: Array, out: Array | None = None) -> tuple[Array, Array, Array, Array]:
+    def _follow(
+        self, which: int, z: Array, dz: Array, out: Array | None = None
+    ) -> tuple[Array, Array, Array | float, Array]:
         """An activation's value, the size of it, its own error and its slope; `out`: room for the value."""
         p, activation = self.profile, self.cell.activations[which]
         # Slopes of pieces are taken from z.
         value = apply(activation, z, out if activation.kind in ("sigmoid", "tanh") else None)
         size = value.astype(self.dtype) if activation.kind == "sigmoid" else absolute(value, self.dtype)
-        own = np.add(error_units(activation, size, p.tanh_absolute), self.least, dtype=self.dtype)
+        own = error_units(activation, size, p.tanh_absolute)
+        own += self.least
         return value, size, own, steepest(activation, z, value, size, dz, p.u)
 
     def _peeping(self, which: int, parts: list[Array], c: Array, dc: Array, var: Array) -> _Gate:
@@ -227,7 +230,7 @@ class Block:
 
     def _recur(self, i: _Gate, f: _Gate, g: _Gate, carried: Carried, valid: Array | None) -> tuple[Array, Array, Array]:
         """c of every step with bound and variance: two recurrences, each linear in what it carries."""
-        c = self._cells(f.value, i.value * g.value, carried.c, valid)
+        c = self._cells(f.value, np.multiply(i.value, g.value, out=g.value), carried.c, valid)
         size = absolute(c, self.dtype)
         # Bound and variance side by side: each is gain * (its own before) + term.
         gain, term = (np.empty((len(c) - 1, 2, *c.shape[1:]), self.dtype) for _ in range(2))
@@ -236,13 +239,10 @@ class Block:
         if valid is not None:
             gain.swapaxes(1, 2)[~valid], term.swapaxes(1, 2)[~valid] = 1.0, 0.0
         spread = np.empty((len(c), 2, *c.shape[1:]), self.dtype)
-        now = spread[0]
-        now[...] = carried.dc, carried.var_c
-        for factor, more, new in zip(gain, term, spread[1:], strict=True):
-            np.multiply(factor, now, new)
-            now = np.add(new, more, new)
-        carried.c, carried.dc, carried.var_c = c[-1], now[0], now[1]
+        spread[0] = carried.dc, carried.var_c
+        _recurrence(spread, gain, term)
         dc, var_c = np.ascontiguousarray(spread[1:].swapaxes(0, 1))
+        carried.c, carried.dc, carried.var_c = c[-1], dc[-1], var_c[-1]
         return c[1:], dc, var_c
 
     # Arrays are reused as soon as what they held is no longer needed: a new one costs half as much as the arithmetic.
@@ -290,15 +290,16 @@ class Block:
         """c before the first and after each step; where a step is padding it stays as it is."""
         clip = self.cell.spec.cell_clip
         c = np.empty((len(add) + 1, *add.shape[1:]))
-        c[0] = now = start
-        for t, (factor, more, new) in enumerate(zip(f, add, c[1:], strict=True)):
-            np.multiply(factor, now, new)
-            np.add(new, more, new)
+        c[0] = start
+        if clip is None and valid is None:
+            _recurrence(c, f, add)
+            return c
+        for t, (now, factor, more, new) in enumerate(zip(c[:-1], f, add, c[1:], strict=True)):
+            np.add(np.multiply(factor, now, new), more, new)
             if clip is not None:
                 np.clip(new, -clip, clip, out=new)
             if valid is not None:
                 np.copyto(new, now, where=~valid[t, :, None])
-            now = new
         return c
 
     def _output(self, o: _Gate, c: Array, dc: Array, var_c: Array) -> tuple[Array, Array, Array]:
@@ -307,7 +308,7 @@ class Block:
         tanh, size, own, slope = self._follow(2, c, dc)
         error = slope * dc
         error += own
-        h = o.value * tanh
+        h = np.multiply(o.value, tanh, out=o.value)
         dh = (1.0 + u) * o.d
         dh += o.size
         scratch = u * error
@@ -318,7 +319,7 @@ class Block:
         dh += 2.0 * self.least
         slope *= slope
         slope *= var_c
-        slope += own * own / 6.25
+        slope += _variance(own)
         square = np.multiply(o.size, o.size, out=scratch)
         var = np.multiply(slope, square, out=slope)
         square += o.var
@@ -337,6 +338,21 @@ class Block:
         dr = gamma / p.u * mass + dh @ magnitude + np.abs(r) + 2.0 * terms * self.least
         kappa = np.maximum(1.0, np.sqrt(terms) / 4.0) * p.u_sum + p.u_in
         return r, dr, var @ (magnitude**2) + (kappa / p.u * mass + np.abs(r)) ** 2
+
+
+def _variance(own: Array | float) -> Array | float:
+    """Of an error that is a uniform one, and so at most this, of two and a half deviations; overwrites it."""
+    own *= 0.4
+    own *= own
+    return own
+
+
+def _recurrence(values: Array, gain: Array, term: Array) -> None:
+    """values[t + 1] = gain[t] values[t] + term[t], from values[0] on."""
+    multiply, add, now = np.multiply, np.add, values[0]
+    for factor, more, new in zip(gain, term, values[1:], strict=True):
+        multiply(factor, now, new)
+        now = add(new, more, new)
 
 
 def _product(inputs: Array, kernels: Array) -> Array:
