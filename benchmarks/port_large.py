@@ -71,7 +71,7 @@ sys.stdout = shown
 
 FILE_ONLY = """
 from lstm_xcheck import porting
-porting.prove = lambda ported: {{"rows": [], "inputs": [], "adapters": {{}}, "environment": {{}}}}
+porting._proven = lambda ported: {{"rows": [], "inputs": [], "adapters": {{}}, "environment": {{}}, "power": []}}
 porting.port({source!r}, {target!r}, force=True)
 """
 

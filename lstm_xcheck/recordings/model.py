@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+import numpy as np
 
 from ..errors import UserError
 from ..spec import Result
@@ -94,3 +97,15 @@ class Recording:
     def adapters(self) -> tuple[str, ...]:
         """Who answered, in the order of the first answer."""
         return tuple(dict.fromkeys(answer.adapter for answer in self.answers))
+
+
+def made_by() -> dict[str, str]:
+    """Versions of what records."""
+    from .. import __version__
+
+    return {
+        "lstm_xcheck": __version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "platform": platform.platform(),
+    }

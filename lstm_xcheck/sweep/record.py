@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import platform
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, replace
 
-import numpy as np
-
 from ..adapters import Entry
 from ..arrays import fingerprint
 from ..errors import NothingComparedError, SpecError, Unsupported, XcheckError
 from ..recordings import Answer, Question, Recording
+from ..recordings.model import made_by
 from ..recordings.schema import content_run, one_line
 from .grid import Recipe
 from .pool import Worker
@@ -53,18 +51,6 @@ def record(plan: Plan, environment: str, run: str = "", progress: Callable[[int]
         answers=tuple(found[entry.name, recipe.id] for entry in plan.entries for recipe in recipes),
     )
     return recording if run else replace(recording, run=content_run(recording))
-
-
-def made_by() -> dict[str, str]:
-    """Versions of what records."""
-    from .. import __version__
-
-    return {
-        "lstm_xcheck": __version__,
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "platform": platform.platform(),
-    }
 
 
 def _recipes(plan: Plan) -> tuple[Recipe, ...]:

@@ -266,7 +266,7 @@ def test_a_normalisation_after_the_last_step_is_along_the_last_axis(
     """Keras 2 writes that axis as 1; where there still are steps, 1 are these, and no other framework has that."""
     pytest.importorskip("tf_keras")
     keras = pytest.importorskip("keras")
-    monkeypatch.setattr("lstm_xcheck.certificate.installed", dict)
+    monkeypatch.setattr("lstm_xcheck.proof.installed", dict)
     run(NORMALISED, str(tmp_path))
     lx.port(tmp_path / "last.h5", tmp_path / "last.keras")
     with np.load(tmp_path / "last.npz") as wanted:

@@ -29,8 +29,8 @@ BOTH = lx.LSTMWeights.random(lx.LSTMSpec(X, H, bias="single", bidirectional=True
 @pytest.fixture(autouse=True)
 def _no_adapters(monkeypatch: pytest.MonkeyPatch) -> None:
     """The frameworks run whole models here; the port's own proof is left to the oracle."""
-    monkeypatch.setattr("lstm_xcheck.certificate.installed", dict)
-    monkeypatch.setattr("lstm_xcheck.porting.strength", lambda _: [])
+    monkeypatch.setattr("lstm_xcheck.proof.installed", dict)
+    monkeypatch.setattr("lstm_xcheck.proof.strength", lambda _: [])
 
 
 def asked(weights: lx.LSTMWeights = WEIGHTS) -> lx.Case:

@@ -66,7 +66,7 @@ def test_names_of_other_frameworks_are_read(tmp_path: Path, layout: str) -> None
 
 
 def test_layers_beside_the_lstm_of_mlx_go_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lstm_xcheck.certificate.installed", dict)
+    monkeypatch.setattr("lstm_xcheck.proof.installed", dict)
     package = pytest.importorskip("safetensors.numpy")
     weights = LSTMWeights.random(LSTMSpec(5, 4, bias="single"), seed=2)
     head = np.arange(8, dtype=np.float32).reshape(2, 4)

@@ -28,7 +28,7 @@ STRANGE = {
 
 @pytest.fixture(autouse=True)
 def _oracle_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lstm_xcheck.certificate.installed", dict)
+    monkeypatch.setattr("lstm_xcheck.proof.installed", dict)
 
 
 def saved(path: Path, arrays: Mapping[str, Any]) -> Path:

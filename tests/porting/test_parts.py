@@ -28,8 +28,8 @@ PAIRS = list(product(WRITABLE, repeat=2))
 @pytest.fixture(autouse=True)
 def _no_frameworks(monkeypatch: pytest.MonkeyPatch) -> None:
     """The oracle alone judges; what a match proves, the same for every file here and not rechecked, is left out."""
-    monkeypatch.setattr("lstm_xcheck.certificate.installed", dict)
-    monkeypatch.setattr("lstm_xcheck.porting.strength", lambda _: [])
+    monkeypatch.setattr("lstm_xcheck.proof.installed", dict)
+    monkeypatch.setattr("lstm_xcheck.proof.strength", lambda _: [])
 
 
 def usable(name: str) -> Format:

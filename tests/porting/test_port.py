@@ -23,7 +23,7 @@ SUFFIXES = (".safetensors", ".npz", ".weights.h5", ".keras")
 def _no_frameworks(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     """The oracle alone judges, but where a test is marked by its name to run the frameworks."""
     if "frameworks" not in request.node.name:
-        monkeypatch.setattr("lstm_xcheck.certificate.installed", dict)
+        monkeypatch.setattr("lstm_xcheck.proof.installed", dict)
 
 
 @pytest.fixture

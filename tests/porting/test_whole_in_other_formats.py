@@ -29,7 +29,7 @@ IDS = np.random.default_rng(3).integers(0, WORDS, (3, STEPS))
 @pytest.fixture(autouse=True)
 def _no_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     """The frameworks are run here, not by the certificate."""
-    monkeypatch.setattr("lstm_xcheck.certificate.installed", dict)
+    monkeypatch.setattr("lstm_xcheck.proof.installed", dict)
 
 
 def layer(kind: str, name: str, **shapes: tuple[int, ...]) -> Layer:

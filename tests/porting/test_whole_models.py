@@ -37,7 +37,7 @@ assert CLASSES == 2 * UNITS
 @pytest.fixture(autouse=True)
 def _no_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     """The frameworks are run here, not by the certificate."""
-    monkeypatch.setattr("lstm_xcheck.certificate.installed", dict)
+    monkeypatch.setattr("lstm_xcheck.proof.installed", dict)
 
 
 class Tagger(torch.nn.Module):  # type: ignore[misc]

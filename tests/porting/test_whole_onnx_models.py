@@ -35,7 +35,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:Depreca
 @pytest.fixture(autouse=True)
 def _no_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     """The frameworks are run here, not by the certificate."""
-    monkeypatch.setattr("lstm_xcheck.certificate.installed", dict)
+    monkeypatch.setattr("lstm_xcheck.proof.installed", dict)
 
 
 @pytest.fixture(scope="module")

@@ -82,8 +82,8 @@ def test_predictions_stay(
         if importlib.util.find_spec(module) is None:
             pytest.skip(f"{to} needs {module}")
     # The frameworks are asked below, for all data that the model knows; the port itself asks the oracle.
-    monkeypatch.setattr("lstm_xcheck.certificate.installed", dict)
-    monkeypatch.setattr("lstm_xcheck.porting.strength", lambda _: [])
+    monkeypatch.setattr("lstm_xcheck.proof.installed", dict)
+    monkeypatch.setattr("lstm_xcheck.proof.strength", lambda _: [])
     source, target = trained / MODELS[which], tmp_path / f"m{format.suffixes[0]}"
     if (which, to) == ("torch", "equinox"):
         with pytest.raises(lx.CheckpointError, match="two directions"):
