@@ -341,7 +341,7 @@ class Block:
 
 
 def _variance(own: Array | float) -> Array | float:
-    """Of an error that is a uniform one, and so at most this, of two and a half deviations; overwrites it."""
+    """Of an error whose largest size is taken as two and a half standard deviations; in its place."""
     own *= 0.4
     own *= own
     return own
