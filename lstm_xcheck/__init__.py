@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from .spec import LSTMSpec as LSTMSpec
     from .spec import LSTMWeights as LSTMWeights
     from .spec import Result as Result
-    from .sweep import grid as grid
+    from .sweep.grid import grid as grid
 
 #: Public name -> the module that defines it.
 _PUBLIC = {
