@@ -27,6 +27,8 @@ from .profiles import Profile
 
 #: Weights of a cell that are so few that it pays to store what is made of them for its products, and to keep it.
 SMALL = 32_768
+#: Bounds that grow without end stop here, so that deviations, which do not, can be given by them.
+_MOST = 1e300
 #: Of i, f, o, g in the canonical order i, f, g, o.
 _ORDER = np.array([0, 1, 3, 2])
 
@@ -163,7 +165,7 @@ class Block:
     def _add(self, parts: list[Array], bound: Array, variance: Array | float = 0.0) -> None:
         """Add to what pre-activations are uncertain by."""
         _, dz, spread = parts
-        parts[1] = dz + bound
+        parts[1] = np.minimum(dz + bound, _MOST)
         parts[2] = np.sqrt((spread * dz) ** 2 + variance) / parts[1]
 
     def _step(self, parts: list[Array], carried: Carried, valid: Array | None) -> tuple[Array, Array, Array]:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from lstm_xcheck.oracle import PROFILES, Driven, Profile, drive, forward
+from lstm_xcheck.oracle import block as block_module
 from lstm_xcheck.oracle import driven as module
 from lstm_xcheck.spec import Case, LSTMSpec, Result
 
@@ -268,3 +269,19 @@ def test_nothing_is_kept_of_large_weights(monkeypatch: pytest.MonkeyPatch) -> No
     case = Case.random(LSTMSpec(input_size=2, hidden_size=3), steps=4)
     drive(case, 0, 0, np.asarray(case.x, np.float64), forward(case).y, PROFILES["float32"])
     assert case not in module._KEPT
+
+
+@pytest.mark.parametrize("init", ["longmem", "probe", "chaos8"])
+def test_deviations_are_numbers_where_bounds_grow_without_end(init: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A layer that runs freely above another: bounds multiply, deviations of independent roundings need not."""
+    spec = LSTMSpec(input_size=3, hidden_size=4, num_layers=2, bidirectional=True)
+    case = Case.random(spec, steps=7, batch=3, init=init)
+    profile, x = PROFILES["bfloat16"], np.random.default_rng(3).standard_normal((3, 7, 8))
+    dx = np.full(x.shape, 1e305)
+    with np.errstate(over="ignore", invalid="ignore"):
+        driven = drive(case, 1, 0, x, None, profile, dx)
+        monkeypatch.setattr(block_module, "_MOST", np.inf)
+        without = drive(case, 1, 0, x, None, profile, dx)
+    assert np.isfinite(driven.y_sigma).all()
+    assert not np.isfinite(without.y_sigma).all()
+    assert not (driven.y_bound < 1.0).any()
