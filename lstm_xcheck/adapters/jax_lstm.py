@@ -10,8 +10,10 @@ turns in one process, best of 12 rounds; shapes are (steps, batch, input, hidden
   input (20, 8, 2308, 32) multiplying inside the scan takes 1.8 times as long, 2.4 times with gradients. At
   (100, 32, 64, 128), 1.6 million numbers, both are equal forward and doing it before takes 1.6 times as long with
   gradients. Time comes first only after that product, which is the smaller of the two: turning x itself takes 1.3
-  times as long at the wide input. Inside the scan [x, h] by [W; U] is one product: two take 1.13 times as long at
-  (200, 64, 256, 256), and 1.27 times with gradients at (100, 32, 64, 128).
+  times as long at the wide input.
+* Inside the scan [x, h] by [W; U] is one product while [W; U] has at most `JOIN_BELOW` numbers: two take 1.3 times as
+  long with gradients at (100, 32, 64, 128). At (200, 64, 256, 256), half a million numbers, one takes 1.06 times as
+  long as two forward and 1.08 times with gradients (each form in a process of its own, seven rounds, twice).
 * Where x W comes first, the textbook function takes all four gates from one tanh over (batch, 4 hidden): sigmoid(z) =
   tanh(z / 2) / 2 + 1 / 2. Halving is exact, so the absolute error stays about one rounding of 1, as with separate
   sigmoids. Those take 1.7 times as long at (30, 16, 40, 64). Where it does not, both take the same time, and with
@@ -43,6 +45,9 @@ Params = list[list[CellParams]]
 
 #: x W + b is computed before the scan when it has at most this many numbers.
 HOIST_BELOW = 1_000_000
+
+#: [x, h] [W; U] is one product when [W; U] has at most this many numbers.
+JOIN_BELOW = 250_000
 
 #: Accelerators would round the operands to TF32 or bfloat16 by default.
 _dot = partial(jnp.matmul, precision=lax.Precision.HIGHEST)
@@ -156,22 +161,30 @@ def scan_direction(
     Returns:
         Outputs, shape (batch, steps, output), and the final hidden and cell states.
     """
-    bias = params.get("b", 0)
     hoist = sequence.shape[1] * c0.size * 4 <= HOIST_BELOW
-    kernel = params["U"] if hoist else jnp.concatenate([params["W"], params["U"]])
+    before, affine = _products(params, sequence, hoist=hoist)
 
     def step(state: tuple[Array, Array], inputs: tuple[Array, Array | None]) -> tuple[tuple[Array, Array], Array]:
         (h, c), (x, keep_now) = state, inputs
-        z = x + _dot(h, kernel) if hoist else _dot(jnp.concatenate([x, h], axis=-1), kernel) + bias
-        new_h, new_c = cell(params, z, c, spec, one_tanh=hoist)
+        new_h, new_c = cell(params, affine(x, h), c, spec, one_tanh=hoist)
         if keep_now is None:
             return (new_h, new_c), new_h
         frozen = jnp.where(keep_now, new_h, h), jnp.where(keep_now, new_c, c)
         return frozen, jnp.where(keep_now, new_h, 0)
 
-    before = _dot(sequence, params["W"]) + bias if hoist else sequence
     (h, c), y = lax.scan(step, (h0, c0), (jnp.swapaxes(before, 0, 1), keep), reverse=backward)
     return jnp.swapaxes(y, 0, 1), h, c
+
+
+def _products(params: CellParams, sequence: Array, *, hoist: bool) -> tuple[Array, Callable[[Array, Array], Array]]:
+    """What the scan reads, and the pre-activations that follow from one step of it and h."""
+    w, u, bias = params["W"], params["U"], params.get("b", 0)
+    if hoist:
+        return _dot(sequence, w) + bias, lambda x, h: x + _dot(h, u)
+    if w.size + u.size > JOIN_BELOW:
+        return sequence, lambda x, h: _dot(x, w) + _dot(h, u) + bias
+    both = jnp.concatenate([w, u])
+    return sequence, lambda x, h: _dot(jnp.concatenate([x, h], axis=-1), both) + bias
 
 
 def cell(params: CellParams, z: Array, c: Array, spec: LSTMSpec, *, one_tanh: bool) -> tuple[Array, Array]:
@@ -201,15 +214,18 @@ def _general_cell(params: CellParams, z: Array, c: Array, spec: LSTMSpec) -> tup
         activation(name) for name in (spec.gate_activation, spec.cell_activation, spec.output_activation)
     )
     z_i, z_f, z_g, z_o = jnp.split(z, 4, axis=-1)
-    p_i, p_f, p_o = jnp.split(params["peephole"], 3) if spec.peepholes else (0, 0, 0)
-    i = gate(_clip(z_i + p_i * c, spec.gate_clip))
-    f = gate(_clip(z_f + p_f * c, spec.gate_clip))
+    if spec.peepholes:  # left out rather than zero: XLA keeps a product with zero, which is NaN for infinity
+        p_i, p_f, p_o = jnp.split(params["peephole"], 3)
+        z_i, z_f = z_i + p_i * c, z_f + p_f * c
+    i, f = gate(_clip(z_i, spec.gate_clip)), gate(_clip(z_f, spec.gate_clip))
     if spec.coupling == "f=1-i":
         f = 1 - i
     elif spec.coupling == "i=1-f":
         i = 1 - f
     c = _clip(f * c + i * candidate(_clip(z_g, spec.gate_clip)), spec.cell_clip)
-    o = gate(_clip(z_o + p_o * c, spec.gate_clip))
+    if spec.peepholes:
+        z_o = z_o + p_o * c
+    o = gate(_clip(z_o, spec.gate_clip))
     return o * output(c), c
 
 

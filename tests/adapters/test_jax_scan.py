@@ -234,8 +234,11 @@ def test_the_last_output_is_that_of_the_step_each_direction_read_last() -> None:
     assert run(replace(case, returns="sequence", id="")).last is None
 
 
+@pytest.mark.parametrize("join_below", [0, 1_000], ids=["two-products", "one-product"])
 @pytest.mark.parametrize("backward", [False, True], ids=["forward", "backward"])
-def test_multiplying_inputs_inside_the_scan_changes_nothing(monkeypatch: pytest.MonkeyPatch, backward: bool) -> None:
+def test_multiplying_inputs_inside_the_scan_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch, backward: bool, join_below: int
+) -> None:
     case = _case(PLAIN["single"], "holes")
     params = JaxScan("jax").build(case.spec, "float64").params[0][0]
     loaded = {name.rpartition("/")[2]: jnp.asarray(array) for name, array in to_layout(case.weights, "jax").items()}
@@ -245,6 +248,7 @@ def test_multiplying_inputs_inside_the_scan_changes_nothing(monkeypatch: pytest.
     inputs = (loaded, jnp.asarray(case.x), h0, c0, keep)
     before = jax_lstm.scan_direction(*inputs, case.spec, backward=backward)
     monkeypatch.setattr(jax_lstm, "HOIST_BELOW", 0)
+    monkeypatch.setattr(jax_lstm, "JOIN_BELOW", join_below)
     inside = jax_lstm.scan_direction(*inputs, case.spec, backward=backward)
     for name, one, other in zip(("y", "h", "c"), before, inside, strict=True):
         assert_close(np.asarray(one), np.asarray(other), "float64", name)
