@@ -191,7 +191,7 @@ def _recheck(file: Path, content: dict[str, Any]) -> str:
 
 def _proven(ported: Sequence[Ported], only: Mapping[str, Sequence[str]] | None = None) -> dict[str, Any]:
     """Verdicts on both sides, and what they would have caught."""
-    from .proof import prove, strength  # half of what a port imports, none of which reading and writing need
+    from .proof import prove, strength  # a third of what a port imports, which reading and writing do not need
 
     return {**prove(ported, only), "power": [] if only is not None else strength(ported)}
 
