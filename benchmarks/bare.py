@@ -19,8 +19,8 @@ ADAPTERS = ("keras-tensorflow", "torch", "jax")
 def run_one(name: str, cases: int, seeds: int) -> None:
     """Every case: build for a new shape, load the weights, run."""
     from lstm_xcheck.adapters.registry import entry_named, load_adapter
+    from lstm_xcheck.engine import Recipe
     from lstm_xcheck.layouts import to_layout
-    from lstm_xcheck.sweep import Recipe
 
     adapter, built, model = load_adapter(entry_named(name).target, name), None, None
     for hidden, features, steps, batch in shapes(cases):

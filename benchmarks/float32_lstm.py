@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from lstm_xcheck.arrays import Array
-from lstm_xcheck.spec import Case, CellWeights, Result
-from lstm_xcheck.spec.activations import Activation
+from lstm_xcheck.model import Case, CellWeights, Result
+from lstm_xcheck.model.activations import Activation
 
 F32 = np.float32
 ORDERS = ("blas", "two-products", "sequential", "reversed", "pairwise", "tanh-sigmoid")

@@ -63,9 +63,9 @@ def of_torch_single(shape: Shape, mode: str) -> Call:
 def of_oracle(shape: Shape, mode: str) -> Call:
     """The float64 oracle, driven, with both bounds."""
     from lstm_xcheck.compare.reference import references
+    from lstm_xcheck.model import Case, LSTMSpec
     from lstm_xcheck.oracle import forward
-    from lstm_xcheck.oracle.profiles import profile_named
-    from lstm_xcheck.spec import Case, LSTMSpec
+    from lstm_xcheck.oracle.precision_profiles import profile_named
 
     steps, batch, features, hidden = shape
     case = Case.random(
@@ -90,8 +90,8 @@ def of_jax(shape: Shape, mode: str) -> Call:
     """This project's scan."""
     import jax
 
-    from lstm_xcheck.adapters.jax_lstm import lstm, zeros
-    from lstm_xcheck.spec import LSTMSpec
+    from lstm_xcheck.adapters.jax_scan.lstm import lstm, zeros
+    from lstm_xcheck.model import LSTMSpec
 
     steps, batch, features, hidden = shape
     spec = LSTMSpec(input_size=features, hidden_size=hidden, bias="single")

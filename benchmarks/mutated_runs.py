@@ -15,13 +15,13 @@ from same_thing import same, same_thing
 from lstm_xcheck.compare import judge
 from lstm_xcheck.compare.reference import observed_quantities
 from lstm_xcheck.diagnose import CATALOGUE, Diagnosis, Mistake, diagnose
+from lstm_xcheck.diagnose.discrepancy import View
 from lstm_xcheck.diagnose.fit import fit
 from lstm_xcheck.diagnose.mistake import Outputs, result_from, run_mistakes
-from lstm_xcheck.diagnose.view import View
 from lstm_xcheck.errors import SpecError, Unsupported
+from lstm_xcheck.model import Case, LSTMSpec, Result
+from lstm_xcheck.model.initializers import INITIALIZERS
 from lstm_xcheck.oracle import profile_named
-from lstm_xcheck.spec import Case, LSTMSpec, Result
-from lstm_xcheck.spec.initializers import INITIALIZERS
 
 #: An effect of at least this many standard deviations of rounding must be caught.
 ABOVE_NOISE = 12.0
@@ -132,7 +132,7 @@ def _through(case: Case, name: str) -> Result | None:
 @cache
 def _worker(name: str) -> Any:
     from lstm_xcheck.adapters.registry import entry_named
-    from lstm_xcheck.sweep.pool import Worker
+    from lstm_xcheck.workers.pool import Worker
 
     worker = Worker(entry_named(name))
     atexit.register(worker.close)

@@ -76,7 +76,7 @@ porting.port({source!r}, {target!r}, force=True)
 """
 
 WHOLE = """
-from lstm_xcheck.porting import port
+from lstm_xcheck.porting.port import port
 assert port({source!r}, {target!r}, force=True)["verdict"] == "agree"
 """
 

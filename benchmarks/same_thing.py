@@ -9,8 +9,8 @@ import numpy as np
 from lstm_xcheck.arrays import Array
 from lstm_xcheck.diagnose import Mistake
 from lstm_xcheck.diagnose.mistake import Outputs, run_mistakes
+from lstm_xcheck.model import Case
 from lstm_xcheck.oracle import profile_named
-from lstm_xcheck.spec import Case
 
 #: Outputs closer than this in float64 are the same.
 SAME = 1e-12

@@ -14,17 +14,17 @@ import time
 from pathlib import Path
 
 from lstm_xcheck.adapters import Entry
+from lstm_xcheck.engine import Plan, grid, run
 from lstm_xcheck.events import Outcome
 from lstm_xcheck.report import Report
 from lstm_xcheck.report.json_file import write_report
-from lstm_xcheck.sweep import Plan, grid, run
 
 LIMIT_MIB = 400
 #: Growth from the first fifth of the sweep to its end that is still noise.
 GROWTH_MIB = 40
 
 ADAPTER = '''
-from lstm_xcheck.spec import Result
+from lstm_xcheck.model import Result
 
 class Silent:
     """Answers with zeros at once: what is measured is the driver, not the backend."""

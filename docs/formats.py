@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from lstm_xcheck.checkpoints import FORMATS
-from lstm_xcheck.checkpoints.beside_write import FAMILIES
-from lstm_xcheck.checkpoints.registry import Format
-from lstm_xcheck.layouts.beside import BESIDE, KINDS, Row
+from lstm_xcheck.checkpoints.formats import Format
+from lstm_xcheck.checkpoints.other_layers.store import FAMILIES
+from lstm_xcheck.layouts.other_layers import BESIDE, KINDS, Row
 
 PAGE = Path(__file__).parent / "reference" / "formats.md"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 import lstm_xcheck as lx
-from lstm_xcheck.spec import GATES
+from lstm_xcheck.model import GATES
 
 
 def sigmoid(z: np.ndarray) -> np.ndarray:

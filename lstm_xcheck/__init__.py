@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .api import sweep as sweep
     from .api import verify as verify
     from .api import verify_grid as verify_grid
+    from .engine.grid import grid as grid
     from .errors import AdapterError as AdapterError
     from .errors import CheckpointError as CheckpointError
     from .errors import DisagreementError as DisagreementError
@@ -30,13 +31,12 @@ if TYPE_CHECKING:
     from .errors import Unsupported as Unsupported
     from .errors import UserError as UserError
     from .layouts import count_parameters as count_parameters
-    from .porting import port as port
+    from .model import Case as Case
+    from .model import LSTMSpec as LSTMSpec
+    from .model import LSTMWeights as LSTMWeights
+    from .model import Result as Result
+    from .porting.port import port as port
     from .report import Report as Report
-    from .spec import Case as Case
-    from .spec import LSTMSpec as LSTMSpec
-    from .spec import LSTMWeights as LSTMWeights
-    from .spec import Result as Result
-    from .sweep.grid import grid as grid
 
 #: Public name -> the module that defines it.
 _PUBLIC = {
@@ -45,7 +45,7 @@ _PUBLIC = {
     "diagnose": "api",
     "judge": "api",
     "load": "api",
-    "port": "porting",
+    "port": "porting.port",
     "run": "api",
     "sweep": "api",
     "verify": "api",
@@ -58,11 +58,11 @@ _PUBLIC = {
     "UserError": "errors",
     "count_parameters": "layouts",
     "Report": "report",
-    "Case": "spec",
-    "LSTMSpec": "spec",
-    "LSTMWeights": "spec",
-    "Result": "spec",
-    "grid": "sweep",
+    "Case": "model",
+    "LSTMSpec": "model",
+    "LSTMWeights": "model",
+    "Result": "model",
+    "grid": "engine.grid",
 }
 
 #: Public modules. They are loaded when first used, since they need more than the core does.

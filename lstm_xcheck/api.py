@@ -9,21 +9,21 @@ from concurrent.futures import Executor
 from dataclasses import replace
 from typing import Any
 
-from .checkpoints.registry import load as load
+from .checkpoints.formats import load as load
 from .compare import Verdict
 from .compare import judge as judge_outputs
 from .diagnose import Diagnosis as Diagnosis
 from .diagnose import diagnose as diagnose
-from .diagnose.power import power
-from .equivalence import assert_equivalent as assert_equivalent
+from .diagnose.detection_power import power
+from .engine import Plan, Recipe, asking_gradients, choose_entries, for_repeats, grid, run_functions
+from .engine import run as run_plan
 from .errors import NothingComparedError, SpecError
 from .events import Finished, Planned
+from .live.equivalence import assert_equivalent as assert_equivalent
+from .model import Case, Result
 from .report import Report
-from .report.power import statements
-from .spec import Case, Result
-from .sweep import Plan, Recipe, asking_gradients, choose_entries, for_repeats, grid, run_functions
-from .sweep import run as run_plan
-from .sweep.pool import Worker
+from .report.detection_power import statements
+from .workers.pool import Worker
 
 __all__ = [
     "Diagnosis",
@@ -169,7 +169,7 @@ def verify_grid(
         return verify(questions, adapters, jobs=jobs, timeout=timeout)
     if not hasattr(executor, "submit"):
         raise SpecError(f"executor is a {type(executor).__name__}, but should be a concurrent.futures.Executor")
-    from .sweep.distribute import run_on
+    from .engine.distributed import run_on
 
     entries = for_repeats(choose_entries(adapters), questions)
     plan = Plan(questions, entries, {}, timeout, jobs or os.cpu_count() or 1)

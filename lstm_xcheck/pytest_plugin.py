@@ -1,7 +1,7 @@
 """The pytest plugin: fixtures `lstm_xcheck` and `xcheck_adapter`, options, a summary.
 
 Every pytest run of an environment that has this package imports this file, so that it imports pytest and the standard
-library alone; what works behind it is `lstm_xcheck.testing`.
+library alone; what works behind it is `lstm_xcheck.pytest_toolkit`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from .testing import Toolkit
+    from .pytest_toolkit import Toolkit
 
 _TOOLKIT: pytest.StashKey[Toolkit] = pytest.StashKey()
 _ITEM: pytest.StashKey[pytest.Item] = pytest.StashKey()
@@ -73,7 +73,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def _parameter(name: str, grouped: bool) -> Any:
-    from .testing import why_missing
+    from .pytest_toolkit import why_missing
 
     marks = [pytest.mark.xdist_group(name)] if grouped else []
     reason = why_missing(name)
@@ -82,7 +82,7 @@ def _parameter(name: str, grouped: bool) -> Any:
 
 def adapters_of(config: pytest.Config, node: pytest.Item | None) -> tuple[str, ...]:
     """The adapters of a test: those of its marker, among those of the option, among all; sorted."""
-    from .testing import known_names
+    from .pytest_toolkit import known_names
 
     names = set(_option_names(config) or known_names())
     marker = node.get_closest_marker("xcheck") if node is not None else None
@@ -109,7 +109,7 @@ def _split(texts: Any) -> list[str]:
 
 
 def _require_known(names: Any, where: str) -> None:
-    from .testing import known_names
+    from .pytest_toolkit import known_names
 
     known = known_names()
     unknown = sorted(set(names) - set(known))
@@ -125,7 +125,7 @@ def _record_folder(config: pytest.Config) -> Path | None:
 @pytest.fixture(scope="session", name="lstm_xcheck")
 def _lstm_xcheck(request: pytest.FixtureRequest) -> Iterator[Toolkit]:
     """Run and judge cases: verify, assert_agrees, run, judge, assert_equivalent; workers stay warm for the session."""
-    from .testing import Toolkit
+    from .pytest_toolkit import Toolkit
 
     config = request.config
     toolkit = Toolkit(
@@ -177,7 +177,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     tallies = config.stash.get(_TALLIES, [])
     if not tallies:
         return
-    from .testing import summary_lines
+    from .pytest_toolkit import summary_lines
 
     terminalreporter.section("lstm-xcheck")
     for line in summary_lines(tallies):

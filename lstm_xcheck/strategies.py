@@ -16,11 +16,11 @@ from typing import Any, get_args
 import numpy as np
 
 from .arrays import Array
+from .engine import Recipe, grid
 from .errors import SpecError, UserError
-from .spec import Case, LSTMSpec, LSTMWeights
-from .spec.initializers import INITIALIZERS
-from .spec.model import Bias, Coupling
-from .sweep import Recipe, grid
+from .model import Case, LSTMSpec, LSTMWeights
+from .model.initializers import INITIALIZERS
+from .model.spec import Bias, Coupling
 
 try:
     from hypothesis import strategies as st
@@ -75,7 +75,7 @@ def lstm_weights(
 
     Args:
         specs: one spec, or a strategy of specs; by default `lstm_specs()`.
-        inits: regimes, of `lstm_xcheck.spec.initializers.INITIALIZERS`.
+        inits: regimes, of `lstm_xcheck.model.initializers.INITIALIZERS`.
         dtypes: precisions of the numbers.
     """
     chosen = st.just(specs) if isinstance(specs, LSTMSpec) else lstm_specs() if specs is None else specs

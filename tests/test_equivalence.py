@@ -14,8 +14,8 @@ import lstm_xcheck as lx
 from lstm_xcheck.arrays import Array
 from lstm_xcheck.errors import NothingComparedError
 from lstm_xcheck.layouts import adapt_bias
+from lstm_xcheck.model import CellWeights, LSTMSpec, LSTMWeights
 from lstm_xcheck.oracle import forward
-from lstm_xcheck.spec import CellWeights, LSTMSpec, LSTMWeights
 
 PLAIN = LSTMSpec(input_size=4, hidden_size=4)
 BOTH = replace(PLAIN, bidirectional=True)

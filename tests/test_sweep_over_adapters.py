@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 import lstm_xcheck as lx
-from lstm_xcheck.spec import Case
-from lstm_xcheck.testing import Toolkit
+from lstm_xcheck.model import Case
+from lstm_xcheck.pytest_toolkit import Toolkit
 
 CASES = [
     *lx.sweep(hidden=1, input=1, steps=5, batch=1, bias="single", states=False, returns=["sequence", "last"]),

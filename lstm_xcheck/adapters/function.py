@@ -11,7 +11,7 @@ import numpy as np
 
 from ..arrays import Array
 from ..errors import AdapterError, SpecError, Unsupported
-from ..spec import Case, LSTMSpec, Result
+from ..model import Case, LSTMSpec, Result
 
 #: Environment variable that tells a worker which function, as `package.module:function`.
 FUNCTION = "LSTM_XCHECK_FUNCTION"

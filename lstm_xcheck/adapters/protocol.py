@@ -14,7 +14,7 @@ from typing import Any, Protocol, runtime_checkable
 from ..arrays import Array
 from ..errors import Unsupported
 from ..layouts import to_layout
-from ..spec import Case, LSTMSpec, Result
+from ..model import Case, LSTMSpec, Result
 
 
 class Adapter(Protocol):
@@ -56,7 +56,7 @@ class Differentiates(Protocol):
     """What an adapter has besides when its framework can give gradients."""
 
     def run_with_gradients(self, model: Any, case: Case) -> Result:
-        """As `run`, with the framework's own gradients of the loss in `spec/loss.py`, all from one forward pass.
+        """As `run`, with the framework's own gradients of the loss in `model/loss.py`, all from one forward pass.
 
         `Result.gradients` has canonical names; those of parameters come through `gradients_from_layout`. The outputs
         must be those that were differentiated: another kernel rounds in another way.

@@ -73,7 +73,7 @@ _BUILT_IN = (
     ),
     Entry(
         name="keras-tensorflow",
-        target="lstm_xcheck.adapters.keras_choice:keras_adapter",
+        target="lstm_xcheck.adapters.keras.choice:keras_adapter",
         requires=("keras", "tensorflow"),
         install="lstm-xcheck[keras,tensorflow]",
         variables={"KERAS_BACKEND": "tensorflow", **_QUIET_TENSORFLOW},
@@ -82,7 +82,7 @@ _BUILT_IN = (
     ),
     Entry(
         name="keras-jax",
-        target="lstm_xcheck.adapters.keras_choice:keras_adapter",
+        target="lstm_xcheck.adapters.keras.choice:keras_adapter",
         requires=("keras", "jax"),
         install="lstm-xcheck[keras,jax]",
         variables={"KERAS_BACKEND": "jax", "JAX_ENABLE_X64": "1", "JAX_PLATFORMS": "cpu"},
@@ -90,7 +90,7 @@ _BUILT_IN = (
     ),
     Entry(
         name="keras-torch",
-        target="lstm_xcheck.adapters.keras_choice:keras_adapter",
+        target="lstm_xcheck.adapters.keras.choice:keras_adapter",
         requires=("keras", "torch"),
         install="lstm-xcheck[keras,torch]",
         variables={"KERAS_BACKEND": "torch"},
@@ -98,7 +98,7 @@ _BUILT_IN = (
     ),
     Entry(
         name="jax",
-        target="lstm_xcheck.adapters.jax_scan:JaxScan",
+        target="lstm_xcheck.adapters.jax_scan.adapter:JaxScan",
         requires=("jax",),
         install="lstm-xcheck[jax]",
         variables={"JAX_ENABLE_X64": "1"},

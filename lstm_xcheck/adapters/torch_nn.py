@@ -11,7 +11,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from ..arrays import STORAGE, Array
 from ..layouts import gradients_from_layout
-from ..spec import Case, LSTMSpec, Result, cotangents
+from ..model import Case, LSTMSpec, Result, cotangents
 from .protocol import plain_function_only
 
 _DTYPES = {

@@ -2,23 +2,23 @@
 
 from typing import TYPE_CHECKING, Any
 
-from .protocol import Checkpoint as Checkpoint
-from .protocol import Found as Found
-from .protocol import OtherTensor as OtherTensor
-from .protocol import Reader as Reader
-from .registry import FORMATS as FORMATS
-from .registry import Format as Format
-from .registry import load as load
-from .registry import read_checkpoint as read_checkpoint
+from .formats import FORMATS as FORMATS
+from .formats import Format as Format
+from .formats import load as load
+from .formats import read_checkpoint as read_checkpoint
+from .model import Checkpoint as Checkpoint
+from .model import Found as Found
+from .model import OtherTensor as OtherTensor
+from .model import Reader as Reader
 
 if TYPE_CHECKING:
-    from .writing import write_checkpoint as write_checkpoint
+    from .write import write_checkpoint as write_checkpoint
 
 
 def __getattr__(name: str) -> Any:
     """`write_checkpoint`, which readers need not load."""
     if name != "write_checkpoint":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from .writing import write_checkpoint as found
+    from .write import write_checkpoint as found
 
     return found

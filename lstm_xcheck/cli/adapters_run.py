@@ -13,9 +13,9 @@ from rich.table import Table
 
 from ..adapters import Entry, known
 from ..errors import Unsupported, WorkerCrashed
-from ..spec import Case, LSTMSpec
-from ..spec.activations import HARD_SIGMOID_KERAS2
-from ..sweep.pool import Worker
+from ..model import Case, LSTMSpec
+from ..model.activations import HARD_SIGMOID_KERAS2
+from ..workers.pool import Worker
 
 _PLAIN: dict[str, Any] = {"input_size": 3, "hidden_size": 4}
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from ..comparison import compare_files
+from ..porting.compare_files import compare_files
 from .layout_option import layouts_for
 
 

@@ -10,14 +10,14 @@ import click
 import numpy as np
 
 from ..arrays import Array
-from ..checkpoints.observed import read_arrays
-from ..checkpoints.registry import load
+from ..checkpoints.formats import load
+from ..checkpoints.plain_arrays import read_arrays
 from ..compare import judge
 from ..diagnose import Diagnosis, diagnose
 from ..diagnose.remedy import remedy
 from ..diagnose.search import check_observed
 from ..errors import UserError
-from ..spec import Case, LSTMWeights, Result
+from ..model import Case, LSTMWeights, Result
 
 _DATA = ("x", "h0", "c0", "lengths", "mask")
 _OUTPUTS = ("y", "h_n", "c_n", "last")

@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 from ..adapters import Entry
+from ..atomic_files import write_atomically
 from ..diagnose import Diagnosis
 from ..errors import UserError
-from ..files import write_atomically
 from ..fuzz import CannotReproduce, Finding, reproducer
 from ..fuzz.script import TEST
 

@@ -14,12 +14,12 @@ import click
 from rich.console import Console
 
 from ..diagnose import Diagnosis
+from ..engine import parse_grid
 from ..errors import NothingComparedError
 from ..fuzz import Budget, Finding, Search, explain
 from ..strategies import lstm_recipes
-from ..sweep import parse_grid
+from .custom_adapters import chosen_entries
 from .fuzz_file import check_out, written
-from .own_functions import chosen_entries
 from .record_run import names_in
 
 

@@ -10,7 +10,7 @@ import click
 
 from ..checkpoints import Checkpoint, Found, read_checkpoint
 from ..layouts import explain_count
-from ..spec import LSTMSpec
+from ..model import LSTMSpec
 
 
 def run_inspect(path: Path, as_json: bool, layout: str | None = None) -> int:

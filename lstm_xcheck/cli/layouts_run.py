@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ..layouts import TABLE, Layout, layout_named, to_layout
-from ..spec import LSTMSpec, LSTMWeights
+from ..model import LSTMSpec, LSTMWeights
 
 #: Small enough to read, and every axis of another length.
 _EXAMPLES = {

@@ -14,7 +14,7 @@ from .spec_options import build_spec, spec_options
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from ..spec import LSTMSpec
+    from ..model import LSTMSpec
 
 #: Bias scheme -> its best known user, and the scheme in words.
 _LABELS = {
@@ -109,7 +109,7 @@ def _obstacles(spec: LSTMSpec) -> dict[str, str]:
 
 
 def _to_dict(spec: LSTMSpec, head: int, found: list[Convention]) -> dict[str, Any]:
-    from ..layouts.count import explain_count, formula
+    from ..layouts.counts import explain_count, formula
 
     return {
         "spec": {

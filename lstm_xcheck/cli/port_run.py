@@ -12,10 +12,10 @@ from typing import Any
 
 import click
 
-from ..certificate import largest
-from ..checkpoints.untrusted import some
+from ..checkpoints.codecs.limits import some
 from ..errors import UserError
-from ..porting import SUFFIX, port, recheck
+from ..porting.certificate import largest
+from ..porting.port import SUFFIX, port, recheck
 
 _CODES = {"agree": 0, "disagree": 1, "error": 2}
 

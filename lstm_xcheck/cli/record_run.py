@@ -11,12 +11,12 @@ from pathlib import Path
 import click
 
 from ..arrays import STORAGE
+from ..atomic_files import write_atomically
+from ..engine import Plan, choose_entries
 from ..errors import UserError
-from ..files import write_atomically
 from ..recordings import Recording, encode
 from ..recordings.schema import is_name
-from ..sweep import Plan, choose_entries
-from ..sweep.record import record
+from ..runs.record import record
 from .verify_run import designed_cases, parse_workers
 
 

@@ -6,14 +6,14 @@ import os
 from collections.abc import Generator, Sequence
 from pathlib import Path
 
+from ..engine import Plan, choose_entries, run
 from ..errors import NothingComparedError, UserError
 from ..events import Event
 from ..recordings import Recording, read
+from ..report.detection_power import statements
 from ..report.json_file import check_report_path
-from ..report.power import statements
-from ..sweep import Plan, choose_entries, run
-from ..sweep.replay import live_recipes, replay
-from .deliver import deliver
+from ..runs.replay import live_recipes, replay
+from .output import deliver
 from .record_run import names_in
 from .verify_engine import watch
 from .verify_run import parse_workers

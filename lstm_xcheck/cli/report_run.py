@@ -18,9 +18,9 @@ from ..report.index import find, opened
 from ..report.json_file import check_report_path, write_report
 from ..report.model import Report
 from ..report.terminal import short
-from ..sweep.folder import CELLS, Description, read_power
-from ..sweep.resume import merge, replay, replayed_outcomes
-from .deliver import deliver
+from ..runs.folder import CELLS, Description, read_power
+from ..runs.resume import merge, replay, replayed_outcomes
+from .output import deliver
 
 INDEX = "index.sqlite"
 

@@ -10,7 +10,7 @@ import click
 from ..errors import UserError
 
 if TYPE_CHECKING:
-    from ..spec import LSTMSpec
+    from ..model import LSTMSpec
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -42,7 +42,7 @@ def build_spec(
     Raises:
         UserError: when a size is missing or the sizes make no LSTM.
     """
-    from ..spec import LSTMSpec
+    from ..model import LSTMSpec
 
     if input_size is None or hidden_size is None:
         missing = "--input-size" if input_size is None else "--hidden-size"

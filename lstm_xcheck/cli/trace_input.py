@@ -10,7 +10,7 @@ import numpy as np
 
 from ..arrays import Array
 from ..errors import UserError
-from ..spec import Case, LSTMSpec
+from ..model import Case, LSTMSpec
 
 #: What every .npy file starts with.
 _NPY = b"\x93NUMPY"

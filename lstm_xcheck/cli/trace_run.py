@@ -10,9 +10,9 @@ import click
 from rich.console import Console
 
 from ..errors import UserError
+from ..model import Case, LSTMSpec, LSTMWeights
 from ..oracle.trace import Trace, trace
 from ..report.trace_view import Choice, print_trace, to_dict
-from ..spec import Case, LSTMSpec, LSTMWeights
 from .spec_options import build_spec
 from .trace_input import read_input
 
@@ -67,8 +67,8 @@ def _weights(options: dict[str, Any]) -> tuple[LSTMWeights, str]:
 
 
 def _load(file: Path, name: str | None) -> tuple[LSTMWeights, str]:
-    from ..checkpoints.registry import load
-    from ..checkpoints.untrusted import shown, some
+    from ..checkpoints.codecs.limits import shown, some
+    from ..checkpoints.formats import load
 
     found = load(file)
     names = some([shown(key) for key in found])

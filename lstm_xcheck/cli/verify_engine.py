@@ -10,14 +10,14 @@ from functools import partial
 from pathlib import Path
 
 from ..adapters import Entry
+from ..engine import Plan, run
+from ..engine.run import Question
 from ..errors import UserError
 from ..events import Event, Finished
 from ..report.model import Report
 from ..report.terminal import ProgressBar
-from ..sweep import Plan, run
-from ..sweep.folder import RunFolder
-from ..sweep.resume import Engine, describe, run_in, sharded
-from ..sweep.run import Question
+from ..runs.folder import RunFolder
+from ..runs.resume import Engine, describe, run_in, sharded
 
 Events = Generator[Event, None, None]
 
@@ -65,7 +65,7 @@ def held_by(scale: Scale) -> dict[str, Entry] | None:
     """The adapters that the workers of the cluster have; None without one."""
     if scale.dask is None:
         return None
-    from ..sweep.cluster import entries_on
+    from ..engine.dask_cluster import entries_on
 
     return entries_on(scale.dask)
 
@@ -87,8 +87,8 @@ def _engine(scale: Scale) -> Iterator[Engine]:
     if scale.dask is None:
         yield run
         return
-    from ..sweep.cluster import connected
-    from ..sweep.distribute import run_on
+    from ..engine.dask_cluster import connected
+    from ..engine.distributed import run_on
 
     with connected(scale.dask) as executors:
         yield partial(run_on, executors)

@@ -10,16 +10,16 @@ from pathlib import Path
 
 from ..arrays import STORAGE
 from ..diagnose.probe import shrunk
+from ..engine import Plan, Recipe, asking_gradients, for_repeats, parse_grid, preset
+from ..engine.run import Question
 from ..errors import UserError
+from ..model import Case, LSTMWeights
+from ..report.detection_power import statements
 from ..report.json_file import check_report_path
-from ..report.power import statements
-from ..spec import Case, LSTMWeights
-from ..sweep import Plan, Recipe, asking_gradients, for_repeats, parse_grid, preset
-from ..sweep.folder import write_power
-from ..sweep.run import Question
-from .deliver import deliver
+from ..runs.folder import write_power
+from .custom_adapters import chosen_entries
 from .layout_option import layouts_for
-from .own_functions import chosen_entries
+from .output import deliver
 from .verify_engine import Scale, events_of, held_by, parse_shard, watch
 
 
@@ -125,7 +125,7 @@ def file_cases(
     files: Sequence[Path], seed: int, seeds: int, precision: str | None, layouts: Sequence[str | None] | None = None
 ) -> tuple[tuple[Question, ...], dict[str, object]]:
     """Cases with each LSTM's own weights: with states, with padded rows, and with zero states."""
-    from ..checkpoints.registry import read_checkpoint  # h5py and the like load only for files
+    from ..checkpoints.formats import read_checkpoint  # h5py and the like load only for files
 
     cases: list[Question] = []
     found: list[dict[str, object]] = []

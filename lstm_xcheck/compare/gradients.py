@@ -17,9 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..arrays import STORAGE, Array
+from ..model import Case, Result, gradient_names
+from ..model.loss import DATA, PARAMETERS
 from ..oracle import Gradients, Profile, gradients, rougher_than
-from ..spec import Case, Result, gradient_names
-from ..spec.loss import DATA, PARAMETERS
 from .reference import expected_shapes, observed_quantities
 from .verdict import Row, VerdictName
 

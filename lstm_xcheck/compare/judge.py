@@ -14,8 +14,8 @@ import numpy as np
 from ..arrays import STORAGE, Array, bit_equal, round_to
 from ..errors import NothingComparedError
 from ..layouts import count_parameters, explain_count, to_layout
+from ..model import Case, Result
 from ..oracle import Profile, profile_named, rougher_than
-from ..spec import Case, Result
 from .gradients import gradient_rows
 from .reference import Reference, expected_shapes, observed_quantities, references
 from .verdict import CountRow, Row, Verdict, VerdictName
@@ -39,7 +39,7 @@ def judge(result: Result, case: Case, *, adapter: str = "result", layout: str = 
         NothingComparedError: when the result has nothing in common with the case.
 
     >>> from lstm_xcheck.oracle import forward
-    >>> from lstm_xcheck.spec import Case, LSTMSpec
+    >>> from lstm_xcheck.model import Case, LSTMSpec
     >>> case = Case.random(LSTMSpec(input_size=2, hidden_size=3))
     >>> judge(forward(case), case).verdict
     'match'

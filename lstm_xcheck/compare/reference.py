@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..arrays import Array, has_nan
+from ..model import Case, Result
 from ..oracle import Driven, Profile, drive
-from ..spec import Case, Result
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ import numpy as np
 from ..arrays import Array
 from ..compare.judge import LOOSE, SIGMAS
 from ..compare.reference import Reference, expected_shapes, references
+from ..model import Case
 from ..oracle import Profile, drive
-from ..spec import Case
 from .mistake import Mistake, Outputs, brought_back
 
 #: Where a free run's bound proves nothing, being this close to it in every number, in units of rounding, tells as much.

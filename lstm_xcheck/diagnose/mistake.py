@@ -12,8 +12,8 @@ import numpy as np
 from ..arrays import Array
 from ..compare.reference import expected_shapes, observed_quantities
 from ..errors import SpecError
+from ..model import Case, CellWeights, LSTMSpec, LSTMWeights, Result
 from ..oracle import forward
-from ..spec import Case, CellWeights, LSTMSpec, LSTMWeights, Result
 
 #: Quantities by name, as `observed_quantities` gives them: y, h_n, c_n, last, layer0.y ...
 Outputs = dict[str, Array]

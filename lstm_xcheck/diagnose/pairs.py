@@ -7,15 +7,15 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from ..arrays import Array
+from ..model import Case
 from ..oracle import Profile
 from ..oracle.cell import Cell
-from ..spec import Case
-from .crowd import Crowd, Crowds
+from .batched_mutants import Crowd, Crowds
+from .cell_mutants import Parts, Wrongs, contributions
 from .fit import Fit, fit
+from .free_run import MOST_STEPS, Looks
 from .mistake import Mistake, Outputs, applied, brought_back, gives_shapes
-from .screen import UNSEEN, Window, case_distances, crude_limit, distances, looked_rows, window
-from .slow_look import MOST_STEPS, Looks
-from .wrongs import Parts, Wrongs, contributions
+from .prefilter import UNSEEN, Window, case_distances, crude_limit, distances, looked_rows, window
 
 Pair = tuple[Mistake, Mistake]
 #: A pair and its distance from the first steps.

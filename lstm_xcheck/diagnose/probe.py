@@ -13,8 +13,8 @@ import numpy as np
 
 from ..compare.reference import observed_quantities
 from ..errors import XcheckError
-from ..spec import Case, LSTMSpec, Result
-from .view import View
+from ..model import Case, LSTMSpec, Result
+from .discrepancy import View
 
 #: Runs a case in the implementation in question; raises `XcheckError` for one that it cannot run.
 Ask = Callable[[Case], Result]

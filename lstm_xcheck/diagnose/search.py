@@ -10,19 +10,19 @@ import numpy as np
 
 from ..compare.reference import expected_shapes, observed_quantities
 from ..errors import SpecError
+from ..model import Case, Result
 from ..oracle import profile_named
-from ..spec import Case, Result
+from .batched_mutants import Crowds
 from .catalogue import CATALOGUE, FITTED
-from .crowd import Crowds
+from .cell_mutants import Wrongs
+from .discrepancy import View
 from .fit import Fit, fit
+from .free_run import MOST_STEPS, Looks
+from .low_precision import rough_arithmetic, wide_enough
 from .mistake import Mistake, Outputs, applied, gives_shapes, in_cells, run_mistakes
 from .pairs import fitting_pairs
+from .prefilter import case_distances, crude_limit, unseen_window, window
 from .probe import Ask, is_chance, is_large, probed
-from .rough import rough_arithmetic, wide_enough
-from .screen import case_distances, crude_limit, unseen_window, window
-from .slow_look import MOST_STEPS, Looks
-from .view import View
-from .wrongs import Wrongs
 
 #: One mistake or two, and how well they fit.
 Explanation = tuple[tuple[Mistake, ...], Fit]
@@ -85,7 +85,7 @@ def diagnose(
     Raises:
         SpecError: for outputs that no mistake can explain: another shape, not finite, or constant.
 
-    >>> from lstm_xcheck.spec import Case, LSTMSpec
+    >>> from lstm_xcheck.model import Case, LSTMSpec
     >>> case = Case.random(LSTMSpec(input_size=3, hidden_size=4))
     >>> from lstm_xcheck.diagnose.catalogue import mistake_named
     >>> from lstm_xcheck.diagnose.mistake import result_from

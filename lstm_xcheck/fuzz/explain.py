@@ -6,10 +6,10 @@ from dataclasses import replace
 
 from ..adapters import Entry
 from ..diagnose import Diagnosis, diagnose
+from ..engine import Recipe
 from ..errors import SpecError
-from ..spec import Result
-from ..sweep import Recipe
-from ..sweep.pool import Worker
+from ..model import Result
+from ..workers.pool import Worker
 from .search import Finding, answered
 
 

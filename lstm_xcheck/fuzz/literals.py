@@ -12,8 +12,8 @@ import numpy as np
 from ..arrays import Array
 from ..compare.judge import SIGMAS
 from ..compare.reference import references
+from ..model import LSTMSpec
 from ..oracle import forward, profile_named
-from ..spec import LSTMSpec
 from .search import Finding
 
 WIDTH = 110

@@ -21,12 +21,12 @@ from hypothesis.strategies import SearchStrategy
 
 from ..adapters import Entry
 from ..compare import VerdictName
+from ..engine import Recipe
+from ..engine.task import judged, not_run
 from ..errors import AdapterError, Unsupported, WorkerCrashed
 from ..events import Outcome
-from ..spec import Result
-from ..sweep import Recipe
-from ..sweep.cell import judged, not_run
-from ..sweep.pool import Worker
+from ..model import Result
+from ..workers.pool import Worker
 from .interrupt import kept_interrupts
 
 #: What the search looks for.

@@ -13,8 +13,8 @@ import numpy as np
 
 from ..arrays import STORAGE, Array, contiguous, frozen, round_to
 from ..errors import SpecError
-from ..spec import CellWeights, LSTMSpec, LSTMWeights
-from ..spec.model import Bias
+from ..model import CellWeights, LSTMSpec, LSTMWeights
+from ..model.spec import Bias
 from .naming import recognise_stack, storage_order, tensor_names
 from .table import Layout, Tensor, layout_named
 
@@ -37,7 +37,7 @@ def to_layout(weights: LSTMWeights, layout: str | Layout, *, prefix: str = "", c
     Raises:
         SpecError: when the layout has no place for a projection, peephole or second bias.
 
-    >>> from lstm_xcheck.spec import LSTMSpec, LSTMWeights
+    >>> from lstm_xcheck.model import LSTMSpec, LSTMWeights
     >>> weights = LSTMWeights.random(LSTMSpec(input_size=3, hidden_size=2))
     >>> {name: array.shape for name, array in to_layout(weights, "keras").items()}
     {'kernel': (3, 8), 'recurrent_kernel': (2, 8), 'bias': (8,)}

@@ -23,7 +23,7 @@ def gradients_from_layout(arrays: Mapping[str, Array], layout: str | Layout) -> 
         SpecError: for missing, left-over or ill-shaped arrays.
 
     >>> from lstm_xcheck.layouts import to_layout
-    >>> from lstm_xcheck.spec import LSTMSpec, LSTMWeights
+    >>> from lstm_xcheck.model import LSTMSpec, LSTMWeights
     >>> stored = to_layout(LSTMWeights.random(LSTMSpec(input_size=3, hidden_size=2)), "keras")
     >>> {name: array.shape for name, array in gradients_from_layout(stored, "keras").items()}
     {'0.0.W': (4, 2, 3), '0.0.U': (4, 2, 2), '0.0.b': (4, 2)}

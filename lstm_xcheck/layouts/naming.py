@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from ..errors import SpecError
-from ..spec import GATES
+from ..model import GATES
 from .table import Layout, Tensor
 
 #: A stack deeper than this is a mistake in the names rather than a model.

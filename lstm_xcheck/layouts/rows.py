@@ -6,7 +6,7 @@ survives; one that was only read says so in `source`. `source` names the version
 
 from __future__ import annotations
 
-from .row import Layout, Tensor
+from .schema import Layout, Tensor
 
 _TORCH_TENSORS = (
     Tensor("weight_ih_l{layer}{direction}", ("W",)),
@@ -52,7 +52,7 @@ TABLE: tuple[Layout, ...] = (
         ),
         layer_names=("0/", "{k}/"),
         directions=("0/", "0/", "1/"),
-        source="lstm_xcheck/adapters/jax_scan.py",
+        source="lstm_xcheck/adapters/jax_scan/adapter.py",
     ),
     Layout(
         name="onnx",

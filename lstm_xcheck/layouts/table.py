@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from ..errors import SpecError
-from .row import Layout as Layout
-from .row import Tensor as Tensor
 from .rows import TABLE as TABLE
+from .schema import Layout as Layout
+from .schema import Tensor as Tensor
 
 
 def layout_named(name: str) -> Layout:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ..arrays import Array
-from ..spec.activations import Activation
+from ..model.activations import Activation
 
 #: In place of the 1 of 1 - s and 1 - t^2, so that they are never too small: saturated s and t are off by up to 2^-52,
 #: and 2^-25 where float32 holds them; squaring rounds once more.

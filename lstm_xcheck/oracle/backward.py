@@ -20,10 +20,10 @@ from typing import NamedTuple
 import numpy as np
 
 from ..arrays import Array
-from ..spec import Case
+from ..model import Case
 from .activations import apply, error_units, kinks, slope
 from .cell import Cell
-from .roundings import Roundings
+from .monte_carlo import Roundings
 
 
 class Kept(NamedTuple):

@@ -14,8 +14,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ..arrays import Array
-from ..spec import CellWeights, LSTMSpec
-from ..spec.activations import Activation
+from ..model import CellWeights, LSTMSpec
+from ..model.activations import Activation
 from .activations import apply
 
 

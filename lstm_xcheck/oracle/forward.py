@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ..arrays import Array
-from ..spec import Case, Result
+from ..model import Case, Result
 from .cell import Cell, Step, step
 
 Observer = Callable[[int, int, int, Step], None]
@@ -23,7 +23,7 @@ def forward(case: Case, observe: Observer | None = None) -> Result:
     Returns:
         y, h_n, c_n, last and every lower layer's output.
 
-    >>> from lstm_xcheck.spec import Case, LSTMSpec
+    >>> from lstm_xcheck.model import Case, LSTMSpec
     >>> forward(Case.random(LSTMSpec(input_size=1, hidden_size=1), steps=5)).y.shape
     (3, 5, 1)
     """

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..arrays import Array
-from ..spec import Case, cotangents
+from ..model import Case, cotangents
 from .backward import Direction
 from .forward import forward
-from .profiles import PROFILES, Profile
-from .roundings import Roundings
+from .monte_carlo import Roundings
+from .precision_profiles import PROFILES, Profile
 
 #: Copies with roundings. Their mean square is known to a third of its value, which the threshold has room for.
 COPIES = 16
@@ -44,14 +44,14 @@ class Gradients:
 
 
 def gradients(case: Case, outputs: Mapping[int, Array] | None = None, profile: Profile | None = None) -> Gradients:
-    """Back-propagate the loss of `spec/loss.py`.
+    """Back-propagate the loss of `model/loss.py`.
 
     Args:
         case: weights and data.
         outputs: observed outputs of every layer, (batch, steps, directions * output); by default the oracle's own.
         profile: the precision whose roundings are drawn; None for the values alone.
 
-    >>> from lstm_xcheck.spec import Case, LSTMSpec
+    >>> from lstm_xcheck.model import Case, LSTMSpec
     >>> sorted(gradients(Case.random(LSTMSpec(input_size=1, hidden_size=1), steps=5)).value)
     ['0.0.U', '0.0.W', '0.0.b', 'c0', 'h0', 'x']
     """

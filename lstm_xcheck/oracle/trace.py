@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..arrays import Array
-from ..spec import Case, Result
+from ..model import Case, Result
 from .cell import Step
 from .forward import forward
 
@@ -49,7 +49,7 @@ class Trace:
 def trace(case: Case) -> Trace:
     """Run a case in float64 and keep what every step computed.
 
-    >>> from lstm_xcheck.spec import Case, LSTMSpec
+    >>> from lstm_xcheck.model import Case, LSTMSpec
     >>> run = trace(Case.random(LSTMSpec(input_size=1, hidden_size=1), steps=5))
     >>> run.cells[0][0].f.shape
     (3, 5, 1)

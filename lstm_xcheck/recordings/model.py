@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ..errors import UserError
-from ..spec import Result
+from ..model import Result
 
 Kind = Literal["answered", "unsupported", "crashed"]
 

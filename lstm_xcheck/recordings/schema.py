@@ -24,7 +24,7 @@ import numpy as np
 
 from ..arrays import Array
 from ..errors import SpecError
-from ..spec import Result
+from ..model import Result
 from .model import Answer, Question, Recording, RecordingError
 from .npz import decode, shown
 from .npz import encode as encode_npz

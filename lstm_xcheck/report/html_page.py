@@ -12,9 +12,9 @@ from string import Template
 
 from ..compare import VERDICTS
 from ..events import Outcome
-from .digest import TROUBLE, Digest, digest
+from .detection_power import summarise
 from .model import Report
-from .power import summarise
+from .summary import TROUBLE, Digest, digest
 from .terminal import short
 
 #: Matching cells listed; browsers grow slow with more, and the JSON report has them all.

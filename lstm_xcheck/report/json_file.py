@@ -7,8 +7,8 @@ import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from ..atomic_files import write_atomically
 from ..errors import UserError
-from ..files import write_atomically
 from .html_page import to_html
 from .junit_file import junit_parts
 from .markdown_file import to_markdown

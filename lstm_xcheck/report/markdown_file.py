@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 from ..compare import VERDICTS
-from .digest import Digest, digest
+from .detection_power import summarise
 from .model import Report
-from .power import summarise
+from .summary import Digest, digest
 from .terminal import short
 
 #: Rows of trouble listed, and characters of a reason.

@@ -11,9 +11,9 @@ from rich.table import Table
 
 from ..compare import VERDICTS
 from ..events import Event, Outcome, Planned, Started
-from .digest import Digest, digest
+from .detection_power import summarise
 from .model import Report
-from .power import summarise
+from .summary import Digest, digest
 
 _STYLE = {
     "match": "green",

@@ -11,7 +11,7 @@ import pytest
 from lstm_xcheck import Case, LSTMSpec
 from lstm_xcheck.adapters.registry import entry_named
 from lstm_xcheck.compare import judge
-from lstm_xcheck.sweep.pool import Worker
+from lstm_xcheck.workers.pool import Worker
 
 CASE = Case.random(LSTMSpec(input_size=3, hidden_size=4), steps=5, batch=2, seed=1)
 
@@ -93,11 +93,11 @@ def test_the_older_half_of_too_many_files_is_deleted(tmp_path: Path, monkeypatch
     pytest.importorskip("jax")
     import os
 
-    from lstm_xcheck.adapters import jax_cache
+    from lstm_xcheck.adapters.jax_scan import program_cache
 
-    monkeypatch.setattr(jax_cache, "MOST_FILES", 5)
+    monkeypatch.setattr(program_cache, "MOST_FILES", 5)
     for number in range(6):
         (tmp_path / str(number)).touch()
         os.utime(tmp_path / str(number), (number, number))
-    jax_cache._prune(tmp_path)
+    program_cache._prune(tmp_path)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["3", "4", "5"]

@@ -12,14 +12,14 @@ import pytest
 from lstm_xcheck.arrays import Array, round_to
 from lstm_xcheck.errors import SpecError
 from lstm_xcheck.layouts import count_parameters, to_layout
-from lstm_xcheck.spec import QUANTITIES, Case, LSTMSpec, LSTMWeights, Result
+from lstm_xcheck.model import QUANTITIES, Case, LSTMSpec, LSTMWeights, Result
 
 jax = pytest.importorskip("jax")
 
 import jax.numpy as jnp  # noqa: E402
 
-from lstm_xcheck.adapters import jax_lstm  # noqa: E402
-from lstm_xcheck.adapters.jax_scan import JaxScan  # noqa: E402
+from lstm_xcheck.adapters.jax_scan import lstm  # noqa: E402
+from lstm_xcheck.adapters.jax_scan.adapter import JaxScan  # noqa: E402
 from lstm_xcheck.adapters.protocol import Session  # noqa: E402
 
 #: Unit roundoff; a result may be off by this many of them, relative to 1 or the largest number, whichever is larger.
@@ -246,10 +246,10 @@ def test_multiplying_inputs_inside_the_scan_changes_nothing(
     keep = jnp.asarray(case.valid.T[..., None])
     h0, c0 = (jnp.asarray(case.initial(name, 0, 0)) for name in ("h0", "c0"))
     inputs = (loaded, jnp.asarray(case.x), h0, c0, keep)
-    before = jax_lstm.scan_direction(*inputs, case.spec, backward=backward)
-    monkeypatch.setattr(jax_lstm, "HOIST_BELOW", 0)
-    monkeypatch.setattr(jax_lstm, "JOIN_BELOW", join_below)
-    inside = jax_lstm.scan_direction(*inputs, case.spec, backward=backward)
+    before = lstm.scan_direction(*inputs, case.spec, backward=backward)
+    monkeypatch.setattr(lstm, "HOIST_BELOW", 0)
+    monkeypatch.setattr(lstm, "JOIN_BELOW", join_below)
+    inside = lstm.scan_direction(*inputs, case.spec, backward=backward)
     for name, one, other in zip(("y", "h", "c"), before, inside, strict=True):
         assert_close(np.asarray(one), np.asarray(other), "float64", name)
 
@@ -272,8 +272,8 @@ def test_weights_come_back_bit_for_bit_and_are_counted(name: str, precision: str
 
 
 def test_leaves_are_named_by_layer_direction_and_array() -> None:
-    params = jax_lstm.zeros(EXOTIC["everything"], jnp.float32)
-    shapes = {name: leaf.shape for name, leaf in jax_lstm.named(params).items() if name.startswith("1/1/")}
+    params = lstm.zeros(EXOTIC["everything"], jnp.float32)
+    shapes = {name: leaf.shape for name, leaf in lstm.named(params).items() if name.startswith("1/1/")}
     assert shapes == {"1/1/W": (6, 20), "1/1/U": (3, 20), "1/1/b": (20,), "1/1/P": (5, 3), "1/1/peephole": (15,)}
 
 
@@ -316,12 +316,12 @@ def _jax_gradients(case: Case, cotangents: list[Array]) -> dict[str, Array]:
     adapter.load(model, to_layout(case.weights, "jax"))
     valid = None if case.valid.all() else jnp.asarray(case.valid)
 
-    def loss(params: jax_lstm.Params, x: Any, h0: Any, c0: Any) -> Any:
-        outputs = jax_lstm.lstm(params, x, model.spec, h0, c0, valid)
+    def loss(params: lstm.Params, x: Any, h0: Any, c0: Any) -> Any:
+        outputs = lstm.lstm(params, x, model.spec, h0, c0, valid)
         return sum((output * weight).sum() for output, weight in zip(outputs[:3], cotangents, strict=True))
 
     gradients = jax.jit(jax.grad(loss, argnums=(0, 1, 2, 3)))(model.params, case.x, case.h0, case.c0)
-    by_name = {**jax_lstm.named(gradients[0]), **dict(zip(("x", "h0", "c0"), gradients[1:], strict=True))}
+    by_name = {**lstm.named(gradients[0]), **dict(zip(("x", "h0", "c0"), gradients[1:], strict=True))}
     return {name: np.asarray(array) for name, array in by_name.items()}
 
 
@@ -366,13 +366,13 @@ def test_masked_steps_leave_no_trace_in_gradients() -> None:
 
 def test_seeds_of_one_shape_share_a_compilation(monkeypatch: pytest.MonkeyPatch) -> None:
     traced: list[int] = []
-    original = jax_lstm.cell
+    original = lstm.cell
 
     def counted(*arguments: Any, **named: Any) -> Any:
         traced.append(1)
         return original(*arguments, **named)
 
-    monkeypatch.setattr(jax_lstm, "cell", counted)
+    monkeypatch.setattr(lstm, "cell", counted)
     spec = LSTMSpec(2, 3)
     run(Case.random(spec, steps=11, seed=0))
     first = len(traced)

@@ -23,7 +23,7 @@ from lstm_xcheck.adapters.registry import entry_named, load_adapter
 from lstm_xcheck.arrays import Array
 from lstm_xcheck.errors import UserError
 from lstm_xcheck.layouts import to_layout
-from lstm_xcheck.spec import Case, LSTMSpec
+from lstm_xcheck.model import Case, LSTMSpec
 
 ADAPTERS = ("keras-tensorflow", "keras-jax", "keras-torch")
 #: What is added to an adapter's name where it compiles, as for runs that repeat shapes.

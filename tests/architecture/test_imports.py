@@ -12,38 +12,42 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "lstm_xcheck"
 
-FLOOR = {"errors", "arrays", "files"}
-JUDGED = {*FLOOR, "spec", "layouts"}
+FLOOR = {"errors", "arrays", "atomic_files"}
+JUDGED = {*FLOOR, "model", "layouts"}
 JUDGES = {*JUDGED, "oracle", "compare", "diagnose"}
 
-#: Room -> the rooms it may import. Adapters and checkpoints never see the judge.
+#: Package -> the packages it may import. Adapters and checkpoints never see the judge.
 ARROWS: dict[str, set[str]] = {
     "errors": set(),
     "arrays": {"errors"},
-    "files": set(),
-    "spec": FLOOR,
-    "layouts": {*FLOOR, "spec"},
+    "atomic_files": set(),
+    "model": FLOOR,
+    "layouts": {*FLOOR, "model"},
     "oracle": JUDGED,
     "compare": {*JUDGED, "oracle"},
     "diagnose": {*JUDGED, "oracle", "compare"},
     "adapters": JUDGED,
     "checkpoints": JUDGED,
     "recordings": JUDGED,
-    "events": {*FLOOR, "spec", "compare", "diagnose"},
-    "sweep": {*JUDGES, "adapters", "recordings", "events"},
-    "strategies": {*FLOOR, "spec", "sweep"},
-    "fuzz": {*JUDGES, "adapters", "events", "sweep"},
+    "events": {*FLOOR, "model", "compare", "diagnose"},
+    "workers": {*JUDGED, "adapters", "recordings"},
+    "engine": {*JUDGES, "adapters", "recordings", "events", "workers"},
+    "runs": {*JUDGES, "adapters", "recordings", "events", "workers", "engine"},
+    "strategies": {*FLOOR, "model", "engine"},
+    "fuzz": {*JUDGES, "adapters", "events", "engine", "workers"},
+    "live": {*JUDGES, "adapters", "checkpoints", "engine"},
+    "porting": {*JUDGES, "adapters", "checkpoints", "recordings", "workers"},
     "report": {*JUDGES, "events"} - {"oracle", "layouts"},
 }
 
-#: What is composed of all rooms, and what no room may import.
+#: Entry points: composed of all packages, and imported by none.
 TOP = {
-    "__init__", "__main__", "api", "carrying", "certificate", "cli", "comparison", "equivalence", "fuzz", "parts",
-    "porting", "proof", "pytest_plugin", "strategies", "testing",
+    "__init__", "__main__", "api", "cli", "fuzz", "live", "porting", "pytest_plugin", "pytest_toolkit", "runs",
+    "strategies",
 }  # fmt: skip
 
 #: The arrows against the stream, as (file, module): the two methods `LSTMWeights.to_layout` and `from_layout`.
-EXCEPTIONS = {("spec/weights.py", "lstm_xcheck.layouts.convert")}
+EXCEPTIONS = {("model/weights.py", "lstm_xcheck.layouts.convert")}
 
 #: Everything but the standard library and NumPy, by the files that may import it.
 THIRD_PARTY: dict[str, set[str]] = {
@@ -51,18 +55,20 @@ THIRD_PARTY: dict[str, set[str]] = {
     "cli/*.py": {"click", "rich"},
     "report/*.py": {"rich", "jinja2"},
     "pytest_plugin.py": {"pytest"},
-    "testing.py": {"pytest"},
+    "pytest_toolkit.py": {"pytest"},
     "adapters/torch_*.py": {"torch"},
-    "adapters/keras_*.py": {"keras", "tensorflow", "jax", "torch"},
-    "adapters/jax_*.py": {"jax", "jaxlib"},
-    "checkpoints/keras*.py": {"h5py"},
-    "checkpoints/onnx*.py": {"onnx", "google"},
-    "checkpoints/orbax_folder.py": {"tensorstore"},
-    "checkpoints/orbax_write.py": {"orbax", "tensorstore", "ml_dtypes"},
-    "sweep/cluster.py": {"distributed"},
-    "checkpoints/torch_fill.py": {"torch"},
-    "checkpoints/tensorflow_write.py": {"tensorflow"},
-    "checkpoints/onnx_*.py": {"onnx"},
+    "adapters/keras/*.py": {"keras", "tensorflow", "jax", "torch"},
+    "adapters/jax_scan/*.py": {"jax", "jaxlib"},
+    "live/keras_layers.py": {"keras", "tensorflow", "jax", "torch"},
+    "live/torch_modules.py": {"torch"},
+    "checkpoints/codecs/hdf5*.py": {"h5py"},
+    "checkpoints/keras/*.py": {"h5py"},
+    "checkpoints/onnx/*.py": {"onnx", "google"},
+    "checkpoints/jax/read_orbax.py": {"tensorstore"},
+    "checkpoints/jax/write_orbax.py": {"orbax", "tensorstore", "ml_dtypes"},
+    "engine/dask_cluster.py": {"distributed"},
+    "checkpoints/torch/fill.py": {"torch"},
+    "checkpoints/tensorflow/write.py": {"tensorflow"},
     "strategies.py": {"hypothesis"},
     "fuzz/*.py": {"hypothesis"},
 }
@@ -92,7 +98,7 @@ def _nodes(tree: ast.AST) -> Iterator[ast.AST]:
 
 
 def _absolute(node: ast.ImportFrom, package: list[str]) -> list[str]:
-    """`from ..spec import Case` as full names; `from . import x` names the modules behind it."""
+    """`from ..model import Case` as full names; `from . import x` names the modules behind it."""
     base = package[: len(package) - node.level + 1] if node.level else []
     parts = [*base, *(node.module.split(".") if node.module else [])]
     if parts == ["lstm_xcheck"] or not node.module:
@@ -175,20 +181,24 @@ def test_every_exception_is_still_needed() -> None:
 
 
 BAD = {
-    "relative": ("spec/bad.py", "from ..layouts import TABLE", "spec may not import layouts"),
+    "relative": ("model/bad.py", "from ..layouts import TABLE", "model may not import layouts"),
     "absolute": ("layouts/bad.py", "import lstm_xcheck.oracle.forward", "layouts may not import oracle"),
     "from-root": ("layouts/bad.py", "from lstm_xcheck import compare", "layouts may not import compare"),
     "from-dots": ("adapters/bad.py", "from .. import oracle", "adapters may not import oracle"),
     "judged-knows-judge": ("checkpoints/bad.py", "from ..compare import judge", "checkpoints may not import compare"),
-    "in-function": ("sweep/bad.py", "def f():\n    from ..checkpoints import load", "sweep may not import checkpoints"),
+    "in-function": (
+        "engine/bad.py",
+        "def f():\n    from ..checkpoints import load",
+        "engine may not import checkpoints",
+    ),
     "knows-the-top": ("report/bad.py", "from ..cli.main import main", "report may not import cli"),
-    "exception-elsewhere": ("spec/case.py", "from ..layouts.convert import to_layout", "spec may not import layouts"),
-    "new-room": ("attic/bad.py", "from ..spec import Case", "attic is no room of the table"),
+    "exception-elsewhere": ("model/case.py", "from ..layouts.convert import to_layout", "model may not import layouts"),
+    "new-room": ("attic/bad.py", "from ..model import Case", "attic is no room of the table"),
     "framework": ("adapters/torch_nn.py", "import jax.numpy as jnp", "jax may not be imported here"),
     "framework-outside": ("oracle/bad.py", "from torch import nn", "torch may not be imported here"),
     "dynamic": ("oracle/bad.py", "import importlib\nimportlib.import_module('torch')", "torch may not be imported"),
     "else-of-typing": (
-        "spec/bad.py",
+        "model/bad.py",
         "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    pass\nelse:\n    import torch",
         "torch may not be imported here",
     ),
@@ -196,11 +206,11 @@ BAD = {
 }
 
 GOOD = {
-    "downstream": ("compare/good.py", "from ..spec import Case\nfrom ..oracle.forward import run"),
-    "own-room": ("oracle/good.py", "from .cell import step\nfrom . import profiles"),
-    "typing-only": ("spec/good.py", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import torch"),
-    "listed-framework": ("adapters/jax_scan.py", "import jax.numpy as jnp\nfrom jax import lax"),
-    "listed-exception": ("spec/weights.py", "def f():\n    from ..layouts.convert import to_layout"),
+    "downstream": ("compare/good.py", "from ..model import Case\nfrom ..oracle.forward import run"),
+    "own-room": ("oracle/good.py", "from .cell import step\nfrom . import precision_profiles"),
+    "typing-only": ("model/good.py", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import torch"),
+    "listed-framework": ("adapters/jax_scan/adapter.py", "import jax.numpy as jnp\nfrom jax import lax"),
+    "listed-exception": ("model/weights.py", "def f():\n    from ..layouts.convert import to_layout"),
     "top": ("cli/verify.py", "import click\nfrom ..checkpoints import load\nfrom .. import api"),
 }
 

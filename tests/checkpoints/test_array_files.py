@@ -14,10 +14,10 @@ import pytest
 
 from lstm_xcheck.arrays import Array
 from lstm_xcheck.checkpoints import load, read_checkpoint
-from lstm_xcheck.checkpoints.msgpack_tree import Extension, encode
-from lstm_xcheck.checkpoints.writing import write_checkpoint
+from lstm_xcheck.checkpoints.codecs.msgpack import Extension, encode
+from lstm_xcheck.checkpoints.write import write_checkpoint
 from lstm_xcheck.errors import CheckpointError
-from lstm_xcheck.spec import CellWeights, LSTMSpec, LSTMWeights
+from lstm_xcheck.model import CellWeights, LSTMSpec, LSTMWeights
 
 X, H = 5, 4
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lstm_xcheck.checkpoints import FORMATS, read_checkpoint, registry
+from lstm_xcheck.checkpoints import FORMATS, formats, read_checkpoint
 from lstm_xcheck.errors import CheckpointError
 
 KINDS = ["m.pt", "legacy.pt", "m.safetensors", "m.keras", "m.weights.h5"]
@@ -109,7 +109,7 @@ def test_unknown_format_lists_the_readable_ones(tmp_path: Path, refusal: Callabl
 def test_missing_h5py_names_the_extra(
     good: Path, kind: str, monkeypatch: pytest.MonkeyPatch, refusal: Callable[[Path], str]
 ) -> None:
-    monkeypatch.setattr(registry.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(formats.importlib.util, "find_spec", lambda name: None)
     assert "pip install 'lstm-xcheck[hdf5]'" in refusal(good / kind)
 
 

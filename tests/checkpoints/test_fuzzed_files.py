@@ -16,7 +16,7 @@ import pytest
 import lstm_xcheck
 from lstm_xcheck import LSTMSpec, LSTMWeights
 from lstm_xcheck.checkpoints import FORMATS, write_checkpoint
-from lstm_xcheck.checkpoints.registry import Format
+from lstm_xcheck.checkpoints.formats import Format
 
 COUNT = 300
 WRITABLE = [format for format in FORMATS if format.writes]

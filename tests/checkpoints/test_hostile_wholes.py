@@ -24,7 +24,7 @@ DENSE = "layers/dense/vars"
 
 @pytest.fixture(autouse=True)
 def _no_frameworks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lstm_xcheck.proof.installed", dict)
+    monkeypatch.setattr("lstm_xcheck.porting.verification.installed", dict)
 
 
 @pytest.fixture

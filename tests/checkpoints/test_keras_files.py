@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from lstm_xcheck.checkpoints import Found, load, read_checkpoint
-from lstm_xcheck.spec import CellWeights, LSTMSpec
-from lstm_xcheck.spec.activations import HARD_SIGMOID_KERAS2, HARD_SIGMOID_KERAS3
+from lstm_xcheck.model import CellWeights, LSTMSpec
+from lstm_xcheck.model.activations import HARD_SIGMOID_KERAS2, HARD_SIGMOID_KERAS3
 
 h5py = pytest.importorskip("h5py")
 

@@ -15,10 +15,10 @@ import pytest
 
 import lstm_xcheck as lx
 from lstm_xcheck.checkpoints import Found, read_checkpoint
-from lstm_xcheck.checkpoints.writing import write_checkpoint
+from lstm_xcheck.checkpoints.write import write_checkpoint
 from lstm_xcheck.errors import CheckpointError
-from lstm_xcheck.spec import CellWeights, LSTMSpec, LSTMWeights
-from lstm_xcheck.spec.activations import HARD_SIGMOID_KERAS2, HARD_SIGMOID_KERAS3
+from lstm_xcheck.model import CellWeights, LSTMSpec, LSTMWeights
+from lstm_xcheck.model.activations import HARD_SIGMOID_KERAS2, HARD_SIGMOID_KERAS3
 
 h5py = pytest.importorskip("h5py")
 
@@ -266,7 +266,7 @@ def test_a_normalisation_after_the_last_step_is_along_the_last_axis(
     """Keras 2 writes that axis as 1; where there still are steps, 1 are these, and no other framework has that."""
     pytest.importorskip("tf_keras")
     keras = pytest.importorskip("keras")
-    monkeypatch.setattr("lstm_xcheck.proof.installed", dict)
+    monkeypatch.setattr("lstm_xcheck.porting.verification.installed", dict)
     run(NORMALISED, str(tmp_path))
     lx.port(tmp_path / "last.h5", tmp_path / "last.keras")
     with np.load(tmp_path / "last.npz") as wanted:

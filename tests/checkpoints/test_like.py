@@ -17,7 +17,7 @@ import pytest
 import lstm_xcheck as lx
 from lstm_xcheck.arrays import Array
 from lstm_xcheck.checkpoints import read_checkpoint, write_checkpoint
-from lstm_xcheck.porting import recheck
+from lstm_xcheck.porting.port import recheck
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -29,8 +29,8 @@ BOTH = lx.LSTMWeights.random(lx.LSTMSpec(X, H, bias="single", bidirectional=True
 @pytest.fixture(autouse=True)
 def _no_adapters(monkeypatch: pytest.MonkeyPatch) -> None:
     """The frameworks run whole models here; the port's own proof is left to the oracle."""
-    monkeypatch.setattr("lstm_xcheck.proof.installed", dict)
-    monkeypatch.setattr("lstm_xcheck.proof.strength", lambda _: [])
+    monkeypatch.setattr("lstm_xcheck.porting.verification.installed", dict)
+    monkeypatch.setattr("lstm_xcheck.porting.verification.strength", lambda _: [])
 
 
 def asked(weights: lx.LSTMWeights = WEIGHTS) -> lx.Case:

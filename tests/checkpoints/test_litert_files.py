@@ -12,10 +12,11 @@ import pytest
 
 from lstm_xcheck import Case, CheckpointError, LSTMSpec, LSTMWeights, Result, judge
 from lstm_xcheck.arrays import Array
-from lstm_xcheck.checkpoints import Checkpoint, litert_graph, load, read_checkpoint
+from lstm_xcheck.checkpoints import Checkpoint, load, read_checkpoint
+from lstm_xcheck.checkpoints.litert import graph
 from lstm_xcheck.errors import DisagreementError
-from lstm_xcheck.porting import port, recheck
-from lstm_xcheck.spec import CellWeights
+from lstm_xcheck.model import CellWeights
+from lstm_xcheck.porting.port import port, recheck
 
 X, H = 5, 4
 HARD = f"hard_sigmoid:{1 / 6!r},0.5"
@@ -212,9 +213,9 @@ def test_more_is_not_read_of_a_file_than_it_pays_for(
 ) -> None:
     """Operators may share weights, so that thousands of LSTMs, or gigabytes of numbers, fit into a small file."""
     assert "more than 1000 LSTMs" in refusal(operators / "repeated.tflite")
-    monkeypatch.setattr(litert_graph, "_FREE", 0)
+    monkeypatch.setattr(graph, "_FREE", 0)
     assert len(load(operators / "plain.tflite")) == 1
-    monkeypatch.setattr(litert_graph, "_MAX_GROWTH", 0)
+    monkeypatch.setattr(graph, "_MAX_GROWTH", 0)
     assert "again and again" in refusal(operators / "plain.tflite")
 
 

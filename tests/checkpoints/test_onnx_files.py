@@ -12,10 +12,10 @@ import pytest
 from lstm_xcheck import Case, Result, judge
 from lstm_xcheck.arrays import Array
 from lstm_xcheck.checkpoints import load, read_checkpoint
-from lstm_xcheck.checkpoints.writing import write_checkpoint
+from lstm_xcheck.checkpoints.write import write_checkpoint
 from lstm_xcheck.errors import CheckpointError
-from lstm_xcheck.spec import LSTMSpec, LSTMWeights
-from lstm_xcheck.spec.activations import HARD_SIGMOID_KERAS2, HARD_SIGMOID_KERAS3
+from lstm_xcheck.model import LSTMSpec, LSTMWeights
+from lstm_xcheck.model.activations import HARD_SIGMOID_KERAS2, HARD_SIGMOID_KERAS3
 
 onnx = pytest.importorskip("onnx")
 X, H, STEPS, BATCH = 5, 4, 7, 3

@@ -11,8 +11,8 @@ import pytest
 from lstm_xcheck.checkpoints import load, read_checkpoint
 from lstm_xcheck.errors import CheckpointError
 from lstm_xcheck.layouts import to_layout
-from lstm_xcheck.porting import port
-from lstm_xcheck.spec import LSTMSpec, LSTMWeights
+from lstm_xcheck.model import LSTMSpec, LSTMWeights
+from lstm_xcheck.porting.port import port
 
 NAMES = {"weight_ih_l0": (16, 5), "weight_hh_l0": (16, 4), "bias_ih_l0": (16,), "bias_hh_l0": (16,)}
 
@@ -66,7 +66,7 @@ def test_names_of_other_frameworks_are_read(tmp_path: Path, layout: str) -> None
 
 
 def test_layers_beside_the_lstm_of_mlx_go_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lstm_xcheck.proof.installed", dict)
+    monkeypatch.setattr("lstm_xcheck.porting.verification.installed", dict)
     package = pytest.importorskip("safetensors.numpy")
     weights = LSTMWeights.random(LSTMSpec(5, 4, bias="single"), seed=2)
     head = np.arange(8, dtype=np.float32).reshape(2, 4)

@@ -14,7 +14,7 @@ import pytest
 import lstm_xcheck as lx
 from lstm_xcheck.checkpoints import load, read_checkpoint
 from lstm_xcheck.errors import CheckpointError
-from lstm_xcheck.spec import LSTMSpec, LSTMWeights
+from lstm_xcheck.model import LSTMSpec, LSTMWeights
 
 torch = pytest.importorskip("torch")
 
@@ -104,7 +104,7 @@ def test_training_checkpoint_with_wrappers_optimizer_and_buffers(tmp_path: Path)
 def test_a_whole_lightning_checkpoint_is_ported_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Callbacks, schedulers and two optimizers stand beside the state dict; a layer called scaler stands in it."""
     pytest.importorskip("h5py")
-    monkeypatch.setattr("lstm_xcheck.proof.installed", dict)
+    monkeypatch.setattr("lstm_xcheck.porting.verification.installed", dict)
     model = torch.nn.ModuleDict({"lstm": torch.nn.LSTM(5, 4), "scaler": torch.nn.Linear(4, 2)})
     optimizer = torch.optim.Adam(model.parameters())
     sum(p.sum() for p in model.parameters()).backward()

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lstm_xcheck.model import Case, LSTMSpec
 from lstm_xcheck.oracle import forward
-from lstm_xcheck.spec import Case, LSTMSpec
 
 from .conftest import Command
 

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from lstm_xcheck.cli.layouts import command
 from lstm_xcheck.errors import SpecError
 from lstm_xcheck.layouts import TABLE
-from lstm_xcheck.spec import LSTMSpec, LSTMWeights
+from lstm_xcheck.model import LSTMSpec, LSTMWeights
 
 ROWS = pytest.mark.parametrize("row", TABLE, ids=lambda row: row.name)
 
@@ -98,7 +98,7 @@ def test_the_positions_are_where_the_gates_are(row: Any) -> None:
 
 
 def _stored(spec: LSTMSpec, arrays: dict[str, Any], layout: str) -> dict[str, Any]:
-    from lstm_xcheck.spec import CellWeights
+    from lstm_xcheck.model import CellWeights
 
     return LSTMWeights(spec, ((CellWeights(**arrays),),)).to_layout(layout)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from lstm_xcheck.sweep.folder import cell_line, read_cells
+from lstm_xcheck.runs.folder import cell_line, read_cells
 
 from .conftest import Command
 

@@ -18,7 +18,7 @@ Command = Callable[..., Any]
 
 @pytest.fixture(autouse=True)
 def _oracle_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lstm_xcheck.proof.installed", dict)
+    monkeypatch.setattr("lstm_xcheck.porting.verification.installed", dict)
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ import pytest
 
 import lstm_xcheck as lx
 from lstm_xcheck.checkpoints import load, read_checkpoint
-from lstm_xcheck.checkpoints.recognise_said import reading_as
+from lstm_xcheck.checkpoints.detect.user_layout import reading_as
 from lstm_xcheck.errors import CheckpointError
 from lstm_xcheck.layouts import to_layout
-from lstm_xcheck.porting import recheck
+from lstm_xcheck.porting.port import recheck
 
 SPEC = lx.LSTMSpec(5, 3, bias="single")
 WEIGHTS = lx.LSTMWeights.random(SPEC, seed=4)
@@ -28,7 +28,7 @@ STRANGE = {
 
 @pytest.fixture(autouse=True)
 def _oracle_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lstm_xcheck.proof.installed", dict)
+    monkeypatch.setattr("lstm_xcheck.porting.verification.installed", dict)
 
 
 def saved(path: Path, arrays: Mapping[str, Any]) -> Path:

@@ -14,9 +14,9 @@ from click.testing import CliRunner
 
 from lstm_xcheck.cli.trace import command
 from lstm_xcheck.errors import UserError
+from lstm_xcheck.model import Case, LSTMSpec, LSTMWeights
 from lstm_xcheck.oracle.trace import trace
 from lstm_xcheck.report.trace_view import Choice, plot, sparkline
-from lstm_xcheck.spec import Case, LSTMSpec, LSTMWeights
 
 ROOT = Path(__file__).parents[2]
 ONE = ("--input-size", 1, "--hidden-size", 1)

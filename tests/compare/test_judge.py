@@ -11,8 +11,8 @@ import pytest
 from lstm_xcheck.arrays import round_to
 from lstm_xcheck.compare import Row, Verdict, judge
 from lstm_xcheck.errors import NothingComparedError, SpecError
+from lstm_xcheck.model import Case, LSTMSpec, LSTMWeights, Result
 from lstm_xcheck.oracle import forward
-from lstm_xcheck.spec import Case, LSTMSpec, LSTMWeights, Result
 
 SPEC = LSTMSpec(input_size=3, hidden_size=4)
 

@@ -9,8 +9,8 @@ import pytest
 
 from lstm_xcheck.compare import Verdict, judge
 from lstm_xcheck.layouts import count_parameters, to_layout
+from lstm_xcheck.model import Case, LSTMSpec, LSTMWeights, Result
 from lstm_xcheck.oracle import forward
-from lstm_xcheck.spec import Case, LSTMSpec, LSTMWeights, Result
 
 
 def loaded(case: Case, layout: str) -> Result:

@@ -15,9 +15,9 @@ from lstm_xcheck.compare import judge
 from lstm_xcheck.compare.reference import observed_quantities
 from lstm_xcheck.diagnose import CATALOGUE, Mistake
 from lstm_xcheck.diagnose.mistake import Outputs, result_from, run_mistakes
+from lstm_xcheck.model import Case, LSTMSpec, Result
+from lstm_xcheck.model.activations import HARD_SIGMOID_KERAS3
 from lstm_xcheck.oracle import forward
-from lstm_xcheck.spec import Case, LSTMSpec, Result
-from lstm_xcheck.spec.activations import HARD_SIGMOID_KERAS3
 
 
 def _load(name: str) -> ModuleType:

@@ -12,9 +12,9 @@ from lstm_xcheck import api
 from lstm_xcheck.adapters.function import result_of
 from lstm_xcheck.arrays import Array
 from lstm_xcheck.diagnose import diagnose
-from lstm_xcheck.equivalence import assert_equivalent
 from lstm_xcheck.errors import DisagreementError, Unsupported
-from lstm_xcheck.spec import Case, LSTMSpec, LSTMWeights, Result
+from lstm_xcheck.live.equivalence import assert_equivalent
+from lstm_xcheck.model import Case, LSTMSpec, LSTMWeights, Result
 
 from .cases import CASES, answer, named
 

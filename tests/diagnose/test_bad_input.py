@@ -9,8 +9,8 @@ import pytest
 
 from lstm_xcheck.diagnose import diagnose
 from lstm_xcheck.errors import SpecError, UserError
+from lstm_xcheck.model import Result
 from lstm_xcheck.oracle import forward
-from lstm_xcheck.spec import Result
 
 from .cases import CASES
 

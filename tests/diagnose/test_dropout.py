@@ -10,8 +10,8 @@ import pytest
 from lstm_xcheck.diagnose import CATALOGUE, Diagnosis, diagnose
 from lstm_xcheck.diagnose.catalogue.dropout import MOST_INPUTS
 from lstm_xcheck.diagnose.remedy import remedy
+from lstm_xcheck.model import Case, LSTMSpec, Result
 from lstm_xcheck.oracle import forward
-from lstm_xcheck.spec import Case, LSTMSpec, Result
 
 # Keras on PyTorch turns tensors into arrays in a way that NumPy 2 warns of.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")

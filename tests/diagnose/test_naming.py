@@ -12,8 +12,8 @@ from lstm_xcheck.compare import judge
 from lstm_xcheck.compare.reference import observed_quantities
 from lstm_xcheck.diagnose import CATALOGUE, Diagnosis, Mistake, diagnose
 from lstm_xcheck.diagnose.mistake import in_cells, result_from, run_mistakes
+from lstm_xcheck.model import Case, LSTMSpec, Result
 from lstm_xcheck.oracle import forward
-from lstm_xcheck.spec import Case, LSTMSpec, Result
 
 from .cases import CASES, answer, named, others_than, same, where_it_shows
 

@@ -10,9 +10,9 @@ import pytest
 from lstm_xcheck.compare import judge
 from lstm_xcheck.compare.reference import observed_quantities
 from lstm_xcheck.diagnose import CATALOGUE
+from lstm_xcheck.diagnose.detection_power import is_small, power
 from lstm_xcheck.diagnose.mistake import result_from
-from lstm_xcheck.diagnose.power import is_small, power
-from lstm_xcheck.spec import Case, LSTMSpec, LSTMWeights
+from lstm_xcheck.model import Case, LSTMSpec, LSTMWeights
 
 from .cases import CASES, float32_lstm
 

@@ -12,8 +12,8 @@ import pytest
 
 from lstm_xcheck import CheckpointError, LSTMSpec, LSTMWeights
 from lstm_xcheck.checkpoints import FORMATS, write_checkpoint
-from lstm_xcheck.checkpoints.beside_write import FAMILIES
-from lstm_xcheck.checkpoints.registry import Format
+from lstm_xcheck.checkpoints.formats import Format
+from lstm_xcheck.checkpoints.other_layers.store import FAMILIES
 
 ROOT = Path(__file__).parents[2]
 

@@ -13,12 +13,12 @@ import pytest
 
 from lstm_xcheck.adapters import Entry, entry_named
 from lstm_xcheck.arrays import round_to
+from lstm_xcheck.engine import Recipe
 from lstm_xcheck.fuzz import CannotReproduce, Finding, reproducer
 from lstm_xcheck.fuzz.literals import literal
 from lstm_xcheck.fuzz.script import TEST
 from lstm_xcheck.fuzz.search import answered
-from lstm_xcheck.sweep import Recipe
-from lstm_xcheck.sweep.pool import Worker
+from lstm_xcheck.workers.pool import Worker
 
 from .conftest import Command
 

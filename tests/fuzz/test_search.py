@@ -9,11 +9,11 @@ import pytest
 
 from lstm_xcheck.adapters import Entry
 from lstm_xcheck.adapters.registry import function_entry
+from lstm_xcheck.engine import Recipe
 from lstm_xcheck.errors import AdapterError
 from lstm_xcheck.fuzz import Budget, Finding, Search, explain
 from lstm_xcheck.fuzz.explain import telling
 from lstm_xcheck.strategies import lstm_recipes
-from lstm_xcheck.sweep import Recipe
 
 FOLDER = str(Path(__file__).parent)
 #: Seconds are no limit here: the number of cases decides.

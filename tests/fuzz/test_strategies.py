@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, find, given, settings
 from hypothesis import strategies as st
 
 import lstm_xcheck as lx
-from lstm_xcheck.spec.initializers import INITIALIZERS
-from lstm_xcheck.sweep import Recipe
+from lstm_xcheck.engine import Recipe
+from lstm_xcheck.model.initializers import INITIALIZERS
 
 CALM = settings(max_examples=60, database=None, deadline=None, suppress_health_check=list(HealthCheck))
 

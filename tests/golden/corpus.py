@@ -17,7 +17,7 @@ import numpy as np
 
 from lstm_xcheck.arrays import Array
 from lstm_xcheck.layouts import Layout
-from lstm_xcheck.spec import Case, LSTMWeights
+from lstm_xcheck.model import Case, LSTMWeights
 
 from .sources import ROWS, read_weights, row_for
 

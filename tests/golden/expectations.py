@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from lstm_xcheck.arrays import Array
-from lstm_xcheck.spec import Case, Result
+from lstm_xcheck.model import Case, Result
 
 from .corpus import Golden, Inexpressible, Quantity, dense, to_axes
 

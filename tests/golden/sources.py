@@ -10,7 +10,7 @@ import numpy as np
 from lstm_xcheck.arrays import Array
 from lstm_xcheck.layouts import Layout, from_layout, layout_named
 from lstm_xcheck.layouts.table import Tensor
-from lstm_xcheck.spec import LSTMWeights
+from lstm_xcheck.model import LSTMWeights
 
 Arrays = dict[str, Array]
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from lstm_xcheck.arrays import Array
-from lstm_xcheck.spec import Case, Result, cotangents
+from lstm_xcheck.model import Case, Result, cotangents
 
 Keep = Callable[[torch.Tensor], torch.Tensor]
 

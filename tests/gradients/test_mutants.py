@@ -12,8 +12,8 @@ pytest.importorskip("torch")
 
 from lstm_xcheck.arrays import Array
 from lstm_xcheck.compare import judge
-from lstm_xcheck.spec import Case, LSTMSpec, Result
-from lstm_xcheck.spec.initializers import INITIALIZERS
+from lstm_xcheck.model import Case, LSTMSpec, Result
+from lstm_xcheck.model.initializers import INITIALIZERS
 
 from .plain_loop import detached, run_loop
 

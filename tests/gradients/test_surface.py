@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 import lstm_xcheck as lx
+from lstm_xcheck.engine import Recipe, asking_gradients
 from lstm_xcheck.errors import Unsupported
 from lstm_xcheck.layouts import TABLE, Layout, gradients_from_layout, to_layout
+from lstm_xcheck.model import Case, LSTMSpec, LSTMWeights, Result
 from lstm_xcheck.oracle import forward, gradients
-from lstm_xcheck.spec import Case, LSTMSpec, LSTMWeights, Result
-from lstm_xcheck.sweep import Recipe, asking_gradients
-from lstm_xcheck.sweep.identity import plan_key
+from lstm_xcheck.runs.identity import plan_key
 
 SPEC = LSTMSpec(input_size=3, hidden_size=2, bias="single")
 CASE = Case.random(SPEC, precision="float64")
@@ -85,9 +85,9 @@ def test_an_adapter_without_gradients_says_so() -> None:
 def test_gradients_are_recorded_and_judged_again(name: str) -> None:
     pytest.importorskip(name)
     from lstm_xcheck.adapters.registry import entry_named
-    from lstm_xcheck.sweep import Plan
-    from lstm_xcheck.sweep.record import record
-    from lstm_xcheck.sweep.replay import replay
+    from lstm_xcheck.engine import Plan
+    from lstm_xcheck.runs.record import record
+    from lstm_xcheck.runs.replay import replay
 
     plan = Plan((Recipe(hidden=2, input=2, steps=3, gradients=True),), (entry_named(name),), jobs=1)
     rows = lx.Report.of(replay([record(plan, "here")])).rows

@@ -13,8 +13,8 @@ from lstm_xcheck.errors import SpecError
 from lstm_xcheck.layouts import TABLE, Layout, adapt_bias, from_layout, layout_named, to_layout
 from lstm_xcheck.layouts.naming import tensor_names
 from lstm_xcheck.layouts.table import Tensor
-from lstm_xcheck.spec import CellWeights, LSTMSpec, LSTMWeights
-from lstm_xcheck.spec.model import Bias
+from lstm_xcheck.model import CellWeights, LSTMSpec, LSTMWeights
+from lstm_xcheck.model.spec import Bias
 
 ROWS = {row.name: row for row in TABLE}
 

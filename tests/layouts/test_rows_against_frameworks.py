@@ -17,7 +17,7 @@ import pytest
 
 from lstm_xcheck.arrays import Array
 from lstm_xcheck.layouts import Layout, from_layout, layout_named
-from lstm_xcheck.spec import CellWeights, LSTMWeights
+from lstm_xcheck.model import CellWeights, LSTMWeights
 
 X, H, STEPS, BATCH = 5, 4, 7, 3
 

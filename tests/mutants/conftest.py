@@ -8,8 +8,8 @@ import pytest
 
 from lstm_xcheck.adapters.protocol import Session
 from lstm_xcheck.adapters.registry import entry_named, load_adapter
-from lstm_xcheck.spec import Case, Result
-from lstm_xcheck.sweep.pool import Worker
+from lstm_xcheck.model import Case, Result
+from lstm_xcheck.workers.pool import Worker
 
 Runner = Callable[[Case], Result]
 

@@ -8,9 +8,9 @@ import numpy as np
 
 from lstm_xcheck.compare import judge
 from lstm_xcheck.diagnose import CATALOGUE, Diagnosis, Mistake, diagnose
+from lstm_xcheck.diagnose.detection_power import power
 from lstm_xcheck.diagnose.mistake import Outputs, run_mistakes
-from lstm_xcheck.diagnose.power import power
-from lstm_xcheck.spec import Case, LSTMSpec, Result
+from lstm_xcheck.model import Case, LSTMSpec, Result
 
 #: Outputs closer than this in float64 are the same.
 SAME = 1e-12

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from lstm_xcheck.compare import judge
-from lstm_xcheck.spec import Case, LSTMSpec, Result
-from lstm_xcheck.spec.initializers import INITIALIZERS
+from lstm_xcheck.model import Case, LSTMSpec, Result
+from lstm_xcheck.model.initializers import INITIALIZERS
 
 Runner = Callable[[Case], Result]
 

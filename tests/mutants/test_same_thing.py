@@ -11,7 +11,7 @@ import pytest
 from lstm_xcheck.diagnose import diagnose
 from lstm_xcheck.diagnose.catalogue import CATALOGUE
 from lstm_xcheck.diagnose.mistake import result_from, run_mistakes
-from lstm_xcheck.spec import Case, LSTMSpec
+from lstm_xcheck.model import Case, LSTMSpec
 
 from .questions import named
 

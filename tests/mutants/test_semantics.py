@@ -13,7 +13,7 @@ from lstm_xcheck.arrays import Array
 from lstm_xcheck.compare import judge
 from lstm_xcheck.diagnose import diagnose
 from lstm_xcheck.layouts import to_layout
-from lstm_xcheck.spec import Case, LSTMSpec, Result
+from lstm_xcheck.model import Case, LSTMSpec, Result
 
 from .questions import assert_caught_and_named, means, named
 

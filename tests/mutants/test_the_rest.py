@@ -12,10 +12,10 @@ import pytest
 
 from lstm_xcheck.compare.reference import observed_quantities
 from lstm_xcheck.diagnose import CATALOGUE, Mistake
+from lstm_xcheck.diagnose.detection_power import power
 from lstm_xcheck.diagnose.mistake import result_from
-from lstm_xcheck.diagnose.power import power
 from lstm_xcheck.errors import Unsupported
-from lstm_xcheck.spec import Case, LSTMSpec, LSTMWeights, Result
+from lstm_xcheck.model import Case, LSTMSpec, LSTMWeights, Result
 
 pytest.importorskip("torch")  # what these two tell of their entries needs it
 

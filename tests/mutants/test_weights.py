@@ -8,7 +8,7 @@ import pytest
 
 from lstm_xcheck.compare import judge
 from lstm_xcheck.diagnose import CATALOGUE, Mistake
-from lstm_xcheck.spec import Case, Result
+from lstm_xcheck.model import Case, Result
 
 from .questions import CASES, PEEPHOLES, assert_caught_and_named, of_weights, where_it_shows
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from lstm_xcheck.arrays import round_to
-from lstm_xcheck.spec import Case, Result
+from lstm_xcheck.model import Case, Result
 
 Array = np.ndarray[Any, Any]
 

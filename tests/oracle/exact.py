@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import mpmath
 import numpy as np
 
-from lstm_xcheck.spec import Case
+from lstm_xcheck.model import Case
 
 Number = Any
 Vector = list[Number]

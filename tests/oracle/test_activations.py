@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from lstm_xcheck.model.activations import HARD_SIGMOID_KERAS2, HARD_SIGMOID_KERAS3, Activation
 from lstm_xcheck.oracle.activations import apply, error_units, steepest
-from lstm_xcheck.spec.activations import HARD_SIGMOID_KERAS2, HARD_SIGMOID_KERAS3, Activation
 
 SMOOTH = ("sigmoid", "tanh")
 NAMES = (*SMOOTH, "relu", "linear", HARD_SIGMOID_KERAS2, HARD_SIGMOID_KERAS3, "softsign", "hard_tanh", "tanh_pade")

@@ -8,10 +8,10 @@ from dataclasses import fields, replace
 import numpy as np
 import pytest
 
+from lstm_xcheck.model import Case, LSTMSpec, Result
 from lstm_xcheck.oracle import PROFILES, Driven, Profile, drive, forward
-from lstm_xcheck.oracle import block as block_module
-from lstm_xcheck.oracle import driven as module
-from lstm_xcheck.spec import Case, LSTMSpec, Result
+from lstm_xcheck.oracle import error_bounds as block_module
+from lstm_xcheck.oracle import teacher_forced as module
 
 from .emulate import ORDERS, emulate
 from .specs import NAMES, case_named, constant_case

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from lstm_xcheck.model import Case, LSTMSpec, Result
 from lstm_xcheck.oracle import PROFILES, Driven, drive, forward
-from lstm_xcheck.spec import Case, LSTMSpec, Result
 
 from .specs import NAMES, case_named
 

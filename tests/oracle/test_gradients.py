@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from lstm_xcheck.arrays import Array
+from lstm_xcheck.model import Case, CellWeights, LSTMSpec, LSTMWeights, cotangents, gradient_names
+from lstm_xcheck.model.activations import HARD_SIGMOID_KERAS2, Activation
 from lstm_xcheck.oracle import forward, gradients, profile_named
 from lstm_xcheck.oracle.activations import apply, slope
-from lstm_xcheck.spec import Case, CellWeights, LSTMSpec, LSTMWeights, cotangents, gradient_names
-from lstm_xcheck.spec.activations import HARD_SIGMOID_KERAS2, Activation
 
 from .specs import NAMES, case_named
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lstm_xcheck.compare import judge
-from lstm_xcheck.spec import Case, LSTMSpec
+from lstm_xcheck.model import Case, LSTMSpec
 
 from .emulate import emulate
 

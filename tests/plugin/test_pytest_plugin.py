@@ -30,7 +30,7 @@ import numpy as np
 
 from lstm_xcheck.layouts import count_parameters, to_layout
 from lstm_xcheck.oracle import forward
-from lstm_xcheck.spec import Case, LSTMWeights, Result
+from lstm_xcheck.model import Case, LSTMWeights, Result
 
 
 class Honest:

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from lstm_xcheck import CheckpointError, LSTMSpec, LSTMWeights
-from lstm_xcheck.certificate import Ported, joined, losses
 from lstm_xcheck.checkpoints import FORMATS, Checkpoint, Found, read_checkpoint, write_checkpoint
-from lstm_xcheck.checkpoints.registry import Format
-from lstm_xcheck.checkpoints.writing import chain_of, matched
+from lstm_xcheck.checkpoints.formats import Format
+from lstm_xcheck.checkpoints.write import chain_of, matched
 from lstm_xcheck.layouts import adapt_bias
+from lstm_xcheck.porting.certificate import Ported, joined, losses
 
 WRITABLE = {format.to: format for format in FORMATS if format.writes}
 PAIRS = list(permutations(WRITABLE, 2))

@@ -10,9 +10,9 @@ import pytest
 
 import lstm_xcheck as lx
 from lstm_xcheck.checkpoints import write_checkpoint
-from lstm_xcheck.comparison import compare_files
 from lstm_xcheck.diagnose.catalogue import mistake_named
-from lstm_xcheck.spec import CellWeights
+from lstm_xcheck.model import CellWeights
+from lstm_xcheck.porting.compare_files import compare_files
 
 SPEC = lx.LSTMSpec(3, 4, num_layers=2)
 WEIGHTS = lx.LSTMWeights.random(SPEC, seed=4)

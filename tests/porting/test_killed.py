@@ -21,7 +21,7 @@ SERVER = """
 import json, os, random, signal, sys, time
 from pathlib import Path
 from lstm_xcheck import proof
-from lstm_xcheck.porting import port
+from lstm_xcheck.porting.port import port
 
 # The oracle alone, and no statement of power: what is killed here writes files.
 proof.installed = dict

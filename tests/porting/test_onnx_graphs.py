@@ -11,9 +11,9 @@ import pytest
 import lstm_xcheck as lx
 from lstm_xcheck.arrays import Array
 from lstm_xcheck.checkpoints import read_checkpoint
-from lstm_xcheck.checkpoints.beside import Beside, by_name, layers_of
-from lstm_xcheck.checkpoints.beside_chain import with_chain
-from lstm_xcheck.checkpoints.whole import reading_whole
+from lstm_xcheck.checkpoints.detect.training_state import reading_whole
+from lstm_xcheck.checkpoints.other_layers.model import Beside, by_name, layers_of
+from lstm_xcheck.checkpoints.other_layers.order import with_chain
 
 onnx = pytest.importorskip("onnx")
 
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:Depreca
 @pytest.fixture(autouse=True)
 def _no_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     """The frameworks are run here, not by the certificate."""
-    monkeypatch.setattr("lstm_xcheck.proof.installed", dict)
+    monkeypatch.setattr("lstm_xcheck.porting.verification.installed", dict)
 
 
 @pytest.fixture(scope="module")

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 
 import lstm_xcheck as lx
-from lstm_xcheck.certificate import seal
+from lstm_xcheck.atomic_files import files_in, sha256_of
 from lstm_xcheck.checkpoints import FORMATS, read_checkpoint, write_checkpoint
-from lstm_xcheck.checkpoints.registry import Format
+from lstm_xcheck.checkpoints.formats import Format
 from lstm_xcheck.errors import XcheckError
-from lstm_xcheck.files import files_in, sha256_of
-from lstm_xcheck.porting import SUFFIX, recheck
+from lstm_xcheck.porting.certificate import seal
+from lstm_xcheck.porting.port import SUFFIX, recheck
 
 WEIGHTS = lx.LSTMWeights.random(lx.LSTMSpec(2, 3, bias="single"), seed=1)
 WRITABLE = {format.to: format for format in FORMATS if format.writes}
@@ -28,8 +28,8 @@ PAIRS = list(product(WRITABLE, repeat=2))
 @pytest.fixture(autouse=True)
 def _no_frameworks(monkeypatch: pytest.MonkeyPatch) -> None:
     """The oracle alone judges; what a match proves, the same for every file here and not rechecked, is left out."""
-    monkeypatch.setattr("lstm_xcheck.proof.installed", dict)
-    monkeypatch.setattr("lstm_xcheck.proof.strength", lambda _: [])
+    monkeypatch.setattr("lstm_xcheck.porting.verification.installed", dict)
+    monkeypatch.setattr("lstm_xcheck.porting.verification.strength", lambda _: [])
 
 
 def usable(name: str) -> Format:

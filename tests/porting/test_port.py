@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 import lstm_xcheck as lx
-from lstm_xcheck.certificate import seal
 from lstm_xcheck.checkpoints import read_checkpoint, write_checkpoint
-from lstm_xcheck.checkpoints.writing import chain_of
-from lstm_xcheck.porting import recheck
+from lstm_xcheck.checkpoints.write import chain_of
+from lstm_xcheck.porting.certificate import seal
+from lstm_xcheck.porting.port import recheck
 
 SUFFIXES = (".safetensors", ".npz", ".weights.h5", ".keras")
 
@@ -23,7 +23,7 @@ SUFFIXES = (".safetensors", ".npz", ".weights.h5", ".keras")
 def _no_frameworks(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     """The oracle alone judges, but where a test is marked by its name to run the frameworks."""
     if "frameworks" not in request.node.name:
-        monkeypatch.setattr("lstm_xcheck.proof.installed", dict)
+        monkeypatch.setattr("lstm_xcheck.porting.verification.installed", dict)
 
 
 @pytest.fixture

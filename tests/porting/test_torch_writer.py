@@ -12,8 +12,9 @@ import pytest
 
 from lstm_xcheck import CheckpointError, LSTMSpec, LSTMWeights
 from lstm_xcheck.arrays import Array
-from lstm_xcheck.checkpoints import read_checkpoint, torch_write, write_checkpoint
-from lstm_xcheck.checkpoints.torch_write import write_state
+from lstm_xcheck.checkpoints import read_checkpoint, write_checkpoint
+from lstm_xcheck.checkpoints.torch import write
+from lstm_xcheck.checkpoints.torch.write import write_state
 
 STATE: dict[str, tuple[Array, str]] = {
     "enc.weight": (np.arange(12, dtype=np.float32).reshape(3, 4), "float32"),
@@ -80,7 +81,7 @@ def test_writing_needs_no_torch_but_filling_does(tmp_path: Path, monkeypatch: py
     def find(name: str) -> ModuleSpec | None:
         return None if name == "torch" else ModuleSpec(name, None)
 
-    monkeypatch.setattr(torch_write, "find_spec", find)
+    monkeypatch.setattr(write, "find_spec", find)
     given = LSTMWeights.random(LSTMSpec(3, 4))
     write_checkpoint(tmp_path / "m.pt", {"enc": given})
     assert read_checkpoint(tmp_path / "m.pt").lstms[0].weights == given

@@ -15,7 +15,7 @@ serialization = pytest.importorskip("flax.serialization")
 
 
 def test_there_and_back_gives_the_same_predictions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lstm_xcheck.proof.installed", dict)
+    monkeypatch.setattr("lstm_xcheck.porting.verification.installed", dict)
     model = nn.Sequential(
         [nn.Embed(11, 5), nn.RNN(nn.LSTMCell(4)), nn.LayerNorm(), nn.BatchNorm(use_running_average=True), nn.Dense(4)]
     )

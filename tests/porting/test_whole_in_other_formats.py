@@ -18,9 +18,9 @@ import pytest
 import lstm_xcheck as lx
 from lstm_xcheck.arrays import Array
 from lstm_xcheck.checkpoints import read_checkpoint, write_checkpoint
-from lstm_xcheck.checkpoints.beside import Beside, Layer, by_name, layers_of
-from lstm_xcheck.checkpoints.beside_write import kinds_of
-from lstm_xcheck.checkpoints.whole import reading_whole
+from lstm_xcheck.checkpoints.detect.training_state import reading_whole
+from lstm_xcheck.checkpoints.other_layers.model import Beside, Layer, by_name, layers_of
+from lstm_xcheck.checkpoints.other_layers.store import kinds_of
 
 WORDS, SIZE, UNITS, STEPS = 11, 5, 4, 6
 IDS = np.random.default_rng(3).integers(0, WORDS, (3, STEPS))
@@ -29,7 +29,7 @@ IDS = np.random.default_rng(3).integers(0, WORDS, (3, STEPS))
 @pytest.fixture(autouse=True)
 def _no_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     """The frameworks are run here, not by the certificate."""
-    monkeypatch.setattr("lstm_xcheck.proof.installed", dict)
+    monkeypatch.setattr("lstm_xcheck.porting.verification.installed", dict)
 
 
 def layer(kind: str, name: str, **shapes: tuple[int, ...]) -> Layer:

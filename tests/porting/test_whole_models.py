@@ -16,11 +16,11 @@ import pytest
 
 import lstm_xcheck as lx
 from lstm_xcheck.arrays import Array
-from lstm_xcheck.certificate import joined
 from lstm_xcheck.checkpoints import read_checkpoint
-from lstm_xcheck.checkpoints.beside import by_name, layers_of, plain_name
-from lstm_xcheck.checkpoints.whole import reading_whole
-from lstm_xcheck.porting import recheck
+from lstm_xcheck.checkpoints.detect.training_state import reading_whole
+from lstm_xcheck.checkpoints.other_layers.model import by_name, layers_of, plain_name
+from lstm_xcheck.porting.certificate import joined
+from lstm_xcheck.porting.port import recheck
 
 torch = pytest.importorskip("torch")
 keras = pytest.importorskip("keras")
@@ -37,7 +37,7 @@ assert CLASSES == 2 * UNITS
 @pytest.fixture(autouse=True)
 def _no_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     """The frameworks are run here, not by the certificate."""
-    monkeypatch.setattr("lstm_xcheck.proof.installed", dict)
+    monkeypatch.setattr("lstm_xcheck.porting.verification.installed", dict)
 
 
 class Tagger(torch.nn.Module):  # type: ignore[misc]
@@ -180,7 +180,7 @@ def test_exchanged_directions_are_seen(tmp_path: Path, torch_file: Path) -> None
 def test_a_writer_that_does_not_turn_the_kernel_is_refused(
     tmp_path: Path, torch_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lstm_xcheck.checkpoints.beside_write.turned", lambda family, kind, part, array: array)
+    monkeypatch.setattr("lstm_xcheck.checkpoints.other_layers.store.turned", lambda family, kind, part, array: array)
     with pytest.raises(lx.CheckpointError, match="head read back is not what was written"):
         lx.port(torch_file, tmp_path / "new.safetensors")
     assert list(tmp_path.iterdir()) == []
@@ -313,7 +313,9 @@ def test_layers_that_are_no_stack_are_not_made_one(tmp_path: Path) -> None:
 def test_a_certificate_covers_the_layers(tmp_path: Path, keras_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lx.port(keras_file, tmp_path / "m.pt", rename={"lower,upper": "lstm"})
     assert "1 LSTMs and 2 other layers" in recheck(tmp_path / "m.pt.xcheck.json")
-    monkeypatch.setattr("lstm_xcheck.checkpoints.beside.turned", lambda family, kind, part, array: array + 1)
+    monkeypatch.setattr(
+        "lstm_xcheck.checkpoints.other_layers.model.turned", lambda family, kind, part, array: array + 1
+    )
     with pytest.raises(lx.DisagreementError, match="embedding: the embedding read now is not that of"):
         recheck(tmp_path / "m.pt.xcheck.json")
 

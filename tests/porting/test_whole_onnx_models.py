@@ -15,11 +15,11 @@ import pytest
 
 import lstm_xcheck as lx
 from lstm_xcheck.arrays import Array
-from lstm_xcheck.certificate import joined
 from lstm_xcheck.checkpoints import read_checkpoint
-from lstm_xcheck.checkpoints.beside import Beside, by_name, layers_of
-from lstm_xcheck.checkpoints.beside_chain import with_chain
-from lstm_xcheck.checkpoints.whole import reading_whole
+from lstm_xcheck.checkpoints.detect.training_state import reading_whole
+from lstm_xcheck.checkpoints.other_layers.model import Beside, by_name, layers_of
+from lstm_xcheck.checkpoints.other_layers.order import with_chain
+from lstm_xcheck.porting.certificate import joined
 
 onnx = pytest.importorskip("onnx")
 runtime = pytest.importorskip("onnxruntime")
@@ -35,7 +35,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:Depreca
 @pytest.fixture(autouse=True)
 def _no_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     """The frameworks are run here, not by the certificate."""
-    monkeypatch.setattr("lstm_xcheck.proof.installed", dict)
+    monkeypatch.setattr("lstm_xcheck.porting.verification.installed", dict)
 
 
 @pytest.fixture(scope="module")
@@ -171,7 +171,7 @@ def test_a_writer_that_turns_the_kernel_is_refused(
     tmp_path: Path, torch_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "lstm_xcheck.checkpoints.beside_write.turned",
+        "lstm_xcheck.checkpoints.other_layers.store.turned",
         lambda family, kind, part, array: array.T if part == "kernel" else array,
     )
     with pytest.raises(lx.CheckpointError, match="head read back is not what was written"):

@@ -15,9 +15,9 @@ import pytest
 
 from lstm_xcheck import Case, CheckpointError, LSTMSpec, LSTMWeights, Result, judge
 from lstm_xcheck.arrays import Array
+from lstm_xcheck.atomic_files import sha256_of
 from lstm_xcheck.checkpoints import FORMATS, read_checkpoint, write_checkpoint
-from lstm_xcheck.checkpoints.writing import as_stored, chain_of
-from lstm_xcheck.files import sha256_of
+from lstm_xcheck.checkpoints.write import as_stored, chain_of
 
 #: Keras on JAX with NumPy 2, none of our doing.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from lstm_xcheck.adapters import Entry
+from lstm_xcheck.engine import Plan, Recipe, grid
 from lstm_xcheck.recordings import Recording
-from lstm_xcheck.sweep import Plan, Recipe, grid
-from lstm_xcheck.sweep.record import record
+from lstm_xcheck.runs.record import record
 
 HERE = str(Path(__file__).parent)
 

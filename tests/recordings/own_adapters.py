@@ -9,8 +9,8 @@ import numpy as np
 
 from lstm_xcheck.arrays import Array
 from lstm_xcheck.layouts import from_layout
+from lstm_xcheck.model import Case, LSTMSpec, Result
 from lstm_xcheck.oracle import forward
-from lstm_xcheck.spec import Case, LSTMSpec, Result
 
 
 class Honest:

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lstm_xcheck.model import Result
 from lstm_xcheck.recordings import Answer, Recording, RecordingError, encode, npz, read
 from lstm_xcheck.recordings.schema import content_run, one_line
-from lstm_xcheck.spec import Result
 
 FIXTURE = Path(__file__).parent / "data" / "schema-1.npz"
 

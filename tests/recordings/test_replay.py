@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from lstm_xcheck.adapters import Entry
+from lstm_xcheck.engine import Plan, Recipe
 from lstm_xcheck.errors import NothingComparedError
+from lstm_xcheck.model import Case, LSTMSpec
 from lstm_xcheck.recordings import Answer, Recording, encode, read
 from lstm_xcheck.report import Report
-from lstm_xcheck.spec import Case, LSTMSpec
-from lstm_xcheck.sweep import Plan, Recipe
-from lstm_xcheck.sweep.record import record
-from lstm_xcheck.sweep.replay import replay
+from lstm_xcheck.runs.record import record
+from lstm_xcheck.runs.replay import replay
 
 Maker = Callable[..., Recording]
 FIXTURE = Path(__file__).parent / "data" / "schema-1.npz"

@@ -11,9 +11,9 @@ import pytest
 
 import lstm_xcheck as lx
 from lstm_xcheck.compare import VERDICTS, CountRow
+from lstm_xcheck.model import Case, LSTMSpec
 from lstm_xcheck.oracle import forward
-from lstm_xcheck.report.power import statements
-from lstm_xcheck.spec import Case, LSTMSpec
+from lstm_xcheck.report.detection_power import statements
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "report_schema.md"
 

@@ -17,13 +17,13 @@ import pytest
 import lstm_xcheck as lx
 from lstm_xcheck.adapters.registry import installed
 from lstm_xcheck.arrays import Array
-from lstm_xcheck.certificate import joined
 from lstm_xcheck.checkpoints import FORMATS, Checkpoint, read_checkpoint
-from lstm_xcheck.checkpoints.beside import layers_of
-from lstm_xcheck.checkpoints.beside_write import FAMILIES
-from lstm_xcheck.checkpoints.whole import reading_whole
-from lstm_xcheck.porting import SUFFIX, recheck
-from lstm_xcheck.sweep.pool import Worker
+from lstm_xcheck.checkpoints.detect.training_state import reading_whole
+from lstm_xcheck.checkpoints.other_layers.model import layers_of
+from lstm_xcheck.checkpoints.other_layers.store import FAMILIES
+from lstm_xcheck.porting.certificate import joined
+from lstm_xcheck.porting.port import SUFFIX, recheck
+from lstm_xcheck.workers.pool import Worker
 
 for _name in ("torch", "keras", "tensorflow", "jax", "h5py", "safetensors"):
     pytest.importorskip(_name)
@@ -82,8 +82,8 @@ def test_predictions_stay(
         if importlib.util.find_spec(module) is None:
             pytest.skip(f"{to} needs {module}")
     # The frameworks are asked below, for all data that the model knows; the port itself asks the oracle.
-    monkeypatch.setattr("lstm_xcheck.proof.installed", dict)
-    monkeypatch.setattr("lstm_xcheck.proof.strength", lambda _: [])
+    monkeypatch.setattr("lstm_xcheck.porting.verification.installed", dict)
+    monkeypatch.setattr("lstm_xcheck.porting.verification.strength", lambda _: [])
     source, target = trained / MODELS[which], tmp_path / f"m{format.suffixes[0]}"
     if (which, to) == ("torch", "equinox"):
         with pytest.raises(lx.CheckpointError, match="two directions"):

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from ...arrays import Array
-from ...spec import GATES, CellWeights
+from ...model import GATES, CellWeights
 from ..mistake import Mistake, edit
 
 

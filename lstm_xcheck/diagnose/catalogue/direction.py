@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from ...arrays import Array
-from ...spec import Case, LSTMSpec, LSTMWeights
+from ...model import Case, LSTMSpec, LSTMWeights
 from ..mistake import Mistake, Outputs, reread
 
 

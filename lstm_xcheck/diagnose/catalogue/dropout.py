@@ -13,9 +13,9 @@ from itertools import product
 import numpy as np
 
 from ...arrays import Array
+from ...model import Case
 from ...oracle import forward
 from ...oracle.cell import Cell, activate
-from ...spec import Case
 from ..mistake import Mistake, Outputs
 
 #: Every mask of so many inputs is tried; more would take too long.

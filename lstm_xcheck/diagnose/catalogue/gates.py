@@ -6,7 +6,7 @@ from itertools import permutations
 
 import numpy as np
 
-from ...spec import GATES, CellWeights
+from ...model import GATES, CellWeights
 from ..mistake import Mistake, edit
 
 #: Which frameworks store their gates so; facts of the layouts table and of frameworks without a row.

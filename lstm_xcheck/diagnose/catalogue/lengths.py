@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from ...arrays import Array
-from ...spec import Case
+from ...model import Case
 from ..mistake import Mistake, Outputs
 
 

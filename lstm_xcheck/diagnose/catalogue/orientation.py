@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ...arrays import Array
-from ...spec import CellWeights
+from ...model import CellWeights
 from ..mistake import Mistake, edit
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ...arrays import Array, round_to
-from ...spec import Case, CellWeights
+from ...model import Case, CellWeights
 from ..mistake import Mistake
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from ...arrays import Array
+from ...model import Case
 from ...oracle import forward
-from ...spec import Case
 from ..mistake import Mistake, Outputs
 
 

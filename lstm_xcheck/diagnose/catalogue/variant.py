@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from ...arrays import Array
-from ...spec import Case, CellWeights, LSTMWeights
+from ...model import Case, CellWeights, LSTMWeights
 from ..mistake import Mistake, Outputs, edit, with_spec
 
 

@@ -1,0 +1,1 @@
+"""The LSTM of this project on JAX, one `lax.scan`."""

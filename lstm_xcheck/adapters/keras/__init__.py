@@ -1,0 +1,1 @@
+"""Keras 3 on three backends, and Keras 2 on TensorFlow."""

@@ -1,0 +1,122 @@
+"""Bounds and checks shared by the readers: files come from anywhere, so nothing in them is believed.
+
+Sizes are compared with what the file really holds before memory is asked for, and text from a file is shortened and
+escaped before it is shown.
+"""
+
+from __future__ import annotations
+
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from ...arrays import Array
+from ...errors import CheckpointError
+
+#: Floating-point types that weights are read from, with their size in bytes.
+FLOAT_SIZES = {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2}
+
+#: A compressed member may grow by this factor. Trained weights compress by less than 2, a zip bomb by 1000.
+MAX_EXPANSION = 100
+#: Members that stay below this size are harmless whatever their compression.
+SMALL = 1 << 20
+
+_ZIP_ERRORS = (
+    zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, struct.error, ValueError,
+    OverflowError, IndexError, KeyError,
+)  # fmt: skip
+
+
+def shown(text: object, limit: int = 80) -> str:
+    r"""A name from a file, safe to print: one line, no control characters, not endless.
+
+    >>> shown("weight\n")
+    'weight\\n'
+    """
+    plain = "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text)[: limit + 1])
+    return plain if len(plain) <= limit else plain[:limit] + "..."
+
+
+def some(names: list[str], limit: int = 6) -> str:
+    """The first few of a list, and how many more there are."""
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more
+
+
+def float_values(data: bytes | memoryview | Array, dtype: str, *, big_endian: bool = False) -> Array:
+    """Bytes as a flat native array, an array of bytes without a copy; bfloat16 widened, exactly, to float32."""
+    order: Literal["<", ">"] = ">" if big_endian else "<"
+    code = np.dtype("u2" if dtype == "bfloat16" else dtype).newbyteorder(order)
+    held = isinstance(data, np.ndarray)
+    stored: Array = data.view(code) if isinstance(data, np.ndarray) else np.frombuffer(data, dtype=code)
+    if dtype == "bfloat16":
+        return (stored.astype(np.uint32) << np.uint32(16)).view(np.float32)
+    return stored.astype(dtype, copy=not held)
+
+
+@contextmanager
+def open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
+    """A zip archive whose members have each one name.
+
+    Raises:
+        CheckpointError: when it is truncated, damaged or ambiguous.
+    """
+    with zip_faults(path):
+        archive = zipfile.ZipFile(path)
+    with archive:
+        names = archive.namelist()
+        if len(set(names)) != len(names):
+            raise CheckpointError(f"{path} lists a zip member twice, so it is ambiguous; save the file again")
+        yield archive
+
+
+@contextmanager
+def zip_faults(path: Path) -> Iterator[None]:
+    """Tell whatever zipfile raises on a damaged archive as one CheckpointError."""
+    try:
+        yield
+    except _ZIP_ERRORS as error:
+        raise CheckpointError(
+            f"{path} begins as a zip archive but is truncated or damaged ({shown(error)}); copy or download it again"
+        ) from error
+
+
+def read_member(path: Path, archive: zipfile.ZipFile, name: str, limit: int | None = None) -> bytes:
+    """The bytes of one zip member, after checking that its declared size is possible.
+
+    Raises:
+        CheckpointError: for a missing or encrypted member, or one that would grow beyond all measure.
+    """
+    info = check_member(path, archive, name, limit)
+    with zip_faults(path), archive.open(info) as member:
+        data = member.read(info.file_size)
+    if len(data) != info.file_size:
+        raise CheckpointError(f"{path}: member {shown(name)} holds {len(data)} bytes instead of {info.file_size}")
+    return data
+
+
+def check_member(path: Path, archive: zipfile.ZipFile, name: str, limit: int | None = None) -> zipfile.ZipInfo:
+    """What the archive says of a member, after checking that it is possible.
+
+    Raises:
+        CheckpointError: for a missing or encrypted member, or one that would grow beyond all measure.
+    """
+    if name not in archive.NameToInfo:
+        raise CheckpointError(f"{path} has no member {shown(name)}, which it needs; copy or download it again")
+    info = archive.getinfo(name)
+    stored = info.compress_type == zipfile.ZIP_STORED
+    possible = path.stat().st_size if stored else max(SMALL, info.compress_size * MAX_EXPANSION)
+    if info.flag_bits & 1:
+        raise CheckpointError(f"{path}: member {shown(name)} is encrypted; unpack it and save it without a password")
+    if info.file_size > possible or (limit is not None and info.file_size > limit):
+        raise CheckpointError(
+            f"{path}: member {shown(name)} claims {info.file_size} bytes, but should be at most "
+            f"{possible if limit is None else min(possible, limit)}; it was not unpacked"
+        )
+    return info

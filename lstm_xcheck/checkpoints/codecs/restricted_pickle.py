@@ -1,0 +1,250 @@
+"""Reads pickles without ever running what they ask for.
+
+A pickle is a program for a small stack machine. This is that machine with the dangerous half left out: it imports no
+module, calls no object and builds no instance. A name such as `os.system` is only text to it, and is refused as soon as
+it is read unless it is one of the few that a format needs to describe tensors; those are answered with descriptions.
+Which these are, a format's own machine says: `TorchUnpickler`, `NumpyUnpickler`. Source: Python's pickletools.
+"""
+
+from __future__ import annotations
+
+import pickletools
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from ...errors import CheckpointError
+from .limits import shown
+
+
+class Stream(Protocol):
+    """What a pickle is read from: bytes that bound every read (BytesIO, mmap)."""
+
+    def read(self, size: int, /) -> bytes: ...  # noqa: D102
+
+    def readline(self) -> bytes: ...  # noqa: D102
+
+    def tell(self) -> int: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class Symbol:
+    """A global that the pickle names. Nothing is imported."""
+
+    module: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.module}.{self.name}"
+
+
+#: Far more than any checkpoint needs; bounds the time a hostile file can take.
+MAX_OPERATIONS = 5_000_000
+
+_CONSTANTS: dict[str, Any] = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
+_LITERALS = frozenset({
+    "BININT", "BININT1", "BININT2", "LONG1", "LONG4", "BINFLOAT", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8",
+    "BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8", "BINSTRING", "SHORT_BINSTRING",
+})  # fmt: skip
+_EMPTY: dict[str, Callable[[], Any]] = {"EMPTY_DICT": dict, "EMPTY_LIST": list, "EMPTY_TUPLE": tuple, "EMPTY_SET": list}
+_TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
+_MARK = object()
+
+
+class SafeUnpickler:
+    """Reads one pickle from a stream.
+
+    Args:
+        path: for messages.
+        stream: positioned at the pickle; left just behind it.
+
+    Attributes:
+        advice: what to save instead of a pickle that asks for too much.
+    """
+
+    advice = "save the parameters alone, as a dict of arrays"
+
+    def __init__(self, path: Path, stream: Stream) -> None:
+        self.path, self.stream = path, stream
+        self._stack: list[Any] = []
+        self._memo: dict[int, Any] = {}
+
+    def load(self) -> Any:
+        """The pickled value, made of dicts, lists, tuples, numbers, text and descriptions.
+
+        Raises:
+            CheckpointError: for a damaged pickle, and for any global that is not on the list.
+        """
+        try:
+            for count, (code, argument, _) in enumerate(pickletools.genops(self.stream)):  # type: ignore[arg-type]
+                if count > MAX_OPERATIONS:
+                    raise self._error(f"its pickle has more than {MAX_OPERATIONS} instructions")
+                if code.name == "STOP":
+                    return self._stack.pop()
+                self._step(code.name, argument)
+        except (ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError) as error:
+            raise self._error(f"its pickle is truncated or damaged ({shown(error)}); copy it again") from error
+        raise self._error("its pickle is truncated; copy it again")
+
+    def allows(self, symbol: Symbol) -> bool:
+        """Whether a pickle may name this global."""
+        return symbol.module == "collections" and symbol.name in ("OrderedDict", "Counter")
+
+    def answer(self, symbol: Symbol, arguments: tuple[Any, ...]) -> Any:
+        """What the call of a permitted global stands for."""
+        if symbol.module == "collections":
+            return self._mapping(arguments)
+        raise ValueError(f"{symbol} called in an unknown way")
+
+    def build(self, target: Any, state: Any) -> None:
+        """Take the state of an object; torch.nn.Module.state_dict hangs `_metadata` on its OrderedDict this way."""
+        if not isinstance(target, dict):
+            raise self._error(f"its pickle sets the state of an object; {self.advice} and read that")
+
+    def persistent(self, saved_id: Any) -> Any:
+        """What an object outside the pickle stands for."""
+        raise self._error("the pickle refers to an object outside it")
+
+    def _error(self, what: str) -> CheckpointError:
+        return CheckpointError(f"{self.path}: {what}")
+
+    def _step(self, name: str, argument: Any) -> None:
+        stack = self._stack
+        if name in _LITERALS:
+            stack.append(argument)
+        elif name in _CONSTANTS:
+            stack.append(_CONSTANTS[name])
+        elif name in _EMPTY:
+            stack.append(_EMPTY[name]())
+        elif name in _TUPLES:
+            stack.append(tuple(reversed([stack.pop() for _ in range(_TUPLES[name])])))
+        elif name in _OPERATIONS:
+            _OPERATIONS[name](self, argument)
+        elif name not in ("PROTO", "FRAME"):
+            raise self._error(
+                f"its pickle uses the instruction {name}, which no state dict needs; nothing was run, "
+                f"{self.advice} instead"
+            )
+
+    def _marked(self) -> list[Any]:
+        """Pop everything above the last mark."""
+        items: list[Any] = []
+        while (item := self._stack.pop()) is not _MARK:
+            items.append(item)
+        return items[::-1]
+
+    def _mark(self, _: Any) -> None:
+        self._stack.append(_MARK)
+
+    def _tuple(self, _: Any) -> None:
+        self._stack.append(tuple(self._marked()))
+
+    def _list(self, _: Any) -> None:
+        self._stack.append(self._marked())
+
+    def _dict(self, _: Any) -> None:
+        items = self._marked()
+        self._stack.append({})
+        self._put(items)
+
+    def _append(self, _: Any) -> None:
+        item = self._stack.pop()
+        self._extend([item])
+
+    def _appends(self, _: Any) -> None:
+        self._extend(self._marked())
+
+    def _extend(self, items: list[Any]) -> None:
+        if not isinstance(self._stack[-1], list):
+            raise ValueError("appending to something that is no list")
+        self._stack[-1].extend(items)
+
+    def _setitem(self, _: Any) -> None:
+        value, key = self._stack.pop(), self._stack.pop()
+        self._put([key, value])
+
+    def _setitems(self, _: Any) -> None:
+        self._put(self._marked())
+
+    def _put(self, items: list[Any]) -> None:
+        target = self._stack[-1]
+        if not isinstance(target, dict) or len(items) % 2:
+            raise ValueError("setting items of something that is no dict")
+        for key, value in zip(items[::2], items[1::2], strict=True):
+            # Nested tuples can make one hash take for ever, so only flat keys are taken.
+            if not isinstance(key, (str, int, float, bytes, type(None))):
+                raise self._error(f"its pickle has a {type(key).__name__} as a key; expected text or a number")
+            target[key] = value
+
+    def _memoize(self, index: int | None) -> None:
+        self._memo[len(self._memo) if index is None else index] = self._stack[-1]
+
+    def _recall(self, index: int) -> None:
+        self._stack.append(self._memo[index])
+
+    def _pop(self, _: Any) -> None:
+        self._stack.pop()
+
+    def _pop_mark(self, _: Any) -> None:
+        self._marked()
+
+    def _global(self, argument: str) -> None:
+        module, _, name = argument.partition(" ")
+        self._stack.append(self._symbol(module, name))
+
+    def _stack_global(self, _: Any) -> None:
+        name, module = self._stack.pop(), self._stack.pop()
+        if not isinstance(name, str) or not isinstance(module, str):
+            raise ValueError("a global without a name")
+        self._stack.append(self._symbol(module, name))
+
+    def _symbol(self, module: str, name: str) -> Symbol:
+        symbol = Symbol(module, name)
+        if not self.allows(symbol):
+            raise self._error(
+                f"its pickle asks for {shown(symbol)}, {self.remark(symbol)}which is neither a tensor nor a plain "
+                f"container, so it was refused and nothing was run; {self.advice} and read that"
+            )
+        return symbol
+
+    def remark(self, symbol: Symbol) -> str:
+        """What is known of a global that is refused, with a comma behind it."""
+        return ""
+
+    def _reduce(self, _: Any) -> None:
+        arguments, symbol = self._stack.pop(), self._stack.pop()
+        if not isinstance(symbol, Symbol) or not isinstance(arguments, tuple):
+            raise ValueError("a call of something that is no global")
+        self._stack.append(self.answer(symbol, arguments))
+
+    def _mapping(self, arguments: tuple[Any, ...]) -> dict[Any, Any]:
+        """OrderedDict() and Counter({...}); Python 2 wrote OrderedDict([[key, value], ...])."""
+        if not arguments:
+            return {}
+        (content,) = arguments
+        if isinstance(content, dict):
+            return dict(content)
+        self._stack.append({})
+        self._put([item for pair in content for item in (pair[0], pair[1])])
+        result: dict[Any, Any] = self._stack.pop()
+        return result
+
+    def _build(self, _: Any) -> None:
+        state = self._stack.pop()
+        self.build(self._stack[-1], state)
+
+    def _persistent(self, _: Any) -> None:
+        self._stack.append(self.persistent(self._stack.pop()))
+
+
+_OPERATIONS: dict[str, Callable[[SafeUnpickler, Any], None]] = {
+    "MARK": SafeUnpickler._mark, "TUPLE": SafeUnpickler._tuple, "LIST": SafeUnpickler._list,
+    "DICT": SafeUnpickler._dict, "APPEND": SafeUnpickler._append, "APPENDS": SafeUnpickler._appends,
+    "ADDITEMS": SafeUnpickler._appends, "FROZENSET": SafeUnpickler._tuple, "SETITEM": SafeUnpickler._setitem,
+    "SETITEMS": SafeUnpickler._setitems, "BINPUT": SafeUnpickler._memoize, "LONG_BINPUT": SafeUnpickler._memoize,
+    "MEMOIZE": SafeUnpickler._memoize, "BINGET": SafeUnpickler._recall, "LONG_BINGET": SafeUnpickler._recall,
+    "POP": SafeUnpickler._pop, "POP_MARK": SafeUnpickler._pop_mark, "GLOBAL": SafeUnpickler._global,
+    "STACK_GLOBAL": SafeUnpickler._stack_global, "REDUCE": SafeUnpickler._reduce, "BUILD": SafeUnpickler._build,
+    "BINPERSID": SafeUnpickler._persistent,
+}  # fmt: skip

@@ -1,0 +1,129 @@
+"""Tensors that have the shapes of an LSTM's, whatever they are called: two matrices with 4 blocks, or one of both."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import permutations
+
+from ...layouts.schema import Tensor
+from ...layouts.table import TABLE, Layout
+from ..codecs.limits import FLOAT_SIZES
+from ..model import StoredTensor
+
+#: Words in names of recurrent weights; they settle which of two matrices of one shape these are.
+_RECURRENT = re.compile(r"u|r|rw|h|hh|h2h|wh|whh|uh|rec.*|hid.*")
+#: One matrix with a vector is a dense layer as well, unless its name says otherwise.
+_NAMED = re.compile(r"lstm|rnn|cell", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Alike:
+    """Tensors beside one another that have the shapes of one LSTM cell.
+
+    Attributes:
+        prefix: what their names have in common, with its last separator.
+        matrices: input and recurrent weights, or one of both.
+        vectors: of 4 numbers per unit; none, one or two.
+        transposed: whether a gate is a block of columns, not of rows.
+    """
+
+    prefix: str
+    matrices: tuple[StoredTensor, ...]
+    vectors: tuple[StoredTensor, ...]
+    transposed: bool
+
+    @property
+    def name(self) -> str:
+        """The prefix without separators and containers."""
+        return re.split(r"[./:]", self.prefix.rstrip("./:"))[-1]
+
+    @property
+    def recurrent(self) -> StoredTensor:
+        """The tensor that holds the recurrent weights."""
+        return self.matrices[-1]
+
+    @property
+    def hidden(self) -> int:
+        """Units."""
+        return self.recurrent.shape[1 if self.transposed else 0] // 4
+
+    @property
+    def tensors(self) -> tuple[StoredTensor, ...]:
+        """All of them."""
+        return (*self.matrices, *self.vectors)
+
+    @property
+    def listed(self) -> str:
+        """Their names and shapes."""
+        return ", ".join(f"{t.name[len(self.prefix) :]} {list(t.shape)}" for t in self.tensors)
+
+    def under(self, row: Layout) -> list[tuple[Tensor, StoredTensor]]:
+        """Each with its place in a layout that fits."""
+        parts = (("W",), ("U",))[2 - len(self.matrices) :]
+        pairs = [(row.tensor_for(part[0]), tensor) for part, tensor in zip(parts, self.matrices, strict=True)]
+        pairs += [(row.tensor_for(part), tensor) for part, tensor in zip(("b", "b_r"), self.vectors, strict=False)]
+        return [(place, tensor) for place, tensor in pairs if place is not None]
+
+    def layouts(self) -> Iterator[Layout]:
+        """The rows of the table that store such tensors."""
+        return (row for row in TABLE if fits(self, row))
+
+
+def fits(one: Alike, row: Layout) -> bool:
+    """Whether a layout has matrices and vectors of this kind."""
+    w, u = row.tensor_for("W"), row.tensor_for("U")
+    if w is None or u is None or row.gates == "names" or row.direction_axis or w.reshaped:
+        return False
+    biases = [row.tensor_for(part) for part in ("b", "b_r")]
+    room = len({tensor.name for tensor in biases if tensor})
+    return (1 if w == u else 2) == len(one.matrices) and w.transposed == one.transposed and len(one.vectors) <= room
+
+
+def alike_in(tensors: Sequence[StoredTensor], *, joint: bool) -> list[Alike]:
+    """What may be an LSTM cell, one for each prefix at most.
+
+    Args:
+        tensors: of one file.
+        joint: whether one matrix is enough where its name does not speak of an LSTM and there is nothing else.
+    """
+    groups: dict[str, list[StoredTensor]] = {}
+    for tensor in tensors:
+        match = re.match(r"(.*[./])?", re.sub(":[0-9]+$", "", tensor.name), re.DOTALL)
+        prefix = match[0] if match else ""
+        if tensor.dtype in FLOAT_SIZES and len(tensor.shape) in (1, 2) and 0 not in tensor.shape:
+            groups.setdefault(prefix, []).append(tensor)
+    alone = joint and len(groups) == 1
+    found = (_cell(prefix, held, alone or bool(_NAMED.search(prefix))) for prefix, held in groups.items())
+    return [one for one in found if one]
+
+
+def _cell(prefix: str, held: Sequence[StoredTensor], joint: bool) -> Alike | None:
+    matrices = [tensor for tensor in held if len(tensor.shape) == 2]
+    pairs = [(w, u, turned) for w, u in permutations(matrices, 2) for turned in (True, False) if _pair(w, u, turned)]
+    if len(pairs) > 1:
+        pairs = [(w, u, turned) for w, u, turned in pairs if _recurrent(u, prefix) and not _recurrent(w, prefix)]
+    if len(pairs) == 1:
+        w, u, turned = pairs[0]
+        return Alike(prefix, (w, u), _vectors(held, u.shape[1 if turned else 0]), turned)
+    if len(matrices) == 1 and joint:
+        rows, columns = matrices[0].shape
+        if columns % 4 == 0 and rows > columns // 4:
+            return Alike(prefix, (matrices[0],), _vectors(held, columns), transposed=True)
+    return None
+
+
+def _pair(w: StoredTensor, u: StoredTensor, turned: bool) -> bool:
+    """Whether these are input and recurrent weights of 4 gates."""
+    (rows, columns), mine = (u.shape[::-1], w.shape[1]) if turned else (u.shape, w.shape[0])
+    return rows == 4 * columns and mine == rows
+
+
+def _recurrent(tensor: StoredTensor, prefix: str) -> bool:
+    words = re.split(r"[\W_]+", tensor.name[len(prefix) :].lower())
+    return any(_RECURRENT.fullmatch(word) for word in words)
+
+
+def _vectors(held: Sequence[StoredTensor], size: int) -> tuple[StoredTensor, ...]:
+    return tuple(tensor for tensor in held if tensor.shape == (size,))

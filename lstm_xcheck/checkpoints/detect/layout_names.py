@@ -1,0 +1,236 @@
+"""LSTMs found by the names and shapes of a row of the layout table: Flax, Haiku, MLX, Keras and Sonnet names.
+
+The rows themselves say which names to look for, so that a framework's names are written down once. Names nominate,
+shapes decide: a GRU with the same names has 3 blocks instead of 4.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ...layouts.naming import tensor_names
+from ...layouts.table import Layout, Tensor, layout_named
+from ..codecs.limits import FLOAT_SIZES, shown
+from ..model import Found, OtherTensor, StoredTensor
+from .torch_names import build, others, recognise_torch, unique_names
+
+#: The rows whose names say enough. Those of Keras and Sonnet are last, because they are the least particular.
+NAMED = ("flax-linen", "flax-nnx", "flax-nnx-optimized", "haiku", "mlx", "keras", "sonnet")
+
+#: Rows with names so plain that what holds them must be called an LSTM.
+_ONLY_NAMED = ("haiku", "tf1")
+
+#: Containers that are no part of an LSTM's own name.
+_CONTAINERS = ("params/", "model/", "~/")
+#: What `flax.nnx.RNN` and `flax.linen.RNN` call the cell in them, and TensorFlow and Keras theirs.
+_CELLS = ("cell", "lstm_cell", "basic_lstm_cell")
+
+_UNSAID = "the file says nothing of activations; sigmoid and tanh are taken"
+_SHIFTED = "1 is added to the stored forget bias, as its framework does when it runs; that sum is rounded once"
+
+
+@dataclass
+class _Group:
+    """Tensors of one cell: the row they follow, what stands before the row's names, the tensors by the row's names."""
+
+    row: Layout
+    prefix: str
+    tensors: dict[str, StoredTensor] = field(default_factory=dict)
+
+    def of(self, part: str) -> list[StoredTensor]:
+        """The tensors that hold a canonical array, in the order of the gates."""
+        tensor = self.row.tensor_for(part)
+        names = own_names(self.row, tensor) if tensor else []
+        return [self.tensors[name] for name in names if name in self.tensors]
+
+    @property
+    def shapes(self) -> list[tuple[int, ...]]:
+        return [self.tensors[name].shape for name in sorted(self.tensors)]
+
+
+def recognise_rows(
+    path: Path, tensors: Sequence[StoredTensor], rows: Sequence[str] = NAMED
+) -> tuple[tuple[Found, ...], tuple[OtherTensor, ...]]:
+    """The LSTMs among tensors named as one of these rows names them, and all other tensors.
+
+    Raises:
+        CheckpointError: when an LSTM's tensors do not fit together, or two LSTMs have one name.
+    """
+    groups, notes = _groups(tensors, rows)
+    found = [_found(path, pair) for pair in _paired(groups)]
+    lstms = unique_names(path, found)
+    used = {name for lstm in lstms for name in lstm.tensors}
+    return lstms, others((tensor for tensor in tensors if tensor.name not in used), notes)
+
+
+def recognise_any(path: Path, tensors: Sequence[StoredTensor]) -> tuple[tuple[Found, ...], tuple[OtherTensor, ...]]:
+    """The LSTMs among tensors with PyTorch's names or those of a row, and all other tensors.
+
+    Raises:
+        CheckpointError: when an LSTM's tensors do not fit together, or a name has two meanings.
+    """
+    lstms, other = recognise_torch(path, tensors)
+    left = {tensor.name for tensor in other if not tensor.note}
+    if not lstms or left:
+        named, _ = recognise_rows(path, [tensor for tensor in tensors if tensor.name in left])
+        used = {name for lstm in named for name in lstm.tensors}
+        lstms += named
+        other = tuple(tensor for tensor in other if tensor.name not in used)
+    return lstms, other
+
+
+def _groups(tensors: Sequence[StoredTensor], rows: Sequence[str]) -> tuple[list[_Group], dict[str, str]]:
+    """The cells, and why what looks like one is none."""
+    groups: dict[tuple[str, str], _Group] = {}
+    for tensor in tensors:
+        for row, prefix, key in _nominations(tensor.name, rows):
+            groups.setdefault((row.name, prefix), _Group(row, prefix)).tensors.setdefault(key, tensor)
+    cells, notes = [], {}
+    taken: set[str] = set()
+    for group in sorted(groups.values(), key=lambda group: rows.index(group.row.name)):
+        names = {tensor.name for tensor in group.tensors.values()}
+        if names & taken or not _complete(group):
+            continue
+        reason = _why_no_lstm(group)
+        if reason:
+            notes.update(dict.fromkeys(names, reason))
+        else:
+            cells.append(group)
+            taken |= names
+    first = {tensor.name: position for position, tensor in enumerate(tensors)}
+    cells.sort(key=lambda group: min(first[tensor.name] for tensor in group.tensors.values()))
+    return cells, notes
+
+
+def own_names(row: Layout, tensor: Tensor) -> list[str]:
+    """Names of a tensor of a single cell; a Haiku module's own name is its user's choice."""
+    return [name.removeprefix("lstm/") for name in tensor_names(row, tensor, 0, 0, 1, 1)]
+
+
+def _nominations(name: str, rows: Sequence[str]) -> Iterator[tuple[Layout, str, str]]:
+    """Row, prefix and name within the row for each row that this name fits."""
+    plain = "/" + re.sub("[.:]", "/", name).removesuffix("/value").removesuffix("/raw_value")
+    for row in map(layout_named, rows):
+        for tensor in row.tensors:
+            for key in own_names(row, tensor):
+                prefix = plain.removesuffix("/" + key)
+                named = "lstm" in prefix.rpartition("/")[2].lower()
+                if prefix != plain and (row.name not in _ONLY_NAMED or named):
+                    yield row, prefix.lstrip("/"), key
+
+
+def _complete(group: _Group) -> bool:
+    needed = {name for part in "WU" if (t := group.row.tensor_for(part)) for name in own_names(group.row, t)}
+    return needed <= set(group.tensors)
+
+
+def _why_no_lstm(group: _Group) -> str:
+    """What in these shapes and types speaks against an LSTM; empty for nothing."""
+    strange = [tensor.dtype for tensor in group.tensors.values() if tensor.dtype not in FLOAT_SIZES]
+    if strange:
+        return f"not read: stored as {strange[0]}, expected one of {', '.join(FLOAT_SIZES)}"
+    if group.row.direction_axis or any(tensor.reshaped for tensor in group.row.tensors):
+        return ""  # only those who say so get here; building them shows the rest
+    joint = group.row.tensor_for("W") == group.row.tensor_for("U")
+    kernels = [_turned(group.row, "W", tensor.shape) for tensor in group.of("W")]
+    recurrent = [_turned(group.row, "U", tensor.shape) for tensor in group.of("U")]
+    shapes = f"input weights {list(group.of('W')[0].shape)} and recurrent weights {list(group.of('U')[0].shape)}"
+    if any(len(shape) != 2 or 0 in shape for shape in [*kernels, *recurrent]):
+        return f"not an LSTM: {shapes}, expected two axes each"
+    rows, units = sum(shape[0] for shape in kernels), recurrent[0][1]
+    if joint:
+        projection = group.of("projection")
+        width = _turned(group.row, "projection", projection[0].shape)[0] if projection else rows // 4
+        if projection and width >= rows // 4:
+            return f"not read: its projection has {width} numbers, but should have fewer than its {rows // 4} units"
+        return (
+            ""
+            if rows % 4 == 0 and units > width
+            else f"not an LSTM: {shapes}, expected 4 columns per unit and a row for each unit and input"
+        )
+    if rows != 4 * units or sum(shape[0] for shape in recurrent) != rows:
+        return f"not an LSTM: {shapes}, expected 4 times as many as there are units"
+    return ""
+
+
+def _turned(row: Layout, part: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+    tensor = row.tensor_for(part)
+    return shape[::-1] if tensor and tensor.transposed else shape
+
+
+def _paired(groups: Sequence[_Group]) -> Iterator[tuple[_Group, ...]]:
+    """One tuple for each LSTM: a cell, or the forward and the backward cell."""
+    by_place = {(group.row.name, group.prefix): group for group in groups}
+    backward: set[int] = set()
+    pairs: dict[int, _Group] = {}
+    for group in groups:
+        _, ahead, back = (name.strip("./") for name in group.row.directions)
+        parts = group.prefix.split("/")
+        if ahead and ahead in parts:
+            partner = by_place.get((group.row.name, "/".join(back if part == ahead else part for part in parts)))
+            if partner and partner.shapes == group.shapes:
+                pairs[id(group)] = partner
+                backward.add(id(partner))
+    for group in groups:
+        if id(group) not in backward:
+            yield (group, pairs[id(group)]) if id(group) in pairs else (group,)
+
+
+def _found(path: Path, pair: tuple[_Group, ...]) -> tuple[Found, str]:
+    first = pair[0]
+    place = _place(first, both=len(pair) == 2)
+    last = place.rpartition("/")[2]
+    # A number, as in `layers.0`, is no name by itself.
+    name = shown((place if last.isdecimal() else last) or "lstm", 200)
+    arrays = _under_row_names(pair)
+    weights = build(path, name, first.row.name, arrays)
+    u = first.of("U")[0]
+    found = Found(
+        name=name,
+        weights=weights,
+        layout=first.row.name,
+        why=(
+            f"{shown(u.name)} and its neighbours have the names of layout {first.row.name}, "
+            f"and their shapes make an LSTM of {weights.spec.hidden_size} units"
+        ),
+        native_count=sum(_size(tensor.shape) for tensor in arrays.values()),
+        source_dtype=weights.dtype,
+        tensors=tuple(tensor.name for tensor in arrays.values()),
+        notes=(_UNSAID, _SHIFTED) if first.row.forget_bias else (_UNSAID,),
+    )
+    return found, place
+
+
+def _place(group: _Group, *, both: bool) -> str:
+    """Where the user's model has the LSTM, without containers, the cell's and the directions' names."""
+    place = group.prefix.replace("~/", "")
+    for container in _CONTAINERS:
+        place = place.removeprefix(container)
+    if both:
+        ahead = group.row.directions[1].strip("./")
+        parts = place.split("/")
+        return "/".join(parts[: parts.index(ahead)])
+    parent, _, last = place.rpartition("/")
+    return parent if last in _CELLS and parent else place
+
+
+def _under_row_names(pair: tuple[_Group, ...]) -> Mapping[str, StoredTensor]:
+    row = pair[0].row
+    arrays = {}
+    for direction, group in enumerate(pair):
+        for tensor in row.tensors:
+            full = tensor_names(row, tensor, 0, direction, 1, len(pair))
+            for key, name in zip(own_names(row, tensor), full, strict=True):
+                if key in group.tensors:
+                    arrays[name] = group.tensors[key]
+    return arrays
+
+
+def _size(shape: tuple[int, ...]) -> int:
+    size = 1
+    for n in shape:
+        size *= n
+    return size

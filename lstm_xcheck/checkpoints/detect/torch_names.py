@@ -1,0 +1,227 @@
+"""Which of a file's tensors make an LSTM. Formats describe tensors; this file alone judges them.
+
+Names only nominate a group, shapes decide: PyTorch's GRU and RNN use the same names as its LSTM, with 3 and 1 rows per
+unit instead of 4.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+from ...arrays import Array
+from ...errors import CheckpointError, SpecError
+from ...layouts import from_layout, read_cell, spec_of
+from ...model import CellWeights, DeferredWeights, LSTMSpec, LSTMWeights
+from ...model.lazy_weights import ReadCell
+from ...model.weights import checked_cell
+from ..codecs.lazy_bytes import refuse_changed, stamp
+from ..codecs.limits import FLOAT_SIZES, shown
+from ..model import Found, OtherTensor, StoredTensor
+from .training_state import kept
+
+#: torch 2.13.0 nn.LSTM (`_l{k}`, `_reverse`) and nn.LSTMCell (no suffix), torch/nn/modules/rnn.py.
+_TORCH_NAME = re.compile(
+    r"(?P<prefix>(?:.*[./])?)(?P<kind>weight_ih|weight_hh|bias_ih|bias_hh|weight_hr)"
+    r"(?P<place>(?:_l[0-9]{1,3}(?:_reverse)?)?)",
+    re.DOTALL,
+)
+
+#: What DataParallel and torch.compile put before every name.
+_WRAPPERS = ("module.", "_orig_mod.")
+
+_FAMILY = {4: "LSTM", 3: "GRU", 1: "RNN"}
+
+
+@dataclass
+class _Group:
+    """Tensors under one prefix: place (`_l0`, `_l0_reverse`, or nothing for a cell) -> kind -> tensor."""
+
+    prefix: str
+    scope: str
+    places: dict[str, dict[str, StoredTensor]] = field(default_factory=dict)
+
+    @property
+    def tensors(self) -> list[StoredTensor]:
+        return [tensor for place in self.places.values() for tensor in place.values()]
+
+    @property
+    def is_cell(self) -> bool:
+        return "" in self.places
+
+
+def recognise_torch(path: Path, tensors: Sequence[StoredTensor]) -> tuple[tuple[Found, ...], tuple[OtherTensor, ...]]:
+    """The LSTMs among tensors named as torch.nn.LSTM and LSTMCell name them, and all other tensors.
+
+    Raises:
+        CheckpointError: when a name has two meanings or an LSTM's tensors do not fit together.
+    """
+    groups = _torch_groups(tensors)
+    by_name = {tensor.name: tensor for tensor in tensors}
+    found: list[tuple[Found, str]] = []
+    notes: dict[str, str] = {}
+    for group in groups.values():
+        _refuse_ambiguous(path, group)
+        family = _family_of(group)
+        if family != "LSTM":
+            notes.update({tensor.name: family for tensor in group.tensors})
+            continue
+        _adopt_single_bias(group, by_name)
+        found.append((_torch_lstm(path, group), group.prefix))
+    lstms = unique_names(path, found)
+    used = {name for lstm in lstms for name in lstm.tensors}
+    return lstms, others((t for t in tensors if t.name not in used), notes)
+
+
+def others(tensors: Iterable[StoredTensor], notes: Mapping[str, str]) -> tuple[OtherTensor, ...]:
+    """The tensors that belong to no LSTM, each with its note."""
+    return tuple(OtherTensor(shown(t.name, 200), t.shape, t.dtype, notes.get(t.name, ""), kept(t)) for t in tensors)
+
+
+def unique_names(path: Path, found: Sequence[tuple[Found, str]]) -> tuple[Found, ...]:
+    """Short names where they are unique, else the full place in the file, so that none hides another."""
+    shorts = Counter(lstm.name for lstm, _ in found)
+    lstms = tuple(
+        lstm if shorts[lstm.name] == 1 else replace(lstm, name=place.rstrip("./") or "(top)") for lstm, place in found
+    )
+    twice = [name for name, times in Counter(lstm.name for lstm in lstms).items() if times > 1]
+    if twice:
+        raise CheckpointError(f"{path} has several LSTMs named {shown(twice[0])}; rename all but one and save it again")
+    return lstms
+
+
+def build(
+    path: Path, name: str, layout: str, tensors: Mapping[str, StoredTensor], spec: LSTMSpec | None = None
+) -> LSTMWeights:
+    """An LSTM's tensors, given under the layout's own names, as canonical weights.
+
+    The values are read at once unless every tensor has a `check`; then on first use, from the file as it is now.
+
+    Raises:
+        CheckpointError: for mixed types, missing tensors, wrong shapes and values that are not finite.
+    """
+    types = sorted({tensor.dtype for tensor in tensors.values()})
+    if len(types) != 1:
+        raise CheckpointError(
+            f"{path}: LSTM {shown(name)} mixes {' and '.join(types)}, but should be of one type; convert it first"
+        )
+    checks = [tensor.check for tensor in tensors.values() if tensor.check]
+    with _told(path, name):
+        if len(checks) < len(tensors):
+            arrays: dict[str, Array] = {key: tensor.load() for key, tensor in tensors.items()}
+            return from_layout(arrays, layout, spec=spec, dtype=types[0])
+        for check in checks:
+            check()
+        known = spec_of({key: tensor.shape for key, tensor in tensors.items()}, layout, spec)
+    return deferred(path, name, known, types[0], partial(_read_cell, tensors, layout))
+
+
+def deferred(path: Path, name: str, spec: LSTMSpec, dtype: str, read: ReadCell) -> LSTMWeights:
+    """Weights that are read from the file on first use; what speaks against them then is the file's fault."""
+    then = stamp(path)
+
+    def checked(layer: int, direction: int) -> CellWeights:
+        refuse_changed(path, then)
+        with _told(path, name):
+            return checked_cell(spec, layer, direction, read(layer, direction), dtype)
+
+    return DeferredWeights.of(spec, dtype, checked)
+
+
+def _read_cell(tensors: Mapping[str, StoredTensor], layout: str, layer: int, direction: int) -> CellWeights:
+    shapes = {key: tensor.shape for key, tensor in tensors.items()}
+    return read_cell(shapes, lambda key: tensors[key].load(), layout, layer, direction)
+
+
+@contextmanager
+def _told(path: Path, name: str) -> Iterator[None]:
+    """Tell what speaks against an LSTM's tensors as a fault of the file."""
+    try:
+        yield
+    except SpecError as error:
+        raise CheckpointError(f"{path}: LSTM {shown(name)} cannot be read: {shown(error, 400)}") from error
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {shown(error.strerror or error)}") from error
+
+
+def _torch_groups(tensors: Sequence[StoredTensor]) -> dict[str, _Group]:
+    groups: dict[str, _Group] = {}
+    for tensor in tensors:
+        match = _TORCH_NAME.fullmatch(tensor.name)
+        if match:
+            group = groups.setdefault(match["prefix"], _Group(match["prefix"], tensor.scope))
+            group.places.setdefault(match["place"], {})[match["kind"]] = tensor
+    return groups
+
+
+def _refuse_ambiguous(path: Path, group: _Group) -> None:
+    if group.is_cell and len(group.places) > 1:
+        layer = next(place for place in group.places if place)
+        raise CheckpointError(
+            f"{path}: {shown(group.prefix) or 'the top level'} holds both {'weight_ih'!r} (an LSTMCell) and "
+            f"{'weight_ih' + layer!r} (an LSTM); save one of the two alone"
+        )
+
+
+def _family_of(group: _Group) -> str:
+    """`LSTM` when every place is one by its shapes, else the reason why it is not."""
+    verdicts = {_place_family(place, kinds) for place, kinds in group.places.items()}
+    if len(verdicts) > 1:
+        return "not read: " + "; ".join(sorted(verdicts))
+    return verdicts.pop()
+
+
+def _place_family(place: str, kinds: dict[str, StoredTensor]) -> str:
+    missing = [kind + place for kind in ("weight_ih", "weight_hh") if kind not in kinds]
+    if missing:
+        return f"not an LSTM: {' and '.join(missing)} is missing (reparametrised, packed or incomplete)"
+    strange = [t.dtype for t in kinds.values() if t.dtype not in FLOAT_SIZES]
+    if strange:
+        return f"not read: stored as {strange[0]}, expected one of {', '.join(FLOAT_SIZES)}"
+    w, u = kinds["weight_ih"].shape, kinds["weight_hh"].shape
+    if len(w) != 2 or len(u) != 2 or w[0] != u[0] or not u[1]:
+        return f"not an LSTM: weight_ih{place} is {list(w)} and weight_hh{place} {list(u)}"
+    if "weight_hr" in kinds:
+        return "LSTM"
+    ratio = w[0] / u[1]
+    family = _FAMILY.get(int(ratio)) if ratio == int(ratio) else None
+    if family is None:
+        return f"not an LSTM: weight_hh{place} is {list(u)}, but should have 4 rows per column"
+    return family if family == "LSTM" else f"a {family}, not an LSTM: weight_hh{place} has {int(ratio)} rows per unit"
+
+
+def _adopt_single_bias(group: _Group, by_name: Mapping[str, StoredTensor]) -> None:
+    """Equinox 0.13.8 LSTMCell stores PyTorch's matrices and one vector named `bias`, equinox/nn/_rnn.py."""
+    kinds = group.places.get("", {})
+    bias = by_name.get(group.prefix + "bias")
+    if kinds and bias and "bias_ih" not in kinds and bias.shape == kinds["weight_ih"].shape[:1]:
+        kinds["bias_ih"] = bias
+
+
+def _torch_lstm(path: Path, group: _Group) -> Found:
+    short = group.prefix[len(group.scope) :]
+    while short.startswith(_WRAPPERS):
+        short = short.partition(".")[2]
+    name = shown(short.rstrip("./") or "lstm", 200)
+    arrays = {kind + (place or "_l0"): t for place, kinds in group.places.items() for kind, t in kinds.items()}
+    weights = build(path, name, "torch", arrays)
+    first = next(iter(group.places.values()))
+    rows, columns = first["weight_hh"].shape
+    return Found(
+        name=name,
+        weights=weights,
+        layout="torch",
+        why=(
+            f"{shown(first['weight_hh'].name)} is {rows} x {columns} with {weights.spec.hidden_size} units: "
+            "4 rows per unit make an LSTM, a GRU has 3 and an RNN 1"
+        ),
+        native_count=weights.parameter_count,
+        source_dtype=weights.dtype,
+        tensors=tuple(tensor.name for tensor in group.tensors),
+        notes=("an LSTMCell, read as a layer of its own",) if group.is_cell else (),
+    )

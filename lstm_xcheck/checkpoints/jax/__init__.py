@@ -1,0 +1,1 @@
+"""Flax, Orbax and Equinox checkpoints."""

@@ -1,0 +1,122 @@
+"""Equinox's `.eqx`: arrays in `.npy` form, one behind the other, with neither names nor a count.
+
+`LSTMCell` writes weight_ih (4h, x), weight_hh (4h, h) and bias (4h); such three in a row are taken for one.
+Source: equinox 0.13.8, equinox/_serialisation.py (`default_serialise_filter_spec`), equinox/nn/_rnn.py.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+from collections.abc import Mapping
+from pathlib import Path
+
+from ...errors import CheckpointError
+from ...model import LSTMWeights
+from ..codecs.limits import FLOAT_SIZES
+from ..codecs.npy import MAGIC, describe_npy, npy_bytes
+from ..detect.torch_names import build, others
+from ..layout_arrays import tree_arrays
+from ..model import Checkpoint, Found, StoredTensor
+
+_KINDS = ("weight_ih", "weight_hh", "bias")
+_MAX_ARRAYS = 100_000
+_MAX_LINE = 1 << 16
+
+
+def read(path: Path) -> Checkpoint:
+    """Every LSTMCell with a bias, recognised by three shapes in a row.
+
+    Raises:
+        CheckpointError: for a file that is damaged.
+    """
+    tensors = _stored_tensors(path)
+    starts = _cells(tensors)
+    lstms = []
+    for number, start in enumerate(starts):
+        three = tensors[start : start + 3]
+        name = "lstm" if len(starts) == 1 else f"lstm_{number}"
+        weights = build(path, name, "equinox", dict(zip(_KINDS, three, strict=True)))
+        shapes = ", ".join(str(list(tensor.shape)) for tensor in three)
+        lstms.append(
+            Found(
+                name=name,
+                weights=weights,
+                layout="equinox",
+                why=f"arrays {start} to {start + 2} have the shapes {shapes} of an LSTMCell; the file has no names",
+                native_count=weights.parameter_count,
+                source_dtype=weights.dtype,
+                tensors=tuple(tensor.name for tensor in three),
+                notes=("recognised by shapes alone: the file says nothing of names, activations or directions",),
+            )
+        )
+    used = {name for lstm in lstms for name in lstm.tensors}
+    other = others((tensor for tensor in tensors if tensor.name not in used), {})
+    return Checkpoint(path, "equinox", tuple(lstms), other)
+
+
+def _stored_tensors(path: Path) -> list[StoredTensor]:
+    with path.open("rb") as file:
+        data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    tensors: list[StoredTensor] = []
+    at = _first_array(bytes(data[:_MAX_LINE]))
+    while at < len(data):
+        if bytes(data[at : at + len(MAGIC)]) != MAGIC or len(tensors) > _MAX_ARRAYS:
+            raise CheckpointError(
+                f"{path}: no array begins at byte {at}, where the file should go on or end; copy or download it again"
+            )
+        tensor, at = describe_npy(path, str(len(tensors)), data, at)
+        tensors.append(tensor)
+    return tensors
+
+
+def _first_array(head: bytes) -> int:
+    """Where the arrays begin: at once, or after a line of hyperparameters, as Equinox' documentation writes them."""
+    line, newline, _ = head.partition(b"\n")
+    if head.startswith(MAGIC) or not newline:
+        return 0
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return 0
+    return len(line) + 1
+
+
+def _cells(tensors: list[StoredTensor]) -> list[int]:
+    """Where the arrays of each cell begin."""
+    starts = []
+    at = 0
+    while at + 3 <= len(tensors):
+        w, u, b = tensors[at : at + 3]
+        alike = w.dtype == u.dtype == b.dtype and w.dtype in FLOAT_SIZES
+        if alike and len(w.shape) == 2 and len(u.shape) == 2 and u.shape[1] and w.shape[1] and _fits(w, u, b):
+            starts.append(at)
+            at += 3
+        else:
+            at += 1
+    return starts
+
+
+def _fits(w: StoredTensor, u: StoredTensor, b: StoredTensor) -> bool:
+    return u.shape[0] == 4 * u.shape[1] == w.shape[0] and b.shape == (u.shape[0],)
+
+
+def write(path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None) -> None:
+    """The leaves of a tuple of cells, in the order of the LSTMs, layers and directions.
+
+    `equinox.tree_deserialise_leaves` reads them into such cells.
+
+    Raises:
+        CheckpointError: for `like`, a bias that is missing, and what LSTMCell has no place for.
+    """
+    if like is not None:
+        raise CheckpointError(f"--like {like}: Equinox files have no keys to keep; leave --like out")
+    for name, weights in lstms.items():
+        if weights.spec.bias == "none" or weights.spec.bidirectional:
+            what = "has no bias" if weights.spec.bias == "none" else "has two directions"
+            raise CheckpointError(
+                f"LSTM {name} {what}, which the shapes of an Equinox file cannot say; choose another format with --to"
+            )
+    arrays = tree_arrays(lstms, "equinox", "/")
+    with path.open("xb") as file:
+        file.writelines(npy_bytes(array, dtype) for array, dtype in arrays.values())

@@ -1,0 +1,131 @@
+"""What a Keras `config.json` says about each recurrent layer, by the place where its weights lie in the HDF5 file.
+
+The config is only read: no class is looked up, no Lambda layer's code is decoded, nothing is executed.
+Source: keras 3.15.1, keras/src/saving/saving_lib.py (`_save_container_state`: class name in snake case, numbered),
+keras/src/layers/rnn/{rnn,lstm,bidirectional,stacked_rnn_cells}.py (`get_config`).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...errors import CheckpointError
+from ...model.activations import HARD_SIGMOID_KERAS2, HARD_SIGMOID_KERAS3
+from ..codecs.limits import shown
+
+#: Containers whose members are numbered per class, and the config keys of single children by their attribute name.
+_LISTS = ("layers", "cells")
+_CHILDREN = {"layer": "layer", "cell": "cell"}
+_BIDIRECTIONAL = {"layer": "forward_layer", "backward_layer": "backward_layer"}
+
+_MAX_DEPTH = 32
+
+
+@dataclass(frozen=True)
+class LayerConfig:
+    """One layer or cell of a config.
+
+    Attributes:
+        class_name: such as `LSTM`.
+        name: the user's layer name.
+        values: the layer's own config.
+    """
+
+    class_name: str
+    name: str
+    values: dict[str, Any]
+
+    @property
+    def policy(self) -> str:
+        """Name of the dtype policy, such as `mixed_float16`; empty where it is not written."""
+        dtype = self.values.get("dtype")
+        if isinstance(dtype, dict):
+            inner = dtype.get("config")
+            dtype = inner.get("name") if isinstance(inner, dict) else None
+        return dtype if isinstance(dtype, str) else ""
+
+
+@dataclass(frozen=True)
+class KerasConfig:
+    """All layers by the path of their group, and the Keras that wrote them (0 where the file does not say)."""
+
+    layers: dict[str, LayerConfig]
+    major: int
+
+    def activation(self, value: Any) -> str | None:
+        """A Keras activation as a spec names it, or None for one that has no such name."""
+        if value is None:
+            return "linear"
+        if value == "hard_sigmoid":
+            return {2: HARD_SIGMOID_KERAS2}.get(self.major, HARD_SIGMOID_KERAS3) if self.major else None
+        return value if isinstance(value, str) and value in ("tanh", "sigmoid", "relu", "linear") else None
+
+
+def parse_config(path: Path, text: bytes, metadata: bytes) -> KerasConfig:
+    """The layers of a `config.json` and the version in `metadata.json`.
+
+    Raises:
+        CheckpointError: when either is no JSON object, or layers are nested without end.
+    """
+    layers: dict[str, LayerConfig] = {}
+    _collect(path, _json_object(path, "config.json", text), "", layers, 0)
+    version = _json_object(path, "metadata.json", metadata).get("keras_version")
+    major = re.match(r"([0-9]{1,3})\.", version) if isinstance(version, str) else None
+    return KerasConfig(layers, int(major[1]) if major else 0)
+
+
+def snake_case(name: str) -> str:
+    """A class name as Keras spells it in paths (keras 3.15.1, keras/src/utils/naming.py).
+
+    >>> snake_case("LSTM"), snake_case("LSTMCell"), snake_case("TimeDistributed")
+    ('lstm', 'lstm_cell', 'time_distributed')
+    """
+    name = re.sub(r"\W+", "", name)
+    name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+def _json_object(path: Path, member: str, text: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(text.decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path}: {member} is not JSON ({shown(error)}); save the model again") from error
+    if not isinstance(value, dict):
+        raise CheckpointError(f"{path}: {member} is a {type(value).__name__}, but should be a JSON object")
+    return value
+
+
+def _collect(path: Path, entry: dict[str, Any], place: str, layers: dict[str, LayerConfig], depth: int) -> None:
+    """Add an entry and everything within it, under the places where Keras stores their weights."""
+    if depth > _MAX_DEPTH:
+        raise CheckpointError(f"{path}: config.json nests layers more than {_MAX_DEPTH} deep; it is not a real model")
+    class_name, values = entry.get("class_name"), entry.get("config")
+    if not isinstance(class_name, str) or not isinstance(values, dict):
+        return
+    layers[place] = LayerConfig(class_name, str(values.get("name", "")), values)
+    within = f"{place}/" if place else ""
+    children = _BIDIRECTIONAL if class_name == "Bidirectional" else _CHILDREN
+    for key, attribute in children.items():
+        if isinstance(values.get(key), dict):
+            _collect(path, values[key], within + attribute, layers, depth + 1)
+    for key in _LISTS:
+        if isinstance(values.get(key), list):
+            for name, item in _numbered(values[key]):
+                _collect(path, item, f"{within}{key}/{name}", layers, depth + 1)
+
+
+def _numbered(items: list[Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Members of a container as Keras names their groups: `lstm`, `lstm_1`, `dense`."""
+    used: dict[str, int] = {}
+    result = []
+    for item in items:
+        if isinstance(item, dict) and isinstance(item.get("class_name"), str):
+            name = snake_case(item["class_name"])
+            count = used.get(name, 0)
+            used[name] = count + 1
+            result.append((f"{name}_{count}" if count else name, item))
+    return result

@@ -1,0 +1,63 @@
+"""Writes Keras 3's `.keras` with h5py alone: `keras.models.load_model(path)` gives a model with these layers.
+
+Source: keras 3.15.1, keras/src/saving/saving_lib.py.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import h5py
+
+from ...model import LSTMWeights
+from ..codecs.limits import open_archive, read_member
+from ..other_layers.model import Beside
+from ..other_layers.store import Typed, filled_arrays
+from ..write import chain_of
+from .read_archive import read
+from .write_config import model_config
+from .write_weights_h5 import fill_groups, keras_layers, write_groups
+
+#: The Keras whose format is written; it tells a hard sigmoid of Keras 3 from one of Keras 2.
+_VERSION = "3.15.1"
+_WEIGHTS = "model.weights.h5"
+
+
+def write(path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None, beside: Beside | None = None) -> None:
+    """A model with one layer for each LSTM, a chain for a stack; with `like`, that model with its LSTMs replaced.
+
+    Layers beside them make one model with them where their order is known, else each has its own input and output.
+
+    Raises:
+        CheckpointError: for what Keras' LSTM cannot say.
+    """
+    if like is not None:
+        members = _filled(like, chain_of(lstms), filled_arrays(like, read, beside, "keras"))
+    else:
+        config, order = model_config(lstms, beside or Beside())
+        everything = keras_layers(lstms, beside)
+        buffer = io.BytesIO()
+        with h5py.File(buffer, "w") as root:
+            write_groups(root, {name: everything[name] for name in order if name in everything})
+        members = {
+            "metadata.json": json.dumps({"keras_version": _VERSION, "date_saved": ""}).encode(),
+            "config.json": json.dumps(config).encode(),
+            _WEIGHTS: buffer.getvalue(),
+        }
+    with path.open("xb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        for name, data in members.items():
+            archive.writestr(zipfile.ZipInfo(name), data)
+
+
+def _filled(like: Path, chain: Mapping[str, LSTMWeights], values: Mapping[str, Typed]) -> dict[str, bytes]:
+    held = {lstm.name: lstm.tensors for lstm in read(like).lstms}
+    with open_archive(like) as archive:
+        members = {name: read_member(like, archive, name) for name in archive.namelist()}
+    buffer = io.BytesIO(members[_WEIGHTS])
+    with h5py.File(buffer, "r+") as root:
+        fill_groups(root, chain, held, values)
+    return {**members, _WEIGHTS: buffer.getvalue()}

@@ -1,0 +1,74 @@
+"""Writes the older Keras `.h5` of weights, which `load_weights("x.h5")` of Keras 3, tf_keras and Keras 2 takes.
+
+The groups are layers in the model's order; layers without weights may stand between them in the model.
+Source: keras 3.15.1, keras/src/legacy/saving/legacy_h5_format.py (`save_weights_to_hdf5_group`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from ...arrays import Array
+from ...errors import CheckpointError
+from ...model import LSTMWeights
+from ..codecs.limits import shown
+from ..other_layers.model import Beside, Layer
+from ..other_layers.store import filled_arrays, laid_out
+from ..write import chain_of
+from .read_weights_h5 import read
+from .write_weights_h5 import fill_groups, keras_arrays, keras_layers
+
+_SIDES = {"forward_layer": "forward", "backward_layer": "backward"}
+
+
+def write(path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None, beside: Beside | None = None) -> None:
+    """One layer for each LSTM, a chain for a stack; with `like`, that file with its LSTMs replaced.
+
+    Raises:
+        CheckpointError: for what Keras' LSTM has no place for, and bfloat16, which this kind of file has no word for.
+    """
+    chain = chain_of(lstms)
+    layers = keras_layers(lstms, beside)
+    for name, layer in layers.items():
+        if layer.dtype == "bfloat16":
+            raise CheckpointError(f"{shown(name)} is bfloat16, which a Keras .h5 cannot say; write a .keras file")
+    if like is None:
+        with path.open("xb") as file, h5py.File(file, "w") as root:
+            _write_layers(root, layers)
+        return
+    values = filled_arrays(like, read, beside, "keras")
+    held = {lstm.name: lstm.tensors for lstm in read(like).lstms}
+    path.write_bytes(like.read_bytes())
+    with h5py.File(path, "r+") as root:
+        fill_groups(root, chain, held, values)
+
+
+def _write_layers(root: Any, chain: Mapping[str, LSTMWeights | Layer]) -> None:
+    names = {name: name.replace("/", "_") for name in chain}
+    if len(set(names.values())) != len(names):
+        raise CheckpointError("two layers would have one name in the file; rename one with --rename")
+    root.attrs["layer_names"] = [name.encode() for name in names.values()]
+    root.attrs["backend"], root.attrs["keras_version"] = b"tensorflow", b"2.15.0"
+    for name, weights in chain.items():
+        layer = names[name]
+        group = root.create_group(layer)
+        variables = {f"{variable}:0": array for variable, array in _variables(layer, name, weights).items()}
+        group.attrs["weight_names"] = [variable.encode() for variable in variables]
+        for variable, array in variables.items():
+            group.create_dataset(variable, data=array)
+
+
+def _variables(layer: str, name: str, held: LSTMWeights | Layer) -> dict[str, Array]:
+    if isinstance(held, Layer):
+        return {f"{layer}/{key}": array for key, (array, _) in laid_out(held, "keras").arrays.items()}
+    return {_variable(layer, key): array for key, array in keras_arrays(name, held).items()}
+
+
+def _variable(layer: str, key: str) -> str:
+    """`lstm/lstm_cell/kernel`, or `both/forward_both/lstm_cell/kernel` for `forward_layer/kernel`."""
+    side, _, kind = key.rpartition("/")
+    return f"{layer}/{_SIDES[side]}_{layer}/lstm_cell/{kind}" if side else f"{layer}/lstm_cell/{kind}"

@@ -1,0 +1,201 @@
+"""Writes Keras 3's `.weights.h5` with h5py alone: `model.load_weights(path)` takes it, for a model with these layers.
+
+The groups are what Keras itself writes for a Sequential or Functional model: `layers/lstm/cell/vars/0`, then `lstm_1`;
+`layers/bidirectional/forward_layer/cell/vars/0` for both directions. Keras finds layers by class and order, not name.
+Source: keras 3.15.1, keras/src/saving/saving_lib.py (`H5IOStore`, `_save_container_state`).
+"""
+
+from __future__ import annotations
+
+import io
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from ...arrays import Array
+from ...errors import CheckpointError, SpecError
+from ...layouts import to_layout
+from ...layouts.other_layers import BESIDE
+from ...model import LSTMWeights
+from ..codecs.limits import shown
+from ..other_layers.model import Beside, Layer, Step, plain_name
+from ..other_layers.store import Typed, filled_arrays, laid_out
+from ..write import chain_of
+from .config import snake_case
+from .read_weights_h5 import read
+
+
+def write(path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None, beside: Beside | None = None) -> None:
+    """One layer for each LSTM, a chain for a stack; with `like`, that file with its LSTMs replaced.
+
+    Raises:
+        CheckpointError: for what Keras' LSTM has no place for.
+    """
+    chain = chain_of(lstms)
+    with path.open("x+b", buffering=0) as file:
+        if like is not None:
+            with like.open("rb") as source:
+                shutil.copyfileobj(source, file)
+        target = _Faultless(file)
+        with h5py.File(target, "w" if like is None else "r+") as root:
+            if like is None:
+                write_groups(root, keras_layers(lstms, beside))
+            else:
+                values = filled_arrays(like, read, beside, "keras")
+                fill_groups(root, chain, {lstm.name: lstm.tensors for lstm in read(like).lstms}, values)
+        target.raise_fault()
+
+
+class _Faultless(io.RawIOBase):
+    """A file that never fails: on a full disk HDF5 fails while it closes a file, and not always with an OSError.
+
+    The first fault is kept and told at the end, when HDF5 is done; what is written after it is lost.
+    """
+
+    def __init__(self, file: io.FileIO) -> None:
+        self._file = file
+        self._fault: OSError | None = None
+
+    def raise_fault(self) -> None:
+        """Raise the OSError that a write met, if one did."""
+        if self._fault is not None:
+            raise self._fault
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Move in the file."""
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        """Where the file stands."""
+        return self._file.tell()
+
+    def readinto(self, buffer: Any) -> int | None:
+        """Read."""
+        return self._file.readinto(buffer)
+
+    def truncate(self, size: int | None = None) -> int:
+        """Cut or lengthen the file."""
+        self._try(lambda: self._file.truncate(size))
+        return size or 0
+
+    def write(self, data: Any) -> int:
+        """Write all of it, or note why that is not possible."""
+        view = memoryview(data).cast("B")
+        self._try(lambda: self._write_all(view))
+        return len(view)
+
+    def _write_all(self, view: memoryview) -> None:
+        while view:
+            view = view[self._file.write(view) or 0 :]
+
+    def _try(self, action: Callable[[], object]) -> None:
+        if self._fault is None:
+            try:
+                action()
+            except OSError as error:
+                self._fault = error
+
+
+def keras_layers(lstms: Mapping[str, LSTMWeights], beside: Beside | None) -> dict[str, LSTMWeights | Layer]:
+    """All layers in the order of the chain; where that is not known the LSTMs come first.
+
+    Raises:
+        CheckpointError: for two layers of one name.
+    """
+    found: dict[str, LSTMWeights | Layer] = dict(chain_of(lstms))
+    for layer in beside.layers if beside else ():
+        if plain_name(layer.name) in found:
+            raise CheckpointError(f"two layers would be named {shown(layer.name)}; rename one with --rename")
+        found[plain_name(layer.name)] = layer
+    order = [name for step in beside.chain for name in step_names(step, lstms)] if beside else []
+    return {name: found[name] for name in [*order, *found] if name in found}
+
+
+def step_names(step: Step, lstms: Mapping[str, LSTMWeights]) -> list[str]:
+    """The Keras layers of one step of a chain: a stack has several."""
+    return list(chain_of({step.name: lstms[step.name]})) if step.name in lstms else [plain_name(step.name)]
+
+
+def write_groups(root: Any, layers: Mapping[str, LSTMWeights | Layer]) -> None:
+    """The groups of a model whose layers are these, in this order."""
+    used: dict[str, int] = {}
+    root.create_group("vars").attrs["name"] = "lstms"
+    for name, layer in layers.items():
+        kind = snake_case(class_of(layer))
+        number = used.get(kind, 0)
+        used[kind] = number + 1
+        group = root.create_group(f"layers/{kind}_{number}" if number else f"layers/{kind}")
+        if isinstance(layer, Layer):
+            _write_layer(group, name, layer)
+        else:
+            group.create_group("vars").attrs["name"] = name
+            _write_lstm(group, name, layer)
+
+
+def class_of(layer: LSTMWeights | Layer) -> str:
+    """The Keras class of a layer, with its wrapper."""
+    if isinstance(layer, Layer):
+        return "TimeDistributed" if layer.attributes.get("time_distributed") else BESIDE["keras"][layer.kind].class_name
+    return "Bidirectional" if layer.spec.bidirectional else "LSTM"
+
+
+def _write_layer(group: Any, name: str, layer: Layer) -> None:
+    if layer.attributes.get("time_distributed"):
+        group.create_group("vars").attrs["name"] = name
+        group = group.create_group("layer")
+        name = f"{name}_layer"
+    held = group.create_group("vars")
+    held.attrs["name"] = name
+    for number, (array, dtype) in enumerate(laid_out(layer, "keras").arrays.values()):
+        _store(held, str(number), array, dtype)
+
+
+def _write_lstm(group: Any, name: str, weights: LSTMWeights) -> None:
+    arrays = keras_arrays(name, weights)
+    for prefix in ("forward_layer/", "backward_layer/") if weights.spec.bidirectional else ("",):
+        if prefix:
+            group.create_group(f"{prefix}vars").attrs["name"] = f"{prefix[:-7]}_{name}"
+        cell = group.create_group(f"{prefix}cell/vars")
+        cell.attrs["name"] = "lstm_cell"
+        for index, key in enumerate(key for key in arrays if key.startswith(prefix)):
+            _store(cell, str(index), arrays[key], weights.dtype)
+
+
+def fill_groups(
+    root: Any, chain: Mapping[str, LSTMWeights], held: Mapping[str, tuple[str, ...]], values: Mapping[str, Typed]
+) -> None:
+    """Put new values into the datasets that hold each LSTM now, and into those named beside them."""
+    new = dict(values)
+    for name, weights in chain.items():
+        arrays = keras_arrays(name, weights).values()
+        new.update({place: (array, weights.dtype) for place, array in zip(held[name], arrays, strict=True)})
+    for place, (array, dtype) in new.items():
+        parent, _, key = place.rpartition("/")
+        group = root[parent]
+        del group[key]
+        _store(group, key, array, dtype)
+
+
+def keras_arrays(name: str, weights: LSTMWeights) -> dict[str, Array]:
+    """Kernel, recurrent kernel and bias of one layer, forward before backward.
+
+    Raises:
+        CheckpointError: for what Keras' LSTM has no place for.
+    """
+    try:
+        return to_layout(weights, "keras", copy=False)
+    except SpecError as error:
+        raise CheckpointError(f"LSTM {shown(name)} cannot be written for Keras: {error}") from error
+
+
+def _store(group: Any, key: str, array: Array, dtype: str) -> None:
+    """HDF5 has no bfloat16: Keras stores its two bytes and says so in an attribute."""
+    if dtype == "bfloat16":
+        upper = (np.ascontiguousarray(array).view(np.uint32) >> np.uint32(16)).astype("<u2")
+        group.create_dataset(key, data=upper.view("V2")).attrs["dtype"] = "bfloat16"
+    else:
+        group.create_dataset(key, data=array)

@@ -1,0 +1,167 @@
+"""LiteRT (TensorFlow Lite) models: every LSTM, as an operator or as a loop, its weights found through the graph.
+
+Read without LiteRT and never run. A forward and a backward LSTM of one sequence whose outputs are joined are one.
+Source: TensorFlow 2.21, its converter and interpreter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ...errors import CheckpointError, SpecError
+from ...layouts import spec_of
+from ...model import LSTMSpec
+from ..codecs.limits import shown
+from ..detect.torch_names import build, others, unique_names
+from ..model import Checkpoint, Found, OtherTensor, StoredTensor
+from .cell import FUSED, Cell, Leaf, NotReadError, fused_cells
+from .directions import pairs, placed
+from .graph import Graph, Model, Operator, parse
+from .loop import loop_cell
+
+#: What exporters call a tensor whose maker has no name.
+_NAMELESS = ("StatefulPartitionedCall", "PartitionedCall", "tfl.", "arith.", "Identity")
+#: Each costs the reader some milliseconds, but a file only some bytes, since operators may share their weights.
+_MOST = 1000
+_UNROLLED = (
+    "an LSTM, not read: its steps are unrolled, so that the graph says them one by one; "
+    "convert the model with unroll=False"
+)
+
+
+def read(path: Path) -> Checkpoint:
+    """Every LSTM of the model.
+
+    Raises:
+        CheckpointError: for a file that is damaged.
+    """
+    model = parse(path)
+    try:
+        return _read(path, model)
+    except ValueError as error:
+        raise CheckpointError(
+            f"{path}: the LiteRT model is damaged ({shown(error)}); copy or download it again"
+        ) from error
+
+
+def _read(path: Path, model: Model) -> Checkpoint:
+    cells, unread = _cells(model)
+    found: list[tuple[Found, str]] = []
+    used: set[Leaf] = set()
+    for directions in pairs(cells):
+        name = directions[0].name
+        try:
+            found.append((_found(path, name, directions), f"{name}#{len(found)}"))
+            used.update(leaf for cell in directions for leaf in cell.leaves)
+        except NotReadError as error:
+            unread.append(OtherTensor(name, (), "LSTM", f"an LSTM, not read: {error}"))
+    rest = list(_rest(model, used))
+    return Checkpoint(path, "litert", unique_names(path, found), (*unread, *others(rest, {})))
+
+
+def _cells(model: Model) -> tuple[list[tuple[Cell, ...]], list[OtherTensor]]:
+    """The LSTMs in the order in which they run, and why others are not read."""
+    cells: list[tuple[Cell, ...]] = []
+    unread: list[OtherTensor] = []
+    bodies = {op.option(1) for graph in model.graphs for op in graph.operators if op.kind == "WHILE"}
+    for graph in model.graphs:
+        for op in graph.operators:
+            if op.kind not in (*FUSED, "WHILE"):
+                continue
+            name = _name(graph, op.outputs, len(cells) + len(unread))
+            try:
+                directions = _directions(graph, op, name)
+            except NotReadError as error:
+                unread.append(OtherTensor(name, (), op.kind, f"an LSTM, not read: {error}"))
+                continue
+            if directions:
+                cells.append(directions)
+            if len(cells) > _MOST:
+                raise CheckpointError(f"{model.path} has more than {_MOST} LSTMs; it is not a real model")
+        if graph.number not in bodies and any(_is_gated(graph, op) for op in graph.splits_in_four):
+            unread.append(OtherTensor(shown(graph.name, 200) or "main", (), "SPLIT", _UNROLLED))
+    return cells, unread
+
+
+def _directions(graph: Graph, op: Operator, name: str) -> tuple[Cell, ...]:
+    """The LSTM that an operator is, none for a loop that is something else."""
+    if op.kind == "WHILE":
+        cell = loop_cell(graph, op, name)
+        return () if cell is None else (placed(cell),)
+    directions = tuple(placed(cell) for cell in fused_cells(graph, op, name))
+    if len(directions) > 1 and directions[0].backward:
+        raise NotReadError("its sequence is reversed before it")
+    return directions
+
+
+def _is_gated(graph: Graph, split: Operator) -> bool:
+    """Whether three quarters go through a sigmoid, as the gates of an LSTM do."""
+    return sum(any(user.kind == "LOGISTIC" for user in graph.used_by.get(k, ())) for k in split.outputs) == 3
+
+
+def _name(graph: Graph, outputs: tuple[int, ...], number: int) -> str:
+    """The layer's own name where the converter kept it."""
+    made = graph.tensors[outputs[0]].name.partition(";")[0] if outputs and outputs[0] >= 0 else ""
+    made = made.partition(":")[0]
+    layer = made.rpartition("/while")[0] or made.rpartition("/")[0]
+    if not layer or made.startswith(_NAMELESS):
+        return f"lstm_{number}"
+    return shown(layer.strip("/"), 200)
+
+
+def _found(path: Path, name: str, directions: tuple[Cell, ...]) -> Found:
+    prefixes = ("",) if len(directions) == 1 else ("fw_", "bw_")
+    given = {p + key: t for p, cell in zip(prefixes, directions, strict=True) for key, t in cell.tensors.items()}
+    tensors = _of_one_type(given)
+    weights = build(path, name, "litert", tensors, _spec(tensors, directions))
+    stored = sorted({tensor.dtype for tensor in given.values()})
+    widened = () if stored == ["float32"] else (f"stored as {' and '.join(stored)}; the graph widens it to float32",)
+    model = directions[0].graph.model
+    leaves = sorted({leaf for cell in directions for leaf in cell.leaves})
+    names = (shown(model.graphs[graph].tensors[number].name, 200) for graph, number in leaves)
+    return Found(
+        name=name,
+        weights=weights,
+        layout="litert",
+        why=f"{directions[0].why}, and its weights are constants",
+        native_count=weights.parameter_count - sum(cell.made_up for cell in directions),
+        source_dtype=weights.dtype,
+        tensors=tuple(dict.fromkeys(names)),
+        notes=tuple(dict.fromkeys([*(note for cell in directions for note in cell.notes), *widened])),
+    )
+
+
+def _spec(tensors: dict[str, StoredTensor], directions: tuple[Cell, ...]) -> LSTMSpec:
+    """Sizes from the shapes, all else from the graph."""
+    options: dict[str, Any] = {**directions[0].options}
+    options.pop("peepholes", None)
+    try:
+        sizes = spec_of({key: tensor.shape for key, tensor in tensors.items()}, "litert", None)
+        return replace(sizes, reverse=len(directions) == 1 and directions[0].backward, **options)
+    except SpecError as error:
+        raise NotReadError(shown(error, 300)) from error
+
+
+def _of_one_type(tensors: dict[str, StoredTensor]) -> dict[str, StoredTensor]:
+    """As stored where all are of one type, else in float32, in which the graph computes."""
+    if len({tensor.dtype for tensor in tensors.values()}) == 1:
+        return tensors
+    if any(tensor.dtype == "float64" for tensor in tensors.values()):
+        raise NotReadError("its weights are of float64 and other types")
+
+    def widened(tensor: StoredTensor) -> StoredTensor:
+        return replace(tensor, dtype="float32", load=lambda: tensor.load().astype("float32"))
+
+    return {key: widened(tensor) for key, tensor in tensors.items()}
+
+
+def _rest(model: Model, used: set[Leaf]) -> Iterator[StoredTensor]:
+    """The constants in use that belong to no LSTM; sizes, axes and single numbers are the graph's own."""
+    for graph in model.graphs:
+        for number, tensor in enumerate(graph.tensors):
+            place, listed = (graph.number, number), tensor.shape and tensor.dtype not in ("int32", "int64", "bool")
+            if listed and place not in used and graph.is_stored(number) and graph.used_by.get(number):
+                yield graph.stored(number)

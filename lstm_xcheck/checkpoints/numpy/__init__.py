@@ -1,0 +1,1 @@
+"""NumPy `.npz` files: canonical form, Haiku and MLX."""

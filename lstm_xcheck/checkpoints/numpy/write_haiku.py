@@ -1,0 +1,19 @@
+"""Writes Haiku's parameters as `.npz`: `lstm/linear/w` and `/b`, gates i, g, f, o, 1 taken off the f bias."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from ...model import LSTMWeights
+from ..other_layers.model import Beside
+from .named_npz import write_npz
+
+
+def write(path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None, beside: Beside | None = None) -> None:
+    """One module for each LSTM, a chain for a stack; with `like`, that file with its LSTMs replaced.
+
+    Raises:
+        CheckpointError: for what hk.LSTM has no place for.
+    """
+    write_npz(path, "haiku", "/", lstms, like, beside)

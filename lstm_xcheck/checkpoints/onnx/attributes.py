@@ -1,0 +1,132 @@
+"""What the attributes of an ONNX LSTM node mean for a spec, and back.
+
+Source: ONNX operator LSTM, since version 22 (onnx/defs/rnn/defs.cc).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from ...model import LSTMSpec
+from ...model.activations import Activation
+
+DIRECTIONS = {"forward": 1, "reverse": 1, "bidirectional": 2}
+#: The names of a spec, without those that take numbers.
+_PLAIN = {"sigmoid": "Sigmoid", "tanh": "Tanh", "relu": "Relu", "softsign": "Softsign"}
+#: Default alpha and beta of the functions that take both.
+_TWO_NUMBERS = {"hardsigmoid": (0.2, 0.5), "affine": (1.0, 0.0)}
+#: Numbers that attributes, which are float32, cannot say exactly.
+_KNOWN_NUMBERS = (0.2, 1 / 6)
+
+_IGNORED = {"hidden_size", "layout"}
+_UNDERSTOOD = {"direction", "activations", "activation_alpha", "activation_beta", "clip", "input_forget"}
+
+
+class NotInSpecError(ValueError):
+    """An attribute that a spec cannot say; the message is the reason."""
+
+
+def spec_options(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a spec that a node's attributes mean, sizes aside.
+
+    Raises:
+        NotInSpecError: for an unknown attribute, value or function, and directions that differ.
+    """
+    unknown = set(attributes) - _UNDERSTOOD - _IGNORED
+    if unknown:
+        raise NotInSpecError(f"attribute {min(unknown)} has no canonical form")
+    direction = _text(attributes.get("direction", b"forward"))
+    if direction not in DIRECTIONS:
+        raise NotInSpecError(f"direction {direction} is none of {', '.join(DIRECTIONS)}")
+    gate, cell, output = _functions(attributes, DIRECTIONS[direction])
+    clip = attributes.get("clip", 0.0)
+    return {
+        "reverse": direction == "reverse",
+        "bidirectional": direction == "bidirectional",
+        "gate_activation": gate,
+        "cell_activation": cell,
+        "output_activation": output,
+        "gate_clip": _number(clip) if clip else None,
+        "coupling": "f=1-i" if attributes.get("input_forget", 0) else None,
+    }
+
+
+def _functions(attributes: Mapping[str, Any], directions: int) -> tuple[str, ...]:
+    names = [_text(name) for name in attributes.get("activations", [])] or ["Sigmoid", "Tanh", "Tanh"] * directions
+    if len(names) != 3 * directions:
+        raise NotInSpecError(f"it has {len(names)} activations, expected {3 * directions}")
+    alphas, betas = (iter(attributes.get(f"activation_{kind}", [])) for kind in ("alpha", "beta"))
+    functions = [_function(name, alphas, betas) for name in names]
+    if directions == 2 and functions[:3] != functions[3:]:
+        raise NotInSpecError("its two directions have different activations")
+    return tuple(functions[:3])
+
+
+def _function(name: str, alphas: Iterator[float], betas: Iterator[float]) -> str:
+    """A function as a spec names it. Each function that takes numbers uses up the next ones."""
+    kind = name.lower()
+    if kind in _PLAIN:
+        return kind
+    if kind not in _TWO_NUMBERS:
+        raise NotInSpecError(f"activation {name} has no canonical form")
+    alpha, beta = _TWO_NUMBERS[kind]
+    alpha, beta = _number(next(alphas, alpha)), _number(next(betas, beta))
+    if kind == "hardsigmoid":
+        return f"hard_sigmoid:{alpha!r},{beta!r}"
+    if (alpha, beta) != (1.0, 0.0):
+        raise NotInSpecError(f"activation Affine with alpha {alpha} and beta {beta} has no canonical form")
+    return "linear"
+
+
+def node_attributes(spec: LSTMSpec) -> dict[str, Any]:
+    """The attributes of a node that computes what the spec says.
+
+    Raises:
+        NotInSpecError: for an option that the operator does not have; the message names it.
+    """
+    for option in ("proj_size", "cell_clip", "proj_clip"):
+        if getattr(spec, option):
+            raise NotInSpecError(f"ONNX' LSTM has no {option}")
+    if spec.coupling == "i=1-f":
+        raise NotInSpecError("ONNX' LSTM has no coupling i=1-f, only f=1-i")
+    direction = "bidirectional" if spec.bidirectional else "reverse" if spec.reverse else "forward"
+    attributes: dict[str, Any] = {"hidden_size": spec.hidden_size, "direction": direction}
+    functions = [Activation.parse(f) for f in (spec.gate_activation, spec.cell_activation, spec.output_activation)]
+    if [function.kind for function in functions] != ["sigmoid", "tanh", "tanh"]:
+        functions *= spec.num_directions
+        attributes["activations"] = [_onnx_name(function.kind) for function in functions]
+        numbers = [_two_numbers(f) for f in functions if f.kind not in _PLAIN]
+        if numbers:
+            attributes["activation_alpha"] = [alpha for alpha, _ in numbers]
+            attributes["activation_beta"] = [beta for _, beta in numbers]
+    if spec.gate_clip is not None:
+        attributes["clip"] = spec.gate_clip
+    if spec.coupling:
+        attributes["input_forget"] = 1
+    return attributes
+
+
+def _onnx_name(kind: str) -> str:
+    names = {**_PLAIN, "hard_sigmoid": "HardSigmoid", "linear": "Affine"}
+    if kind not in names:
+        raise NotInSpecError(f"ONNX' LSTM has no activation {kind}")
+    return names[kind]
+
+
+def _two_numbers(function: Activation) -> tuple[float, float]:
+    return (function.alpha, function.beta) if function.kind == "hard_sigmoid" else (1.0, 0.0)
+
+
+def _number(value: float) -> float:
+    """A float32 attribute as the number that was meant: 0.2, not 0.20000000298."""
+    for known in _KNOWN_NUMBERS:
+        if np.float32(known) == np.float32(value):
+            return known
+    return float(str(np.float32(value)))
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value

@@ -1,0 +1,68 @@
+"""What an ONNX graph holds beside its LSTMs: layers, the line that they make, and operators that belong to no layer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..codecs.limits import shown
+from ..topology import GraphLayer, GraphModel, Step
+from .layers import find_layers, key_of
+from .sequential_chain import NoLineError, all_zero, integers, line_of
+from .tensors import Constants
+
+#: Operators that move data or compute shapes, and are part of no layer.
+_MOVES = (
+    "Shape", "Constant", "ConstantOfShape", "Identity", "Transpose", "Reshape", "Squeeze", "Unsqueeze", "Slice",
+    "Gather", "Concat", "Cast", "Expand", "Flatten", "Dropout", "LSTM",
+)  # fmt: skip
+
+
+def graph_model(graph: Any, constants: Constants, lstms: Mapping[str, tuple[str, str]]) -> GraphModel:
+    """The layers of a graph, and their order where it is one line.
+
+    Args:
+        graph: of the model.
+        constants: its tensors by name.
+        lstms: name and direction of each LSTM by the key of its node.
+    """
+    found = find_layers(graph, constants)
+    layers = list({id(layer): layer for layer in found.values()}.values())
+    shapes = frozenset(name for name, tensor in constants.items() if integers(tensor) is not None)
+    shapes |= _moved(graph, constants) | _zero_states(graph, constants)
+    chain: tuple[Step, ...] = ()
+    strange: tuple[str, ...] = ()
+    try:
+        chain = line_of(graph, constants, found, lstms)
+    except NoLineError:
+        strange = tuple(_strange(graph, found))
+    said = {step.name: step.attributes for step in chain}
+    whole = tuple(
+        GraphLayer(one.kind, one.name, one.parts, one.turned, said.get(one.name, one.attributes)) for one in layers
+    )
+    return GraphModel(whole, chain, shapes, strange)
+
+
+def _moved(graph: Any, constants: Constants) -> frozenset[str]:
+    """Second names of tensors, which are listed under their first."""
+    initial = {tensor.name for tensor in graph.initializer}
+    same = {node.output[0] for node in graph.node if node.op_type == "Identity" and node.output}
+    return frozenset((same & set(constants)) - initial)
+
+
+def _zero_states(graph: Any, constants: Constants) -> frozenset[str]:
+    """States of zeros that exporters give an LSTM, which starts with zeros anyway."""
+    given = {name for node in graph.node if node.op_type == "LSTM" for name in node.input[5:7]}
+    cuts = []
+    for node in reversed(graph.node):  # torch.onnx cuts and widens them to one layer and the batch
+        if node.op_type in ("Slice", "Expand") and key_of(node) in given:
+            cuts.append(key_of(node))
+            given.add(node.input[0])
+    takers = [node for node in graph.node if node.op_type != "LSTM" and key_of(node) not in cuts]
+    others = {name for node in takers for name in node.input}
+    return frozenset(name for name in (given - others) & set(constants) if all_zero(constants[name]))
+
+
+def _strange(graph: Any, found: Mapping[str, GraphLayer]) -> list[str]:
+    nodes = [node for node in graph.node if key_of(node) not in found and node.op_type not in _MOVES]
+    return [f"{shown(node.name or key_of(node), 200)} ({shown(node.op_type)})" for node in nodes]

@@ -1,0 +1,215 @@
+"""OpenVINO IR, `.xml` with `.bin` beside it: every LSTMSequence and LSTMCell whose weights are constants.
+
+Read without OpenVINO and never run. A weight is found through the inputs of its node, never by its name.
+Source: OpenVINO 2026.4.1, LSTMSequence of operation set 5 and LSTMCell of operation set 4.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+from xml.etree.ElementTree import Element
+
+import numpy as np
+
+from ...errors import CheckpointError, SpecError
+from ...model import LSTMSpec
+from ..codecs.limits import FLOAT_SIZES, shown
+from ..detect.torch_names import build, others, unique_names
+from ..model import Checkpoint, Found, OtherTensor, StoredTensor
+from .constants import Constant, Constants
+from .graph import Graph, Source, data, graphs, parse
+
+#: Position of W, R and B, of the initial states, and how many inputs there are.
+_PLACES = {"LSTMSequence": ((4, 5, 6), (1, 2), 7), "LSTMCell": ((3, 4, 5), (1, 2), 6)}
+_VERSIONS = {"LSTMSequence": "opset5", "LSTMCell": "opset4"}
+_DIRECTIONS = {"forward": 1, "reverse": 1, "bidirectional": 2}
+_FUNCTIONS = ("sigmoid", "tanh", "relu")
+_UNDERSTOOD = {"direction", "hidden_size", "activations", "activations_alpha", "activations_beta", "clip"}
+#: What passes zeros on as zeros.
+_SHAPING = ("Broadcast", "Split", "Reshape", "Convert", "Transpose", "Unsqueeze", "Squeeze")
+
+
+class Node(NamedTuple):
+    """An LSTM that is read, the layer it is, and the Const layers that hold its weights and states."""
+
+    found: Found
+    graph: Graph
+    layer: Element
+    leaves: tuple[Element, ...]
+
+
+class _NotReadError(ValueError):
+    """Why a node is not read; the message is the reason."""
+
+
+def read(path: Path) -> Checkpoint:
+    """Every LSTM of the model, those in the bodies of loops included.
+
+    Raises:
+        CheckpointError: for a file that is damaged, and a `.bin` that is missing or does not fit.
+    """
+    constants, root = Constants(path), parse(path)
+    unread: list[OtherTensor] = []
+    nodes = nodes_of(path, root, constants, unread)
+    used = {id(leaf) for node in nodes.values() for leaf in node.leaves}
+    everything = [layer for graph in graphs(path, root) for layer in graph.layers.values()]
+    rest = [constants.stored(layer) for layer in everything if layer.get("type") == "Const" and id(layer) not in used]
+    # Sizes, axes and single numbers belong to the graph, not to what a model learned.
+    rest = [tensor for tensor in rest if tensor.dtype in FLOAT_SIZES and tensor.shape]
+    parts = (path, constants.bin) if constants.bin.is_file() else (path,)
+    found = tuple(node.found for node in nodes.values())
+    return Checkpoint(path, "openvino", found, (*unread, *others(rest, {})), parts=parts)
+
+
+def nodes_of(
+    path: Path, root: Element, constants: Constants, unread: list[OtherTensor] | None = None
+) -> dict[str, Node]:
+    """Every LSTM of a model by its name; those that are not read, and why, are added to `unread`."""
+    found: list[tuple[Found, str]] = []
+    nodes: list[Node] = []
+    for graph in graphs(path, root):
+        for layer in graph.layers.values():
+            if layer.get("type") not in _PLACES:
+                continue
+            name = shown(layer.get("name", "").strip("/") or f"lstm_{len(found)}", 200)
+            try:
+                nodes.append(_read_node(path, constants, graph, layer, name))
+            except _NotReadError as error:
+                if unread is not None:
+                    unread.append(OtherTensor(name, (), f"{layer.get('type')} node", f"an LSTM, not read: {error}"))
+                continue
+            found.append((nodes[-1].found, f"{name}#{len(found)}"))
+    named = unique_names(path, found)
+    return {lstm.name: node._replace(found=lstm) for lstm, node in zip(named, nodes, strict=True)}
+
+
+def weight_sources(graph: Graph, layer: Element) -> dict[str, Source | None]:
+    """What feeds W, R and B of an LSTM."""
+    inputs = graph.inputs(layer)
+    return {key: inputs[place] for key, place in zip("WRB", _PLACES[layer.get("type", "")][0], strict=True)}
+
+
+def _read_node(path: Path, constants: Constants, graph: Graph, layer: Element, name: str) -> Node:
+    kind = layer.get("type", "")
+    _, states_at, total = _PLACES[kind]
+    inputs = graph.inputs(layer)
+    if layer.get("version") != _VERSIONS[kind] or len(inputs) != total:
+        raise _NotReadError(
+            f"{kind} of {shown(layer.get('version'))} with {len(inputs)} inputs; convert the model anew"
+        )
+    parts = {}
+    for key, source in weight_sources(graph, layer).items():
+        part = constants.at(graph, source)
+        if part is None and key == "B" and _is_zero(constants, graph, source):
+            continue  # zeros that the graph makes: no bias is stored
+        if part is None:
+            by = graph.layers[source[0]].get("type") if source else "nothing"
+            raise _NotReadError(f"its {key} is computed by other nodes ({shown(by)}); convert it uncompressed")
+        parts[key] = part
+    options = _options(kind, graph, data(layer))
+    tensors = _tensors(parts, cell=kind == "LSTMCell")
+    spec = _spec(path, name, data(layer), tensors, options)
+    weights = build(path, name, "openvino", tensors, spec)
+    states = [constants.at(graph, inputs[place]) for place in states_at]
+    leaves = [leaf for part in [*parts.values(), *states] if part for leaf in part.leaves]
+    found = Found(
+        name=name,
+        weights=weights,
+        layout="openvino",
+        why=f"node {name} is an {kind} layer, and its inputs {', '.join(parts)} are constants",
+        native_count=weights.parameter_count,
+        source_dtype=weights.dtype,
+        tensors=tuple(dict.fromkeys(shown(leaf.get("name", ""), 200) for p in parts.values() for leaf in p.leaves)),
+        notes=_notes(kind, graph, constants, inputs, parts),
+    )
+    return Node(found, graph, layer, tuple(leaves))
+
+
+def _notes(
+    kind: str, graph: Graph, constants: Constants, inputs: list[Source | None], parts: dict[str, Constant]
+) -> tuple[str, ...]:
+    notes = []
+    given = [state for state, place in (("h", 1), ("c", 2)) if not _is_zero(constants, graph, inputs[place])]
+    if kind == "LSTMCell":
+        notes.append("an LSTMCell, read as a layer of its own")
+    elif given:
+        notes.append(f"the graph gives it an initial {' and '.join(given)}")
+    if any(part.dtype != part.computed for part in parts.values()):
+        stored, used = (sorted({getattr(part, key) for part in parts.values()}) for key in ("dtype", "computed"))
+        notes.append(f"stored as {' and '.join(stored)}; the graph widens it to {' and '.join(used)}")
+    return tuple(notes)
+
+
+def _is_zero(constants: Constants, graph: Graph, source: Source | None) -> bool:
+    """Whether an initial state is zeros, which exporters shape like the batch."""
+    for _ in range(len(_SHAPING)):
+        held = constants.at(graph, source)
+        if held is not None:
+            return held.dtype in FLOAT_SIZES and not np.any(held.load())
+        if source is None or graph.layers[source[0]].get("type") not in _SHAPING:
+            return False
+        source = next(iter(graph.inputs(graph.layers[source[0]])), None)
+    return False
+
+
+def _options(kind: str, graph: Graph, fields: dict[str, str]) -> dict[str, Any]:
+    """The options of a spec that a node's attributes mean, sizes aside."""
+    unknown = set(fields) - _UNDERSTOOD
+    if unknown:
+        raise _NotReadError(f"attribute {shown(min(unknown))} has no canonical form")
+    direction = fields.get("direction", "forward")
+    if direction not in _DIRECTIONS:
+        raise _NotReadError(f"direction {shown(direction)} is none of {', '.join(_DIRECTIONS)}")
+    names = [name.strip().lower() for name in fields.get("activations", "sigmoid, tanh, tanh").split(",")]
+    if len(names) != 3 or not set(names) <= set(_FUNCTIONS):
+        raise _NotReadError(f"activations {shown(', '.join(names))} have no canonical form")
+    try:
+        clip = float(fields.get("clip", "0") or "0")
+    except ValueError as error:
+        raise _NotReadError(f"clip is {shown(fields['clip'])}") from error
+    return {
+        "reverse": direction == "reverse" or (kind == "LSTMCell" and bool(graph.backward)),
+        "bidirectional": direction == "bidirectional",
+        "gate_activation": names[0],
+        "cell_activation": names[1],
+        "output_activation": names[2],
+        "gate_clip": float(str(np.float32(clip))) if clip else None,
+    }
+
+
+def _tensors(parts: dict[str, Constant], *, cell: bool) -> dict[str, StoredTensor]:
+    """W, R and B with an axis of directions, of the one type they are stored in, else of the one they are used in."""
+    mixed = len({part.dtype for part in parts.values()}) > 1
+    tensors = {}
+    for key, part in parts.items():
+        dtype = part.computed if mixed else part.dtype
+        shape = (1, *part.shape) if cell else part.shape
+        if dtype not in FLOAT_SIZES or part.dtype not in FLOAT_SIZES:
+            raise _NotReadError(f"stored as {part.dtype}, expected one of {', '.join(FLOAT_SIZES)}")
+
+        def load(part: Constant = part, shape: tuple[int, ...] = shape, dtype: str = dtype) -> Any:
+            values = part.load().reshape(shape)
+            return values if dtype == "bfloat16" else values.astype(dtype)
+
+        tensors[key] = StoredTensor(shown(part.leaves[0].get("name", ""), 200), shape, dtype, load)
+    return tensors
+
+
+def _spec(
+    path: Path, name: str, fields: dict[str, str], tensors: dict[str, StoredTensor], options: dict[str, Any]
+) -> LSTMSpec:
+    w, r = (tensors[key].shape for key in "WR")
+    b = tensors["B"].shape if "B" in tensors else w[:2]
+    hidden = r[-1] if r else 0
+    directions = 2 if options["bidirectional"] else 1
+    fits = len(w) == 3 and r == (directions, 4 * hidden, hidden) and w[:2] == r[:2] == b
+    if not fits or not hidden or not w[2] or fields.get("hidden_size", str(hidden)) != str(hidden):
+        raise CheckpointError(
+            f"{path}: LSTM {name} of hidden_size {shown(fields.get('hidden_size'))} has W {list(w)[:8]}, "
+            f"R {list(r)[:8]} and B {list(b)[:8]}, which do not fit together; export the model again"
+        )
+    try:
+        return LSTMSpec(input_size=w[2], hidden_size=hidden, bias="single" if "B" in tensors else "none", **options)
+    except SpecError as error:
+        raise CheckpointError(f"{path}: LSTM {name} cannot be read: {shown(error, 300)}") from error

@@ -1,0 +1,1 @@
+"""Layers other than LSTMs: grouped, classified, ordered and written."""

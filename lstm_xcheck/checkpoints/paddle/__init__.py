@@ -1,0 +1,1 @@
+"""Pickles of arrays: Paddle `.pdparams` and Haiku parameters."""

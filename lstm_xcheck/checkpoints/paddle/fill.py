@@ -1,0 +1,91 @@
+"""Fills the layers of a pickle of arrays in place: new numbers where the old ones lie, every other byte as it was.
+
+Nothing is unpickled and pickled again, so keys, other tensors and the objects around them stay what they are.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from ...arrays import Array
+from ...errors import CheckpointError
+from ...layouts import to_layout
+from ...model import LSTMWeights
+from ..codecs.limits import shown
+from ..codecs.numpy_pickle import NumpyUnpickler, PickledArray, as_paddle
+from ..codecs.pickle_tree import named_leaves
+from ..other_layers.model import Beside
+from ..other_layers.store import filled_arrays
+from ..torch.names import like_names
+from .read import PADDLE_TABLE, PROJECTION, canonical_name, read
+
+
+class _Placed(bytes):
+    """Bytes that know where in the file they lie."""
+
+    at: int
+
+
+class _PlacingUnpickler(NumpyUnpickler):
+    """Reads a pickle of arrays, and where the numbers of each lie."""
+
+    def _step(self, name: str, argument: Any) -> None:
+        if isinstance(argument, (bytes, bytearray)):
+            placed = _Placed(argument)
+            placed.at = self.stream.tell() - len(argument)
+            argument = placed
+        super()._step(name, argument)
+
+
+def filled(like: Path, lstms: Mapping[str, LSTMWeights], beside: Beside | None) -> bytearray:
+    """The file with the numbers of these LSTMs, under both of Paddle's names, and of the layers beside them replaced.
+
+    Raises:
+        CheckpointError: for an LSTM that the file names as another framework does, and numbers that are kept as text.
+    """
+    with like.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as stream:
+        value = _PlacingUnpickler(like, stream).load()
+    convert = as_paddle if isinstance(value, dict) and PADDLE_TABLE in value else lambda array: array
+    arrays = {scope + key: convert(array) for scope, key, array in named_leaves(like, value, PickledArray)}
+    held = {lstm.name: lstm for lstm in read(like).lstms}
+    content = bytearray(like.read_bytes())
+    for name, weights in lstms.items():
+        found = held[name]
+        if found.layout not in ("torch", "paddle"):
+            raise CheckpointError(
+                f"--like {like} keeps {shown(name)} as {found.layout} does, but should be a file of Paddle's"
+            )
+        values = to_layout(weights, "torch")
+        plain = [canonical_name(place, arrays) for place in found.tensors]
+        keys = {place: key for key, place in like_names(like, plain, values).items()}
+        for place, array in arrays.items():
+            key = keys.get(canonical_name(place, arrays))
+            if key is not None:
+                new = values[key].T if place.endswith(PROJECTION) else values[key]
+                _put(content, like, place, array, new)
+    for place, (new, _) in filled_arrays(like, read, beside, "paddle").items():
+        _put(content, like, place, arrays[place], new)
+    return content
+
+
+def _put(content: bytearray, like: Path, place: str, array: PickledArray, values: Array) -> None:
+    """New numbers where those of an array lie."""
+    if not isinstance(array.data, _Placed):
+        raise CheckpointError(
+            f"--like {like} keeps the numbers of {shown(place)} as text, as pickle protocol 2 does; load it and "
+            "save it again with paddle.save(..., protocol=4)"
+        )
+    order: Literal["<", ">"] = ">" if array.big_endian else "<"
+    if array.dtype == "bfloat16":
+        stored = (np.ascontiguousarray(values).view(np.uint32) >> np.uint32(16)).astype(f"{order}u2")
+    else:
+        stored = values.astype(np.dtype(array.dtype).newbyteorder(order))
+    data = stored.tobytes(order="F" if array.fortran else "C")
+    if values.shape != array.shape or len(data) != len(array.data):
+        raise CheckpointError(f"--like {like}: {shown(place)} has not the shape {list(values.shape)}; save it again")
+    content[array.data.at : array.data.at + len(data)] = data

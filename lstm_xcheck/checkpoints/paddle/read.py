@@ -1,0 +1,121 @@
+"""Pickles of arrays in dicts: Paddle's `.pdparams` and Haiku's parameters. Nothing in them is ever run.
+
+Paddle stores every tensor of nn.LSTM twice, under PyTorch's names and under its cells' (`0.cell.weight_ih`); a
+projection has the second name alone. Source: PaddlePaddle 3.3.1, python/paddle/nn/layer/rnn.py (RNNBase) and
+python/paddle/framework/io.py (`save`).
+"""
+
+from __future__ import annotations
+
+import mmap
+import re
+from collections.abc import Container, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ...arrays import Array
+from ...errors import CheckpointError
+from ..codecs.limits import FLOAT_SIZES, shown
+from ..codecs.numpy_pickle import NumpyUnpickler, PickledArray, as_paddle, checked
+from ..codecs.pickle_tree import named_leaves
+from ..detect.layout_names import recognise_any
+from ..detect.user_layout import recognise
+from ..model import Checkpoint, Found, OtherTensor, StoredTensor
+
+#: What paddle.save adds to a state dict: the names of its tensors within the program.
+PADDLE_TABLE = "StructuredToParameterName@@"
+
+_KIND = re.compile(r"(?P<cell>(?:.*\.)?)(?P<kind>weight_ih|weight_hh|bias_ih|bias_hh|weight_ho)", re.DOTALL)
+_LAYER = re.compile(r"(?P<prefix>(?:.*\.)?)(?P<layer>[0-9]{1,3})\.cell(?P<way>|_fw|_bw)\.", re.DOTALL)
+#: How the name of a projection ends, whose cell turns it.
+PROJECTION = "weight_ho"
+
+
+def read(path: Path) -> Checkpoint:
+    """Every LSTM in a pickle of arrays: names of Paddle and PyTorch, then those of Haiku, Flax, Keras and others.
+
+    Raises:
+        CheckpointError: for damaged files, and for pickles that ask for more than arrays; these are never run.
+    """
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as stream:
+        value = NumpyUnpickler(path, stream).load()
+    tensors = _stored(path, value)
+    plain, aliases = _without_aliases(path, tensors)
+    lstms, other = recognise(path, plain, recognise_any)
+    lstms = tuple(_as_paddle_found(lstm, aliases) for lstm in lstms)
+    paddle = aliases or len(plain) < len(tensors) or (isinstance(value, dict) and PADDLE_TABLE in value)
+    return Checkpoint(path, "paddle" if paddle else "pickle", lstms, _renamed(other, aliases))
+
+
+def _stored(path: Path, value: Any) -> dict[str, StoredTensor]:
+    convert = as_paddle if isinstance(value, dict) and PADDLE_TABLE in value else lambda array: array
+    tensors = {}
+    for scope, key, array in named_leaves(path, value, PickledArray):
+        name, held = scope + key, convert(checked(path, scope + key, array))
+        tensors[name] = StoredTensor(name, held.shape, held.dtype, held.load, scope)
+    return tensors
+
+
+def _without_aliases(path: Path, tensors: Mapping[str, StoredTensor]) -> tuple[list[StoredTensor], dict[str, str]]:
+    """Every tensor once under PyTorch's name, and what the file calls those that have another name.
+
+    Raises:
+        CheckpointError: when the two names of a tensor hold different numbers.
+    """
+    plain, aliases = [], {}
+    for name, tensor in tensors.items():
+        canonical = canonical_name(name, tensors)
+        if canonical == name:
+            plain.append(tensor)
+            continue
+        turned = name.endswith(PROJECTION)
+        if canonical in tensors and not turned:
+            _refuse_different(path, tensors[canonical], tensor)
+        elif canonical in tensors or canonical in aliases:
+            raise CheckpointError(f"{path} holds {shown(name)} twice, so it is ambiguous; save the model again")
+        else:
+            aliases[canonical] = name
+            plain.append(_turned(tensor, canonical) if turned else replace(tensor, name=canonical))
+    return plain, aliases
+
+
+def canonical_name(name: str, tensors: Container[str]) -> str:
+    """PyTorch's name for a tensor of a cell; a cell that belongs to no nn.LSTM keeps its own."""
+    match = _KIND.fullmatch(name)
+    if not match:
+        return name
+    kind = "weight_hr" if match["kind"] == PROJECTION else match["kind"]
+    layer = _LAYER.fullmatch(match["cell"])
+    if layer:
+        place = f"_l{int(layer['layer'])}{'_reverse' if layer['way'] == '_bw' else ''}"
+        if f"{layer['prefix']}weight_ih{place}" in tensors:
+            return f"{layer['prefix']}{kind}{place}"
+    return match["cell"] + kind
+
+
+def _turned(tensor: StoredTensor, name: str) -> StoredTensor:
+    def load() -> Array:
+        return tensor.load().T.copy()
+
+    return replace(tensor, name=name, shape=tensor.shape[::-1], load=load)
+
+
+def _refuse_different(path: Path, first: StoredTensor, second: StoredTensor) -> None:
+    alike = first.shape == second.shape and first.dtype == second.dtype
+    if not alike or (first.dtype in FLOAT_SIZES and first.load().tobytes() != second.load().tobytes()):
+        raise CheckpointError(
+            f"{path}: {shown(first.name)} and {shown(second.name)} are two names of one tensor, but hold different "
+            "numbers; load it in Paddle and save it again"
+        )
+
+
+def _as_paddle_found(lstm: Found, aliases: Mapping[str, str]) -> Found:
+    """The LSTM under the file's own names."""
+    if not any(name in aliases for name in lstm.tensors):
+        return lstm
+    return replace(lstm, layout="paddle", tensors=tuple(aliases.get(name, name) for name in lstm.tensors))
+
+
+def _renamed(other: tuple[OtherTensor, ...], aliases: Mapping[str, str]) -> tuple[OtherTensor, ...]:
+    return tuple(replace(tensor, name=shown(aliases.get(tensor.name, tensor.name), 200)) for tensor in other)

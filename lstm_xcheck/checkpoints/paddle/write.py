@@ -1,0 +1,69 @@
+"""Writes Paddle's `.pdparams`: `paddle.load(path)` and `layer.set_state_dict(...)` take it with no helper.
+
+Every tensor has both of its names, PyTorch's and the cell's, as in a file of paddle.save; a projection has the cell's
+alone. bfloat16 is stored as uint16, which NumPy knows. Source: PaddlePaddle 3.3.1, python/paddle/framework/io.py.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...arrays import Array
+from ...errors import CheckpointError, SpecError
+from ...layouts import to_layout
+from ...model import LSTMWeights
+from ..codecs.limits import shown
+from ..other_layers.model import Beside
+from ..other_layers.store import stored_arrays
+from .fill import filled
+from .read import PADDLE_TABLE
+
+_PROTOCOL = 4  # what paddle.save takes
+
+
+def write(path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None, beside: Beside | None = None) -> None:
+    """A state dict named `<lstm>.weight_ih_l0` and so on; an LSTM without a name lies at the top.
+
+    With `like`, that file with its layers replaced.
+
+    Raises:
+        CheckpointError: for what paddle.nn.LSTM has no place for, names that meet, and a `like` that cannot be filled.
+    """
+    if like is not None:
+        path.write_bytes(filled(like, lstms, beside))
+        return
+    state: dict[str, Any] = {}
+    for name, weights in lstms.items():
+        prefix = name.replace("/", ".").strip(".")
+        for key, array in _named(name, weights).items():
+            full = f"{prefix}.{key}" if prefix else key
+            if full in state:
+                raise CheckpointError(f"two LSTMs would be stored as {shown(full)}; rename one with --rename")
+            state[full] = array
+    for full, (array, dtype) in stored_arrays(beside.layers if beside else (), "paddle", list(state)).items():
+        state[full] = _stored(array, dtype)
+    state[PADDLE_TABLE] = {key: key for key in state}
+    with path.open("xb") as file:
+        pickle.dump(state, file, protocol=_PROTOCOL)
+
+
+def _named(name: str, weights: LSTMWeights) -> dict[str, Array]:
+    """The arrays under both names: PyTorch's, which Paddle gives to all but a projection, then the cells'."""
+    try:
+        cells = to_layout(weights, "paddle")
+        flat = {key: array for key, array in to_layout(weights, "torch").items() if "weight_hr" not in key}
+    except SpecError as error:
+        raise CheckpointError(f"LSTM {shown(name)} cannot be written for Paddle: {error}") from error
+    return {key: _stored(array, weights.dtype) for key, array in [*flat.items(), *cells.items()]}
+
+
+def _stored(array: Array, dtype: str) -> Array:
+    if dtype == "bfloat16":
+        bits: Array = (np.ascontiguousarray(array).view(np.uint32) >> np.uint32(16)).astype("<u2")
+        return bits
+    return np.ascontiguousarray(array)

@@ -1,0 +1,99 @@
+"""Safetensors in several files: an index of JSON says which tensor lies in which shard.
+
+An LSTM may have its tensors in different shards. A shard is opened only when it lies in the folder of the index, links
+followed, or where the index itself really lies, since caches of downloads keep links to both in one place.
+Source: the index that `save_pretrained` of transformers writes, `weight_map` in `model.safetensors.index.json`.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ...errors import CheckpointError
+from ..codecs.limits import shown
+from ..detect.layout_names import recognise_any
+from ..detect.user_layout import recognise
+from ..model import Checkpoint, OtherTensor, StoredTensor
+from ..sniff import SHARD_INDEX, is_safetensors
+from .read import stored_tensors
+
+#: An index of a million tensors takes some 100 MB.
+_MAX_INDEX = 256 << 20
+
+
+def read(path: Path) -> Checkpoint:
+    """Every LSTM with PyTorch's tensor names in the shards; `path` is the index or the folder that holds one.
+
+    Raises:
+        CheckpointError: for a damaged index, a shard that is missing, damaged or elsewhere, and tensors that are not
+            where the index says.
+    """
+    index = _index(path)
+    places = _weight_map(index)
+    shards = {name: stored_tensors(_shard(index, name)) for name in dict.fromkeys(places.values())}
+    held = {(shard, tensor.name): tensor for shard, tensors in shards.items() for tensor in tensors}
+    tensors: list[StoredTensor] = []
+    for name, shard in places.items():
+        if (shard, name) not in held:
+            raise CheckpointError(f"{index} says that {shown(name)} lies in {shown(shard)}, but it does not; copy both")
+        tensors.append(held.pop((shard, name)))
+    lstms, other = recognise(index, tensors, recognise_any)
+    unlisted = [
+        OtherTensor(shown(name, 200), tensor.shape, tensor.dtype, f"in {shown(shard)}, but not in the index")
+        for (shard, name), tensor in held.items()
+    ]
+    parts = (index, *(index.parent / shard for shard in shards))
+    return Checkpoint(path, "safetensors-sharded", lstms, (*other, *unlisted), parts=parts)
+
+
+def _index(path: Path) -> Path:
+    if not path.is_dir():
+        return path
+    found = sorted(path.glob(f"*{SHARD_INDEX}"))
+    if len(found) != 1:
+        raise CheckpointError(f"{path} holds {len(found)} files *{SHARD_INDEX}, expected one; name the one to read")
+    return found[0]
+
+
+def _weight_map(index: Path) -> dict[str, str]:
+    """Shard by tensor."""
+    if index.stat().st_size > _MAX_INDEX:
+        raise CheckpointError(f"{index} has {index.stat().st_size} bytes, more than the {_MAX_INDEX} that are read")
+    try:
+        content = json.loads(index.read_bytes(), object_pairs_hook=partial(_no_duplicates, index))
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{index} is not complete JSON ({shown(error)}); copy or download it again") from error
+    places = content.get("weight_map") if isinstance(content, dict) else None
+    if not isinstance(places, dict) or not all(isinstance(shard, str) for shard in places.values()):
+        raise CheckpointError(f"{index} has no weight_map from tensors to files; copy or download it again")
+    return places
+
+
+def _no_duplicates(index: Path, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise CheckpointError(f"{index} names a tensor twice; save it again")
+    return result
+
+
+def _shard(index: Path, name: str) -> Path:
+    """A shard by the name that the index gives it."""
+    file = index.parent / name
+    try:
+        real = file.resolve()
+    except (ValueError, OSError, RuntimeError) as error:
+        raise CheckpointError(f"{index} names the file {shown(name)}, which cannot be ({shown(error)})") from error
+    stays = real.is_relative_to(index.parent.resolve()) or real.parent == index.resolve().parent
+    if Path(name).is_absolute() or ".." in Path(name).parts or not stays:
+        raise CheckpointError(f"{index} names {shown(name)}, which leaves the model's folder; it was not opened")
+    if not file.is_file():
+        raise CheckpointError(f"{index} needs {shown(name)}, which is not there; copy it beside the index")
+    if file.stat().st_size < 10 or not is_safetensors(file):
+        raise CheckpointError(
+            f"{index} needs {shown(name)}, which is no complete safetensors file; copy it again, or save the model as "
+            "safetensors"
+        )
+    return file

@@ -1,0 +1,92 @@
+"""Writes `.safetensors` with PyTorch's names: the same LSTMs always give the same bytes.
+
+Tensors are C-contiguous and little-endian, in the order of their names, the header padded to 8 bytes.
+Source: safetensors 0.8.0, the format's README.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from ...arrays import Array
+from ...layouts import to_layout
+from ...model import LSTMWeights
+from ..other_layers.model import Beside
+from ..other_layers.store import Typed, filled_arrays
+from ..torch.names import like_names, state_names
+from .read import read
+
+_CODES = {"float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16", "int64": "I64"}
+
+#: Type code, shape and bytes of a tensor.
+Raw = tuple[str, tuple[int, ...], memoryview]
+
+
+def write(path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None, beside: Beside | None = None) -> None:
+    """Tensors named `<lstm>.weight_ih_l0` and so on; with `like`, that file with its LSTMs replaced.
+
+    Raises:
+        CheckpointError: for what nn.LSTM has no place for, and names that meet.
+    """
+    if like is None:
+        raw = {name: _raw(array, dtype) for name, (array, dtype) in state_names(lstms, beside).items()}
+        metadata = {"format": "pt"}
+    else:
+        raw, metadata = _filled(like, lstms, filled_arrays(like, read, beside, "torch"))
+    header: dict[str, object] = {"__metadata__": metadata} if metadata else {}
+    end = 0
+    # Wide types first, as the format's own library does: every tensor then lies aligned.
+    ordered = sorted(raw, key=lambda name: (-_width(raw[name]), name))
+    for name in ordered:
+        code, shape, data = raw[name]
+        header[name] = {"dtype": code, "shape": list(shape), "data_offsets": [end, end + len(data)]}
+        end += len(data)
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)
+    with path.open("xb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for name in ordered:
+            file.write(raw[name][2])
+
+
+def _width(raw: Raw) -> int:
+    size = int(np.prod(raw[1], dtype=np.int64))
+    return len(raw[2]) // size if size else 0
+
+
+def _raw(array: Array, dtype: str) -> Raw:
+    if dtype == "bfloat16":
+        data = (np.ascontiguousarray(array).view(np.uint32) >> np.uint32(16)).astype("<u2")
+    else:
+        data = np.ascontiguousarray(array, dtype=np.dtype(dtype).newbyteorder("<"))
+    return _CODES[dtype], array.shape, data.reshape(-1).view(np.uint8).data
+
+
+def _filled(
+    like: Path, lstms: Mapping[str, LSTMWeights], values: Mapping[str, Typed]
+) -> tuple[dict[str, Raw], dict[str, str]]:
+    held = {lstm.name: lstm for lstm in read(like).lstms}
+    raw, metadata = _raw_tensors(like)
+    raw.update({place: _raw(array, dtype) for place, (array, dtype) in values.items()})
+    for name, weights in lstms.items():
+        arrays = to_layout(weights, "torch")
+        places = like_names(like, held[name].tensors, arrays)
+        raw.update({places[key]: _raw(array, weights.dtype) for key, array in arrays.items()})
+    return raw, metadata
+
+
+def _raw_tensors(path: Path) -> tuple[dict[str, Raw], dict[str, str]]:
+    """Every tensor of a file that has been read before, and its metadata."""
+    with path.open("rb") as file:
+        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+        data = memoryview(file.read())
+    metadata = header.pop("__metadata__", {})
+    raw = {
+        name: (entry["dtype"], tuple(entry["shape"]), data[entry["data_offsets"][0] : entry["data_offsets"][1]])
+        for name, entry in header.items()
+    }
+    return raw, metadata

@@ -1,0 +1,90 @@
+"""TensorFlow's checkpoints, of TF1 and TF2, and the variables of a SavedModel, read without TensorFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from ...atomic_files import files_in
+from ...errors import CheckpointError
+from ..codecs.limits import shown
+from ..detect.layout_names import recognise_rows
+from ..detect.torch_names import others
+from ..detect.user_layout import recognise
+from ..model import Checkpoint, Found
+from .bundle import Bundle, read_bundle
+from .names import GRAPH, full_names, layer_names, model_names
+from .saved_model import keras2_layers, with_function
+
+#: Keras and Sonnet before TF1, whose single kernel is the least particular.
+_ROWS = ("keras", "sonnet", "tf1")
+_INDEX = ".index"
+#: TF1's cell without a forget bias that is added as the network runs.
+_UNLIKE = "cudnn_compatible_lstm_cell/"
+_WHY_UNLIKE = "not read: this cell has TF1's names, but adds nothing to its forget gate"
+
+
+def read(path: Path) -> Checkpoint:
+    """Every LSTM of a checkpoint, named by its `.index`, or of a SavedModel, named by its folder.
+
+    Raises:
+        CheckpointError: for files that are missing or damaged, and tensors that do not fit their checksum.
+    """
+    bundle = read_bundle(path, _prefix(path))
+    full = _full_names(bundle)
+    names = model_names(bundle.entries, {key: entry.shape for key, entry in bundle.entries.items()}, full)
+    keys = {name: key for key, name in names.items()}
+    if len(keys) != len(names):
+        raise CheckpointError(f"{path} names two variables alike; save the model's variables under names of their own")
+    tensors = [replace(bundle.tensor(key), name=name) for key, name in names.items()]
+    unlike = [tensor for tensor in tensors if _UNLIKE in tensor.name]
+    lstms, other = recognise(
+        path, [tensor for tensor in tensors if tensor not in unlike], partial(recognise_rows, rows=_ROWS)
+    )
+    other += others(unlike, dict.fromkeys((tensor.name for tensor in unlike), _WHY_UNLIKE))
+    found = {lstm.name: tuple(keys[name] for name in lstm.tensors) for lstm in lstms}
+    places = layer_names(found, full)
+    lstms = tuple(_in_file(lstm, found[lstm.name], shown(places[lstm.name], 200)) for lstm in lstms)
+    lstms, unread = _with_functions(path, lstms, full)
+    other += others((bundle.tensor(key) for key in unread), unread)
+    parts = files_in(path) if path.is_dir() else (path, *bundle.data_files())
+    return Checkpoint(path, "tensorflow", lstms, other, parts=parts)
+
+
+def _prefix(path: Path) -> Path:
+    if path.is_dir():
+        return path / "variables" / "variables"
+    if not path.name.endswith(_INDEX):
+        raise CheckpointError(f"{path} is an index of TensorFlow's; name it PREFIX{_INDEX}, so that its data is found")
+    return path.with_name(path.name.removesuffix(_INDEX))
+
+
+def _full_names(bundle: Bundle) -> dict[str, str]:
+    """The variables' own names; none in a checkpoint of TF1, whose keys they are."""
+    if GRAPH not in bundle.entries:
+        return {}
+    try:
+        return full_names(bundle.text(GRAPH))
+    except ValueError as error:
+        raise CheckpointError(f"{bundle.path}: its object graph is damaged ({shown(error)}); copy it again") from error
+
+
+def _with_functions(
+    path: Path, lstms: tuple[Found, ...], full: Mapping[str, str]
+) -> tuple[tuple[Found, ...], dict[str, str]]:
+    """The LSTMs with what Keras 2 says of them beside a SavedModel; why others are not read, by their tensors."""
+    layers = keras2_layers(path) if path.is_dir() else {}
+    outcomes = [with_function(lstm, full.get(lstm.tensors[0], ""), layers) for lstm in lstms]
+    pairs = list(zip(lstms, outcomes, strict=True))
+    unread = {key: outcome for lstm, outcome in pairs if isinstance(outcome, str) for key in lstm.tensors}
+    return tuple(outcome for outcome in outcomes if isinstance(outcome, Found)), unread
+
+
+def _in_file(lstm: Found, keys: tuple[str, ...], name: str) -> Found:
+    """The LSTM under the user's name, its tensors as the file spells them."""
+    notes = lstm.notes
+    if lstm.layout == "tf1":
+        notes += ("forget_bias, a constant that no checkpoint of TensorFlow 1 holds, is taken to be 1, its default",)
+    return replace(lstm, name=name, tensors=keys, notes=notes)

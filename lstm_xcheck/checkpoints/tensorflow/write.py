@@ -1,0 +1,77 @@
+"""Writes TensorFlow's checkpoints: `tf.train.Checkpoint(encoder=layer).read(PREFIX)` fills a Keras layer from them.
+
+This file alone among the checkpoints imports TensorFlow, which writes both files of a checkpoint itself.
+Source: TensorFlow 2.21, tensorflow/python/checkpoint/checkpoint.py (`Checkpoint.write`); attributes are named as by
+Keras 3.15.1, keras/src/layers/rnn/{lstm,bidirectional}.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from ...errors import CheckpointError
+from ...model import LSTMWeights
+from ..codecs.limits import shown
+from ..layout_arrays import layout_arrays, like_arrays
+from ..write import chain_of
+from .read import read
+
+_INDEX = ".index"
+
+
+def write(path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None) -> None:
+    """One Keras layer for each LSTM, a chain for a stack; an LSTM without a name lies at the top.
+
+    With `like`, that checkpoint with its LSTMs replaced.
+
+    Raises:
+        CheckpointError: for what Keras has no place for, names that are no attributes, and a `like` that is damaged.
+    """
+    if not path.name.endswith(_INDEX):
+        raise CheckpointError(f"{path} should be called PREFIX{_INDEX}, as TensorFlow calls it")
+    prefix = str(path.with_name(path.name.removesuffix(_INDEX)))
+    if like is not None:
+        _fill(prefix, like, lstms)
+        return
+    children: dict[str, Any] = {}
+    for name, weights in chain_of(lstms).items():
+        layer = _layer(name, weights)
+        if not name:
+            children.update(layer)
+        elif not name.isidentifier():
+            raise CheckpointError(f"LSTM {shown(name)} is no name of an attribute; add --rename {shown(name)}=NAME")
+        else:
+            children[name] = tf.train.Checkpoint(**layer)
+    tf.train.Checkpoint(**children).write(prefix)
+
+
+def _fill(prefix: str, like: Path, lstms: Mapping[str, LSTMWeights]) -> None:
+    """Every entry of a checkpoint under its key, the graph of objects and optimizers included, the LSTMs replaced."""
+    new = {
+        key: tf.cast(tf.constant(array), dtype)
+        for key, (array, dtype) in like_arrays({lstm.name: lstm for lstm in read(like).lstms}, lstms).items()
+    }
+    try:
+        reader = tf.train.load_checkpoint(str(like.with_name(like.name.removesuffix(_INDEX))))
+        types = reader.get_variable_to_dtype_map()
+        keys = sorted(types)
+        tensors = [new[key] if key in new else tf.constant(reader.get_tensor(key), types[key]) for key in keys]
+        tf.raw_ops.SaveV2(prefix=prefix, tensor_names=keys, shape_and_slices=[""] * len(keys), tensors=tensors)
+    except tf.errors.OpError as error:
+        raise CheckpointError(f"--like {like} cannot be filled ({shown(error.message)}); save it again") from error
+
+
+def _layer(name: str, weights: LSTMWeights) -> dict[str, Any]:
+    """The attributes of a Keras LSTM or Bidirectional that hold its weights."""
+    variables: dict[str, dict[str, Any]] = {}
+    for key, array in layout_arrays(name, weights, "keras").items():
+        place, _, attribute = key.rpartition("/")
+        variables.setdefault(place, {})[attribute] = tf.Variable(tf.cast(tf.constant(array), weights.dtype))
+    cells = {place: tf.train.Checkpoint(**own) for place, own in variables.items()}
+    if "" in cells:
+        return {"cell": cells[""]}
+    return {place: tf.train.Checkpoint(cell=cell) for place, cell in cells.items()}

@@ -1,0 +1,1 @@
+"""PyTorch `.pt` and TorchScript files."""

@@ -1,0 +1,78 @@
+"""Fills the LSTMs of a PyTorch checkpoint, whatever else it holds, by PyTorch itself.
+
+This file alone among the checkpoints imports torch.
+Source: torch 2.13.0, torch/serialization.py (`save`).
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ...errors import CheckpointError
+from ...layouts import to_layout
+from ...model import LSTMWeights
+from ..codecs.limits import shown
+from ..other_layers.model import Beside
+from ..other_layers.store import Typed, filled_arrays
+from .names import like_names
+from .read import read
+
+
+def fill(path: Path, lstms: Mapping[str, LSTMWeights], like: Path, beside: Beside | None) -> None:
+    """The file `like` with its LSTMs, and the layers beside them, replaced.
+
+    Raises:
+        CheckpointError: for a file that torch cannot load, and what nn.LSTM has no place for.
+    """
+    state = _filled(like, lstms, filled_arrays(like, read, beside, "torch"))
+    # Through a file object: given a path, torch writes the file's name into the file.
+    try:
+        with path.open("xb") as file:
+            torch.save(state, file)
+    except RuntimeError as error:  # what torch makes of an OSError in its own writer
+        raise OSError(f"{shown(str(error).splitlines()[0])}; is the disk full?") from error
+
+
+def _tensor(array: Any, dtype: str) -> Any:
+    """A tensor that is only read; bfloat16 numbers come in float32 and lose nothing."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        return torch.from_numpy(array).to(getattr(torch, dtype))
+
+
+def _filled(like: Path, lstms: Mapping[str, LSTMWeights], values: Mapping[str, Typed]) -> Any:
+    held = {lstm.name: lstm for lstm in read(like).lstms}
+    new = {place: _tensor(array, dtype) for place, (array, dtype) in values.items()}
+    for name, weights in lstms.items():
+        arrays = to_layout(weights, "torch")
+        places = like_names(like, held[name].tensors, arrays)
+        new.update({places[key]: _tensor(array, weights.dtype) for key, array in arrays.items()})
+    try:
+        state = torch.load(like, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises whatever its unpickler does
+        raise CheckpointError(f"--like {like} cannot be loaded ({shown(error)}); save its state_dict()") from error
+    left = set(new)
+    state = _replace(state, "", new, left)
+    if left:
+        raise CheckpointError(f"--like {like}: {shown(min(left))} is not where torch loads it; save its state_dict()")
+    return state
+
+
+def _replace(value: Any, name: str, new: Mapping[str, Any], left: set[str]) -> Any:
+    """The same containers with some tensors replaced, by their names joined with dots."""
+    if name in new and isinstance(value, torch.Tensor):
+        left.discard(name)
+        kept: Any = torch.nn.Parameter(new[name]) if isinstance(value, torch.nn.Parameter) else new[name]
+        return kept
+    inner = f"{name}." if name else ""
+    if isinstance(value, Mapping):
+        for key in list(value):
+            value[key] = _replace(value[key], f"{inner}{key}", new, left)  # type: ignore[index]
+    elif isinstance(value, list):
+        value[:] = [_replace(item, f"{inner}{k}", new, left) for k, item in enumerate(value)]
+    return value

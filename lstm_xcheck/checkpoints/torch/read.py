@@ -1,0 +1,148 @@
+"""PyTorch's `.pt` and `.pth`, read without PyTorch: the zip archive of today and the plain file before 1.6.
+
+The archive holds a pickle of descriptions (`data.pkl`) and one member of raw bytes per storage (`data/0`, ...).
+The old form is five pickles in a row, then for each storage its element count and bytes.
+Source: torch 2.13.0, torch/serialization.py (`_save`, `_load`, `_legacy_save`, `_legacy_load`).
+"""
+
+from __future__ import annotations
+
+import io
+import mmap
+import zipfile
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+from ...errors import CheckpointError
+from ..codecs.lazy_bytes import Member, Span
+from ..codecs.limits import open_archive, read_member, shown
+from ..codecs.restricted_pickle import Stream
+from ..detect.torch_names import recognise_torch
+from ..detect.user_layout import recognise
+from ..model import Checkpoint
+from ..sniff import TORCH_LEGACY_MAGIC, beginning, is_zip
+from .pickle_globals import TorchUnpickler
+from .tensors import Storage, named_tensors, storage_of, tensor_of
+
+#: The pickle holds descriptions alone; a model of 10,000 tensors takes 2 MB.
+MAX_PICKLE = 64 << 20
+
+_LEGACY_PROTOCOL = 1001
+
+
+def read(path: Path) -> Checkpoint:
+    """Every LSTM in a PyTorch checkpoint: a state dict, or one within dicts with optimizer, epoch and so on.
+
+    Raises:
+        CheckpointError: for damaged files, and for pickles that ask for more than tensors; these are never run.
+    """
+    if is_zip(path):
+        return _read_archive(path)
+    if TORCH_LEGACY_MAGIC in beginning(path, 32):
+        return _read_legacy(path)
+    kind = "a plain pickle without PyTorch's header" if beginning(path, 1) == b"\x80" else "not a PyTorch file"
+    raise CheckpointError(
+        f"{path} is {kind}: it begins with {shown(ascii(beginning(path, 24))[1:])}, expected the zip archive that "
+        "torch.save writes; nothing was run"
+    )
+
+
+def _unpickle(path: Path, stream: Stream, seen: dict[str, Storage]) -> Any:
+    """One pickle; the storages that it mentions are added to `seen`."""
+    return TorchUnpickler(path, stream, partial(storage_of, path, seen), partial(tensor_of, path)).load()
+
+
+def _read_archive(path: Path) -> Checkpoint:
+    with open_archive(path) as archive:
+        root = archive_root(path, archive)
+        value = _unpickle(path, io.BytesIO(read_member(path, archive, f"{root}data.pkl", MAX_PICKLE)), {})
+        big_endian = is_big_endian(path, archive, root)
+        look = lru_cache(maxsize=None)(partial(_member, path, archive, root))
+        tensors = named_tensors(path, value, lambda storage: (look(storage).whole(), big_endian), look)
+        lstms, other = recognise(path, tensors, recognise_torch)
+    return Checkpoint(path, "torch", lstms, other, tuple(tensor.name for tensor in tensors))
+
+
+def archive_root(path: Path, archive: zipfile.ZipFile) -> str:
+    """The folder that holds `data.pkl`.
+
+    Raises:
+        CheckpointError: when there is none, or more than one.
+    """
+    pickles = [name for name in archive.namelist() if name == "data.pkl" or name.endswith("/data.pkl")]
+    if len(pickles) != 1:
+        raise CheckpointError(f"{path} is a zip archive with {len(pickles)} data.pkl, but torch.save writes one")
+    return pickles[0][: -len("data.pkl")]
+
+
+def is_big_endian(path: Path, archive: zipfile.ZipFile, root: str) -> bool:
+    """Whether the storages were written by a big-endian machine.
+
+    Raises:
+        CheckpointError: when the file says neither.
+    """
+    order = b"little"
+    if f"{root}byteorder" in archive.NameToInfo:
+        order = read_member(path, archive, f"{root}byteorder", 16)
+    if order not in (b"little", b"big"):
+        raise CheckpointError(f"{path}: byteorder is {shown(order)}, expected little or big")
+    return order == b"big"
+
+
+def fetch_member(
+    path: Path, archive: zipfile.ZipFile, folder: str, big_endian: bool, storage: Storage
+) -> tuple[bytes, bool]:
+    """The bytes of a storage and whether they are big-endian."""
+    return read_member(path, archive, f"{folder}/{storage.key}", storage.nbytes), big_endian
+
+
+def _member(path: Path, archive: zipfile.ZipFile, root: str, storage: Storage) -> Member:
+    """Where a storage lies; asked for by the check of a tensor, while the archive is open."""
+    member = Member(path, archive, f"{root}data/{storage.key}", storage.nbytes)
+    if member.size != storage.nbytes:
+        raise CheckpointError(
+            f"{path}: storage {shown(storage.key)} does not have {storage.nbytes} bytes, but {member.size}; "
+            "copy or download it again"
+        )
+    return member
+
+
+def _read_legacy(path: Path) -> Checkpoint:
+    # A memory map bounds every read by the file, whatever length the pickle claims.
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as stream:
+        seen: dict[str, Storage] = {}
+        _unpickle(path, stream, seen)
+        protocol, _ = _unpickle(path, stream, seen), _unpickle(path, stream, seen)
+        if protocol != _LEGACY_PROTOCOL:
+            raise CheckpointError(f"{path} has PyTorch's old format with an unknown protocol; save it again")
+        value, keys = _unpickle(path, stream, seen), _unpickle(path, stream, seen)
+        starts = _legacy_starts(path, stream, keys, seen)
+        spans = {key: Span(path, start, seen[key].nbytes) for key, start in starts.items()}
+        tensors = named_tensors(
+            path, value, lambda storage: (spans[storage.key].whole(), False), lambda storage: spans[storage.key]
+        )
+        lstms, other = recognise(path, tensors, recognise_torch)
+    return Checkpoint(path, "torch-legacy", lstms, other, tuple(tensor.name for tensor in tensors))
+
+
+def _legacy_starts(path: Path, stream: mmap.mmap, keys: Any, seen: dict[str, Storage]) -> dict[str, int]:
+    """Where each storage's bytes begin; they follow the pickles in the order of `keys`, each after its length.
+
+    The bytes are little-endian on every machine (torch/csrc/serialization.cpp, THPStorage_writeFileRaw).
+    """
+    if not isinstance(keys, list) or set(map(str, keys)) != set(seen) or len(keys) != len(seen):
+        raise CheckpointError(f"{path}: the list of storages is damaged; copy or download the file again")
+    starts = {}
+    position = stream.tell()
+    for key in keys:
+        storage = seen[key]
+        elements = int.from_bytes(stream[position : position + 8], "little")
+        starts[key] = position + 8
+        position += 8 + storage.nbytes
+        if elements != storage.elements or position > len(stream):
+            raise CheckpointError(
+                f"{path}: storage {shown(key)} should have {storage.elements} elements, but the file is truncated or "
+                "damaged there; copy or download it again"
+            )
+    return starts

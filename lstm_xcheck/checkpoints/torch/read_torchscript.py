@@ -1,0 +1,104 @@
+"""TorchScript: the weights in what `torch.jit.save` writes, read without PyTorch and without running the program.
+
+`data.pkl` holds the module as objects of classes that are defined by code in the archive. Here an object is no more
+than its attributes by name, and the code is never looked at. Names are those of the module's state dict.
+Source: torch 2.13.0, torch/csrc/jit/serialization/pickler.cpp and unpickler.cpp, torch/jit/_pickle.py.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from ..codecs.limits import open_archive, read_member, shown
+from ..codecs.restricted_pickle import Symbol
+from ..detect.torch_names import recognise_torch
+from ..detect.user_layout import recognise
+from ..model import Checkpoint, OtherTensor, StoredTensor
+from .pickle_globals import TorchUnpickler
+from .read import MAX_PICKLE, archive_root, fetch_member, is_big_endian
+from .tensors import Storage, TensorView, named_tensors, storage_of, tensor_of
+
+#: What turns a plain list or dict into a typed one.
+_TYPED = frozenset({"restore_type_tag", "build_tensorlist", "build_intlist", "build_doublelist", "build_boollist"})
+
+#: nn.LSTM's second list of the tensors that it has by name (torch 2.13.0, torch/nn/modules/rnn.py).
+_AGAIN = "_flat_weights"
+
+
+class _Attributes(dict[Any, Any]):
+    """An object of the program: its attributes by name."""
+
+
+class _ProgramUnpickler(TorchUnpickler):
+    """Answers the program's own classes with their attributes; all else stays as refused as it was."""
+
+    def allows(self, symbol: Symbol) -> bool:
+        """The program's own classes, and what marks an attribute's type, beside what any PyTorch pickle may name."""
+        own = symbol.module.split(".")[0] == "__torch__"
+        return own or (symbol.module == "torch.jit._pickle" and symbol.name in _TYPED) or super().allows(symbol)
+
+    def _step(self, name: str, argument: Any) -> None:
+        if name == "NEWOBJ":
+            self._new()
+        elif name == "BUILD" and isinstance(self._stack[-2], _Attributes):
+            state = self._stack.pop()
+            self._stack[-1].update(_own_tensors(state) if isinstance(state, dict) else {"state": state})
+        else:
+            super()._step(name, argument)
+
+    def _new(self) -> None:
+        arguments, symbol = self._stack.pop(), self._stack.pop()
+        if not isinstance(symbol, Symbol) or not symbol.module.startswith("__torch__") or arguments != ():
+            raise ValueError("an object of a class that is none of the program's")
+        self._stack.append(_Attributes())
+
+    def answer(self, symbol: Symbol, arguments: tuple[Any, ...]) -> Any:
+        """What the call of a permitted global stands for."""
+        if symbol.module == "torch.jit._pickle" and arguments:
+            return arguments[0]
+        if symbol.module.startswith("__torch__"):
+            return arguments  # a named tuple or an enum
+        return super().answer(symbol, arguments)
+
+
+def read(path: Path) -> Checkpoint:
+    """Every LSTM of a scripted or traced module, by its place in the module.
+
+    Raises:
+        CheckpointError: for damaged files, and for pickles that ask for more than tensors and the program's objects.
+    """
+    with open_archive(path) as archive:
+        root = archive_root(path, archive)
+        module = _module(path, archive, root, "data")
+        tensors = [replace(tensor, scope="") for tensor in module]
+        lstms, other = recognise(path, tensors, recognise_torch)
+        unnamed = [
+            OtherTensor(
+                f"constants.{shown(t.name)}", t.shape, t.dtype, "without a name; save it before torch.jit.freeze"
+            )
+            for t in _module(path, archive, root, "constants")
+        ]
+    return Checkpoint(path, "torchscript", lstms, (*other, *unnamed))
+
+
+def _module(path: Path, archive: zipfile.ZipFile, root: str, part: str) -> list[StoredTensor]:
+    """The tensors of `data.pkl` or `constants.pkl`; their bytes lie in the folder of the same name."""
+    content = io.BytesIO(read_member(path, archive, f"{root}{part}.pkl", MAX_PICKLE))
+    seen: dict[str, Storage] = {}
+    value = _ProgramUnpickler(path, content, partial(storage_of, path, seen), partial(tensor_of, path)).load()
+    fetch = partial(fetch_member, path, archive, f"{root}{part}", is_big_endian(path, archive, root))
+    return named_tensors(path, value, fetch)
+
+
+def _own_tensors(state: dict[Any, Any]) -> dict[Any, Any]:
+    """Attributes without the list that names an LSTM's tensors once more."""
+    again = state.get(_AGAIN)
+    views = {value for value in state.values() if isinstance(value, TensorView)}
+    if isinstance(again, list) and all(isinstance(item, TensorView) and item in views for item in again):
+        return {name: value for name, value in state.items() if name != _AGAIN}
+    return state

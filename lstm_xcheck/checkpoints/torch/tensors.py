@@ -1,0 +1,145 @@
+"""What a PyTorch checkpoint says about its tensors, checked against the bytes that are really there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ...arrays import Array
+from ...errors import CheckpointError
+from ..codecs.limits import FLOAT_SIZES, SMALL, float_values, shown
+from ..codecs.pickle_tree import named_leaves
+from ..codecs.restricted_pickle import Symbol
+from ..model import StoredTensor
+from .pickle_globals import REBUILD, STORAGES
+
+_SIZES = {
+    **FLOAT_SIZES, "int64": 8, "int32": 4, "int16": 2, "int8": 1, "uint8": 1, "bool": 1, "complex64": 8,
+    "complex128": 16, "uint16": 2, "uint32": 4, "uint64": 8, "complex32": 4,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Storage:
+    """A block of bytes in the file: its key, element type and length as the pickle claims them."""
+
+    key: str
+    dtype: str
+    elements: int
+
+    @property
+    def nbytes(self) -> int:
+        """Size in bytes."""
+        return self.elements * _SIZES[self.dtype]
+
+
+@dataclass(frozen=True)
+class TensorView:
+    """A tensor as a view of a storage; offset and strides count elements."""
+
+    storage: Storage
+    dtype: str
+    offset: int
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+
+
+def storage_of(path: Path, seen: dict[str, Storage], saved_id: Any) -> Storage:
+    """The storage a persistent id means: ("storage", class, key, device, elements[, view]); also put into `seen`."""
+    if not isinstance(saved_id, tuple) or len(saved_id) < 5 or saved_id[0] != "storage":
+        raise CheckpointError(f"{path}: the pickle refers to an object outside it that is no tensor storage")
+    _, kind, key, _, elements, *view = saved_id
+    natural = type(elements) is int and 0 <= elements < 1 << 60
+    if not isinstance(kind, Symbol) or kind.name not in STORAGES or not isinstance(key, str) or not natural:
+        raise CheckpointError(f"{path}: the pickle describes a tensor storage in an unknown way")
+    if any(item is not None for item in view):
+        raise CheckpointError(f"{path} was saved by a PyTorch before 0.4; load it there and save it again")
+    storage = Storage(key, STORAGES[kind.name], elements)
+    if seen.setdefault(key, storage) != storage:
+        raise CheckpointError(f"{path}: storage {shown(key)} is described in two ways; save the file again")
+    return storage
+
+
+def tensor_of(path: Path, symbol: Symbol, arguments: tuple[Any, ...]) -> TensorView:
+    """The tensor that `_rebuild_tensor*` would make: (storage, offset, shape, strides, ...), v3 with its own type.
+
+    Raises:
+        CheckpointError: when it would reach beyond its storage.
+    """
+    if symbol.name not in REBUILD or len(arguments) < 4 or not isinstance(arguments[0], Storage):
+        raise CheckpointError(f"{path}: the pickle describes a tensor in an unknown way")
+    storage, offset, shape, strides = arguments[:4]
+    dtype = storage.dtype
+    if symbol.name == "_rebuild_tensor_v3":
+        if len(arguments) < 7 or not isinstance(arguments[6], Symbol):
+            raise CheckpointError(f"{path}: the pickle describes a tensor without its type")
+        dtype = arguments[6].name
+    numbers = (offset, *_tuple(shape), *_tuple(strides))
+    if any(type(n) is not int or not 0 <= n < 1 << 60 for n in numbers) or len(_tuple(shape)) != len(_tuple(strides)):
+        raise CheckpointError(f"{path}: the pickle gives a tensor an impossible shape, stride or offset")
+    last = offset + sum((n - 1) * step for n, step in zip(shape, strides, strict=True))
+    size = _SIZES.get(dtype, 1)
+    if 0 not in shape and (last + 1) * size > storage.nbytes:
+        raise CheckpointError(
+            f"{path}: a tensor of shape {list(shape)[:8]} reaches {(last + 1) * size} bytes into a storage of "
+            f"{storage.nbytes}; copy or download the file again"
+        )
+    return TensorView(storage, dtype, offset, tuple(shape), tuple(strides))
+
+
+#: Gives a storage's bytes and whether they are big-endian.
+Fetch = Callable[[Storage], tuple[bytes | Array, bool]]
+
+
+def check_view(path: Path, view: TensorView, look: Callable[[Storage], object]) -> None:
+    """Hold a view against its storage, and the storage by `look` against the file.
+
+    Raises:
+        CheckpointError: when the file cannot hold the values.
+    """
+    size = int(np.prod(view.shape, dtype=object)) * _SIZES[view.dtype]
+    if size > max(view.storage.nbytes, SMALL):
+        raise CheckpointError(
+            f"{path}: a tensor of shape {list(view.shape)[:8]} repeats a storage of {view.storage.nbytes} bytes; "
+            "call .contiguous() on it before saving"
+        )
+    look(view.storage)
+
+
+def load_view(path: Path, view: TensorView, fetch: Fetch) -> Array:
+    """The values of a view, contiguous."""
+    check_view(path, view, lambda storage: None)
+    data, big_endian = fetch(view.storage)
+    if len(data) != view.storage.nbytes:
+        raise CheckpointError(f"{path}: storage {shown(view.storage.key)} does not have {view.storage.nbytes} bytes")
+    flat = float_values(data, view.dtype, big_endian=big_endian)[view.offset :]
+    strides = tuple(step * flat.itemsize for step in view.strides)
+    seen = np.lib.stride_tricks.as_strided(flat, view.shape, strides, writeable=False)
+    return flat.reshape(view.shape) if seen.flags.c_contiguous and seen.size == flat.size else seen.copy()
+
+
+def named_tensors(
+    path: Path, value: Any, fetch: Fetch, look: Callable[[Storage], object] | None = None
+) -> list[StoredTensor]:
+    """Every tensor in nested dicts, lists and tuples, named by the keys on the way to it.
+
+    With `look`, which refuses a storage that the file cannot hold, tensors may be loaded after the file is closed.
+
+    Raises:
+        CheckpointError: when two tensors get the same name, or the nesting has no end.
+    """
+    tensors = []
+    for scope, key, view in named_leaves(path, value, TensorView):
+        check = partial(check_view, path, view, look) if look else None
+        load = partial(load_view, path, view, fetch)
+        tensors.append(StoredTensor(scope + key, view.shape, view.dtype, load, scope, check))
+    return tensors
+
+
+def _tuple(value: Any) -> tuple[Any, ...]:
+    return tuple(value) if isinstance(value, (tuple, list)) else (None,)

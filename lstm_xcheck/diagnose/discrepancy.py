@@ -1,0 +1,106 @@
+"""What was observed beside what should have been: how wrong it is, and where that shows first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ..arrays import Array
+from ..compare.judge import SIGMAS
+from ..compare.reference import Reference, references
+from ..model import Case
+from ..oracle import Profile
+from .fit import is_loose, largest, layer_outputs
+from .mistake import Outputs
+
+
+@dataclass(frozen=True)
+class View:
+    """Observed outputs, the case they belong to, and the references that follow from both."""
+
+    observed: Outputs
+    case: Case
+    profile: Profile
+    expected: dict[str, Reference]
+
+    @classmethod
+    def of(cls, observed: Outputs, case: Case, profile: Profile) -> View:
+        """Drive the oracle by what was observed."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            return cls(observed, case, profile, references(case, layer_outputs(observed, case), profile))
+
+    @cached_property
+    def comparable(self) -> dict[str, tuple[Array, Reference]]:
+        """The quantities of the right shape, each with its reference."""
+        pairs = {name: (array, self.expected[name]) for name, array in self.observed.items()}
+        return {name: (a, r) for name, (a, r) in pairs.items() if a.shape == r.value.shape}
+
+    @cached_property
+    def scores(self) -> dict[str, float]:
+        """Largest error / bound of each quantity."""
+        return {name: largest(np.abs(a - r.value), r.bound) for name, (a, r) in self.comparable.items()}
+
+    @cached_property
+    def wrong(self) -> frozenset[str]:
+        """The quantities that rounding cannot or hardly explain."""
+        return frozenset(name for name in self.observed if self._is_wrong(name))
+
+    def _is_wrong(self, name: str) -> bool:
+        if name not in self.comparable or self.scores[name] > 1.0:
+            return True
+        array, reference = self.comparable[name]
+        return not reference.free and largest(np.abs(array - reference.value), reference.sigma) > SIGMAS
+
+    def why_not_wrong(self) -> str:
+        """What it means that no number is beyond its bound."""
+        loose = [name for name, (_, r) in self.comparable.items() if is_loose(r, self.profile)]
+        if not loose:
+            return "Nothing is wrong: every number is what honest rounding allows."
+        why = self.comparable[loose[0]][1].why_free
+        return (
+            f"Nothing is wrong as far as can be seen, but {why}, so that {', '.join(loose)} could hide a mistake; "
+            "give the outputs of every step and layer."
+        )
+
+    def wrong_cells(self) -> list[tuple[int, int]]:
+        """The (layer, direction) whose outputs are beyond their bound, as far as they were observed."""
+        width, top = self.case.spec.output_size, self.case.spec.num_layers - 1
+        wrong = []
+        for layer in layer_outputs(self.observed, self.case):
+            array, reference = self.comparable["y" if layer == top else f"layer{layer}.y"]
+            outside = (np.abs(array - reference.value) > reference.bound).any(axis=(0, 1))
+            halves = range(self.case.spec.num_directions)
+            wrong += [(layer, d) for d in halves if outside[d * width : (d + 1) * width].any()]
+        return wrong
+
+    def evidence(self) -> dict[str, Any]:
+        """How wrong, and where it shows first: layer, direction, step, row and unit."""
+        worst = max(self.scores.values(), default=float("inf"))
+        return {"residual_before": worst, "by_quantity": dict(self.scores), "first": self._first_wrong()}
+
+    def _first_wrong(self) -> dict[str, Any]:
+        for name, (array, reference) in self.comparable.items():
+            if name.endswith("y") and self.scores[name] > 1.0:
+                outside = np.abs(array - reference.value) > reference.bound
+                layer = self.case.spec.num_layers - 1 if name == "y" else int(name[5:-2])
+                step = int(np.argmax(outside.any(axis=(0, 2))))
+                row, unit = (int(k) for k in np.argwhere(outside[:, step])[0])
+                direction, unit = divmod(unit, self.case.spec.output_size)
+                return {"layer": layer, "direction": direction, "step": step, "batch": row, "unit": unit}
+        return {}
+
+    def unexplained(self) -> str:
+        """What can be said without a cause."""
+        first = self._first_wrong()
+        if first:
+            where = f"It shows first in layer {first['layer']}, direction {first['direction']}, step {first['step']}"
+        elif any(score > 1.0 for score in self.scores.values()):
+            where = "The outputs are right as far as they were given; only final states are wrong"
+        else:
+            where = "Every number is within the worst case of rounding, yet farther off than rounding would put it"
+        wrong = [name for name, score in self.scores.items() if score > 1.0]
+        wrong += [f"{name} (of another shape)" for name in self.observed if name not in self.comparable]
+        return f"No mistake of the catalogue explains these outputs. {where}; wrong: {', '.join(wrong) or 'none'}."

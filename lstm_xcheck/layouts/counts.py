@@ -1,0 +1,84 @@
+"""How many parameters each convention stores, and why the numbers differ."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..model import LSTMSpec
+from .table import layout_named
+
+
+@dataclass(frozen=True)
+class ParameterCount:
+    """A count with its breakdown.
+
+    Attributes:
+        total: trainable numbers.
+        by_tensor: numbers by canonical array: W, U, b, b_r, peephole, projection.
+        explanation: one sentence relating the total to the canonical formula 4((x+h)h+h).
+    """
+
+    total: int
+    by_tensor: dict[str, int]
+    explanation: str
+
+
+def count_parameters(spec: LSTMSpec, layout: str = "keras") -> ParameterCount:
+    """Count the parameters of an LSTM under a framework's bias scheme.
+
+    >>> count_parameters(LSTMSpec(input_size=1, hidden_size=1), layout="keras").total
+    12
+    >>> count_parameters(LSTMSpec(input_size=1, hidden_size=1), layout="torch").total
+    16
+    """
+    row = layout_named(layout)
+    hidden, width = spec.hidden_size, spec.output_size
+    by_tensor: dict[str, int] = {}
+    for layer in range(spec.num_layers):
+        sizes = {"W": 4 * hidden * spec.layer_input_size(layer), "U": 4 * hidden * width}
+        if spec.bias != "none":
+            sizes["b"] = 4 * hidden
+            sizes["b_r"] = 4 * hidden if row.bias == "split" else 0
+        sizes["peephole"] = 3 * hidden if spec.peepholes else 0
+        sizes["projection"] = width * hidden if spec.proj_size else 0
+        for name, size in sizes.items():
+            by_tensor[name] = by_tensor.get(name, 0) + size * spec.num_directions
+    by_tensor = {name: size for name, size in by_tensor.items() if size}
+    total = sum(by_tensor.values())
+    return ParameterCount(total, by_tensor, explain_count(spec, total))
+
+
+def explain_count(spec: LSTMSpec, native: int) -> str:
+    """Say in one sentence how a framework's own count relates to the canonical one.
+
+    >>> explain_count(LSTMSpec(input_size=1, hidden_size=1), 16)
+    '16 = canonical 12 + 4, a second bias of 4h = 4 for each of 1 layer and direction'
+    """
+    canonical = spec.canonical_count
+    cells = spec.num_layers * spec.num_directions
+    second = 4 * spec.hidden_size * cells
+    where = f"{cells} layer and direction" if cells == 1 else f"{cells} layers and directions"
+    if native == canonical:
+        return f"{native} = {formula(spec)}, the canonical count"
+    if spec.bias != "none" and native == canonical + second:
+        return (
+            f"{native} = canonical {canonical} + {second}, "
+            f"a second bias of 4h = {4 * spec.hidden_size} for each of {where}"
+        )
+    return f"{native} differs from the canonical {canonical} by {native - canonical:+d}, which no bias scheme explains"
+
+
+def formula(spec: LSTMSpec) -> str:
+    """The canonical count written out for each layer.
+
+    >>> formula(LSTMSpec(input_size=2308, hidden_size=32))
+    '4((2308+32)*32+32)'
+    """
+    terms = []
+    for layer in range(spec.num_layers):
+        x, h, r = spec.layer_input_size(layer), spec.hidden_size, spec.output_size
+        inner = f"({x}+{r})*{h}" + (f"+{h}" if spec.bias != "none" else "")
+        term = f"4({inner})" + (f"+3*{h}" if spec.peepholes else "") + (f"+{r}*{h}" if spec.proj_size else "")
+        grouped = f"({term})" if "+3*" in term or spec.proj_size else term
+        terms.append(f"2*{grouped}" if spec.bidirectional else term)
+    return " + ".join(terms)

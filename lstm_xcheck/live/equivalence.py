@@ -1,0 +1,286 @@
+"""Are these two the same LSTM? For live layers, files, weights and functions, in any combination."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..adapters.function import result_of
+from ..arrays import STORAGE, Array, bit_equal, round_to
+from ..checkpoints.formats import load
+from ..compare import Row, judge
+from ..diagnose.detection_power import is_small
+from ..engine.explain import Explainer
+from ..errors import DisagreementError, NothingComparedError, Unsupported, UserError
+from ..layouts import explain_count
+from ..model import GATES, Case, CellWeights, LSTMSpec, LSTMWeights, Result
+from ..oracle import forward
+from .model import live_object
+
+#: Roughest last.
+_PRECISIONS = tuple(STORAGE)
+
+
+@dataclass(frozen=True)
+class _Side:
+    """One of the two.
+
+    Attributes:
+        name: `first`, `second` or `case`.
+        label: what it is.
+        weights: None for a function, which takes them.
+        count: trainable numbers as its framework reports them.
+        ragged: whether it surely takes rows of different lengths.
+        function: `(weights, x, h0, c0, lengths)`; None where the oracle runs the weights.
+    """
+
+    name: str
+    label: str
+    weights: LSTMWeights | None
+    count: int | None = None
+    ragged: bool = True
+    function: Callable[..., Any] | None = None
+
+
+def assert_equivalent(first: Any, second: Any, *, case: Case | None = None, precision: str | None = None) -> None:
+    """Do nothing when the two are the same LSTM.
+
+    Each may be a Keras layer (`LSTM`, `Bidirectional(LSTM)`, a list or `Sequential` of them), a PyTorch `nn.LSTM` or
+    `nn.LSTMCell`, a checkpoint file, `LSTMWeights`, or a function `(weights, x, h0, c0, lengths) -> y, h, c`.
+
+    The weights are compared bit for bit in canonical form. Two biases that add up to the one of the other side are no
+    disagreement, nor is a missing bias against zeros. Then every layer, module and function is itself run, with
+    `training=False` semantics, and each number it answers must be what honest rounding of these weights allows.
+
+    Args:
+        first, second: what to compare.
+        case: your own inputs, states and lengths; its weights must be those of both sides, and are what functions
+            get. By default random data with initial states, of different lengths where both sides surely take them.
+        precision: round both sides' weights to it before they are compared; functions are judged in it.
+
+    Raises:
+        DisagreementError: an AssertionError that names what differs: tensor, gate, index and size, the worst output,
+            its score (error / bound) and the first wrong step, and how the parameter counts are related.
+        NothingComparedError: when neither side nor `case` has weights, or when the data decide nothing.
+        UserError: for what is no LSTM, a file with several (naming them), and an unknown precision.
+
+    >>> weights = LSTMWeights.random(LSTMSpec(input_size=2, hidden_size=3))
+    >>> assert_equivalent(weights, weights)
+    """
+    __tracebackhide__ = True
+    if precision is not None:
+        round_to(0.0, precision)  # raises for an unknown name, before anything is read or run
+    sides = [_side("first", first), _side("second", second)]
+    if case is not None:
+        sides.append(_Side("case", f"case {case.id}", case.weights))
+    weighted = [side for side in sides if side.weights is not None]
+    if not weighted:
+        raise NothingComparedError(
+            "two functions without weights and no case: there is nothing to compare; pass case=lx.Case.random(spec)"
+        )
+    complaints = _spec_differences(weighted)
+    if not complaints:
+        complaints = _weight_differences(weighted, precision)
+        complaints += _output_differences(
+            sides[:2], case, weighted[0], same_weights=not complaints, precision=precision
+        )
+    if complaints:
+        raise DisagreementError(_message(sides[:2], complaints))
+
+
+def _side(name: str, thing: Any) -> _Side:
+    if isinstance(thing, LSTMWeights):
+        return _Side(name, "LSTMWeights", thing, thing.parameter_count)
+    if isinstance(thing, (str, PathLike)):
+        weights = _from_file(Path(thing))
+        return _Side(name, f"file {thing}", weights, weights.parameter_count)
+    live = live_object(thing)
+    if live is not None:
+        run = live.run
+        return _Side(
+            name, live.label, live.weights, live.parameter_count, live.ragged,
+            lambda weights, x, h0, c0, lengths: run(x, h0, c0, lengths),
+        )  # fmt: skip
+    if callable(thing):
+        label = f"function {getattr(thing, '__qualname__', type(thing).__name__)}"
+        return _Side(name, label, None, ragged=False, function=thing)
+    raise UserError(
+        f"the {name} argument is a {type(thing).__name__}, but should be a Keras or PyTorch LSTM, a checkpoint file, "
+        "LSTMWeights or a function (weights, x, h0, c0, lengths) -> y, h, c"
+    )
+
+
+def _from_file(path: Path) -> LSTMWeights:
+    found = load(path)
+    if len(found) > 1:
+        raise UserError(
+            f"{path} holds {len(found)} LSTMs: {', '.join(found)}; "
+            f"pick one with lx.load({str(path)!r})[{next(iter(found))!r}]"
+        )
+    return next(iter(found.values()))
+
+
+def _rounded(weights: LSTMWeights, precision: str | None) -> LSTMWeights:
+    return weights.astype(precision) if precision else weights
+
+
+def _spec_differences(weighted: Sequence[_Side]) -> list[str]:
+    """What no conversion can bridge: sizes, directions, activations."""
+    base = weighted[0]
+    complaints = []
+    for other in weighted[1:]:
+        ours, theirs = (_without_bias(side).to_dict() for side in (base, other))
+        complaints += [
+            f"{name} is {ours[name]!r} in the {base.name}, but {theirs[name]!r} in the {other.name}"
+            for name in ours
+            if ours[name] != theirs[name]
+        ]
+    return complaints
+
+
+def _without_bias(side: _Side) -> LSTMSpec:
+    return replace(_weights_of(side).spec, bias="none")
+
+
+def _weights_of(side: _Side) -> LSTMWeights:
+    if side.weights is None:
+        raise NothingComparedError(f"the {side.name} has no weights; pass case=")
+    return side.weights
+
+
+def _weight_differences(weighted: Sequence[_Side], precision: str | None) -> list[str]:
+    """The first array that differs, for each side against the first that has weights."""
+    complaints = []
+    for other in weighted[1:]:
+        found = _first_difference(weighted[0], other, precision)
+        complaints += [found] if found else []
+    return complaints
+
+
+def _first_difference(base: _Side, other: _Side, precision: str | None) -> str:
+    ours, theirs = (_rounded(_weights_of(side), precision) for side in (base, other))
+    rougher = max((ours.dtype, theirs.dtype), key=_PRECISIONS.index)
+    for (layer, direction, cell), (_, _, twin) in zip(ours.cells(), theirs.cells(), strict=True):
+        for name in ("W", "U", "b", "peephole", "projection"):
+            a, b = (_comparable(c, name, rougher) for c in (cell, twin))
+            if a is not None and b is not None:
+                same = a == b if name == "b" else bit_equal(a, b)
+                if name == "b" and not same.all() and _same_vectors(cell, twin):
+                    continue
+                if not same.all():
+                    where = f"{name} of layer {layer}" + (f", direction {direction}" if len(ours.layers[0]) > 1 else "")
+                    return _describe(where, name, a, b, same, (base, other))
+    return ""
+
+
+def _comparable(cell: CellWeights, name: str, dtype: str) -> Array | None:
+    """An array in float64, which changes no value; the bias as the one rounded sum, zeros where there is none."""
+    if name != "b":
+        array = getattr(cell, name)
+        return None if array is None else np.asarray(array, np.float64)
+    return np.asarray(round_to(cell.total_bias, dtype), np.float64)
+
+
+def _same_vectors(cell: CellWeights, twin: CellWeights) -> bool:
+    pairs = [(getattr(cell, name), getattr(twin, name)) for name in ("b", "b_r")]
+    return all(a is not None and b is not None and np.array_equal(a, b) for a, b in pairs)
+
+
+def _describe(where: str, name: str, a: Array, b: Array, same: Array, sides: tuple[_Side, _Side]) -> str:
+    index = tuple(int(i) for i in np.argwhere(~same)[0])
+    gates = {"peephole": "ifo", "projection": ""}.get(name, "".join(GATES))
+    gate = f", gate {gates[index[0]]}" if gates else ""
+    inner = list(index[1:] if gates else index)
+    what = " (the sum of both biases)" if name == "b" and "split" in {_weights_of(s).spec.bias for s in sides} else ""
+    return (
+        f"{where}{what}{gate}: {inner} is {a[index]:.9g} in the {sides[0].name}, but {b[index]:.9g} in the "
+        f"{sides[1].name}; {int((~same).sum())} of {same.size} numbers differ, the largest by {np.abs(a - b).max():.3g}"
+    )
+
+
+def _output_differences(
+    sides: Sequence[_Side], case: Case | None, base: _Side, *, same_weights: bool, precision: str | None
+) -> list[str]:
+    """Run both and judge each: against its own weights where they are the same, else against the first's."""
+    weights = _weights_of(base)
+    question = case or _question(sides, weights, precision)
+    complaints: list[str] = []
+    undecided: list[str] = []
+    for side in sides:
+        held = side.weights if same_weights and side.weights is not None else weights
+        own = replace(question, weights=held, precision=_judged_in(side, held, precision))
+        observed = _observe(side, own)
+        rows = judge(observed, own, adapter=side.name).rows
+        bad = [row for row in rows if row.verdict in ("mismatch", "suspect")]
+        complaints += [_explain(side, row) for row in bad]
+        complaints += _causes(side, own, observed) if bad else []
+        if not any(row.verdict in ("match", "mismatch", "suspect") for row in rows):
+            undecided += [f"{side.label}: {row.reason}" for row in rows]
+    if undecided and not complaints and same_weights:
+        raise NothingComparedError(f"the outputs decide nothing: {'; '.join(undecided)}")
+    return complaints
+
+
+def _question(sides: Sequence[_Side], weights: LSTMWeights, precision: str | None) -> Case:
+    """Random data, exact in the precision of either side."""
+    given = [side.weights.dtype for side in sides if side.weights is not None]
+    rougher = max([*given, *([precision] if precision else [])], key=_PRECISIONS.index)
+    ragged = all(side.ragged for side in sides)
+    return Case.random(weights.spec, weights=weights, ragged=ragged, precision=rougher, id="equivalence")
+
+
+def _judged_in(side: _Side, held: LSTMWeights, precision: str | None) -> str:
+    return precision if precision and side.weights is None else held.dtype
+
+
+def _observe(side: _Side, case: Case) -> Result:
+    if side.function is None:
+        return forward(case)
+    try:
+        return result_of(side.function, case)
+    except Unsupported as reason:
+        raise NothingComparedError(f"{side.label} cannot run case {case.id}: {reason}") from reason
+
+
+def _causes(side: _Side, case: Case, observed: Result) -> list[str]:
+    """The mistake that explains the wrong outputs, with its remedy."""
+    ask = None if side.weights is not None and not is_small(case) else partial(_ask, side, case)
+    found = Explainer().explain(observed, case, side.name, ask)
+    return [
+        f"best explanation of the outputs of the {side.name}: {why['cause']}. {why['fix']}"
+        if why["cause"]
+        else f"no cause found for the outputs of the {side.name}: {why['explanation']}"
+        for why in found
+    ]
+
+
+def _ask(side: _Side, asked: Case, case: Case) -> Result:
+    """Run another case on the same side.
+
+    Raises:
+        Unsupported: for other weights where the side has its own.
+    """
+    if side.weights is not None and case.weights is not asked.weights:
+        raise Unsupported(f"{side.label} runs its own weights alone")
+    return _observe(side, case)
+
+
+def _explain(side: _Side, row: Row) -> str:
+    score = f" (score {row.score:.3g})" if row.score is not None else ""
+    return f"outputs of the {side.name}, {row.quantity}: {row.verdict}{score}: {row.reason}"
+
+
+def _message(sides: Sequence[_Side], complaints: Sequence[str]) -> str:
+    lines = ["the two are not the same LSTM"]
+    lines += [f"  {side.name}: {side.label}" for side in sides]
+    lines += [f"  - {complaint}" for complaint in complaints]
+    for side in sides:
+        if side.count is not None and side.weights is not None:
+            lines.append(f"  parameters of the {side.name}: {explain_count(side.weights.spec, side.count)}")
+    return "\n".join(lines)

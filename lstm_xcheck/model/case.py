@@ -1,0 +1,253 @@
+"""One question to every implementation: weights, inputs, initial states and lengths."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from ..arrays import Array, fingerprint, frozen, round_to
+from ..errors import SpecError
+from .initializers import generator, range_units, signed, uniform
+from .spec import LSTMSpec
+from .weights import LSTMWeights
+
+Returns = Literal["sequence", "last"]
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """Weights and data that fix what an LSTM must answer.
+
+    Attributes:
+        weights: canonical parameters.
+        x: inputs, shape (batch, steps, input).
+        h0: initial hidden state, shape (layers * directions, batch, output), or None for zeros.
+        c0: initial cell state, shape (layers * directions, batch, hidden), or None for zeros.
+        lengths: valid steps of each row, shape (batch,), each from 1 to steps; the rest is padding on the right.
+        mask: instead of lengths, which steps are valid, boolean, shape (batch, steps).
+        precision: in which the backend is to compute; by default that of the weights. Everything is rounded to it.
+        returns: whether the last output is asked for besides the whole sequence.
+        gradients: whether the gradients of the loss in `model/loss.py` are asked for besides the outputs.
+        id: a readable name.
+
+    The states of a row stay as they are through padding, and outputs there are zero.
+
+    Raises:
+        SpecError: for shapes that do not fit, lengths outside 1..steps, or numbers that are not finite.
+    """
+
+    weights: LSTMWeights
+    x: Array
+    h0: Array | None = None
+    c0: Array | None = None
+    lengths: Array | None = None
+    mask: Array | None = None
+    precision: str = ""
+    returns: Returns = "sequence"
+    id: str = field(default="")
+    gradients: bool = False
+
+    def __post_init__(self) -> None:
+        precision = self.precision or self.weights.dtype
+        self._set("precision", precision)
+        self._set("weights", self.weights.astype(precision))
+        for name in ("x", "h0", "c0"):
+            self._set_rounded(name, getattr(self, name))
+        self._check_shapes()
+        self._check_valid_steps()
+        if self.returns not in ("sequence", "last"):
+            raise SpecError(f"returns is {self.returns!r}, but should be 'sequence' or 'last'")
+        if not self.id:
+            self._set("id", f"{describe_shape(self)}-{self.fingerprint[:8]}")
+
+    def _set(self, name: str, value: Any) -> None:
+        object.__setattr__(self, name, value)
+
+    def _set_rounded(self, name: str, value: npt.ArrayLike | None) -> None:
+        if value is None:
+            return
+        with np.errstate(over="ignore"):
+            rounded = frozen(round_to(value, self.precision))
+        if not np.isfinite(rounded).all():
+            raise SpecError(
+                f"{name} holds NaN, infinity or a number too large for {self.precision}; give finite numbers"
+            )
+        self._set(name, rounded)
+
+    def _check_shapes(self) -> None:
+        spec = self.spec
+        if self.x.ndim != 3 or self.x.shape[2] != spec.input_size or 0 in self.x.shape:
+            raise SpecError(
+                f"x has shape {self.x.shape}, but should be (batch, steps, {spec.input_size}), none of them 0"
+            )
+        rows = spec.num_layers * spec.num_directions
+        for name, width in (("h0", spec.output_size), ("c0", spec.hidden_size)):
+            array = getattr(self, name)
+            expected = (rows, self.batch, width)
+            if array is not None and array.shape != expected:
+                raise SpecError(
+                    f"{name} has shape {array.shape}, but should be {expected}, (layers * directions, batch, width)"
+                )
+
+    def _check_valid_steps(self) -> None:
+        if self.lengths is not None and self.mask is not None:
+            raise SpecError("both lengths and mask are given, but should be one of them")
+        if self.lengths is not None:
+            lengths = np.asarray(self.lengths)
+            if lengths.shape != (self.batch,) or lengths.dtype.kind not in "iu":
+                raise SpecError(
+                    f"lengths has shape {lengths.shape} and type {lengths.dtype}, "
+                    f"but should be ({self.batch},) whole numbers"
+                )
+            if lengths.min() < 1 or lengths.max() > self.steps:
+                raise SpecError(
+                    f"lengths are {lengths.tolist()}, but each should be from 1 to steps={self.steps}; frameworks "
+                    "disagree about rows of length 0, so drop such rows first"
+                )
+            self._set("lengths", frozen(lengths.astype(np.int64)))
+        if self.mask is not None:
+            mask = np.asarray(self.mask)
+            if mask.shape != (self.batch, self.steps) or mask.dtype != np.bool_:
+                raise SpecError(
+                    f"mask has shape {mask.shape} and type {mask.dtype}, but should be boolean "
+                    f"({self.batch}, {self.steps}), (batch, steps)"
+                )
+            self._set("mask", frozen(mask.copy()))
+
+    @classmethod
+    def random(
+        cls,
+        spec: LSTMSpec,
+        *,
+        weights: LSTMWeights | None = None,
+        steps: int = 7,
+        batch: int = 3,
+        seed: int = 0,
+        states: bool = True,
+        ragged: bool = False,
+        one_hot: bool = False,
+        scale: float = 1.0,
+        init: str = "probe",
+        precision: str = "float32",
+        returns: Returns = "sequence",
+        id: str = "",
+        gradients: bool = False,
+    ) -> Case:
+        """A case whose numbers are the same bits everywhere; weights of the same seed unless given.
+
+        >>> case = Case.random(LSTMSpec(input_size=5, hidden_size=4), steps=7, batch=3, seed=1)
+        >>> case.x.shape, case.h0.shape
+        ((3, 7, 5), (1, 3, 4))
+        """
+        if weights is None:
+            weights = LSTMWeights.random(spec, seed=seed, init=init, dtype=precision)
+        if weights.spec != spec:
+            raise SpecError(f"the weights describe {weights.spec}, but the spec given is {spec}; pass weights.spec")
+        for name, size in (("steps", steps), ("batch", batch)):
+            if size < 1:
+                raise SpecError(f"{name} is {size}, but should be 1 or more")
+        shape = (batch, steps, spec.input_size)
+        return cls(
+            weights=weights,
+            x=_one_hot(seed, shape) if one_hot else scale * signed(generator(seed, "x"), shape, 0.35, 1.6),
+            h0=_random_h0(spec, batch, seed) if states else None,
+            c0=_random_c0(spec, batch, seed) if states else None,
+            lengths=_random_lengths(batch, steps, seed) if ragged else None,
+            precision=precision,
+            returns=returns,
+            id=id,
+            gradients=gradients,
+        )
+
+    @property
+    def spec(self) -> LSTMSpec:
+        """The LSTM that the weights describe."""
+        return self.weights.spec
+
+    @property
+    def batch(self) -> int:
+        """Rows."""
+        return int(self.x.shape[0])
+
+    @property
+    def steps(self) -> int:
+        """Time steps, padding included."""
+        return int(self.x.shape[1])
+
+    @cached_property
+    def valid(self) -> Array:
+        """Which steps count, boolean, shape (batch, steps)."""
+        if self.mask is not None:
+            return self.mask
+        if self.lengths is not None:
+            return np.arange(self.steps) < np.asarray(self.lengths)[:, None]
+        return np.ones((self.batch, self.steps), dtype=bool)
+
+    def initial(self, name: Literal["h0", "c0"], layer: int, direction: int) -> Array:
+        """The initial state of one direction of one layer in float64, zeros where none was given."""
+        states = getattr(self, name)
+        width = self.spec.output_size if name == "h0" else self.spec.hidden_size
+        if states is None:
+            return np.zeros((self.batch, width))
+        return np.asarray(states[layer * self.spec.num_directions + direction], dtype=np.float64)
+
+    def arrays(self) -> dict[str, Array]:
+        """The data without the weights, by name; what is absent is left out."""
+        names = ("x", "h0", "c0", "lengths", "mask")
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """sha256 over weights and data: two cases are the same question exactly when theirs are equal."""
+        return fingerprint({**self.weights.arrays(), **self.arrays()})
+
+    def with_id(self, id: str) -> Case:
+        """The same case under another name."""
+        return replace(self, id=id)
+
+
+def describe_shape(case: Case) -> str:
+    """Lower-case words and dashes, such as `h4-x5-t7-b3-l2-bi-split-states-ragged-float32`."""
+    spec = case.spec
+    words = [f"h{spec.hidden_size}", f"x{spec.input_size}", f"t{case.steps}", f"b{case.batch}"]
+    words += [f"l{spec.num_layers}"] if spec.num_layers > 1 else []
+    words += ["bi"] if spec.bidirectional else (["reverse"] if spec.reverse else [])
+    words += [spec.bias]
+    words += [f"p{spec.proj_size}"] if spec.proj_size else []
+    words += ["peepholes"] if spec.peepholes else []
+    words += ["states"] if case.h0 is not None or case.c0 is not None else []
+    words += ["ragged"] if case.lengths is not None else (["masked"] if case.mask is not None else [])
+    words += ["last"] if case.returns == "last" else []
+    words += ["gradients"] if case.gradients else []
+    return "-".join([*words, case.precision])
+
+
+def _random_h0(spec: LSTMSpec, batch: int, seed: int) -> Array:
+    rows = spec.num_layers * spec.num_directions
+    return signed(generator(seed, "h0"), (rows, batch, spec.output_size), 0.15, 0.9)
+
+
+def _random_c0(spec: LSTMSpec, batch: int, seed: int) -> Array:
+    """Ordinary cells near 1; every fourth beyond 8, so that a hidden cell clip shows."""
+    shape = (spec.num_layers * spec.num_directions, batch, spec.hidden_size)
+    rng = generator(seed, "c0")
+    return np.where(range_units(spec.hidden_size), 9.0, 1.0) * signed(rng, shape, 0.9, 1.3)
+
+
+def _random_lengths(batch: int, steps: int, seed: int) -> Array:
+    """Not sorted, not all equal where that is possible, the longest reaching the end."""
+    lengths = 1 + np.floor(uniform(generator(seed, "lengths"), (batch,), 0.0, float(steps))).astype(np.int64)
+    lengths = np.minimum(lengths, steps)
+    lengths[batch // 2] = steps
+    if batch > 1 and (lengths == steps).all():
+        lengths[0] = max(1, steps - 1)
+    return lengths
+
+
+def _one_hot(seed: int, shape: tuple[int, int, int]) -> Array:
+    picks = np.floor(generator(seed, "one-hot").random(shape[:2]) * shape[2]).astype(np.int64)
+    return np.eye(shape[2])[np.minimum(picks, shape[2] - 1)]

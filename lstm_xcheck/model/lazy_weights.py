@@ -1,0 +1,55 @@
+"""Weights that are known by their spec and read when somebody asks for a number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from .spec import LSTMSpec
+from .weights import CellWeights, LSTMWeights
+
+#: Reads one direction of one layer, rounded and checked.
+ReadCell = Callable[[int, int], CellWeights]
+
+
+class DeferredWeights(LSTMWeights):
+    """LSTMWeights that cost nothing until `layers` is used; they are kept from then on.
+
+    `cell`, `cells`, comparisons and the fingerprint read one cell at a time and keep none, so that a file larger than
+    the memory can be compared. Whatever the reading raises, such as CheckpointError, is raised by the first use.
+    """
+
+    @classmethod
+    def of(cls, spec: LSTMSpec, dtype: str, read: ReadCell) -> DeferredWeights:
+        """Weights of this spec and precision whose cells `read` gives."""
+        weights = object.__new__(cls)
+        for name, value in (("spec", spec), ("dtype", dtype), ("_read", read)):
+            object.__setattr__(weights, name, value)
+        return weights
+
+    def __getattr__(self, name: str) -> Any:
+        """Called for `layers` until they have been read."""
+        if name != "layers":
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        spec = self.spec
+        layers = tuple(tuple(self.cell(k, d) for d in range(spec.num_directions)) for k in range(spec.num_layers))
+        object.__setattr__(self, "layers", layers)
+        return layers
+
+    def cell(self, layer: int, direction: int) -> CellWeights:
+        """The parameters of one direction of one layer, read now unless all of them have been."""
+        if "layers" in self.__dict__:
+            return self.layers[layer][direction]
+        read: ReadCell = self.__dict__["_read"]
+        return read(layer, direction)
+
+    def layer(self, index: int) -> LSTMWeights:
+        """One layer of a stack, on its own."""
+        if "layers" in self.__dict__:
+            return super().layer(index)
+        read: ReadCell = self.__dict__["_read"]
+        return DeferredWeights.of(self.spec.layer(index), self.dtype, lambda _, direction: read(index, direction))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copied and pickled as the weights they are: what reads a file stays in its process."""
+        return LSTMWeights, (self.spec, self.layers, self.dtype)

@@ -1,0 +1,65 @@
+"""What an implementation answered, in canonical form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..arrays import Array, frozen
+from ..errors import SpecError
+
+#: The quantities that are compared, in the order in which they are reported.
+QUANTITIES = ("y", "h_n", "c_n", "last")
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """Outputs, final states and parameter count of one run; leave out what was not observed.
+
+    Attributes:
+        y: outputs of the top layer at all steps, shape (batch, steps, directions * output), zero at padding.
+        h_n: final hidden states, shape (layers * directions, batch, output).
+        c_n: final cell states, shape (layers * directions, batch, hidden).
+        last: the last output, shape (batch, directions * output): of each direction the step it processed last.
+        layer_outputs: outputs of the layers below the top, each of the shape of y.
+        gradients: of the loss in `model/loss.py`, by canonical name, such as `0.0.W`, `x`, `h0`.
+        native: the parameters read back from the framework, under the framework's own names.
+        parameter_count: trainable numbers as the framework itself reports them.
+        computed_in: the precision in which the framework really computed, where that is not the one asked for.
+        note: why `computed_in` differs.
+        environment: versions and settings.
+
+    Raises:
+        SpecError: when nothing was observed at all.
+    """
+
+    y: Array | None = None
+    h_n: Array | None = None
+    c_n: Array | None = None
+    last: Array | None = None
+    layer_outputs: tuple[Array, ...] = ()
+    gradients: Mapping[str, Array] = field(default_factory=dict)
+    native: Mapping[str, Array] = field(default_factory=dict)
+    parameter_count: int | None = None
+    computed_in: str = ""
+    note: str = ""
+    environment: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        observed = [name for name in QUANTITIES if getattr(self, name) is not None]
+        if not observed:
+            raise SpecError(f"the result holds none of {', '.join(QUANTITIES)}; give at least one to compare")
+        for name in observed:
+            object.__setattr__(self, name, self._checked(name, getattr(self, name)))
+        outputs = tuple(self._checked("layer_outputs", array) for array in self.layer_outputs)
+        object.__setattr__(self, "layer_outputs", outputs)
+
+    @staticmethod
+    def _checked(name: str, value: Any) -> Array:
+        array = np.asarray(value)
+        if array.dtype.kind != "f":
+            raise SpecError(f"{name} has type {array.dtype}, but should be floating-point numbers")
+        return frozen(array)

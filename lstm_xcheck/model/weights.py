@@ -1,0 +1,292 @@
+"""The parameters of an LSTM in the one canonical form, gates in the order i, f, g, o."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from ..arrays import (
+    STORAGE,
+    Array,
+    all_finite,
+    fingerprint_in_order,
+    frozen,
+    is_sealed,
+    own_copy,
+    round_to,
+    same_bits,
+    sealed,
+)
+from ..errors import SpecError
+from .spec import GATES, LSTMSpec
+
+
+class GateArray(np.ndarray[Any, np.dtype[Any]]):
+    """An array whose first axis is the gates; `array["f"]` is the forget gate's slice.
+
+    >>> weights = LSTMWeights.random(LSTMSpec(input_size=1, hidden_size=1), seed=0)
+    >>> weights.layers[0][0].W["i"].shape
+    (1, 1)
+    """
+
+    def __getitem__(self, key: Any) -> Any:
+        if isinstance(key, str):
+            if key not in GATES:
+                raise SpecError(f"unknown gate {key!r}; expected one of {', '.join(GATES)}")
+            return np.asarray(self)[GATES.index(key)]
+        return super().__getitem__(key)
+
+
+def _gates(array: Array) -> GateArray:
+    return frozen(array).view(GateArray)
+
+
+@dataclass(frozen=True, eq=False)
+class CellWeights:
+    """The parameters of one direction of one layer; hidden width H, input X, output R (= H or the projection).
+
+    Attributes:
+        W: input weights, shape (4, H, X).
+        U: recurrent weights, shape (4, H, R).
+        b: bias, shape (4, H), or None.
+        b_r: second bias of a split scheme, shape (4, H), or None.
+        peephole: diagonal weights of i, f, o, shape (3, H), or None.
+        projection: shape (R, H), or None.
+    """
+
+    W: GateArray
+    U: GateArray
+    b: GateArray | None = None
+    b_r: GateArray | None = None
+    peephole: Array | None = None
+    projection: Array | None = None
+
+    def __post_init__(self) -> None:
+        for name, array in self.items():
+            view = _gates(array) if name in ("W", "U", "b", "b_r") else frozen(array)
+            object.__setattr__(self, name, view)
+
+    def items(self) -> Iterator[tuple[str, Array]]:
+        """The arrays that are present, by name."""
+        for field in fields(self):
+            array = getattr(self, field.name)
+            if array is not None:
+                yield field.name, array
+
+    def map(self, function: Any) -> CellWeights:
+        """A new cell with `function` applied to every array."""
+        return CellWeights(**{name: function(np.asarray(array)) for name, array in self.items()})
+
+    @cached_property
+    def total_bias(self) -> Array:
+        """b + b_r in float64, zeros where there is none, shape (4, H)."""
+        total = np.zeros(self.W.shape[:2])
+        for bias in (self.b, self.b_r):
+            if bias is not None:
+                total = total + np.asarray(bias, dtype=np.float64)
+        return total
+
+
+def expected_shapes(spec: LSTMSpec, layer: int) -> dict[str, tuple[int, ...]]:
+    """The arrays that one direction of a layer must have."""
+    hidden, width = spec.hidden_size, spec.output_size
+    shapes: dict[str, tuple[int, ...]] = {
+        "W": (4, hidden, spec.layer_input_size(layer)),
+        "U": (4, hidden, width),
+    }
+    if spec.bias != "none":
+        shapes["b"] = (4, hidden)
+    if spec.bias == "split":
+        shapes["b_r"] = (4, hidden)
+    if spec.peepholes:
+        shapes["peephole"] = (3, hidden)
+    if spec.proj_size:
+        shapes["projection"] = (width, hidden)
+    return shapes
+
+
+#: Where a cell remembers the precision it was checked in: layers that are taken apart and joined need no second look.
+_CHECKED = "_checked_as"
+
+
+def checked_cell(spec: LSTMSpec, layer: int, direction: int, cell: CellWeights, dtype: str) -> CellWeights:
+    """The cell rounded to a precision, its arrays its own: copied, unless nobody can write to them.
+
+    Raises:
+        SpecError: when an array is missing, has another shape, or holds NaN or infinity.
+    """
+    check_shapes(spec, layer, direction, {name: array.shape for name, array in cell.items()})
+    if cell.__dict__.get(_CHECKED) == dtype and all(is_sealed(array) for _, array in cell.items()):
+        return cell
+    stored = owned_cell(cell, dtype)
+    for name, array in stored.items():
+        if not all_finite(array):
+            where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+            raise SpecError(
+                f"layer {layer} direction {direction}: {name}{list(where)} is {array[where]}, but every weight "
+                "should be a finite number; the checkpoint is damaged or its training diverged"
+            )
+    object.__setattr__(stored, _CHECKED, dtype)
+    return stored
+
+
+def owned_cell(cell: CellWeights, dtype: str) -> CellWeights:
+    """The cell rounded to a precision, its arrays its own; whether they are finite is not looked at."""
+    return cell.map(lambda array: _own(array, dtype))
+
+
+def check_shapes(spec: LSTMSpec, layer: int, direction: int, actual: Mapping[str, tuple[int, ...]]) -> None:
+    """Refuse a cell that lacks an array, or has one too many or of another shape.
+
+    Raises:
+        SpecError: naming the first that is wrong.
+    """
+    expected = expected_shapes(spec, layer)
+    for name in sorted({*expected, *actual}):
+        if expected.get(name) != actual.get(name):
+            raise SpecError(
+                f"layer {layer} direction {direction}: {name} has shape {actual.get(name, 'missing')}, "
+                f"but should be {expected.get(name, 'absent')} for this spec"
+            )
+
+
+def same_cell(cell: CellWeights, twin: CellWeights) -> bool:
+    """Same arrays, same types, same bits."""
+    ours, theirs = dict(cell.items()), dict(twin.items())
+    return set(ours) == set(theirs) and all(same_bits(ours[name], theirs[name]) for name in ours)
+
+
+def _own(array: Array, dtype: str) -> Array:
+    """The array rounded to a precision, read-only; itself where that changes nothing."""
+    if array.dtype != STORAGE.get(dtype):
+        return sealed(round_to(array, dtype))
+    if array.flags.c_contiguous and is_sealed(array) and (dtype != "bfloat16" or _is_bfloat16(array)):
+        return array
+    return sealed(round_to(array, dtype) if dtype == "bfloat16" else own_copy(array))
+
+
+def _is_bfloat16(array: Array) -> bool:
+    """Whether the lower half of every float32 is empty."""
+    return not (array.view(np.uint32) & np.uint32(0xFFFF)).any()
+
+
+@dataclass(frozen=True, eq=False)
+class LSTMWeights:
+    """All parameters of an LSTM: `layers[k][direction]`, direction 0 forward and 1 backward.
+
+    `dtype` is the precision of the numbers: float64, float32, float16 or bfloat16 (kept exactly, in float32 arrays).
+
+    Raises:
+        SpecError: when an array is missing, has another shape, or holds NaN or infinity.
+    """
+
+    spec: LSTMSpec
+    layers: tuple[tuple[CellWeights, ...], ...]
+    dtype: str = "float64"
+
+    def __post_init__(self) -> None:
+        spec = self.spec
+        if len(self.layers) != spec.num_layers or any(len(row) != spec.num_directions for row in self.layers):
+            raise SpecError(
+                f"weights have {len(self.layers)} layers of {[len(row) for row in self.layers]} directions, "
+                f"but should have {spec.num_layers} of {spec.num_directions}"
+            )
+        stored = tuple(
+            tuple(checked_cell(spec, layer, direction, cell, self.dtype) for direction, cell in enumerate(row))
+            for layer, row in enumerate(self.layers)
+        )
+        object.__setattr__(self, "layers", stored)
+
+    @classmethod
+    def random(cls, spec: LSTMSpec, seed: int = 0, init: str = "probe", dtype: str = "float32") -> LSTMWeights:
+        """Weights that are the same bits on every Python and NumPy.
+
+        `init` is `probe` (designed so that every mistake shows), `keras`, `torch`, or a regime of
+        `lstm_xcheck.model.initializers`.
+        """
+        from .initializers import random_cell
+
+        layers = tuple(
+            tuple(random_cell(spec, layer, direction, seed, init) for direction in range(spec.num_directions))
+            for layer in range(spec.num_layers)
+        )
+        return cls(spec, layers, dtype)
+
+    @classmethod
+    def from_layout(
+        cls, arrays: Mapping[str, Any], layout: str, *, spec: LSTMSpec | None = None, prefix: str = ""
+    ) -> LSTMWeights:
+        """Read another framework's arrays; the inverse of `to_layout`. See `lstm_xcheck.layouts`."""
+        from ..layouts.convert import from_layout
+
+        return from_layout(arrays, layout, spec=spec, prefix=prefix)
+
+    def to_layout(self, layout: str, *, prefix: str = "") -> dict[str, Array]:
+        """These weights as another framework names, orders and orients them. See `lstm_xcheck.layouts`."""
+        from ..layouts.convert import to_layout
+
+        return to_layout(self, layout, prefix=prefix)
+
+    @classmethod
+    def of_checked(cls, spec: LSTMSpec, layers: tuple[tuple[CellWeights, ...], ...], dtype: str) -> LSTMWeights:
+        """Weights of cells that are already known to be finite, of the right shapes and nobody else's."""
+        weights = object.__new__(cls)
+        for name, value in (("spec", spec), ("layers", layers), ("dtype", dtype)):
+            object.__setattr__(weights, name, value)
+        return weights
+
+    def cell(self, layer: int, direction: int) -> CellWeights:
+        """The parameters of one direction of one layer."""
+        return self.layers[layer][direction]
+
+    def cells(self) -> Iterator[tuple[int, int, CellWeights]]:
+        """Every (layer, direction, cell)."""
+        for layer in range(self.spec.num_layers):
+            for direction in range(self.spec.num_directions):
+                yield layer, direction, self.cell(layer, direction)
+
+    def arrays(self) -> dict[str, Array]:
+        """Every array by the name `layer.direction.name`, such as `0.1.W`."""
+        return {f"{k}.{d}.{name}": np.asarray(array) for k, d, cell in self.cells() for name, array in cell.items()}
+
+    def astype(self, dtype: str) -> LSTMWeights:
+        """The same weights rounded to another precision."""
+        return self if dtype == self.dtype else replace(self, dtype=dtype)
+
+    def layer(self, index: int) -> LSTMWeights:
+        """One layer of a stack, on its own."""
+        return LSTMWeights(self.spec.layer(index), (self.layers[index],), self.dtype)
+
+    @property
+    def parameter_count(self) -> int:
+        """How many numbers are stored."""
+        spec = self.spec
+        shapes = [shape for layer in range(spec.num_layers) for shape in expected_shapes(spec, layer).values()]
+        return spec.num_directions * sum(math.prod(shape) for shape in shapes)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """sha256 over spec-independent names, types, shapes and bytes."""
+        return fingerprint_in_order(self._sorted_arrays())
+
+    def _sorted_arrays(self) -> Iterator[tuple[str, Array]]:
+        """Every array in the order of the names that `arrays` gives, one cell after the other."""
+        places = [(k, d) for k in range(self.spec.num_layers) for d in range(self.spec.num_directions)]
+        for layer, direction in sorted(places, key=lambda place: f"{place[0]}.{place[1]}."):
+            for name, array in sorted(self.cell(layer, direction).items(), key=lambda item: item[0]):
+                yield f"{layer}.{direction}.{name}", np.asarray(array)
+
+    def __eq__(self, other: object) -> bool:
+        """Same spec, same precision, same bits."""
+        if not isinstance(other, LSTMWeights) or (self.spec, self.dtype) != (other.spec, other.dtype):
+            return NotImplemented if not isinstance(other, LSTMWeights) else False
+        return all(
+            same_cell(cell, twin) for (_, _, cell), (_, _, twin) in zip(self.cells(), other.cells(), strict=True)
+        )
+
+    __hash__ = None  # type: ignore[assignment]

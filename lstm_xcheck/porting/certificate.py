@@ -1,0 +1,133 @@
+"""What a certificate says of a ported file: both sides' weights by their hashes, what was lost, and a seal over it all.
+
+`proof` has how the verdicts in it are found.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..arrays import Array
+from ..errors import UserError
+from ..layouts import TABLE, adapt_cell
+from ..model import CellWeights, LSTMWeights
+
+SCHEMA = 1
+KIND = "lstm-xcheck certificate"
+
+
+@dataclass(frozen=True)
+class Ported:
+    """One LSTM before and after.
+
+    Attributes:
+        name: in the source.
+        weights: the source's.
+        layout: the source's.
+        names: in the destination: one, or the layers of a chain.
+        written: what the destination holds, joined to a stack again.
+        written_layout: the destination's.
+    """
+
+    name: str
+    weights: LSTMWeights
+    layout: str
+    names: tuple[str, ...]
+    written: LSTMWeights
+    written_layout: str
+
+
+def joined(layers: Sequence[LSTMWeights]) -> LSTMWeights:
+    """The layers of a chain as one stack."""
+    first = layers[0]
+    if len(layers) == 1:
+        return first
+    rows = tuple(row for weights in layers for row in weights.layers)
+    return LSTMWeights(replace(first.spec, num_layers=len(rows)), rows, first.dtype)
+
+
+def losses(lstm: Ported) -> list[dict[str, Any]]:
+    """What the destination cannot say to the last bit, with its size: sums of two biases, and forget biases less 1."""
+    found = []
+    cells = [
+        cell if cell.b is None else adapt_cell(cell, "single", lstm.weights.dtype) for *_, cell in lstm.weights.cells()
+    ]
+    if lstm.weights.spec.bias == "split" and lstm.written.spec.bias == "single":
+        pairs = zip(lstm.weights.cells(), cells, strict=True)
+        found.append(_loss(lstm, "two biases summed into one", [_rounding(own, total) for (*_, own), total in pairs]))
+    if any(row.name == lstm.written_layout and row.forget_bias for row in TABLE):
+        pairs = zip(lstm.written.cells(), cells, strict=True)
+        errors = [np.abs(held.total_bias[1] - total.total_bias[1]) for (*_, held), total in pairs]
+        if any(error.any() for error in errors):
+            found.append(_loss(lstm, "1 taken off the forget bias, which the framework adds itself", errors))
+    return found
+
+
+def _rounding(own: CellWeights, summed: CellWeights) -> Array:
+    """How far each sum is from b + b_r: exact, as the larger one is taken off first (Dekker's fast two-sum)."""
+    b, b_r = (np.asarray(bias, np.float64) for bias in (own.b, own.b_r))
+    large, small = np.where(np.abs(b) >= np.abs(b_r), (b, b_r), (b_r, b))
+    error: Array = np.abs(small - (summed.total_bias - large))
+    return error
+
+
+def _loss(lstm: Ported, what: str, errors: Sequence[Array]) -> dict[str, Any]:
+    return {
+        "lstm": lstm.name,
+        "what": what,
+        "numbers": int(sum(error.size for error in errors)),
+        "rounded": int(sum(np.count_nonzero(error) for error in errors)),
+        "max_abs": float(max(error.max() for error in errors)),
+    }
+
+
+def verdict_of(rows: Sequence[Mapping[str, Any]]) -> str:
+    """`disagree` for anything proven or suspected wrong, `error` for a crash or no match at all, else `agree`."""
+    seen = {row["verdict"] for row in rows}
+    if seen & {"mismatch", "suspect"}:
+        return "disagree"
+    return "error" if "crashed" in seen or "match" not in seen else "agree"
+
+
+def seal(content: Mapping[str, Any]) -> str:
+    """A hash over everything a certificate says but the hash itself."""
+    rest = {key: value for key, value in content.items() if key != "seal"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+
+
+def read_certificate(path: Path) -> dict[str, Any]:
+    """The content of a certificate.
+
+    Raises:
+        UserError: for a file that is missing or none of this kind.
+    """
+    try:
+        if path.stat().st_size > 1 << 28:
+            raise ValueError("it is too large")
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["kind"] != KIND or content["schema"] != SCHEMA:
+            raise ValueError(f"kind {content['kind']!r}, schema {content['schema']!r}")
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}); expected a certificate, X.xcheck.json") from error
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise UserError(f"{path} is no certificate ({error}); make one with: lstm-xcheck port SRC DST") from error
+    found: dict[str, Any] = content
+    return found
+
+
+def fingerprints(weights: LSTMWeights) -> dict[str, Any]:
+    """What identifies weights in a certificate."""
+    return {"fingerprint": weights.fingerprint, "dtype": weights.dtype, "spec": weights.spec.to_dict()}
+
+
+def largest(rows: Sequence[Mapping[str, Any]]) -> float:
+    """The largest error / bound among rows."""
+    scores = [float(row["score"]) for row in rows if row["score"] is not None]
+    return max(scores, default=0.0)

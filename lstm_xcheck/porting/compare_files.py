@@ -1,0 +1,274 @@
+"""Do two checkpoints hold the same LSTMs? Weights, function, counts, and the mistake that turns one into the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..arrays import STORAGE, Array, round_to
+from ..checkpoints import Checkpoint, read_checkpoint
+from ..checkpoints.detect.training_state import reading_whole
+from ..checkpoints.write import chain_of
+from ..compare import judge
+from ..diagnose import diagnose
+from ..diagnose.catalogue import CATALOGUE
+from ..diagnose.mistake import Mistake, in_cells
+from ..errors import NothingComparedError, SpecError, UserError
+from ..layouts import explain_count
+from ..model import GATES, Case, CellWeights, LSTMWeights
+from ..oracle import forward
+from .certificate import joined
+from .other_layers import differing_layers
+
+_PRECISIONS = tuple(STORAGE)
+_ARRAYS = ("W", "U", "b", "peephole", "projection")
+
+
+@dataclass(frozen=True)
+class _Side:
+    name: str
+    weights: LSTMWeights
+    count: int
+
+
+def compare_files(
+    first: str | PathLike[str], second: str | PathLike[str], layouts: Sequence[str | None] = (None, None)
+) -> dict[str, Any]:
+    """Compare every LSTM of two checkpoints of any formats.
+
+    Args:
+        first: one of them.
+        second: the other.
+        layouts: a name of `lstm-xcheck layouts` for each whose own names do not say whose they are.
+
+    Returns:
+        `same`, which is about the LSTMs alone; `layers`, the other layers that differ; and for each pair in `lstms`
+        the differences in spec and weights, the verdict on the function, both parameter counts explained, and the
+        diagnosis.
+
+    Raises:
+        CheckpointError: when a file cannot be read or holds no LSTM.
+        UserError: when it is not clear which LSTM is to be compared with which.
+    """
+    with reading_whole():
+        files = [read_checkpoint(Path(path), said) for path, said in zip((first, second), layouts, strict=True)]
+    pairs = [_compare(one, other) for one, other in _paired(files)]
+    return {
+        "first": str(first),
+        "second": str(second),
+        "formats": [held.format for held in files],
+        "same": all(pair["same"] for pair in pairs),
+        "lstms": pairs,
+        "layers": differing_layers(*files),
+    }
+
+
+def _sides(held: Checkpoint) -> list[_Side]:
+    return [
+        _Side(lstm.name, lstm.weights, lstm.weights.parameter_count if lstm.native_count is None else lstm.native_count)
+        for lstm in held.require_lstms()
+    ]
+
+
+def _paired(files: Sequence[Checkpoint]) -> list[tuple[_Side, _Side]]:
+    """By name; else a stack with the chain of its layers; else by order where that leaves no doubt."""
+    ours, theirs = (_sides(held) for held in files)
+    for one, other in ((ours, theirs), *_as_chains(ours, theirs)):
+        by_name = {side.name: side for side in other}
+        if len(one) == len(other) and {side.name for side in one} == set(by_name):
+            return [(side, by_name[side.name]) for side in one]
+    for one, other in ((ours, theirs), (_as_stack(ours, theirs), theirs), (ours, _as_stack(theirs, ours))):
+        if len(one) == len(other) == 1:
+            return [(one[0], other[0])]
+    in_order = list(zip(ours, theirs, strict=False))
+    alike = [_shape(one) == _shape(other) for one, other in in_order]
+    certain = len({_shape(side) for side in ours}) == len(ours)
+    if (
+        len(ours) == len(theirs)
+        and all(alike)
+        and (certain or not any(differences(one.weights, other.weights) for one, other in in_order))
+    ):
+        return in_order
+    listed = [f"{held.path} holds {', '.join(lstm.name for lstm in held.lstms)}" for held in files]
+    raise UserError(
+        f"it is not clear which LSTM to compare with which: {' and '.join(listed)}; give them the same names with "
+        "lstm-xcheck port --rename OLD=NEW, or port one alone with --layer"
+    )
+
+
+def _shape(side: _Side) -> tuple[int, ...]:
+    spec = side.weights.spec
+    return (spec.input_size, spec.hidden_size, spec.num_layers, spec.num_directions)
+
+
+def _as_chains(ours: list[_Side], theirs: list[_Side]) -> Iterator[tuple[list[_Side], list[_Side]]]:
+    """Either side with its stacks taken apart."""
+    yield _apart(ours), theirs
+    yield ours, _apart(theirs)
+
+
+def _apart(sides: list[_Side]) -> list[_Side]:
+    if any(side.weights.spec.num_layers > 1 and side.weights.spec.reverse for side in sides):
+        return sides
+    chain = chain_of({side.name: side.weights for side in sides})
+    return [_Side(name, weights, weights.parameter_count) for name, weights in chain.items()]
+
+
+def _as_stack(sides: list[_Side], others: list[_Side]) -> list[_Side]:
+    """Layers that fit on each other as the one stack that the other file has; else as they are."""
+    specs = [side.weights.spec for side in sides]
+    fitting = (
+        len(others) == 1
+        and len(sides) == others[0].weights.spec.num_layers > 1
+        and all(spec.num_layers == 1 for spec in specs)
+        and len({(s.hidden_size, s.num_directions, s.bias, s.proj_size) for s in specs}) == 1
+        and len({side.weights.dtype for side in sides}) == 1
+        and all(spec.input_size == specs[0].output_size * specs[0].num_directions for spec in specs[1:])
+    )
+    if not fitting:
+        return sides
+    name = " + ".join(side.name for side in sides)
+    return [_Side(name, joined([side.weights for side in sides]), sum(side.count for side in sides))]
+
+
+def _compare(one: _Side, other: _Side) -> dict[str, Any]:
+    specs = spec_differences(one.weights, other.weights)
+    arrays = [] if specs else differences(one.weights, other.weights)
+    function = _function(one.weights, other.weights) if not specs else {"verdict": "not compared"}
+    counts = {
+        side: {"native": lstm.count, "explanation": explain_count(lstm.weights.spec, lstm.count)}
+        for side, lstm in (("first", one), ("second", other))
+    }
+    same = not specs and not arrays and function["verdict"] in ("match", "inconclusive")
+    return {
+        "first": one.name,
+        "second": other.name,
+        "same": same,
+        "spec": specs,
+        "bias": [one.weights.spec.bias, other.weights.spec.bias],
+        "weights": arrays,
+        "function": function,
+        "counts": counts,
+        "diagnosis": None if same or specs else _why(one.weights, other.weights, arrays, function["verdict"]),
+    }
+
+
+def spec_differences(ours: LSTMWeights, theirs: LSTMWeights) -> list[str]:
+    """What no conversion can bridge; the bias scheme is no difference."""
+    mine, other = (replace(weights.spec, bias="none").to_dict() for weights in (ours, theirs))
+    return [f"{name} is {mine[name]!r} in A, but {other[name]!r} in B" for name in mine if mine[name] != other[name]]
+
+
+def differences(ours: LSTMWeights, theirs: LSTMWeights) -> list[dict[str, Any]]:
+    """Every array that differs in a bit: how many numbers, the largest error and how many units in the last place.
+
+    Two biases count as their one rounded sum, a missing bias as zeros.
+    """
+    rougher = max((ours.dtype, theirs.dtype), key=_PRECISIONS.index)
+    found = []
+    for (layer, direction, cell), (_, _, twin) in zip(ours.cells(), theirs.cells(), strict=True):
+        for name in _ARRAYS:
+            a, b = (_comparable(c, name, rougher) for c in (cell, twin))
+            if a is None or b is None or (name == "b" and _same_vectors(cell, twin)):
+                continue
+            wrong = a != b
+            if wrong.any():
+                found.append(_described(f"{layer}.{direction}.{name}", name, a, b, wrong, rougher))
+    return found
+
+
+def _comparable(cell: CellWeights, name: str, dtype: str) -> Array | None:
+    """An array in float64, which changes no value; the bias as its rounded sum."""
+    if name == "b":
+        return np.asarray(round_to(cell.total_bias, dtype), np.float64)
+    array = getattr(cell, name)
+    return None if array is None else np.asarray(array, np.float64)
+
+
+def _same_vectors(cell: CellWeights, twin: CellWeights) -> bool:
+    return all(
+        a is not None and b is not None and np.array_equal(a, b) for a, b in ((cell.b, twin.b), (cell.b_r, twin.b_r))
+    )
+
+
+def _described(where: str, name: str, a: Array, b: Array, wrong: Array, dtype: str) -> dict[str, Any]:
+    error = np.abs(a - b)
+    index = tuple(int(k) for k in np.unravel_index(int(np.argmax(error)), error.shape))
+    gates = {"peephole": "ifo", "projection": ""}.get(name, "".join(GATES))
+    return {
+        "tensor": where,
+        "numbers": int(wrong.sum()),
+        "of": int(wrong.size),
+        "max_abs": float(error.max()),
+        "max_ulp": float((error / _ulp(np.maximum(np.abs(a), np.abs(b)), dtype))[wrong].max()),
+        "worst": {
+            "gate": gates[index[0]] if gates else "", "index": list(index[1:] if gates else index),
+            "first": float(a[index]), "second": float(b[index]),
+        },
+    }  # fmt: skip
+
+
+def _ulp(size: Array, dtype: str) -> Array:
+    """The distance of neighbouring numbers of a precision at this size."""
+    size = np.minimum(size, np.finfo(STORAGE[dtype]).max)
+    if dtype == "bfloat16":
+        return np.maximum(np.spacing(size.astype(np.float32)).astype(np.float64) * 2.0**16, 2.0**-133)
+    return np.spacing(size.astype(STORAGE[dtype])).astype(np.float64)
+
+
+def _function(ours: LSTMWeights, theirs: LSTMWeights) -> dict[str, Any]:
+    """The second's outputs in float64, judged against the first's function."""
+    case = _probe(ours, theirs)
+    rows = judge(forward(replace(case, weights=theirs.astype(case.precision))), case).rows
+    worst = max(rows, key=lambda row: (row.verdict != "match", row.score or 0.0))
+    kept = ("verdict", "quantity", "max_abs", "score", "reason")
+    return {key: value for key, value in worst.to_dict().items() if key in kept}
+
+
+def _probe(ours: LSTMWeights, theirs: LSTMWeights) -> Case:
+    finer = min((ours.dtype, theirs.dtype), key=_PRECISIONS.index)
+    return Case.random(ours.spec, weights=ours, steps=9, batch=3, ragged=True, precision=finer, id="compare")
+
+
+def _why(ours: LSTMWeights, theirs: LSTMWeights, arrays: Sequence[dict[str, Any]], function: str) -> dict[str, Any]:
+    """The mistake that turns the first's weights into the second's; else what explains the second's outputs."""
+    if ours.dtype != theirs.dtype and not differences(ours.astype(theirs.dtype), theirs):
+        fix = f"Keep {ours.dtype} when saving, if the numbers are to stay as they are."
+        return {"cause": f"rounded from {ours.dtype} to {theirs.dtype}", "fix": fix, "certain": True}
+    mistake = mistake_between(ours, theirs, sorted({_cell_of(entry) for entry in arrays}))
+    if mistake is not None:
+        return {"cause": mistake.title, "fix": mistake.fix, "mistakes": [mistake.id], "certain": True}
+    if function == "match":
+        explanation = "the numbers differ, but by no more than honest rounding moves the outputs on this input"
+        return {"cause": None, "explanation": explanation, "certain": False}
+    case = _probe(ours, theirs)
+    try:
+        found = diagnose(forward(replace(case, weights=theirs.astype(case.precision))), case)
+    except (SpecError, NothingComparedError) as reason:
+        return {"cause": None, "explanation": str(reason), "certain": False}
+    return {**found.to_dict(), "certain": False}
+
+
+def _cell_of(entry: dict[str, Any]) -> tuple[int, int]:
+    layer, direction, _ = entry["tensor"].split(".")
+    return int(layer), int(direction)
+
+
+def mistake_between(ours: LSTMWeights, theirs: LSTMWeights, wrong: Sequence[tuple[int, int]]) -> Mistake | None:
+    """The first mistake of the catalogue that gives exactly these weights, in all cells or in the wrong ones alone."""
+    case = Case.random(ours.spec, weights=ours, steps=1, batch=1, states=False, precision=ours.dtype)
+    everywhere = [mistake for mistake in CATALOGUE if mistake.cell is not None or mistake.weights is not None]
+    partial = 0 < len(wrong) < ours.spec.num_layers * ours.spec.num_directions
+    alone = [in_cells(mistake, wrong) for mistake in everywhere if mistake.cell is not None] if partial else []
+    for mistake in (*everywhere, *alone):
+        changed = mistake.change_case(case)
+        if changed is None or mistake.case is not None or mistake.after is not None:
+            continue
+        if not spec_differences(changed.weights, theirs) and not differences(changed.weights, theirs):
+            return mistake
+    return None

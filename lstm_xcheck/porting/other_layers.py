@@ -1,0 +1,252 @@
+"""What `port` does with layers beside LSTMs: sort them out, rename them, say what they need, check them again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ..checkpoints import Checkpoint, Found, OtherTensor
+from ..checkpoints.codecs.limits import shown, some
+from ..checkpoints.formats import Format
+from ..checkpoints.other_layers.model import Beside, Layer, Step, by_name, layers_of, plain_name
+from ..checkpoints.other_layers.order import with_chain
+from ..checkpoints.other_layers.store import FAMILIES, kinds_of, laid_out, same_bits
+from ..errors import DisagreementError, UserError
+from ..layouts.other_layers import BESIDE, kinds_named
+from .certificate import joined
+
+
+def carried(held: Checkpoint, chosen: Format, rename: Mapping[str, str]) -> Beside:
+    """Everything beside the LSTMs of a file that was read whole, if the format has a place for all of it.
+
+    Raises:
+        DisagreementError: naming what it has no place for, and what could not be recognised.
+    """
+    beside = with_chain(held, layers_of(held, _kinds_said(rename)))
+    family = FAMILIES.get(chosen.to)
+    if family is None and beside.layers:
+        listed = [tensor for tensor in held.other if tensor not in beside.training]
+        raise DisagreementError(_cannot(held, f"for which {chosen.name} files have no place", listed))
+    homeless = {name for one in beside.layers if one.kind not in BESIDE[family or ""] for name in one.tensors.values()}
+    if homeless:
+        listed = [tensor for tensor in held.other if tensor.stored and tensor.stored.name in homeless]
+        listed += beside.unknown
+        raise DisagreementError(_cannot(held, f"of which {chosen.name} files have no place for these", listed))
+    if beside.unknown:
+        raise DisagreementError(_cannot(held, "of which these cannot be carried over", beside.unknown))
+    computing = [layer for layer in beside.strange if not layer.endswith(tuple(f"({name})" for name in _SILENT))]
+    if computing and _runs(chosen.to):
+        raise DisagreementError(
+            f"{held.path} computes what cannot be carried over: {some(computing)}; {chosen.name} files are models, and "
+            "this one would lack it; nothing was written; choose a format of weights alone, such as .safetensors, or "
+            "add --lstm-only to leave all other layers out"
+        )
+    return beside
+
+
+def _kinds_said(rename: Mapping[str, str]) -> dict[str, str]:
+    """Kinds that new names speak of: `--rename table=word_embedding` says what `table` is."""
+    said = {old: kinds_named(new) for old, new in rename.items()}
+    return {old: next(iter(kinds)) for old, kinds in said.items() if len(kinds) == 1}
+
+
+def _cannot(held: Checkpoint, why: str, tensors: Sequence[OtherTensor]) -> str:
+    listed = "; ".join(str(tensor) + (f" ({tensor.note})" if tensor.note else "") for tensor in tensors)
+    return (
+        f"{held.path} holds {len(held.other)} tensors beside its LSTMs, {why}: {listed}; "
+        "nothing was written; add --lstm-only to leave them out"
+    )
+
+
+def stacked(chosen: Sequence[Found], beside: Beside, rename: Mapping[str, str]) -> tuple[tuple[Found, ...], Beside]:
+    """The LSTMs after `--rename a,b=NEW` has made one stack of several, called `a,b` until it is renamed.
+
+    Raises:
+        UserError: for LSTMs that are no layers of one stack.
+    """
+    lstms = list(chosen)
+    for old in rename:
+        names = old.split(",")
+        held = {lstm.name: lstm for lstm in lstms}
+        if len(names) < 2 or old in held or not set(names) <= set(held):
+            continue
+        parts = [held[name] for name in names]
+        _refuse_no_stack(old, parts)
+        beside = replace(beside, chain=_one_step(old, names, beside.chain))
+        at = lstms.index(parts[0])
+        one = replace(
+            parts[0], name=old, weights=joined([part.weights for part in parts]), native_count=None,
+            tensors=tuple(name for part in parts for name in part.tensors),
+        )  # fmt: skip
+        lstms = [lstm for lstm in lstms if lstm not in parts]
+        lstms.insert(at, one)
+    return tuple(lstms), beside
+
+
+def _refuse_no_stack(old: str, parts: Sequence[Found]) -> None:
+    first = parts[0].weights
+    width = first.spec.output_size * first.spec.num_directions
+    alike = [replace(part.weights.spec, input_size=1, num_layers=1) for part in parts]
+    if first.spec.reverse or any(spec != alike[0] for spec in alike) or len({p.weights.dtype for p in parts}) > 1:
+        raise UserError(f"--rename {old!r}: these LSTMs are not alike, so they are no layers of one stack")
+    if any(part.weights.spec.input_size != width for part in parts[1:]):
+        raise UserError(f"--rename {old!r}: each LSTM should take the {width} numbers that the one before it gives")
+
+
+def _one_step(old: str, names: Sequence[str], chain: tuple[Step, ...]) -> tuple[Step, ...]:
+    """The chain with one step for the stack; layers without weights in between, such as Dropout, are left out.
+
+    Raises:
+        UserError: when the LSTMs do not follow one another, or a layer between them computes something.
+    """
+    if not chain:
+        return chain
+    places = {step.name: position for position, step in enumerate(chain)}
+    at = [places[name] for name in names]
+    between = [step for step in chain[at[0] : at[-1] + 1] if step.name not in names]
+    silent = all(step.attributes.get("class_name") in ("Dropout", "SpatialDropout1D") for step in between)
+    merged = {chain[position].attributes.get("merge_mode", "concat") for position in at[:-1]}
+    steps = all(chain[position].attributes.get("return_sequences", True) for position in at[:-1])
+    if at != sorted(at) or not silent or merged != {"concat"} or not steps:
+        raise UserError(f"--rename {old!r}: these LSTMs do not follow one another directly, so they are no stack")
+    one = replace(chain[at[-1]], name=old)
+    return (*chain[: at[0]], one, *chain[at[-1] + 1 :])
+
+
+def renamed(beside: Beside, rename: Mapping[str, str]) -> Beside:
+    """The layers and the chain under their new names."""
+    layers = tuple(replace(layer, name=rename.get(layer.name, layer.name)) for layer in beside.layers)
+    chain = tuple(replace(step, name=rename.get(step.name, step.name)) for step in beside.chain)
+    names = [plain_name(layer.name) for layer in layers]
+    if "" in names:
+        raise UserError("--rename: only an LSTM can be without a name; give the layer one")
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise UserError(f"--rename: two layers would be named {twice[0]!r}; give each its own name")
+    return replace(beside, layers=layers, chain=chain)
+
+
+def entries(before: Beside, after: Beside, back: Checkpoint, chosen: Format) -> list[dict[str, Any]]:
+    """What a certificate says of each layer; `after` has the same layers under their new names."""
+    if not before.layers:
+        return []
+    found = layers_of(back, kinds_of(after.layers)).layers
+    read = {plain_name(layer.name): layer.name for layer in found}
+    result = []
+    for old, new in zip(before.layers, after.layers, strict=True):
+        laid = laid_out(new, FAMILIES[chosen.to])
+        name = plain_name(new.name)
+        result.append(
+            {
+                "kind": old.kind,
+                "source": old.name,
+                "destination": read.get(name) or read[name.replace(".", "_")],
+                "dtype": old.dtype,
+                "shapes": {part: list(array.shape) for part, array in old.arrays.items()},
+                "fingerprint": old.fingerprint,
+                "filled": list(laid.filled),
+                "lost": list(laid.lost),
+            }
+        )
+    return result
+
+
+def refuse_other_layers(file: Any, listed: Sequence[Mapping[str, Any]], before: Checkpoint, after: Checkpoint) -> None:
+    """Hold the layers of a certificate against both files, which were read whole.
+
+    Raises:
+        DisagreementError: naming the first that is not as it says.
+    """
+    sides = []
+    for held, role in ((before, "source"), (after, "destination")):
+        layers = layers_of(held, {entry[role]: entry["kind"] for entry in listed}).layers if listed else ()
+        sides.append({layer.name: layer for layer in layers})
+    for entry in listed:
+        ours, theirs = (side.get(entry[role]) for side, role in zip(sides, ("source", "destination"), strict=True))
+        same = ours is not None and theirs is not None and ours.fingerprint == entry["fingerprint"]
+        if not same or ours is None or theirs is None or not same_bits(ours, theirs, entry["lost"]):
+            raise DisagreementError(f"{entry['source']}: the {entry['kind']} read now is not that of {file}")
+
+
+def left_out(beside: Beside, listed: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Single arrays of carried layers that the destination has no place for."""
+    lost = {entry["source"]: entry["lost"] for entry in listed}
+    return [
+        f"{shown(layer.tensors[part], 200)} int64[]" for layer in beside.layers for part in lost.get(layer.name, ())
+    ]
+
+
+def notes(beside: Beside, chosen: Format, listed: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """What the destination cannot say of the layers, so that its user has to."""
+    family = FAMILIES.get(chosen.to, "")
+    said = {layer.name: _layer_notes(layer, family, chosen.to) for layer in beside.layers}
+    for entry in listed:
+        said[entry["source"]] += [f"{name} is filled in; it changes nothing" for name in entry["filled"]]
+    runs = _runs(chosen.to)
+    for step in beside.chain:
+        if step.kind == "plain" and not (beside.layers and runs):
+            said[step.name] = [f"a {step.attributes['class_name']}: it has no weights; put it into your model"]
+        elif family == "onnx" and step.attributes.get("class_name") in _SILENT:
+            said[step.name] = [f"a {step.attributes['class_name']}: it does nothing outside training and is left out"]
+    if beside.layers and runs:
+        said["model"] = [_model_note(beside)]
+    if beside.strange:
+        said["graph"] = [f"not carried over, put it into your model: {some(list(beside.strange))}"]
+    return {name: texts for name, texts in said.items() if texts}
+
+
+#: Families whose batch normalisation is along axis 1.
+_SECOND_AXIS = ("torch", "paddle")
+#: Keras layers that do nothing outside training.
+_SILENT = ("Dropout", "SpatialDropout1D", "GaussianNoise", "ActivityRegularization")
+
+
+def _runs(to: str) -> bool:
+    """Whether a file of this format is a model that runs, not weights alone."""
+    return to in ("keras", "onnx", "onnx-22")
+
+
+def _model_note(beside: Beside) -> str:
+    if not beside.chain:
+        return "the order of the layers is not known, so each has an input and an output of its own"
+    config = any(step.attributes for step in beside.chain)
+    silent = "" if config else "; the source says nothing of activations and of last steps, so it has none"
+    return f"one model, its layers in order by {beside.said}{silent}"
+
+
+def _layer_notes(layer: Layer, family: str, to: str) -> list[str]:
+    found = []
+    row = BESIDE.get(family, {}).get(layer.kind)
+    activation = layer.attributes.get("activation", "linear")
+    if not _runs(to) and activation not in (None, "linear"):
+        named = activation if isinstance(activation, str) else "of its own"
+        found.append(f"its activation {named} is not in such a file; apply it in your model")
+    if layer.attributes.get("mask_zero") and family != "keras":
+        graph = "; the graph does not: give it sequences without padding"
+        found.append(f"mask_zero: Keras skips id 0{graph if _runs(to) else ', which your model has to do by lengths'}")
+    if row and row.epsilon is not None:
+        own = layer.attributes.get("epsilon", BESIDE[layer.family][layer.kind].epsilon)
+        sure = (
+            "" if "epsilon" in layer.attributes else f", the default of {layer.family}, unless the source had another"
+        )
+        if _runs(to) or own != row.epsilon:
+            found.append(f"{'it has' if _runs(to) else 'build it with'} epsilon {own}{sure}")
+    if layer.kind == "batch_norm" and (family in _SECOND_AXIS) != (layer.family in _SECOND_AXIS):
+        found.append("PyTorch and Paddle normalise axis 1, others the last; turn the data where that differs")
+    return found
+
+
+def differing_layers(first: Checkpoint, second: Checkpoint) -> list[str]:
+    """The layers beside the LSTMs that two files name alike and hold differently, each with its arrays that differ."""
+    ours = by_name(layers_of(first).layers)
+    theirs = by_name(layers_of(second, kinds_of(list(ours.values()))).layers)
+    found = []
+    for name in ours.keys() & theirs.keys():
+        one, other = ours[name], theirs[name]
+        shared = one.arrays.keys() & other.arrays.keys()
+        parts = [part for part in sorted(shared) if not np.array_equal(one.arrays[part], other.arrays[part])]
+        found += [f"{name} ({', '.join(parts) or one.kind})"] if parts or one.kind != other.kind else []
+    return sorted(found)

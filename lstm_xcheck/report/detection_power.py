@@ -1,0 +1,77 @@
+"""What the matches of a run prove: statements for the cases that stand for the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
+
+from ..diagnose.detection_power import is_small, power
+from ..model import Case, LSTMSpec
+from .model import Report
+
+#: Statements made for one run: cases that differ only in size or seed prove the same.
+MOST = 12
+
+
+class Question(Protocol):
+    """A case, or something that can be made into one."""
+
+    @property
+    def id(self) -> str:
+        """Its name."""
+
+    @property
+    def spec(self) -> LSTMSpec:
+        """Its LSTM."""
+
+
+def statements(questions: Iterable[Question], report: Report, most: int = MOST) -> list[dict[str, Any]]:
+    """The power of matching cases, one for each kind of LSTM and data, in the order of the run.
+
+    A statement lists under `stands_for` the other cases of its kind.
+    """
+    matched = {outcome.case for outcome in report.outcomes if outcome.verdict == "match"}
+    kinds: dict[tuple[object, ...], list[Question]] = {}
+    for question in questions:
+        if question.id in matched:
+            kinds.setdefault(_kind(question), []).append(question)
+    result: list[dict[str, Any]] = []
+    for members in kinds.values():
+        chosen = _first_small(members)
+        if chosen is not None and len(result) < most:
+            others = [member.id for member in members if member.id != chosen.id]
+            result.append({**power(chosen).to_dict(), "stands_for": others})
+    return result
+
+
+def _kind(question: Question) -> tuple[object, ...]:
+    """What decides which mistakes can show: the spec without its sizes, and which data there are."""
+    spec = question.spec
+    shape = (spec.num_layers > 1, spec.num_directions, spec.bias, bool(spec.proj_size), spec.is_plain)
+    if isinstance(question, Case):
+        return (*shape, question.id.rpartition("-")[0], question.precision)
+    names = ("states", "ragged", "init", "dtype")
+    return (*shape, *(getattr(question, name, None) for name in names))
+
+
+def _first_small(members: Sequence[Question]) -> Case | None:
+    """The first case that is cheap enough to be run with every mistake."""
+    for member in members:
+        case = member if isinstance(member, Case) else member.case()  # type: ignore[attr-defined]
+        if is_small(case):
+            return case
+    return None
+
+
+def summarise(found: Sequence[dict[str, Any]]) -> list[str]:
+    """Sentences for people: what all statements together prove, then each one that is blind to something."""
+    if not found:
+        return []
+    caught = set().union(*(set(statement["caught"]) for statement in found))
+    everything = caught.union(*({*statement["blind"], *statement["uncertain"]} for statement in found))
+    missed = sorted(everything - caught)
+    lines = [
+        f"the matches together would have caught {len(caught)} of {len(everything)} mistakes"
+        + (f"; no case here could see {', '.join(missed[:6])}" if missed else "")
+    ]
+    return lines + [f"{statement['case']}: {statement['sentence']}" for statement in found if statement["blind"]][:6]

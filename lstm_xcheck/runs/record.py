@@ -1,0 +1,100 @@
+"""Ask without judging: the answers of this environment, to be judged somewhere else."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import asdict, replace
+
+from ..adapters import Entry
+from ..arrays import fingerprint
+from ..engine.grid import Recipe
+from ..engine.run import Plan
+from ..errors import NothingComparedError, SpecError, Unsupported, XcheckError
+from ..recordings import Answer, Question, Recording
+from ..recordings.model import made_by
+from ..recordings.schema import content_run, one_line
+from ..workers.pool import Worker
+
+
+def record(plan: Plan, environment: str, run: str = "", progress: Callable[[int], None] | None = None) -> Recording:
+    """Run a plan of recipes and keep every answer.
+
+    Args:
+        plan: recipes and adapters.
+        environment: name of this environment, "" for none.
+        run: id of the run this belongs to; by default a digest of the content.
+        progress: called with the number of cells that have just ended.
+
+    Raises:
+        NothingComparedError: when no adapter answered anything: there would be nothing to judge.
+    """
+    found: dict[tuple[str, str], Answer] = {}
+    layouts: dict[str, str] = {}
+    for layout, answers in _answers(plan):
+        for answer in answers:
+            found[answer.adapter, answer.question] = answer
+            layouts[answer.adapter] = layout or layouts.get(answer.adapter, "")
+        if progress is not None:
+            progress(len(answers))
+    if not any(answer.kind == "answered" for answer in found.values()):
+        reasons = sorted({f"{answer.adapter}: {answer.reason}" for answer in found.values()})
+        raise NothingComparedError(f"nothing was recorded: {'; '.join(reasons[:5])}")
+    recipes = _recipes(plan)
+    recording = Recording(
+        environment=environment,
+        run=run,
+        made_by=made_by(),
+        layouts={entry.name: layouts[entry.name] for entry in plan.entries},
+        questions=tuple(Question(recipe.id, asdict(recipe), recipe.case().fingerprint) for recipe in recipes),
+        answers=tuple(found[entry.name, recipe.id] for entry in plan.entries for recipe in recipes),
+    )
+    return recording if run else replace(recording, run=content_run(recording))
+
+
+def _recipes(plan: Plan) -> tuple[Recipe, ...]:
+    recipes = tuple(case for case in plan.cases if isinstance(case, Recipe))
+    if len(recipes) != len(plan.cases):
+        raise NothingComparedError("only recipes can be recorded: a case made by hand cannot be made again elsewhere")
+    for recipe in recipes:
+        if recipe.impossible:
+            raise SpecError(f"case {recipe.id} cannot be recorded: {recipe.impossible}; leave it out")
+    return recipes
+
+
+def _answers(plan: Plan) -> Iterator[tuple[str, list[Answer]]]:
+    """Layout and answers, a chunk of cases of one adapter at a time; every worker is dead when this ends."""
+    recipes = _recipes(plan)
+    pieces = max(1, -(-plan.jobs // len(plan.entries)))
+    chunks = [(entry, recipes[k::pieces]) for entry in plan.entries for k in range(pieces) if recipes[k::pieces]]
+    workers = [Worker(entry, plan.pythons.get(entry.name, sys.executable), plan.timeout) for entry, _ in chunks]
+    with ThreadPoolExecutor(max(1, plan.jobs)) as threads:
+        work = zip(workers, chunks, strict=True)
+        futures = [threads.submit(_ask_all, worker, entry, cases) for worker, (entry, cases) in work]
+        try:
+            for future in as_completed(futures):
+                yield future.result()
+        finally:
+            for future in futures:
+                future.cancel()
+            for worker in workers:
+                worker.stop()
+
+
+def _ask_all(worker: Worker, entry: Entry, recipes: tuple[Recipe, ...]) -> tuple[str, list[Answer]]:
+    with worker:
+        answers = [_ask(worker, entry.name, recipe) for recipe in recipes]
+        return worker.layout, answers
+
+
+def _ask(worker: Worker, adapter: str, recipe: Recipe) -> Answer:
+    try:
+        result = worker.run(recipe.case())
+    except Unsupported as reason:
+        return Answer(recipe.id, adapter, "unsupported", reason=one_line(str(reason)))
+    except XcheckError as crash:
+        return Answer(recipe.id, adapter, "crashed", reason=one_line(str(crash)))
+    held = fingerprint(result.native) if result.native else ""
+    versions = {key: one_line(str(value)) for key, value in result.environment.items()}
+    return Answer(recipe.id, adapter, "answered", replace(result, native={}, environment=versions), held=held)
