@@ -15,7 +15,7 @@ from same_thing import same, same_thing
 from lstm_xcheck.compare import judge
 from lstm_xcheck.compare.reference import observed_quantities
 from lstm_xcheck.diagnose import CATALOGUE, Diagnosis, Mistake, diagnose
-from lstm_xcheck.diagnose.discrepancy import View
+from lstm_xcheck.diagnose.discrepancy import Discrepancy
 from lstm_xcheck.diagnose.fit import fit
 from lstm_xcheck.diagnose.mistake import Outputs, result_from, run_mistakes
 from lstm_xcheck.errors import SpecError, Unsupported
@@ -214,7 +214,7 @@ def _classify(
     profile, observed = profile_named(case.precision), observed_quantities(result)
     seen = {name: array for name, array in truth.items() if name in observed}
     # What the judge decides, without its search for a precision that would explain the numbers.
-    if not View.of(observed, case, profile).wrong:
+    if not Discrepancy.of(observed, case, profile).wrong:
         effect = fit([], seen, case, profile)
         lost = effect.score <= 2.0 and effect.sigmas <= ABOVE_NOISE
         return {"outcome": "below rounding" if lost else "missed", "effect": effect}

@@ -16,7 +16,7 @@ from typing import Any
 from lstm_xcheck.checkpoints import FORMATS
 from lstm_xcheck.checkpoints.formats import Format
 from lstm_xcheck.checkpoints.other_layers.store import FAMILIES
-from lstm_xcheck.layouts.other_layers import BESIDE, KINDS, Row
+from lstm_xcheck.layouts.other_layers import KINDS, OTHER_LAYERS, Row
 
 PAGE = Path(__file__).parent / "reference" / "formats.md"
 
@@ -235,7 +235,7 @@ _KEEPS = ("`--to`", *(f"`{name}`" if "_" in name else name for name in OPTIONS))
 
 def _described(format: Format) -> list[str]:
     facts = FACTS[format.name, format.to]
-    suffixes = _code([*format.suffixes, *format.beside])
+    suffixes = _code([*format.suffixes, *format.companions])
     where = "a folder" + (f", {suffixes}" if suffixes else "") if format.folder else suffixes
     written = [f"`{format.to}`", _needs(format.writer_requires), "a stack" if format.stacks else "a chain"]
     loaded = [_proof(facts.loaded), "all" if facts.dtypes == DTYPES else ", ".join(facts.dtypes)]
@@ -254,7 +254,7 @@ def _kept() -> Iterator[list[str]]:
 def _carried() -> Iterator[list[str]]:
     for format in FORMATS:
         if format.writes:
-            rows = BESIDE.get(FAMILIES.get(format.to, ""), {})
+            rows = OTHER_LAYERS.get(FAMILIES.get(format.to, ""), {})
             cells = [_arrays(rows.get(kind)) for kind in KINDS]
             yield [f"`{format.to}`", *cells, _proof(FACTS[format.name, format.to].whole)]
 
@@ -263,8 +263,8 @@ def _arrays(row: Row | None) -> str:
     """The arrays of a layer as a framework names them."""
     if row is None:
         return "no"
-    turned = " (output, input)" if "kernel" in row.transposed else ""
-    return f"{row.class_name}: {_code([*row.names.values()])}{turned}"
+    transposed = " (output, input)" if "kernel" in row.transposed else ""
+    return f"{row.class_name}: {_code([*row.names.values()])}{transposed}"
 
 
 def _needs(modules: Sequence[str]) -> str:

@@ -56,8 +56,8 @@ def contiguous(array: Array) -> Array:
     >>> contiguous(np.zeros((400, 300)).T).flags.c_contiguous
     True
     """
-    turned = array.ndim in (2, 3) and 0 < array.strides[-2] < array.strides[-1]
-    if array.size < _LARGE or array.flags.c_contiguous or not turned:
+    transposed = array.ndim in (2, 3) and 0 < array.strides[-2] < array.strides[-1]
+    if array.size < _LARGE or array.flags.c_contiguous or not transposed:
         return np.ascontiguousarray(array)
     result = np.empty(array.shape, array.dtype)
     for new, old in zip(result, array, strict=True) if array.ndim == 3 else [(result, array)]:

@@ -7,7 +7,7 @@ from .formats import Format as Format
 from .formats import load as load
 from .formats import read_checkpoint as read_checkpoint
 from .model import Checkpoint as Checkpoint
-from .model import Found as Found
+from .model import FoundLSTM as FoundLSTM
 from .model import OtherTensor as OtherTensor
 from .model import Reader as Reader
 

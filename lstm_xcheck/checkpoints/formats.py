@@ -16,7 +16,7 @@ from pathlib import Path
 from ..errors import CheckpointError
 from ..model import LSTMWeights
 from . import sniff
-from .codecs.limits import shown, some
+from .codecs.limits import escape, shortlist
 from .detect.user_layout import reading_as
 from .model import Checkpoint, Writer
 
@@ -38,7 +38,7 @@ class Format:
         writer_install: what `pip install` takes for them.
         stacks: whether one LSTM of the file may have several layers; else a stack is written as a chain.
         folder: whether a checkpoint is a folder, not a file.
-        beside: suffixes of the files beside the one that is named, which the writer makes too.
+        companions: suffixes of the files beside the one that is named, which the writer makes too.
     """
 
     name: str
@@ -53,11 +53,11 @@ class Format:
     writer_install: str = ""
     stacks: bool = True
     folder: bool = False
-    beside: tuple[str, ...] = ()
+    companions: tuple[str, ...] = ()
 
     def parts(self, path: Path) -> tuple[Path, ...]:
         """The files of a checkpoint, the one that is named last."""
-        return (*(path.with_suffix(suffix) for suffix in self.beside), path)
+        return (*(path.with_suffix(suffix) for suffix in self.companions), path)
 
     @property
     def writes(self) -> bool:
@@ -141,7 +141,7 @@ FORMATS: tuple[Format, ...] = (
     ),
     Format(
         "OpenVINO", (".xml",), sniff.is_openvino, "openvino.read",
-        to="openvino", writer="openvino.write", stacks=False, beside=(".bin",),
+        to="openvino", writer="openvino.write", stacks=False, companions=(".bin",),
     ),
     Format("LiteRT", (".tflite",), sniff.is_litert, "litert.read"),
     Format("Equinox", (".eqx",), sniff.is_npy, "jax.equinox", to="equinox", writer="jax.equinox", stacks=False),
@@ -150,7 +150,7 @@ FORMATS: tuple[Format, ...] = (
     Format(
         "TensorFlow checkpoint", (".index",), sniff.is_tensorflow_index, "tensorflow.read",
         to="tensorflow", writer="tensorflow.write", writer_requires=("tensorflow",),
-        writer_install="lstm-xcheck[tensorflow]", stacks=False, beside=(".data-00000-of-00001",),
+        writer_install="lstm-xcheck[tensorflow]", stacks=False, companions=(".data-00000-of-00001",),
     ),
     Format("TensorFlow SavedModel", (), sniff.is_saved_model, "tensorflow.read", folder=True),
     # Before the other: Keras takes a plain `.h5` for the older kind, and `.weights.h5` for the newer.
@@ -181,25 +181,25 @@ def read_checkpoint(path: str | PathLike[str], layout: str | None = None) -> Che
     try:
         _refuse_unreadable(file)
         with reading_as(layout):
-            held = _format_of(file).read(file)
+            checkpoint = _format_of(file).read(file)
     except OSError as error:
-        raise CheckpointError(f"{file} cannot be read: {shown(error.strerror or error)}") from error
+        raise CheckpointError(f"{file} cannot be read: {escape(error.strerror or error)}") from error
     if layout is not None:
-        _refuse_said(held, layout)
-    return held
+        _refuse_said(checkpoint, layout)
+    return checkpoint
 
 
-def _refuse_said(held: Checkpoint, layout: str) -> None:
+def _refuse_said(checkpoint: Checkpoint, layout: str) -> None:
     """Refuse a layout that is none of the file's."""
-    strange = [lstm for lstm in held.lstms if lstm.layout != layout]
-    if strange:
+    unsupported = [lstm for lstm in checkpoint.lstms if lstm.layout != layout]
+    if unsupported:
         raise CheckpointError(
-            f"{held.path}: --layout is {layout}, but a {held.format} file says itself how it stores "
-            f"{strange[0].name}: as {strange[0].layout}; leave --layout out for it"
+            f"{checkpoint.path}: --layout is {layout}, but a {checkpoint.format} file says itself how it stores "
+            f"{unsupported[0].name}: as {unsupported[0].layout}; leave --layout out for it"
         )
-    if not held.lstms:
-        tensors = some([str(tensor) for tensor in held.other])
-        raise CheckpointError(f"{held.path} holds no LSTM that fits --layout {layout}; its tensors are {tensors}")
+    if not checkpoint.lstms:
+        tensors = shortlist([str(tensor) for tensor in checkpoint.other])
+        raise CheckpointError(f"{checkpoint.path} holds no LSTM that fits --layout {layout}; its tensors are {tensors}")
 
 
 def load(path: str | PathLike[str], layout: str | None = None) -> dict[str, LSTMWeights]:
@@ -230,7 +230,7 @@ def format_for_writing(path: Path, name: str | None = None) -> Format:
         for candidate in FORMATS:
             if name == candidate.to and candidate.writes:
                 return candidate
-        raise CheckpointError(f"--to is {shown(name)!r}, but should be one of {writable}")
+        raise CheckpointError(f"--to is {escape(name)!r}, but should be one of {writable}")
     fitting = _by_suffix(path)
     chosen = [f for f in fitting if f.writes] or fitting
     if not chosen:
@@ -275,5 +275,5 @@ def _format_of(path: Path) -> Format:
     if fitting:
         return fitting[0]
     readable = ", ".join(f"{f.name} ({' '.join(f.suffixes)})" for f in FORMATS if not f.folder)
-    start = shown(ascii(sniff.beginning(path, 16))[1:])
+    start = escape(ascii(sniff.beginning(path, 16))[1:])
     raise CheckpointError(f"{path} is of an unknown format (it begins with {start}); readable are {readable}")

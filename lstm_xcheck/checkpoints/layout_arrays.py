@@ -8,8 +8,8 @@ from ..arrays import Array
 from ..errors import CheckpointError, SpecError
 from ..layouts import to_layout
 from ..model import LSTMWeights
-from .codecs.limits import shown
-from .model import Found
+from .codecs.limits import escape
+from .model import FoundLSTM
 from .write import chain_of
 
 
@@ -25,7 +25,7 @@ def tree_arrays(lstms: Mapping[str, LSTMWeights], layout: str, separator: str = 
         for key, array in layout_arrays(name, weights, layout).items():
             full = separator.join(filter(None, (place, _own_name(layout, place, key).replace("/", separator))))
             if full in result:
-                raise CheckpointError(f"two LSTMs would be stored as {shown(full)}; rename one with --rename")
+                raise CheckpointError(f"two LSTMs would be stored as {escape(full)}; rename one with --rename")
             result[full] = (array, weights.dtype)
     return result
 
@@ -39,16 +39,16 @@ def layout_arrays(name: str, weights: LSTMWeights, layout: str) -> dict[str, Arr
     try:
         return to_layout(weights, layout, copy=False)
     except SpecError as error:
-        raise CheckpointError(f"LSTM {shown(name)} cannot be written: {error}") from error
+        raise CheckpointError(f"LSTM {escape(name)} cannot be written: {error}") from error
 
 
-def like_arrays(held: Mapping[str, Found], lstms: Mapping[str, LSTMWeights]) -> dict[str, tuple[Array, str]]:
+def like_arrays(template: Mapping[str, FoundLSTM], lstms: Mapping[str, LSTMWeights]) -> dict[str, tuple[Array, str]]:
     """New values by the names under which a file holds these LSTMs now, in the layout that it follows."""
     return {
         place: (array, weights.dtype)
         for name, weights in chain_of(lstms).items()
         for place, array in zip(
-            held[name].tensors, layout_arrays(name, weights, held[name].layout).values(), strict=True
+            template[name].tensors, layout_arrays(name, weights, template[name].layout).values(), strict=True
         )
     }
 

@@ -1,6 +1,6 @@
 """What reading a file gives: the LSTMs in it, and everything else by name.
 
-A format file turns its bytes into `StoredTensor`s and hands them to `recognise`; it never decides by itself what an
+A format file turns its bytes into `TensorInfo`s and hands them to `detect`; it never decides by itself what an
 LSTM is. Tensors are read lazily, so that a large checkpoint costs only its LSTMs.
 """
 
@@ -14,13 +14,13 @@ from typing import Protocol
 from ..arrays import Array
 from ..errors import CheckpointError
 from ..model import LSTMWeights
-from .codecs.limits import some
+from .codecs.limits import shortlist
 from .keras.config import KerasConfig
 from .topology import GraphModel
 
 
 @dataclass(frozen=True)
-class StoredTensor:
+class TensorInfo:
     """One tensor of a file, described but not read yet.
 
     Attributes:
@@ -52,7 +52,7 @@ class OtherTensor:
     shape: tuple[int, ...]
     dtype: str
     note: str = ""
-    stored: StoredTensor | None = field(default=None, repr=False, compare=False)
+    stored: TensorInfo | None = field(default=None, repr=False, compare=False)
 
     def __str__(self) -> str:
         """Name, shape and type as error messages list them."""
@@ -60,7 +60,7 @@ class OtherTensor:
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundLSTM:
     """One LSTM of a file.
 
     Attributes:
@@ -111,7 +111,7 @@ class Checkpoint:
 
     path: Path
     format: str
-    lstms: tuple[Found, ...]
+    lstms: tuple[FoundLSTM, ...]
     other: tuple[OtherTensor, ...]
     order: tuple[str, ...] = ()
     keras: KerasModel | None = None
@@ -124,7 +124,7 @@ class Checkpoint:
         """Every file that the checkpoint consists of; a changed byte in any of them may change what is read."""
         return self.parts or (self.path,)
 
-    def require_lstms(self) -> tuple[Found, ...]:
+    def require_lstms(self) -> tuple[FoundLSTM, ...]:
         """The LSTMs, at least one.
 
         Raises:
@@ -137,7 +137,7 @@ class Checkpoint:
         if not other:
             raise CheckpointError(f"{self.path} holds no LSTM; it holds no tensor at all")
         listed = [str(tensor) + (f" ({tensor.note})" if tensor.note else "") for tensor in other]
-        raise CheckpointError(f"{self.path} holds no LSTM; its {len(other)} tensors are {some(listed)}")
+        raise CheckpointError(f"{self.path} holds no LSTM; its {len(other)} tensors are {shortlist(listed)}")
 
 
 class Reader(Protocol):
@@ -164,7 +164,7 @@ class Writer(Protocol):
     def write(self, path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None) -> None:
         """Write the LSTMs, and nothing else, to a path that does not exist yet.
 
-        A writer of a format that `beside_write.FAMILIES` names takes `beside` too: the layers to write with them.
+        A writer of a format that `beside_write.FAMILIES` names takes `other_layers` too: the layers to write with them.
 
         Args:
             path: where to; one file, no other is touched.

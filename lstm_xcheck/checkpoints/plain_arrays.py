@@ -9,7 +9,7 @@ import numpy as np
 
 from ..arrays import Array
 from ..errors import CheckpointError
-from .codecs.limits import shown
+from .codecs.limits import escape
 from .sniff import is_safetensors, is_zip
 
 #: All arrays of one file together, unpacked.
@@ -43,5 +43,5 @@ def _read_npz(path: Path) -> dict[str, Array]:
             return {name: archive[name] for name in archive.files}
     except (zipfile.BadZipFile, ValueError, OSError, EOFError, KeyError, NotImplementedError, RuntimeError) as error:
         raise CheckpointError(
-            f"{path} is damaged or holds more than plain arrays ({shown(error)}); write it again"
+            f"{path} is damaged or holds more than plain arrays ({escape(error)}); write it again"
         ) from error

@@ -30,14 +30,14 @@ class GraphLayer:
         kind: a key of `lstm_xcheck.layouts.other_layers.KINDS`.
         name: after its tensors or its node.
         parts: canonical name of an array -> name of the tensor.
-        turned: whether a kernel is stored (output, input).
+        transposed: whether a kernel is stored (output, input).
         attributes: in Keras' words, such as `epsilon`.
     """
 
     kind: str
     name: str
     parts: Mapping[str, str]
-    turned: bool = False
+    transposed: bool = False
     attributes: dict[str, Any] = field(default_factory=dict)
 
 
@@ -49,10 +49,10 @@ class GraphModel:
         layers: in the order in which they run.
         chain: the whole model, where it is one line of layers and every operator is understood; else empty.
         shapes: tensors that are shapes, indices and zero states, and no weights.
-        strange: operators that belong to no layer, as `name (operator)`.
+        unsupported: operators that belong to no layer, as `name (operator)`.
     """
 
     layers: tuple[GraphLayer, ...] = ()
     chain: tuple[Step, ...] = ()
     shapes: frozenset[str] = frozenset()
-    strange: tuple[str, ...] = ()
+    unsupported: tuple[str, ...] = ()

@@ -18,14 +18,14 @@ from ..errors import CheckpointError, SpecError
 from ..layouts import from_layout, stored_cell, to_layout
 from ..model import CellWeights, LSTMSpec, LSTMWeights
 from ..model.weights import owned_cell, same_cell
-from .codecs.limits import shown, some
+from .codecs.limits import escape, shortlist
 from .detect.training_state import reading_whole
 from .formats import FORMATS, Format, format_for_writing, read_checkpoint
-from .model import Checkpoint, Found
-from .other_layers.model import Beside
+from .model import Checkpoint, FoundLSTM
+from .other_layers.model import OtherLayers
 from .other_layers.store import FAMILIES, refuse_changed
 
-#: What `Found.layout` says of files that keep the canonical form itself.
+#: What `FoundLSTM.layout` says of files that keep the canonical form itself.
 CANONICAL = "canonical"
 
 
@@ -35,7 +35,7 @@ def write_checkpoint(
     format: str | None = None,
     force: bool = False,
     like: str | PathLike[str] | None = None,
-    beside: Beside | None = None,
+    other_layers: OtherLayers | None = None,
 ) -> Checkpoint:
     """Write LSTMs to a file that the format's own framework loads; the old file or the whole new one is there after.
 
@@ -46,7 +46,7 @@ def write_checkpoint(
         format: as `Format.to` spells it, such as `torch` or `keras-weights`.
         force: whether an existing file may be replaced.
         like: a file of the same format whose keys, other tensors and structure are kept.
-        beside: other layers to write with them, for a format that has places for them.
+        other_layers: other layers to write with them, for a format that has places for them.
 
     Returns:
         What was read back from the file.
@@ -64,8 +64,8 @@ def write_checkpoint(
         refuse_existing(part, force, chosen)
     written = dict(lstms) if chosen.stacks else chain_of(lstms)
     given = None if like is None else check_like(Path(like), chosen, written)
-    whole = beside is not None and chosen.to in FAMILIES and (beside.layers or beside.chain)
-    more: dict[str, Any] = {"beside": beside} if whole else {}
+    whole = other_layers is not None and chosen.to in FAMILIES and (other_layers.layers or other_layers.chain)
+    more: dict[str, Any] = {"beside": other_layers} if whole else {}
     with _temporary(target, chosen) as temporary, ThreadPoolExecutor() as pool:
         writer.write(temporary, lstms, given, **more)
         pairs = zip(chosen.parts(temporary), chosen.parts(target), strict=True)
@@ -75,8 +75,8 @@ def write_checkpoint(
         with reading_whole() if more else nullcontext():
             back = _read_back(chosen, temporary, target)
         kept = _compare(target, back, written, exact=like is None)
-        if beside and beside.layers:
-            refuse_changed(target, back, beside.layers, FAMILIES[chosen.to])
+        if other_layers and other_layers.layers:
+            refuse_changed(target, back, other_layers.layers, FAMILIES[chosen.to])
         synced.result()
         hashes = {place: digest.result() for place, digest in hashing.items()}
         _keep_all(chosen.parts(temporary), chosen.parts(target), force)
@@ -105,13 +105,13 @@ def chain_of(lstms: Mapping[str, LSTMWeights]) -> dict[str, LSTMWeights]:
         layers = weights.spec.num_layers
         if layers > 1 and weights.spec.reverse:
             raise CheckpointError(
-                f"{shown(name)} is a stack of {layers} layers that read backward, which a chain of layers cannot say; "
+                f"{escape(name)} is a stack of {layers} layers that read backward, which a chain of layers cannot say; "
                 "choose another format with --to"
             )
         for index in range(layers):
             label = name if layers == 1 else f"{name}_{index}"
             if label in chain:
-                raise CheckpointError(f"two layers would be named {shown(label)}; rename one with --rename")
+                raise CheckpointError(f"two layers would be named {escape(label)}; rename one with --rename")
             chain[label] = weights if layers == 1 else weights.layer(index)
     return chain
 
@@ -148,19 +148,19 @@ def check_like(like: Path, chosen: Format, lstms: Mapping[str, LSTMWeights]) -> 
     for name, weights in lstms.items():
         if name not in held:
             raise CheckpointError(
-                f"--like {like} has no LSTM {shown(name)}, but {some(sorted(held))}; "
-                f"add --rename {shown(name)}={next(iter(held))}"
+                f"--like {like} has no LSTM {escape(name)}, but {shortlist(sorted(held))}; "
+                f"add --rename {escape(name)}={next(iter(held))}"
             )
         theirs = held[name].weights
         spec = _stored_spec(weights, held[name].layout)
         for field in ("input_size", "hidden_size", "num_layers", "bidirectional", "proj_size", "bias"):
             if getattr(spec, field) != getattr(theirs.spec, field):
                 raise CheckpointError(
-                    f"--like {like}: {field} of {shown(name)} is {getattr(theirs.spec, field)!r}, "
+                    f"--like {like}: {field} of {escape(name)} is {getattr(theirs.spec, field)!r}, "
                     f"but should be {getattr(spec, field)!r} as in the source"
                 )
         if weights.dtype != theirs.dtype:
-            raise CheckpointError(f"--like {like}: {shown(name)} is {theirs.dtype}, but the source is {weights.dtype}")
+            raise CheckpointError(f"--like {like}: {escape(name)} is {theirs.dtype}, but the source is {weights.dtype}")
     return like
 
 
@@ -193,7 +193,7 @@ def _temporary(target: Path, chosen: Format) -> Iterator[Path]:
     try:
         yield path
     except OSError as error:
-        raise CheckpointError(f"{target} cannot be written: {shown(error.strerror or error)}") from error
+        raise CheckpointError(f"{target} cannot be written: {escape(error.strerror or error)}") from error
     finally:
         for part in chosen.parts(path):
             _remove(part)
@@ -222,7 +222,7 @@ def _read_back(chosen: Format, temporary: Path, target: Path) -> Checkpoint:
     try:
         return chosen.read(temporary)
     except CheckpointError as error:
-        raise CheckpointError(f"{target} was not written: it could not be read back: {shown(error, 300)}") from error
+        raise CheckpointError(f"{target} was not written: it could not be read back: {escape(error, 300)}") from error
 
 
 def _compare(
@@ -238,7 +238,7 @@ def _compare(
         try:
             spec = _stored_spec(ours, found.layout)
         except SpecError as error:
-            raise CheckpointError(f"{target} was not written: {shown(error, 300)}") from error
+            raise CheckpointError(f"{target} was not written: {escape(error, 300)}") from error
         differing = [
             f"{field} {getattr(spec, field)!r}"
             for field in spec.to_dict()
@@ -246,19 +246,19 @@ def _compare(
         ]
         if differing:
             raise CheckpointError(
-                f"{target} was not written: the format cannot say {', '.join(differing)} of {shown(name)}; "
+                f"{target} was not written: the format cannot say {', '.join(differing)} of {escape(name)}; "
                 f"choose another with --to{_or_without(differing)}"
             )
         kept = _same_numbers(ours, spec, found)
         if kept is None:
             raise CheckpointError(
-                f"{target} was not written: the numbers of {shown(name)} read back are not those written; report this"
+                f"{target} was not written: the numbers of {escape(name)} read back are not those written; report this"
             )
         result[found.name] = kept
     return result
 
 
-def _same_numbers(ours: LSTMWeights, spec: LSTMSpec, found: Found) -> LSTMWeights | None:
+def _same_numbers(ours: LSTMWeights, spec: LSTMSpec, found: FoundLSTM) -> LSTMWeights | None:
     """What the file holds, in the arrays that were written, where every bit is what it should be."""
     if found.weights.dtype != ours.dtype:
         return None
@@ -277,14 +277,14 @@ def _same_numbers(ours: LSTMWeights, spec: LSTMSpec, found: Found) -> LSTMWeight
 
 def matched(
     target: Path, back: Checkpoint, written: Mapping[str, LSTMWeights], *, exact: bool = True
-) -> dict[str, Found]:
+) -> dict[str, FoundLSTM]:
     """What was read back for each LSTM: by name, or by order where the format spells names its own way."""
     held = {lstm.name: lstm for lstm in back.lstms}
     if set(written) <= set(held) and (not exact or len(held) == len(written)):
         return {name: held[name] for name in written}
     if len(held) != len(written) or not exact:
         raise CheckpointError(
-            f"{target} was not written: {len(written)} LSTMs were written, but {some(sorted(held)) or 'none'} read"
+            f"{target} was not written: {len(written)} LSTMs were written, but {shortlist(sorted(held)) or 'none'} read"
         )
     return dict(zip(written, back.lstms, strict=True))
 

@@ -8,36 +8,36 @@ from typing import Any
 
 import click
 
-from ..checkpoints import Checkpoint, Found, read_checkpoint
+from ..checkpoints import Checkpoint, FoundLSTM, read_checkpoint
 from ..layouts import explain_count
 from ..model import LSTMSpec
 
 
 def run_inspect(path: Path, as_json: bool, layout: str | None = None) -> int:
     """Read and print; 2 when the file holds no LSTM, as an error that says what it holds."""
-    held = read_checkpoint(path, layout)
-    held.require_lstms()
+    checkpoint = read_checkpoint(path, layout)
+    checkpoint.require_lstms()
     if as_json:
-        click.echo(json.dumps(describe(held), indent=1))
+        click.echo(json.dumps(describe(checkpoint), indent=1))
     else:
-        _print(held)
+        _print(checkpoint)
     return 0
 
 
-def describe(held: Checkpoint) -> dict[str, Any]:
+def describe(checkpoint: Checkpoint) -> dict[str, Any]:
     """A file as plain data."""
     return {
-        "file": str(held.path),
-        "format": held.format,
-        "lstms": [_describe_lstm(lstm) for lstm in held.lstms],
+        "file": str(checkpoint.path),
+        "format": checkpoint.format,
+        "lstms": [_describe_lstm(lstm) for lstm in checkpoint.lstms],
         "other": [
             {"name": tensor.name, "shape": list(tensor.shape), "dtype": tensor.dtype, "note": tensor.note}
-            for tensor in held.other
+            for tensor in checkpoint.other
         ],
     }
 
 
-def _describe_lstm(lstm: Found) -> dict[str, Any]:
+def _describe_lstm(lstm: FoundLSTM) -> dict[str, Any]:
     spec = lstm.weights.spec
     return {
         "name": lstm.name,
@@ -53,28 +53,28 @@ def _describe_lstm(lstm: Found) -> dict[str, Any]:
     }
 
 
-def _explained(lstm: Found) -> str:
+def _explained(lstm: FoundLSTM) -> str:
     spec = lstm.weights.spec
     return explain_count(spec, lstm.weights.parameter_count if lstm.native_count is None else lstm.native_count)
 
 
-def _print(held: Checkpoint) -> None:
-    heading, *rows = _lines(held)
-    click.echo(f"{held.path}: {held.format}\n")
+def _print(checkpoint: Checkpoint) -> None:
+    heading, *rows = _lines(checkpoint)
+    click.echo(f"{checkpoint.path}: {checkpoint.format}\n")
     click.echo("\n".join([click.style(heading, bold=True), *rows, ""]))
-    for lstm in held.lstms:
+    for lstm in checkpoint.lstms:
         for line in (f"why: {lstm.why}", f"parameters: {_explained(lstm)}", *(f"note: {note}" for note in lstm.notes)):
             click.echo(f"{lstm.name}: {line}")
-    if held.other:
-        click.echo(f"\nother tensors: {len(held.other)}")
-    for tensor in held.other:
+    if checkpoint.other:
+        click.echo(f"\nother tensors: {len(checkpoint.other)}")
+    for tensor in checkpoint.other:
         click.echo(f"  {tensor}" + (f" ({tensor.note})" if tensor.note else ""))
 
 
-def _lines(held: Checkpoint) -> list[str]:
+def _lines(checkpoint: Checkpoint) -> list[str]:
     """The table, its heading first. Made by hand: what draws tables elsewhere takes longer to load than all of this."""
     rows = [["LSTM", "kind", "type", "layout", "input", "hidden", "layers", "stored", "canonical"]]
-    for lstm in held.lstms:
+    for lstm in checkpoint.lstms:
         spec = lstm.weights.spec
         sizes = (spec.input_size, spec.hidden_size, spec.num_layers, lstm.native_count, spec.canonical_count)
         counts = ["" if size is None else f"{size:,}" for size in sizes]

@@ -16,14 +16,14 @@ def layouts_for(texts: Sequence[str], files: Sequence[Path]) -> list[str | None]
     Raises:
         UserError: for a FILE that is not among them, and two layouts of one file.
     """
-    said: list[str | None] = [None] * len(files)
+    layouts: list[str | None] = [None] * len(files)
     for text in texts:
         file, _, name = text.rpartition("=")
         places = [place for place, path in enumerate(files) if not file or file in (str(path), path.name)]
         if not places:
             raise UserError(f"--layout {text!r} should name one of {', '.join(map(str, files)) or 'the files given'}")
         for place in places:
-            if said[place] is not None:
-                raise UserError(f"--layout {text!r}: {files[place]} has --layout {said[place]} already; give one")
-            said[place] = name
-    return said
+            if layouts[place] is not None:
+                raise UserError(f"--layout {text!r}: {files[place]} has --layout {layouts[place]} already; give one")
+            layouts[place] = name
+    return layouts

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from ..checkpoints.codecs.limits import some
+from ..checkpoints.codecs.limits import shortlist
 from ..errors import UserError
 from ..porting.certificate import largest
 from ..porting.port import SUFFIX, port, recheck
@@ -41,8 +41,8 @@ def run_port(
 def run_recheck(path: Path) -> int:
     """Repeat a certificate; returns the exit code."""
     with _shown(f"rechecking {path}"):
-        said = recheck(path)
-    click.echo(said)
+        summary = recheck(path)
+    click.echo(summary)
     return 0
 
 
@@ -92,7 +92,9 @@ def _lines(dst: Path, certificate: Mapping[str, Any]) -> list[str]:
     lines += [] if certificate["losses"] else ["  loss: none, every bit is kept"]
     lines += [f"  left out: {name}" for name in certificate["left_out"]]
     if certificate["training"]:
-        lines.append(f"  left out: {len(certificate['training'])} tensors of training: {some(certificate['training'])}")
+        lines.append(
+            f"  left out: {len(certificate['training'])} tensors of training: {shortlist(certificate['training'])}"
+        )
     lines += [f"  note: {name}: {note}" for name, notes in certificate["notes"].items() for note in notes]
     lines += [f"  {line}" for line in _verdicts(certificate)]
     return [*lines, f"{certificate['verdict'].upper()}: the proof is in {dst}{SUFFIX}"]
@@ -102,8 +104,8 @@ def _verdicts(certificate: Mapping[str, Any]) -> list[str]:
     rows = certificate["rows"]
     ran = ", ".join(f"{role}: {', '.join(('oracle', *names))}" for role, names in certificate["adapters"].items())
     counts = Counter(row["verdict"] for row in rows)
-    said = ", ".join(f"{number} {verdict}" for verdict, number in counts.items())
-    lines = [f"verified ({ran}): {said}; largest error {largest(rows):.2g} of its bound"]
+    summary = ", ".join(f"{number} {verdict}" for verdict, number in counts.items())
+    lines = [f"verified ({ran}): {summary}; largest error {largest(rows):.2g} of its bound"]
     other = [row for row in rows if row["verdict"] != "match"]
     reasons = {f"{row['verdict']}: {row['adapter']}, {row['role']}: {row['reason']}" for row in other}
     return lines + sorted(reasons)

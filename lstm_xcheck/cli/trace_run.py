@@ -67,18 +67,18 @@ def _weights(options: dict[str, Any]) -> tuple[LSTMWeights, str]:
 
 
 def _load(file: Path, name: str | None) -> tuple[LSTMWeights, str]:
-    from ..checkpoints.codecs.limits import shown, some
+    from ..checkpoints.codecs.limits import escape, shortlist
     from ..checkpoints.formats import load
 
     found = load(file)
-    names = some([shown(key) for key in found])
+    names = shortlist([escape(key) for key in found])
     if name is None and len(found) == 1:
         name = next(iter(found))
     if name is None:
         raise UserError(f"{file} holds {len(found)} LSTMs; choose one by --layer-name: {names}")
     if name not in found:
         raise UserError(f"{file} has no LSTM named {name!r}; it has {names}")
-    return found[name], f"{shown(name) or 'the LSTM'} of {file}"
+    return found[name], f"{escape(name) or 'the LSTM'} of {file}"
 
 
 def _choose(run: Trace, row: int, layer: int | None, direction: str | None, units: str | None) -> Choice:

@@ -53,13 +53,13 @@ def run_verify(
     pythons = parse_workers(workers)
     names = None if adapters is None else _names(adapters)
     entries = chosen_entries(names, functions, pythons, held_by(scale))
-    said = layouts_for(layouts, files)
+    by_file = layouts_for(layouts, files)
     if files:
         if preset is not None or grid_text is not None:
             raise UserError(
                 "--preset and --grid choose designed cases, but FILE brings its own weights; give one of them"
             )
-        cases, subject = file_cases(files, seed, seeds or 1, precision, said)
+        cases, subject = file_cases(files, seed, seeds or 1, precision, by_file)
     else:
         cases, subject = tuple(designed_cases(preset, grid_text, seed, seeds, precision)), {}
     if gradients:

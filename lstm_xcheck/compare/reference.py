@@ -8,7 +8,7 @@ import numpy as np
 
 from ..arrays import Array, has_nan
 from ..model import Case, Result
-from ..oracle import Driven, Profile, drive
+from ..oracle import Profile, TeacherForced, teacher_force
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def references(case: Case, outputs: dict[int, Array], profile: Profile) -> dict[
     spec = case.spec
     x, dx, hidden = case.x, None, ""
     result: dict[str, Reference] = {}
-    finals: list[tuple[Driven, str]] = []
+    finals: list[tuple[TeacherForced, str]] = []
     for layer in range(spec.num_layers):
         seen = outputs.get(layer)
         if seen is None or has_nan(seen):
@@ -99,13 +99,13 @@ def _as_input(seen: Array | None, value: Array, bound: Array) -> tuple[Array, Ar
 
 def _drive_half(
     case: Case, layer: int, direction: int, x: Array, seen: Array | None, profile: Profile, dx: Array | None
-) -> Driven:
+) -> TeacherForced:
     width = case.spec.output_size
     half = None if seen is None else seen[..., direction * width : (direction + 1) * width]
-    return drive(case, layer, direction, x, half, profile, dx)
+    return teacher_force(case, layer, direction, x, half, profile, dx)
 
 
-def _final_states(finals: list[tuple[Driven, str]], directions: int) -> dict[str, Reference]:
+def _final_states(finals: list[tuple[TeacherForced, str]], directions: int) -> dict[str, Reference]:
     """h_n and c_n of all layers, and the top layer's h side by side as `last`."""
     hidden = next((why for _, why in finals if why), "")
     free = bool(hidden)

@@ -32,7 +32,7 @@ class _Stack(NamedTuple):
     cell: CellWeights
 
 
-class Crowd:
+class BatchedMutants:
     """The versions of one LSTM, a stack for each layer and direction."""
 
     def __init__(self, mistakes: Sequence[Mistake], stacks: Sequence[Sequence[_Stack]]) -> None:
@@ -77,7 +77,7 @@ class Crowd:
         return (y[:, ::-1] if backward else y), h, c
 
 
-class Crowds:
+class MutantBatches:
     """Makes crowds of the same mistakes; what they share is made once.
 
     Args:
@@ -89,13 +89,13 @@ class Crowds:
         self._versions: dict[bytes, list[CellWeights | None]] = {}
         self._stacks: dict[tuple[bytes, tuple[int, ...]], _Stack] = {}
 
-    def of(self, weights: LSTMWeights) -> Crowd | None:
+    def of(self, weights: LSTMWeights) -> BatchedMutants | None:
         """The wrong versions of these weights; None where they would not fit in memory."""
         if len(self.mistakes) * sum(cell.W.size + cell.U.size for _, _, cell in weights.cells()) > _KEPT:
             return None
         keys = [[self._key(cell) for cell in row] for row in weights.layers]
         kept = tuple(k for k in range(len(self.mistakes)) if all(self._versions[key][k] for row in keys for key in row))
-        return Crowd(
+        return BatchedMutants(
             [self.mistakes[k] for k in kept],
             [
                 [self._stack(key, kept, cell) for key, cell in zip(*both, strict=True)]

@@ -41,7 +41,7 @@ class Parts:
         return total
 
 
-class Wrongs:
+class CellMutants:
     """One cell's wrong versions.
 
     Attributes:

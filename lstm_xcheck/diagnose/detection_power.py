@@ -16,9 +16,9 @@ import numpy as np
 from ..arrays import Array
 from ..compare.reference import observed_quantities, references
 from ..model import Case
-from ..oracle import drive, forward, profile_named
+from ..oracle import forward, profile_named, teacher_force
 from .catalogue import CATALOGUE
-from .cell_mutants import Wrongs
+from .cell_mutants import CellMutants
 from .fit import layer_outputs
 from .mistake import Mistake, Outputs, applied, run_mistakes
 from .prefilter import window
@@ -108,8 +108,10 @@ def _seen_at_once(case: Case, honest: Outputs, catalogue: Sequence[Mistake]) -> 
     if look is None:
         return set()
     width = case.spec.output_size
-    bound = drive(case, 0, 0, case.x, _first_outputs(honest, case)[..., :width], profile_named(case.precision)).y_bound
-    wrongs = Wrongs([mistake for mistake in catalogue if mistake.cell is not None], case.weights.layers[0][0])
+    bound = teacher_force(
+        case, 0, 0, case.x, _first_outputs(honest, case)[..., :width], profile_named(case.precision)
+    ).y_bound
+    wrongs = CellMutants([mistake for mistake in catalogue if mistake.cell is not None], case.weights.layers[0][0])
     close = wrongs.near(case, 0, 0, look.cut(1, len(look.c)), 2.0 * CERTAIN * float(bound.max()))
     return {mistake.id for mistake in wrongs.mistakes} - {mistake.id for _, mistake in close}
 

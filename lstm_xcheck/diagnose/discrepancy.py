@@ -18,7 +18,7 @@ from .mistake import Outputs
 
 
 @dataclass(frozen=True)
-class View:
+class Discrepancy:
     """Observed outputs, the case they belong to, and the references that follow from both."""
 
     observed: Outputs
@@ -27,7 +27,7 @@ class View:
     expected: dict[str, Reference]
 
     @classmethod
-    def of(cls, observed: Outputs, case: Case, profile: Profile) -> View:
+    def of(cls, observed: Outputs, case: Case, profile: Profile) -> Discrepancy:
         """Drive the oracle by what was observed."""
         with np.errstate(over="ignore", invalid="ignore"):
             return cls(observed, case, profile, references(case, layer_outputs(observed, case), profile))

@@ -11,7 +11,7 @@ from ..arrays import Array
 from ..compare.judge import LOOSE, SIGMAS
 from ..compare.reference import Reference, expected_shapes, references
 from ..model import Case
-from ..oracle import Profile, drive
+from ..oracle import Profile, teacher_force
 from .mistake import Mistake, Outputs, brought_back
 
 #: Where a free run's bound proves nothing, being this close to it in every number, in units of rounding, tells as much.
@@ -87,7 +87,7 @@ def _fails(where: tuple[int, int], case: Case, outputs: dict[int, Array], profil
     if np.isnan(x).any() or np.isnan(half).any():
         return False
     units = np.linspace(0, width - 1, _UNITS).astype(np.intp) if wide else None
-    expected = drive(case, layer, direction, np.asarray(x), half, profile, units=units)
+    expected = teacher_force(case, layer, direction, np.asarray(x), half, profile, units=units)
     asked = half if units is None else half[..., units]
     return largest(np.abs(asked - expected.y), expected.y_bound) > 1.0
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..arrays import Array
 from ..model import Case
-from .batched_mutants import Crowds
+from .batched_mutants import MutantBatches
 from .mistake import Mistake, Outputs, run_mistakes
 
 #: Rounding that a run on its own states adds up may move outputs by this much, relative to the largest.
@@ -20,10 +20,10 @@ _STEPS = 2
 #: Steps of cells that a search may run, each worth about a tenth of a millisecond.
 _MOST_WORK = 6000
 #: What a step of all versions together costs beside a step of one.
-_OF_CROWD = 5
+_OF_BATCH = 5
 
 
-class Looks:
+class FreeRuns:
     """The free runs of one search: how near each comes, until there have been enough.
 
     Attributes:
@@ -46,7 +46,7 @@ class Looks:
                 return float("inf")
             return max(_distance(np.asarray(array, np.float64), outputs[name]) for name, array in observed.items())
 
-    def near(self, crowds: Crowds, case: Case, driving: Outputs) -> Sequence[Mistake]:
+    def near(self, crowds: MutantBatches, case: Case, driving: Outputs) -> Sequence[Mistake]:
         """The mistakes of cells with which a case's first outputs, on one row, come anywhere near the observed ones.
 
         Args:
@@ -55,16 +55,16 @@ class Looks:
         """
         row = int(np.argmax(case.valid.sum(axis=1)))
         first = _first_outputs(case, driving, row)
-        crowd = crowds.of(case.weights) if case.steps <= MOST_STEPS and len(first) else None
-        if crowd is None:
+        batch = crowds.of(case.weights) if case.steps <= MOST_STEPS and len(first) else None
+        if batch is None:
             return crowds.mistakes
-        if not self._take(_OF_CROWD * _steps_of_crowd(case, row)):
+        if not self._take(_OF_BATCH * _steps_of_batch(case, row)):
             return []
         with np.errstate(over="ignore", invalid="ignore"):
-            outputs = crowd.first_outputs(case, row, len(first))
+            outputs = batch.first_outputs(case, row, len(first))
             error = np.abs(outputs - first).max(axis=(1, 2))
             close = error <= 2.0 * _ROUGHLY * np.maximum(1.0, np.abs(outputs).max(axis=(1, 2)))
-        return [mistake for mistake, near in zip(crowd.mistakes, close, strict=True) if near]
+        return [mistake for mistake, near in zip(batch.mistakes, close, strict=True) if near]
 
     def _take(self, work: int) -> bool:
         self.stopped = self.stopped or self.left < work
@@ -85,7 +85,7 @@ def _first_outputs(case: Case, driving: Outputs, row: int) -> Array:
     return first if seen.all() else first[: int(np.argmin(seen))]
 
 
-def _steps_of_crowd(case: Case, row: int) -> int:
+def _steps_of_batch(case: Case, row: int) -> int:
     spec, length = case.spec, int(case.valid[row].sum())
     below = 2 * length if spec.bidirectional else min(_STEPS, length)
     return (spec.num_layers - 1) * below + min(_STEPS, length)

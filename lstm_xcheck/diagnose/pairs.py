@@ -10,10 +10,10 @@ from ..arrays import Array
 from ..model import Case
 from ..oracle import Profile
 from ..oracle.cell import Cell
-from .batched_mutants import Crowd, Crowds
-from .cell_mutants import Parts, Wrongs, contributions
+from .batched_mutants import BatchedMutants, MutantBatches
+from .cell_mutants import CellMutants, Parts, contributions
 from .fit import Fit, fit
-from .free_run import MOST_STEPS, Looks
+from .free_run import MOST_STEPS, FreeRuns
 from .mistake import Mistake, Outputs, applied, brought_back, gives_shapes
 from .prefilter import UNSEEN, Window, case_distances, crude_limit, distances, looked_rows, window
 
@@ -28,7 +28,7 @@ _MOST_TESTS = 120
 #: Where nothing can be seen of the first cell, distances are those of whole runs, which the right pair comes first in.
 _MOST_BLIND_TESTS = 30
 #: How far single precision may put a whole run, so that nothing is left out for it.
-_OF_CROWD = 0.02
+_OF_BATCH = 0.02
 
 
 def fitting_pairs(
@@ -37,7 +37,7 @@ def fitting_pairs(
     profile: Profile,
     catalogue: Sequence[Mistake],
     limit: float,
-    looks: Looks,
+    looks: FreeRuns,
     wrong: Sequence[tuple[int, int]],
 ) -> Iterator[tuple[Pair, Fit]]:
     """Every pair that explains the outputs, up to a number of full tests.
@@ -75,14 +75,14 @@ def _near_elsewhere(
 
 
 def _candidates(
-    observed: Outputs, case: Case, catalogue: Sequence[Mistake], limit: float, looks: Looks
+    observed: Outputs, case: Case, catalogue: Sequence[Mistake], limit: float, looks: FreeRuns
 ) -> Iterator[Candidate]:
-    wrongs = Wrongs([mistake for mistake in catalogue if mistake.cell is not None], case.weights.layers[0][0])
+    wrongs = CellMutants([mistake for mistake in catalogue if mistake.cell is not None], case.weights.layers[0][0])
     look = window(case, observed, 0, 0)
     if look is not None:
         yield from _cell_pairs(wrongs, case, look, limit)
     rest = [*wrongs.elsewhere, *(mistake for mistake in catalogue if mistake.cell is None)]
-    crowds = Crowds(wrongs.mistakes)
+    crowds = MutantBatches(wrongs.mistakes)
     for other in applied(rest, observed, case):
         yield from _mixed_pairs(other, wrongs, limit, looks, crowds)
     others = _other_pairs(_without_shapes(rest, observed, case), observed, case, limit)
@@ -104,7 +104,9 @@ def _without_shapes(rest: Sequence[Mistake], observed: Outputs, case: Case) -> l
     return found
 
 
-def _mixed_pairs(other: Other, wrongs: Wrongs, limit: float, looks: Looks, crowds: Crowds) -> Iterator[Candidate]:
+def _mixed_pairs(
+    other: Other, wrongs: CellMutants, limit: float, looks: FreeRuns, crowds: MutantBatches
+) -> Iterator[Candidate]:
     """A mistake of weights beside one of data, spec or outputs."""
     mistake, changed, driving = other
     look = window(changed, driving, 0, 0)
@@ -113,25 +115,25 @@ def _mixed_pairs(other: Other, wrongs: Wrongs, limit: float, looks: Looks, crowd
         yield from ((far, pair) for pair in pairs if (far := looks.far(pair)) < float("inf"))
         return
     honest = changed.weights.layers[0][0]
-    own = wrongs if honest is wrongs.honest else Wrongs(wrongs.mistakes, honest)
+    own = wrongs if honest is wrongs.honest else CellMutants(wrongs.mistakes, honest)
     yield from ((distance, (first, mistake)) for distance, first in own.near(changed, 0, 0, look, limit))
 
 
 def _rerun_pairs(
-    observed: Outputs, case: Case, catalogue: Sequence[Mistake], limit: float, looks: Looks
+    observed: Outputs, case: Case, catalogue: Sequence[Mistake], limit: float, looks: FreeRuns
 ) -> Iterator[Candidate]:
     """A mistake of weights before one that runs the LSTM, and so depends on all weights."""
     pairs: list[Pair] = []
     questions: list[tuple[Case, Outputs]] = []
-    wrongs = Wrongs([mistake for mistake in catalogue if mistake.cell is not None], case.weights.layers[0][0])
-    look, crowd = window(case, observed, 0, 0), Crowds(wrongs.mistakes).of(case.weights)
+    wrongs = CellMutants([mistake for mistake in catalogue if mistake.cell is not None], case.weights.layers[0][0])
+    look, batch = window(case, observed, 0, 0), MutantBatches(wrongs.mistakes).of(case.weights)
     if look is None:  # each would take a run to make and another to be tested
         looks.stopped = True
         return
     for second in (mistake for mistake in catalogue if mistake.reruns):
         firsts = [mistake for mistake in catalogue if mistake.cell is not None or mistake.weights is not None]
-        if crowd is not None:
-            unlikely = {mistake.id for mistake in crowd.mistakes} - _near_carried(crowd, wrongs, case, look, limit)
+        if batch is not None:
+            unlikely = {mistake.id for mistake in batch.mistakes} - _near_carried(batch, wrongs, case, look, limit)
             firsts = [mistake for mistake in firsts if mistake.id not in unlikely]
         for first in firsts:
             changed = first.change_case(case)
@@ -143,19 +145,19 @@ def _rerun_pairs(
     yield from ((distance, pair) for distance, pair in zip(far, pairs, strict=True) if distance < float("inf"))
 
 
-def _near_carried(crowd: Crowd, wrongs: Wrongs, case: Case, look: Window, limit: float) -> set[str]:
+def _near_carried(batch: BatchedMutants, wrongs: CellMutants, case: Case, look: Window, limit: float) -> set[str]:
     """The ids of the versions that may explain the first steps when each starts from the states in which it ended."""
     rows = looked_rows(case)
     with np.errstate(over="ignore", invalid="ignore"):
-        finals = [crowd.final_states(case, int(row)) for row in rows]
-        carried = np.stack([crowd.carry(h) for h, _ in finals], axis=1)
+        finals = [batch.final_states(case, int(row)) for row in rows]
+        carried = np.stack([batch.carry(h) for h, _ in finals], axis=1)
         ids = [mistake.id for mistake in wrongs.mistakes]
-        places = [ids.index(mistake.id) for mistake in crowd.mistakes]
+        places = [ids.index(mistake.id) for mistake in batch.mistakes]
         w, u, b = (array[places] for array in wrongs.parts(look).arrays)
         u = np.concatenate([carried[:, None], u[:, 1:]], axis=1)
         start = look._replace(c=np.stack([c for _, c in finals], axis=1))
-        far = distances(Cell(case.spec, wrongs.honest), start, w + u + b, max(limit, _OF_CROWD))
-    return {mistake.id for mistake, distance in zip(crowd.mistakes, far, strict=True) if np.isfinite(distance)}
+        far = distances(Cell(case.spec, wrongs.honest), start, w + u + b, max(limit, _OF_BATCH))
+    return {mistake.id for mistake, distance in zip(batch.mistakes, far, strict=True) if np.isfinite(distance)}
 
 
 def _other_pairs(others: Sequence[Other], observed: Outputs, case: Case, limit: float) -> Iterator[Candidate]:
@@ -198,7 +200,7 @@ def _respecify(first: Other, second: Other, case: Case) -> bool:
     )
 
 
-def _cell_pairs(wrongs: Wrongs, case: Case, look: Window, limit: float) -> Iterator[Candidate]:
+def _cell_pairs(wrongs: CellMutants, case: Case, look: Window, limit: float) -> Iterator[Candidate]:
     """Two mistakes of one cell's weights.
 
     A reordering of gates made after another mistake permutes that mistake's contributions; mistakes that touch
@@ -220,7 +222,7 @@ def _cell_pairs(wrongs: Wrongs, case: Case, look: Window, limit: float) -> Itera
             yield from _composed(wrongs, full, cell, a, composed, look, limit)
 
 
-def _partners(wrongs: Wrongs, parts: Parts, a: int) -> tuple[Array, Array]:
+def _partners(wrongs: CellMutants, parts: Parts, a: int) -> tuple[Array, Array]:
     """What may be made after mistake a: as a sum of known contributions, or composed anew."""
     touched = parts.touched
     changes = wrongs.moved | touched
@@ -240,7 +242,7 @@ def _partners(wrongs: Wrongs, parts: Parts, a: int) -> tuple[Array, Array]:
     return np.flatnonzero(simple), np.flatnonzero(alive & ~wrongs.reorders & shared)
 
 
-def _sums(wrongs: Wrongs, parts: Parts, touched: Array, a: int, others: Array) -> Array:
+def _sums(wrongs: CellMutants, parts: Parts, touched: Array, a: int, others: Array) -> Array:
     """Pre-activations with mistake a made before each of the others."""
     total: Array | float = 0.0
     changes = wrongs.moved | touched
@@ -254,7 +256,7 @@ def _sums(wrongs: Wrongs, parts: Parts, touched: Array, a: int, others: Array) -
 
 
 def _composed(
-    wrongs: Wrongs, parts: Parts, cell: Cell, a: int, others: Array, look: Window, limit: float
+    wrongs: CellMutants, parts: Parts, cell: Cell, a: int, others: Array, look: Window, limit: float
 ) -> Iterator[Candidate]:
     """Mistakes made on the very cell that mistake a left."""
     before, known = wrongs.cell(a), [array[a] for array in parts.arrays]

@@ -14,7 +14,7 @@ import numpy as np
 from ..compare.reference import observed_quantities
 from ..errors import XcheckError
 from ..model import Case, LSTMSpec, Result
-from .discrepancy import View
+from .discrepancy import Discrepancy
 
 #: Runs a case in the implementation in question; raises `XcheckError` for one that it cannot run.
 Ask = Callable[[Case], Result]
@@ -41,7 +41,7 @@ def probed(case: Case, ask: Ask) -> tuple[Case, Result] | None:
     return None
 
 
-def is_chance(view: View, ask: Ask) -> bool:
+def is_chance(view: Discrepancy, ask: Ask) -> bool:
     """Whether the same case, run again, gives numbers that honest rounding cannot make of the same ones."""
     try:
         again = observed_quantities(ask(view.case))

@@ -12,12 +12,12 @@ from ..compare.reference import expected_shapes, observed_quantities
 from ..errors import SpecError
 from ..model import Case, Result
 from ..oracle import profile_named
-from .batched_mutants import Crowds
+from .batched_mutants import MutantBatches
 from .catalogue import CATALOGUE, FITTED
-from .cell_mutants import Wrongs
-from .discrepancy import View
+from .cell_mutants import CellMutants
+from .discrepancy import Discrepancy
 from .fit import Fit, fit
-from .free_run import MOST_STEPS, Looks
+from .free_run import MOST_STEPS, FreeRuns
 from .low_precision import rough_arithmetic, wide_enough
 from .mistake import Mistake, Outputs, applied, gives_shapes, in_cells, run_mistakes
 from .pairs import fitting_pairs
@@ -96,10 +96,10 @@ def diagnose(
     observed = observed_quantities(result)
     check_observed(observed, case)
     profile = profile_named(result.computed_in or case.precision)
-    view = View.of(observed, case, profile)
+    view = Discrepancy.of(observed, case, profile)
     if not view.wrong:
         return Diagnosis(None, explanation=view.why_not_wrong(), evidence=view.evidence())
-    looks = Looks(observed, case)
+    looks = FreeRuns(observed, case)
     found = _found_on_probe(view, catalogue, pairs, ask) if ask is not None and is_large(case) else []
     found = found or _fitting_singles(view, catalogue, looks)
     if not found:
@@ -115,7 +115,7 @@ def diagnose(
     return _name(found, view, catalogue)
 
 
-def _found_on_probe(view: View, catalogue: Sequence[Mistake], pairs: bool, ask: Ask) -> list[Explanation]:
+def _found_on_probe(view: Discrepancy, catalogue: Sequence[Mistake], pairs: bool, ask: Ask) -> list[Explanation]:
     """What a small probe shows to be wrong, where that explains these outputs as well."""
     asked = probed(view.case, ask)
     if asked is None:
@@ -134,7 +134,7 @@ def _found_on_probe(view: View, catalogue: Sequence[Mistake], pairs: bool, ask: 
     return [(mistakes, quality) for mistakes, quality in found if quality.holds and quality.decides & view.wrong]
 
 
-def _settled(found: list[Explanation], view: View, ask: Ask) -> list[Explanation]:
+def _settled(found: list[Explanation], view: Discrepancy, ask: Ask) -> list[Explanation]:
     """Those explanations that a probe bears out as well; all of them where it bears out none."""
     asked = probed(view.case, ask)
     if asked is None:
@@ -171,7 +171,7 @@ def _merged_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
     return (*shape[:-1], shape[-1] // 2)
 
 
-def _fitting_singles(view: View, catalogue: Sequence[Mistake], looks: Looks) -> list[Explanation]:
+def _fitting_singles(view: Discrepancy, catalogue: Sequence[Mistake], looks: FreeRuns) -> list[Explanation]:
     """Every single mistake that explains the outputs."""
     doubtful = view.wrong_cells()[:1]
     tested = [
@@ -180,21 +180,21 @@ def _fitting_singles(view: View, catalogue: Sequence[Mistake], looks: Looks) -> 
     return [((mistake,), quality) for mistake, quality in tested if quality.holds and quality.decides & view.wrong]
 
 
-def _fitted(view: View) -> list[Explanation]:
+def _fitted(view: Discrepancy) -> list[Explanation]:
     """The mistakes whose own numbers can be read off the outputs, where they then explain them."""
     made = [mistake for one in FITTED if (mistake := one.fitted(view.observed, view.case)) is not None]
     tested = [((mistake,), fit([mistake], view.observed, view.case, view.profile)) for mistake in made]
     return [(mistakes, quality) for mistakes, quality in tested if quality.holds and quality.decides & view.wrong]
 
 
-def _fitting_pairs(view: View, catalogue: Sequence[Mistake], looks: Looks) -> list[Explanation]:
+def _fitting_pairs(view: Discrepancy, catalogue: Sequence[Mistake], looks: FreeRuns) -> list[Explanation]:
     """Every pair of mistakes that explains the outputs."""
     limit, wrong = _limit(view, (0, 0)), view.wrong_cells()
     tested = fitting_pairs(view.observed, view.case, view.profile, catalogue, limit, looks, wrong)
     return [(pair, quality) for pair, quality in tested if quality.decides & view.wrong]
 
 
-def _candidates(view: View, catalogue: Sequence[Mistake], looks: Looks) -> Iterator[Mistake]:
+def _candidates(view: Discrepancy, catalogue: Sequence[Mistake], looks: FreeRuns) -> Iterator[Mistake]:
     """What survives the quick look: mistakes in all cells, of the rest, and in the wrong cells alone."""
     of_cells = [mistake for mistake in catalogue if mistake.cell is not None]
     if gives_shapes((), view.observed, view.case):
@@ -210,18 +210,20 @@ def _candidates(view: View, catalogue: Sequence[Mistake], looks: Looks) -> Itera
         yield from (in_cells(mistake, wrong) for mistake in _near_in_cell(of_cells, view, wrong[0], looks))
 
 
-def _near_in_cell(mistakes: Sequence[Mistake], view: View, where: tuple[int, int], looks: Looks) -> list[Mistake]:
+def _near_in_cell(
+    mistakes: Sequence[Mistake], view: Discrepancy, where: tuple[int, int], looks: FreeRuns
+) -> list[Mistake]:
     """The mistakes of weights that may explain the first steps of one cell."""
     observed, case = view.observed, view.case
     look = window(case, observed, *where)
-    wrongs = Wrongs(mistakes, case.weights.layers[where[0]][where[1]])
+    wrongs = CellMutants(mistakes, case.weights.layers[where[0]][where[1]])
     if look is None:
-        near = [*looks.near(Crowds(wrongs.mistakes), case, observed), *wrongs.elsewhere]
+        near = [*looks.near(MutantBatches(wrongs.mistakes), case, observed), *wrongs.elsewhere]
         return [mistake for mistake in near if looks.far((mistake,)) < float("inf")]
     return [mistake for _, mistake in wrongs.near(case, *where, look, _limit(view, where))]
 
 
-def _limit(view: View, where: tuple[int, int]) -> float:
+def _limit(view: Discrepancy, where: tuple[int, int]) -> float:
     """How far the first steps of a cell may be from what is tested in full."""
     look = window(view.case, view.observed, *where)
     if look is None and where[0] == 0:  # what a mistake of layers makes visible all the same
@@ -230,7 +232,7 @@ def _limit(view: View, where: tuple[int, int]) -> float:
     return float("inf") if look is None else crude_limit(cell, look, view.profile)
 
 
-def _unexplained(view: View, looks: Looks, ask: Ask | None) -> Diagnosis:
+def _unexplained(view: Discrepancy, looks: FreeRuns, ask: Ask | None) -> Diagnosis:
     """What can be said without a cause."""
     rougher = wide_enough(view.observed, view.case, view.profile)
     hint = f" The errors are no larger than computing in {rougher} could make them." if rougher else ""
@@ -243,7 +245,7 @@ def _unexplained(view: View, looks: Looks, ask: Ask | None) -> Diagnosis:
     return Diagnosis(None, explanation=view.unexplained() + hint, evidence=view.evidence())
 
 
-def _name(found: list[Explanation], view: View, catalogue: Sequence[Mistake]) -> Diagnosis:
+def _name(found: list[Explanation], view: Discrepancy, catalogue: Sequence[Mistake]) -> Diagnosis:
     """Name the best explanation; of those that are the same on this case, the first of the catalogue."""
     order = {mistake.id: k for k, mistake in enumerate(catalogue)}
     found = sorted(found, key=lambda entry: [order.get(mistake.id, len(order)) for mistake in entry[0]])

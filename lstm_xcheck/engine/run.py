@@ -18,11 +18,11 @@ from ..compare import judge
 from ..errors import AdapterError, NothingComparedError, Unsupported, WorkerCrashed, XcheckError
 from ..events import MOST_DIAGNOSES, Event, Finished, Outcome, Planned
 from ..model import Case, Result
-from ..workers.format_exception import raised
+from ..workers.format_exception import format_exception
 from ..workers.pool import Worker, limit_of
 from .explain import Explainer
 from .grid import Recipe
-from .scheduler import Lanes
+from .scheduler import Scheduler
 from .task import judged, left_out, made, not_run
 from .work_queue import Schedule
 
@@ -135,7 +135,7 @@ def run(plan: Plan) -> Generator[Event, None, None]:
     yield plan.planned
     yield from plan.left_out()
     cells = {entry.name: plan.questions_for(entry.name) for entry in plan.entries}
-    with Lanes(plan, Schedule(cells)) as lanes:
+    with Scheduler(plan, Schedule(cells)) as lanes:
         yield from lanes.events(max(1, plan.jobs), sum(map(len, cells.values())))
     yield Finished(time.perf_counter() - start)
 
@@ -171,7 +171,7 @@ def _answer(function: Callable[..., object], case: Case) -> Result:
     except XcheckError:
         raise
     except (Exception, SystemExit) as error:  # a user's function may raise anything
-        raise WorkerCrashed(raised(error)) from error
+        raise WorkerCrashed(format_exception(error)) from error
 
 
 def _call(case: Case, name: str, function: Callable[..., object], explainer: Explainer) -> Outcome:
@@ -185,7 +185,7 @@ def _call(case: Case, name: str, function: Callable[..., object], explainer: Exp
     except XcheckError:
         raise
     except (Exception, SystemExit) as error:  # a user's function may raise anything; the sweep goes on
-        return not_run(case.id, name, WorkerCrashed(raised(error)))
+        return not_run(case.id, name, WorkerCrashed(format_exception(error)))
     wrong = any(row.verdict in ("mismatch", "suspect") for row in verdict.of_outputs)
     diagnoses = explainer.explain(result, case, name, partial(_answer, function)) if wrong else ()
     return Outcome(case.id, name, verdict.rows, verdict.count, diagnoses=diagnoses)

@@ -36,7 +36,7 @@ _LOOK_SECONDS = 0.05
 _Ahead = tuple["Case | Recipe", "Future[tuple[Case, bytes]]"]
 
 
-class Lanes:
+class Scheduler:
     """The threads of one run; leaving the context kills every worker."""
 
     def __init__(self, plan: Plan, schedule: Schedule) -> None:
@@ -51,7 +51,7 @@ class Lanes:
         self._asking = threading.Lock()
         self._asked: Worker | None = None  # one that answers diagnoses is kept for the next
 
-    def __enter__(self) -> Lanes:
+    def __enter__(self) -> Scheduler:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -104,15 +104,15 @@ class Lanes:
         try:
             # Two threads: one makes what is asked next while the other judges.
             with ThreadPoolExecutor(2) as pool:
-                _Lane(self, number, pool).run()
+                _Slot(self, number, pool).run()
         except BaseException as error:  # handed to the caller's thread, which raises it
             self._events.put(error)
 
 
-class _Lane:
+class _Slot:
     """One thread's work."""
 
-    def __init__(self, lanes: Lanes, number: int, pool: ThreadPoolExecutor) -> None:
+    def __init__(self, lanes: Scheduler, number: int, pool: ThreadPoolExecutor) -> None:
         self._lanes, self._number, self._pool = lanes, number, pool
         self._schedule, self._events, self._stop = lanes._schedule, lanes._events, lanes._stop
         self._free = threading.Semaphore(_WAITING)

@@ -129,11 +129,11 @@ class Schedule:
         with self._lock:
             return not any(adapter.left for adapter in self._adapters.values())
 
-    def take(self, name: str, lane: int) -> Case | Recipe | None:
+    def take(self, name: str, slot: int) -> Case | Recipe | None:
         """The next case for a lane that serves this adapter; None when there is none for it."""
         with self._lock:
             adapter = self._adapters[name]
-            hand = adapter.hands.setdefault(lane, deque())
+            hand = adapter.hands.setdefault(slot, deque())
             if not hand and adapter.groups:
                 hand.extend(adapter.groups.popleft())
             if not hand:

@@ -15,7 +15,7 @@ from ..arrays import STORAGE, Array, contiguous, frozen, round_to
 from ..errors import SpecError
 from ..model import CellWeights, LSTMSpec, LSTMWeights
 from ..model.spec import Bias
-from .naming import recognise_stack, storage_order, tensor_names
+from .naming import stack_from_names, storage_order, tensor_names
 from .table import Layout, Tensor, layout_named
 
 _VECTORS = ("b", "b_r", "peephole")
@@ -89,7 +89,7 @@ def shapes_of(parts: Mapping[str, Array]) -> dict[str, tuple[int, ...]]:
 
 def stack_of(row: Layout, given: Mapping[str, Array]) -> tuple[int, int]:
     """How many layers and directions the arrays are of."""
-    return recognise_stack(row, given, _leading_axis(row, given))
+    return stack_from_names(row, given, _leading_axis(row, given))
 
 
 def read_all_parts(row: Layout, given: Mapping[str, Array]) -> list[list[dict[str, Array]]]:

@@ -34,7 +34,7 @@ def all_names(layout: Layout, num_layers: int, num_directions: int) -> Iterator[
                 yield tensor, tensor_names(layout, tensor, layer, direction, num_layers, num_directions)
 
 
-def recognise_stack(layout: Layout, names: Iterable[str], axis_directions: int = 1) -> tuple[int, int]:
+def stack_from_names(layout: Layout, names: Iterable[str], axis_directions: int = 1) -> tuple[int, int]:
     """How many layers and directions these names mean.
 
     Raises:

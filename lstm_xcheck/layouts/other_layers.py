@@ -83,7 +83,7 @@ _GREEK = {"scale": "gamma", "offset": "beta"}
 _PLAIN = {"scale": "scale", "offset": "bias"}
 
 #: Framework -> kind -> row.
-BESIDE: dict[str, dict[str, Row]] = {
+OTHER_LAYERS: dict[str, dict[str, Row]] = {
     "torch": {
         "embedding": Row("Embedding", {"table": "weight"}, _TORCH),
         "dense": Row("Linear", {"kernel": "weight", "bias": "bias"}, _TORCH, frozenset({"kernel"})),
@@ -150,12 +150,12 @@ BESIDE: dict[str, dict[str, Row]] = {
 
 def own_names(framework: str, kind: str) -> dict[str, str]:
     """Canonical name by the framework's own."""
-    return {name: part for part, name in BESIDE[framework][kind].names.items()}
+    return {name: part for part, name in OTHER_LAYERS[framework][kind].names.items()}
 
 
-def turned(framework: str, kind: str, part: str, array: Array) -> Array:
+def transposed(framework: str, kind: str, part: str, array: Array) -> Array:
     """An array from the framework's orientation to the canonical one; the same call leads back."""
-    return array.T if part in BESIDE[framework][kind].transposed else array
+    return array.T if part in OTHER_LAYERS[framework][kind].transposed else array
 
 
 def kinds_named(text: str) -> set[str]:

@@ -7,5 +7,5 @@ from .precision_profiles import PROFILES as PROFILES
 from .precision_profiles import Profile as Profile
 from .precision_profiles import profile_named as profile_named
 from .precision_profiles import rougher_than as rougher_than
-from .teacher_forced import Driven as Driven
-from .teacher_forced import drive as drive
+from .teacher_forced import TeacherForced as TeacherForced
+from .teacher_forced import teacher_force as teacher_force

@@ -83,14 +83,14 @@ class Block:
         relative = terms * p.u_sum / (1.0 - terms * p.u_sum) + 2.0 * p.u_in + p.u_in**2
         deviation = np.maximum(1.0, np.sqrt(terms) / 4.0) * p.u_sum + p.u_in
         rows = self._rows(bias)
-        self.kernels = _turned(rows)
+        self.kernels = _transposed(rows)
         # The same for dz, from [1, |x|, |h|]. What that rounds, some 2^-24 for each term in float32, is added, and
         # covers what it underflows by beside eta.
         errors = absolute(rows, self.dtype)
         allowed = relative * (1.0 + 2.0**-22 * terms) / p.u
         errors *= allowed[..., None].astype(self.dtype)
         errors[..., 0] = allowed * bias_mass + 2.0 * terms * p.eta / p.u * (1.0 + 2.0**-22 * terms)
-        self.errors = _turned(errors)
+        self.errors = _transposed(errors)
         #: Standard deviation of independent roundings, by dz.
         self.spread = (deviation / relative)[:, None, None].astype(self.dtype)
         self.bias_mass = bias_mass[:, None, None]
@@ -363,7 +363,7 @@ def _product(inputs: Array, kernels: Array) -> Array:
     return product.reshape(4, *inputs.shape[:2], -1)
 
 
-def _turned(rows: Array) -> Array:
+def _transposed(rows: Array) -> Array:
     """Each unit's row as a column; small ones are stored that way, by which products take half the time."""
     columns = rows.swapaxes(1, 2)
     return np.ascontiguousarray(columns) if columns.size <= SMALL else columns

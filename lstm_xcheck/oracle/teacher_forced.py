@@ -37,7 +37,7 @@ _KEPT: WeakKeyDictionary[Case, dict[Hashable, Block]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
-class Driven:
+class TeacherForced:
     """What an honest backend may answer: value, worst-case bound and standard deviation, each of the same shape.
 
     y: (batch, steps, output), aligned in time, zero at padding; h and c: final states, (batch, width).
@@ -54,7 +54,7 @@ class Driven:
     c_sigma: Array
 
 
-def drive(
+def teacher_force(
     case: Case,
     layer: int,
     direction: int,
@@ -63,7 +63,7 @@ def drive(
     profile: Profile,
     dx: Array | None = None,
     units: Array | None = None,
-) -> Driven:
+) -> TeacherForced:
     """Drive one direction of one layer.
 
     Args:
@@ -123,7 +123,7 @@ class _Given:
         cls, case: Case, layer: int, direction: int, x: Array, observed: Array | None, dx: Array | None,
         units: Array | None,
     ) -> _Given:  # fmt: skip
-        """As `drive` takes them."""
+        """As `teacher_force` takes them."""
         backward = case.spec.is_backward(direction)
         h0, c0 = case.initial("h0", layer, direction), case.initial("c0", layer, direction)
         valid = _in_order(case.valid, backward) if case.lengths is not None or case.mask is not None else None
@@ -132,8 +132,8 @@ class _Given:
         width = 1 + x.shape[-1]
         inputs = np.empty((case.steps, case.batch, width + h0.shape[-1]))
         inputs[..., 0] = 1.0  # for the bias
-        inputs[..., 1:width] = _turned(x, backward)
-        _put_previous(inputs[..., width:], _turned(seen, backward), valid, h0)
+        inputs[..., 1:width] = _transposed(x, backward)
+        _put_previous(inputs[..., width:], _transposed(seen, backward), valid, h0)
         if units is not None:
             h0, c0 = h0[:, units], c0[:, units]
         errors = None if dx is None else _in_order(dx, backward)
@@ -146,7 +146,7 @@ def _float32_holds(spec: LSTMSpec, profile: Profile, given: _Given) -> bool:
     return profile.u >= 2.0**-24 and not sums
 
 
-def _driven(block: Block, given: _Given) -> Driven:
+def _driven(block: Block, given: _Given) -> TeacherForced:
     """With bounds computed in the block's type."""
     cell, profile, dtype = block.cell, block.profile, block.dtype
     steps, batch, _ = given.inputs.shape
@@ -167,7 +167,9 @@ def _driven(block: Block, given: _Given) -> Driven:
             array[~given.valid] = 0.0
     final = [_final(array, given.valid, start) for array, start in zip(values, (given.h0, None, None), strict=True)]
     aligned = [_aligned(array, given.backward) for array in values]
-    return Driven(*[*aligned, *final, carried.c, _in_float64(carried.dc, widened), _sigma(carried.var_c, profile)])
+    return TeacherForced(
+        *[*aligned, *final, carried.c, _in_float64(carried.dc, widened), _sigma(carried.var_c, profile)]
+    )
 
 
 def _joined(parts: tuple[Array, ...]) -> Array:
@@ -209,10 +211,10 @@ def _of_units(weights: CellWeights, units: Array | None) -> CellWeights:
 
 def _in_order(array: Array, backward: bool) -> Array:
     """(batch, steps, ...) as (steps, batch, ...), time in the order of processing."""
-    return np.ascontiguousarray(_turned(array, backward))
+    return np.ascontiguousarray(_transposed(array, backward))
 
 
-def _turned(array: Array, backward: bool) -> Array:
+def _transposed(array: Array, backward: bool) -> Array:
     """The same as a view."""
     return (array[:, ::-1] if backward else array).swapaxes(0, 1)
 

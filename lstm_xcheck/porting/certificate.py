@@ -96,7 +96,7 @@ def verdict_of(rows: Sequence[Mapping[str, Any]]) -> str:
     return "error" if "crashed" in seen or "match" not in seen else "agree"
 
 
-def seal(content: Mapping[str, Any]) -> str:
+def checksum(content: Mapping[str, Any]) -> str:
     """A hash over everything a certificate says but the hash itself."""
     rest = {key: value for key, value in content.items() if key != "seal"}
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()

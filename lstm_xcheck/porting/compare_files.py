@@ -56,28 +56,28 @@ def compare_files(
         UserError: when it is not clear which LSTM is to be compared with which.
     """
     with reading_whole():
-        files = [read_checkpoint(Path(path), said) for path, said in zip((first, second), layouts, strict=True)]
+        files = [read_checkpoint(Path(path), layouts) for path, layouts in zip((first, second), layouts, strict=True)]
     pairs = [_compare(one, other) for one, other in _paired(files)]
     return {
         "first": str(first),
         "second": str(second),
-        "formats": [held.format for held in files],
+        "formats": [checkpoint.format for checkpoint in files],
         "same": all(pair["same"] for pair in pairs),
         "lstms": pairs,
         "layers": differing_layers(*files),
     }
 
 
-def _sides(held: Checkpoint) -> list[_Side]:
+def _sides(checkpoint: Checkpoint) -> list[_Side]:
     return [
         _Side(lstm.name, lstm.weights, lstm.weights.parameter_count if lstm.native_count is None else lstm.native_count)
-        for lstm in held.require_lstms()
+        for lstm in checkpoint.require_lstms()
     ]
 
 
 def _paired(files: Sequence[Checkpoint]) -> list[tuple[_Side, _Side]]:
     """By name; else a stack with the chain of its layers; else by order where that leaves no doubt."""
-    ours, theirs = (_sides(held) for held in files)
+    ours, theirs = (_sides(checkpoint) for checkpoint in files)
     for one, other in ((ours, theirs), *_as_chains(ours, theirs)):
         by_name = {side.name: side for side in other}
         if len(one) == len(other) and {side.name for side in one} == set(by_name):
@@ -94,7 +94,7 @@ def _paired(files: Sequence[Checkpoint]) -> list[tuple[_Side, _Side]]:
         and (certain or not any(differences(one.weights, other.weights) for one, other in in_order))
     ):
         return in_order
-    listed = [f"{held.path} holds {', '.join(lstm.name for lstm in held.lstms)}" for held in files]
+    listed = [f"{checkpoint.path} holds {', '.join(lstm.name for lstm in checkpoint.lstms)}" for checkpoint in files]
     raise UserError(
         f"it is not clear which LSTM to compare with which: {' and '.join(listed)}; give them the same names with "
         "lstm-xcheck port --rename OLD=NEW, or port one alone with --layer"

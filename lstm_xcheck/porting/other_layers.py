@@ -8,60 +8,64 @@ from typing import Any
 
 import numpy as np
 
-from ..checkpoints import Checkpoint, Found, OtherTensor
-from ..checkpoints.codecs.limits import shown, some
+from ..checkpoints import Checkpoint, FoundLSTM, OtherTensor
+from ..checkpoints.codecs.limits import escape, shortlist
 from ..checkpoints.formats import Format
-from ..checkpoints.other_layers.model import Beside, Layer, Step, by_name, layers_of, plain_name
+from ..checkpoints.other_layers.model import Layer, OtherLayers, Step, by_name, collect_layers, plain_name
 from ..checkpoints.other_layers.order import with_chain
-from ..checkpoints.other_layers.store import FAMILIES, kinds_of, laid_out, same_bits
+from ..checkpoints.other_layers.store import FAMILIES, kinds_of, same_bits, to_framework
 from ..errors import DisagreementError, UserError
-from ..layouts.other_layers import BESIDE, kinds_named
+from ..layouts.other_layers import OTHER_LAYERS, kinds_named
 from .certificate import joined
 
 
-def carried(held: Checkpoint, chosen: Format, rename: Mapping[str, str]) -> Beside:
+def carried(checkpoint: Checkpoint, chosen: Format, rename: Mapping[str, str]) -> OtherLayers:
     """Everything beside the LSTMs of a file that was read whole, if the format has a place for all of it.
 
     Raises:
         DisagreementError: naming what it has no place for, and what could not be recognised.
     """
-    beside = with_chain(held, layers_of(held, _kinds_said(rename)))
+    others = with_chain(checkpoint, collect_layers(checkpoint, _kinds_said(rename)))
     family = FAMILIES.get(chosen.to)
-    if family is None and beside.layers:
-        listed = [tensor for tensor in held.other if tensor not in beside.training]
-        raise DisagreementError(_cannot(held, f"for which {chosen.name} files have no place", listed))
-    homeless = {name for one in beside.layers if one.kind not in BESIDE[family or ""] for name in one.tensors.values()}
+    if family is None and others.layers:
+        listed = [tensor for tensor in checkpoint.other if tensor not in others.training]
+        raise DisagreementError(_cannot(checkpoint, f"for which {chosen.name} files have no place", listed))
+    homeless = {
+        name for one in others.layers if one.kind not in OTHER_LAYERS[family or ""] for name in one.tensors.values()
+    }
     if homeless:
-        listed = [tensor for tensor in held.other if tensor.stored and tensor.stored.name in homeless]
-        listed += beside.unknown
-        raise DisagreementError(_cannot(held, f"of which {chosen.name} files have no place for these", listed))
-    if beside.unknown:
-        raise DisagreementError(_cannot(held, "of which these cannot be carried over", beside.unknown))
-    computing = [layer for layer in beside.strange if not layer.endswith(tuple(f"({name})" for name in _SILENT))]
+        listed = [tensor for tensor in checkpoint.other if tensor.stored and tensor.stored.name in homeless]
+        listed += others.unknown
+        raise DisagreementError(_cannot(checkpoint, f"of which {chosen.name} files have no place for these", listed))
+    if others.unknown:
+        raise DisagreementError(_cannot(checkpoint, "of which these cannot be carried over", others.unknown))
+    computing = [layer for layer in others.unsupported if not layer.endswith(tuple(f"({name})" for name in _SILENT))]
     if computing and _runs(chosen.to):
         raise DisagreementError(
-            f"{held.path} computes what cannot be carried over: {some(computing)}; {chosen.name} files are models, and "
-            "this one would lack it; nothing was written; choose a format of weights alone, such as .safetensors, or "
-            "add --lstm-only to leave all other layers out"
+            f"{checkpoint.path} computes what cannot be carried over: {shortlist(computing)}; {chosen.name} files are "
+            "models, and this one would lack it; nothing was written; choose a format of weights alone, such as "
+            ".safetensors, or add --lstm-only to leave all other layers out"
         )
-    return beside
+    return others
 
 
 def _kinds_said(rename: Mapping[str, str]) -> dict[str, str]:
     """Kinds that new names speak of: `--rename table=word_embedding` says what `table` is."""
-    said = {old: kinds_named(new) for old, new in rename.items()}
-    return {old: next(iter(kinds)) for old, kinds in said.items() if len(kinds) == 1}
+    by_layer = {old: kinds_named(new) for old, new in rename.items()}
+    return {old: next(iter(kinds)) for old, kinds in by_layer.items() if len(kinds) == 1}
 
 
-def _cannot(held: Checkpoint, why: str, tensors: Sequence[OtherTensor]) -> str:
+def _cannot(checkpoint: Checkpoint, why: str, tensors: Sequence[OtherTensor]) -> str:
     listed = "; ".join(str(tensor) + (f" ({tensor.note})" if tensor.note else "") for tensor in tensors)
     return (
-        f"{held.path} holds {len(held.other)} tensors beside its LSTMs, {why}: {listed}; "
+        f"{checkpoint.path} holds {len(checkpoint.other)} tensors beside its LSTMs, {why}: {listed}; "
         "nothing was written; add --lstm-only to leave them out"
     )
 
 
-def stacked(chosen: Sequence[Found], beside: Beside, rename: Mapping[str, str]) -> tuple[tuple[Found, ...], Beside]:
+def stacked(
+    chosen: Sequence[FoundLSTM], others: OtherLayers, rename: Mapping[str, str]
+) -> tuple[tuple[FoundLSTM, ...], OtherLayers]:
     """The LSTMs after `--rename a,b=NEW` has made one stack of several, called `a,b` until it is renamed.
 
     Raises:
@@ -70,12 +74,12 @@ def stacked(chosen: Sequence[Found], beside: Beside, rename: Mapping[str, str]) 
     lstms = list(chosen)
     for old in rename:
         names = old.split(",")
-        held = {lstm.name: lstm for lstm in lstms}
-        if len(names) < 2 or old in held or not set(names) <= set(held):
+        checkpoint = {lstm.name: lstm for lstm in lstms}
+        if len(names) < 2 or old in checkpoint or not set(names) <= set(checkpoint):
             continue
-        parts = [held[name] for name in names]
+        parts = [checkpoint[name] for name in names]
         _refuse_no_stack(old, parts)
-        beside = replace(beside, chain=_one_step(old, names, beside.chain))
+        others = replace(others, chain=_one_step(old, names, others.chain))
         at = lstms.index(parts[0])
         one = replace(
             parts[0], name=old, weights=joined([part.weights for part in parts]), native_count=None,
@@ -83,10 +87,10 @@ def stacked(chosen: Sequence[Found], beside: Beside, rename: Mapping[str, str]) 
         )  # fmt: skip
         lstms = [lstm for lstm in lstms if lstm not in parts]
         lstms.insert(at, one)
-    return tuple(lstms), beside
+    return tuple(lstms), others
 
 
-def _refuse_no_stack(old: str, parts: Sequence[Found]) -> None:
+def _refuse_no_stack(old: str, parts: Sequence[FoundLSTM]) -> None:
     first = parts[0].weights
     width = first.spec.output_size * first.spec.num_directions
     alike = [replace(part.weights.spec, input_size=1, num_layers=1) for part in parts]
@@ -116,28 +120,28 @@ def _one_step(old: str, names: Sequence[str], chain: tuple[Step, ...]) -> tuple[
     return (*chain[: at[0]], one, *chain[at[-1] + 1 :])
 
 
-def renamed(beside: Beside, rename: Mapping[str, str]) -> Beside:
+def renamed(others: OtherLayers, rename: Mapping[str, str]) -> OtherLayers:
     """The layers and the chain under their new names."""
-    layers = tuple(replace(layer, name=rename.get(layer.name, layer.name)) for layer in beside.layers)
-    chain = tuple(replace(step, name=rename.get(step.name, step.name)) for step in beside.chain)
+    layers = tuple(replace(layer, name=rename.get(layer.name, layer.name)) for layer in others.layers)
+    chain = tuple(replace(step, name=rename.get(step.name, step.name)) for step in others.chain)
     names = [plain_name(layer.name) for layer in layers]
     if "" in names:
         raise UserError("--rename: only an LSTM can be without a name; give the layer one")
     twice = [name for name in names if names.count(name) > 1]
     if twice:
         raise UserError(f"--rename: two layers would be named {twice[0]!r}; give each its own name")
-    return replace(beside, layers=layers, chain=chain)
+    return replace(others, layers=layers, chain=chain)
 
 
-def entries(before: Beside, after: Beside, back: Checkpoint, chosen: Format) -> list[dict[str, Any]]:
+def entries(before: OtherLayers, after: OtherLayers, back: Checkpoint, chosen: Format) -> list[dict[str, Any]]:
     """What a certificate says of each layer; `after` has the same layers under their new names."""
     if not before.layers:
         return []
-    found = layers_of(back, kinds_of(after.layers)).layers
+    found = collect_layers(back, kinds_of(after.layers)).layers
     read = {plain_name(layer.name): layer.name for layer in found}
     result = []
     for old, new in zip(before.layers, after.layers, strict=True):
-        laid = laid_out(new, FAMILIES[chosen.to])
+        laid = to_framework(new, FAMILIES[chosen.to])
         name = plain_name(new.name)
         result.append(
             {
@@ -161,8 +165,8 @@ def refuse_other_layers(file: Any, listed: Sequence[Mapping[str, Any]], before: 
         DisagreementError: naming the first that is not as it says.
     """
     sides = []
-    for held, role in ((before, "source"), (after, "destination")):
-        layers = layers_of(held, {entry[role]: entry["kind"] for entry in listed}).layers if listed else ()
+    for checkpoint, role in ((before, "source"), (after, "destination")):
+        layers = collect_layers(checkpoint, {entry[role]: entry["kind"] for entry in listed}).layers if listed else ()
         sides.append({layer.name: layer for layer in layers})
     for entry in listed:
         ours, theirs = (side.get(entry[role]) for side, role in zip(sides, ("source", "destination"), strict=True))
@@ -171,31 +175,33 @@ def refuse_other_layers(file: Any, listed: Sequence[Mapping[str, Any]], before: 
             raise DisagreementError(f"{entry['source']}: the {entry['kind']} read now is not that of {file}")
 
 
-def left_out(beside: Beside, listed: Sequence[Mapping[str, Any]]) -> list[str]:
+def left_out(others: OtherLayers, listed: Sequence[Mapping[str, Any]]) -> list[str]:
     """Single arrays of carried layers that the destination has no place for."""
     lost = {entry["source"]: entry["lost"] for entry in listed}
     return [
-        f"{shown(layer.tensors[part], 200)} int64[]" for layer in beside.layers for part in lost.get(layer.name, ())
+        f"{escape(layer.tensors[part], 200)} int64[]" for layer in others.layers for part in lost.get(layer.name, ())
     ]
 
 
-def notes(beside: Beside, chosen: Format, listed: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
+def notes(others: OtherLayers, chosen: Format, listed: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
     """What the destination cannot say of the layers, so that its user has to."""
     family = FAMILIES.get(chosen.to, "")
-    said = {layer.name: _layer_notes(layer, family, chosen.to) for layer in beside.layers}
+    by_layer = {layer.name: _layer_notes(layer, family, chosen.to) for layer in others.layers}
     for entry in listed:
-        said[entry["source"]] += [f"{name} is filled in; it changes nothing" for name in entry["filled"]]
+        by_layer[entry["source"]] += [f"{name} is filled in; it changes nothing" for name in entry["filled"]]
     runs = _runs(chosen.to)
-    for step in beside.chain:
-        if step.kind == "plain" and not (beside.layers and runs):
-            said[step.name] = [f"a {step.attributes['class_name']}: it has no weights; put it into your model"]
+    for step in others.chain:
+        if step.kind == "plain" and not (others.layers and runs):
+            by_layer[step.name] = [f"a {step.attributes['class_name']}: it has no weights; put it into your model"]
         elif family == "onnx" and step.attributes.get("class_name") in _SILENT:
-            said[step.name] = [f"a {step.attributes['class_name']}: it does nothing outside training and is left out"]
-    if beside.layers and runs:
-        said["model"] = [_model_note(beside)]
-    if beside.strange:
-        said["graph"] = [f"not carried over, put it into your model: {some(list(beside.strange))}"]
-    return {name: texts for name, texts in said.items() if texts}
+            by_layer[step.name] = [
+                f"a {step.attributes['class_name']}: it does nothing outside training and is left out"
+            ]
+    if others.layers and runs:
+        by_layer["model"] = [_model_note(others)]
+    if others.unsupported:
+        by_layer["graph"] = [f"not carried over, put it into your model: {shortlist(list(others.unsupported))}"]
+    return {name: texts for name, texts in by_layer.items() if texts}
 
 
 #: Families whose batch normalisation is along axis 1.
@@ -209,17 +215,17 @@ def _runs(to: str) -> bool:
     return to in ("keras", "onnx", "onnx-22")
 
 
-def _model_note(beside: Beside) -> str:
-    if not beside.chain:
+def _model_note(others: OtherLayers) -> str:
+    if not others.chain:
         return "the order of the layers is not known, so each has an input and an output of its own"
-    config = any(step.attributes for step in beside.chain)
+    config = any(step.attributes for step in others.chain)
     silent = "" if config else "; the source says nothing of activations and of last steps, so it has none"
-    return f"one model, its layers in order by {beside.said}{silent}"
+    return f"one model, its layers in order by {others.order_source}{silent}"
 
 
 def _layer_notes(layer: Layer, family: str, to: str) -> list[str]:
     found = []
-    row = BESIDE.get(family, {}).get(layer.kind)
+    row = OTHER_LAYERS.get(family, {}).get(layer.kind)
     activation = layer.attributes.get("activation", "linear")
     if not _runs(to) and activation not in (None, "linear"):
         named = activation if isinstance(activation, str) else "of its own"
@@ -228,7 +234,7 @@ def _layer_notes(layer: Layer, family: str, to: str) -> list[str]:
         graph = "; the graph does not: give it sequences without padding"
         found.append(f"mask_zero: Keras skips id 0{graph if _runs(to) else ', which your model has to do by lengths'}")
     if row and row.epsilon is not None:
-        own = layer.attributes.get("epsilon", BESIDE[layer.family][layer.kind].epsilon)
+        own = layer.attributes.get("epsilon", OTHER_LAYERS[layer.family][layer.kind].epsilon)
         sure = (
             "" if "epsilon" in layer.attributes else f", the default of {layer.family}, unless the source had another"
         )
@@ -241,8 +247,8 @@ def _layer_notes(layer: Layer, family: str, to: str) -> list[str]:
 
 def differing_layers(first: Checkpoint, second: Checkpoint) -> list[str]:
     """The layers beside the LSTMs that two files name alike and hold differently, each with its arrays that differ."""
-    ours = by_name(layers_of(first).layers)
-    theirs = by_name(layers_of(second, kinds_of(list(ours.values()))).layers)
+    ours = by_name(collect_layers(first).layers)
+    theirs = by_name(collect_layers(second, kinds_of(list(ours.values()))).layers)
     found = []
     for name in ours.keys() & theirs.keys():
         one, other = ours[name], theirs[name]

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from ..atomic_files import write_atomically
-from ..checkpoints import Checkpoint, Found, read_checkpoint, write_checkpoint
+from ..checkpoints import Checkpoint, FoundLSTM, read_checkpoint, write_checkpoint
 from ..checkpoints.detect.training_state import reading_whole
 from ..checkpoints.formats import Format, format_for_writing
-from ..checkpoints.other_layers.model import Beside
+from ..checkpoints.other_layers.model import OtherLayers
 from ..checkpoints.write import chain_of, matched, refuse_existing
 from ..errors import CheckpointError, DisagreementError, UserError
 from ..model import LSTMWeights
@@ -25,11 +25,11 @@ from .certificate import (
     KIND,
     SCHEMA,
     Ported,
+    checksum,
     fingerprints,
     joined,
     losses,
     read_certificate,
-    seal,
     verdict_of,
 )
 from .manifest import described, hashed, named, refuse_added, refuse_changed
@@ -88,22 +88,22 @@ def port(
     refuse_existing(certificate, force)
     alone = lstm_only or layer is not None
     with nullcontext() if alone else reading_whole():
-        held = read_checkpoint(source, layout)
-    held.require_lstms()
-    source = held.path
+        checkpoint = read_checkpoint(source, layout)
+    checkpoint.require_lstms()
+    source = checkpoint.path
     if target.exists() and target.samefile(source):
         raise CheckpointError(
             f"{target} is the source itself, without which its certificate would prove nothing; name another file"
         )
     names = dict(rename or {})
-    beside = Beside() if alone else carried(held, chosen_format, names)
-    clipped = _chosen(held, layer)
-    chosen, beside = stacked(_without(clipped, without), beside, names)
-    own = {one.name for one in beside.layers}
+    others = OtherLayers() if alone else carried(checkpoint, chosen_format, names)
+    clipped = _chosen(checkpoint, layer)
+    chosen, others = stacked(_without(clipped, without), others, names)
+    own = {one.name for one in others.layers}
     lstm_names = {old: new for old, new in names.items() if old not in own}
-    carry = renamed(beside, names)
+    carry = renamed(others, names)
     with ThreadPoolExecutor() as pool:
-        hashing = pool.submit(hashed, source, held.files)
+        hashing = pool.submit(hashed, source, checkpoint.files)
         for lstm in chosen:
             _ = lstm.weights.layers  # reads them now, and once
         printing = [pool.submit(fingerprints, lstm.weights) for lstm in chosen]
@@ -112,32 +112,32 @@ def port(
         lstms = _renamed(chosen, lstm_names, like is not None and not chosen_format.stacks)
         back = write_checkpoint(target, lstms, chosen_format.to, force, like, carry)
         ported = _pairs(target, chosen_format, chosen, lstms, back, exact=like is None)
-        layers = entries(beside, carry, back, chosen_format)
+        layers = entries(others, carry, back, chosen_format)
         for made in printing:
             made.result()  # which the weights keep
         read = hashing.result()
     lstm_entries = [_entry(lstm) for lstm in ported]
-    notes = other_layers.notes(beside, chosen_format, layers)
+    notes = other_layers.notes(others, chosen_format, layers)
     content = {
         "schema": SCHEMA,
         "kind": KIND,
-        "source": {**described(source, target.parent, held.format, read), "layout": layout},
+        "source": {**described(source, target.parent, checkpoint.format, read), "layout": layout},
         "destination": described(target, target.parent, back.format, named(target, back.hashes)),
         "lstms": lstm_entries,
         "losses": [loss for lstm in ported for loss in losses(lstm)],
         "layers": layers,
         "left_out": [
-            *(_left_out(held, layer) if alone else other_layers.left_out(beside, layers)),
+            *(_left_out(checkpoint, layer) if alone else other_layers.left_out(others, layers)),
             *_left_out_clips(clipped, without),
         ],
         "without": sorted(set(without)),
-        "training": [str(tensor) for tensor in beside.training],
+        "training": [str(tensor) for tensor in others.training],
         "notes": {**{found.name: list(found.notes) for found in chosen if found.notes}, **notes},
         **_proven(ported),
         "versions": made_by(),
     }
     content["verdict"] = verdict_of(content["rows"])
-    content["seal"] = seal(content)
+    content["seal"] = checksum(content)
     _write(certificate, content)
     return content
 
@@ -158,7 +158,7 @@ def recheck(path: str | PathLike[str]) -> str:
 
 
 def _recheck(file: Path, content: dict[str, Any]) -> str:
-    if seal(content) != content["seal"]:
+    if checksum(content) != content["seal"]:
         raise DisagreementError(f"{file} was changed: its seal does not fit its content; port again to get a new one")
     paths = {role: file.parent / content[role]["path"] for role in ("source", "destination")}
     for role, path in paths.items():
@@ -168,10 +168,10 @@ def _recheck(file: Path, content: dict[str, Any]) -> str:
     with reading_whole() if content["layers"] else nullcontext():
         files = [read_checkpoint(path, content[role].get("layout")) for role, path in paths.items()]
     own = (file, *files[1].files)
-    for (role, path), held in zip(paths.items(), files, strict=True):
-        refuse_added(file, role, path, content[role]["parts"], held.files, () if role == "destination" else own)
+    for (role, path), checkpoint in zip(paths.items(), files, strict=True):
+        refuse_added(file, role, path, content[role]["parts"], checkpoint.files, () if role == "destination" else own)
     other_layers.refuse_other_layers(file, content["layers"], *files)
-    clipped, written = (held.lstms for held in files)
+    clipped, written = (checkpoint.lstms for checkpoint in files)
     before = {lstm.name: lstm for lstm in _without(clipped, content.get("without", ()))}
     after = {lstm.name: lstm for lstm in written}
     ported = [_again(entry, before, after) for entry in content["lstms"]]
@@ -180,8 +180,8 @@ def _recheck(file: Path, content: dict[str, Any]) -> str:
         raise DisagreementError(f"{', '.join(changed)}: the weights read now are not those of {file}")
     proof = _proven(ported, content["adapters"])
     _same_verdicts(file, content, proof)
-    beside = f" and {len(content['layers'])} other layers" if content["layers"] else ""
-    agreed = f"{len(ported)} LSTMs{beside}, {len(proof['rows'])} of {len(content['rows'])} verdicts repeated"
+    others = f" and {len(content['layers'])} other layers" if content["layers"] else ""
+    agreed = f"{len(ported)} LSTMs{others}, {len(proof['rows'])} of {len(content['rows'])} verdicts repeated"
     if content["verdict"] != "agree":
         raise DisagreementError(f"{file} still says {content['verdict']}: {agreed}")
     absent = sorted({name for names in content["adapters"].values() for name in names} - set(proof["environment"]))
@@ -191,9 +191,12 @@ def _recheck(file: Path, content: dict[str, Any]) -> str:
 
 def _proven(ported: Sequence[Ported], only: Mapping[str, Sequence[str]] | None = None) -> dict[str, Any]:
     """Verdicts on both sides, and what they would have caught."""
-    from .verification import prove, strength  # a third of what a port imports, which reading and writing do not need
+    from .verification import (
+        detection_power,
+        prove,
+    )  # a third of what a port imports, which reading and writing do not need
 
-    return {**prove(ported, only), "power": [] if only is not None else strength(ported)}
+    return {**prove(ported, only), "power": [] if only is not None else detection_power(ported)}
 
 
 def _same_verdicts(file: Path, content: dict[str, Any], proof: dict[str, Any]) -> None:
@@ -210,7 +213,7 @@ def _same_verdicts(file: Path, content: dict[str, Any], proof: dict[str, Any]) -
             raise DisagreementError(f"{file}: {where} is {row['verdict']} now, but was {then.get(key(row), 'absent')}")
 
 
-def _again(entry: dict[str, Any], before: Mapping[str, Found], after: Mapping[str, Found]) -> Ported:
+def _again(entry: dict[str, Any], before: Mapping[str, FoundLSTM], after: Mapping[str, FoundLSTM]) -> Ported:
     name = entry["source"]
     sources = [before[name]] if name in before else [before[part] for part in name.split(",")]
     targets = [after[name] for name in entry["destination"]]
@@ -218,21 +221,21 @@ def _again(entry: dict[str, Any], before: Mapping[str, Found], after: Mapping[st
     return _ported(name, weights, sources[0].layout, tuple(entry["destination"]), written, targets[0].layout)
 
 
-def _chosen(held: Checkpoint, layer: str | None) -> tuple[Found, ...]:
-    lstms = held.require_lstms()
+def _chosen(checkpoint: Checkpoint, layer: str | None) -> tuple[FoundLSTM, ...]:
+    lstms = checkpoint.require_lstms()
     if layer is None:
         return lstms
     chosen = tuple(lstm for lstm in lstms if lstm.name == layer)
     if not chosen:
-        raise CheckpointError(f"{held.path} has no LSTM {layer!r}, but {', '.join(lstm.name for lstm in lstms)}")
+        raise CheckpointError(f"{checkpoint.path} has no LSTM {layer!r}, but {', '.join(lstm.name for lstm in lstms)}")
     return chosen
 
 
-def _without(lstms: tuple[Found, ...], clips: Sequence[str]) -> tuple[Found, ...]:
+def _without(lstms: tuple[FoundLSTM, ...], clips: Sequence[str]) -> tuple[FoundLSTM, ...]:
     """The LSTMs without these clips, which makes another function of them wherever one held."""
-    strange = [name for name in clips if name not in CLIPS]
-    if strange:
-        raise UserError(f"--without {strange[0]!r} should be one of {', '.join(CLIPS)}")
+    unsupported = [name for name in clips if name not in CLIPS]
+    if unsupported:
+        raise UserError(f"--without {unsupported[0]!r} should be one of {', '.join(CLIPS)}")
     if not clips:
         return lstms
     return tuple(replace(lstm, weights=_unclipped(lstm.weights, clips)) for lstm in lstms)
@@ -243,18 +246,18 @@ def _unclipped(weights: LSTMWeights, clips: Sequence[str]) -> LSTMWeights:
     return LSTMWeights(replace(weights.spec, **options), weights.layers, weights.dtype)
 
 
-def _left_out_clips(lstms: tuple[Found, ...], clips: Sequence[str]) -> list[str]:
+def _left_out_clips(lstms: tuple[FoundLSTM, ...], clips: Sequence[str]) -> list[str]:
     """What `without` took off, with its size: beyond it the destination computes something else."""
     specs = [(lstm.name, clip, getattr(lstm.weights.spec, clip)) for lstm in lstms for clip in sorted(set(clips))]
     return [f"{clip} {bound} of {name}: beyond it the destination differs" for name, clip, bound in specs if bound]
 
 
-def _left_out(held: Checkpoint, layer: str | None) -> list[str]:
+def _left_out(checkpoint: Checkpoint, layer: str | None) -> list[str]:
     """The LSTMs that were not asked for, and all that is no LSTM."""
-    return [*(lstm.name for lstm in held.lstms if layer not in (None, lstm.name)), *map(str, held.other)]
+    return [*(lstm.name for lstm in checkpoint.lstms if layer not in (None, lstm.name)), *map(str, checkpoint.other)]
 
 
-def _renamed(chosen: tuple[Found, ...], rename: Mapping[str, str], chained: bool) -> dict[str, LSTMWeights]:
+def _renamed(chosen: tuple[FoundLSTM, ...], rename: Mapping[str, str], chained: bool) -> dict[str, LSTMWeights]:
     """The LSTMs under their new names; layer by layer where an existing file has them so."""
     named = {lstm.name: lstm.weights for lstm in chosen}
     if chained:
@@ -272,7 +275,11 @@ def _renamed(chosen: tuple[Found, ...], rename: Mapping[str, str], chained: bool
 
 
 def _pairs(
-    target: Path, chosen_format: Format, chosen: tuple[Found, ...], lstms: Mapping[str, LSTMWeights], back: Checkpoint,
+    target: Path,
+    chosen_format: Format,
+    chosen: tuple[FoundLSTM, ...],
+    lstms: Mapping[str, LSTMWeights],
+    back: Checkpoint,
     *, exact: bool,
 ) -> list[Ported]:  # fmt: skip
     """Each LSTM of the source with what the destination holds for it, in order."""

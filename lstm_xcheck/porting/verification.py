@@ -85,7 +85,7 @@ def prove(lstms: Sequence[Ported], only: Mapping[str, Sequence[str]] | None = No
     return {"rows": rows, "inputs": inputs, "adapters": used, "environment": environment}
 
 
-def strength(lstms: Sequence[Ported]) -> list[dict[str, Any]]:
+def detection_power(lstms: Sequence[Ported]) -> list[dict[str, Any]]:
     """What the matches prove: the mistakes that would have been caught, for each LSTM that is not too large."""
     first = [cases_for(lstm)[0] for lstm in lstms]
     return [power(case).to_dict() for case in first if is_small(case)]

@@ -17,7 +17,7 @@ from ..events import Event, Finished, Outcome, Planned
 from ..layouts import to_layout
 from ..model import Case, Result
 from ..recordings import Answer, Question, Recording
-from .selection import Fault, Named, survey
+from .selection import Fault, Named, select_recordings
 
 #: A recipe of a larger size or of more numbers is a damaged or hostile one: its case would ask for all memory.
 _LARGEST, _MOST_NUMBERS = 2**20, 2**28
@@ -37,7 +37,7 @@ def replay(
         live: whether the same report has live adapters, whose names rows of a nameless recording must not take.
     """
     start = time.perf_counter()
-    recorded, faults = survey(recordings, expect, run, live=live)
+    recorded, faults = select_recordings(recordings, expect, run, live=live)
     questions = recorded_questions(recorded)
     cells = {(name.label(adapter), id) for name in recorded for adapter in name.recording.adapters for id in questions}
     labels = tuple(dict.fromkeys([*(fault.label for fault in faults), *sorted({label for label, _ in cells})]))

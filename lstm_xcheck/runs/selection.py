@@ -32,7 +32,7 @@ class Fault:
     reason: str
 
 
-def survey(
+def select_recordings(
     recordings: Sequence[Recording], expect: Sequence[str], run: str, *, live: bool
 ) -> tuple[list[Named], list[Fault]]:
     """The recordings to judge, and a fault for each that is not, or is not there."""

@@ -8,7 +8,7 @@ import traceback
 LONGEST = 2000
 
 
-def raised(error: BaseException) -> str:
+def format_exception(error: BaseException) -> str:
     """The exception with its message, and where it was raised.
 
     >>> raised(ValueError("no such size"))

@@ -15,7 +15,7 @@ from ..adapters.protocol import Session
 from ..adapters.registry import load_adapter
 from ..errors import Unsupported, UserError
 from .codec import case_from_frame, result_to_frame
-from .format_exception import raised
+from .format_exception import format_exception
 from .frames import Frame, encode, read
 
 #: The driver is trusted: this only stops a broken stream from asking for all memory.
@@ -36,7 +36,7 @@ def main(arguments: list[str]) -> None:
         answers.write(encode(Frame("refused", {"reason": str(error)}, {})))
         return
     except Exception as error:  # whatever a framework raises while loading is reported, not lost
-        answers.write(encode(Frame("error", {"reason": raised(error)}, {})))
+        answers.write(encode(Frame("error", {"reason": format_exception(error)}, {})))
         return
     while (request := read(requests, _MAX_REQUEST)) is not None:
         answers.write(_answer(session, request))
@@ -91,4 +91,4 @@ def _answer(session: Session, request: Frame) -> bytes:
     except Unsupported as reason:
         return encode(Frame("unsupported", {"reason": str(reason)}, {}))
     except Exception as error:  # the driver makes a `crashed` row of it; the worker lives on
-        return encode(Frame("error", {"reason": raised(error)}, {}))
+        return encode(Frame("error", {"reason": format_exception(error)}, {}))

@@ -175,11 +175,11 @@ def litert_loops(tmp_path_factory: pytest.TempPathFactory, written_by: Callable[
 
 def every_number(path: Path) -> Checkpoint:
     """Read a file, and the weights of its LSTMs, which are lazy, as well."""
-    held = read_checkpoint(path)
-    for lstm in held.lstms:
+    checkpoint = read_checkpoint(path)
+    for lstm in checkpoint.lstms:
         for _ in lstm.weights.cells():
             pass
-    return held
+    return checkpoint
 
 
 @pytest.fixture

@@ -88,10 +88,10 @@ def test_the_moments_of_an_optimizer_are_no_lstms(tmp_path: Path, kind: str) -> 
     else:
         with pytest.importorskip("orbax.checkpoint").StandardCheckpointer() as checkpointer:
             checkpointer.save(path, state)
-    held = read_checkpoint(path)
-    (lstm,) = held.lstms
+    checkpoint = read_checkpoint(path)
+    (lstm,) = checkpoint.lstms
     assert_linen(lstm.weights.layers[0][0], params["cell"])
-    assert sum("/mu/" in tensor.name for tensor in held.other) == 12
+    assert sum("/mu/" in tensor.name for tensor in checkpoint.other) == 12
 
 
 def test_flax_bidirectional_is_one_lstm_and_is_written_as_one(tmp_path: Path) -> None:

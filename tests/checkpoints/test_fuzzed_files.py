@@ -117,7 +117,7 @@ def test_a_folder_of_shards(tmp_path: Path) -> None:
     places = {}
     for name, spec in SPECS.items():
         shard = folder / f"model-{name}.safetensors"
-        held = write_checkpoint(shard, {name: LSTMWeights.random(spec)})
-        places.update(dict.fromkeys(held.lstms[0].tensors, shard.name))
+        checkpoint = write_checkpoint(shard, {name: LSTMWeights.random(spec)})
+        places.update(dict.fromkeys(checkpoint.lstms[0].tensors, shard.name))
     (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": places}))
     survives(folder)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lstm_xcheck.checkpoints import Found, load, read_checkpoint
+from lstm_xcheck.checkpoints import FoundLSTM, load, read_checkpoint
 from lstm_xcheck.model import CellWeights, LSTMSpec
 from lstm_xcheck.model.activations import HARD_SIGMOID_KERAS2, HARD_SIGMOID_KERAS3
 
@@ -24,7 +24,7 @@ Truth = Callable[[str, str], list[Any]]
 SUFFIXES = [".keras", ".weights.h5"]
 
 
-def found(path: Path) -> dict[str, Found]:
+def found(path: Path) -> dict[str, FoundLSTM]:
     return {lstm.name: lstm for lstm in read_checkpoint(path).lstms}
 
 

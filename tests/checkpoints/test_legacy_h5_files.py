@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import lstm_xcheck as lx
-from lstm_xcheck.checkpoints import Found, read_checkpoint
+from lstm_xcheck.checkpoints import FoundLSTM, read_checkpoint
 from lstm_xcheck.checkpoints.write import write_checkpoint
 from lstm_xcheck.errors import CheckpointError
 from lstm_xcheck.model import CellWeights, LSTMSpec, LSTMWeights
@@ -83,7 +83,7 @@ def written(
     return request.param, folder
 
 
-def found(path: Path) -> dict[str, Found]:
+def found(path: Path) -> dict[str, FoundLSTM]:
     return {lstm.name: lstm for lstm in read_checkpoint(path).lstms}
 
 

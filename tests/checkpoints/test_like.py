@@ -30,7 +30,7 @@ BOTH = lx.LSTMWeights.random(lx.LSTMSpec(X, H, bias="single", bidirectional=True
 def _no_adapters(monkeypatch: pytest.MonkeyPatch) -> None:
     """The frameworks run whole models here; the port's own proof is left to the oracle."""
     monkeypatch.setattr("lstm_xcheck.porting.verification.installed", dict)
-    monkeypatch.setattr("lstm_xcheck.porting.verification.strength", lambda _: [])
+    monkeypatch.setattr("lstm_xcheck.porting.verification.detection_power", lambda _: [])
 
 
 def asked(weights: lx.LSTMWeights = WEIGHTS) -> lx.Case:
@@ -101,8 +101,8 @@ def paddle_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("kind", ["flat", "nested"])
 def test_paddle_runs_the_filled_state_dict(paddle_files: Path, tmp_path: Path, kind: str) -> None:
     like = paddle_files / f"{kind}.pdparams"
-    (held,) = read_checkpoint(like).lstms
-    filled = fill(tmp_path, like, paddle_files / f"{kind}-new.pdparams", held.name, BOTH)
+    (checkpoint,) = read_checkpoint(like).lstms
+    filled = fill(tmp_path, like, paddle_files / f"{kind}-new.pdparams", checkpoint.name, BOTH)
     for step in (kind, f"{kind}-new"):
         run(PADDLE, paddle_files, step)
     assert verdict(np.load(paddle_files / f"{kind}-new.npy"), BOTH) == "match"
@@ -276,11 +276,11 @@ def test_weights_in_pieces_are_followed_to_their_bytes(tmp_path: Path) -> None:
     write_checkpoint(tmp_path / "m.onnx", {"enc": old})
     openvino.serialize(openvino.Core().read_model(tmp_path / "m.onnx"), tmp_path / "like.xml")
     assert b'type="Concat"' in (tmp_path / "like.xml").read_bytes()
-    (held,) = read_checkpoint(tmp_path / "like.xml").lstms
-    zeros = lx.LSTMSpec(X, H, bias=held.weights.spec.bias, bidirectional=True)
-    write_checkpoint(tmp_path / "m.xml", {held.name: new}, like=tmp_path / "like.xml")
+    (checkpoint,) = read_checkpoint(tmp_path / "like.xml").lstms
+    zeros = lx.LSTMSpec(X, H, bias=checkpoint.weights.spec.bias, bidirectional=True)
+    write_checkpoint(tmp_path / "m.xml", {checkpoint.name: new}, like=tmp_path / "like.xml")
     (after,) = read_checkpoint(tmp_path / "m.xml").lstms
-    assert after.weights.spec == zeros and held.weights != after.weights
+    assert after.weights.spec == zeros and checkpoint.weights != after.weights
     for cell, twin in zip(after.weights.layers[0], new.layers[0], strict=True):
         assert np.array_equal(cell.W, twin.W) and np.array_equal(cell.U, twin.U)
 
@@ -290,9 +290,9 @@ def test_biases_that_the_graph_adds_are_refused_by_name(tmp_path: Path) -> None:
     openvino = pytest.importorskip("openvino")
     write_checkpoint(tmp_path / "m.onnx", {"enc": WEIGHTS})
     openvino.serialize(openvino.Core().read_model(tmp_path / "m.onnx"), tmp_path / "like.xml")
-    (held,) = read_checkpoint(tmp_path / "like.xml").lstms
+    (checkpoint,) = read_checkpoint(tmp_path / "like.xml").lstms
     with pytest.raises(lx.CheckpointError, match="its graph adds two biases"):
-        write_checkpoint(tmp_path / "m.xml", {held.name: WEIGHTS}, like=tmp_path / "like.xml")
+        write_checkpoint(tmp_path / "m.xml", {checkpoint.name: WEIGHTS}, like=tmp_path / "like.xml")
     assert not (tmp_path / "m.xml").exists() and not (tmp_path / "m.bin").exists()
 
 

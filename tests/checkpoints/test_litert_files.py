@@ -50,8 +50,8 @@ def verdict(weights: LSTMWeights, x: Array, y: Array) -> str:
     return judge(Result(y=y[:, ::-1] if single.spec.reverse else y), Case(weights=single, x=x)).verdict
 
 
-def named(held: Checkpoint, name: str) -> Any:
-    (found,) = [lstm for lstm in held.lstms if lstm.name.removesuffix("_1").endswith(name)]
+def named(checkpoint: Checkpoint, name: str) -> Any:
+    (found,) = [lstm for lstm in checkpoint.lstms if lstm.name.removesuffix("_1").endswith(name)]
     return found
 
 
@@ -77,9 +77,14 @@ OPERATORS = {
 
 @pytest.mark.parametrize("name", OPERATORS)
 def test_operators_compute_what_is_read(operators: Path, name: str) -> None:
-    held = read_checkpoint(operators / f"{name}.tflite")
-    (found,) = held.lstms
-    assert (held.format, held.other, found.name, found.source_dtype) == ("litert", (), f"layers/{name}", "float32")
+    checkpoint = read_checkpoint(operators / f"{name}.tflite")
+    (found,) = checkpoint.lstms
+    assert (checkpoint.format, checkpoint.other, found.name, found.source_dtype) == (
+        "litert",
+        (),
+        f"layers/{name}",
+        "float32",
+    )
     assert found.weights.spec == OPERATORS[name]
     x, y = answer(operators, "x"), answer(operators, name)
     assert verdict(found.weights, x, y) == "match"
@@ -143,29 +148,29 @@ LOOPS = {
 @pytest.mark.parametrize("name", LOOPS)
 @pytest.mark.parametrize("file", ["model", "half"])
 def test_loops_of_keras_compute_what_is_read(loops: Path, file: str, name: str) -> None:
-    held = read_checkpoint(loops / f"{file}.tflite")
+    checkpoint = read_checkpoint(loops / f"{file}.tflite")
     if (file, name) == ("half", "hard"):
         # The slope is stored as float16, which is not 1/6 any more.
-        assert any("hard" in tensor.name and "not read" in tensor.note for tensor in held.other)
+        assert any("hard" in tensor.name and "not read" in tensor.note for tensor in checkpoint.other)
         return
-    found = named(held, name)
+    found = named(checkpoint, name)
     assert found.weights.spec == LOOPS[name]
     assert found.source_dtype == ("float16" if file == "half" else "float32")
     assert bool(found.notes) == (file == "half" or name == "backward")
     x, y = answer(loops, "x"), answer(loops, f"{file}|{name}")
     assert verdict(found.weights, x, y) == "match"
     (row,) = found.weights.layers
-    turned = tuple(changed(c, **{k: np.roll(np.asarray(a), 1, axis=0) for k, a in c.items()}) for c in row)
-    assert verdict(LSTMWeights(found.weights.spec, (turned,), found.weights.dtype), x, y) == "mismatch"
+    transposed = tuple(changed(c, **{k: np.roll(np.asarray(a), 1, axis=0) for k, a in c.items()}) for c in row)
+    assert verdict(LSTMWeights(found.weights.spec, (transposed,), found.weights.dtype), x, y) == "mismatch"
 
 
 def test_all_of_a_model_is_listed(loops: Path) -> None:
     assert read_checkpoint(loops / "model.tflite").other == ()
-    held = read_checkpoint(loops / "mixed.tflite")
-    assert sorted((tensor.name.rpartition("/")[2], tensor.shape) for tensor in held.other) == [
+    checkpoint = read_checkpoint(loops / "mixed.tflite")
+    assert sorted((tensor.name.rpartition("/")[2], tensor.shape) for tensor in checkpoint.other) == [
         ("BiasAdd", (2,)), ("MatMul", (2, 4)),
     ]  # fmt: skip
-    (found,) = held.lstms
+    (found,) = checkpoint.lstms
     assert found.notes == ("the graph masks steps, which keep the states as they are",)
 
 

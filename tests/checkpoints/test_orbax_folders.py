@@ -44,9 +44,9 @@ def linen_model() -> tuple[Any, Any]:
 @pytest.mark.parametrize("options", [{}, {"use_ocdbt": False}, {"use_zarr3": True}], ids=["ocdbt", "folders", "zarr3"])
 def test_linen_computes_what_is_read(tmp_path: Path, options: dict[str, Any]) -> None:
     model, tree = linen_model()
-    held = read_checkpoint(save(tmp_path / "m", tree, **options))
-    assert (held.format, held.other) == ("orbax", ())
-    (found,) = held.lstms
+    checkpoint = read_checkpoint(save(tmp_path / "m", tree, **options))
+    assert (checkpoint.format, checkpoint.other) == ("orbax", ())
+    (found,) = checkpoint.lstms
     assert found.layout == "flax-linen"
     assert agrees(found, lambda x: model.apply(tree, x))
 
@@ -90,8 +90,8 @@ def test_what_is_written_is_read_again(tmp_path: Path, spec: lx.LSTMSpec, dtype:
     weights = lx.LSTMWeights.random(spec, dtype=dtype)
     write_checkpoint(tmp_path / "m.orbax", {"enc": weights})
     assert [file.name for file in tmp_path.iterdir()] == ["m.orbax"]
-    held = [found.weights for found in read_checkpoint(tmp_path / "m.orbax").lstms]
-    assert held == [weights.layer(k) if spec.num_layers > 1 else weights for k in range(spec.num_layers)]
+    checkpoint = [found.weights for found in read_checkpoint(tmp_path / "m.orbax").lstms]
+    assert checkpoint == [weights.layer(k) if spec.num_layers > 1 else weights for k in range(spec.num_layers)]
 
 
 def test_orbax_restores_what_linen_runs(tmp_path: Path) -> None:

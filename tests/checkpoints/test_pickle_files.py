@@ -91,8 +91,8 @@ def loaded_by_paddle(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str,
     paddle_runs(LOAD, folder, {stem: OPTIONS[stem.rpartition("-")[0]] for stem in cases})
 
     def answer(name: str, dtype: str) -> tuple[Case, Result]:
-        with np.load(folder / f"{name}-{dtype}-answer.npz") as held:
-            return cases[f"{name}-{dtype}"], Result(y=held["y"], h_n=held["hn"], c_n=held["cn"])
+        with np.load(folder / f"{name}-{dtype}-answer.npz") as checkpoint:
+            return cases[f"{name}-{dtype}"], Result(y=checkpoint["y"], h_n=checkpoint["hn"], c_n=checkpoint["cn"])
 
     return answer
 
@@ -206,9 +206,12 @@ def test_bfloat16_of_jax(tmp_path: Path) -> None:
     arrays = {name: numpy.asarray(array, numpy.bfloat16) for name, array in weights.to_layout("haiku").items()}
     tree = {"lstm/linear": {"w": arrays["lstm/linear/w"], "b": arrays["lstm/linear/b"]}}
     (tmp_path / "m.pkl").write_bytes(pickle.dumps(tree))
-    held = read_checkpoint(tmp_path / "m.pkl").lstms[0].weights
-    assert held.dtype == "bfloat16"
-    assert held.to_layout("haiku")["lstm/linear/w"].tobytes() == weights.to_layout("haiku")["lstm/linear/w"].tobytes()
+    checkpoint = read_checkpoint(tmp_path / "m.pkl").lstms[0].weights
+    assert checkpoint.dtype == "bfloat16"
+    assert (
+        checkpoint.to_layout("haiku")["lstm/linear/w"].tobytes()
+        == weights.to_layout("haiku")["lstm/linear/w"].tobytes()
+    )
 
 
 @pytest.mark.parametrize("protocol", [2, 4, 5])

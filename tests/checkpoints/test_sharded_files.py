@@ -45,9 +45,9 @@ def read_index(folder: Path) -> dict[str, str]:
 def test_an_lstm_spread_over_shards_is_whole(model: tuple[Path, dict[str, Array]], given: str) -> None:
     torch = pytest.importorskip("torch")
     folder, arrays = model
-    held = read_checkpoint(folder if given == "folder" else folder / INDEX)
-    assert [str(tensor) for tensor in held.other] == ["head.weight float32[2, 8]", "head.bias float32[2]"]
-    (found,) = held.lstms
+    checkpoint = read_checkpoint(folder if given == "folder" else folder / INDEX)
+    assert [str(tensor) for tensor in checkpoint.other] == ["head.weight float32[2, 8]", "head.bias float32[2]"]
+    (found,) = checkpoint.lstms
     lstm = torch.nn.LSTM(5, 4, 2, bidirectional=True, batch_first=True)
     lstm.load_state_dict({k.removeprefix("enc."): torch.from_numpy(a) for k, a in arrays.items() if "enc" in k})
     case = lx.Case.random(found.weights.spec, weights=found.weights, states=False)

@@ -109,13 +109,13 @@ def test_a_whole_lightning_checkpoint_is_ported_whole(tmp_path: Path, monkeypatc
     optimizer = torch.optim.Adam(model.parameters())
     sum(p.sum() for p in model.parameters()).backward()
     optimizer.step()
-    beside = {
+    other_layers = {
         "state_dict": model.state_dict(), "epoch": torch.tensor(3), "best_val": torch.tensor(0.5),
         "optimizer_states": [optimizer.state_dict()], "gen_optimizer_state_dict": optimizer.state_dict(),
         "callbacks": {"ModelCheckpoint{'monitor': None}": {"best_model_score": torch.tensor(0.25)}},
         "lr_schedulers": [{"last": torch.ones(2)}], "hyper_parameters": {"weights": torch.ones(3)},
     }  # fmt: skip
-    torch.save(beside, tmp_path / "m.ckpt")
+    torch.save(other_layers, tmp_path / "m.ckpt")
     certificate = lx.port(tmp_path / "m.ckpt", tmp_path / "m.keras")
     assert [layer["source"] for layer in certificate["layers"]] == ["scaler"]
     assert len(certificate["training"]) == 2 * 18 + 5

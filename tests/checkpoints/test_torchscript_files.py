@@ -60,13 +60,13 @@ def test_the_program_computes_what_is_read(tmp_path: Path, options: dict[str, An
     torch.manual_seed(1)
     model = Model(**options).eval()
     program(model, how).save(tmp_path / "m.pt")
-    held = read_checkpoint(tmp_path / "m.pt")
-    assert held.format == "torchscript"
-    enc, cell = held.lstms
+    checkpoint = read_checkpoint(tmp_path / "m.pt")
+    assert checkpoint.format == "torchscript"
+    enc, cell = checkpoint.lstms
     assert (enc.name, cell.name) == ("enc", "cell")
     state = model.state_dict()
-    assert set(enc.tensors) | set(cell.tensors) | {t.name for t in held.other} == set(state)
-    assert {tensor.name for tensor in held.other if "GRU" in tensor.note} == {k for k in state if "gru" in k}
+    assert set(enc.tensors) | set(cell.tensors) | {t.name for t in checkpoint.other} == set(state)
+    assert {tensor.name for tensor in checkpoint.other if "GRU" in tensor.note} == {k for k in state if "gru" in k}
     case = lx.Case.random(enc.weights.spec, weights=enc.weights, states=False)
     with torch.no_grad():
         y, _ = torch.jit.load(tmp_path / "m.pt")(torch.from_numpy(np.array(case.x)))
@@ -133,9 +133,9 @@ def test_an_object_within_itself_ends(crafted: Callable[[bytes], Path]) -> None:
 
 
 def test_truncated_and_altered_programs_are_refused_or_read(tmp_path: Path) -> None:
-    held = io.BytesIO()
-    torch.jit.save(torch.jit.script(torch.nn.LSTM(X, H)), held)
-    data, path = held.getvalue(), tmp_path / "m.pt"
+    checkpoint = io.BytesIO()
+    torch.jit.save(torch.jit.script(torch.nn.LSTM(X, H)), checkpoint)
+    data, path = checkpoint.getvalue(), tmp_path / "m.pt"
     for length in range(1, len(data) - 1, 701):
         path.write_bytes(data[:length])
         with pytest.raises(lx.CheckpointError):

@@ -38,11 +38,11 @@ def out(command: Command, tmp_path: Path, tmp_path_factory: pytest.TempPathFacto
 
 
 def test_a_report_of_a_folder_is_what_verify_said(command: Command, out: Path, tmp_path: Path) -> None:
-    code, said = parsed(command, "verify", *GRID, *BOTH)
+    code, declared = parsed(command, "verify", *GRID, *BOTH)
     again, report = parsed(command, "report", str(out), "--report", str(tmp_path / "x.html"))
     assert (code, again) == (1, 1)
-    assert report["rows"] == said["rows"]
-    assert report["totals"] == said["totals"]
+    assert report["rows"] == declared["rows"]
+    assert report["totals"] == declared["totals"]
     assert (tmp_path / "x.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
 
 

@@ -122,8 +122,8 @@ def test_every_verb_takes_it(tmp_path: Path, command: Callable[..., Any]) -> Non
     assert (ported.code, ported.err) == (0, "")
     assert load(tmp_path / "m.keras")["encoder"] == WEIGHTS
     assert "still agree" in recheck(tmp_path / "m.keras.xcheck.json")
-    said = ("--layout", "dl4j")
-    assert command("compare", str(path), str(tmp_path / "m.keras"), *said).code == 2
+    declared = ("--layout", "dl4j")
+    assert command("compare", str(path), str(tmp_path / "m.keras"), *declared).code == 2
     assert command("compare", str(path), str(tmp_path / "m.keras"), "--layout", "m.npz=dl4j").code == 0
     assert command("compare", str(path), str(twin), "--layout", "m.npz=dl4j", "--layout", "n.npz=keras").code == 0
     assert command("compare", str(path), str(twin), "--layout", "keras").code == 1

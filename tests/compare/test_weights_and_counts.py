@@ -70,9 +70,9 @@ def test_another_type_shape_or_name_is_a_mismatch(case: Case) -> None:
     assert "float64, but was given as (3, 16) float32" in reason_of(
         judge(replace(result, native=wide), case, layout="keras"), "weights"
     )
-    turned = {**result.native, "kernel": np.asarray(result.native["kernel"]).T}
+    transposed = {**result.native, "kernel": np.asarray(result.native["kernel"]).T}
     assert "kernel is held as (16, 3)" in reason_of(
-        judge(replace(result, native=turned), case, layout="keras"), "weights"
+        judge(replace(result, native=transposed), case, layout="keras"), "weights"
     )
     fewer = {name: array for name, array in result.native.items() if name != "bias"}
     assert "holds ['kernel', 'recurrent_kernel'], but was given" in reason_of(

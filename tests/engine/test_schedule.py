@@ -96,11 +96,11 @@ def test_groups_of_one_build_are_neighbours() -> None:
 # --- who does what ---
 
 
-def drained(schedule: Schedule, name: str, lane: int) -> list[str]:
-    return [case.id for case in iter(lambda: schedule.take(name, lane), None)]
+def drained(schedule: Schedule, name: str, slot: int) -> list[str]:
+    return [case.id for case in iter(lambda: schedule.take(name, slot), None)]
 
 
-def test_a_lane_finishes_one_group_before_it_begins_the_next() -> None:
+def test_a_slot_finishes_one_group_before_it_begins_the_next() -> None:
     mixed = [recipe for pair in zip(seeds(3, hidden=1), seeds(3, hidden=2), strict=True) for recipe in pair]
     schedule = Schedule({"a": mixed})
     assert drained(schedule, "a", 0) == [recipe.id for recipe in (*seeds(3, hidden=1), *seeds(3, hidden=2))]
@@ -147,7 +147,7 @@ def test_many_lanes_together_take_every_cell_once() -> None:
     recipes = [*seeds(200), *seeds(50, hidden=2)]
     schedule, taken = Schedule({"a": recipes}), [list[str]() for _ in range(8)]
     threads = [
-        threading.Thread(target=lambda lane=lane: taken[lane].extend(drained(schedule, "a", lane))) for lane in range(8)
+        threading.Thread(target=lambda slot=slot: taken[slot].extend(drained(schedule, "a", slot))) for slot in range(8)
     ]
     for thread in threads:
         thread.start()

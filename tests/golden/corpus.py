@@ -187,11 +187,17 @@ def with_options(weights: LSTMWeights, options: Mapping[str, Any]) -> LSTMWeight
         coupling=options["input_forget"],
     )
     bias = {"none": "none", "single": "single", "double": "split"}[options["bias"]]
-    said = (options["layers"], options["direction"] == "bidirectional", options["peephole"], options["proj"] or 0, bias)
+    declared = (
+        options["layers"],
+        options["direction"] == "bidirectional",
+        options["peephole"],
+        options["proj"] or 0,
+        bias,
+    )
     found = (spec.num_layers, spec.bidirectional, spec.peepholes, spec.proj_size, spec.bias)
-    if said != found:
+    if declared != found:
         raise ValueError(
-            f"layers, bidirectional, peepholes, projection and bias are {found} by shape, but {said} by option"
+            f"layers, bidirectional, peepholes, projection and bias are {found} by shape, but {declared} by option"
         )
     return LSTMWeights(spec, weights.layers, weights.dtype)
 

@@ -237,8 +237,8 @@ def test_wrong_shapes_are_refused_in_a_sentence(name: str, change: str) -> None:
     """Another number of inputs is no mistake: rows of a transposed kernel may be more or fewer."""
     row = ROWS[name]
     stored = to_layout(LSTMWeights.random(LSTMSpec(3, 4, bias=row.bias)), name)
-    turned = [tensor for tensor in row.tensors if "W" in tensor.parts and (tensor.transposed or tensor.reshaped)]
-    inputs = [key for tensor in turned for key in tensor_names(row, tensor, 0, 0, 1, 1)]
+    transposed = [tensor for tensor in row.tensors if "W" in tensor.parts and (tensor.transposed or tensor.reshaped)]
+    inputs = [key for tensor in transposed for key in tensor_names(row, tensor, 0, 0, 1, 1)]
     for key, array in stored.items():
         if change.startswith("a-row") and key in inputs and row.gates != "names":
             continue

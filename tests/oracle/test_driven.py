@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from lstm_xcheck.model import Case, LSTMSpec, Result
-from lstm_xcheck.oracle import PROFILES, Driven, Profile, drive, forward
+from lstm_xcheck.oracle import PROFILES, Profile, TeacherForced, forward, teacher_force
 from lstm_xcheck.oracle import error_bounds as block_module
 from lstm_xcheck.oracle import teacher_forced as module
 
@@ -82,11 +82,11 @@ def test_rougher_arithmetic_is_far_outside(computed: str, judged: str) -> None:
     assert largest_score(case, emulate(case, "sequential", computed), judged) > 50.0
 
 
-def bounds(driven: Driven) -> dict[str, np.ndarray]:
+def bounds(driven: TeacherForced) -> dict[str, np.ndarray]:
     return {f.name: getattr(driven, f.name) for f in fields(driven) if f.name.endswith("_bound")}
 
 
-def assert_wider(wide: Driven, narrow: Driven) -> None:
+def assert_wider(wide: TeacherForced, narrow: TeacherForced) -> None:
     for name, array in bounds(wide).items():
         assert (array >= bounds(narrow)[name]).all(), f"{name} shrank"
     assert any((array > bounds(narrow)[name]).any() for name, array in bounds(wide).items())
@@ -106,17 +106,17 @@ def test_a_rougher_profile_never_narrows_the_bound(name: str, field: str) -> Non
     base = PROFILES["float32"]
     increase = {"u_in": 2.0**-11, "tanh_absolute": 4.0, "eta": 2.0**-30}.get(field, 2.0 * getattr(base, field))
     rougher: Profile = replace(base, **{field: increase})
-    assert_wider(drive(case, 0, 0, x, y, rougher), drive(case, 0, 0, x, y, base))
+    assert_wider(teacher_force(case, 0, 0, x, y, rougher), teacher_force(case, 0, 0, x, y, base))
 
 
 def test_an_uncertain_input_widens_the_bound_and_covers_the_shift() -> None:
     case, x, y = observed_case("plain")
     profile, shift = PROFILES["float32"], 1e-3
-    sure = drive(case, 0, 0, x, y, profile)
-    unsure = drive(case, 0, 0, x, y, profile, dx=np.full_like(x, shift))
+    sure = teacher_force(case, 0, 0, x, y, profile)
+    unsure = teacher_force(case, 0, 0, x, y, profile, dx=np.full_like(x, shift))
     assert_wider(unsure, sure)
     for sign in (1.0, -1.0):
-        moved = drive(case, 0, 0, x + sign * shift, y, profile)
+        moved = teacher_force(case, 0, 0, x + sign * shift, y, profile)
         assert (np.abs(moved.y - unsure.y) <= unsure.y_bound).all()
         assert (np.abs(moved.c - unsure.c) <= unsure.c_bound).all()
 
@@ -128,8 +128,8 @@ def test_running_freely_is_never_narrower_and_covers_honest_runs(name: str) -> N
     honest = [emulate(case, order) for order in ORDERS]
     for direction in range(case.spec.num_directions):
         half = slice(direction * width, (direction + 1) * width)
-        free = drive(case, 0, direction, x, None, profile)
-        assert_wider(free, drive(case, 0, direction, x, y[..., half], profile))
+        free = teacher_force(case, 0, direction, x, None, profile)
+        assert_wider(free, teacher_force(case, 0, direction, x, y[..., half], profile))
         for result in honest:
             assert result.y is not None
             assert (np.abs(result.y[..., half] - free.y) <= free.y_bound).all()
@@ -142,16 +142,16 @@ def test_where_outputs_are_missing_the_bound_grows_until_the_next_one(order: str
     assert result.y is not None
     seen = result.y.copy()
     seen[:, 3:8] = np.nan
-    partly, wholly = drive(case, 0, 0, x, seen, profile), drive(case, 0, 0, x, result.y, profile)
+    partly, wholly = teacher_force(case, 0, 0, x, seen, profile), teacher_force(case, 0, 0, x, result.y, profile)
     assert (np.abs(result.y - partly.y) <= partly.y_bound).all()
     later = result.y.copy()
     later[:, 10:] = np.nan
-    elsewhere = drive(case, 0, 0, x, later, profile)
+    elsewhere = teacher_force(case, 0, 0, x, later, profile)
     np.testing.assert_allclose(partly.y_bound[:, :4], elsewhere.y_bound[:, :4], rtol=1e-12)
     np.testing.assert_allclose(partly.y_bound[:, :4], wholly.y_bound[:, :4], rtol=2e-5)  # in float32
     missing = case.valid[:, 4:9]
     assert (partly.y_bound[:, 4:9][missing] > wholly.y_bound[:, 4:9][missing]).all()
-    free = drive(case, 0, 0, x, None, profile)
+    free = teacher_force(case, 0, 0, x, None, profile)
     last = case.valid[:, 11]
     assert last.any()
     assert (partly.y_bound[last, 11] < free.y_bound[last, 11]).all()
@@ -166,14 +166,14 @@ def test_the_block_size_changes_nothing(name: str, block: int, monkeypatch: pyte
     monkeypatch.setattr(module, "_BLOCK", block)
     monkeypatch.setattr(module, "_ROWS", 1)
     for (where, one), (_, other) in zip(usual, drive_all(case, result), strict=True):
-        for field in fields(Driven):
+        for field in fields(TeacherForced):
             a, b = getattr(one, field.name), getattr(other, field.name)
             np.testing.assert_allclose(b, a, rtol=1e-12, atol=4e-16, err_msg=f"{field.name} of {where}")
 
 
 def test_nothing_may_differ_at_padding() -> None:
     case, x, y = observed_case("plain-holes")
-    driven = drive(case, 0, 0, x, y, PROFILES["float32"])
+    driven = teacher_force(case, 0, 0, x, y, PROFILES["float32"])
     for name in ("y", "y_bound", "y_sigma"):
         assert (getattr(driven, name)[~case.valid] == 0.0).all()
     assert (driven.h_bound[-1] == 0.0).all()
@@ -185,10 +185,10 @@ def test_nothing_may_differ_at_padding() -> None:
 def test_the_driven_bound_stays_small_over_hundreds_of_steps(init: str) -> None:
     case = Case.random(LSTMSpec(input_size=4, hidden_size=16), steps=300, batch=1, init=init)
     y = forward(case).y
-    driven = drive(case, 0, 0, np.asarray(case.x, np.float64), y, PROFILES["float32"])
+    driven = teacher_force(case, 0, 0, np.asarray(case.x, np.float64), y, PROFILES["float32"])
     assert driven.y_bound.max() < 0.05
     with np.errstate(over="ignore", invalid="ignore"):
-        free = drive(case, 0, 0, np.asarray(case.x, np.float64), None, PROFILES["float32"])
+        free = teacher_force(case, 0, 0, np.asarray(case.x, np.float64), None, PROFILES["float32"])
     assert not free.y_bound.max() < 1e6 * driven.y_bound.max()  # NaN, infinity times zero, bounds nothing either
 
 
@@ -202,10 +202,10 @@ def test_some_units_are_those_of_all(name: str) -> None:
     y = (result.layer_outputs[0] if result.layer_outputs else result.y)[
         ..., direction * width : (direction + 1) * width
     ]
-    whole = drive(case, 0, direction, case.x, y, PROFILES["float32"])
+    whole = teacher_force(case, 0, direction, case.x, y, PROFILES["float32"])
     units = np.array([0, width - 1])
-    some = drive(case, 0, direction, case.x, y, PROFILES["float32"], units=units)
-    for field in fields(Driven):
+    some = teacher_force(case, 0, direction, case.x, y, PROFILES["float32"], units=units)
+    for field in fields(TeacherForced):
         np.testing.assert_allclose(
             getattr(some, field.name), getattr(whole, field.name)[..., units], rtol=1e-9, atol=1e-15, err_msg=field.name
         )
@@ -217,9 +217,9 @@ def test_bounds_in_float32_are_those_of_float64(monkeypatch: pytest.MonkeyPatch,
     case = Case.random(LSTMSpec(input_size=3, hidden_size=5), steps=20, batch=2, seed=4, init=init)
     case = replace(case, x=case.x * np.float32(scale), h0=None, c0=np.asarray(case.c0) * np.float32(min(scale, 1e20)))
     x, y, profile = np.asarray(case.x, np.float64), forward(case).y, PROFILES["float32"]
-    quick = drive(case, 0, 0, x, y, profile)
+    quick = teacher_force(case, 0, 0, x, y, profile)
     monkeypatch.setattr(module, "_float32_holds", lambda *_: False)
-    exact = drive(case, 0, 0, x, y, profile)
+    exact = teacher_force(case, 0, 0, x, y, profile)
     for name in ("y", "c"):
         np.testing.assert_array_equal(getattr(quick, name), getattr(exact, name))
         np.testing.assert_allclose(getattr(quick, f"{name}_bound"), getattr(exact, f"{name}_bound"), rtol=3e-5)
@@ -236,7 +236,7 @@ def test_numbers_too_large_for_the_squares_of_float32_are_bounded_in_float64() -
     with np.errstate(over="ignore"):
         alone = module._driven(module._block(case, 0, 0, None, profile, np.float32), given)
     assert np.isinf(alone.c_sigma).any()
-    assert np.isfinite(drive(case, 0, 0, x, y, profile).c_sigma).all()
+    assert np.isfinite(teacher_force(case, 0, 0, x, y, profile).c_sigma).all()
 
 
 def test_what_is_made_of_weights_is_made_once_for_a_case_and_goes_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -246,7 +246,7 @@ def test_what_is_made_of_weights_is_made_once_for_a_case_and_goes_with_it(monkey
     results = [drive_all(case, forward(case)) for _ in range(2)]
     assert len(made) == 2  # one for each direction
     for (_, one), (_, other) in zip(*results, strict=True):
-        assert all(np.array_equal(getattr(one, f.name), getattr(other, f.name)) for f in fields(Driven))
+        assert all(np.array_equal(getattr(one, f.name), getattr(other, f.name)) for f in fields(TeacherForced))
     x, y = np.asarray(case.x, np.float64), forward(case).y[..., :3]
     doubled = replace(case, weights=case.weights.astype("float64"))
     for other, profile, units in (
@@ -255,7 +255,7 @@ def test_what_is_made_of_weights_is_made_once_for_a_case_and_goes_with_it(monkey
         (doubled, PROFILES["float32"], None),
     ):
         before = len(made)
-        drive(other, 0, 0, x, y, profile, units=units)
+        teacher_force(other, 0, 0, x, y, profile, units=units)
         assert len(made) == before + 1
     gc.collect()  # what other tests have left
     kept = len(module._KEPT)
@@ -268,7 +268,7 @@ def test_what_is_made_of_weights_is_made_once_for_a_case_and_goes_with_it(monkey
 def test_nothing_is_kept_of_large_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "SMALL", 4 * 3 * (2 + 3) - 1)
     case = Case.random(LSTMSpec(input_size=2, hidden_size=3), steps=4)
-    drive(case, 0, 0, np.asarray(case.x, np.float64), forward(case).y, PROFILES["float32"])
+    teacher_force(case, 0, 0, np.asarray(case.x, np.float64), forward(case).y, PROFILES["float32"])
     assert case not in module._KEPT
 
 
@@ -280,9 +280,9 @@ def test_deviations_are_numbers_where_bounds_grow_without_end(init: str, monkeyp
     profile, x = PROFILES["bfloat16"], np.random.default_rng(3).standard_normal((3, 7, 8))
     dx = np.full(x.shape, 1e305)
     with np.errstate(over="ignore", invalid="ignore"):
-        driven = drive(case, 1, 0, x, None, profile, dx)
+        driven = teacher_force(case, 1, 0, x, None, profile, dx)
         monkeypatch.setattr(block_module, "_MOST", np.inf)
-        without = drive(case, 1, 0, x, None, profile, dx)
+        without = teacher_force(case, 1, 0, x, None, profile, dx)
     assert np.isfinite(driven.y_sigma).all()
     assert not np.isfinite(without.y_sigma).all()
     assert not (driven.y_bound < 1.0).any()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lstm_xcheck.model import Case, LSTMSpec, Result
-from lstm_xcheck.oracle import PROFILES, Driven, drive, forward
+from lstm_xcheck.oracle import PROFILES, TeacherForced, forward, teacher_force
 
 from .specs import NAMES, case_named
 
@@ -42,7 +42,7 @@ def test_forward_is_exact_in_extreme_regimes(init: str) -> None:
         assert_within(getattr(computed, quantity), getattr(exact, quantity), LIMIT, quantity)
 
 
-def drive_all(case: Case, result: Result, profile: str = "float32") -> list[tuple[str, Driven]]:
+def drive_all(case: Case, result: Result, profile: str = "float32") -> list[tuple[str, TeacherForced]]:
     """Every layer and direction driven by a result's own outputs, which must hold every layer's."""
     assert result.y is not None
     outputs = [*result.layer_outputs, result.y]
@@ -52,7 +52,10 @@ def drive_all(case: Case, result: Result, profile: str = "float32") -> list[tupl
         for direction in range(case.spec.num_directions):
             half = y[..., direction * width : (direction + 1) * width]
             driven.append(
-                (f"layer {layer}, direction {direction}", drive(case, layer, direction, x, half, PROFILES[profile]))
+                (
+                    f"layer {layer}, direction {direction}",
+                    teacher_force(case, layer, direction, x, half, PROFILES[profile]),
+                )
             )
     return driven
 
@@ -83,7 +86,7 @@ def test_running_freely_the_oracle_answers_the_same(name: str) -> None:
     assert truth.y is not None
     x = np.asarray(case.x, np.float64)
     for _layer in range(case.spec.num_layers):
-        halves = [drive(case, _layer, d, x, None, PROFILES["float32"]) for d in range(case.spec.num_directions)]
+        halves = [teacher_force(case, _layer, d, x, None, PROFILES["float32"]) for d in range(case.spec.num_directions)]
         x = np.concatenate([half.y for half in halves], axis=-1)
     assert_within(x, truth.y, LIMIT, "y")
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from lstm_xcheck import CheckpointError, LSTMSpec, LSTMWeights
-from lstm_xcheck.checkpoints import FORMATS, Checkpoint, Found, read_checkpoint, write_checkpoint
+from lstm_xcheck.checkpoints import FORMATS, Checkpoint, FoundLSTM, read_checkpoint, write_checkpoint
 from lstm_xcheck.checkpoints.formats import Format
 from lstm_xcheck.checkpoints.write import chain_of, matched
 from lstm_xcheck.layouts import adapt_bias
@@ -55,7 +55,7 @@ SHIFTED = "1 taken off the forget bias, which the framework adds itself"
 
 REFUSING = [(first, second) for first, second in PAIRS if second in REFUSED]
 
-Holder = Callable[[str, tuple[str, ...]], dict[str, Found]]
+Holder = Callable[[str, tuple[str, ...]], dict[str, FoundLSTM]]
 
 
 def usable(name: str) -> Format:
@@ -67,25 +67,25 @@ def usable(name: str) -> Format:
     return format
 
 
-def weights_of(lstms: Mapping[str, Found]) -> dict[str, LSTMWeights]:
+def weights_of(lstms: Mapping[str, FoundLSTM]) -> dict[str, LSTMWeights]:
     return {name: found.weights for name, found in lstms.items()}
 
 
-def written(path: Path, lstms: Mapping[str, LSTMWeights], format: Format) -> dict[str, Found]:
+def written(path: Path, lstms: Mapping[str, LSTMWeights], format: Format) -> dict[str, FoundLSTM]:
     """What the file holds, by our names; one entry for each layer where the format has no stacks."""
     return by_name(path, write_checkpoint(path, lstms, format.to), lstms, format)
 
 
-def by_name(path: Path, file: Checkpoint, lstms: Mapping[str, LSTMWeights], format: Format) -> dict[str, Found]:
+def by_name(path: Path, file: Checkpoint, lstms: Mapping[str, LSTMWeights], format: Format) -> dict[str, FoundLSTM]:
     return matched(path, file, dict(lstms) if format.stacks else chain_of(lstms))
 
 
 @pytest.fixture(scope="module")
-def held(tmp_path_factory: pytest.TempPathFactory) -> Holder:
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Holder:
     """`held(format, names of cases)` is what a file with those LSTMs is read as; each file is written once."""
-    kept: dict[tuple[str, tuple[str, ...]], dict[str, Found]] = {}
+    kept: dict[tuple[str, tuple[str, ...]], dict[str, FoundLSTM]] = {}
 
-    def hold(name: str, cases: tuple[str, ...]) -> dict[str, Found]:
+    def hold(name: str, cases: tuple[str, ...]) -> dict[str, FoundLSTM]:
         format, key = WRITABLE[name], (name, cases)
         if key not in kept:
             path = tmp_path_factory.mktemp(name) / f"m{format.suffixes[0]}"
@@ -97,7 +97,7 @@ def held(tmp_path_factory: pytest.TempPathFactory) -> Holder:
     return hold
 
 
-def ported(before: Mapping[str, Found], after: Mapping[str, Found]) -> dict[str, Ported]:
+def ported(before: Mapping[str, FoundLSTM], after: Mapping[str, FoundLSTM]) -> dict[str, Ported]:
     """Each LSTM of one file with what the other holds for it."""
     pairs = {}
     for name, found in before.items():
@@ -129,8 +129,10 @@ def check_step(step: Ported, target: str) -> bool:
     assert (summed is not None) == (step.weights.spec.bias == "split" and step.written.spec.bias == "single")
     if summed is not None:
         exact = [Fraction(float(b)) + Fraction(float(b_r)) for b, b_r in _two_biases(step.weights)]
-        ours = np.concatenate([np.ravel(held) for held in biases(step.weights)])
-        check_size(summed, [abs(Fraction(float(held)) - wanted) for held, wanted in zip(ours, exact, strict=True)])
+        ours = np.concatenate([np.ravel(checkpoint) for checkpoint in biases(step.weights)])
+        check_size(
+            summed, [abs(Fraction(float(checkpoint)) - wanted) for checkpoint, wanted in zip(ours, exact, strict=True)]
+        )
     moved = [np.abs(new - old) for new, old in zip(biases(step.written), biases(step.weights), strict=True)]
     assert (shifted is not None) == any(error.any() for error in moved)
     if shifted is not None:
@@ -164,10 +166,10 @@ def check_trip(there: Ported, back: Ported, target: str, source: str) -> None:
 
 
 @pytest.mark.parametrize(("first", "second"), PAIRS, ids=[f"{first}-to-{second}" for first, second in PAIRS])
-def test_there_and_back(tmp_path: Path, held: Holder, first: str, second: str) -> None:
+def test_there_and_back(tmp_path: Path, checkpoint: Holder, first: str, second: str) -> None:
     source, target = usable(first), usable(second)
     both = tuple(case for case in CASES if case not in {**REFUSED.get(first, {}), **REFUSED.get(second, {})})
-    before = held(first, both)
+    before = checkpoint(first, both)
     there = written(tmp_path / f"there{target.suffixes[0]}", weights_of(before), target)
     back = written(tmp_path / f"back{source.suffixes[0]}", weights_of(there), source)
     steps, returns = ported(before, there), ported(there, back)
@@ -179,7 +181,7 @@ def test_there_and_back(tmp_path: Path, held: Holder, first: str, second: str) -
 
 
 @pytest.mark.parametrize(("first", "second"), REFUSING, ids=[f"{first}-to-{second}" for first, second in REFUSING])
-def test_what_the_second_cannot_hold_is_refused(tmp_path: Path, held: Holder, first: str, second: str) -> None:
+def test_what_the_second_cannot_hold_is_refused(tmp_path: Path, checkpoint: Holder, first: str, second: str) -> None:
     usable(first)
     usable(second)
     refused = {case: why for case, why in REFUSED[second].items() if case not in REFUSED.get(first, {})}
@@ -188,5 +190,5 @@ def test_what_the_second_cannot_hold_is_refused(tmp_path: Path, held: Holder, fi
     for case, why in refused.items():
         path = tmp_path / f"m{WRITABLE[second].suffixes[0]}"
         with pytest.raises(CheckpointError, match=why):
-            write_checkpoint(path, weights_of(held(first, (case,))), second)
+            write_checkpoint(path, weights_of(checkpoint(first, (case,))), second)
         assert list(tmp_path.iterdir()) == []

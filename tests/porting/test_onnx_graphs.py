@@ -12,7 +12,7 @@ import lstm_xcheck as lx
 from lstm_xcheck.arrays import Array
 from lstm_xcheck.checkpoints import read_checkpoint
 from lstm_xcheck.checkpoints.detect.training_state import reading_whole
-from lstm_xcheck.checkpoints.other_layers.model import Beside, by_name, layers_of
+from lstm_xcheck.checkpoints.other_layers.model import OtherLayers, by_name, collect_layers
 from lstm_xcheck.checkpoints.other_layers.order import with_chain
 
 onnx = pytest.importorskip("onnx")
@@ -52,10 +52,10 @@ def torch_model(torch: Any) -> Any:
     return Tagger().eval()
 
 
-def read_whole(path: Path) -> Beside:
+def read_whole(path: Path) -> OtherLayers:
     with reading_whole():
-        held = read_checkpoint(path)
-    return with_chain(held, layers_of(held))
+        checkpoint = read_checkpoint(path)
+    return with_chain(checkpoint, collect_layers(checkpoint))
 
 
 def exported(torch: Any, model: Any, path: Path) -> Path:
@@ -108,8 +108,8 @@ def test_a_last_step_and_an_activation_of_an_export_are_seen(tmp_path: Path, tor
         def forward(self, ids: Any) -> Any:
             return torch.relu(self.head(self.even(self.lstm(self.embedding(ids))[0])[:, -1]))
 
-    held = read_whole(exported(torch, Last().eval(), tmp_path / "last.onnx"))
-    assert {step.name: step.attributes for step in held.chain[2:]} == {
+    checkpoint = read_whole(exported(torch, Last().eval(), tmp_path / "last.onnx"))
+    assert {step.name: step.attributes for step in checkpoint.chain[2:]} == {
         "lstm/LSTM": {"return_sequences": False}, "even": {"epsilon": 0.01}, "head": {"activation": "relu"},
     }  # fmt: skip
 

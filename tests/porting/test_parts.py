@@ -17,7 +17,7 @@ from lstm_xcheck.atomic_files import files_in, sha256_of
 from lstm_xcheck.checkpoints import FORMATS, read_checkpoint, write_checkpoint
 from lstm_xcheck.checkpoints.formats import Format
 from lstm_xcheck.errors import XcheckError
-from lstm_xcheck.porting.certificate import seal
+from lstm_xcheck.porting.certificate import checksum
 from lstm_xcheck.porting.port import SUFFIX, recheck
 
 WEIGHTS = lx.LSTMWeights.random(lx.LSTMSpec(2, 3, bias="single"), seed=1)
@@ -29,7 +29,7 @@ PAIRS = list(product(WRITABLE, repeat=2))
 def _no_frameworks(monkeypatch: pytest.MonkeyPatch) -> None:
     """The oracle alone judges; what a match proves, the same for every file here and not rechecked, is left out."""
     monkeypatch.setattr("lstm_xcheck.porting.verification.installed", dict)
-    monkeypatch.setattr("lstm_xcheck.porting.verification.strength", lambda _: [])
+    monkeypatch.setattr("lstm_xcheck.porting.verification.detection_power", lambda _: [])
 
 
 def usable(name: str) -> Format:
@@ -113,9 +113,11 @@ def test_a_changed_byte_of_any_written_file_is_found(tmp_path: Path, name: str) 
     certificate = ported(tmp_path, name)
     parts = check_every_part(certificate, "destination")
     target = certificate.with_name(certificate.name.removesuffix(SUFFIX))
-    beside = set(files_in(target.parent)) - {certificate}
-    assert parts == sorted(file.relative_to(target if target.is_dir() else target.parent).as_posix() for file in beside)
-    assert len(parts) > 1 or not (WRITABLE[name].beside or WRITABLE[name].folder)
+    companions = set(files_in(target.parent)) - {certificate}
+    assert parts == sorted(
+        file.relative_to(target if target.is_dir() else target.parent).as_posix() for file in companions
+    )
+    assert len(parts) > 1 or not (WRITABLE[name].companions or WRITABLE[name].folder)
 
 
 def sharded(folder: Path) -> Path:
@@ -227,7 +229,7 @@ def test_a_part_that_an_edited_index_names_is_found(tmp_path: Path) -> None:
     certificate = tmp_path / "m.npz.xcheck.json"
     content: dict[str, Any] = json.loads(certificate.read_text())
     content["source"]["parts"][index.name] = sha256_of(index)
-    certificate.write_text(json.dumps({**content, "seal": seal(content)}))
+    certificate.write_text(json.dumps({**content, "seal": checksum(content)}))
     refuses(certificate, "m-2.safetensors has come to the source")
 
 

@@ -13,7 +13,7 @@ import pytest
 import lstm_xcheck as lx
 from lstm_xcheck.checkpoints import read_checkpoint, write_checkpoint
 from lstm_xcheck.checkpoints.write import chain_of
-from lstm_xcheck.porting.certificate import seal
+from lstm_xcheck.porting.certificate import checksum
 from lstm_xcheck.porting.port import recheck
 
 SUFFIXES = (".safetensors", ".npz", ".weights.h5", ".keras")
@@ -71,8 +71,8 @@ def test_a_forget_bias_that_haiku_adds_itself_is_a_loss_with_its_size(tmp_path: 
     weights = lx.LSTMWeights.random(lx.LSTMSpec(3, 4, bias="single"), 1, "torch", dtype)
     write_checkpoint(tmp_path / "m.npz", {"enc": weights})
     certificate = lx.port(tmp_path / "m.npz", tmp_path / "haiku.npz", to="haiku")
-    (held,) = read_checkpoint(tmp_path / "haiku.npz").lstms
-    moved = np.abs(held.weights.layers[0][0].total_bias - weights.layers[0][0].total_bias)
+    (checkpoint,) = read_checkpoint(tmp_path / "haiku.npz").lstms
+    moved = np.abs(checkpoint.weights.layers[0][0].total_bias - weights.layers[0][0].total_bias)
     (loss,) = certificate["losses"]
     assert "1 taken off the forget bias" in loss["what"]
     assert (loss["numbers"], loss["rounded"], loss["max_abs"]) == (4, np.count_nonzero(moved), moved.max())
@@ -111,9 +111,9 @@ def test_frameworks_of_both_sides_are_run(tmp_path: Path) -> None:
 def test_like_and_rename_fill_another_models_keys(tmp_path: Path, source: Path) -> None:
     like = with_head(tmp_path)
     lx.port(source, tmp_path / "new.pt", like=like)
-    held = read_checkpoint(tmp_path / "new.pt")
-    assert held.lstms[0].weights == lx.load(source)["enc"]
-    assert [tensor.name for tensor in held.other] == ["head.weight", "head.bias"]
+    checkpoint = read_checkpoint(tmp_path / "new.pt")
+    assert checkpoint.lstms[0].weights == lx.load(source)["enc"]
+    assert [tensor.name for tensor in checkpoint.other] == ["head.weight", "head.bias"]
     with pytest.raises(lx.CheckpointError, match=r"has no LSTM dec, but enc.*--rename dec=enc"):
         lx.port(source, tmp_path / "two.pt", like=like, rename={"enc": "dec"})
 
@@ -187,7 +187,7 @@ def test_a_changed_byte_is_found(tmp_path: Path, source: Path, name: str) -> Non
 
 def _edit(path: Path, **changes: Any) -> None:
     content = {**json.loads(path.read_text()), **changes}
-    path.write_text(json.dumps({**content, "seal": seal(content)}))
+    path.write_text(json.dumps({**content, "seal": checksum(content)}))
 
 
 def test_a_changed_certificate_is_found(tmp_path: Path, source: Path) -> None:
@@ -232,6 +232,6 @@ def test_a_clip_is_left_out_only_when_asked(tmp_path: Path) -> None:
     # Without the word in the certificate the source is another function than the one that was proved.
     content = json.loads((tmp_path / "m.safetensors.xcheck.json").read_text())
     content["without"] = []
-    (tmp_path / "m.safetensors.xcheck.json").write_text(json.dumps({**content, "seal": seal(content)}))
+    (tmp_path / "m.safetensors.xcheck.json").write_text(json.dumps({**content, "seal": checksum(content)}))
     with pytest.raises(lx.DisagreementError, match="the weights read now are not those"):
         recheck(tmp_path / "m.safetensors.xcheck.json")

@@ -19,7 +19,7 @@ import lstm_xcheck as lx
 from lstm_xcheck.arrays import Array
 from lstm_xcheck.checkpoints import read_checkpoint, write_checkpoint
 from lstm_xcheck.checkpoints.detect.training_state import reading_whole
-from lstm_xcheck.checkpoints.other_layers.model import Beside, Layer, by_name, layers_of
+from lstm_xcheck.checkpoints.other_layers.model import Layer, OtherLayers, by_name, collect_layers
 from lstm_xcheck.checkpoints.other_layers.store import kinds_of
 
 WORDS, SIZE, UNITS, STEPS = 11, 5, 4, 6
@@ -49,13 +49,13 @@ LAYERS = {
 
 def written(path: Path, *names: str) -> Path:
     weights = lx.LSTMWeights.random(lx.LSTMSpec(SIZE, UNITS), seed=2)
-    write_checkpoint(path, {"lstm": weights}, beside=Beside(tuple(LAYERS[name] for name in names)))
+    write_checkpoint(path, {"lstm": weights}, other_layers=OtherLayers(tuple(LAYERS[name] for name in names)))
     return path
 
 
 def layers_in(path: Path) -> dict[str, Layer]:
     with reading_whole():
-        return by_name(layers_of(read_checkpoint(path), kinds_of(list(LAYERS.values()))).layers)
+        return by_name(collect_layers(read_checkpoint(path), kinds_of(list(LAYERS.values()))).layers)
 
 
 #: `--to`, suffix, what reading or writing needs, and the layers that the format has.
@@ -78,10 +78,10 @@ def test_there_and_back_is_bit_for_bit(tmp_path: Path, to: str) -> None:
     lx.port(tmp_path / f"b{suffix}", tmp_path / "c.safetensors")
     ours, theirs = layers_in(source), layers_in(tmp_path / "c.safetensors")
     assert len(ours) == len(names) and set(ours) == set(theirs)
-    for name, held in ours.items():
-        assert {**held.arrays, "count": 0}.keys() == {**theirs[name].arrays, "count": 0}.keys()
-        shared = held.arrays.keys() & theirs[name].arrays.keys()
-        assert all(held.arrays[part].tobytes() == theirs[name].arrays[part].tobytes() for part in shared)
+    for name, checkpoint in ours.items():
+        assert {**checkpoint.arrays, "count": 0}.keys() == {**theirs[name].arrays, "count": 0}.keys()
+        shared = checkpoint.arrays.keys() & theirs[name].arrays.keys()
+        assert all(checkpoint.arrays[part].tobytes() == theirs[name].arrays[part].tobytes() for part in shared)
 
 
 @pytest.mark.parametrize(("to", "suffix"), [("haiku", ".npz"), ("mlx", ".npz"), ("paddle", ".pdparams"), ("orbax", "")])
@@ -96,12 +96,12 @@ def test_like_fills_the_users_file(tmp_path: Path, to: str, suffix: str) -> None
     )
     weights = lx.LSTMWeights.random(lx.LSTMSpec(SIZE, UNITS, bias="single"), seed=9)
     like_file, file = tmp_path / f"like{suffix}", tmp_path / f"b{suffix}"
-    write_checkpoint(like_file, {"lstm": weights}, to, beside=Beside(zeros))
+    write_checkpoint(like_file, {"lstm": weights}, to, other_layers=OtherLayers(zeros))
     assert not layers_in(like_file)["decoder.head"].arrays["kernel"].any()
     lx.port(source, file, to=to, like=like_file)
-    held = layers_in(file)
-    assert np.array_equal(held["decoder.head"].arrays["kernel"], LAYERS["head"].arrays["kernel"])
-    assert np.array_equal(held["embedding"].arrays["table"], LAYERS["embedding"].arrays["table"])
+    checkpoint = layers_in(file)
+    assert np.array_equal(checkpoint["decoder.head"].arrays["kernel"], LAYERS["head"].arrays["kernel"])
+    assert np.array_equal(checkpoint["embedding"].arrays["table"], LAYERS["embedding"].arrays["table"])
 
 
 NONE = {"tensorflow": ".index", "openvino": ".xml", "equinox": ".eqx", "npz": ".npz"}
@@ -170,10 +170,13 @@ def test_paddle_loads_the_model_and_predicts_the_same(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr[-2000:]
     with np.load(tmp_path / "answer.npz") as answer:
         assert agrees(answer["inner"], answer["predicted"], tmp_path / "b.pdparams")
-        turned = answer["inner"] @ LAYERS["head"].arrays["kernel"].T + LAYERS["head"].arrays["bias"]
-        assert not agrees(answer["inner"], turned, tmp_path / "b.pdparams")
+        transposed = answer["inner"] @ LAYERS["head"].arrays["kernel"].T + LAYERS["head"].arrays["bias"]
+        assert not agrees(answer["inner"], transposed, tmp_path / "b.pdparams")
     theirs = layers_in(tmp_path / "theirs.pdparams")
-    assert {name: held.kind for name, held in theirs.items()} == {"embedding": "embedding", "decoder.head": "dense"}
+    assert {name: checkpoint.kind for name, checkpoint in theirs.items()} == {
+        "embedding": "embedding",
+        "decoder.head": "dense",
+    }
     assert np.array_equal(theirs["decoder.head"].arrays["kernel"], LAYERS["head"].arrays["kernel"])
 
 

@@ -18,7 +18,7 @@ import lstm_xcheck as lx
 from lstm_xcheck.arrays import Array
 from lstm_xcheck.checkpoints import read_checkpoint
 from lstm_xcheck.checkpoints.detect.training_state import reading_whole
-from lstm_xcheck.checkpoints.other_layers.model import by_name, layers_of, plain_name
+from lstm_xcheck.checkpoints.other_layers.model import by_name, collect_layers, plain_name
 from lstm_xcheck.porting.certificate import joined
 from lstm_xcheck.porting.port import recheck
 
@@ -95,7 +95,7 @@ def keras_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def layers_in(path: Path) -> dict[str, Any]:
     with reading_whole():
-        return by_name(layers_of(read_checkpoint(path)).layers)
+        return by_name(collect_layers(read_checkpoint(path)).layers)
 
 
 def run_torch(path: Path) -> tuple[Array, Array]:
@@ -180,7 +180,9 @@ def test_exchanged_directions_are_seen(tmp_path: Path, torch_file: Path) -> None
 def test_a_writer_that_does_not_turn_the_kernel_is_refused(
     tmp_path: Path, torch_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lstm_xcheck.checkpoints.other_layers.store.turned", lambda family, kind, part, array: array)
+    monkeypatch.setattr(
+        "lstm_xcheck.checkpoints.other_layers.store.transposed", lambda family, kind, part, array: array
+    )
     with pytest.raises(lx.CheckpointError, match="head read back is not what was written"):
         lx.port(torch_file, tmp_path / "new.safetensors")
     assert list(tmp_path.iterdir()) == []
@@ -241,8 +243,8 @@ def test_normalisations_go_to_torch_and_say_what_is_filled_in(tmp_path: Path) ->
     )  # fmt: skip
     module.load_state_dict(torch.load(tmp_path / "b.pt", weights_only=True), strict=True)
     batch = module["batch"]
-    held = (batch.weight, batch.bias, batch.running_mean, batch.running_var)
-    assert [tensor.tolist() for tensor in held] == [[1] * 4, [1, 2, 3, 4], [5, 6, 7, 8], [9, 1, 2, 3]]
+    checkpoint = (batch.weight, batch.bias, batch.running_mean, batch.running_var)
+    assert [tensor.tolist() for tensor in checkpoint] == [[1] * 4, [1, 2, 3, 4], [5, 6, 7, 8], [9, 1, 2, 3]]
     assert int(batch.num_batches_tracked) == 0
 
 
@@ -261,7 +263,7 @@ def test_a_lone_matrix_is_settled_by_name_or_size(
     tmp_path: Path, name: str, rows: int, columns: int, kind: str
 ) -> None:
     path = two_matrices(tmp_path / "m.pt", name, rows, columns)
-    assert {layer: held.kind for layer, held in layers_in(path).items()} == {name: kind}
+    assert {layer: checkpoint.kind for layer, checkpoint in layers_in(path).items()} == {name: kind}
 
 
 def test_a_lone_matrix_that_may_be_both_is_refused_until_it_is_named(tmp_path: Path) -> None:
@@ -314,7 +316,7 @@ def test_a_certificate_covers_the_layers(tmp_path: Path, keras_file: Path, monke
     lx.port(keras_file, tmp_path / "m.pt", rename={"lower,upper": "lstm"})
     assert "1 LSTMs and 2 other layers" in recheck(tmp_path / "m.pt.xcheck.json")
     monkeypatch.setattr(
-        "lstm_xcheck.checkpoints.other_layers.model.turned", lambda family, kind, part, array: array + 1
+        "lstm_xcheck.checkpoints.other_layers.model.transposed", lambda family, kind, part, array: array + 1
     )
     with pytest.raises(lx.DisagreementError, match="embedding: the embedding read now is not that of"):
         recheck(tmp_path / "m.pt.xcheck.json")

@@ -17,7 +17,7 @@ import lstm_xcheck as lx
 from lstm_xcheck.arrays import Array
 from lstm_xcheck.checkpoints import read_checkpoint
 from lstm_xcheck.checkpoints.detect.training_state import reading_whole
-from lstm_xcheck.checkpoints.other_layers.model import Beside, by_name, layers_of
+from lstm_xcheck.checkpoints.other_layers.model import OtherLayers, by_name, collect_layers
 from lstm_xcheck.checkpoints.other_layers.order import with_chain
 from lstm_xcheck.porting.certificate import joined
 
@@ -106,10 +106,10 @@ def keras_file(tmp_path_factory: pytest.TempPathFactory, keras: Any) -> Path:
     return path
 
 
-def read_whole(path: Path) -> Beside:
+def read_whole(path: Path) -> OtherLayers:
     with reading_whole():
-        held = read_checkpoint(path)
-    return with_chain(held, layers_of(held))
+        checkpoint = read_checkpoint(path)
+    return with_chain(checkpoint, collect_layers(checkpoint))
 
 
 def run(path: Path, given: Array, *more: str) -> list[Array]:
@@ -171,7 +171,7 @@ def test_a_writer_that_turns_the_kernel_is_refused(
     tmp_path: Path, torch_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "lstm_xcheck.checkpoints.other_layers.store.turned",
+        "lstm_xcheck.checkpoints.other_layers.store.transposed",
         lambda family, kind, part, array: array.T if part == "kernel" else array,
     )
     with pytest.raises(lx.CheckpointError, match="head read back is not what was written"):
@@ -288,8 +288,8 @@ def test_like_fills_the_users_graph_in_its_own_orientation(tmp_path: Path, torch
     product, added = (next(node for node in like.graph.node if node.op_type == kind) for kind in ("MatMul", "Add"))
     kernel = next(tensor for tensor in like.graph.initializer if tensor.name == "head.kernel")
     kernel.CopyFrom(onnx.numpy_helper.from_array(np.zeros((CLASSES, CLASSES), np.float32), "other.weight"))
-    turned = onnx.helper.make_node("Transpose", ["other.weight"], ["turned"], perm=[1, 0])
-    like.graph.node.insert(list(like.graph.node).index(product), turned)
+    transposed = onnx.helper.make_node("Transpose", ["other.weight"], ["turned"], perm=[1, 0])
+    like.graph.node.insert(list(like.graph.node).index(product), transposed)
     product.input[1] = "turned"
     added.name = "kept"
     onnx.save(like, tmp_path / "like.onnx")

@@ -26,9 +26,10 @@ OWN = {"torch": ".pt", "safetensors": ".safetensors", "npz": ".npz", "keras": ".
 STACKS = {format.to: format.stacks for format in FORMATS}
 
 
-def same_bits(held: Mapping[str, Array], expected: Mapping[str, Array]) -> bool:
-    return set(held) == set(expected) and all(
-        held[name].dtype == array.dtype and held[name].tobytes() == array.tobytes() for name, array in expected.items()
+def same_bits(checkpoint: Mapping[str, Array], expected: Mapping[str, Array]) -> bool:
+    return set(checkpoint) == set(expected) and all(
+        checkpoint[name].dtype == array.dtype and checkpoint[name].tobytes() == array.tobytes()
+        for name, array in expected.items()
     )
 
 
@@ -47,10 +48,10 @@ def test_a_file_says_what_was_written(tmp_path: Path, weights: LSTMWeights, targ
     written = {"enc": given} if STACKS[target] else chain_of({"enc": given})
     path = tmp_path / f"model{OWN[target]}"
     back = write_checkpoint(path, {"enc": given})
-    held = {lstm.name: lstm for lstm in read_checkpoint(path).lstms}
-    assert [lstm.name for lstm in back.lstms] == list(held) == list(written)
+    checkpoint = {lstm.name: lstm for lstm in read_checkpoint(path).lstms}
+    assert [lstm.name for lstm in back.lstms] == list(checkpoint) == list(written)
     for name, expected in written.items():
-        assert held[name].weights == as_stored(expected, held[name].layout)
+        assert checkpoint[name].weights == as_stored(expected, checkpoint[name].layout)
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
 
 
@@ -88,8 +89,8 @@ def test_safetensors_loads_the_file(tmp_path: Path, weights: LSTMWeights) -> Non
 def test_numpy_loads_the_own_file(tmp_path: Path, weights: LSTMWeights) -> None:
     write_checkpoint(tmp_path / "m.npz", {"enc": weights})
     with np.load(tmp_path / "m.npz", allow_pickle=False) as archive:
-        held = {name: archive[name] for name in archive.files if name != "lstm_xcheck"}
-    assert same_bits(held, {f"enc/{name}": array for name, array in weights.arrays().items()})
+        checkpoint = {name: archive[name] for name in archive.files if name != "lstm_xcheck"}
+    assert same_bits(checkpoint, {f"enc/{name}": array for name, array in weights.arrays().items()})
 
 
 def _outputs(model: Any, case: Case) -> Result:
@@ -119,9 +120,9 @@ def test_keras_loads_several_lstms_into_their_own_layers(tmp_path: Path) -> None
     write_checkpoint(tmp_path / "m.keras", given)
     model = keras.models.load_model(tmp_path / "m.keras")
     for name, weights in chain_of(given).items():
-        held = [np.asarray(array) for array in model.get_layer(name).get_weights()]
+        checkpoint = [np.asarray(array) for array in model.get_layer(name).get_weights()]
         expected = list(weights.to_layout("keras").values())
-        assert [array.tobytes() for array in held] == [array.tobytes() for array in expected]
+        assert [array.tobytes() for array in checkpoint] == [array.tobytes() for array in expected]
 
 
 def test_keras_loads_the_weights_into_a_model(tmp_path: Path, spec: LSTMSpec, weights: LSTMWeights) -> None:
@@ -174,12 +175,12 @@ def test_an_existing_file_stays_as_it_is(tmp_path: Path, weights: LSTMWeights) -
 def test_like_keeps_keys_and_other_tensors(tmp_path: Path, suffix: str) -> None:
     like = _a_model(tmp_path, suffix)
     before = read_checkpoint(like)
-    (held,) = before.lstms
-    weights = LSTMWeights.random(held.weights.spec, seed=9)
-    write_checkpoint(tmp_path / f"new{suffix}", {held.name: weights}, like=like)
+    (checkpoint,) = before.lstms
+    weights = LSTMWeights.random(checkpoint.weights.spec, seed=9)
+    write_checkpoint(tmp_path / f"new{suffix}", {checkpoint.name: weights}, like=like)
     after = read_checkpoint(tmp_path / f"new{suffix}")
     assert after.lstms[0].weights == weights
-    assert sorted(after.lstms[0].tensors) == sorted(held.tensors)
+    assert sorted(after.lstms[0].tensors) == sorted(checkpoint.tensors)
     assert sorted(map(str, after.other)) == sorted(map(str, before.other)) != []
 
 

@@ -19,7 +19,7 @@ from lstm_xcheck.adapters.registry import installed
 from lstm_xcheck.arrays import Array
 from lstm_xcheck.checkpoints import FORMATS, Checkpoint, read_checkpoint
 from lstm_xcheck.checkpoints.detect.training_state import reading_whole
-from lstm_xcheck.checkpoints.other_layers.model import layers_of
+from lstm_xcheck.checkpoints.other_layers.model import collect_layers
 from lstm_xcheck.checkpoints.other_layers.store import FAMILIES
 from lstm_xcheck.porting.certificate import joined
 from lstm_xcheck.porting.port import SUFFIX, recheck
@@ -67,7 +67,7 @@ def whole(path: Path) -> Checkpoint:
 
 def labels(y: Array, which: str, head: Checkpoint) -> Array:
     """What the dense layer of a file makes of the LSTM's outputs; the Keras model looks at the last step alone."""
-    (dense,) = layers_of(head).layers
+    (dense,) = collect_layers(head).layers
     logits = y @ dense.arrays["kernel"] + dense.arrays["bias"]
     return logits[:, -1, 0] > 0 if which == "keras" else logits[..., 0] > 0
 
@@ -83,7 +83,7 @@ def test_predictions_stay(
             pytest.skip(f"{to} needs {module}")
     # The frameworks are asked below, for all data that the model knows; the port itself asks the oracle.
     monkeypatch.setattr("lstm_xcheck.porting.verification.installed", dict)
-    monkeypatch.setattr("lstm_xcheck.porting.verification.strength", lambda _: [])
+    monkeypatch.setattr("lstm_xcheck.porting.verification.detection_power", lambda _: [])
     source, target = trained / MODELS[which], tmp_path / f"m{format.suffixes[0]}"
     if (which, to) == ("torch", "equinox"):
         with pytest.raises(lx.CheckpointError, match="two directions"):
@@ -92,8 +92,8 @@ def test_predictions_stay(
     certificate = lx.port(source, target, to=to, lstm_only=to not in FAMILIES)
     recheck(target.with_name(target.name + SUFFIX))
     assert (certificate["verdict"], len(certificate["layers"])) == ("agree", int(to in FAMILIES))
-    held = whole(target)
-    by_name = {lstm.name: lstm for lstm in held.lstms}
+    checkpoint = whole(target)
+    by_name = {lstm.name: lstm for lstm in checkpoint.lstms}
     parts = [by_name[name] for name in certificate["lstms"][0]["destination"]]
     expected = np.load((trained / MODELS[which]).with_suffix(".npy"))
     adapter = ADAPTERS.get(parts[0].layout, "jax")
@@ -102,7 +102,7 @@ def test_predictions_stay(
     # What the target holds natively is the certificate's business; every output that was seen is judged.
     seen = replace(written, native={}, parameter_count=None)
     assert lx.judge(seen, lx.Case(weights=own, x=x)).verdict == "match"
-    head = held if to in FAMILIES else whole(source)
+    head = checkpoint if to in FAMILIES else whole(source)
     assert np.array_equal(labels(written.y, which, head), expected)
     if to in FAMILIES:
         exchanged: Any = written.y[..., ::-1]

@@ -121,15 +121,15 @@ def run_stack(
     keep = None if valid is None else jnp.swapaxes(valid, 0, 1)[..., None]
     outputs, h_n, c_n = [], [], []
     for layer, directions in enumerate(params):
-        beside = []
+        sequences = []
         for direction, cell_params in enumerate(directions):
             row = layer * spec.num_directions + direction
             backward = spec.is_backward(direction)
             y, h, c = scan_direction(cell_params, sequence, h0[row], c0[row], keep, spec, backward=backward)
-            beside.append(y)
+            sequences.append(y)
             h_n.append(h)
             c_n.append(c)
-        sequence = jnp.concatenate(beside, axis=-1)
+        sequence = jnp.concatenate(sequences, axis=-1)
         outputs.append(sequence)
     return Outputs(outputs[-1], jnp.stack(h_n), jnp.stack(c_n), tuple(outputs[:-1]))
 

@@ -30,8 +30,8 @@ def crc32c(data: bytes | memoryview) -> int:
         return _bytewise(_ALL, bytes(data)) ^ _ALL
     state = _ALL
     zeros = _zeros(length)
-    for lane in _advanced(whole):
-        state = _through(zeros, state) ^ int(lane)
+    for slot in _advanced(whole):
+        state = _through(zeros, state) ^ int(slot)
     return _bytewise(state, bytes(data[lanes * length :])) ^ _ALL
 
 

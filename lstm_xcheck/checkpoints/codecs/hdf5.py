@@ -14,10 +14,10 @@ import numpy as np
 
 from ...arrays import Array
 from ...errors import CheckpointError
-from ..model import StoredTensor
+from ..model import TensorInfo
 from .hdf5_attributes import text_attribute
-from .lazy_bytes import Span
-from .limits import FLOAT_SIZES, MAX_EXPANSION, SMALL, float_values, shown
+from .lazy_bytes import ByteRange
+from .limits import FLOAT_SIZES, MAX_EXPANSION, SMALL, escape, float_values
 
 _MAX_DEPTH = 64
 #: Hard links can make a small file look like an endless tree.
@@ -33,13 +33,13 @@ def hdf5_faults(path: Path) -> Iterator[None]:
         yield
     except _HDF5_ERRORS as error:
         raise CheckpointError(
-            f"{path}: the HDF5 data is truncated or damaged ({shown(error)}); copy or download it again"
+            f"{path}: the HDF5 data is truncated or damaged ({escape(error)}); copy or download it again"
         ) from error
 
 
 def walk(
-    path: Path, file: BinaryIO, root: Any, size: int, span: Span | None = None
-) -> Iterator[tuple[str, Any, dict[str, StoredTensor]]]:
+    path: Path, file: BinaryIO, root: Any, size: int, span: ByteRange | None = None
+) -> Iterator[tuple[str, Any, dict[str, TensorInfo]]]:
     """Place, object and datasets of every group, the root's place being empty.
 
     Args:
@@ -72,7 +72,7 @@ def _children(path: Path, place: str, group: Any) -> Iterator[tuple[str, Any]]:
     for key in group:
         if not isinstance(group.get(key, getlink=True), h5py.HardLink):
             raise CheckpointError(
-                f"{path}: {shown(f'{place}/{key}')} is a link to another place or file, which Keras never writes; "
+                f"{path}: {escape(f'{place}/{key}')} is a link to another place or file, which Keras never writes; "
                 "it was not followed"
             )
         yield key, group[key]
@@ -84,10 +84,10 @@ class _Source(NamedTuple):
     path: Path
     file: BinaryIO
     size: int
-    span: Span | None
+    span: ByteRange | None
 
 
-def _describe(source: _Source, name: str, dataset: Any) -> StoredTensor:
+def _describe(source: _Source, name: str, dataset: Any) -> TensorInfo:
     dtype = str(dataset.dtype)
     # HDF5 has no bfloat16: Keras stores the two bytes as they are and says so in an attribute.
     if dtype == "|V2" and text_attribute(source.file, dataset, "dtype") == "bfloat16":
@@ -96,8 +96,8 @@ def _describe(source: _Source, name: str, dataset: Any) -> StoredTensor:
     if source.span is not None and dtype in FLOAT_SIZES and _in_one_piece(dataset):
         start, size = dataset.id.get_offset(), math.prod(shape) * FLOAT_SIZES[dtype]
         load = partial(_load_piece, source.span, start, size, shape, dtype)
-        return StoredTensor(name, shape, dtype, load, check=partial(source.span.refuse_outside, start, size))
-    return StoredTensor(name, shape, dtype, partial(_load, source.path, name, dataset, dtype, source.size))
+        return TensorInfo(name, shape, dtype, load, check=partial(source.span.refuse_outside, start, size))
+    return TensorInfo(name, shape, dtype, partial(_load, source.path, name, dataset, dtype, source.size))
 
 
 def _in_one_piece(dataset: Any) -> bool:
@@ -107,7 +107,7 @@ def _in_one_piece(dataset: Any) -> bool:
     return bool(plain and here and dataset.nbytes and dataset.id.get_offset() is not None)
 
 
-def _load_piece(span: Span, start: int, size: int, shape: tuple[int, ...], dtype: str) -> Array:
+def _load_piece(span: ByteRange, start: int, size: int, shape: tuple[int, ...], dtype: str) -> Array:
     return float_values(span.part(start, size), dtype).reshape(shape)
 
 
@@ -118,11 +118,11 @@ def _load(path: Path, name: str, dataset: Any, dtype: str, size: int) -> Array:
 
 def _values(path: Path, name: str, dataset: Any, dtype: str, size: int) -> Array:
     if dataset.external or dataset.is_virtual:
-        raise CheckpointError(f"{path}: {shown(name)} keeps its values in another file, which was not opened")
+        raise CheckpointError(f"{path}: {escape(name)} keeps its values in another file, which was not opened")
     held = dataset.id.get_storage_size()
     if held > size or dataset.nbytes > max(SMALL, held * MAX_EXPANSION):
         raise CheckpointError(
-            f"{path}: {shown(name)} claims {dataset.nbytes} bytes, but the file holds {held} for it; it was not read"
+            f"{path}: {escape(name)} claims {dataset.nbytes} bytes, but the file holds {held} for it; it was not read"
         )
     values: Array = dataset[()]
     if dtype == "bfloat16":

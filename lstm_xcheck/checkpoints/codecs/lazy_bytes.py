@@ -12,13 +12,13 @@ import numpy as np
 
 from ...arrays import Array
 from ...errors import CheckpointError
-from .limits import check_member, read_member, shown, zip_faults
+from .limits import check_member, escape, read_member, zip_faults
 
 _PIECE = 1 << 20
 _LOCAL_HEADER = 30
 
 
-class Stamp(NamedTuple):
+class FileVersion(NamedTuple):
     """What tells a file from the one that had its name before."""
 
     inode: int
@@ -26,23 +26,23 @@ class Stamp(NamedTuple):
     modified: int
 
 
-def stamp(path: Path) -> Stamp:
+def file_version(path: Path) -> FileVersion:
     """Of the file as it is now."""
     found = path.stat()
-    return Stamp(found.st_ino, found.st_size, found.st_mtime_ns)
+    return FileVersion(found.st_ino, found.st_size, found.st_mtime_ns)
 
 
-def refuse_changed(path: Path, then: Stamp) -> None:
+def refuse_changed(path: Path, then: FileVersion) -> None:
     """Refuse a file that is not the one that was described.
 
     Raises:
         CheckpointError: when it was replaced, changed or removed.
     """
-    if not path.exists() or stamp(path) != then:
+    if not path.exists() or file_version(path) != then:
         raise CheckpointError(f"{path} was changed after it had been opened; read it again")
 
 
-class Span:
+class ByteRange:
     """A stretch of a file.
 
     Attributes:
@@ -110,7 +110,7 @@ class Span:
     def _compare(self, checksum: int) -> None:
         if not self._verified and checksum != self.crc:
             raise CheckpointError(
-                f"{self.path}: member {shown(self.name)} is damaged: its CRC-32 is {checksum:#010x}, but should be "
+                f"{self.path}: member {escape(self.name)} is damaged: its CRC-32 is {checksum:#010x}, but should be "
                 f"{self.crc:#010x}; copy or download it again"
             )
         self._verified = True
@@ -143,9 +143,9 @@ class Member:
         self.info = check_member(path, archive, name, limit)
         self.size = self.info.file_size
         #: Where the bytes lie as they are; None for a compressed member.
-        self.span: Span | None = None
+        self.span: ByteRange | None = None
         if self.info.compress_type == zipfile.ZIP_STORED:
-            self.span = Span(path, _data_start(path, archive, self.info), self.size, self.info.CRC, name)
+            self.span = ByteRange(path, _data_start(path, archive, self.info), self.size, self.info.CRC, name)
 
     def whole(self) -> Array:
         """All bytes, read-only, their checksum checked.
@@ -174,15 +174,15 @@ def _data_start(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> 
     start = info.header_offset + _LOCAL_HEADER + sum(int.from_bytes(header[at : at + 2], "little") for at in (26, 28))
     if len(header) < _LOCAL_HEADER or start + info.file_size > path.stat().st_size:
         raise CheckpointError(
-            f"{path}: member {shown(info.filename)} reaches beyond the file; copy or download it again"
+            f"{path}: member {escape(info.filename)} reaches beyond the file; copy or download it again"
         )
     return start
 
 
-class SpanFile(io.RawIOBase):
+class ByteRangeFile(io.RawIOBase):
     """A span as a file that can be read and nothing else; its checksum is not checked."""
 
-    def __init__(self, span: Span) -> None:
+    def __init__(self, span: ByteRange) -> None:
         self._span, self._at = span, 0
         self._file = span.path.open("rb", buffering=0)
 

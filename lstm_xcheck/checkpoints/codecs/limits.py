@@ -33,7 +33,7 @@ _ZIP_ERRORS = (
 )  # fmt: skip
 
 
-def shown(text: object, limit: int = 80) -> str:
+def escape(text: object, limit: int = 80) -> str:
     r"""A name from a file, safe to print: one line, no control characters, not endless.
 
     >>> shown("weight\n")
@@ -43,7 +43,7 @@ def shown(text: object, limit: int = 80) -> str:
     return plain if len(plain) <= limit else plain[:limit] + "..."
 
 
-def some(names: list[str], limit: int = 6) -> str:
+def shortlist(names: list[str], limit: int = 6) -> str:
     """The first few of a list, and how many more there are."""
     more = f" and {len(names) - limit} more" if len(names) > limit else ""
     return ", ".join(names[:limit]) + more
@@ -83,7 +83,7 @@ def zip_faults(path: Path) -> Iterator[None]:
         yield
     except _ZIP_ERRORS as error:
         raise CheckpointError(
-            f"{path} begins as a zip archive but is truncated or damaged ({shown(error)}); copy or download it again"
+            f"{path} begins as a zip archive but is truncated or damaged ({escape(error)}); copy or download it again"
         ) from error
 
 
@@ -97,7 +97,7 @@ def read_member(path: Path, archive: zipfile.ZipFile, name: str, limit: int | No
     with zip_faults(path), archive.open(info) as member:
         data = member.read(info.file_size)
     if len(data) != info.file_size:
-        raise CheckpointError(f"{path}: member {shown(name)} holds {len(data)} bytes instead of {info.file_size}")
+        raise CheckpointError(f"{path}: member {escape(name)} holds {len(data)} bytes instead of {info.file_size}")
     return data
 
 
@@ -108,15 +108,15 @@ def check_member(path: Path, archive: zipfile.ZipFile, name: str, limit: int | N
         CheckpointError: for a missing or encrypted member, or one that would grow beyond all measure.
     """
     if name not in archive.NameToInfo:
-        raise CheckpointError(f"{path} has no member {shown(name)}, which it needs; copy or download it again")
+        raise CheckpointError(f"{path} has no member {escape(name)}, which it needs; copy or download it again")
     info = archive.getinfo(name)
     stored = info.compress_type == zipfile.ZIP_STORED
     possible = path.stat().st_size if stored else max(SMALL, info.compress_size * MAX_EXPANSION)
     if info.flag_bits & 1:
-        raise CheckpointError(f"{path}: member {shown(name)} is encrypted; unpack it and save it without a password")
+        raise CheckpointError(f"{path}: member {escape(name)} is encrypted; unpack it and save it without a password")
     if info.file_size > possible or (limit is not None and info.file_size > limit):
         raise CheckpointError(
-            f"{path}: member {shown(name)} claims {info.file_size} bytes, but should be at most "
+            f"{path}: member {escape(name)} claims {info.file_size} bytes, but should be at most "
             f"{possible if limit is None else min(possible, limit)}; it was not unpacked"
         )
     return info

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import CheckpointError
-from .limits import shown
+from .limits import escape
 
 ARRAY = 1
 #: What flax splits arrays of more than a gibibyte under.
@@ -63,7 +63,7 @@ class Decoder:
 
     def _damaged(self, what: str) -> CheckpointError:
         return CheckpointError(
-            f"{self.path}: the msgpack data is truncated or damaged ({shown(what)}); copy or download it again"
+            f"{self.path}: the msgpack data is truncated or damaged ({escape(what)}); copy or download it again"
         )
 
     def _take(self, size: int) -> memoryview:
@@ -119,7 +119,7 @@ class Decoder:
                 raise self._damaged(f"a {type(key).__name__} as a key")
             if key in result:
                 raise CheckpointError(
-                    f"{self.path}: the msgpack data has the key {shown(key)} twice; save the file again"
+                    f"{self.path}: the msgpack data has the key {escape(key)} twice; save the file again"
                 )
             result[key] = self._value(depth + 1)
         return result

@@ -17,9 +17,9 @@ import numpy as np
 
 from ...arrays import Array
 from ...errors import CheckpointError
-from ..model import StoredTensor
+from ..model import TensorInfo
 from .lazy_bytes import Member
-from .limits import float_values, shown
+from .limits import escape, float_values
 
 MAGIC = b"\x93NUMPY"
 
@@ -31,7 +31,7 @@ _HEADER = re.compile(
 )
 
 
-def describe_npy(path: Path, name: str, data: memoryview, start: int = 0) -> tuple[StoredTensor, int]:
+def describe_npy(path: Path, name: str, data: memoryview, start: int = 0) -> tuple[TensorInfo, int]:
     """The array whose `.npy` form begins at `start`, and where it ends.
 
     A void of two bytes is bfloat16, which NumPy has no name for: ml_dtypes writes it so.
@@ -43,14 +43,14 @@ def describe_npy(path: Path, name: str, data: memoryview, start: int = 0) -> tup
     begin = start + header.begin
     end = begin + header.size
     load = partial(_load, data[begin:end], header, dtype)
-    return StoredTensor(name, header.shape, header.kind, load, check=_is_there), end
+    return TensorInfo(name, header.shape, header.kind, load, check=_is_there), end
 
 
 def _is_there() -> None:
     """The array has been held against the file already."""
 
 
-def describe_member(path: Path, archive: ZipFile, name: str) -> StoredTensor:
+def describe_member(path: Path, archive: ZipFile, name: str) -> TensorInfo:
     """The array in a member of an `.npz`; only its header is read.
 
     Raises:
@@ -61,11 +61,11 @@ def describe_member(path: Path, archive: ZipFile, name: str) -> StoredTensor:
     header, dtype = read_header(path, short, member.beginning(archive, _MAX_HEADER), member.size)
     if header.begin + header.size != member.size:
         raise CheckpointError(
-            f"{path}: array {shown(short)} of shape {list(header.shape)[:8]} should take {header.size} bytes, "
+            f"{path}: array {escape(short)} of shape {list(header.shape)[:8]} should take {header.size} bytes, "
             f"but has {member.size - header.begin}; copy or download the file again"
         )
     load = partial(_load_member, member, header, dtype)
-    return StoredTensor(short, header.shape, header.kind, load, check=_is_there)
+    return TensorInfo(short, header.shape, header.kind, load, check=_is_there)
 
 
 def _load_member(member: Member, header: Header, dtype: np.dtype[Any]) -> Array:
@@ -92,14 +92,14 @@ def read_header(path: Path, name: str, head: bytes, size: int) -> tuple[Header, 
     begin = 8 + width + int.from_bytes(head[8 : 8 + width], "little")
     match = _HEADER.fullmatch(head[8 + width : begin].decode("latin-1"))
     if head[:6] != MAGIC or head[6:7] not in (b"\1", b"\2", b"\3") or not match or len(head) < begin:
-        found = shown(ascii(head[8 + width : 108])[1:])
-        raise CheckpointError(f"{path}: array {shown(name)} is no plain array (its header is {found}); write it again")
+        found = escape(ascii(head[8 + width : 108])[1:])
+        raise CheckpointError(f"{path}: array {escape(name)} is no plain array (its header is {found}); write it again")
     dtype, fortran = np.dtype(match["descr"]), match["fortran"] == "True"
     shape = tuple(int(number) for number in match["shape"].replace(",", " ").split())
     needed = math.prod(shape) * dtype.itemsize
     if begin + needed > size or len(shape) > 64:
         raise CheckpointError(
-            f"{path}: array {shown(name)} of shape {list(shape)[:8]} needs {needed} bytes, but only "
+            f"{path}: array {escape(name)} of shape {list(shape)[:8]} needs {needed} bytes, but only "
             f"{size - begin} are left; copy or download the file again"
         )
     kind = "bfloat16" if dtype == np.dtype("V2") else dtype.newbyteorder("=").name

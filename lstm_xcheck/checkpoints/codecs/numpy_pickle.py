@@ -17,8 +17,8 @@ import numpy as np
 
 from ...arrays import Array
 from ...errors import CheckpointError
-from .limits import FLOAT_SIZES, float_values, shown
-from .restricted_pickle import SafeUnpickler, Symbol
+from .limits import FLOAT_SIZES, escape, float_values
+from .restricted_pickle import Symbol, Unpickler
 
 _RECONSTRUCT = frozenset(Symbol(f"numpy.{core}.multiarray", "_reconstruct") for core in ("core", "_core"))
 _FROM_BUFFER = frozenset(Symbol(f"numpy.{core}.numeric", "_frombuffer") for core in ("core", "_core"))
@@ -68,7 +68,7 @@ class PickledArray:
         return np.ascontiguousarray(flat.reshape(self.shape, order="F" if self.fortran else "C"))
 
 
-class NumpyUnpickler(SafeUnpickler):
+class NumpyUnpickler(Unpickler):
     """Reads a pickle of NumPy's or JAX's arrays in dicts, lists and tuples."""
 
     advice = "save the parameters alone, as a dict of arrays (or with numpy.savez)"
@@ -142,7 +142,7 @@ def checked(path: Path, name: str, array: PickledArray) -> PickledArray:
         CheckpointError: for an array that was announced and never filled.
     """
     if array.data is None:
-        raise CheckpointError(f"{path}: array {shown(name)} has no values; save the file again")
+        raise CheckpointError(f"{path}: array {escape(name)} has no values; save the file again")
     return array
 
 

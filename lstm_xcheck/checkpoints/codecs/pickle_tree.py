@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ...errors import CheckpointError
-from .limits import shown
+from .limits import escape
 
 #: Containers within containers; a real checkpoint has three or four levels.
 _MAX_DEPTH = 32
@@ -31,7 +31,7 @@ def named_leaves(path: Path, value: Any, kind: type[Leaf]) -> list[tuple[str, st
         if count > _MAX_TENSORS:
             raise CheckpointError(f"{path} describes more than {_MAX_TENSORS} tensors; it is not a real checkpoint")
         if name in found:
-            raise CheckpointError(f"{path} holds two tensors named {shown(name)}; rename one and save it again")
+            raise CheckpointError(f"{path} holds two tensors named {escape(name)}; rename one and save it again")
         found[name] = (scope, key, leaf)
     return list(found.values())
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ...errors import CheckpointError
-from .limits import shown
+from .limits import escape
 
 
 class Stream(Protocol):
@@ -52,7 +52,7 @@ _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 _MARK = object()
 
 
-class SafeUnpickler:
+class Unpickler:
     """Reads one pickle from a stream.
 
     Args:
@@ -84,7 +84,7 @@ class SafeUnpickler:
                     return self._stack.pop()
                 self._step(code.name, argument)
         except (ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError) as error:
-            raise self._error(f"its pickle is truncated or damaged ({shown(error)}); copy it again") from error
+            raise self._error(f"its pickle is truncated or damaged ({escape(error)}); copy it again") from error
         raise self._error("its pickle is truncated; copy it again")
 
     def allows(self, symbol: Symbol) -> bool:
@@ -203,7 +203,7 @@ class SafeUnpickler:
         symbol = Symbol(module, name)
         if not self.allows(symbol):
             raise self._error(
-                f"its pickle asks for {shown(symbol)}, {self.remark(symbol)}which is neither a tensor nor a plain "
+                f"its pickle asks for {escape(symbol)}, {self.remark(symbol)}which is neither a tensor nor a plain "
                 f"container, so it was refused and nothing was run; {self.advice} and read that"
             )
         return symbol
@@ -238,13 +238,13 @@ class SafeUnpickler:
         self._stack.append(self.persistent(self._stack.pop()))
 
 
-_OPERATIONS: dict[str, Callable[[SafeUnpickler, Any], None]] = {
-    "MARK": SafeUnpickler._mark, "TUPLE": SafeUnpickler._tuple, "LIST": SafeUnpickler._list,
-    "DICT": SafeUnpickler._dict, "APPEND": SafeUnpickler._append, "APPENDS": SafeUnpickler._appends,
-    "ADDITEMS": SafeUnpickler._appends, "FROZENSET": SafeUnpickler._tuple, "SETITEM": SafeUnpickler._setitem,
-    "SETITEMS": SafeUnpickler._setitems, "BINPUT": SafeUnpickler._memoize, "LONG_BINPUT": SafeUnpickler._memoize,
-    "MEMOIZE": SafeUnpickler._memoize, "BINGET": SafeUnpickler._recall, "LONG_BINGET": SafeUnpickler._recall,
-    "POP": SafeUnpickler._pop, "POP_MARK": SafeUnpickler._pop_mark, "GLOBAL": SafeUnpickler._global,
-    "STACK_GLOBAL": SafeUnpickler._stack_global, "REDUCE": SafeUnpickler._reduce, "BUILD": SafeUnpickler._build,
-    "BINPERSID": SafeUnpickler._persistent,
+_OPERATIONS: dict[str, Callable[[Unpickler, Any], None]] = {
+    "MARK": Unpickler._mark, "TUPLE": Unpickler._tuple, "LIST": Unpickler._list,
+    "DICT": Unpickler._dict, "APPEND": Unpickler._append, "APPENDS": Unpickler._appends,
+    "ADDITEMS": Unpickler._appends, "FROZENSET": Unpickler._tuple, "SETITEM": Unpickler._setitem,
+    "SETITEMS": Unpickler._setitems, "BINPUT": Unpickler._memoize, "LONG_BINPUT": Unpickler._memoize,
+    "MEMOIZE": Unpickler._memoize, "BINGET": Unpickler._recall, "LONG_BINGET": Unpickler._recall,
+    "POP": Unpickler._pop, "POP_MARK": Unpickler._pop_mark, "GLOBAL": Unpickler._global,
+    "STACK_GLOBAL": Unpickler._stack_global, "REDUCE": Unpickler._reduce, "BUILD": Unpickler._build,
+    "BINPERSID": Unpickler._persistent,
 }  # fmt: skip

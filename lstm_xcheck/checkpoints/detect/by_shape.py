@@ -10,7 +10,7 @@ from itertools import permutations
 from ...layouts.schema import Tensor
 from ...layouts.table import TABLE, Layout
 from ..codecs.limits import FLOAT_SIZES
-from ..model import StoredTensor
+from ..model import TensorInfo
 
 #: Words in names of recurrent weights; they settle which of two matrices of one shape these are.
 _RECURRENT = re.compile(r"u|r|rw|h|hh|h2h|wh|whh|uh|rec.*|hid.*")
@@ -19,7 +19,7 @@ _NAMED = re.compile(r"lstm|rnn|cell", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class Alike:
+class ShapeMatch:
     """Tensors beside one another that have the shapes of one LSTM cell.
 
     Attributes:
@@ -30,8 +30,8 @@ class Alike:
     """
 
     prefix: str
-    matrices: tuple[StoredTensor, ...]
-    vectors: tuple[StoredTensor, ...]
+    matrices: tuple[TensorInfo, ...]
+    vectors: tuple[TensorInfo, ...]
     transposed: bool
 
     @property
@@ -40,7 +40,7 @@ class Alike:
         return re.split(r"[./:]", self.prefix.rstrip("./:"))[-1]
 
     @property
-    def recurrent(self) -> StoredTensor:
+    def recurrent(self) -> TensorInfo:
         """The tensor that holds the recurrent weights."""
         return self.matrices[-1]
 
@@ -50,7 +50,7 @@ class Alike:
         return self.recurrent.shape[1 if self.transposed else 0] // 4
 
     @property
-    def tensors(self) -> tuple[StoredTensor, ...]:
+    def tensors(self) -> tuple[TensorInfo, ...]:
         """All of them."""
         return (*self.matrices, *self.vectors)
 
@@ -59,7 +59,7 @@ class Alike:
         """Their names and shapes."""
         return ", ".join(f"{t.name[len(self.prefix) :]} {list(t.shape)}" for t in self.tensors)
 
-    def under(self, row: Layout) -> list[tuple[Tensor, StoredTensor]]:
+    def under(self, row: Layout) -> list[tuple[Tensor, TensorInfo]]:
         """Each with its place in a layout that fits."""
         parts = (("W",), ("U",))[2 - len(self.matrices) :]
         pairs = [(row.tensor_for(part[0]), tensor) for part, tensor in zip(parts, self.matrices, strict=True)]
@@ -71,7 +71,7 @@ class Alike:
         return (row for row in TABLE if fits(self, row))
 
 
-def fits(one: Alike, row: Layout) -> bool:
+def fits(one: ShapeMatch, row: Layout) -> bool:
     """Whether a layout has matrices and vectors of this kind."""
     w, u = row.tensor_for("W"), row.tensor_for("U")
     if w is None or u is None or row.gates == "names" or row.direction_axis or w.reshaped:
@@ -81,14 +81,14 @@ def fits(one: Alike, row: Layout) -> bool:
     return (1 if w == u else 2) == len(one.matrices) and w.transposed == one.transposed and len(one.vectors) <= room
 
 
-def alike_in(tensors: Sequence[StoredTensor], *, joint: bool) -> list[Alike]:
+def shape_matches(tensors: Sequence[TensorInfo], *, joint: bool) -> list[ShapeMatch]:
     """What may be an LSTM cell, one for each prefix at most.
 
     Args:
         tensors: of one file.
         joint: whether one matrix is enough where its name does not speak of an LSTM and there is nothing else.
     """
-    groups: dict[str, list[StoredTensor]] = {}
+    groups: dict[str, list[TensorInfo]] = {}
     for tensor in tensors:
         match = re.match(r"(.*[./])?", re.sub(":[0-9]+$", "", tensor.name), re.DOTALL)
         prefix = match[0] if match else ""
@@ -99,31 +99,38 @@ def alike_in(tensors: Sequence[StoredTensor], *, joint: bool) -> list[Alike]:
     return [one for one in found if one]
 
 
-def _cell(prefix: str, held: Sequence[StoredTensor], joint: bool) -> Alike | None:
+def _cell(prefix: str, held: Sequence[TensorInfo], joint: bool) -> ShapeMatch | None:
     matrices = [tensor for tensor in held if len(tensor.shape) == 2]
-    pairs = [(w, u, turned) for w, u in permutations(matrices, 2) for turned in (True, False) if _pair(w, u, turned)]
+    pairs = [
+        (w, u, transposed)
+        for w, u in permutations(matrices, 2)
+        for transposed in (True, False)
+        if _pair(w, u, transposed)
+    ]
     if len(pairs) > 1:
-        pairs = [(w, u, turned) for w, u, turned in pairs if _recurrent(u, prefix) and not _recurrent(w, prefix)]
+        pairs = [
+            (w, u, transposed) for w, u, transposed in pairs if _recurrent(u, prefix) and not _recurrent(w, prefix)
+        ]
     if len(pairs) == 1:
-        w, u, turned = pairs[0]
-        return Alike(prefix, (w, u), _vectors(held, u.shape[1 if turned else 0]), turned)
+        w, u, transposed = pairs[0]
+        return ShapeMatch(prefix, (w, u), _vectors(held, u.shape[1 if transposed else 0]), transposed)
     if len(matrices) == 1 and joint:
         rows, columns = matrices[0].shape
         if columns % 4 == 0 and rows > columns // 4:
-            return Alike(prefix, (matrices[0],), _vectors(held, columns), transposed=True)
+            return ShapeMatch(prefix, (matrices[0],), _vectors(held, columns), transposed=True)
     return None
 
 
-def _pair(w: StoredTensor, u: StoredTensor, turned: bool) -> bool:
+def _pair(w: TensorInfo, u: TensorInfo, transposed: bool) -> bool:
     """Whether these are input and recurrent weights of 4 gates."""
-    (rows, columns), mine = (u.shape[::-1], w.shape[1]) if turned else (u.shape, w.shape[0])
+    (rows, columns), mine = (u.shape[::-1], w.shape[1]) if transposed else (u.shape, w.shape[0])
     return rows == 4 * columns and mine == rows
 
 
-def _recurrent(tensor: StoredTensor, prefix: str) -> bool:
+def _recurrent(tensor: TensorInfo, prefix: str) -> bool:
     words = re.split(r"[\W_]+", tensor.name[len(prefix) :].lower())
     return any(_RECURRENT.fullmatch(word) for word in words)
 
 
-def _vectors(held: Sequence[StoredTensor], size: int) -> tuple[StoredTensor, ...]:
+def _vectors(held: Sequence[TensorInfo], size: int) -> tuple[TensorInfo, ...]:
     return tuple(tensor for tensor in held if tensor.shape == (size,))

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from ...layouts.naming import tensor_names
 from ...layouts.table import Layout, Tensor, layout_named
-from ..codecs.limits import FLOAT_SIZES, shown
-from ..model import Found, OtherTensor, StoredTensor
-from .torch_names import build, others, recognise_torch, unique_names
+from ..codecs.limits import FLOAT_SIZES, escape
+from ..model import FoundLSTM, OtherTensor, TensorInfo
+from .torch_names import build, detect_torch_names, others, unique_names
 
 #: The rows whose names say enough. Those of Keras and Sonnet are last, because they are the least particular.
 NAMED = ("flax-linen", "flax-nnx", "flax-nnx-optimized", "haiku", "mlx", "keras", "sonnet")
@@ -38,9 +38,9 @@ class _Group:
 
     row: Layout
     prefix: str
-    tensors: dict[str, StoredTensor] = field(default_factory=dict)
+    tensors: dict[str, TensorInfo] = field(default_factory=dict)
 
-    def of(self, part: str) -> list[StoredTensor]:
+    def of(self, part: str) -> list[TensorInfo]:
         """The tensors that hold a canonical array, in the order of the gates."""
         tensor = self.row.tensor_for(part)
         names = own_names(self.row, tensor) if tensor else []
@@ -51,9 +51,9 @@ class _Group:
         return [self.tensors[name].shape for name in sorted(self.tensors)]
 
 
-def recognise_rows(
-    path: Path, tensors: Sequence[StoredTensor], rows: Sequence[str] = NAMED
-) -> tuple[tuple[Found, ...], tuple[OtherTensor, ...]]:
+def detect_layout_names(
+    path: Path, tensors: Sequence[TensorInfo], rows: Sequence[str] = NAMED
+) -> tuple[tuple[FoundLSTM, ...], tuple[OtherTensor, ...]]:
     """The LSTMs among tensors named as one of these rows names them, and all other tensors.
 
     Raises:
@@ -66,23 +66,25 @@ def recognise_rows(
     return lstms, others((tensor for tensor in tensors if tensor.name not in used), notes)
 
 
-def recognise_any(path: Path, tensors: Sequence[StoredTensor]) -> tuple[tuple[Found, ...], tuple[OtherTensor, ...]]:
+def detect_any_layout(
+    path: Path, tensors: Sequence[TensorInfo]
+) -> tuple[tuple[FoundLSTM, ...], tuple[OtherTensor, ...]]:
     """The LSTMs among tensors with PyTorch's names or those of a row, and all other tensors.
 
     Raises:
         CheckpointError: when an LSTM's tensors do not fit together, or a name has two meanings.
     """
-    lstms, other = recognise_torch(path, tensors)
+    lstms, other = detect_torch_names(path, tensors)
     left = {tensor.name for tensor in other if not tensor.note}
     if not lstms or left:
-        named, _ = recognise_rows(path, [tensor for tensor in tensors if tensor.name in left])
+        named, _ = detect_layout_names(path, [tensor for tensor in tensors if tensor.name in left])
         used = {name for lstm in named for name in lstm.tensors}
         lstms += named
         other = tuple(tensor for tensor in other if tensor.name not in used)
     return lstms, other
 
 
-def _groups(tensors: Sequence[StoredTensor], rows: Sequence[str]) -> tuple[list[_Group], dict[str, str]]:
+def _groups(tensors: Sequence[TensorInfo], rows: Sequence[str]) -> tuple[list[_Group], dict[str, str]]:
     """The cells, and why what looks like one is none."""
     groups: dict[tuple[str, str], _Group] = {}
     for tensor in tensors:
@@ -129,21 +131,21 @@ def _complete(group: _Group) -> bool:
 
 def _why_no_lstm(group: _Group) -> str:
     """What in these shapes and types speaks against an LSTM; empty for nothing."""
-    strange = [tensor.dtype for tensor in group.tensors.values() if tensor.dtype not in FLOAT_SIZES]
-    if strange:
-        return f"not read: stored as {strange[0]}, expected one of {', '.join(FLOAT_SIZES)}"
+    unsupported = [tensor.dtype for tensor in group.tensors.values() if tensor.dtype not in FLOAT_SIZES]
+    if unsupported:
+        return f"not read: stored as {unsupported[0]}, expected one of {', '.join(FLOAT_SIZES)}"
     if group.row.direction_axis or any(tensor.reshaped for tensor in group.row.tensors):
         return ""  # only those who say so get here; building them shows the rest
     joint = group.row.tensor_for("W") == group.row.tensor_for("U")
-    kernels = [_turned(group.row, "W", tensor.shape) for tensor in group.of("W")]
-    recurrent = [_turned(group.row, "U", tensor.shape) for tensor in group.of("U")]
+    kernels = [_transposed(group.row, "W", tensor.shape) for tensor in group.of("W")]
+    recurrent = [_transposed(group.row, "U", tensor.shape) for tensor in group.of("U")]
     shapes = f"input weights {list(group.of('W')[0].shape)} and recurrent weights {list(group.of('U')[0].shape)}"
     if any(len(shape) != 2 or 0 in shape for shape in [*kernels, *recurrent]):
         return f"not an LSTM: {shapes}, expected two axes each"
     rows, units = sum(shape[0] for shape in kernels), recurrent[0][1]
     if joint:
         projection = group.of("projection")
-        width = _turned(group.row, "projection", projection[0].shape)[0] if projection else rows // 4
+        width = _transposed(group.row, "projection", projection[0].shape)[0] if projection else rows // 4
         if projection and width >= rows // 4:
             return f"not read: its projection has {width} numbers, but should have fewer than its {rows // 4} units"
         return (
@@ -156,7 +158,7 @@ def _why_no_lstm(group: _Group) -> str:
     return ""
 
 
-def _turned(row: Layout, part: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+def _transposed(row: Layout, part: str, shape: tuple[int, ...]) -> tuple[int, ...]:
     tensor = row.tensor_for(part)
     return shape[::-1] if tensor and tensor.transposed else shape
 
@@ -179,21 +181,21 @@ def _paired(groups: Sequence[_Group]) -> Iterator[tuple[_Group, ...]]:
             yield (group, pairs[id(group)]) if id(group) in pairs else (group,)
 
 
-def _found(path: Path, pair: tuple[_Group, ...]) -> tuple[Found, str]:
+def _found(path: Path, pair: tuple[_Group, ...]) -> tuple[FoundLSTM, str]:
     first = pair[0]
     place = _place(first, both=len(pair) == 2)
     last = place.rpartition("/")[2]
     # A number, as in `layers.0`, is no name by itself.
-    name = shown((place if last.isdecimal() else last) or "lstm", 200)
+    name = escape((place if last.isdecimal() else last) or "lstm", 200)
     arrays = _under_row_names(pair)
     weights = build(path, name, first.row.name, arrays)
     u = first.of("U")[0]
-    found = Found(
+    found = FoundLSTM(
         name=name,
         weights=weights,
         layout=first.row.name,
         why=(
-            f"{shown(u.name)} and its neighbours have the names of layout {first.row.name}, "
+            f"{escape(u.name)} and its neighbours have the names of layout {first.row.name}, "
             f"and their shapes make an LSTM of {weights.spec.hidden_size} units"
         ),
         native_count=sum(_size(tensor.shape) for tensor in arrays.values()),
@@ -217,7 +219,7 @@ def _place(group: _Group, *, both: bool) -> str:
     return parent if last in _CELLS and parent else place
 
 
-def _under_row_names(pair: tuple[_Group, ...]) -> Mapping[str, StoredTensor]:
+def _under_row_names(pair: tuple[_Group, ...]) -> Mapping[str, TensorInfo]:
     row = pair[0].row
     arrays = {}
     for direction, group in enumerate(pair):

@@ -20,9 +20,9 @@ from ...layouts import from_layout, read_cell, spec_of
 from ...model import CellWeights, DeferredWeights, LSTMSpec, LSTMWeights
 from ...model.lazy_weights import ReadCell
 from ...model.weights import checked_cell
-from ..codecs.lazy_bytes import refuse_changed, stamp
-from ..codecs.limits import FLOAT_SIZES, shown
-from ..model import Found, OtherTensor, StoredTensor
+from ..codecs.lazy_bytes import file_version, refuse_changed
+from ..codecs.limits import FLOAT_SIZES, escape
+from ..model import FoundLSTM, OtherTensor, TensorInfo
 from .training_state import kept
 
 #: torch 2.13.0 nn.LSTM (`_l{k}`, `_reverse`) and nn.LSTMCell (no suffix), torch/nn/modules/rnn.py.
@@ -44,10 +44,10 @@ class _Group:
 
     prefix: str
     scope: str
-    places: dict[str, dict[str, StoredTensor]] = field(default_factory=dict)
+    places: dict[str, dict[str, TensorInfo]] = field(default_factory=dict)
 
     @property
-    def tensors(self) -> list[StoredTensor]:
+    def tensors(self) -> list[TensorInfo]:
         return [tensor for place in self.places.values() for tensor in place.values()]
 
     @property
@@ -55,7 +55,9 @@ class _Group:
         return "" in self.places
 
 
-def recognise_torch(path: Path, tensors: Sequence[StoredTensor]) -> tuple[tuple[Found, ...], tuple[OtherTensor, ...]]:
+def detect_torch_names(
+    path: Path, tensors: Sequence[TensorInfo]
+) -> tuple[tuple[FoundLSTM, ...], tuple[OtherTensor, ...]]:
     """The LSTMs among tensors named as torch.nn.LSTM and LSTMCell name them, and all other tensors.
 
     Raises:
@@ -63,7 +65,7 @@ def recognise_torch(path: Path, tensors: Sequence[StoredTensor]) -> tuple[tuple[
     """
     groups = _torch_groups(tensors)
     by_name = {tensor.name: tensor for tensor in tensors}
-    found: list[tuple[Found, str]] = []
+    found: list[tuple[FoundLSTM, str]] = []
     notes: dict[str, str] = {}
     for group in groups.values():
         _refuse_ambiguous(path, group)
@@ -78,12 +80,12 @@ def recognise_torch(path: Path, tensors: Sequence[StoredTensor]) -> tuple[tuple[
     return lstms, others((t for t in tensors if t.name not in used), notes)
 
 
-def others(tensors: Iterable[StoredTensor], notes: Mapping[str, str]) -> tuple[OtherTensor, ...]:
+def others(tensors: Iterable[TensorInfo], notes: Mapping[str, str]) -> tuple[OtherTensor, ...]:
     """The tensors that belong to no LSTM, each with its note."""
-    return tuple(OtherTensor(shown(t.name, 200), t.shape, t.dtype, notes.get(t.name, ""), kept(t)) for t in tensors)
+    return tuple(OtherTensor(escape(t.name, 200), t.shape, t.dtype, notes.get(t.name, ""), kept(t)) for t in tensors)
 
 
-def unique_names(path: Path, found: Sequence[tuple[Found, str]]) -> tuple[Found, ...]:
+def unique_names(path: Path, found: Sequence[tuple[FoundLSTM, str]]) -> tuple[FoundLSTM, ...]:
     """Short names where they are unique, else the full place in the file, so that none hides another."""
     shorts = Counter(lstm.name for lstm, _ in found)
     lstms = tuple(
@@ -91,12 +93,14 @@ def unique_names(path: Path, found: Sequence[tuple[Found, str]]) -> tuple[Found,
     )
     twice = [name for name, times in Counter(lstm.name for lstm in lstms).items() if times > 1]
     if twice:
-        raise CheckpointError(f"{path} has several LSTMs named {shown(twice[0])}; rename all but one and save it again")
+        raise CheckpointError(
+            f"{path} has several LSTMs named {escape(twice[0])}; rename all but one and save it again"
+        )
     return lstms
 
 
 def build(
-    path: Path, name: str, layout: str, tensors: Mapping[str, StoredTensor], spec: LSTMSpec | None = None
+    path: Path, name: str, layout: str, tensors: Mapping[str, TensorInfo], spec: LSTMSpec | None = None
 ) -> LSTMWeights:
     """An LSTM's tensors, given under the layout's own names, as canonical weights.
 
@@ -108,7 +112,7 @@ def build(
     types = sorted({tensor.dtype for tensor in tensors.values()})
     if len(types) != 1:
         raise CheckpointError(
-            f"{path}: LSTM {shown(name)} mixes {' and '.join(types)}, but should be of one type; convert it first"
+            f"{path}: LSTM {escape(name)} mixes {' and '.join(types)}, but should be of one type; convert it first"
         )
     checks = [tensor.check for tensor in tensors.values() if tensor.check]
     with _told(path, name):
@@ -123,7 +127,7 @@ def build(
 
 def deferred(path: Path, name: str, spec: LSTMSpec, dtype: str, read: ReadCell) -> LSTMWeights:
     """Weights that are read from the file on first use; what speaks against them then is the file's fault."""
-    then = stamp(path)
+    then = file_version(path)
 
     def checked(layer: int, direction: int) -> CellWeights:
         refuse_changed(path, then)
@@ -133,7 +137,7 @@ def deferred(path: Path, name: str, spec: LSTMSpec, dtype: str, read: ReadCell) 
     return DeferredWeights.of(spec, dtype, checked)
 
 
-def _read_cell(tensors: Mapping[str, StoredTensor], layout: str, layer: int, direction: int) -> CellWeights:
+def _read_cell(tensors: Mapping[str, TensorInfo], layout: str, layer: int, direction: int) -> CellWeights:
     shapes = {key: tensor.shape for key, tensor in tensors.items()}
     return read_cell(shapes, lambda key: tensors[key].load(), layout, layer, direction)
 
@@ -144,12 +148,12 @@ def _told(path: Path, name: str) -> Iterator[None]:
     try:
         yield
     except SpecError as error:
-        raise CheckpointError(f"{path}: LSTM {shown(name)} cannot be read: {shown(error, 400)}") from error
+        raise CheckpointError(f"{path}: LSTM {escape(name)} cannot be read: {escape(error, 400)}") from error
     except OSError as error:
-        raise CheckpointError(f"{path} cannot be read: {shown(error.strerror or error)}") from error
+        raise CheckpointError(f"{path} cannot be read: {escape(error.strerror or error)}") from error
 
 
-def _torch_groups(tensors: Sequence[StoredTensor]) -> dict[str, _Group]:
+def _torch_groups(tensors: Sequence[TensorInfo]) -> dict[str, _Group]:
     groups: dict[str, _Group] = {}
     for tensor in tensors:
         match = _TORCH_NAME.fullmatch(tensor.name)
@@ -163,7 +167,7 @@ def _refuse_ambiguous(path: Path, group: _Group) -> None:
     if group.is_cell and len(group.places) > 1:
         layer = next(place for place in group.places if place)
         raise CheckpointError(
-            f"{path}: {shown(group.prefix) or 'the top level'} holds both {'weight_ih'!r} (an LSTMCell) and "
+            f"{path}: {escape(group.prefix) or 'the top level'} holds both {'weight_ih'!r} (an LSTMCell) and "
             f"{'weight_ih' + layer!r} (an LSTM); save one of the two alone"
         )
 
@@ -176,13 +180,13 @@ def _family_of(group: _Group) -> str:
     return verdicts.pop()
 
 
-def _place_family(place: str, kinds: dict[str, StoredTensor]) -> str:
+def _place_family(place: str, kinds: dict[str, TensorInfo]) -> str:
     missing = [kind + place for kind in ("weight_ih", "weight_hh") if kind not in kinds]
     if missing:
         return f"not an LSTM: {' and '.join(missing)} is missing (reparametrised, packed or incomplete)"
-    strange = [t.dtype for t in kinds.values() if t.dtype not in FLOAT_SIZES]
-    if strange:
-        return f"not read: stored as {strange[0]}, expected one of {', '.join(FLOAT_SIZES)}"
+    unsupported = [t.dtype for t in kinds.values() if t.dtype not in FLOAT_SIZES]
+    if unsupported:
+        return f"not read: stored as {unsupported[0]}, expected one of {', '.join(FLOAT_SIZES)}"
     w, u = kinds["weight_ih"].shape, kinds["weight_hh"].shape
     if len(w) != 2 or len(u) != 2 or w[0] != u[0] or not u[1]:
         return f"not an LSTM: weight_ih{place} is {list(w)} and weight_hh{place} {list(u)}"
@@ -195,7 +199,7 @@ def _place_family(place: str, kinds: dict[str, StoredTensor]) -> str:
     return family if family == "LSTM" else f"a {family}, not an LSTM: weight_hh{place} has {int(ratio)} rows per unit"
 
 
-def _adopt_single_bias(group: _Group, by_name: Mapping[str, StoredTensor]) -> None:
+def _adopt_single_bias(group: _Group, by_name: Mapping[str, TensorInfo]) -> None:
     """Equinox 0.13.8 LSTMCell stores PyTorch's matrices and one vector named `bias`, equinox/nn/_rnn.py."""
     kinds = group.places.get("", {})
     bias = by_name.get(group.prefix + "bias")
@@ -203,21 +207,21 @@ def _adopt_single_bias(group: _Group, by_name: Mapping[str, StoredTensor]) -> No
         kinds["bias_ih"] = bias
 
 
-def _torch_lstm(path: Path, group: _Group) -> Found:
+def _torch_lstm(path: Path, group: _Group) -> FoundLSTM:
     short = group.prefix[len(group.scope) :]
     while short.startswith(_WRAPPERS):
         short = short.partition(".")[2]
-    name = shown(short.rstrip("./") or "lstm", 200)
+    name = escape(short.rstrip("./") or "lstm", 200)
     arrays = {kind + (place or "_l0"): t for place, kinds in group.places.items() for kind, t in kinds.items()}
     weights = build(path, name, "torch", arrays)
     first = next(iter(group.places.values()))
     rows, columns = first["weight_hh"].shape
-    return Found(
+    return FoundLSTM(
         name=name,
         weights=weights,
         layout="torch",
         why=(
-            f"{shown(first['weight_hh'].name)} is {rows} x {columns} with {weights.spec.hidden_size} units: "
+            f"{escape(first['weight_hh'].name)} is {rows} x {columns} with {weights.spec.hidden_size} units: "
             "4 rows per unit make an LSTM, a GRU has 3 and an RNN 1"
         ),
         native_count=weights.parameter_count,

@@ -13,7 +13,7 @@ from contextvars import ContextVar
 from dataclasses import replace
 
 from ..codecs.limits import FLOAT_SIZES
-from ..model import StoredTensor
+from ..model import TensorInfo
 
 _WHOLE: ContextVar[bool] = ContextVar("whole", default=False)
 
@@ -49,7 +49,7 @@ def is_whole() -> bool:
     return _WHOLE.get()
 
 
-def kept(tensor: StoredTensor) -> StoredTensor | None:
+def kept(tensor: TensorInfo) -> TensorInfo | None:
     """The tensor with its values in memory when the file is read whole; those of training are only described."""
     if not _WHOLE.get():
         return None
@@ -60,7 +60,7 @@ def kept(tensor: StoredTensor) -> StoredTensor | None:
     return replace(tensor, load=lambda: values)
 
 
-def is_training_state(tensor: StoredTensor) -> bool:
+def is_training_state(tensor: TensorInfo) -> bool:
     """Whether a tensor belongs to training alone and is no part of what the model computes.
 
     `optimizer/vars/3` does, and `state.0.exp_avg` within `optim_state_dict`; `layers/dense/vars/0` does not, nor does

@@ -15,16 +15,16 @@ from pathlib import Path
 
 from ...errors import CheckpointError, SpecError
 from ...layouts.table import Layout, layout_named
-from ..codecs.limits import shown
-from ..model import Found, OtherTensor, StoredTensor
-from .by_shape import Alike, alike_in, fits
-from .layout_names import own_names, recognise_rows
-from .torch_names import build, others, recognise_torch, unique_names
+from ..codecs.limits import escape
+from ..model import FoundLSTM, OtherTensor, TensorInfo
+from .by_shape import ShapeMatch, fits, shape_matches
+from .layout_names import detect_layout_names, own_names
+from .torch_names import build, detect_torch_names, others, unique_names
 from .training_state import is_training_state
 
 _SAID: ContextVar[str | None] = ContextVar("said", default=None)
 
-Recognised = tuple[tuple[Found, ...], tuple[OtherTensor, ...]]
+Detected = tuple[tuple[FoundLSTM, ...], tuple[OtherTensor, ...]]
 
 
 @contextmanager
@@ -44,9 +44,9 @@ def reading_as(layout: str | None) -> Iterator[None]:
         _SAID.reset(token)
 
 
-def recognise(
-    path: Path, tensors: Sequence[StoredTensor], usual: Callable[[Path, Sequence[StoredTensor]], Recognised]
-) -> Recognised:
+def detect(
+    path: Path, tensors: Sequence[TensorInfo], usual: Callable[[Path, Sequence[TensorInfo]], Detected]
+) -> Detected:
     """The LSTMs among tensors, by the layout that was said or else by the usual names, and all other tensors.
 
     Raises:
@@ -66,23 +66,23 @@ def recognise(
     return lstms, (*other, *others(training, {}))
 
 
-def _as_said(path: Path, tensors: Sequence[StoredTensor], row: Layout) -> Recognised:
-    named = recognise_torch if row.name == "torch" else lambda p, t: recognise_rows(p, t, (row.name,))
+def _as_said(path: Path, tensors: Sequence[TensorInfo], row: Layout) -> Detected:
+    named = detect_torch_names if row.name == "torch" else lambda p, t: detect_layout_names(p, t, (row.name,))
     lstms, other = named(path, tensors)
     if lstms:
         return lstms, other
-    found = [_found(path, one, row) for one in alike_in(tensors, joint=True) if fits(one, row)]
+    found = [_found(path, one, row) for one in shape_matches(tensors, joint=True) if fits(one, row)]
     lstms = unique_names(path, found)
     used = {name for lstm in lstms for name in lstm.tensors}
     notes = {tensor.name: tensor.note for tensor in other}
     return lstms, others((tensor for tensor in tensors if tensor.name not in used), notes)
 
 
-def _found(path: Path, one: Alike, row: Layout) -> tuple[Found, str]:
-    name = shown(one.name or "lstm", 200)
+def _found(path: Path, one: ShapeMatch, row: Layout) -> tuple[FoundLSTM, str]:
+    name = escape(one.name or "lstm", 200)
     arrays = {own_names(row, row_tensor)[0]: tensor for row_tensor, tensor in one.under(row)}
     weights = build(path, name, row.name, arrays)
-    found = Found(
+    found = FoundLSTM(
         name=name,
         weights=weights,
         layout=row.name,
@@ -94,20 +94,20 @@ def _found(path: Path, one: Alike, row: Layout) -> tuple[Found, str]:
     return found, one.prefix
 
 
-def _with_choices(other: tuple[OtherTensor, ...], left: Sequence[StoredTensor]) -> tuple[OtherTensor, ...]:
+def _with_choices(other: tuple[OtherTensor, ...], left: Sequence[TensorInfo]) -> tuple[OtherTensor, ...]:
     """The same with a note at what may be an LSTM: which layouts it may have."""
     notes = {}
-    for one in alike_in(left, joint=False):
+    for one in shape_matches(left, joint=False):
         choices = _choices(one)
         if choices:
-            notes[shown(one.recurrent.name, 200)] = (
+            notes[escape(one.recurrent.name, 200)] = (
                 f"with its neighbours {one.listed} it may be an LSTM of {one.hidden} units, but these names do not "
                 f"say in which order the gates lie; say it with --layout: {choices}"
             )
     return tuple(replace(tensor, note=notes.get(tensor.name, tensor.note)) for tensor in other)
 
 
-def _choices(one: Alike) -> str:
+def _choices(one: ShapeMatch) -> str:
     """The layouts that the shapes allow, one for each order of gates."""
     rows = sorted((row for row in one.layouts()), key=_order)
     return ", ".join(f"{next(same).name} ({order})" for order, same in groupby(rows, key=_order))

@@ -17,7 +17,7 @@ from ..codecs.limits import FLOAT_SIZES
 from ..codecs.npy import MAGIC, describe_npy, npy_bytes
 from ..detect.torch_names import build, others
 from ..layout_arrays import tree_arrays
-from ..model import Checkpoint, Found, StoredTensor
+from ..model import Checkpoint, FoundLSTM, TensorInfo
 
 _KINDS = ("weight_ih", "weight_hh", "bias")
 _MAX_ARRAYS = 100_000
@@ -39,7 +39,7 @@ def read(path: Path) -> Checkpoint:
         weights = build(path, name, "equinox", dict(zip(_KINDS, three, strict=True)))
         shapes = ", ".join(str(list(tensor.shape)) for tensor in three)
         lstms.append(
-            Found(
+            FoundLSTM(
                 name=name,
                 weights=weights,
                 layout="equinox",
@@ -55,10 +55,10 @@ def read(path: Path) -> Checkpoint:
     return Checkpoint(path, "equinox", tuple(lstms), other)
 
 
-def _stored_tensors(path: Path) -> list[StoredTensor]:
+def _stored_tensors(path: Path) -> list[TensorInfo]:
     with path.open("rb") as file:
         data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-    tensors: list[StoredTensor] = []
+    tensors: list[TensorInfo] = []
     at = _first_array(bytes(data[:_MAX_LINE]))
     while at < len(data):
         if bytes(data[at : at + len(MAGIC)]) != MAGIC or len(tensors) > _MAX_ARRAYS:
@@ -82,7 +82,7 @@ def _first_array(head: bytes) -> int:
     return len(line) + 1
 
 
-def _cells(tensors: list[StoredTensor]) -> list[int]:
+def _cells(tensors: list[TensorInfo]) -> list[int]:
     """Where the arrays of each cell begin."""
     starts = []
     at = 0
@@ -97,7 +97,7 @@ def _cells(tensors: list[StoredTensor]) -> list[int]:
     return starts
 
 
-def _fits(w: StoredTensor, u: StoredTensor, b: StoredTensor) -> bool:
+def _fits(w: TensorInfo, u: TensorInfo, b: TensorInfo) -> bool:
     return u.shape[0] == 4 * u.shape[1] == w.shape[0] and b.shape == (u.shape[0],)
 
 

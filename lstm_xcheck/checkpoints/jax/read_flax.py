@@ -16,11 +16,11 @@ import numpy as np
 
 from ...arrays import Array
 from ...errors import CheckpointError
-from ..codecs.limits import FLOAT_SIZES, float_values, shown
+from ..codecs.limits import FLOAT_SIZES, escape, float_values
 from ..codecs.msgpack import ARRAY, CHUNKED, Decoder, Extension
-from ..detect.layout_names import recognise_rows
-from ..detect.user_layout import recognise
-from ..model import Checkpoint, StoredTensor
+from ..detect.layout_names import detect_layout_names
+from ..detect.user_layout import detect
+from ..model import Checkpoint, TensorInfo
 
 _ROWS = ("flax-linen", "flax-nnx", "flax-nnx-optimized", "haiku")
 
@@ -38,7 +38,7 @@ def read(path: Path) -> Checkpoint:
     names = [tensor.name for tensor in tensors]
     if len(set(names)) != len(names):
         raise CheckpointError(f"{path} has two arrays of one name; rename one and save it again")
-    lstms, other = recognise(path, tensors, partial(recognise_rows, rows=_ROWS))
+    lstms, other = detect(path, tensors, partial(detect_layout_names, rows=_ROWS))
     return Checkpoint(path, "flax-msgpack", lstms, other)
 
 
@@ -62,19 +62,19 @@ def leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
             yield from leaves(item, f"{name}/{key}" if name else str(key))
 
 
-def _stored(path: Path, name: str, leaf: Any) -> StoredTensor:
+def _stored(path: Path, name: str, leaf: Any) -> TensorInfo:
     if isinstance(leaf, Extension):
         shape, dtype, data = _parts(path, name, leaf)
-        return StoredTensor(name, shape, dtype, partial(_load, [data], shape, dtype), check=_is_there)
+        return TensorInfo(name, shape, dtype, partial(_load, [data], shape, dtype), check=_is_there)
     whole, chunks = _numbered(leaf.get("shape")), _numbered(leaf.get("chunks"))
     pieces = [_parts(path, name, chunk) for chunk in chunks if isinstance(chunk, Extension)]
     kinds = {dtype for _, dtype, _ in pieces}
     held = sum(math.prod(own) for own, _, _ in pieces)
     if len(kinds) != 1 or len(pieces) != len(chunks) or not _naturals(whole) or math.prod(whole) != held:
-        raise CheckpointError(f"{path}: the chunks of array {shown(name)} do not fit together; save the file again")
+        raise CheckpointError(f"{path}: the chunks of array {escape(name)} do not fit together; save the file again")
     dtype = kinds.pop()
     load = partial(_load, [data for _, _, data in pieces], tuple(whole), dtype)
-    return StoredTensor(name, tuple(whole), dtype, load, check=_is_there)
+    return TensorInfo(name, tuple(whole), dtype, load, check=_is_there)
 
 
 def _is_there() -> None:
@@ -89,13 +89,13 @@ def _parts(path: Path, name: str, leaf: Extension) -> tuple[tuple[int, ...], str
     if isinstance(dtype, memoryview):
         dtype = bytes(dtype).decode("ascii", "replace")
     if not _naturals(shape) or not isinstance(dtype, str) or not isinstance(data, memoryview):
-        raise CheckpointError(f"{path}: array {shown(name)} is described in an unknown way; save the file again")
+        raise CheckpointError(f"{path}: array {escape(name)} is described in an unknown way; save the file again")
     size = FLOAT_SIZES.get(dtype)
     if size is not None and math.prod(shape) * size != len(data):
         raise CheckpointError(
-            f"{path}: array {shown(name)} of shape {shape[:8]} and type {dtype} cannot take {len(data)} bytes"
+            f"{path}: array {escape(name)} of shape {shape[:8]} and type {dtype} cannot take {len(data)} bytes"
         )
-    return tuple(shape), shown(dtype), data
+    return tuple(shape), escape(dtype), data
 
 
 def _numbered(value: Any) -> list[Any]:

@@ -17,10 +17,10 @@ import tensorstore
 from ...arrays import Array
 from ...atomic_files import files_in
 from ...errors import CheckpointError
-from ..codecs.limits import FLOAT_SIZES, MAX_EXPANSION, SMALL, float_values, shown, some
-from ..detect.layout_names import recognise_rows
-from ..detect.user_layout import recognise
-from ..model import Checkpoint, StoredTensor
+from ..codecs.limits import FLOAT_SIZES, MAX_EXPANSION, SMALL, escape, float_values, shortlist
+from ..detect.layout_names import detect_layout_names
+from ..detect.user_layout import detect
+from ..model import Checkpoint, TensorInfo
 from ..sniff import ORBAX_TREE
 
 _ROWS = ("flax-linen", "flax-nnx", "flax-nnx-optimized", "haiku")
@@ -36,12 +36,12 @@ def read(path: Path) -> Checkpoint:
     Raises:
         CheckpointError: for a folder that is damaged or has several steps.
     """
-    tensors: list[StoredTensor] = []
+    tensors: list[TensorInfo] = []
     items = _items(path)
     for item in items:
         scope = f"{item.name}/" if len(items) > 1 else ""
         tensors += _stored(path, item, scope)
-    lstms, other = recognise(path, tensors, partial(recognise_rows, rows=_ROWS))
+    lstms, other = detect(path, tensors, partial(detect_layout_names, rows=_ROWS))
     return Checkpoint(path, "orbax", lstms, other, parts=files_in(path))
 
 
@@ -57,7 +57,7 @@ def _items(path: Path) -> list[Path]:
     numbered = [folder for folder in inner if folder.name.rpartition("_")[2].isdecimal()]
     several = steps if not inner else numbered if len(numbered) > 1 else []
     if several or not inner:
-        names = some([shown(folder.name) for folder in several]) or "none"
+        names = shortlist([escape(folder.name) for folder in several]) or "none"
         raise CheckpointError(f"{path} holds the steps {names}, expected one; name the folder of one step")
     return inner
 
@@ -73,14 +73,14 @@ def places(path: Path) -> dict[str, dict[str, Any]]:
     return found
 
 
-def _stored(path: Path, item: Path, scope: str) -> list[StoredTensor]:
+def _stored(path: Path, item: Path, scope: str) -> list[TensorInfo]:
     tree = _metadata(item)
     size = sum(file.stat().st_size for file in files_in(item))
-    tensors: dict[str, StoredTensor] = {}
+    tensors: dict[str, TensorInfo] = {}
     for keys in _names(item, tree.get("tree_metadata")):
         name = scope + "/".join(keys)
         if name in tensors:
-            raise CheckpointError(f"{path} has two arrays named {shown(name)}; save it again")
+            raise CheckpointError(f"{path} has two arrays named {escape(name)}; save it again")
         tensors[name] = _described(item, name, _spec(item, ".".join(keys), tree), size)
     return list(tensors.values())
 
@@ -92,7 +92,7 @@ def _metadata(item: Path) -> dict[str, Any]:
     try:
         tree = json.loads(file.read_bytes())
     except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{file} is not complete JSON ({shown(error)}); copy the checkpoint again") from error
+        raise CheckpointError(f"{file} is not complete JSON ({escape(error)}); copy the checkpoint again") from error
     if not isinstance(tree, dict):
         raise CheckpointError(f"{file} is no description of a tree; copy the checkpoint again")
     return tree
@@ -107,7 +107,7 @@ def _names(item: Path, tree: Any) -> list[tuple[str, ...]]:
             if entry["value_metadata"]["value_type"] in _ARRAYS
         ]
     except (AttributeError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{item / ORBAX_TREE} describes its tree in an unknown way ({shown(error)})") from error
+        raise CheckpointError(f"{item / ORBAX_TREE} describes its tree in an unknown way ({escape(error)})") from error
 
 
 def _spec(item: Path, name: str, tree: dict[str, Any]) -> dict[str, Any]:
@@ -120,13 +120,13 @@ def _spec(item: Path, name: str, tree: dict[str, Any]) -> dict[str, Any]:
     try:
         place = (folder / name).resolve()
     except (ValueError, OSError, RuntimeError) as error:
-        raise CheckpointError(f"{item}: array {shown(name)} has an impossible name ({shown(error)})") from error
+        raise CheckpointError(f"{item}: array {escape(name)} has an impossible name ({escape(error)})") from error
     if not place.is_relative_to(folder) or place == folder:
-        raise CheckpointError(f"{item}: array {shown(name)} leaves the folder; it was not opened")
+        raise CheckpointError(f"{item}: array {escape(name)} leaves the folder; it was not opened")
     return {"driver": driver, "kvstore": {"driver": "file", "path": f"{place.as_posix()}/"}, "open": True}
 
 
-def _described(item: Path, name: str, spec: dict[str, Any], held: int) -> StoredTensor:
+def _described(item: Path, name: str, spec: dict[str, Any], held: int) -> TensorInfo:
     try:
         store: Any = tensorstore.open(spec, read=True).result()
         shape, dtype = tuple(int(n) for n in store.shape), str(store.dtype.name)
@@ -135,14 +135,14 @@ def _described(item: Path, name: str, spec: dict[str, Any], held: int) -> Stored
         raise _damaged(item, name, error) from error
     largest = max(math.prod(shape), math.prod(chunk)) * FLOAT_SIZES.get(dtype, 1)
     limits = (largest, max(SMALL, held * MAX_EXPANSION))
-    return StoredTensor(name, shape, dtype, partial(_load, item, name, store, limits, dtype))
+    return TensorInfo(name, shape, dtype, partial(_load, item, name, store, limits, dtype))
 
 
 def _load(item: Path, name: str, store: Any, limits: tuple[int, int], dtype: str) -> Array:
     largest, possible = limits
     if largest > possible:
         raise CheckpointError(
-            f"{item}: array {shown(name)} claims {largest} bytes, but should be at most {possible}; it was not read"
+            f"{item}: array {escape(name)} claims {largest} bytes, but should be at most {possible}; it was not read"
         )
     try:
         values = store.read().result()
@@ -153,5 +153,5 @@ def _load(item: Path, name: str, store: Any, limits: tuple[int, int], dtype: str
 
 def _damaged(item: Path, name: str, error: Exception) -> CheckpointError:
     return CheckpointError(
-        f"{item}: array {shown(name)} is missing or damaged ({shown(error, 120)}); copy the checkpoint again"
+        f"{item}: array {escape(name)} is missing or damaged ({escape(error, 120)}); copy the checkpoint again"
     )

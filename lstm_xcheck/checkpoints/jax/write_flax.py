@@ -15,15 +15,17 @@ from ...arrays import Array
 from ...model import LSTMWeights
 from ..codecs.msgpack import ARRAY, Extension, encode
 from ..layout_arrays import like_arrays, tree_arrays
-from ..other_layers.model import Beside
-from ..other_layers.store import filled_arrays, stored_arrays
+from ..other_layers.model import OtherLayers
+from ..other_layers.store import stored_arrays, template_arrays
 from .read_flax import decode_file, read
 
 #: Flax itself splits an array beyond this many bytes, since msgpack cannot say its length.
 _MAX_CHUNK = 2**30
 
 
-def write(path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None, beside: Beside | None = None) -> None:
+def write(
+    path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None, other_layers: OtherLayers | None = None
+) -> None:
     """Parameters of linen cells under `params/<lstm>`; with `like`, that file with its LSTMs replaced.
 
     Raises:
@@ -32,11 +34,11 @@ def write(path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None
     if like is None:
         tree: Any = {"params": {}}
         arrays = {f"params/{name}": item for name, item in tree_arrays(lstms, "flax-linen").items()}
-        arrays.update(stored_arrays(beside.layers if beside else (), "flax", list(arrays)))
+        arrays.update(stored_arrays(other_layers.layers if other_layers else (), "flax", list(arrays)))
     else:
         tree = decode_file(like)
         arrays = like_arrays({lstm.name: lstm for lstm in read(like).lstms}, lstms)
-        arrays.update(filled_arrays(like, read, beside, "flax"))
+        arrays.update(template_arrays(like, read, other_layers, "flax"))
     for name, (array, dtype) in arrays.items():
         node = tree
         *parents, last = name.split("/")

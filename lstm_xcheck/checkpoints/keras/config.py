@@ -15,7 +15,7 @@ from typing import Any
 
 from ...errors import CheckpointError
 from ...model.activations import HARD_SIGMOID_KERAS2, HARD_SIGMOID_KERAS3
-from ..codecs.limits import shown
+from ..codecs.limits import escape
 
 #: Containers whose members are numbered per class, and the config keys of single children by their attribute name.
 _LISTS = ("layers", "cells")
@@ -93,7 +93,7 @@ def _json_object(path: Path, member: str, text: bytes) -> dict[str, Any]:
     try:
         value = json.loads(text.decode("utf-8"))
     except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path}: {member} is not JSON ({shown(error)}); save the model again") from error
+        raise CheckpointError(f"{path}: {member} is not JSON ({escape(error)}); save the model again") from error
     if not isinstance(value, dict):
         raise CheckpointError(f"{path}: {member} is a {type(value).__name__}, but should be a JSON object")
     return value

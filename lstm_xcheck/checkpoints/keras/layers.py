@@ -13,9 +13,9 @@ from pathlib import Path
 from ...errors import CheckpointError
 from ...layouts.table import layout_named
 from ...model import LSTMSpec
-from ..codecs.limits import FLOAT_SIZES, shown
+from ..codecs.limits import FLOAT_SIZES, escape
 from ..detect.torch_names import build, others, unique_names
-from ..model import Found, OtherTensor, StoredTensor
+from ..model import FoundLSTM, OtherTensor, TensorInfo
 from .config import KerasConfig, LayerConfig
 
 _KERNELS = ("kernel", "recurrent_kernel", "bias")
@@ -28,7 +28,7 @@ class Variables:
 
     place: str
     name: str
-    tensors: dict[str, StoredTensor]
+    tensors: dict[str, TensorInfo]
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class _Cell:
 
     place: str
     layer: str
-    tensors: dict[str, StoredTensor]
+    tensors: dict[str, TensorInfo]
     activation: str = "tanh"
     recurrent_activation: str = "sigmoid"
     backward: bool = False
@@ -63,9 +63,9 @@ class _Cell:
         return (self.units, self.input_size, len(self.tensors), self.layout, self.activation, self.recurrent_activation)
 
 
-def recognise_keras(
-    path: Path, groups: Sequence[Variables], loose: Sequence[StoredTensor], config: KerasConfig | None
-) -> tuple[tuple[Found, ...], tuple[OtherTensor, ...]]:
+def detect_keras(
+    path: Path, groups: Sequence[Variables], loose: Sequence[TensorInfo], config: KerasConfig | None
+) -> tuple[tuple[FoundLSTM, ...], tuple[OtherTensor, ...]]:
     """The LSTMs among groups of variables, and all other tensors.
 
     Raises:
@@ -104,7 +104,7 @@ def _cell_of(group: Variables) -> _Cell | str:
     return reason or _Cell(group.place, parent if last == "cell" else group.place, tensors)
 
 
-def _why_no_lstm(tensors: Mapping[str, StoredTensor]) -> str:
+def _why_no_lstm(tensors: Mapping[str, TensorInfo]) -> str:
     """What in these shapes and types speaks against an LSTM; empty for nothing."""
     kernel, recurrent = tensors["kernel"].shape, tensors["recurrent_kernel"].shape
     if len(recurrent) != 2 or len(kernel) != 2 or not recurrent[0] or not kernel[0]:
@@ -116,8 +116,8 @@ def _why_no_lstm(tensors: Mapping[str, StoredTensor]) -> str:
     bias = tensors["bias"].shape if "bias" in tensors else (columns,)
     if kernel[1] != columns or bias not in ((columns,), (2 * columns,)):
         return f"not an LSTM: kernel {list(kernel)} and bias {list(bias)} beside recurrent kernel {list(recurrent)}"
-    strange = [tensor.dtype for tensor in tensors.values() if tensor.dtype not in FLOAT_SIZES]
-    return f"not read: stored as {strange[0]}, expected one of {', '.join(FLOAT_SIZES)}" if strange else ""
+    unsupported = [tensor.dtype for tensor in tensors.values() if tensor.dtype not in FLOAT_SIZES]
+    return f"not read: stored as {unsupported[0]}, expected one of {', '.join(FLOAT_SIZES)}" if unsupported else ""
 
 
 def _with_config(path: Path, cell: _Cell, names: Mapping[str, str], config: KerasConfig | None) -> _Cell | str:
@@ -130,7 +130,7 @@ def _with_config(path: Path, cell: _Cell, names: Mapping[str, str], config: Kera
         note = "the file says nothing of activations, go_backwards and merge_mode; Keras' defaults are taken"
         return replace(cell, backward="backward_layer" in cell.place.split("/"), notes=(note,))
     if "lstm" not in own.class_name.lower():
-        return f"shaped as an LSTM, but its class is {shown(own.class_name)}, whose formula the file does not say"
+        return f"shaped as an LSTM, but its class is {escape(own.class_name)}, whose formula the file does not say"
     _check_agreement(path, cell, own, names.get(cell.place if cell.place in layers else cell.layer, ""))
     functions = []
     for key, default in (("activation", "tanh"), ("recurrent_activation", "sigmoid")):
@@ -138,7 +138,7 @@ def _with_config(path: Path, cell: _Cell, names: Mapping[str, str], config: Kera
         function = config.activation(value)
         if function is None:
             why = "has two meanings without a Keras version" if value == "hard_sigmoid" else "has no canonical form"
-            return f"an LSTM, not read: its {key} {shown(value)} {why}"
+            return f"an LSTM, not read: its {key} {escape(value)} {why}"
         functions.append(function)
     backward = bool(outer.values.get("go_backwards", False))
     return replace(
@@ -155,9 +155,9 @@ def _config_notes(own: LayerConfig, outer: LayerConfig) -> tuple[str, ...]:
     if outer.values.get("stateful"):
         notes.append("stateful: Keras goes on from the states of the batch before; give them to the other framework")
     if own.class_name not in ("LSTM", "LSTMCell"):
-        notes.append(f"its class is {shown(own.class_name)}, not Keras' own, and may compute something else")
+        notes.append(f"its class is {escape(own.class_name)}, not Keras' own, and may compute something else")
     if own.policy.startswith("mixed_"):
-        notes.append(f"its dtype policy is {shown(own.policy)}: Keras computes in {shown(own.policy[6:])}")
+        notes.append(f"its dtype policy is {escape(own.policy)}: Keras computes in {escape(own.policy[6:])}")
     return tuple(notes)
 
 
@@ -165,11 +165,11 @@ def _check_agreement(path: Path, cell: _Cell, own: LayerConfig, stored_name: str
     """Refuse to pair a config with another layer's weights."""
     facts = {"units": cell.units, "use_bias": "bias" in cell.tensors, "name": stored_name or own.name}
     for key, actual in facts.items():
-        said = own.name if key == "name" else own.values.get(key, actual)
-        if said != actual:
+        declared = own.name if key == "name" else own.values.get(key, actual)
+        if declared != actual:
             raise CheckpointError(
-                f"{path}: config.json says {key} {shown(said)} where the weights at {shown(cell.place)} have "
-                f"{shown(actual)}; save the model again"
+                f"{path}: config.json says {key} {escape(declared)} where the weights at {escape(cell.place)} have "
+                f"{escape(actual)}; save the model again"
             )
 
 
@@ -190,12 +190,12 @@ def _is_bidirectional(forward: _Cell, backward: _Cell) -> bool:
     return forward.alike == backward.alike and not forward.backward and backward.backward
 
 
-def _found(path: Path, cells: tuple[_Cell, ...], names: Mapping[str, str], config: KerasConfig | None) -> Found:
+def _found(path: Path, cells: tuple[_Cell, ...], names: Mapping[str, str], config: KerasConfig | None) -> FoundLSTM:
     first = cells[0]
     both = len(cells) == 2
     layer = first.layer.rpartition("/")[0] if both else first.layer
     layers = config.layers if config else {}
-    name = shown(_layer_name(layer, names, layers), 200)
+    name = escape(_layer_name(layer, names, layers), 200)
     spec = LSTMSpec(
         input_size=first.input_size,
         hidden_size=first.units,
@@ -209,12 +209,12 @@ def _found(path: Path, cells: tuple[_Cell, ...], names: Mapping[str, str], confi
     prefixes = layout_named(first.layout).directions[1:] if both else ("",)
     tensors = {p + kind: t for p, cell in zip(prefixes, cells, strict=True) for kind, t in cell.tensors.items()}
     weights = build(path, name, first.layout, tensors, spec)
-    return Found(
+    return FoundLSTM(
         name=name,
         weights=weights,
         layout=first.layout,
         why=(
-            f"{shown(first.place)} has a recurrent kernel of {first.units} x {4 * first.units}: "
+            f"{escape(first.place)} has a recurrent kernel of {first.units} x {4 * first.units}: "
             "4 columns per unit make an LSTM, a GRU has 3 and a SimpleRNN 1"
         ),
         native_count=weights.parameter_count,
@@ -228,7 +228,7 @@ def _notes(cells: tuple[_Cell, ...], layer: LayerConfig | None) -> tuple[str, ..
     notes = list(dict.fromkeys(note for cell in cells for note in cell.notes))
     mode = layer.values.get("merge_mode", "concat") if layer and layer.class_name == "Bidirectional" else "concat"
     if mode != "concat":
-        notes.append(f"Keras merges both directions by merge_mode {shown(mode)}; the canonical form keeps both apart")
+        notes.append(f"Keras merges both directions by merge_mode {escape(mode)}; the canonical form keeps both apart")
     if len(cells) == 1 and cells[0].backward:
         notes.append("go_backwards: Keras gives outputs in the order read, the canonical form aligned with the input")
     return tuple(notes)

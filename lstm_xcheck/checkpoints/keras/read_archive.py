@@ -9,8 +9,8 @@ import io
 from pathlib import Path
 
 from ...errors import CheckpointError
-from ..codecs.lazy_bytes import Member, SpanFile
-from ..codecs.limits import open_archive, read_member, shown
+from ..codecs.lazy_bytes import ByteRangeFile, Member
+from ..codecs.limits import escape, open_archive, read_member
 from ..model import Checkpoint
 from ..sniff import beginning, is_zip
 from .config import parse_config
@@ -28,7 +28,7 @@ def read(path: Path) -> Checkpoint:
         CheckpointError: for a damaged archive, or one whose config and weights contradict each other.
     """
     if not is_zip(path):
-        start = shown(ascii(beginning(path, 16))[1:])
+        start = escape(ascii(beginning(path, 16))[1:])
         raise CheckpointError(f"{path} is no Keras archive: it begins with {start}, expected a zip archive")
     with open_archive(path) as archive:
         config = parse_config(
@@ -40,5 +40,5 @@ def read(path: Path) -> Checkpoint:
         if weights.span is None or weights.size < _AT_ONCE:
             data = io.BytesIO(weights.whole().data)
             return read_weights(path, data, weights.size, config, "keras", weights.span)
-        with io.BufferedReader(SpanFile(weights.span)) as file:
+        with io.BufferedReader(ByteRangeFile(weights.span)) as file:
             return read_weights(path, file, weights.size, config, "keras", weights.span)

@@ -18,9 +18,9 @@ from typing import Any, BinaryIO
 from ...errors import CheckpointError
 from ..codecs.hdf5 import walk
 from ..codecs.hdf5_attributes import text_attribute
-from ..codecs.lazy_bytes import Span
-from ..codecs.limits import shown
-from ..model import StoredTensor
+from ..codecs.lazy_bytes import ByteRange
+from ..codecs.limits import escape
+from ..model import TensorInfo
 from .config import KerasConfig, LayerConfig
 from .layers import Variables
 
@@ -37,8 +37,8 @@ def is_legacy(root: Any) -> bool:
 
 
 def legacy_content(
-    path: Path, file: BinaryIO, root: Any, size: int, span: Span | None = None
-) -> tuple[list[Variables], list[StoredTensor], KerasConfig | None]:
+    path: Path, file: BinaryIO, root: Any, size: int, span: ByteRange | None = None
+) -> tuple[list[Variables], list[TensorInfo], KerasConfig | None]:
     """The groups, the other tensors and the config, as a `.keras` archive would have them.
 
     Raises:
@@ -46,7 +46,7 @@ def legacy_content(
     """
     known = _read_config(path, file, root)
     groups: dict[str, Variables] = {}
-    loose: list[StoredTensor] = []
+    loose: list[TensorInfo] = []
     configs: dict[str, LayerConfig] = {}
     for place, _, datasets in walk(path, file, root, size, span):
         tensors = {key.partition(":")[0]: tensor for key, tensor in datasets.items()}
@@ -58,7 +58,7 @@ def legacy_content(
         parts = place.removeprefix("model_weights/").split("/")
         there = _place(parts, known)
         if there in groups:
-            raise CheckpointError(f"{path} has two recurrent layers at {shown(place)}; rename one and save it again")
+            raise CheckpointError(f"{path} has two recurrent layers at {escape(place)}; rename one and save it again")
         numbered = {str(_KINDS.index(kind)): tensor for kind, tensor in tensors.items() if kind in _KINDS}
         loose.extend(tensor for kind, tensor in tensors.items() if kind not in _KINDS)
         groups[there] = Variables(there, "", numbered)
@@ -90,7 +90,7 @@ def _read_config(path: Path, file: BinaryIO, root: Any) -> _Known | None:
     try:
         config = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path}: model_config is not JSON ({shown(error)}); save the model again") from error
+        raise CheckpointError(f"{path}: model_config is not JSON ({escape(error)}); save the model again") from error
     entries: list[LayerConfig] = []
     _collect(path, config, entries, 0)
     version = re.match(r"([0-9]{1,3})\.", text_attribute(file, root, "keras_version"))
@@ -130,8 +130,10 @@ def _configs(entry: LayerConfig) -> dict[str, LayerConfig]:
     inner = _child(entry, "layer")
     if entry.class_name == "Bidirectional" and inner:
         # Before TF 2 only the forward layer was written; Keras makes the other from it, turned round.
-        turned = {**inner.values, "go_backwards": not inner.values.get("go_backwards", False)}
-        backward = _child(entry, "backward_layer") or LayerConfig(inner.class_name, f"backward_{inner.name}", turned)
+        transposed = {**inner.values, "go_backwards": not inner.values.get("go_backwards", False)}
+        backward = _child(entry, "backward_layer") or LayerConfig(
+            inner.class_name, f"backward_{inner.name}", transposed
+        )
         for side, layer in (("forward_layer", inner), ("backward_layer", backward)):
             configs.update(_cells(f"{place}/{side}", layer))
     return {**configs, **_cells(place, entry)}

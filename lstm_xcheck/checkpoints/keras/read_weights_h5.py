@@ -15,12 +15,12 @@ import h5py
 from ...errors import CheckpointError
 from ..codecs.hdf5 import hdf5_faults, walk
 from ..codecs.hdf5_attributes import text_attribute
-from ..codecs.lazy_bytes import Span
-from ..codecs.limits import shown
-from ..model import Checkpoint, KerasModel, StoredTensor
+from ..codecs.lazy_bytes import ByteRange
+from ..codecs.limits import escape
+from ..model import Checkpoint, KerasModel, TensorInfo
 from ..sniff import HDF5_MAGIC, beginning
 from .config import KerasConfig
-from .layers import Variables, recognise_keras
+from .layers import Variables, detect_keras
 from .read_legacy_h5 import is_legacy, legacy_content
 
 
@@ -31,15 +31,15 @@ def read(path: Path) -> Checkpoint:
         CheckpointError: for a file that is damaged.
     """
     if beginning(path, 8) != HDF5_MAGIC:
-        start = shown(ascii(beginning(path, 16))[1:])
+        start = escape(ascii(beginning(path, 16))[1:])
         raise CheckpointError(f"{path} is no HDF5 file (it begins with {start}); copy or download it again")
     with path.open("rb") as file:
         size = path.stat().st_size
-        return read_weights(path, file, size, None, "keras-weights", Span(path, 0, size))
+        return read_weights(path, file, size, None, "keras-weights", ByteRange(path, 0, size))
 
 
 def read_weights(
-    path: Path, file: BinaryIO, size: int, config: KerasConfig | None, kind: str, span: Span | None = None
+    path: Path, file: BinaryIO, size: int, config: KerasConfig | None, kind: str, span: ByteRange | None = None
 ) -> Checkpoint:
     """Every LSTM in an open HDF5 file of `size` bytes; `config` is the model's, where there is one.
 
@@ -54,17 +54,17 @@ def read_weights(
                 groups, loose, config = legacy_content(path, file, root, size, span)
             else:
                 groups, loose = _variables(path, file, root, size, span)
-        lstms, other = recognise_keras(path, groups, loose, config)
+        lstms, other = detect_keras(path, groups, loose, config)
         names = {group.place: group.name for group in groups if group.name}
     return Checkpoint(path, kind, lstms, other, keras=KerasModel(names, config))
 
 
 def _variables(
-    path: Path, file: BinaryIO, root: Any, size: int, span: Span | None
-) -> tuple[list[Variables], list[StoredTensor]]:
+    path: Path, file: BinaryIO, root: Any, size: int, span: ByteRange | None
+) -> tuple[list[Variables], list[TensorInfo]]:
     """Every group with variables, and every dataset that lies elsewhere."""
     groups: list[Variables] = []
-    loose: list[StoredTensor] = []
+    loose: list[TensorInfo] = []
     for place, group, tensors in walk(path, file, root, size, span):
         if place.rpartition("/")[2] == "vars":
             groups.append(Variables(place[: -len("/vars")], text_attribute(file, group, "name"), tensors))

@@ -15,8 +15,8 @@ import h5py
 
 from ...model import LSTMWeights
 from ..codecs.limits import open_archive, read_member
-from ..other_layers.model import Beside
-from ..other_layers.store import Typed, filled_arrays
+from ..other_layers.model import OtherLayers
+from ..other_layers.store import Typed, template_arrays
 from ..write import chain_of
 from .read_archive import read
 from .write_config import model_config
@@ -27,7 +27,9 @@ _VERSION = "3.15.1"
 _WEIGHTS = "model.weights.h5"
 
 
-def write(path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None, beside: Beside | None = None) -> None:
+def write(
+    path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None, other_layers: OtherLayers | None = None
+) -> None:
     """A model with one layer for each LSTM, a chain for a stack; with `like`, that model with its LSTMs replaced.
 
     Layers beside them make one model with them where their order is known, else each has its own input and output.
@@ -36,10 +38,10 @@ def write(path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None
         CheckpointError: for what Keras' LSTM cannot say.
     """
     if like is not None:
-        members = _filled(like, chain_of(lstms), filled_arrays(like, read, beside, "keras"))
+        members = _filled(like, chain_of(lstms), template_arrays(like, read, other_layers, "keras"))
     else:
-        config, order = model_config(lstms, beside or Beside())
-        everything = keras_layers(lstms, beside)
+        config, order = model_config(lstms, other_layers or OtherLayers())
+        everything = keras_layers(lstms, other_layers)
         buffer = io.BytesIO()
         with h5py.File(buffer, "w") as root:
             write_groups(root, {name: everything[name] for name in order if name in everything})
@@ -54,10 +56,10 @@ def write(path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None
 
 
 def _filled(like: Path, chain: Mapping[str, LSTMWeights], values: Mapping[str, Typed]) -> dict[str, bytes]:
-    held = {lstm.name: lstm.tensors for lstm in read(like).lstms}
+    template = {lstm.name: lstm.tensors for lstm in read(like).lstms}
     with open_archive(like) as archive:
         members = {name: read_member(like, archive, name) for name in archive.namelist()}
     buffer = io.BytesIO(members[_WEIGHTS])
     with h5py.File(buffer, "r+") as root:
-        fill_groups(root, chain, held, values)
+        fill_groups(root, chain, template, values)
     return {**members, _WEIGHTS: buffer.getvalue()}

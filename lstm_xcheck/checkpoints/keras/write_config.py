@@ -11,24 +11,24 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...errors import CheckpointError
-from ...layouts.other_layers import BESIDE
+from ...layouts.other_layers import OTHER_LAYERS
 from ...model import LSTMSpec, LSTMWeights
 from ...model.activations import HARD_SIGMOID_KERAS3
-from ..codecs.limits import shown
-from ..other_layers.model import Beside, Layer, Step, plain_name
+from ..codecs.limits import escape
+from ..other_layers.model import Layer, OtherLayers, Step, plain_name
 from ..write import chain_of
 
 #: A layer's entry in the config, still without its input.
 Entry = dict[str, Any]
 
 
-def model_config(lstms: Mapping[str, LSTMWeights], beside: Beside) -> tuple[dict[str, Any], list[str]]:
+def model_config(lstms: Mapping[str, LSTMWeights], other_layers: OtherLayers) -> tuple[dict[str, Any], list[str]]:
     """The config of the model, and its layers in the order that Keras will give them.
 
     Raises:
         CheckpointError: for what Keras' LSTM cannot say.
     """
-    lines = [_whole_line(lstms, beside)] if beside.chain else _lines(lstms, beside.layers)
+    lines = [_whole_line(lstms, other_layers)] if other_layers.chain else _lines(lstms, other_layers.layers)
     layers: list[tuple[int, Entry]] = []
     inputs, outputs = [], []
     names = {entry["config"]["name"] for _, line in lines for entry in line}
@@ -67,9 +67,9 @@ def _lines(lstms: Mapping[str, LSTMWeights], layers: Sequence[Layer]) -> list[_L
     return lines + [(_taken(layer), [_layer_entry(layer)]) for layer in layers]
 
 
-def _whole_line(lstms: Mapping[str, LSTMWeights], beside: Beside) -> _Line:
-    layers = {layer.name: layer for layer in beside.layers}
-    steps = [step for step in beside.chain if step.kind != "input"]
+def _whole_line(lstms: Mapping[str, LSTMWeights], other_layers: OtherLayers) -> _Line:
+    layers = {layer.name: layer for layer in other_layers.layers}
+    steps = [step for step in other_layers.chain if step.kind != "input"]
     entries = []
     for step in steps:
         if step.name in lstms:
@@ -80,9 +80,9 @@ def _whole_line(lstms: Mapping[str, LSTMWeights], beside: Beside) -> _Line:
             entries.append(_plain_entry(step))
     first = next((step.name for step in steps if step.kind != "plain"), "")
     taken = _taken(lstms[first] if first in lstms else layers[first], before_lstm=True)
-    given = next((step.attributes for step in beside.chain if step.kind == "input"), {})
-    said = isinstance(given.get("batch_shape"), list) and isinstance(given.get("dtype"), str)
-    return (given if said else taken), entries
+    given = next((step.attributes for step in other_layers.chain if step.kind == "input"), {})
+    attributes = isinstance(given.get("batch_shape"), list) and isinstance(given.get("dtype"), str)
+    return (given if attributes else taken), entries
 
 
 def _taken(layer: LSTMWeights | Layer, *, before_lstm: bool = False) -> dict[str, Any]:
@@ -117,22 +117,22 @@ def _after(entry: Entry, source: str) -> Entry:
 
 def _layer_entry(layer: Layer) -> Entry:
     """The entry of a layer beside the LSTMs, with what its source says of it."""
-    row = BESIDE["keras"][layer.kind]
+    row = OTHER_LAYERS["keras"][layer.kind]
     name = plain_name(layer.name)
     config = {"name": name, "trainable": True, "dtype": _policy(layer.dtype)}
-    said = layer.attributes
+    attributes = layer.attributes
     if layer.kind == "embedding":
         size = dict(zip(("input_dim", "output_dim"), layer.arrays["table"].shape, strict=True))
-        config.update({**size, "mask_zero": bool(said.get("mask_zero", False))})
+        config.update({**size, "mask_zero": bool(attributes.get("mask_zero", False))})
     elif layer.kind == "dense":
         use_bias, units = "bias" in layer.arrays, layer.arrays["kernel"].shape[1]
-        config.update({"units": units, "activation": said.get("activation", "linear"), "use_bias": use_bias})
+        config.update({"units": units, "activation": attributes.get("activation", "linear"), "use_bias": use_bias})
     else:
-        epsilon = said.get("epsilon", BESIDE[layer.family][layer.kind].epsilon)
+        epsilon = attributes.get("epsilon", OTHER_LAYERS[layer.family][layer.kind].epsilon)
         config.update({"axis": -1, "epsilon": epsilon})
         config.update({"center": "offset" in layer.arrays, "scale": "scale" in layer.arrays})
-        config.update({"momentum": said["momentum"]} if "momentum" in said else {})
-    if not said.get("time_distributed"):
+        config.update({"momentum": attributes["momentum"]} if "momentum" in attributes else {})
+    if not attributes.get("time_distributed"):
         return _described(row.class_name, config)
     inner = _described(row.class_name, {**config, "name": f"{name}_layer"})
     return _described("TimeDistributed", {"name": name, "trainable": True, "dtype": config["dtype"], "layer": inner})
@@ -142,17 +142,17 @@ def _plain_entry(step: Step) -> Entry:
     return _described(step.attributes["class_name"], dict(step.attributes["config"]))
 
 
-def _lstm_entries(name: str, weights: LSTMWeights, said: Mapping[str, Any]) -> list[Entry]:
+def _lstm_entries(name: str, weights: LSTMWeights, attributes: Mapping[str, Any]) -> list[Entry]:
     """The layers of a stack; the last one alone may give its last step."""
     chain = chain_of({name: weights})
     last = list(chain)[-1]
-    return [_lstm_entry(label, layer, said if label == last else {}) for label, layer in chain.items()]
+    return [_lstm_entry(label, layer, attributes if label == last else {}) for label, layer in chain.items()]
 
 
-def _lstm_entry(name: str, weights: LSTMWeights, said: Mapping[str, Any]) -> Entry:
+def _lstm_entry(name: str, weights: LSTMWeights, attributes: Mapping[str, Any]) -> Entry:
     spec = weights.spec
     shape = {"input_shape": [None, None, spec.input_size]}
-    config = {**_lstm_config(name, spec, weights.dtype), "return_sequences": said.get("return_sequences", True)}
+    config = {**_lstm_config(name, spec, weights.dtype), "return_sequences": attributes.get("return_sequences", True)}
     lstm = {**_described("LSTM", config), "build_config": shape}
     if not spec.bidirectional:
         return lstm
@@ -160,7 +160,7 @@ def _lstm_entry(name: str, weights: LSTMWeights, said: Mapping[str, Any]) -> Ent
         "name": name,
         "trainable": True,
         "dtype": _policy(weights.dtype),
-        "merge_mode": said.get("merge_mode", "concat"),
+        "merge_mode": attributes.get("merge_mode", "concat"),
         "layer": {**lstm, "config": {**lstm["config"], "name": f"forward_{name}"}},
         "backward_layer": {**lstm, "config": {**lstm["config"], "name": f"backward_{name}", "go_backwards": True}},
     }
@@ -174,14 +174,14 @@ def _described(class_name: str, config: dict[str, Any]) -> Entry:
 def _lstm_config(name: str, spec: LSTMSpec, dtype: str) -> dict[str, Any]:
     """What differs from Keras' defaults, or might one day."""
     activation, recurrent = (_activation(name, f) for f in (spec.cell_activation, spec.gate_activation))
-    said = LSTMSpec(
+    attributes = LSTMSpec(
         spec.input_size, spec.hidden_size, spec.num_layers, spec.bidirectional, spec.bias, reverse=spec.reverse,
         gate_activation=spec.gate_activation, cell_activation=spec.cell_activation,
         output_activation=spec.cell_activation,
     )  # fmt: skip
-    if said != spec:
-        differing = [key for key, value in spec.to_dict().items() if value != said.to_dict()[key]]
-        raise CheckpointError(f"LSTM {shown(name)} cannot be written for Keras: no such {', '.join(differing)} there")
+    if attributes != spec:
+        differing = [key for key, value in spec.to_dict().items() if value != attributes.to_dict()[key]]
+        raise CheckpointError(f"LSTM {escape(name)} cannot be written for Keras: no such {', '.join(differing)} there")
     return {
         "name": name, "trainable": True, "dtype": _policy(dtype), "return_sequences": True, "return_state": False,
         "go_backwards": spec.reverse, "stateful": False, "unroll": False, "units": spec.hidden_size,
@@ -194,7 +194,7 @@ def _activation(name: str, function: str) -> str:
     if function == HARD_SIGMOID_KERAS3:
         return "hard_sigmoid"
     if function not in ("tanh", "sigmoid", "relu", "linear"):
-        raise CheckpointError(f"LSTM {shown(name)} cannot be written for Keras 3, which has no activation {function}")
+        raise CheckpointError(f"LSTM {escape(name)} cannot be written for Keras 3, which has no activation {function}")
     return function
 
 

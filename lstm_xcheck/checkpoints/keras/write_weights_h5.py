@@ -19,17 +19,19 @@ import numpy as np
 from ...arrays import Array
 from ...errors import CheckpointError, SpecError
 from ...layouts import to_layout
-from ...layouts.other_layers import BESIDE
+from ...layouts.other_layers import OTHER_LAYERS
 from ...model import LSTMWeights
-from ..codecs.limits import shown
-from ..other_layers.model import Beside, Layer, Step, plain_name
-from ..other_layers.store import Typed, filled_arrays, laid_out
+from ..codecs.limits import escape
+from ..other_layers.model import Layer, OtherLayers, Step, plain_name
+from ..other_layers.store import Typed, template_arrays, to_framework
 from ..write import chain_of
 from .config import snake_case
 from .read_weights_h5 import read
 
 
-def write(path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None, beside: Beside | None = None) -> None:
+def write(
+    path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None, other_layers: OtherLayers | None = None
+) -> None:
     """One layer for each LSTM, a chain for a stack; with `like`, that file with its LSTMs replaced.
 
     Raises:
@@ -43,9 +45,9 @@ def write(path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None
         target = _Faultless(file)
         with h5py.File(target, "w" if like is None else "r+") as root:
             if like is None:
-                write_groups(root, keras_layers(lstms, beside))
+                write_groups(root, keras_layers(lstms, other_layers))
             else:
-                values = filled_arrays(like, read, beside, "keras")
+                values = template_arrays(like, read, other_layers, "keras")
                 fill_groups(root, chain, {lstm.name: lstm.tensors for lstm in read(like).lstms}, values)
         target.raise_fault()
 
@@ -100,18 +102,18 @@ class _Faultless(io.RawIOBase):
                 self._fault = error
 
 
-def keras_layers(lstms: Mapping[str, LSTMWeights], beside: Beside | None) -> dict[str, LSTMWeights | Layer]:
+def keras_layers(lstms: Mapping[str, LSTMWeights], other_layers: OtherLayers | None) -> dict[str, LSTMWeights | Layer]:
     """All layers in the order of the chain; where that is not known the LSTMs come first.
 
     Raises:
         CheckpointError: for two layers of one name.
     """
     found: dict[str, LSTMWeights | Layer] = dict(chain_of(lstms))
-    for layer in beside.layers if beside else ():
+    for layer in other_layers.layers if other_layers else ():
         if plain_name(layer.name) in found:
-            raise CheckpointError(f"two layers would be named {shown(layer.name)}; rename one with --rename")
+            raise CheckpointError(f"two layers would be named {escape(layer.name)}; rename one with --rename")
         found[plain_name(layer.name)] = layer
-    order = [name for step in beside.chain for name in step_names(step, lstms)] if beside else []
+    order = [name for step in other_layers.chain for name in step_names(step, lstms)] if other_layers else []
     return {name: found[name] for name in [*order, *found] if name in found}
 
 
@@ -139,7 +141,11 @@ def write_groups(root: Any, layers: Mapping[str, LSTMWeights | Layer]) -> None:
 def class_of(layer: LSTMWeights | Layer) -> str:
     """The Keras class of a layer, with its wrapper."""
     if isinstance(layer, Layer):
-        return "TimeDistributed" if layer.attributes.get("time_distributed") else BESIDE["keras"][layer.kind].class_name
+        return (
+            "TimeDistributed"
+            if layer.attributes.get("time_distributed")
+            else OTHER_LAYERS["keras"][layer.kind].class_name
+        )
     return "Bidirectional" if layer.spec.bidirectional else "LSTM"
 
 
@@ -148,10 +154,10 @@ def _write_layer(group: Any, name: str, layer: Layer) -> None:
         group.create_group("vars").attrs["name"] = name
         group = group.create_group("layer")
         name = f"{name}_layer"
-    held = group.create_group("vars")
-    held.attrs["name"] = name
-    for number, (array, dtype) in enumerate(laid_out(layer, "keras").arrays.values()):
-        _store(held, str(number), array, dtype)
+    template = group.create_group("vars")
+    template.attrs["name"] = name
+    for number, (array, dtype) in enumerate(to_framework(layer, "keras").arrays.values()):
+        _store(template, str(number), array, dtype)
 
 
 def _write_lstm(group: Any, name: str, weights: LSTMWeights) -> None:
@@ -166,13 +172,13 @@ def _write_lstm(group: Any, name: str, weights: LSTMWeights) -> None:
 
 
 def fill_groups(
-    root: Any, chain: Mapping[str, LSTMWeights], held: Mapping[str, tuple[str, ...]], values: Mapping[str, Typed]
+    root: Any, chain: Mapping[str, LSTMWeights], template: Mapping[str, tuple[str, ...]], values: Mapping[str, Typed]
 ) -> None:
     """Put new values into the datasets that hold each LSTM now, and into those named beside them."""
     new = dict(values)
     for name, weights in chain.items():
         arrays = keras_arrays(name, weights).values()
-        new.update({place: (array, weights.dtype) for place, array in zip(held[name], arrays, strict=True)})
+        new.update({place: (array, weights.dtype) for place, array in zip(template[name], arrays, strict=True)})
     for place, (array, dtype) in new.items():
         parent, _, key = place.rpartition("/")
         group = root[parent]
@@ -189,7 +195,7 @@ def keras_arrays(name: str, weights: LSTMWeights) -> dict[str, Array]:
     try:
         return to_layout(weights, "keras", copy=False)
     except SpecError as error:
-        raise CheckpointError(f"LSTM {shown(name)} cannot be written for Keras: {error}") from error
+        raise CheckpointError(f"LSTM {escape(name)} cannot be written for Keras: {error}") from error
 
 
 def _store(group: Any, key: str, array: Array, dtype: str) -> None:

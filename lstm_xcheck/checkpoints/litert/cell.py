@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from ..codecs.limits import FLOAT_SIZES, shown
-from ..model import StoredTensor
+from ..codecs.limits import FLOAT_SIZES, escape
+from ..model import TensorInfo
 from .graph import Graph, Operator
 
 #: In the order of the operators' inputs.
@@ -62,7 +62,7 @@ class Cell:
 
     graph: Graph
     name: str
-    tensors: dict[str, StoredTensor]
+    tensors: dict[str, TensorInfo]
     options: dict[str, Any]
     backward: bool
     sequence: tuple[int, int]
@@ -79,7 +79,7 @@ class _Parts:
 
     graph: Graph
     op: Operator
-    tensors: dict[str, StoredTensor] = field(default_factory=dict)
+    tensors: dict[str, TensorInfo] = field(default_factory=dict)
     leaves: set[Leaf] = field(default_factory=set)
 
     def group(self, first: int, template: str, gates: tuple[str, ...] = GATES) -> tuple[str, ...]:
@@ -98,13 +98,13 @@ class _Parts:
         constant = self.graph.constant(number)
         if constant is None:
             by = self.graph.maker(number)[0] or "nothing"
-            raise NotReadError(f"its {key} is computed by other operators ({shown(by)}); convert the model anew")
+            raise NotReadError(f"its {key} is computed by other operators ({escape(by)}); convert the model anew")
         self.leaves.add((self.graph.number, constant))
         self.tensors[key] = read_as_float(self.graph.stored(constant))
         return True
 
 
-def read_as_float(tensor: StoredTensor) -> StoredTensor:
+def read_as_float(tensor: TensorInfo) -> TensorInfo:
     """The tensor itself where it is of a float type.
 
     Raises:
@@ -219,7 +219,7 @@ def _refuse_projection_bias(graph: Graph, op: Operator, position: int) -> None:
         raise NotReadError("its projection has a bias")
 
 
-def _add_input_gate(tensors: dict[str, StoredTensor]) -> int:
+def _add_input_gate(tensors: dict[str, TensorInfo]) -> int:
     """Zeros for the gate that coupling makes of the forget gate; how many."""
     count = 0
     for key, like in list(tensors.items()):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from ..codecs.limits import shown
+from ..codecs.limits import escape
 from .cell import Cell
 from .graph import Graph, Operator
 
@@ -25,20 +25,20 @@ _IN_ORDER_READ = (
 
 def placed(cell: Cell) -> Cell:
     """The cell with its sequence before axes were exchanged and steps reversed, and whether it reads backward."""
-    (number, axis), turned = cell.sequence, False
+    (number, axis), transposed = cell.sequence, False
     for _ in range(_MAX_STEPS):
         kind, op, _ = cell.graph.maker(number)
         given = cell.graph.integers(op.input(1)) if op and kind in ("TRANSPOSE", "REVERSE_V2") else None
         if op is None or not given:
             break
         if kind == "REVERSE_V2" and len(given) == 1 and given[0] == axis:
-            turned = not turned
+            transposed = not transposed
         elif kind == "TRANSPOSE" and given == _SWAPPED:
             axis = 1 - axis
         else:
             break
         number = op.input(0)
-    return replace(cell, sequence=(number, axis), backward=cell.backward != turned)
+    return replace(cell, sequence=(number, axis), backward=cell.backward != transposed)
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,8 @@ def _walk(cell: Cell) -> Iterator[_End]:
             yield _End(op, op.inputs.index(number), aligned or _is_state(cell.graph, number))
             if op.kind in _PASSING and op.inputs[0] == number and steps < _MAX_STEPS and id(op) not in seen:
                 seen.add(id(op))
-                turned = aligned or op.kind == "REVERSE_V2" or op.kind in _PICKING
-                waiting += [(made, steps + 1, turned) for made in op.outputs[:1]]
+                transposed = aligned or op.kind == "REVERSE_V2" or op.kind in _PICKING
+                waiting += [(made, steps + 1, transposed) for made in op.outputs[:1]]
 
 
 def _is_state(graph: Graph, number: int) -> bool:
@@ -127,10 +127,10 @@ def _common(one: str, other: str) -> str:
 
 def _joint_name(graph: Graph, end: _End | None) -> str:
     made = end.op.outputs[0] if end and end.op.outputs else -1
-    return shown(graph.tensors[made].name.rpartition("/")[0], 200) if made >= 0 else ""
+    return escape(graph.tensors[made].name.rpartition("/")[0], 200) if made >= 0 else ""
 
 
 def _noted(cell: Cell) -> Cell:
     """A note for a single backward LSTM whose outputs are not turned back."""
-    turned = any(end.op.kind == "REVERSE_V2" for end in _walk(cell))
-    return replace(cell, notes=(*cell.notes, _IN_ORDER_READ)) if cell.backward and not turned else cell
+    transposed = any(end.op.kind == "REVERSE_V2" for end in _walk(cell))
+    return replace(cell, notes=(*cell.notes, _IN_ORDER_READ)) if cell.backward and not transposed else cell

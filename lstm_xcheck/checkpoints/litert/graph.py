@@ -16,8 +16,8 @@ import numpy as np
 from ...arrays import Array
 from ...errors import CheckpointError
 from ..codecs.flatbuffer import Source, Table
-from ..codecs.limits import FLOAT_SIZES, float_values, shown
-from ..model import StoredTensor
+from ..codecs.limits import FLOAT_SIZES, escape, float_values
+from ..model import TensorInfo
 
 #: TensorType, by number; those that an LSTM may be stored in, and those that are named when they are met.
 TYPES = {
@@ -124,7 +124,7 @@ class Graph:
         tensor = self.tensors[number]
         return tensor.span is not None and not tensor.variable
 
-    def stored(self, number: int) -> StoredTensor:
+    def stored(self, number: int) -> TensorInfo:
         """A constant as a tensor of the file."""
         return self.model.stored(self.tensors[number])
 
@@ -172,13 +172,13 @@ class Model:
     def _tensor(self, table: Table, buffers: list[tuple[int, int] | None]) -> Tensor:
         shape, number = table.integers(0), table.integer(2, "<I")
         if number >= len(buffers) or len(shape) > _MOST_AXES:
-            raise ValueError(f"tensor {shown(table.text(3))} has no valid shape and buffer")
+            raise ValueError(f"tensor {escape(table.text(3))} has no valid shape and buffer")
         kind = table.integer(1, "<b")
         dtype = TYPES.get(kind, f"type {kind}")
         variable, sparse = bool(table.integer(5, "<b")), table.table(6) is not None
         return Tensor(table.text(3), shape, dtype, buffers[number], variable, sparse)
 
-    def stored(self, tensor: Tensor) -> StoredTensor:
+    def stored(self, tensor: Tensor) -> TensorInfo:
         """A constant tensor, its size held against its bytes.
 
         Raises:
@@ -188,11 +188,11 @@ class Model:
         fits = width is None or math.prod(tensor.shape) * width == size
         if not tensor.sparse and (min(tensor.shape, default=1) < 0 or not fits):
             raise CheckpointError(
-                f"{self.path}: tensor {shown(tensor.name)} of shape {list(tensor.shape)[:8]} and type {tensor.dtype} "
+                f"{self.path}: tensor {escape(tensor.name)} of shape {list(tensor.shape)[:8]} and type {tensor.dtype} "
                 f"cannot take {size} bytes; copy or download it again"
             )
         dtype = f"sparse {tensor.dtype}" if tensor.sparse else tensor.dtype
-        return StoredTensor(shown(tensor.name, 200), tensor.shape, dtype, lambda: self.values(tensor))
+        return TensorInfo(escape(tensor.name, 200), tensor.shape, dtype, lambda: self.values(tensor))
 
     def values(self, tensor: Tensor) -> Array:
         """The values of a constant of a float type or of whole numbers.
@@ -221,7 +221,7 @@ def parse(path: Path) -> Model:
         return Model(path, path.read_bytes())
     except ValueError as error:
         raise CheckpointError(
-            f"{path}: the LiteRT model is damaged ({shown(error)}); copy or download it again"
+            f"{path}: the LiteRT model is damaged ({escape(error)}); copy or download it again"
         ) from error
 
 

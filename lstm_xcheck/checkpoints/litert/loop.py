@@ -17,8 +17,8 @@ import numpy as np
 
 from ...arrays import Array
 from ...model.activations import HARD_SIGMOID_KERAS3
-from ..codecs.limits import FLOAT_SIZES, shown
-from ..model import StoredTensor
+from ..codecs.limits import FLOAT_SIZES, escape
+from ..model import TensorInfo
 from .cell import GATES, Cell, Leaf, NotReadError, read_as_float
 from .graph import Graph, Operator
 
@@ -196,7 +196,7 @@ def _cell(loop: _Loop, step: _Step, h: int, c: int, name: str) -> Cell:
     )  # fmt: skip
 
 
-def _weights(loop: _Loop, step: _Step, h: int) -> tuple[dict[str, StoredTensor], set[Leaf], int]:
+def _weights(loop: _Loop, step: _Step, h: int) -> tuple[dict[str, TensorInfo], set[Leaf], int]:
     """Input weights, recurrent weights and bias, and the place of the sequence."""
     found: dict[str, tuple[Graph, int]] = {}
     sequence = -1
@@ -238,7 +238,7 @@ def _constant(loop: _Loop, number: int) -> tuple[Graph, int]:
     found = loop.constant(number)
     if found is None:
         by = loop.body.maker(number)[0] or "nothing in the loop"
-        raise NotReadError(f"a term of its pre-activations is made by {shown(by)} and is no constant of the file")
+        raise NotReadError(f"a term of its pre-activations is made by {escape(by)} and is no constant of the file")
     return found
 
 
@@ -265,7 +265,7 @@ def _counts(loop: _Loop, number: int) -> bool:
     return begin == (0,) and loop.scalar(pair[1 - pair.index(number)]) == 1
 
 
-def _check_shapes(tensors: dict[str, StoredTensor]) -> None:
+def _check_shapes(tensors: dict[str, TensorInfo]) -> None:
     w, u = tensors["input"].shape, tensors["recurrent"].shape
     b = tensors["bias"].shape if "bias" in tensors else u[:1]
     hidden = u[-1] if len(u) == 2 else 0
@@ -273,7 +273,7 @@ def _check_shapes(tensors: dict[str, StoredTensor]) -> None:
         raise NotReadError(f"its weights are {list(w)[:8]}, {list(u)[:8]} and {list(b)[:8]}, not those of an LSTM")
 
 
-def _named(weights: dict[str, StoredTensor], quarters: dict[str, int]) -> Iterator[tuple[str, StoredTensor]]:
+def _named(weights: dict[str, TensorInfo], quarters: dict[str, int]) -> Iterator[tuple[str, TensorInfo]]:
     """Each gate's own rows, under the names of the layout `litert`."""
     templates = {"input": "input_to_{}_weights", "recurrent": "recurrent_to_{}_weights", "bias": "{}_gate_bias"}
     for kind, tensor in weights.items():
@@ -281,7 +281,7 @@ def _named(weights: dict[str, StoredTensor], quarters: dict[str, int]) -> Iterat
         for gate in GATES:
             span = slice(quarters[gate] * rows, (quarters[gate] + 1) * rows)
             load = partial(_part, whole, span)
-            yield templates[kind].format(gate), StoredTensor(tensor.name, (rows, *tensor.shape[1:]), tensor.dtype, load)
+            yield templates[kind].format(gate), TensorInfo(tensor.name, (rows, *tensor.shape[1:]), tensor.dtype, load)
 
 
 def _part(whole: Callable[[], Array], span: slice) -> Array:

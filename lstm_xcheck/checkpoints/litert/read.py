@@ -14,9 +14,9 @@ from typing import Any
 from ...errors import CheckpointError, SpecError
 from ...layouts import spec_of
 from ...model import LSTMSpec
-from ..codecs.limits import shown
+from ..codecs.limits import escape
 from ..detect.torch_names import build, others, unique_names
-from ..model import Checkpoint, Found, OtherTensor, StoredTensor
+from ..model import Checkpoint, FoundLSTM, OtherTensor, TensorInfo
 from .cell import FUSED, Cell, Leaf, NotReadError, fused_cells
 from .directions import pairs, placed
 from .graph import Graph, Model, Operator, parse
@@ -43,13 +43,13 @@ def read(path: Path) -> Checkpoint:
         return _read(path, model)
     except ValueError as error:
         raise CheckpointError(
-            f"{path}: the LiteRT model is damaged ({shown(error)}); copy or download it again"
+            f"{path}: the LiteRT model is damaged ({escape(error)}); copy or download it again"
         ) from error
 
 
 def _read(path: Path, model: Model) -> Checkpoint:
     cells, unread = _cells(model)
-    found: list[tuple[Found, str]] = []
+    found: list[tuple[FoundLSTM, str]] = []
     used: set[Leaf] = set()
     for directions in pairs(cells):
         name = directions[0].name
@@ -82,7 +82,7 @@ def _cells(model: Model) -> tuple[list[tuple[Cell, ...]], list[OtherTensor]]:
             if len(cells) > _MOST:
                 raise CheckpointError(f"{model.path} has more than {_MOST} LSTMs; it is not a real model")
         if graph.number not in bodies and any(_is_gated(graph, op) for op in graph.splits_in_four):
-            unread.append(OtherTensor(shown(graph.name, 200) or "main", (), "SPLIT", _UNROLLED))
+            unread.append(OtherTensor(escape(graph.name, 200) or "main", (), "SPLIT", _UNROLLED))
     return cells, unread
 
 
@@ -109,10 +109,10 @@ def _name(graph: Graph, outputs: tuple[int, ...], number: int) -> str:
     layer = made.rpartition("/while")[0] or made.rpartition("/")[0]
     if not layer or made.startswith(_NAMELESS):
         return f"lstm_{number}"
-    return shown(layer.strip("/"), 200)
+    return escape(layer.strip("/"), 200)
 
 
-def _found(path: Path, name: str, directions: tuple[Cell, ...]) -> Found:
+def _found(path: Path, name: str, directions: tuple[Cell, ...]) -> FoundLSTM:
     prefixes = ("",) if len(directions) == 1 else ("fw_", "bw_")
     given = {p + key: t for p, cell in zip(prefixes, directions, strict=True) for key, t in cell.tensors.items()}
     tensors = _of_one_type(given)
@@ -121,8 +121,8 @@ def _found(path: Path, name: str, directions: tuple[Cell, ...]) -> Found:
     widened = () if stored == ["float32"] else (f"stored as {' and '.join(stored)}; the graph widens it to float32",)
     model = directions[0].graph.model
     leaves = sorted({leaf for cell in directions for leaf in cell.leaves})
-    names = (shown(model.graphs[graph].tensors[number].name, 200) for graph, number in leaves)
-    return Found(
+    names = (escape(model.graphs[graph].tensors[number].name, 200) for graph, number in leaves)
+    return FoundLSTM(
         name=name,
         weights=weights,
         layout="litert",
@@ -134,7 +134,7 @@ def _found(path: Path, name: str, directions: tuple[Cell, ...]) -> Found:
     )
 
 
-def _spec(tensors: dict[str, StoredTensor], directions: tuple[Cell, ...]) -> LSTMSpec:
+def _spec(tensors: dict[str, TensorInfo], directions: tuple[Cell, ...]) -> LSTMSpec:
     """Sizes from the shapes, all else from the graph."""
     options: dict[str, Any] = {**directions[0].options}
     options.pop("peepholes", None)
@@ -142,23 +142,23 @@ def _spec(tensors: dict[str, StoredTensor], directions: tuple[Cell, ...]) -> LST
         sizes = spec_of({key: tensor.shape for key, tensor in tensors.items()}, "litert", None)
         return replace(sizes, reverse=len(directions) == 1 and directions[0].backward, **options)
     except SpecError as error:
-        raise NotReadError(shown(error, 300)) from error
+        raise NotReadError(escape(error, 300)) from error
 
 
-def _of_one_type(tensors: dict[str, StoredTensor]) -> dict[str, StoredTensor]:
+def _of_one_type(tensors: dict[str, TensorInfo]) -> dict[str, TensorInfo]:
     """As stored where all are of one type, else in float32, in which the graph computes."""
     if len({tensor.dtype for tensor in tensors.values()}) == 1:
         return tensors
     if any(tensor.dtype == "float64" for tensor in tensors.values()):
         raise NotReadError("its weights are of float64 and other types")
 
-    def widened(tensor: StoredTensor) -> StoredTensor:
+    def widened(tensor: TensorInfo) -> TensorInfo:
         return replace(tensor, dtype="float32", load=lambda: tensor.load().astype("float32"))
 
     return {key: widened(tensor) for key, tensor in tensors.items()}
 
 
-def _rest(model: Model, used: set[Leaf]) -> Iterator[StoredTensor]:
+def _rest(model: Model, used: set[Leaf]) -> Iterator[TensorInfo]:
     """The constants in use that belong to no LSTM; sizes, axes and single numbers are the graph's own."""
     for graph in model.graphs:
         for number, tensor in enumerate(graph.tensors):

@@ -13,12 +13,12 @@ from pathlib import Path
 from ...model import LSTMWeights
 from ..codecs.limits import open_archive, read_member
 from ..codecs.npy import describe_member, npy_bytes
-from ..detect.layout_names import recognise_any
-from ..detect.user_layout import recognise
+from ..detect.layout_names import detect_any_layout
+from ..detect.user_layout import detect
 from ..layout_arrays import like_arrays, tree_arrays
-from ..model import Checkpoint, StoredTensor
-from ..other_layers.model import Beside
-from ..other_layers.store import filled_arrays, stored_arrays
+from ..model import Checkpoint, TensorInfo
+from ..other_layers.model import OtherLayers
+from ..other_layers.store import stored_arrays, template_arrays
 
 
 def read(path: Path) -> Checkpoint:
@@ -27,11 +27,11 @@ def read(path: Path) -> Checkpoint:
     Raises:
         CheckpointError: for a file that is damaged, or holds objects instead of arrays.
     """
-    lstms, other = recognise(path, stored_tensors(path), recognise_any)
+    lstms, other = detect(path, stored_tensors(path), detect_any_layout)
     return Checkpoint(path, "npz", lstms, other)
 
 
-def stored_tensors(path: Path) -> list[StoredTensor]:
+def stored_tensors(path: Path) -> list[TensorInfo]:
     """Every array of the archive, in its order.
 
     Raises:
@@ -42,7 +42,12 @@ def stored_tensors(path: Path) -> list[StoredTensor]:
 
 
 def write_npz(
-    path: Path, layout: str, separator: str, lstms: Mapping[str, LSTMWeights], like: Path | None, beside: Beside | None
+    path: Path,
+    layout: str,
+    separator: str,
+    lstms: Mapping[str, LSTMWeights],
+    like: Path | None,
+    other_layers: OtherLayers | None,
 ) -> None:
     """LSTMs and other layers under the names of a layout; with `like`, that file with these replaced.
 
@@ -52,10 +57,10 @@ def write_npz(
     members: dict[str, bytes] = {}
     if like is None:
         arrays = tree_arrays(lstms, layout, separator)
-        arrays.update(stored_arrays(beside.layers if beside else (), layout, list(arrays)))
+        arrays.update(stored_arrays(other_layers.layers if other_layers else (), layout, list(arrays)))
     else:
         arrays = like_arrays({lstm.name: lstm for lstm in read(like).lstms}, lstms)
-        arrays.update(filled_arrays(like, read, beside, layout))
+        arrays.update(template_arrays(like, read, other_layers, layout))
         with open_archive(like) as archive:
             members = {name: read_member(like, archive, name) for name in archive.namelist()}
     members.update({f"{name}.npy": npy_bytes(array, dtype) for name, (array, dtype) in arrays.items()})

@@ -23,10 +23,10 @@ from ...arrays import STORAGE, Array
 from ...errors import CheckpointError, SpecError
 from ...model import CellWeights, LSTMSpec, LSTMWeights
 from ...model.weights import check_shapes
-from ..codecs.limits import open_archive, shown
+from ..codecs.limits import escape, open_archive
 from ..codecs.npy import describe_member
 from ..detect.torch_names import deferred
-from ..model import Checkpoint, Found, OtherTensor, StoredTensor
+from ..model import Checkpoint, FoundLSTM, OtherTensor, TensorInfo
 
 SCHEMA = 1
 _INDEX = "lstm_xcheck"
@@ -70,11 +70,11 @@ def read(path: Path) -> Checkpoint:
         lstms = tuple(_found(path, archive, entry) for entry in index)
         used = {name for lstm in lstms for name in lstm.tensors} | {_INDEX}
         rest = [name.removesuffix(".npy") for name in archive.namelist()]
-        other = tuple(OtherTensor(shown(name, 200), (), "npy") for name in rest if name not in used)
+        other = tuple(OtherTensor(escape(name, 200), (), "npy") for name in rest if name not in used)
     return Checkpoint(path, "npz", lstms, other)
 
 
-def _index(path: Path, member: StoredTensor) -> list[dict[str, Any]]:
+def _index(path: Path, member: TensorInfo) -> list[dict[str, Any]]:
     try:
         if member.dtype != "uint8" or math.prod(member.shape) > _MAX_INDEX:
             raise ValueError(f"{member.dtype} {list(member.shape)[:8]}")
@@ -86,34 +86,34 @@ def _index(path: Path, member: StoredTensor) -> list[dict[str, Any]]:
         if len(set(names)) != len(names) or not all(isinstance(name, str) for name in names):
             raise ValueError("names that are no names, or twice the same")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise CheckpointError(f"{path}: member {_INDEX} is damaged ({shown(error)}); write the file again") from error
+        raise CheckpointError(f"{path}: member {_INDEX} is damaged ({escape(error)}); write the file again") from error
     return entries
 
 
-def _found(path: Path, archive: zipfile.ZipFile, entry: dict[str, Any]) -> Found:
-    name = shown(entry["name"], 200)
+def _found(path: Path, archive: zipfile.ZipFile, entry: dict[str, Any]) -> FoundLSTM:
+    name = escape(entry["name"], 200)
     prefix = f"{entry['name']}/"
     try:
         spec = LSTMSpec(**entry["spec"])
         if entry["dtype"] not in STORAGE:
             raise SpecError(f"dtype is {entry['dtype']!r}, expected one of {', '.join(STORAGE)}")
         tensors = tuple(n[:-4] for n in archive.namelist() if n.startswith(prefix) and n.endswith(".npy"))
-        cells: dict[tuple[int, int], dict[str, StoredTensor]] = {}
+        cells: dict[tuple[int, int], dict[str, TensorInfo]] = {}
         for tensor in tensors:
             layer, direction, kind = _place(path, tensor, prefix)
             array = describe_member(path, archive, f"{tensor}.npy")
             if array.dtype != STORAGE[entry["dtype"]].__name__:
-                raise SpecError(f"{shown(tensor)} is stored as {array.dtype}, but the file says {entry['dtype']}")
+                raise SpecError(f"{escape(tensor)} is stored as {array.dtype}, but the file says {entry['dtype']}")
             cells.setdefault((layer, direction), {})[kind] = array
         _check_cells(spec, cells)
         weights = deferred(path, entry["name"], spec, entry["dtype"], partial(_read_cell, cells))
     except (SpecError, TypeError, KeyError) as error:
-        raise CheckpointError(f"{path}: LSTM {name} cannot be read: {shown(error, 300)}") from error
+        raise CheckpointError(f"{path}: LSTM {name} cannot be read: {escape(error, 300)}") from error
     why = f"the file says so: canonical arrays {prefix}0.0.W and so on, with their spec"
-    return Found(name, weights, "canonical", why, weights.parameter_count, weights.dtype, tensors)
+    return FoundLSTM(name, weights, "canonical", why, weights.parameter_count, weights.dtype, tensors)
 
 
-def _check_cells(spec: LSTMSpec, cells: Mapping[tuple[int, int], Mapping[str, StoredTensor]]) -> None:
+def _check_cells(spec: LSTMSpec, cells: Mapping[tuple[int, int], Mapping[str, TensorInfo]]) -> None:
     """Refuse cells that are not those of the spec."""
     expected = {(k, d) for k in range(min(spec.num_layers, len(cells) + 1)) for d in range(spec.num_directions)}
     if set(cells) != expected:
@@ -126,7 +126,7 @@ def _check_cells(spec: LSTMSpec, cells: Mapping[tuple[int, int], Mapping[str, St
         check_shapes(spec, layer, direction, {kind: tensor.shape for kind, tensor in held.items()})
 
 
-def _read_cell(cells: Mapping[tuple[int, int], Mapping[str, StoredTensor]], layer: int, direction: int) -> CellWeights:
+def _read_cell(cells: Mapping[tuple[int, int], Mapping[str, TensorInfo]], layer: int, direction: int) -> CellWeights:
     held = cells[layer, direction]
     return CellWeights(**{kind: tensor.load() for kind, tensor in held.items()})  # type: ignore[arg-type]
 
@@ -135,5 +135,5 @@ def _place(path: Path, tensor: str, prefix: str) -> tuple[int, int, str]:
     layer, _, rest = tensor.removeprefix(prefix).partition(".")
     direction, _, kind = rest.partition(".")
     if not (layer.isdecimal() and len(layer) < 4 and direction in ("0", "1") and kind in _ARRAYS):
-        raise CheckpointError(f"{path}: {shown(tensor)} is no array of an LSTM, expected a name such as {prefix}0.0.W")
+        raise CheckpointError(f"{path}: {escape(tensor)} is no array of an LSTM, expected a name such as {prefix}0.0.W")
     return int(layer), int(direction), kind

@@ -6,14 +6,16 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ...model import LSTMWeights
-from ..other_layers.model import Beside
+from ..other_layers.model import OtherLayers
 from .named_npz import write_npz
 
 
-def write(path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None, beside: Beside | None = None) -> None:
+def write(
+    path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None, other_layers: OtherLayers | None = None
+) -> None:
     """One module for each LSTM, a chain for a stack; with `like`, that file with its LSTMs replaced.
 
     Raises:
         CheckpointError: for what hk.LSTM has no place for.
     """
-    write_npz(path, "haiku", "/", lstms, like, beside)
+    write_npz(path, "haiku", "/", lstms, like, other_layers)

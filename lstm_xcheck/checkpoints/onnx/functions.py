@@ -40,10 +40,10 @@ def operator_of(activation: Any) -> tuple[str, dict[str, Any]] | None:
 
 def activation_of(operator: str, attributes: Mapping[str, Any]) -> str | None:
     """Keras' name of what an operator computes, if it has one."""
-    said = {**_DEFAULTS.get(operator, {}), **attributes}
+    given = {**_DEFAULTS.get(operator, {}), **attributes}
     for name, (own, wanted) in _ACTIVATIONS.items():
-        if own != operator or said.keys() != wanted.keys():
+        if own != operator or given.keys() != wanted.keys():
             continue
-        if all(np.float32(said[key]) == np.float32(value) for key, value in wanted.items()):
+        if all(np.float32(given[key]) == np.float32(value) for key, value in wanted.items()):
             return name
     return None

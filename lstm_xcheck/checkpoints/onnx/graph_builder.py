@@ -15,7 +15,7 @@ from onnx import helper
 from ...arrays import Array
 from ...errors import CheckpointError
 from ...model import LSTMWeights
-from ..codecs.limits import shown
+from ..codecs.limits import escape
 from ..layout_arrays import layout_arrays
 from .attributes import NotInSpecError, node_attributes
 
@@ -63,7 +63,7 @@ class Graph:
             CheckpointError: when another has its name.
         """
         if name in self.tensors:
-            raise CheckpointError(f"two layers would be stored as {shown(name)}; rename one with --rename")
+            raise CheckpointError(f"two layers would be stored as {escape(name)}; rename one with --rename")
         self.tensors[name] = tensor_of(name, array, dtype)
         return name
 
@@ -82,7 +82,7 @@ class Graph:
         try:
             attributes = node_attributes(weights.spec)
         except NotInSpecError as error:
-            raise CheckpointError(f"LSTM {shown(name)} cannot be written: {error}") from error
+            raise CheckpointError(f"LSTM {escape(name)} cannot be written: {error}") from error
         arrays = layout_arrays(name, weights, "onnx")
         for kind, array in arrays.items():
             self.weights(f"{name}.{kind}", array, weights.dtype)
@@ -95,8 +95,8 @@ class Graph:
 
     def joined(self, name: str) -> str:
         """An LSTM's (steps, directions, batch, hidden) as (steps, batch, directions x hidden)."""
-        turned = self.add("Transpose", [f"{name}.Y"], f"{name}.turned", perm=[0, 2, 1, 3])
-        return self.add("Reshape", [turned, self.numbers("joined", [0, 0, -1])], f"{name}.out")
+        transposed = self.add("Transpose", [f"{name}.Y"], f"{name}.turned", perm=[0, 2, 1, 3])
+        return self.add("Reshape", [transposed, self.numbers("joined", [0, 0, -1])], f"{name}.out")
 
     def model(self) -> Any:
         """The model, of the version of the file format that came with the operator set."""

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from ..codecs.limits import shown
+from ..codecs.limits import escape
 from ..topology import GraphLayer
 from .tensors import Constants, floating
 
@@ -65,7 +65,7 @@ class _Source:
     def __init__(self, graph: Any, constants: Constants) -> None:
         self._constants = constants
         self._origins = {tensor.name: tensor.name for tensor in graph.initializer}
-        self._turned: dict[str, str] = {}
+        self._transposed: dict[str, str] = {}
         self._users: dict[str, list[Any]] = {}
         for node in graph.node:
             for name in node.input:
@@ -74,7 +74,7 @@ class _Source:
                 self._origins[node.output[0]] = self.origin(node.input[0])
             held = node.op_type == "Transpose" and node.input and node.input[0] in constants
             if held and list(attributes_of(node).get("perm", [1, 0])) == [1, 0]:
-                self._turned[key_of(node)] = node.input[0]
+                self._transposed[key_of(node)] = node.input[0]
 
     def origin(self, name: str) -> str:
         """The tensor that a name stands for."""
@@ -88,36 +88,38 @@ class _Source:
     def layer(self, node: Any) -> GraphLayer | None:
         """The layer that a node is, without a name and without what other nodes add to it."""
         inputs = list(node.input)
-        said = attributes_of(node)
+        attributes = attributes_of(node)
         looked_up = node.op_type == "Gather" and len(inputs) == 2 and inputs[1] not in self._constants
-        if looked_up and self.axes(inputs[0]) == 2 and said.get("axis", 0) == 0:
+        if looked_up and self.axes(inputs[0]) == 2 and attributes.get("axis", 0) == 0:
             return GraphLayer("embedding", "", {"table": self.origin(inputs[0])})
         if node.op_type == "MatMul" and len(inputs) == 2 and inputs[0] not in self._constants:
-            return self._dense(inputs, turned=False)
+            return self._dense(inputs, transposed=False)
         if node.op_type == "Gemm" and len(inputs) > 1 and inputs[0] not in self._constants:
-            plain = not said.get("transA", 0) and said.get("alpha", 1.0) == 1.0 == said.get("beta", 1.0)
-            return self._dense(inputs, turned=bool(said.get("transB", 0))) if plain else None
+            plain = not attributes.get("transA", 0) and attributes.get("alpha", 1.0) == 1.0 == attributes.get(
+                "beta", 1.0
+            )
+            return self._dense(inputs, transposed=bool(attributes.get("transB", 0))) if plain else None
         if node.op_type in _NORMALISATIONS:
-            return self._normalisation(node.op_type, inputs, said)
+            return self._normalisation(node.op_type, inputs, attributes)
         return None
 
-    def _dense(self, inputs: list[str], *, turned: bool) -> GraphLayer | None:
+    def _dense(self, inputs: list[str], *, transposed: bool) -> GraphLayer | None:
         kernel = inputs[1]
-        if kernel in self._turned:
-            kernel, turned = self._turned[kernel], not turned
+        if kernel in self._transposed:
+            kernel, transposed = self._transposed[kernel], not transposed
         bias = inputs[2] if len(inputs) > 2 else ""
         if self.axes(kernel) != 2 or (bias and self.axes(bias) != 1):
             return None
         parts = {"kernel": self.origin(kernel), **({"bias": self.origin(bias)} if bias else {})}
-        return GraphLayer("dense", "", parts, turned)
+        return GraphLayer("dense", "", parts, transposed)
 
-    def _normalisation(self, operator: str, inputs: list[str], said: Mapping[str, Any]) -> GraphLayer | None:
+    def _normalisation(self, operator: str, inputs: list[str], attributes: Mapping[str, Any]) -> GraphLayer | None:
         kind, names = _NORMALISATIONS[operator]
         given = {part: self.origin(name) for part, name in zip(names, inputs[1:], strict=False) if name}
-        last = said.get("axis", -1) == -1 and not said.get("training_mode", 0)
+        last = attributes.get("axis", -1) == -1 and not attributes.get("training_mode", 0)
         if not last or "scale" not in given or any(self.axes(name) != 1 for name in inputs[1:] if name):
             return None
-        epsilon = float(str(np.float32(said.get("epsilon", 1e-5))))
+        epsilon = float(str(np.float32(attributes.get("epsilon", 1e-5))))
         return GraphLayer(kind, "", given, attributes={"epsilon": epsilon})
 
     def added(self, node: Any, layer: GraphLayer) -> Any:
@@ -128,7 +130,7 @@ class _Source:
                 return None
             node = users[0]
             if node.op_type == "Add":
-                width = self._constants[layer.parts["kernel"]].dims[0 if layer.turned else 1]
+                width = self._constants[layer.parts["kernel"]].dims[0 if layer.transposed else 1]
                 fits = [name for name in node.input if self.axes(name) == 1 and self._constants[name].dims[0] == width]
                 return node if len(fits) == 1 else None
             if node.op_type != "Reshape":
@@ -141,14 +143,14 @@ def _name(layer: GraphLayer, nodes: list[Any]) -> str:
     for tensor in layer.parts.values():
         place = tensor.rpartition(".")[0]
         if place and not _MADE_UP.fullmatch(tensor) and "/" not in tensor:
-            return shown(place, 200)
+            return escape(place, 200)
     for node in nodes:
         parts = [part for part in node.name.split("/") if part]
         while len(parts) > 1 and (_WORDLESS.fullmatch(parts[-1]) or parts[-1].startswith(node.op_type)):
             parts.pop()
         if parts:
-            return shown(parts[-1], 200)
-    return shown(next(iter(layer.parts.values())), 200)
+            return escape(parts[-1], 200)
+    return escape(next(iter(layer.parts.values())), 200)
 
 
 def _told_apart(graph: Any, found: dict[str, GraphLayer]) -> dict[str, GraphLayer]:
@@ -157,7 +159,7 @@ def _told_apart(graph: Any, found: dict[str, GraphLayer]) -> dict[str, GraphLaye
     times = Counter(layer.name for layer in layers.values())
     first = dict(_first_nodes(graph, found))
     renamed = {
-        number: layer if times[layer.name] == 1 else replace(layer, name=shown(first[number].strip("/"), 200))
+        number: layer if times[layer.name] == 1 else replace(layer, name=escape(first[number].strip("/"), 200))
         for number, layer in layers.items()
     }
     return {key: renamed[id(layer)] for key, layer in found.items()}

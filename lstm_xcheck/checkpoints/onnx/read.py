@@ -16,10 +16,10 @@ from google.protobuf.message import DecodeError
 
 from ...errors import CheckpointError, SpecError
 from ...model import LSTMSpec, LSTMWeights
-from ..codecs.limits import FLOAT_SIZES, SMALL, shown
+from ..codecs.limits import FLOAT_SIZES, SMALL, escape
 from ..detect.torch_names import build, others, unique_names
 from ..detect.training_state import is_whole
-from ..model import Checkpoint, Found, OtherTensor, StoredTensor
+from ..model import Checkpoint, FoundLSTM, OtherTensor, TensorInfo
 from .attributes import NotInSpecError, spec_options
 from .layers import attributes_of, key_of
 from .tensors import Constants, constants_of, data_files, floating, stored, tensors_of
@@ -47,19 +47,19 @@ def read(path: Path) -> Checkpoint:
         return _read_model(path, model)
     except _FAULTS as error:
         raise CheckpointError(
-            f"{path}: the ONNX model is damaged ({shown(error)}); copy or download it again"
+            f"{path}: the ONNX model is damaged ({escape(error)}); copy or download it again"
         ) from error
 
 
 def _read_model(path: Path, model: Any) -> Checkpoint:
-    found: list[tuple[Found, str]] = []
+    found: list[tuple[FoundLSTM, str]] = []
     unread: list[OtherTensor] = []
     read_nodes: list[Any] = []
     shared = Shared(path, sum(file.stat().st_size for file in (path, *data_files(path, tensors_of(model)))))
     for number, (node, constants) in enumerate(lstm_nodes(path, model.graph)):
         name = _name(node, number)
         outcome = _read_node(path, node, name, constants, shared)
-        if isinstance(outcome, Found):
+        if isinstance(outcome, FoundLSTM):
             found.append((outcome, f"{name}#{number}"))
             read_nodes.append(node)
         else:
@@ -71,7 +71,7 @@ def _read_model(path: Path, model: Any) -> Checkpoint:
     rest += [stored(path, name, tensor) for name, tensor in _inner(model.graph) if name not in used]
     graph = None
     if is_whole():
-        directions = [shown(_text(attributes_of(node).get("direction", b"forward"))) for node in read_nodes]
+        directions = [escape(_text(attributes_of(node).get("direction", b"forward"))) for node in read_nodes]
         lines = zip(read_nodes, lstms, directions, strict=True)
         graph = graph_model(model.graph, names, {key_of(node): (lstm.name, way) for node, lstm, way in lines})
     parts = (path, *data_files(path, tensors_of(model)))
@@ -102,7 +102,7 @@ def load_model(path: Path) -> Any:
         model.ParseFromString(path.read_bytes())
     except (DecodeError, ValueError, RecursionError) as error:
         raise CheckpointError(
-            f"{path} is no complete ONNX model ({shown(error)}); copy or download it again"
+            f"{path} is no complete ONNX model ({escape(error)}); copy or download it again"
         ) from error
     if not model.HasField("graph"):
         raise CheckpointError(f"{path} is an ONNX model without a graph; export it again")
@@ -135,10 +135,10 @@ def _input(node: Any, position: int) -> str:
 
 def _name(node: Any, number: int) -> str:
     given = node.name or next((output for output in node.output if output), "") or f"lstm_{number}"
-    return shown(given.strip("/") or f"lstm_{number}", 200)
+    return escape(given.strip("/") or f"lstm_{number}", 200)
 
 
-def _read_node(path: Path, node: Any, name: str, constants: Constants, shared: Shared) -> Found | str:
+def _read_node(path: Path, node: Any, name: str, constants: Constants, shared: Shared) -> FoundLSTM | str:
     """The LSTM, or why it cannot be read."""
     names = weight_names(node)
     missing = [kind for kind in "WR" if kind not in names]
@@ -151,13 +151,13 @@ def _read_node(path: Path, node: Any, name: str, constants: Constants, shared: S
             "(onnxruntime or onnxsim does it)"
         )
     tensors = {kind: stored(path, tensor, constants[tensor]) for kind, tensor in names.items()}
-    strange = [tensor.dtype for tensor in tensors.values() if tensor.dtype not in FLOAT_SIZES]
-    if strange:
-        return f"not read: stored as {strange[0]}, expected one of {', '.join(FLOAT_SIZES)}"
+    unsupported = [tensor.dtype for tensor in tensors.values() if tensor.dtype not in FLOAT_SIZES]
+    if unsupported:
+        return f"not read: stored as {unsupported[0]}, expected one of {', '.join(FLOAT_SIZES)}"
     try:
         spec = _spec(path, name, node, tensors)
     except NotInSpecError as error:
-        return f"an LSTM, not read: {shown(error, 300)}"
+        return f"an LSTM, not read: {escape(error, 300)}"
     odd = [list(held.dims) for held in _held_states(node, constants) if held.dims and held.dims[-1] != spec.hidden_size]
     if odd:
         return (
@@ -166,11 +166,11 @@ def _read_node(path: Path, node: Any, name: str, constants: Constants, shared: S
         )
     weights = shared.weights((spec, *(id(constants[tensor]) for tensor in names.values())), name, tensors, spec)
     given = [kind for kind, position in _STATES.items() if _input(node, position)]
-    return Found(
+    return FoundLSTM(
         name=name,
         weights=weights,
         layout="onnx",
-        why=f"node {shown(node.name) or name} is the operator LSTM, and its inputs {', '.join(tensors)} are constants",
+        why=f"node {escape(node.name) or name} is the operator LSTM, and its inputs {', '.join(tensors)} are constants",
         native_count=weights.parameter_count,
         source_dtype=weights.dtype,
         tensors=tuple(tensor.name for tensor in tensors.values()),
@@ -192,7 +192,7 @@ class Shared:
         self._left = max(SMALL, MOST_SHARED * size)
         self._read: dict[tuple[Any, ...], LSTMWeights] = {}
 
-    def weights(self, key: tuple[Any, ...], name: str, tensors: dict[str, StoredTensor], spec: LSTMSpec) -> LSTMWeights:
+    def weights(self, key: tuple[Any, ...], name: str, tensors: dict[str, TensorInfo], spec: LSTMSpec) -> LSTMWeights:
         """The LSTM of these tensors, one object for all nodes that have the same.
 
         Raises:
@@ -210,7 +210,7 @@ class Shared:
         return self._read[key]
 
 
-def _spec(path: Path, name: str, node: Any, tensors: dict[str, StoredTensor]) -> LSTMSpec:
+def _spec(path: Path, name: str, node: Any, tensors: dict[str, TensorInfo]) -> LSTMSpec:
     attributes = attributes_of(node)
     options = spec_options(attributes)
     w, r = tensors["W"].shape, tensors["R"].shape
@@ -230,4 +230,4 @@ def _spec(path: Path, name: str, node: Any, tensors: dict[str, StoredTensor]) ->
             **options,
         )
     except SpecError as error:
-        raise CheckpointError(f"{path}: LSTM {name} cannot be read: {shown(error, 300)}") from error
+        raise CheckpointError(f"{path}: LSTM {name} cannot be read: {escape(error, 300)}") from error

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from ..codecs.limits import shown
+from ..codecs.limits import escape
 from ..topology import GraphLayer, Step
 from .functions import MERGES, POOLING, activation_of
 from .layers import attributes_of, key_of
@@ -119,7 +119,7 @@ class _Line:
         """What Keras would say of the input: batch, steps and perhaps width, with None for any size."""
         name, kind = self._input
         shape = [None, self._sizes.get(self._time) or None, *self._width]
-        return Step("input", shown(name), {"batch_shape": shape, "dtype": _KERAS_TYPES.get(kind, kind)})
+        return Step("input", escape(name), {"batch_shape": shape, "dtype": _KERAS_TYPES.get(kind, kind)})
 
     def _batch(self) -> str:
         return {"0": "1", "1": "0"}.get(self._time, "")
@@ -131,7 +131,7 @@ class _Line:
             self._take_shape(node)
             return
         if len(main) != 1 or self._values[main[0]].depth != self._depth or node.domain not in ("", "ai.onnx"):
-            raise NoLineError(f"{shown(node.name)} takes what another layer takes too")
+            raise NoLineError(f"{escape(node.name)} takes what another layer takes too")
         value = self._values[main[0]]
         self._note_last(value)
         self._depth += 1
@@ -156,7 +156,7 @@ class _Line:
         tensors += [self._constants[name] for name in node.input if name in self._constants]
         zero = all(integers(t) is not None or (floating(t) and all_zero(t)) for t in tensors)
         if node.op_type not in _SHAPES or not known or not zero:
-            raise NoLineError(f"{shown(node.name)} ({shown(node.op_type)}) is not known")
+            raise NoLineError(f"{escape(node.name)} ({escape(node.op_type)}) is not known")
         self._shapes.update(node.output)
 
     def _take_lstm(self, node: Any, value: _Value) -> None:
@@ -169,8 +169,8 @@ class _Line:
             raise NoLineError(f"LSTM {name} has a state, or steps on another axis than the one before it")
         self._time = time
         both = direction == "bidirectional"
-        said = {"return_sequences": True, **({"merge_mode": "concat"} if both else {})}
-        self._steps.append(Step("lstm", name, said))
+        attributes = {"return_sequences": True, **({"merge_mode": "concat"} if both else {})}
+        self._steps.append(Step("lstm", name, attributes))
         ways = "D" if both else "d"
         self._sizes.update({"D": 2, "d": 1})
         outputs = (_Value((time, ways, batch, "H"), self._depth), _Value((ways, batch, "H"), self._depth, last=True))
@@ -184,30 +184,30 @@ class _Line:
         layer = self._layers.get(key_of(node))
         if layer is not None:
             return self._layer(node, layer, axes)
-        said = attributes_of(node)
-        if node.op_type in ("Identity", "Dropout") or (node.op_type == "Cast" and self._keeps(said, axes)):
+        attributes = attributes_of(node)
+        if node.op_type in ("Identity", "Dropout") or (node.op_type == "Cast" and self._keeps(attributes, axes)):
             return axes
-        if node.op_type == "Transpose" and sorted(said.get("perm", ())) == list(range(len(axes))):
-            return tuple(axes[k] for k in said["perm"])
-        if node.op_type == "Flatten" and said.get("axis", 1) == 1:
+        if node.op_type == "Transpose" and sorted(attributes.get("perm", ())) == list(range(len(axes))):
+            return tuple(axes[k] for k in attributes["perm"])
+        if node.op_type == "Flatten" and attributes.get("axis", 1) == 1:
             return self._merged(axes, 1)
         if node.op_type in ("Reshape", "Squeeze", "Gather"):
             numbers = self._numbers(node, 1)
             follow = {"Reshape": self._reshaped, "Squeeze": self._squeezed, "Gather": self._gathered}[node.op_type]
-            return follow(axes, numbers, said)
+            return follow(axes, numbers, attributes)
         if node.op_type.startswith("Reduce"):
-            return self._reduced(node, axes, said)
-        return self._activated(node, axes, said)
+            return self._reduced(node, axes, attributes)
+        return self._activated(node, axes, attributes)
 
-    def _keeps(self, said: Mapping[str, Any], axes: tuple[str, ...]) -> bool:
+    def _keeps(self, attributes: Mapping[str, Any], axes: tuple[str, ...]) -> bool:
         """Whether a cast is of ids, or between floating types."""
-        return "F" not in axes or said.get("to") in _FLOATS
+        return "F" not in axes or attributes.get("to") in _FLOATS
 
     def _numbers(self, node: Any, position: int) -> list[int]:
         name = node.input[position] if len(node.input) > position else ""
         numbers = integers(self._constants[name]) if name in self._constants else None
         if numbers is None:
-            raise NoLineError(f"{shown(node.name)} has a shape that is computed")
+            raise NoLineError(f"{escape(node.name)} has a shape that is computed")
         return numbers
 
     def _layer(self, node: Any, layer: GraphLayer, axes: tuple[str, ...]) -> tuple[str, ...]:
@@ -222,14 +222,14 @@ class _Line:
     def _refuse(self, name: str) -> tuple[str, ...]:
         raise NoLineError(f"{name} works along another axis than that of features")
 
-    def _reshaped(self, axes: tuple[str, ...], shape: list[int], said: Mapping[str, Any]) -> tuple[str, ...]:
+    def _reshaped(self, axes: tuple[str, ...], shape: list[int], attributes: Mapping[str, Any]) -> tuple[str, ...]:
         """Axes of which the last ones become one; the others keep their places."""
         kept = len(shape) - 1
         same = all(n == 0 or n == self._sizes.get(axes[k], -1) for k, n in enumerate(shape[:kept]) if k < len(axes))
         # -1 for the batch alone is as good as 0 where the last axes say their size.
         if shape[:1] == [-1] and kept == 1 and shape[1] > 0:
             same = True
-        if said.get("allowzero") or not shape or kept >= len(axes) or kept < 1 or not same:
+        if attributes.get("allowzero") or not shape or kept >= len(axes) or kept < 1 or not same:
             raise NoLineError("a shape is none that layers have")
         return self._merged(axes, kept)
 
@@ -242,14 +242,14 @@ class _Line:
             return (axes[0], "F")
         raise NoLineError("a shape is none that layers have")
 
-    def _squeezed(self, axes: tuple[str, ...], numbers: list[int], said: Mapping[str, Any]) -> tuple[str, ...]:
+    def _squeezed(self, axes: tuple[str, ...], numbers: list[int], attributes: Mapping[str, Any]) -> tuple[str, ...]:
         if len(numbers) != 1 or axes[numbers[0] : numbers[0] + 1] != ("d",):
             raise NoLineError("an axis is left out that is none of one direction")
         return _features(tuple(axis for axis in axes if axis != "d"))
 
-    def _gathered(self, axes: tuple[str, ...], numbers: list[int], said: Mapping[str, Any]) -> tuple[str, ...]:
+    def _gathered(self, axes: tuple[str, ...], numbers: list[int], attributes: Mapping[str, Any]) -> tuple[str, ...]:
         """The last step of an LSTM and of layers that take each step for itself."""
-        axis = said.get("axis", 0)
+        axis = attributes.get("axis", 0)
         place = axis if axis >= 0 else len(axes) + axis
         taken = axes[place : place + 1]
         if taken == ("d",) and numbers in ([0], [-1]):
@@ -264,9 +264,9 @@ class _Line:
         self._steps[at] = replace(lstm, attributes={**lstm.attributes, **_LAST})
         return tuple(name for name in axes if name != self._time)
 
-    def _reduced(self, node: Any, axes: tuple[str, ...], said: Mapping[str, Any]) -> tuple[str, ...]:
-        numbers = list(said["axes"]) if "axes" in said else self._numbers(node, 1)
-        place = numbers[0] if len(numbers) == 1 and not said.get("keepdims", 1) else len(axes)
+    def _reduced(self, node: Any, axes: tuple[str, ...], attributes: Mapping[str, Any]) -> tuple[str, ...]:
+        numbers = list(attributes["axes"]) if "axes" in attributes else self._numbers(node, 1)
+        place = numbers[0] if len(numbers) == 1 and not attributes.get("keepdims", 1) else len(axes)
         taken, left = axes[place : place + 1], (*axes[:place], *axes[place + 1 :])
         ways = {operator: mode for mode, operator in MERGES.items()}
         if taken == ("D",) and node.op_type in ways:
@@ -276,14 +276,14 @@ class _Line:
             return _features(left)
         pooling = {operator: layer for layer, operator in POOLING.items()}
         if not self._time or taken != (self._time,) or node.op_type not in pooling:
-            raise NoLineError(f"{shown(node.name)} goes along an axis along which no layer goes")
+            raise NoLineError(f"{escape(node.name)} goes along an axis along which no layer goes")
         self._steps.append(_plain(pooling[node.op_type], self._steps))
         return left
 
-    def _activated(self, node: Any, axes: tuple[str, ...], said: Mapping[str, Any]) -> tuple[str, ...]:
-        activation = activation_of(node.op_type, said)
+    def _activated(self, node: Any, axes: tuple[str, ...], attributes: Mapping[str, Any]) -> tuple[str, ...]:
+        activation = activation_of(node.op_type, attributes)
         if activation is None or axes[-1:] != ("F",) or len(node.input) != 1:
-            raise NoLineError(f"{shown(node.name)} ({shown(node.op_type)}) is not known")
+            raise NoLineError(f"{escape(node.name)} ({escape(node.op_type)}) is not known")
         if self._steps and self._steps[-1].kind == "dense" and "activation" not in self._steps[-1].attributes:
             step = self._steps[-1]
             self._steps[-1] = replace(step, attributes={**step.attributes, "activation": activation})

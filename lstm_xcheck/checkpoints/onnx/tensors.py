@@ -16,9 +16,9 @@ import onnx
 
 from ...arrays import Array
 from ...errors import CheckpointError
-from ..codecs.lazy_bytes import Span
-from ..codecs.limits import FLOAT_SIZES, SMALL, float_values, shown
-from ..model import StoredTensor
+from ..codecs.lazy_bytes import ByteRange
+from ..codecs.limits import FLOAT_SIZES, SMALL, escape, float_values
+from ..model import TensorInfo
 
 _TYPES = {
     onnx.TensorProto.FLOAT: "float32", onnx.TensorProto.DOUBLE: "float64", onnx.TensorProto.FLOAT16: "float16",
@@ -81,12 +81,12 @@ def _is_within(folder: Path, file: Path) -> bool:
         return False
 
 
-def stored(path: Path, name: str, tensor: Any) -> StoredTensor:
+def stored(path: Path, name: str, tensor: Any) -> TensorInfo:
     """A tensor of the graph, described; its values are read and bounded when asked for."""
     dtype = _TYPES.get(tensor.data_type) or onnx.TensorProto.DataType.Name(tensor.data_type).lower()
     shape = tuple(int(n) for n in tensor.dims)
     load = partial(_load, path, name, tensor, shape, dtype)
-    return StoredTensor(name, shape, dtype, load, check=_check_of(path, name, tensor, shape, dtype))
+    return TensorInfo(name, shape, dtype, load, check=_check_of(path, name, tensor, shape, dtype))
 
 
 def _check_of(path: Path, name: str, tensor: Any, shape: tuple[int, ...], dtype: str) -> Callable[[], None] | None:
@@ -109,7 +109,7 @@ def _check_size(path: Path, name: str, shape: tuple[int, ...], dtype: str) -> No
 
 def _size(path: Path, name: str, shape: tuple[int, ...], dtype: str) -> int:
     if any(n < 0 for n in shape):
-        raise CheckpointError(f"{path}: tensor {shown(name)} has the impossible shape {list(shape)[:8]}")
+        raise CheckpointError(f"{path}: tensor {escape(name)} has the impossible shape {list(shape)[:8]}")
     return math.prod(shape) * FLOAT_SIZES[dtype]
 
 
@@ -126,7 +126,7 @@ def _load(path: Path, name: str, tensor: Any, shape: tuple[int, ...], dtype: str
         data = _typed(tensor, dtype)
     if len(data) != size:
         raise CheckpointError(
-            f"{path}: tensor {shown(name)} of shape {list(shape)[:8]} and type {dtype} should take {size} bytes, "
+            f"{path}: tensor {escape(name)} of shape {list(shape)[:8]} and type {dtype} should take {size} bytes, "
             f"but has {len(data)}; copy or download the file again"
         )
     return float_values(data, dtype).reshape(shape)
@@ -139,7 +139,7 @@ def _typed(tensor: Any, dtype: str) -> bytes:
     return np.array(numbers, np.dtype(dtype).newbyteorder("<")).tobytes()
 
 
-def _external(path: Path, name: str, tensor: Any, size: int) -> Span:
+def _external(path: Path, name: str, tensor: Any, size: int) -> ByteRange:
     """Bytes from another file, which must lie in the model's own folder, links followed."""
     entries = {entry.key: entry.value for entry in tensor.external_data}
     folder = path.parent.resolve()
@@ -147,19 +147,19 @@ def _external(path: Path, name: str, tensor: Any, size: int) -> Span:
         file = (folder / entries.get("location", "")).resolve()
         offset, length = (int(entries.get(key, default)) for key, default in (("offset", 0), ("length", size)))
     except (ValueError, OSError, RuntimeError) as error:
-        raise CheckpointError(f"{path}: tensor {shown(name)} lies in another file in an unknown way") from error
-    where = shown(entries.get("location", ""))
+        raise CheckpointError(f"{path}: tensor {escape(name)} lies in another file in an unknown way") from error
+    where = escape(entries.get("location", ""))
     if not file.is_relative_to(folder):
         raise CheckpointError(
-            f"{path}: tensor {shown(name)} points to {where}, which leaves the model's folder; it was not opened"
+            f"{path}: tensor {escape(name)} points to {where}, which leaves the model's folder; it was not opened"
         )
     if not file.is_file():
         raise CheckpointError(
-            f"{path}: tensor {shown(name)} lies in {where}, which is not there; copy it beside the model"
+            f"{path}: tensor {escape(name)} lies in {where}, which is not there; copy it beside the model"
         )
     if offset < 0 or length != size or offset + size > file.stat().st_size:
         raise CheckpointError(
-            f"{path}: tensor {shown(name)} needs {size} bytes at {offset} of {where}, but that file has "
+            f"{path}: tensor {escape(name)} needs {size} bytes at {offset} of {where}, but that file has "
             f"{file.stat().st_size} and the model claims {length}; copy both again"
         )
-    return Span(file, offset, size)
+    return ByteRange(file, offset, size)

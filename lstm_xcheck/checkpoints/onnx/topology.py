@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..codecs.limits import shown
+from ..codecs.limits import escape
 from ..topology import GraphLayer, GraphModel, Step
 from .layers import find_layers, key_of
 from .sequential_chain import NoLineError, all_zero, integers, line_of
@@ -31,16 +31,17 @@ def graph_model(graph: Any, constants: Constants, lstms: Mapping[str, tuple[str,
     shapes = frozenset(name for name, tensor in constants.items() if integers(tensor) is not None)
     shapes |= _moved(graph, constants) | _zero_states(graph, constants)
     chain: tuple[Step, ...] = ()
-    strange: tuple[str, ...] = ()
+    unsupported: tuple[str, ...] = ()
     try:
         chain = line_of(graph, constants, found, lstms)
     except NoLineError:
-        strange = tuple(_strange(graph, found))
-    said = {step.name: step.attributes for step in chain}
+        unsupported = tuple(_strange(graph, found))
+    by_step = {step.name: step.attributes for step in chain}
     whole = tuple(
-        GraphLayer(one.kind, one.name, one.parts, one.turned, said.get(one.name, one.attributes)) for one in layers
+        GraphLayer(one.kind, one.name, one.parts, one.transposed, by_step.get(one.name, one.attributes))
+        for one in layers
     )
-    return GraphModel(whole, chain, shapes, strange)
+    return GraphModel(whole, chain, shapes, unsupported)
 
 
 def _moved(graph: Any, constants: Constants) -> frozenset[str]:
@@ -65,4 +66,4 @@ def _zero_states(graph: Any, constants: Constants) -> frozenset[str]:
 
 def _strange(graph: Any, found: Mapping[str, GraphLayer]) -> list[str]:
     nodes = [node for node in graph.node if key_of(node) not in found and node.op_type not in _MOVES]
-    return [f"{shown(node.name or key_of(node), 200)} ({shown(node.op_type)})" for node in nodes]
+    return [f"{escape(node.name or key_of(node), 200)} ({escape(node.op_type)})" for node in nodes]

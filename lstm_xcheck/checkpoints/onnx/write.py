@@ -15,8 +15,8 @@ from ...errors import CheckpointError
 from ...model import LSTMWeights
 from ..detect.training_state import reading_whole
 from ..layout_arrays import layout_arrays
-from ..other_layers.model import Beside
-from ..other_layers.store import filled_arrays
+from ..other_layers.model import OtherLayers
+from ..other_layers.store import template_arrays
 from ..write import chain_of
 from .graph_builder import Graph, tensor_of, value
 from .read import load_model, lstm_nodes, read
@@ -25,7 +25,7 @@ from .write_layers import add_line, add_single
 
 
 def write(
-    path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None, beside: Beside | None = None,
+    path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None, other_layers: OtherLayers | None = None,
     *, opset: int = 14,
 ) -> None:  # fmt: skip
     """A model of LSTM nodes and the layers beside them; with `like`, that model with the weights of these replaced.
@@ -34,28 +34,30 @@ def write(
         path: where to.
         lstms: by name.
         like: an ONNX model whose graph is kept.
-        beside: other layers; one line of layers where their order is known, else each alone.
+        other_layers: other layers; one line of layers where their order is known, else each alone.
         opset: 14, which every runtime since 2021 reads, or 22. bfloat16 needs 22 and gets it.
 
     Raises:
         CheckpointError: for what the operators cannot say.
     """
-    model = _new_model(lstms, beside or Beside(), opset) if like is None else _filled(like, lstms, beside)
+    model = (
+        _new_model(lstms, other_layers or OtherLayers(), opset) if like is None else _filled(like, lstms, other_layers)
+    )
     with path.open("xb") as file:
         file.write(model.SerializeToString())
 
 
-def _new_model(lstms: Mapping[str, LSTMWeights], beside: Beside, opset: int) -> Any:
+def _new_model(lstms: Mapping[str, LSTMWeights], other_layers: OtherLayers, opset: int) -> Any:
     if any(weights.dtype == "bfloat16" for weights in lstms.values()):
         opset = 22
     graph = Graph(opset)
-    if beside.layers and beside.chain:
-        add_line(graph, lstms, beside)
+    if other_layers.layers and other_layers.chain:
+        add_line(graph, lstms, other_layers)
         return graph.model()
-    lines = len(lstms) + len(beside.layers)
+    lines = len(lstms) + len(other_layers.layers)
     for name, weights in lstms.items():
         _add_lstm(graph, name, weights, f"{name}." if lines > 1 else "")
-    for layer in beside.layers:
+    for layer in other_layers.layers:
         add_single(graph, layer)
     return graph.model()
 
@@ -73,9 +75,9 @@ def _add_lstm(graph: Graph, name: str, weights: LSTMWeights, prefix: str) -> Non
         graph.outputs.append(value(prefix + output, weights.dtype, shape))
 
 
-def _filled(like: Path, lstms: Mapping[str, LSTMWeights], beside: Beside | None) -> Any:
+def _filled(like: Path, lstms: Mapping[str, LSTMWeights], other_layers: OtherLayers | None) -> Any:
     with reading_whole():
-        held = read(like)
+        template = read(like)
     model = load_model(like)
     known = constants_of(model.graph, {})
     for _, constants in lstm_nodes(like, model.graph):
@@ -84,13 +86,13 @@ def _filled(like: Path, lstms: Mapping[str, LSTMWeights], beside: Beside | None)
         place: (array, weights.dtype)
         for name, weights in chain_of(lstms).items()
         for place, array in zip(
-            next(lstm.tensors for lstm in held.lstms if lstm.name == name),
+            next(lstm.tensors for lstm in template.lstms if lstm.name == name),
             layout_arrays(name, weights, "onnx").values(), strict=True,
         )
     }  # fmt: skip
-    turned = {one.parts["kernel"] for one in (held.graph.layers if held.graph else ()) if one.turned}
-    for place, (array, dtype) in filled_arrays(like, read, beside, "onnx").items():
-        new[place] = (array.T if place in turned else array, dtype)
+    transposed = {one.parts["kernel"] for one in (template.graph.layers if template.graph else ()) if one.transposed}
+    for place, (array, dtype) in template_arrays(like, read, other_layers, "onnx").items():
+        new[place] = (array.T if place in transposed else array, dtype)
     for place, (array, dtype) in new.items():
         tensor = known[place]
         if tensor.data_location == tensor.EXTERNAL:

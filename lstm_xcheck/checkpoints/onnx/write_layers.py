@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ...errors import DisagreementError
-from ...layouts.other_layers import BESIDE
+from ...layouts.other_layers import OTHER_LAYERS
 from ...model import LSTMWeights
-from ..codecs.limits import shown
-from ..other_layers.model import Beside, Layer, Step, plain_name
-from ..other_layers.store import laid_out
+from ..codecs.limits import escape
+from ..other_layers.model import Layer, OtherLayers, Step, plain_name
+from ..other_layers.store import to_framework
 from ..write import chain_of
 from .functions import MERGES, POOLING, operator_of
 from .graph_builder import Graph, value
@@ -36,7 +36,7 @@ class _Data:
     axes: tuple[str, ...]
     width: int
 
-    def turned(self, graph: Graph, axes: tuple[str, ...]) -> _Data:
+    def transposed(self, graph: Graph, axes: tuple[str, ...]) -> _Data:
         """The same with its axes in another order."""
         if axes == self.axes:
             return self
@@ -55,18 +55,18 @@ _ROWS = ("batch", "features")
 _IDS = ("batch", "steps")
 
 
-def add_line(graph: Graph, lstms: Mapping[str, LSTMWeights], beside: Beside) -> None:
+def add_line(graph: Graph, lstms: Mapping[str, LSTMWeights], other_layers: OtherLayers) -> None:
     """The whole model as one line of layers.
 
     Raises:
         DisagreementError: for what no operator says, by name.
         CheckpointError: for an LSTM that the operator cannot say, and names that meet.
     """
-    layers = {layer.name: layer for layer in beside.layers}
-    steps = [step for step in beside.chain if step.kind != "input"]
+    layers = {layer.name: layer for layer in other_layers.layers}
+    steps = [step for step in other_layers.chain if step.kind != "input"]
     _refuse(graph, steps, layers, lstms)
     first = next(step for step in steps if step.kind != "plain")
-    data = _given(graph, lstms.get(first.name) or layers[first.name], "", _steps_of(beside.chain))
+    data = _given(graph, lstms.get(first.name) or layers[first.name], "", _steps_of(other_layers.chain))
     dtype = next(iter(lstms.values())).dtype
     for step in steps:
         if step.name in lstms:
@@ -75,7 +75,7 @@ def add_line(graph: Graph, lstms: Mapping[str, LSTMWeights], beside: Beside) -> 
             data = _layer(graph, layers[step.name], data)
         else:
             data = _plain(graph, step, data)
-    data = data.turned(graph, _STEPS) if len(data.axes) == 3 else data
+    data = data.transposed(graph, _STEPS) if len(data.axes) == 3 else data
     graph.outputs.append(_end(graph, data, "Y", dtype))
 
 
@@ -96,19 +96,19 @@ def _refuse(
     graph: Graph, steps: list[Step], layers: Mapping[str, Layer], lstms: Mapping[str, LSTMWeights]
 ) -> None:  # fmt: skip
     """Refuse everything that no operator says, all of it in one sentence."""
-    strange = []
+    unsupported = []
     for step in steps:
         layer, lstm = layers.get(step.name), lstms.get(step.name)
         why = _why_no_lstm(step, lstm) if lstm else _why_no_layer(graph, layer) if layer else _why_no_step(step)
-        strange += [f"{step.name} ({why})"] if why else []
-    if strange:
+        unsupported += [f"{step.name} ({why})"] if why else []
+    if unsupported:
         raise DisagreementError(
-            f"ONNX of operator set {graph.opset} has no {'; no '.join(shown(text, 200) for text in strange)}; "
+            f"ONNX of operator set {graph.opset} has no {'; no '.join(escape(text, 200) for text in unsupported)}; "
             "add --lstm-only to leave all layers but the LSTMs out"
         )
     types = {step.name: (layers.get(step.name) or lstms[step.name]).dtype for step in steps if step.kind != "plain"}
     if len(set(types.values())) > 1:
-        listed = ", ".join(f"{shown(name)} {dtype}" for name, dtype in types.items())
+        listed = ", ".join(f"{escape(name)} {dtype}" for name, dtype in types.items())
         raise DisagreementError(
             f"one line of ONNX operators has one type, but these differ: {listed}; convert them first"
         )
@@ -182,17 +182,17 @@ def _lstm(graph: Graph, step: Step, weights: LSTMWeights, data: _Data) -> _Data:
     chain = chain_of({step.name: weights})
     last = list(chain)[-1]
     for label, layer in chain.items():
-        said = step.attributes if label == last else {}
-        data = data.turned(graph, ("steps", "batch", "features"))
+        attributes = step.attributes if label == last else {}
+        data = data.transposed(graph, ("steps", "batch", "features"))
         graph.lstm(label, layer, data.name, f"{label}.")
-        data = _output(graph, label, layer, said)
+        data = _output(graph, label, layer, attributes)
     return data
 
 
-def _output(graph: Graph, name: str, weights: LSTMWeights, said: Mapping[str, Any]) -> _Data:
+def _output(graph: Graph, name: str, weights: LSTMWeights, attributes: Mapping[str, Any]) -> _Data:
     """An LSTM's output as Keras gives it: every step or the last, and its two directions as one."""
-    spec, merge = weights.spec, said.get("merge_mode", "concat")
-    every = said.get("return_sequences", True)
+    spec, merge = weights.spec, attributes.get("merge_mode", "concat")
+    every = attributes.get("return_sequences", True)
     width = spec.hidden_size * (spec.num_directions if merge == "concat" else 1)
     if spec.bidirectional and merge != "concat":
         source, axis = (f"{name}.Y", 1) if every else (f"{name}.Y_h", 0)
@@ -200,32 +200,34 @@ def _output(graph: Graph, name: str, weights: LSTMWeights, said: Mapping[str, An
         return _Data(merged, ("steps", "batch", "features") if every else _ROWS, width)
     if every:
         return _Data(graph.joined(name), ("steps", "batch", "features"), width)
-    turned = graph.add("Transpose", [f"{name}.Y_h"], f"{name}.turned", perm=[1, 0, 2])
-    out = graph.add("Reshape", [turned, graph.numbers("joined_last", [0, -1])], f"{name}.out")
+    transposed = graph.add("Transpose", [f"{name}.Y_h"], f"{name}.turned", perm=[1, 0, 2])
+    out = graph.add("Reshape", [transposed, graph.numbers("joined_last", [0, -1])], f"{name}.out")
     return _Data(out, _ROWS, width)
 
 
 def _layer(graph: Graph, layer: Layer, data: _Data) -> _Data:
     name, kind = plain_name(layer.name), layer.kind
-    laid = laid_out(layer, "onnx")
-    held = [graph.weights(f"{name}.{own}", array, dtype) for own, (array, dtype) in laid.arrays.items()]
+    laid = to_framework(layer, "onnx")
+    template = [graph.weights(f"{name}.{own}", array, dtype) for own, (array, dtype) in laid.arrays.items()]
     if kind == "embedding":
-        out = graph.add("Gather", [held[0], data.name], f"{name}.out", name=name)
+        out = graph.add("Gather", [template[0], data.name], f"{name}.out", name=name)
         return _Data(out, (*data.axes, "features"), layer.arrays["table"].shape[1])
     if kind == "dense":
-        out = graph.add("MatMul", [data.name, held[0]], f"{name}.product", name=name)
-        if len(held) > 1:
-            out = graph.add("Add", [out, held[1]], f"{name}.out", name=f"{name}.add")
+        out = graph.add("MatMul", [data.name, template[0]], f"{name}.product", name=name)
+        if len(template) > 1:
+            out = graph.add("Add", [out, template[1]], f"{name}.out", name=f"{name}.add")
         return _activated(graph, layer, _Data(out, data.axes, layer.arrays["kernel"].shape[1]))
-    epsilon = layer.attributes.get("epsilon", BESIDE[layer.family][kind].epsilon)
+    epsilon = layer.attributes.get("epsilon", OTHER_LAYERS[layer.family][kind].epsilon)
     others = tuple(axis for axis in data.axes if axis != "features")
     if kind == "batch_norm":  # works along axis 1
-        data = data.turned(graph, (others[0], "features", *others[1:]))
-        out = graph.add("BatchNormalization", [data.name, *held], f"{name}.out", name=name, epsilon=epsilon)
+        data = data.transposed(graph, (others[0], "features", *others[1:]))
+        out = graph.add("BatchNormalization", [data.name, *template], f"{name}.out", name=name, epsilon=epsilon)
     else:
-        data = data.turned(graph, (*others, "features"))
-        out = graph.add("LayerNormalization", [data.name, *held], f"{name}.out", name=name, axis=-1, epsilon=epsilon)
-    return replace(data, name=out).turned(graph, (*others, "features"))
+        data = data.transposed(graph, (*others, "features"))
+        out = graph.add(
+            "LayerNormalization", [data.name, *template], f"{name}.out", name=name, axis=-1, epsilon=epsilon
+        )
+    return replace(data, name=out).transposed(graph, (*others, "features"))
 
 
 def _activated(graph: Graph, layer: Layer, data: _Data) -> _Data:
@@ -240,10 +242,10 @@ def _plain(graph: Graph, step: Step, data: _Data) -> _Data:
     if class_name in SILENT:
         return data
     if class_name == "Flatten":
-        data = data.turned(graph, _STEPS) if len(data.axes) == 3 else data
+        data = data.transposed(graph, _STEPS) if len(data.axes) == 3 else data
         return _Data(graph.add("Flatten", [data.name], out, name=step.name, axis=1), _ROWS, 0)
     if class_name in POOLING:
-        data = data.turned(graph, _STEPS)
+        data = data.transposed(graph, _STEPS)
         return _Data(graph.reduce(POOLING[class_name], data.name, 1, out), _ROWS, data.width)
     operator, attributes = _activation(step) or ("Identity", {})
     return replace(data, name=graph.add(operator, [data.name], out, name=step.name, **attributes))

@@ -16,8 +16,8 @@ import numpy as np
 
 from ...arrays import Array
 from ...errors import CheckpointError
-from ..codecs.limits import FLOAT_SIZES, float_values, shown
-from ..model import StoredTensor
+from ..codecs.limits import FLOAT_SIZES, escape, float_values
+from ..model import TensorInfo
 from .graph import Graph, Source, count, data, numbers
 
 TYPES = {"f64": "float64", "f32": "float32", "f16": "float16", "bf16": "bfloat16"}
@@ -90,14 +90,14 @@ class Constants:
         made = make(layer, source[1], parts)
         return made if made is None or count(made.shape) <= _MAX_GROWTH * (self._size or 0) else None
 
-    def stored(self, layer: Element) -> StoredTensor:
+    def stored(self, layer: Element) -> TensorInfo:
         """A Const layer as a tensor of the file."""
         leaf = self._leaf(layer)
-        return StoredTensor(shown(layer.get("name", ""), 200), leaf.shape, leaf.dtype, leaf.load)
+        return TensorInfo(escape(layer.get("name", ""), 200), leaf.shape, leaf.dtype, leaf.load)
 
     def _leaf(self, layer: Element) -> Constant:
         fields = data(layer)
-        kind, name = fields.get("element_type", ""), shown(layer.get("name", ""))
+        kind, name = fields.get("element_type", ""), escape(layer.get("name", ""))
         shape = numbers(fields.get("shape", ""))
         place = numbers(f"{fields.get('offset', '?')},{fields.get('size', '?')}")
         if shape is None or place is None or len(place) != 2:
@@ -112,7 +112,7 @@ class Constants:
                 f"{self.path}: constant {name} lies at {offset}..{offset + size} of {self.bin.name}, "
                 f"but that has {self._size} bytes; copy both again"
             )
-        dtype = TYPES.get(kind, shown(kind))
+        dtype = TYPES.get(kind, escape(kind))
         width = FLOAT_SIZES.get(dtype) or _SIZES.get(kind)
         if width is not None and count(shape) * width != size:
             raise CheckpointError(

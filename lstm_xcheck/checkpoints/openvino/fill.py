@@ -15,7 +15,7 @@ import numpy as np
 from ...arrays import Array
 from ...errors import CheckpointError
 from ...model import LSTMWeights
-from ..codecs.limits import FLOAT_SIZES, shown
+from ..codecs.limits import FLOAT_SIZES, escape
 from ..layout_arrays import layout_arrays
 from ..write import chain_of
 from .constants import Constant, Constants
@@ -73,7 +73,7 @@ def fill(path: Path, like: Path, lstms: Mapping[str, LSTMWeights]) -> None:
         sources = weight_sources(nodes[name].graph, nodes[name].layer)
         for kind, array in arrays.items():
             part = places.at(nodes[name].graph, sources[kind])
-            filled.append(_filled(like, f"{kind} of {shown(name)}", part, array, weights.dtype))
+            filled.append(_filled(like, f"{kind} of {escape(name)}", part, array, weights.dtype))
     values = np.frombuffer(content, np.uint8)
     for _, where, numbers in filled:
         for byte in range(numbers.shape[1]):

@@ -14,7 +14,7 @@ from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
 
 from ...errors import CheckpointError
-from ..codecs.limits import shown
+from ..codecs.limits import escape
 
 #: The text describes layers alone; the largest public models take some 20 MB.
 _MAX_XML = 256 << 20
@@ -79,7 +79,7 @@ def parse(path: Path) -> Element:
         parser.Parse(path.read_bytes(), True)
         root = builder.close()
     except (expat.ExpatError, ValueError, AssertionError) as error:
-        raise CheckpointError(f"{path} is no complete XML ({shown(error)}); copy or download it again") from error
+        raise CheckpointError(f"{path} is no complete XML ({escape(error)}); copy or download it again") from error
     if root.tag != "net" or root.find("layers") is None:
         raise CheckpointError(f"{path} is XML, but no OpenVINO model: it has no net of layers")
     return root

@@ -14,9 +14,9 @@ import numpy as np
 
 from ...errors import CheckpointError, SpecError
 from ...model import LSTMSpec
-from ..codecs.limits import FLOAT_SIZES, shown
+from ..codecs.limits import FLOAT_SIZES, escape
 from ..detect.torch_names import build, others, unique_names
-from ..model import Checkpoint, Found, OtherTensor, StoredTensor
+from ..model import Checkpoint, FoundLSTM, OtherTensor, TensorInfo
 from .constants import Constant, Constants
 from .graph import Graph, Source, data, graphs, parse
 
@@ -33,7 +33,7 @@ _SHAPING = ("Broadcast", "Split", "Reshape", "Convert", "Transpose", "Unsqueeze"
 class Node(NamedTuple):
     """An LSTM that is read, the layer it is, and the Const layers that hold its weights and states."""
 
-    found: Found
+    found: FoundLSTM
     graph: Graph
     layer: Element
     leaves: tuple[Element, ...]
@@ -66,13 +66,13 @@ def nodes_of(
     path: Path, root: Element, constants: Constants, unread: list[OtherTensor] | None = None
 ) -> dict[str, Node]:
     """Every LSTM of a model by its name; those that are not read, and why, are added to `unread`."""
-    found: list[tuple[Found, str]] = []
+    found: list[tuple[FoundLSTM, str]] = []
     nodes: list[Node] = []
     for graph in graphs(path, root):
         for layer in graph.layers.values():
             if layer.get("type") not in _PLACES:
                 continue
-            name = shown(layer.get("name", "").strip("/") or f"lstm_{len(found)}", 200)
+            name = escape(layer.get("name", "").strip("/") or f"lstm_{len(found)}", 200)
             try:
                 nodes.append(_read_node(path, constants, graph, layer, name))
             except _NotReadError as error:
@@ -96,7 +96,7 @@ def _read_node(path: Path, constants: Constants, graph: Graph, layer: Element, n
     inputs = graph.inputs(layer)
     if layer.get("version") != _VERSIONS[kind] or len(inputs) != total:
         raise _NotReadError(
-            f"{kind} of {shown(layer.get('version'))} with {len(inputs)} inputs; convert the model anew"
+            f"{kind} of {escape(layer.get('version'))} with {len(inputs)} inputs; convert the model anew"
         )
     parts = {}
     for key, source in weight_sources(graph, layer).items():
@@ -105,7 +105,7 @@ def _read_node(path: Path, constants: Constants, graph: Graph, layer: Element, n
             continue  # zeros that the graph makes: no bias is stored
         if part is None:
             by = graph.layers[source[0]].get("type") if source else "nothing"
-            raise _NotReadError(f"its {key} is computed by other nodes ({shown(by)}); convert it uncompressed")
+            raise _NotReadError(f"its {key} is computed by other nodes ({escape(by)}); convert it uncompressed")
         parts[key] = part
     options = _options(kind, graph, data(layer))
     tensors = _tensors(parts, cell=kind == "LSTMCell")
@@ -113,14 +113,14 @@ def _read_node(path: Path, constants: Constants, graph: Graph, layer: Element, n
     weights = build(path, name, "openvino", tensors, spec)
     states = [constants.at(graph, inputs[place]) for place in states_at]
     leaves = [leaf for part in [*parts.values(), *states] if part for leaf in part.leaves]
-    found = Found(
+    found = FoundLSTM(
         name=name,
         weights=weights,
         layout="openvino",
         why=f"node {name} is an {kind} layer, and its inputs {', '.join(parts)} are constants",
         native_count=weights.parameter_count,
         source_dtype=weights.dtype,
-        tensors=tuple(dict.fromkeys(shown(leaf.get("name", ""), 200) for p in parts.values() for leaf in p.leaves)),
+        tensors=tuple(dict.fromkeys(escape(leaf.get("name", ""), 200) for p in parts.values() for leaf in p.leaves)),
         notes=_notes(kind, graph, constants, inputs, parts),
     )
     return Node(found, graph, layer, tuple(leaves))
@@ -157,17 +157,17 @@ def _options(kind: str, graph: Graph, fields: dict[str, str]) -> dict[str, Any]:
     """The options of a spec that a node's attributes mean, sizes aside."""
     unknown = set(fields) - _UNDERSTOOD
     if unknown:
-        raise _NotReadError(f"attribute {shown(min(unknown))} has no canonical form")
+        raise _NotReadError(f"attribute {escape(min(unknown))} has no canonical form")
     direction = fields.get("direction", "forward")
     if direction not in _DIRECTIONS:
-        raise _NotReadError(f"direction {shown(direction)} is none of {', '.join(_DIRECTIONS)}")
+        raise _NotReadError(f"direction {escape(direction)} is none of {', '.join(_DIRECTIONS)}")
     names = [name.strip().lower() for name in fields.get("activations", "sigmoid, tanh, tanh").split(",")]
     if len(names) != 3 or not set(names) <= set(_FUNCTIONS):
-        raise _NotReadError(f"activations {shown(', '.join(names))} have no canonical form")
+        raise _NotReadError(f"activations {escape(', '.join(names))} have no canonical form")
     try:
         clip = float(fields.get("clip", "0") or "0")
     except ValueError as error:
-        raise _NotReadError(f"clip is {shown(fields['clip'])}") from error
+        raise _NotReadError(f"clip is {escape(fields['clip'])}") from error
     return {
         "reverse": direction == "reverse" or (kind == "LSTMCell" and bool(graph.backward)),
         "bidirectional": direction == "bidirectional",
@@ -178,7 +178,7 @@ def _options(kind: str, graph: Graph, fields: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def _tensors(parts: dict[str, Constant], *, cell: bool) -> dict[str, StoredTensor]:
+def _tensors(parts: dict[str, Constant], *, cell: bool) -> dict[str, TensorInfo]:
     """W, R and B with an axis of directions, of the one type they are stored in, else of the one they are used in."""
     mixed = len({part.dtype for part in parts.values()}) > 1
     tensors = {}
@@ -192,12 +192,12 @@ def _tensors(parts: dict[str, Constant], *, cell: bool) -> dict[str, StoredTenso
             values = part.load().reshape(shape)
             return values if dtype == "bfloat16" else values.astype(dtype)
 
-        tensors[key] = StoredTensor(shown(part.leaves[0].get("name", ""), 200), shape, dtype, load)
+        tensors[key] = TensorInfo(escape(part.leaves[0].get("name", ""), 200), shape, dtype, load)
     return tensors
 
 
 def _spec(
-    path: Path, name: str, fields: dict[str, str], tensors: dict[str, StoredTensor], options: dict[str, Any]
+    path: Path, name: str, fields: dict[str, str], tensors: dict[str, TensorInfo], options: dict[str, Any]
 ) -> LSTMSpec:
     w, r = (tensors[key].shape for key in "WR")
     b = tensors["B"].shape if "B" in tensors else w[:2]
@@ -206,10 +206,10 @@ def _spec(
     fits = len(w) == 3 and r == (directions, 4 * hidden, hidden) and w[:2] == r[:2] == b
     if not fits or not hidden or not w[2] or fields.get("hidden_size", str(hidden)) != str(hidden):
         raise CheckpointError(
-            f"{path}: LSTM {name} of hidden_size {shown(fields.get('hidden_size'))} has W {list(w)[:8]}, "
+            f"{path}: LSTM {name} of hidden_size {escape(fields.get('hidden_size'))} has W {list(w)[:8]}, "
             f"R {list(r)[:8]} and B {list(b)[:8]}, which do not fit together; export the model again"
         )
     try:
         return LSTMSpec(input_size=w[2], hidden_size=hidden, bias="single" if "B" in tensors else "none", **options)
     except SpecError as error:
-        raise CheckpointError(f"{path}: LSTM {name} cannot be read: {shown(error, 300)}") from error
+        raise CheckpointError(f"{path}: LSTM {name} cannot be read: {escape(error, 300)}") from error

@@ -15,7 +15,7 @@ import numpy as np
 
 from ...errors import CheckpointError
 from ...model import LSTMSpec, LSTMWeights
-from ..codecs.limits import shown
+from ..codecs.limits import escape
 from ..layout_arrays import layout_arrays
 from ..write import chain_of
 from .fill import fill
@@ -85,11 +85,11 @@ def _layer(
         "LSTMSequence", "opset5", [x, states, states, lengths, *parts],
         [(computed, (-1, directions, -1, hidden)), (computed, state), (computed, state)], name=name, **fields,
     )  # fmt: skip
-    turned = model.add(
+    transposed = model.add(
         "Transpose", "opset1", [y, model.constant([0, 2, 1, 3])], [(computed, (-1, -1, directions, hidden))]
     )[0]
     joined = model.add(
-        "Reshape", "opset1", [turned, model.constant([0, 0, directions * hidden])],
+        "Reshape", "opset1", [transposed, model.constant([0, 0, directions * hidden])],
         [(computed, (-1, -1, directions * hidden))], special_zero="true",
     )[0]  # fmt: skip
     return joined, h, c
@@ -98,12 +98,12 @@ def _layer(
 def _fields(name: str, spec: LSTMSpec) -> dict[str, str]:
     for option in ("proj_size", "peepholes", "cell_clip", "proj_clip", "coupling"):
         if getattr(spec, option):
-            raise CheckpointError(f"LSTM {shown(name)} cannot be written: OpenVINO's LSTMSequence has no {option}")
+            raise CheckpointError(f"LSTM {escape(name)} cannot be written: OpenVINO's LSTMSequence has no {option}")
     functions = (spec.gate_activation, spec.cell_activation, spec.output_activation)
-    strange = [function for function in functions if function not in _FUNCTIONS]
-    if strange:
+    unsupported = [function for function in functions if function not in _FUNCTIONS]
+    if unsupported:
         raise CheckpointError(
-            f"LSTM {shown(name)} cannot be written: OpenVINO's LSTMSequence has no activation {strange[0]}"
+            f"LSTM {escape(name)} cannot be written: OpenVINO's LSTMSequence has no activation {unsupported[0]}"
         )
     direction = "bidirectional" if spec.bidirectional else "reverse" if spec.reverse else "forward"
     return {

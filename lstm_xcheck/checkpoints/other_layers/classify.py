@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ...layouts.other_layers import BESIDE, KINDS, kinds_named, own_names
-from ..codecs.limits import FLOAT_SIZES, shown
-from ..model import Found, StoredTensor
+from ...layouts.other_layers import KINDS, OTHER_LAYERS, kinds_named, own_names
+from ..codecs.limits import FLOAT_SIZES, escape
+from ..model import FoundLSTM, TensorInfo
 from .group import Group
 
 #: Keras classes by kind; another class of the same shapes computes something else.
-_CLASSES = {row.class_name: kind for kind, row in BESIDE["keras"].items()}
+_CLASSES = {row.class_name: kind for kind, row in OTHER_LAYERS["keras"].items()}
 #: What the config of a Keras layer calls the switch of an array that may be missing.
 _SWITCHES = {"bias": "use_bias", "scale": "scale", "offset": "center"}
 #: What it calls the sizes of the last axes of an array.
@@ -23,11 +23,11 @@ _SIZES = {"kernel": ("units",), "table": ("input_dim", "output_dim")}
 
 
 @dataclass(frozen=True)
-class Settled:
+class Classified:
     """A kind, and the tensor of each canonical array."""
 
     kind: str
-    parts: dict[str, StoredTensor]
+    parts: dict[str, TensorInfo]
 
 
 @dataclass(frozen=True)
@@ -38,17 +38,17 @@ class Sizes:
     outputs: frozenset[int]
 
     @classmethod
-    def of(cls, lstms: Sequence[Found], groups: Sequence[Group], family: str) -> Sizes:
+    def of(cls, lstms: Sequence[FoundLSTM], groups: Sequence[Group], family: str) -> Sizes:
         """The widths of a file."""
         specs = [lstm.weights.spec for lstm in lstms]
-        names = BESIDE[family]["dense"].names
+        names = OTHER_LAYERS[family]["dense"].names
         held = [_shape(group, names["kernel"]) for group in groups if names["bias"] in group.tensors]
-        dense = [shape[0 if is_turned(family) else 1] for shape in held if shape]
+        dense = [shape[0 if is_transposed(family) else 1] for shape in held if shape]
         outputs = [spec.output_size * spec.num_directions for spec in specs] + dense
         return cls(frozenset(spec.input_size for spec in specs), frozenset(outputs))
 
 
-def settle(group: Group, family: str, sizes: Sizes, kind: str | None = None) -> Settled | str:
+def classify(group: Group, family: str, sizes: Sizes, kind: str | None = None) -> Classified | str:
     """The one kind that a group can be, or why it cannot be carried over.
 
     Args:
@@ -57,37 +57,38 @@ def settle(group: Group, family: str, sizes: Sizes, kind: str | None = None) -> 
         sizes: of the neighbours.
         kind: what somebody who knows says it is.
     """
-    fitting = {n: parts for n in BESIDE[family] if (parts := _parts(group, family, n)) and _as_said(group, parts)}
-    said = kind or _CLASSES.get(group.class_name)
-    if group.class_name and not said:
-        return f"a layer of class {shown(group.class_name)}, which has no canonical form"
-    strange = [key for key in ("rms_scaling",) if group.attributes.get(key)]
-    if strange or not _last_axis(group):
-        return f"a {shown(group.class_name)} with {strange[0] if strange else 'an axis'} that has no canonical form"
+    fitting = {n: parts for n in OTHER_LAYERS[family] if (parts := _parts(group, family, n)) and _as_said(group, parts)}
+    declared = kind or _CLASSES.get(group.class_name)
+    if group.class_name and not declared:
+        return f"a layer of class {escape(group.class_name)}, which has no canonical form"
+    unsupported = [key for key in ("rms_scaling",) if group.attributes.get(key)]
+    if unsupported or not _last_axis(group):
+        what = unsupported[0] if unsupported else "an axis"
+        return f"a {escape(group.class_name)} with {what} that has no canonical form"
     if not group.name:
         return "a layer without a name"
     if not fitting:
         return "of no layer that is known, by its names and shapes"
-    if said:
-        other = f"not the {said} that it should be, by its names and shapes"
-        return Settled(said, fitting[said]) if said in fitting else other
+    if declared:
+        other = f"not the {declared} that it should be, by its names and shapes"
+        return Classified(declared, fitting[declared]) if declared in fitting else other
     named = {found for word in group.words for found in kinds_named(word)} & set(fitting)
     certain = {name for name in fitting if KINDS[name].unmistakable and "0" not in group.tensors}
     chosen = certain if len(fitting) == len(certain) == 1 else named or _by_sizes(group, family, set(fitting), sizes)
     if len(chosen) == 1:
         (one,) = chosen
-        return Settled(one, fitting[one])
+        return Classified(one, fitting[one])
     return _choices(group, family, sorted(fitting))
 
 
 def _choices(group: Group, family: str, fitting: Sequence[str]) -> str:
-    rows = [BESIDE[family][name].class_name for name in fitting]
+    rows = [OTHER_LAYERS[family][name].class_name for name in fitting]
     other = " or ".join(rows) if len(rows) > 1 else f"{rows[0]} or another layer of the same shapes"
-    asked = " or ".join(f"--rename {shown(group.name)}={shown(group.name)}_{name}" for name in fitting)
+    asked = " or ".join(f"--rename {escape(group.name)}={escape(group.name)}_{name}" for name in fitting)
     return f"perhaps {other}; say which with {asked}"
 
 
-def _parts(group: Group, family: str, kind: str) -> dict[str, StoredTensor] | None:
+def _parts(group: Group, family: str, kind: str) -> dict[str, TensorInfo] | None:
     """The tensor of each canonical array if the group can be of this kind."""
     keys = list(group.tensors)
     if all(key.isdecimal() for key in keys) and family == "keras":
@@ -95,12 +96,12 @@ def _parts(group: Group, family: str, kind: str) -> dict[str, StoredTensor] | No
     else:
         own = own_names(family, kind)
         named = {own[key]: group.tensors[key] for key in keys} if set(keys) <= set(own) else {}
-    return named if named and fits(kind, named, turned=is_turned(family)) else None
+    return named if named and fits(kind, named, transposed=is_transposed(family)) else None
 
 
-def _numbered(group: Group, kind: str) -> dict[str, StoredTensor]:
+def _numbered(group: Group, kind: str) -> dict[str, TensorInfo]:
     """Arrays that Keras numbers; those that may be missing are known by the config, or by what cannot be else."""
-    row = BESIDE["keras"][kind].names
+    row = OTHER_LAYERS["keras"][kind].names
     switched = [part for part in row if group.attributes.get(_SWITCHES.get(part, ""), True)]
     needed = [part for part in row if part in KINDS[kind].needed]
     for parts in (switched, needed) if not group.attributes else (switched,):
@@ -109,13 +110,13 @@ def _numbered(group: Group, kind: str) -> dict[str, StoredTensor]:
     return {}
 
 
-def is_turned(family: str) -> bool:
+def is_transposed(family: str) -> bool:
     """Whether a framework stores the kernel of a dense layer (output, input)."""
-    return "kernel" in BESIDE[family]["dense"].transposed
+    return "kernel" in OTHER_LAYERS[family]["dense"].transposed
 
 
-def fits(kind: str, parts: Mapping[str, StoredTensor], *, turned: bool) -> bool:
-    """Whether arrays have types and shapes of a layer of this kind; `turned` kernels are (output, input)."""
+def fits(kind: str, parts: Mapping[str, TensorInfo], *, transposed: bool) -> bool:
+    """Whether arrays have types and shapes of a layer of this kind; `transposed` kernels are (output, input)."""
     axes = KINDS[kind].parts
     floats = {tensor.dtype for part, tensor in parts.items() if part != "count"}
     widths = {tensor.shape[-1] for part, tensor in parts.items() if tensor.shape and part not in ("kernel", "table")}
@@ -123,15 +124,15 @@ def fits(kind: str, parts: Mapping[str, StoredTensor], *, turned: bool) -> bool:
         return False
     if any(len(tensor.shape) != axes[part] or 0 in tensor.shape for part, tensor in parts.items()):
         return False
-    width = parts["kernel"].shape[0 if turned else 1] if kind == "dense" else 0
+    width = parts["kernel"].shape[0 if transposed else 1] if kind == "dense" else 0
     return kind != "dense" or "bias" not in parts or width == parts["bias"].shape[0]
 
 
-def _as_said(group: Group, parts: Mapping[str, StoredTensor]) -> bool:
+def _as_said(group: Group, parts: Mapping[str, TensorInfo]) -> bool:
     """Whether sizes are those that a config names, where there is one."""
     for part in set(parts) & set(_SIZES):
-        said = tuple(group.attributes.get(key) for key in _SIZES[part])
-        if None not in said and said != parts[part].shape[-len(said) :]:
+        declared = tuple(group.attributes.get(key) for key in _SIZES[part])
+        if None not in declared and declared != parts[part].shape[-len(declared) :]:
             return False
     return True
 
@@ -141,7 +142,7 @@ def _by_sizes(group: Group, family: str, fitting: set[str], sizes: Sizes) -> set
     if fitting != {"embedding", "dense"}:
         return set()
     shape = next(iter(group.tensors.values())).shape
-    taken, given = (shape[1], shape[0]) if is_turned(family) else (shape[0], shape[1])
+    taken, given = (shape[1], shape[0]) if is_transposed(family) else (shape[0], shape[1])
     embeds = shape[1] in sizes.inputs
     turns = taken in sizes.outputs or given in sizes.inputs
     return {"embedding"} if embeds and not turns else {"dense"} if turns and not embeds else set()

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ...layouts.other_layers import BESIDE
+from ...layouts.other_layers import OTHER_LAYERS
 from ..keras.config import LayerConfig, snake_case
-from ..model import Checkpoint, StoredTensor
+from ..model import Checkpoint, TensorInfo
 
 #: What DataParallel and torch.compile put before every name.
 _WRAPPERS = ("module.", "_orig_mod.")
@@ -38,13 +38,13 @@ class Group:
 
     name: str
     place: str
-    tensors: dict[str, StoredTensor] = field(default_factory=dict)
+    tensors: dict[str, TensorInfo] = field(default_factory=dict)
     words: tuple[str, ...] = ()
     class_name: str = ""
     attributes: dict[str, Any] = field(default_factory=dict)
 
 
-def torch_groups(held: Checkpoint, tensors: Sequence[StoredTensor]) -> list[Group]:
+def torch_groups(checkpoint: Checkpoint, tensors: Sequence[TensorInfo]) -> list[Group]:
     """One group for each module of a state dict."""
     groups: dict[str, Group] = {}
     for tensor in tensors:
@@ -56,18 +56,18 @@ def torch_groups(held: Checkpoint, tensors: Sequence[StoredTensor]) -> list[Grou
     return list(groups.values())
 
 
-def flax_groups(held: Checkpoint, tensors: Sequence[StoredTensor]) -> list[Group]:
+def flax_groups(checkpoint: Checkpoint, tensors: Sequence[TensorInfo]) -> list[Group]:
     """One group for each module, its parameters and its statistics together."""
     places = [tensor.name.removesuffix("/value").removesuffix("/raw_value") for tensor in tensors]
     return _tree_groups(tensors, places)
 
 
-def haiku_groups(held: Checkpoint, tensors: Sequence[StoredTensor]) -> list[Group]:
+def haiku_groups(checkpoint: Checkpoint, tensors: Sequence[TensorInfo]) -> list[Group]:
     """One group for each module, whether its tree was saved flat or nested; `~` is a module's own method."""
     return _tree_groups(tensors, [tensor.name.replace(".", "/").replace("~/", "") for tensor in tensors])
 
 
-def _tree_groups(tensors: Sequence[StoredTensor], places: Sequence[str]) -> list[Group]:
+def _tree_groups(tensors: Sequence[TensorInfo], places: Sequence[str]) -> list[Group]:
     groups: dict[str, Group] = {}
     for tensor, full in zip(tensors, places, strict=True):
         place = full
@@ -78,12 +78,12 @@ def _tree_groups(tensors: Sequence[StoredTensor], places: Sequence[str]) -> list
     return list(groups.values())
 
 
-def keras_groups(held: Checkpoint, tensors: Sequence[StoredTensor]) -> list[Group]:
+def keras_groups(checkpoint: Checkpoint, tensors: Sequence[TensorInfo]) -> list[Group]:
     """One group for each layer, in the order of the config where there is one."""
-    keras = held.keras
+    keras = checkpoint.keras
     configs = keras.config.layers if keras and keras.config else {}
     names = keras.names if keras else {}
-    legacy = held.format == "keras-h5"
+    legacy = checkpoint.format == "keras-h5"
     groups: dict[str, Group] = {}
     known = layer_entries(configs.get("")) if legacy else {}
     for tensor in tensors:
@@ -141,7 +141,7 @@ def _numbered_group(place: str, names: Mapping[str, str], configs: Mapping[str, 
 def _class_of(last: str) -> str:
     """The class that Keras made `dense_1` of."""
     snake = re.sub("_[0-9]+$", "", last)
-    return {snake_case(row.class_name): row.class_name for row in BESIDE["keras"].values()}.get(snake, snake)
+    return {snake_case(row.class_name): row.class_name for row in OTHER_LAYERS["keras"].values()}.get(snake, snake)
 
 
 def _legacy_group(path: str, known: Mapping[str, LayerConfig]) -> Group:

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 
 from ...arrays import Array, fingerprint
-from ...layouts.other_layers import turned
-from ..codecs.limits import shown
+from ...layouts.other_layers import transposed
+from ..codecs.limits import escape
 from ..detect.training_state import is_training_state
-from ..model import Checkpoint, OtherTensor, StoredTensor
+from ..model import Checkpoint, OtherTensor, TensorInfo
 from ..topology import GraphLayer
 from ..topology import Step as Step
-from .classify import Settled, Sizes, fits, settle
+from .classify import Classified, Sizes, classify, fits
 from .group import Group, flax_groups, haiku_groups, keras_groups, torch_groups
 
 #: `Checkpoint.format` -> whose names the file uses.
@@ -49,7 +49,7 @@ class Layer:
         name: the user's, with dots between a model and its parts.
         arrays: by canonical name, every bit as stored.
         dtype: precision in the file.
-        family: whose file it was read from: a key of `lstm_xcheck.layouts.other_layers.BESIDE`.
+        family: whose file it was read from: a key of `lstm_xcheck.layouts.other_layers.OTHER_LAYERS`.
         tensors: canonical name -> the file's own spelling.
         attributes: what a Keras config says of it, such as `activation`.
     """
@@ -69,7 +69,7 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class Beside:
+class OtherLayers:
     """What a file holds beside its LSTMs.
 
     Attributes:
@@ -77,66 +77,68 @@ class Beside:
         unknown: tensors of no known layer, each with the reason as its note.
         training: tensors that belong to training alone.
         chain: the whole model, layer after layer, where that is certain; else empty.
-        said: how the order of the chain is known.
-        strange: operators of a graph that belong to no layer.
+        order_source: how the order of the chain is known.
+        unsupported: operators of a graph that belong to no layer.
     """
 
     layers: tuple[Layer, ...] = ()
     unknown: tuple[OtherTensor, ...] = ()
     training: tuple[OtherTensor, ...] = ()
     chain: tuple[Step, ...] = ()
-    said: str = ""
-    strange: tuple[str, ...] = ()
+    order_source: str = ""
+    unsupported: tuple[str, ...] = ()
 
 
-def layers_of(held: Checkpoint, kinds: Mapping[str, str] | None = None) -> Beside:
+def collect_layers(checkpoint: Checkpoint, kinds: Mapping[str, str] | None = None) -> OtherLayers:
     """Sort the tensors of a file that was read whole into layers, remains of training, and the unknown.
 
     Args:
-        held: read within `reading_whole()`.
+        checkpoint: read within `reading_whole()`.
         kinds: the kind of layers by name, where somebody knows; decides what names and shapes leave open.
     """
-    training = tuple(tensor for tensor in held.other if tensor.stored and is_training_state(tensor.stored))
-    rest = [tensor for tensor in held.other if tensor not in training]
-    if held.graph is not None:
-        return _layers_of_graph(held, rest, training)
-    family = _family(held)
+    training = tuple(tensor for tensor in checkpoint.other if tensor.stored and is_training_state(tensor.stored))
+    rest = [tensor for tensor in checkpoint.other if tensor not in training]
+    if checkpoint.graph is not None:
+        return _layers_of_graph(checkpoint, rest, training)
+    family = _family(checkpoint)
     if family is None:
-        return Beside(unknown=tuple(rest), training=training)
+        return OtherLayers(unknown=tuple(rest), training=training)
     listed = {tensor.stored.name: tensor for tensor in rest if tensor.stored is not None and not tensor.note}
     unknown = [tensor for tensor in rest if tensor.stored is None or tensor.note]
-    groups = _GROUPS[family](held, [tensor.stored for tensor in listed.values() if tensor.stored is not None])
+    groups = _GROUPS[family](checkpoint, [tensor.stored for tensor in listed.values() if tensor.stored is not None])
     twice = {name for name, times in Counter(group.name for group in groups).items() if times > 1}
     # A name from a file is printed later.
-    groups = [replace(g, name=shown(g.place if g.name in twice else g.name, 200)) for g in groups]
-    sizes = Sizes.of(held.lstms, groups, family)
+    groups = [replace(g, name=escape(g.place if g.name in twice else g.name, 200)) for g in groups]
+    sizes = Sizes.of(checkpoint.lstms, groups, family)
     layers = []
     for group in groups:
-        settled = settle(group, family, sizes, (kinds or {}).get(group.name))
-        if isinstance(settled, Settled):
+        settled = classify(group, family, sizes, (kinds or {}).get(group.name))
+        if isinstance(settled, Classified):
             layers.append(_layer(group, family, settled))
         else:
             unknown += [replace(listed[tensor.name], note=settled) for tensor in group.tensors.values()]
-    return Beside(tuple(layers), tuple(unknown), training)
+    return OtherLayers(tuple(layers), tuple(unknown), training)
 
 
-def _family(held: Checkpoint) -> str | None:
+def _family(checkpoint: Checkpoint) -> str | None:
     """Whose names the layers of a file have."""
-    layouts = {lstm.layout for lstm in held.lstms}
-    if held.format in _ANYBODYS and len(layouts) == 1:
+    layouts = {lstm.layout for lstm in checkpoint.lstms}
+    if checkpoint.format in _ANYBODYS and len(layouts) == 1:
         return _BY_LAYOUT.get(layouts.pop())
-    return _FAMILIES.get(held.format)
+    return _FAMILIES.get(checkpoint.format)
 
 
-def _layers_of_graph(held: Checkpoint, rest: Sequence[OtherTensor], training: tuple[OtherTensor, ...]) -> Beside:
+def _layers_of_graph(
+    checkpoint: Checkpoint, rest: Sequence[OtherTensor], training: tuple[OtherTensor, ...]
+) -> OtherLayers:
     """What operators say of the tensors that they take."""
-    graph = held.graph
+    graph = checkpoint.graph
     # The first of a name is that of the outermost graph.
     stored = {tensor.stored.name: tensor.stored for tensor in reversed(rest) if tensor.stored is not None}
     layers, used = [], set()
     for layer in graph.layers if graph else ():
         parts = {part: stored[name] for part, name in layer.parts.items() if name in stored}
-        if len(parts) == len(layer.parts) and fits(layer.kind, parts, turned=layer.turned):
+        if len(parts) == len(layer.parts) and fits(layer.kind, parts, transposed=layer.transposed):
             layers.append(_graph_layer(layer, parts))
             used |= set(layer.parts.values())
     shapes = graph.shapes if graph else frozenset()
@@ -145,22 +147,22 @@ def _layers_of_graph(held: Checkpoint, rest: Sequence[OtherTensor], training: tu
         for tensor in rest
         if tensor.stored is None or tensor.stored.name not in used | shapes
     )
-    return Beside(tuple(layers), unknown, training, strange=graph.strange if graph else ())
+    return OtherLayers(tuple(layers), unknown, training, unsupported=graph.unsupported if graph else ())
 
 
-def _graph_layer(layer: GraphLayer, parts: Mapping[str, StoredTensor]) -> Layer:
+def _graph_layer(layer: GraphLayer, parts: Mapping[str, TensorInfo]) -> Layer:
     arrays = {part: tensor.load() for part, tensor in parts.items()}
-    if layer.turned:
+    if layer.transposed:
         arrays["kernel"] = arrays["kernel"].T
     dtype = next(tensor.dtype for tensor in parts.values())
     arrays = {part: np.asarray(array, order="C") for part, array in arrays.items()}
     return Layer(layer.kind, layer.name, arrays, dtype, "onnx", dict(layer.parts), dict(layer.attributes))
 
 
-def _layer(group: Group, family: str, settled: Settled) -> Layer:
+def _layer(group: Group, family: str, settled: Classified) -> Layer:
     arrays, names = {}, {}
     for part, tensor in settled.parts.items():
-        arrays[part] = np.asarray(turned(family, settled.kind, part, tensor.load()), order="C")
+        arrays[part] = np.asarray(transposed(family, settled.kind, part, tensor.load()), order="C")
         names[part] = tensor.name
     dtype = next(tensor.dtype for part, tensor in settled.parts.items() if part != "count")
     return Layer(settled.kind, group.name, arrays, dtype, family, names, dict(group.attributes))

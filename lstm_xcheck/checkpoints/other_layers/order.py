@@ -11,11 +11,11 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
-from ..codecs.limits import shown
+from ..codecs.limits import escape
 from ..keras.config import LayerConfig
-from ..model import Checkpoint, Found
+from ..model import Checkpoint, FoundLSTM
 from .group import config_of, inner_layer, layer_entries
-from .model import Beside, Layer, Step
+from .model import Layer, OtherLayers, Step
 
 #: Keras layers without weights that a chain keeps as they are.
 _PLAIN = (
@@ -28,47 +28,47 @@ _MOST = 8
 #: Lists within lists of a config; Keras writes a handful.
 _DEEPEST = 32
 
-_Node = Found | Layer
+_Node = FoundLSTM | Layer
 
 
-def with_chain(held: Checkpoint, beside: Beside) -> Beside:
+def with_chain(checkpoint: Checkpoint, other_layers: OtherLayers) -> OtherLayers:
     """The same with its layers in order, and the chain where there is no doubt of it."""
-    if held.graph is not None:
-        whole = {step.name for step in held.graph.chain} >= {layer.name for layer in beside.layers}
-        return replace(beside, chain=held.graph.chain if whole else (), said="the graph")
-    config = held.keras.config.layers.get("") if held.keras and held.keras.config else None
+    if checkpoint.graph is not None:
+        whole = {step.name for step in checkpoint.graph.chain} >= {layer.name for layer in other_layers.layers}
+        return replace(other_layers, chain=checkpoint.graph.chain if whole else (), order_source="the graph")
+    config = checkpoint.keras.config.layers.get("") if checkpoint.keras and checkpoint.keras.config else None
     if config is not None and config.values.get("layers"):
-        chain = _from_config(config, held, beside)
-        strange = () if chain else tuple(_unplaced(config, held, beside))
-        return replace(beside, chain=chain, said="the model's config", strange=strange)
-    if not beside.layers:
-        return beside  # LSTMs alone may be anything to each other
-    nodes: list[_Node] = [*held.lstms, *beside.layers]
-    if held.order:
-        place = {name: position for position, name in enumerate(held.order)}
+        chain = _from_config(config, checkpoint, other_layers)
+        unsupported = () if chain else tuple(_unplaced(config, checkpoint, other_layers))
+        return replace(other_layers, chain=chain, order_source="the model's config", unsupported=unsupported)
+    if not other_layers.layers:
+        return other_layers  # LSTMs alone may be anything to each other
+    nodes: list[_Node] = [*checkpoint.lstms, *other_layers.layers]
+    if checkpoint.order:
+        place = {name: position for position, name in enumerate(checkpoint.order)}
         nodes.sort(key=lambda node: min(place[name] for name in _tensors(node)))
         if _follows(nodes):
-            return _ordered(beside, nodes, "the state dict")
+            return _ordered(other_layers, nodes, "the state dict")
     orders = _orders(nodes) if len(nodes) <= _MOST else iter(())
     found = [order for order, _ in zip(orders, range(2), strict=False)]
     if len(found) == 1:
-        return _ordered(beside, found[0], "their sizes, which fit in one order alone")
-    return replace(beside, layers=tuple(node for node in nodes if isinstance(node, Layer)))
+        return _ordered(other_layers, found[0], "their sizes, which fit in one order alone")
+    return replace(other_layers, layers=tuple(node for node in nodes if isinstance(node, Layer)))
 
 
 def _tensors(node: _Node) -> Sequence[str]:
     return list(node.tensors.values()) if isinstance(node, Layer) else list(node.tensors)
 
 
-def _ordered(beside: Beside, nodes: Sequence[_Node], said: str) -> Beside:
+def _ordered(other_layers: OtherLayers, nodes: Sequence[_Node], order_source: str) -> OtherLayers:
     layers = tuple(node for node in nodes if isinstance(node, Layer))
     chain = tuple(Step(node.kind if isinstance(node, Layer) else "lstm", node.name) for node in nodes)
-    return replace(beside, layers=layers, chain=chain, said=said)
+    return replace(other_layers, layers=layers, chain=chain, order_source=order_source)
 
 
 def _ends(node: _Node) -> tuple[int, int]:
     """Width that a layer takes, 0 for ids, and width that it gives."""
-    if isinstance(node, Found):
+    if isinstance(node, FoundLSTM):
         spec = node.weights.spec
         return spec.input_size, spec.output_size * spec.num_directions
     if node.kind == "embedding":
@@ -94,11 +94,11 @@ def _orders(left: list[_Node], before: tuple[_Node, ...] = ()) -> Iterator[tuple
             yield from _orders([*left[:position], *left[position + 1 :]], (*before, node))
 
 
-def _from_config(model: LayerConfig, held: Checkpoint, beside: Beside) -> tuple[Step, ...]:
+def _from_config(model: LayerConfig, checkpoint: Checkpoint, other_layers: OtherLayers) -> tuple[Step, ...]:
     """The steps of a model that is one line of layers, all of them known; else nothing."""
     line = _line(model)
-    lstms = {lstm.name for lstm in held.lstms}
-    layers = {layer.name: layer for layer in beside.layers}
+    lstms = {lstm.name for lstm in checkpoint.lstms}
+    layers = {layer.name: layer for layer in other_layers.layers}
     steps = []
     for entry in line:
         step = _step(entry, lstms, layers)
@@ -109,13 +109,13 @@ def _from_config(model: LayerConfig, held: Checkpoint, beside: Beside) -> tuple[
     return tuple(steps) if lstms | set(layers) <= named else ()
 
 
-def _unplaced(model: LayerConfig, held: Checkpoint, beside: Beside) -> Iterator[str]:
+def _unplaced(model: LayerConfig, checkpoint: Checkpoint, other_layers: OtherLayers) -> Iterator[str]:
     """Layers without weights of a model that is no line of known layers, such as Lambda: they compute something too."""
-    names = {lstm.name.partition("/")[0] for lstm in held.lstms} | {layer.name for layer in beside.layers}
+    names = {lstm.name.partition("/")[0] for lstm in checkpoint.lstms} | {layer.name for layer in other_layers.layers}
     for entry in layer_entries(model).values():
         nested = isinstance(entry.values.get("layers"), list) or entry.class_name in _RECURRENT
         if not nested and entry.class_name != "InputLayer" and entry.name not in names:
-            yield f"{shown(entry.name, 200)} ({shown(entry.class_name)})"
+            yield f"{escape(entry.name, 200)} ({escape(entry.class_name)})"
 
 
 def _step(entry: LayerConfig, lstms: set[str], layers: dict[str, Layer]) -> Step | None:
@@ -124,12 +124,12 @@ def _step(entry: LayerConfig, lstms: set[str], layers: dict[str, Layer]) -> Step
         return Step("input", entry.name, {"batch_shape": shape, "dtype": entry.values.get("dtype")})
     if entry.name in lstms and entry.class_name in _RECURRENT:
         inner = (inner_layer(entry) if entry.class_name == "Bidirectional" else entry) or entry
-        said = {"return_sequences": bool(inner.values.get("return_sequences", False))}
+        attributes = {"return_sequences": bool(inner.values.get("return_sequences", False))}
         if entry.class_name == "Bidirectional":
-            said["merge_mode"] = entry.values.get("merge_mode", "concat")
-        if inner.values.get("return_state") or said.get("merge_mode", "") is None:
+            attributes["merge_mode"] = entry.values.get("merge_mode", "concat")
+        if inner.values.get("return_state") or attributes.get("merge_mode", "") is None:
             return None
-        return Step("lstm", entry.name, said)
+        return Step("lstm", entry.name, attributes)
     if entry.name in layers:
         return Step(layers[entry.name].kind, entry.name, layers[entry.name].attributes)
     if entry.class_name in _PLAIN:

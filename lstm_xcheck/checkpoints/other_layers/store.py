@@ -10,11 +10,11 @@ import numpy as np
 
 from ...arrays import Array
 from ...errors import CheckpointError
-from ...layouts.other_layers import BESIDE, turned
-from ..codecs.limits import shown, some
+from ...layouts.other_layers import OTHER_LAYERS, transposed
+from ..codecs.limits import escape, shortlist
 from ..detect.training_state import reading_whole
 from ..model import Checkpoint
-from .model import Beside, Layer, by_name, layers_of, plain_name
+from .model import Layer, OtherLayers, by_name, collect_layers, plain_name
 
 #: What `--to` calls a format -> whose layers it keeps. Others hold LSTMs alone.
 FAMILIES = {
@@ -28,7 +28,7 @@ Typed = tuple[Array, str]
 
 
 @dataclass(frozen=True)
-class Laid:
+class FrameworkLayer:
     """A layer as a framework stores it.
 
     Attributes:
@@ -42,9 +42,9 @@ class Laid:
     lost: tuple[str, ...]
 
 
-def laid_out(layer: Layer, family: str) -> Laid:
+def to_framework(layer: Layer, family: str) -> FrameworkLayer:
     """The arrays under a framework's names, turned as it wants them; every bit is kept."""
-    row = BESIDE[family][layer.kind]
+    row = OTHER_LAYERS[family][layer.kind]
     held = dict(layer.arrays)
     wanted = row.required
     if row.together & set(held) or (row.together and layer.kind == "layer_norm"):
@@ -56,12 +56,12 @@ def laid_out(layer: Layer, family: str) -> Laid:
     if "count" in row.names:
         held.setdefault("count", np.zeros((), np.int64))
     arrays = {
-        own: (turned(family, layer.kind, part, held[part]), "int64" if part == "count" else layer.dtype)
+        own: (transposed(family, layer.kind, part, held[part]), "int64" if part == "count" else layer.dtype)
         for part, own in row.names.items()
         if part in held
     }
     filled = tuple(row.names[part] for part in row.names if part in held and part not in layer.arrays)
-    return Laid(arrays, filled, tuple(part for part in layer.arrays if part not in row.names))
+    return FrameworkLayer(arrays, filled, tuple(part for part in layer.arrays if part not in row.names))
 
 
 def stored_arrays(layers: Sequence[Layer], family: str, taken: Sequence[str] = ()) -> dict[str, Typed]:
@@ -72,7 +72,7 @@ def stored_arrays(layers: Sequence[Layer], family: str, taken: Sequence[str] = (
     """
     result: dict[str, Typed] = {}
     for layer in layers:
-        for own, typed in laid_out(layer, family).arrays.items():
+        for own, typed in to_framework(layer, family).arrays.items():
             if family == "flax":
                 collection = "batch_stats" if own in ("mean", "var") else "params"
                 full = f"{collection}/{plain_name(layer.name).replace('.', '/')}/{own}"
@@ -81,46 +81,48 @@ def stored_arrays(layers: Sequence[Layer], family: str, taken: Sequence[str] = (
             else:
                 full = f"{plain_name(layer.name)}.{own}"
             if full in result or full in taken:
-                raise CheckpointError(f"two layers would be stored as {shown(full)}; rename one with --rename")
+                raise CheckpointError(f"two layers would be stored as {escape(full)}; rename one with --rename")
             result[full] = typed
     return result
 
 
-def filled_arrays(
-    like: Path, read: Callable[[Path], Checkpoint], beside: Beside | None, family: str
+def template_arrays(
+    like: Path, read: Callable[[Path], Checkpoint], other_layers: OtherLayers | None, family: str
 ) -> dict[str, Typed]:
     """New values by the names under which a file holds these layers now.
 
     Raises:
         CheckpointError: for a layer that the file does not have, or has in another size or type.
     """
-    if beside is None or not beside.layers:
+    if other_layers is None or not other_layers.layers:
         return {}
     with reading_whole():
-        held = by_name(layers_of(read(like), kinds_of(beside.layers)).layers)
+        held = by_name(collect_layers(read(like), kinds_of(other_layers.layers)).layers)
     result: dict[str, Typed] = {}
-    for layer in beside.layers:
+    for layer in other_layers.layers:
         theirs = held.get(plain_name(layer.name))
         if theirs is None or theirs.kind != layer.kind:
             choices = [name for name, other in held.items() if other.kind == layer.kind]
             raise CheckpointError(
-                f"--like {like} has no {layer.kind} {shown(layer.name)}, but {some(choices) or 'none'}; "
-                f"add --rename {shown(layer.name)}={choices[0] if choices else 'NEW'}, or --lstm-only"
+                f"--like {like} has no {layer.kind} {escape(layer.name)}, but {shortlist(choices) or 'none'}; "
+                f"add --rename {escape(layer.name)}={choices[0] if choices else 'NEW'}, or --lstm-only"
             )
         result.update(_filled(like, layer, theirs, family))
     return result
 
 
 def _filled(like: Path, layer: Layer, theirs: Layer, family: str) -> dict[str, Typed]:
-    row = BESIDE[family][layer.kind]
-    laid = laid_out(layer, family)
+    row = OTHER_LAYERS[family][layer.kind]
+    laid = to_framework(layer, family)
     ours = {part: laid.arrays[own] for part, own in row.names.items() if own in laid.arrays}
     given = {part for part in ours if row.names[part] not in laid.filled or part != "count"}
-    shapes = {part: turned(family, layer.kind, part, array).shape for part, (array, _) in ours.items() if part in given}
+    shapes = {
+        part: transposed(family, layer.kind, part, array).shape for part, (array, _) in ours.items() if part in given
+    }
     wanted = {part: array.shape for part, array in theirs.arrays.items() if part in given or part != "count"}
     if shapes != wanted or layer.dtype != theirs.dtype:
         raise CheckpointError(
-            f"--like {like}: {layer.kind} {shown(layer.name)} has {_said(wanted, theirs.dtype)}, "
+            f"--like {like}: {layer.kind} {escape(layer.name)} has {_said(wanted, theirs.dtype)}, "
             f"but should have {_said(shapes, layer.dtype)} as in the source"
         )
     return {theirs.tensors[part]: ours[part] for part in given}
@@ -142,13 +144,13 @@ def refuse_changed(target: Path, back: Checkpoint, layers: Sequence[Layer], fami
     Raises:
         CheckpointError: for a layer that is missing, of another kind, or of other numbers.
     """
-    read = by_name(layers_of(back, kinds_of(layers)).layers)
+    read = by_name(collect_layers(back, kinds_of(layers)).layers)
     for layer in layers:
         name = plain_name(layer.name)
         found = read.get(name) or read.get(name.replace(".", "_"))
-        if found is None or not same_bits(layer, found, laid_out(layer, family).lost):
+        if found is None or not same_bits(layer, found, to_framework(layer, family).lost):
             what = "is missing" if found is None else "is not what was written"
-            raise CheckpointError(f"{target} was not written: {shown(layer.name)} read back {what}; report this")
+            raise CheckpointError(f"{target} was not written: {escape(layer.name)} read back {what}; report this")
 
 
 def same_bits(layer: Layer, other: Layer, lost: Sequence[str] = ()) -> bool:

@@ -16,11 +16,11 @@ from ...arrays import Array
 from ...errors import CheckpointError
 from ...layouts import to_layout
 from ...model import LSTMWeights
-from ..codecs.limits import shown
+from ..codecs.limits import escape
 from ..codecs.numpy_pickle import NumpyUnpickler, PickledArray, as_paddle
 from ..codecs.pickle_tree import named_leaves
-from ..other_layers.model import Beside
-from ..other_layers.store import filled_arrays
+from ..other_layers.model import OtherLayers
+from ..other_layers.store import template_arrays
 from ..torch.names import like_names
 from .read import PADDLE_TABLE, PROJECTION, canonical_name, read
 
@@ -42,7 +42,7 @@ class _PlacingUnpickler(NumpyUnpickler):
         super()._step(name, argument)
 
 
-def filled(like: Path, lstms: Mapping[str, LSTMWeights], beside: Beside | None) -> bytearray:
+def filled(like: Path, lstms: Mapping[str, LSTMWeights], other_layers: OtherLayers | None) -> bytearray:
     """The file with the numbers of these LSTMs, under both of Paddle's names, and of the layers beside them replaced.
 
     Raises:
@@ -52,13 +52,13 @@ def filled(like: Path, lstms: Mapping[str, LSTMWeights], beside: Beside | None) 
         value = _PlacingUnpickler(like, stream).load()
     convert = as_paddle if isinstance(value, dict) and PADDLE_TABLE in value else lambda array: array
     arrays = {scope + key: convert(array) for scope, key, array in named_leaves(like, value, PickledArray)}
-    held = {lstm.name: lstm for lstm in read(like).lstms}
+    template = {lstm.name: lstm for lstm in read(like).lstms}
     content = bytearray(like.read_bytes())
     for name, weights in lstms.items():
-        found = held[name]
+        found = template[name]
         if found.layout not in ("torch", "paddle"):
             raise CheckpointError(
-                f"--like {like} keeps {shown(name)} as {found.layout} does, but should be a file of Paddle's"
+                f"--like {like} keeps {escape(name)} as {found.layout} does, but should be a file of Paddle's"
             )
         values = to_layout(weights, "torch")
         plain = [canonical_name(place, arrays) for place in found.tensors]
@@ -68,7 +68,7 @@ def filled(like: Path, lstms: Mapping[str, LSTMWeights], beside: Beside | None) 
             if key is not None:
                 new = values[key].T if place.endswith(PROJECTION) else values[key]
                 _put(content, like, place, array, new)
-    for place, (new, _) in filled_arrays(like, read, beside, "paddle").items():
+    for place, (new, _) in template_arrays(like, read, other_layers, "paddle").items():
         _put(content, like, place, arrays[place], new)
     return content
 
@@ -77,7 +77,7 @@ def _put(content: bytearray, like: Path, place: str, array: PickledArray, values
     """New numbers where those of an array lie."""
     if not isinstance(array.data, _Placed):
         raise CheckpointError(
-            f"--like {like} keeps the numbers of {shown(place)} as text, as pickle protocol 2 does; load it and "
+            f"--like {like} keeps the numbers of {escape(place)} as text, as pickle protocol 2 does; load it and "
             "save it again with paddle.save(..., protocol=4)"
         )
     order: Literal["<", ">"] = ">" if array.big_endian else "<"
@@ -87,5 +87,5 @@ def _put(content: bytearray, like: Path, place: str, array: PickledArray, values
         stored = values.astype(np.dtype(array.dtype).newbyteorder(order))
     data = stored.tobytes(order="F" if array.fortran else "C")
     if values.shape != array.shape or len(data) != len(array.data):
-        raise CheckpointError(f"--like {like}: {shown(place)} has not the shape {list(values.shape)}; save it again")
+        raise CheckpointError(f"--like {like}: {escape(place)} has not the shape {list(values.shape)}; save it again")
     content[array.data.at : array.data.at + len(data)] = data

@@ -16,12 +16,12 @@ from typing import Any
 
 from ...arrays import Array
 from ...errors import CheckpointError
-from ..codecs.limits import FLOAT_SIZES, shown
+from ..codecs.limits import FLOAT_SIZES, escape
 from ..codecs.numpy_pickle import NumpyUnpickler, PickledArray, as_paddle, checked
 from ..codecs.pickle_tree import named_leaves
-from ..detect.layout_names import recognise_any
-from ..detect.user_layout import recognise
-from ..model import Checkpoint, Found, OtherTensor, StoredTensor
+from ..detect.layout_names import detect_any_layout
+from ..detect.user_layout import detect
+from ..model import Checkpoint, FoundLSTM, OtherTensor, TensorInfo
 
 #: What paddle.save adds to a state dict: the names of its tensors within the program.
 PADDLE_TABLE = "StructuredToParameterName@@"
@@ -42,22 +42,22 @@ def read(path: Path) -> Checkpoint:
         value = NumpyUnpickler(path, stream).load()
     tensors = _stored(path, value)
     plain, aliases = _without_aliases(path, tensors)
-    lstms, other = recognise(path, plain, recognise_any)
+    lstms, other = detect(path, plain, detect_any_layout)
     lstms = tuple(_as_paddle_found(lstm, aliases) for lstm in lstms)
     paddle = aliases or len(plain) < len(tensors) or (isinstance(value, dict) and PADDLE_TABLE in value)
     return Checkpoint(path, "paddle" if paddle else "pickle", lstms, _renamed(other, aliases))
 
 
-def _stored(path: Path, value: Any) -> dict[str, StoredTensor]:
+def _stored(path: Path, value: Any) -> dict[str, TensorInfo]:
     convert = as_paddle if isinstance(value, dict) and PADDLE_TABLE in value else lambda array: array
     tensors = {}
     for scope, key, array in named_leaves(path, value, PickledArray):
         name, held = scope + key, convert(checked(path, scope + key, array))
-        tensors[name] = StoredTensor(name, held.shape, held.dtype, held.load, scope)
+        tensors[name] = TensorInfo(name, held.shape, held.dtype, held.load, scope)
     return tensors
 
 
-def _without_aliases(path: Path, tensors: Mapping[str, StoredTensor]) -> tuple[list[StoredTensor], dict[str, str]]:
+def _without_aliases(path: Path, tensors: Mapping[str, TensorInfo]) -> tuple[list[TensorInfo], dict[str, str]]:
     """Every tensor once under PyTorch's name, and what the file calls those that have another name.
 
     Raises:
@@ -69,14 +69,14 @@ def _without_aliases(path: Path, tensors: Mapping[str, StoredTensor]) -> tuple[l
         if canonical == name:
             plain.append(tensor)
             continue
-        turned = name.endswith(PROJECTION)
-        if canonical in tensors and not turned:
+        transposed = name.endswith(PROJECTION)
+        if canonical in tensors and not transposed:
             _refuse_different(path, tensors[canonical], tensor)
         elif canonical in tensors or canonical in aliases:
-            raise CheckpointError(f"{path} holds {shown(name)} twice, so it is ambiguous; save the model again")
+            raise CheckpointError(f"{path} holds {escape(name)} twice, so it is ambiguous; save the model again")
         else:
             aliases[canonical] = name
-            plain.append(_turned(tensor, canonical) if turned else replace(tensor, name=canonical))
+            plain.append(_transposed(tensor, canonical) if transposed else replace(tensor, name=canonical))
     return plain, aliases
 
 
@@ -94,23 +94,23 @@ def canonical_name(name: str, tensors: Container[str]) -> str:
     return match["cell"] + kind
 
 
-def _turned(tensor: StoredTensor, name: str) -> StoredTensor:
+def _transposed(tensor: TensorInfo, name: str) -> TensorInfo:
     def load() -> Array:
         return tensor.load().T.copy()
 
     return replace(tensor, name=name, shape=tensor.shape[::-1], load=load)
 
 
-def _refuse_different(path: Path, first: StoredTensor, second: StoredTensor) -> None:
+def _refuse_different(path: Path, first: TensorInfo, second: TensorInfo) -> None:
     alike = first.shape == second.shape and first.dtype == second.dtype
     if not alike or (first.dtype in FLOAT_SIZES and first.load().tobytes() != second.load().tobytes()):
         raise CheckpointError(
-            f"{path}: {shown(first.name)} and {shown(second.name)} are two names of one tensor, but hold different "
+            f"{path}: {escape(first.name)} and {escape(second.name)} are two names of one tensor, but hold different "
             "numbers; load it in Paddle and save it again"
         )
 
 
-def _as_paddle_found(lstm: Found, aliases: Mapping[str, str]) -> Found:
+def _as_paddle_found(lstm: FoundLSTM, aliases: Mapping[str, str]) -> FoundLSTM:
     """The LSTM under the file's own names."""
     if not any(name in aliases for name in lstm.tensors):
         return lstm
@@ -118,4 +118,4 @@ def _as_paddle_found(lstm: Found, aliases: Mapping[str, str]) -> Found:
 
 
 def _renamed(other: tuple[OtherTensor, ...], aliases: Mapping[str, str]) -> tuple[OtherTensor, ...]:
-    return tuple(replace(tensor, name=shown(aliases.get(tensor.name, tensor.name), 200)) for tensor in other)
+    return tuple(replace(tensor, name=escape(aliases.get(tensor.name, tensor.name), 200)) for tensor in other)

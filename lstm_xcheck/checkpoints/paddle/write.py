@@ -17,8 +17,8 @@ from ...arrays import Array
 from ...errors import CheckpointError, SpecError
 from ...layouts import to_layout
 from ...model import LSTMWeights
-from ..codecs.limits import shown
-from ..other_layers.model import Beside
+from ..codecs.limits import escape
+from ..other_layers.model import OtherLayers
 from ..other_layers.store import stored_arrays
 from .fill import filled
 from .read import PADDLE_TABLE
@@ -26,7 +26,9 @@ from .read import PADDLE_TABLE
 _PROTOCOL = 4  # what paddle.save takes
 
 
-def write(path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None, beside: Beside | None = None) -> None:
+def write(
+    path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None, other_layers: OtherLayers | None = None
+) -> None:
     """A state dict named `<lstm>.weight_ih_l0` and so on; an LSTM without a name lies at the top.
 
     With `like`, that file with its layers replaced.
@@ -35,7 +37,7 @@ def write(path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None
         CheckpointError: for what paddle.nn.LSTM has no place for, names that meet, and a `like` that cannot be filled.
     """
     if like is not None:
-        path.write_bytes(filled(like, lstms, beside))
+        path.write_bytes(filled(like, lstms, other_layers))
         return
     state: dict[str, Any] = {}
     for name, weights in lstms.items():
@@ -43,9 +45,11 @@ def write(path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None
         for key, array in _named(name, weights).items():
             full = f"{prefix}.{key}" if prefix else key
             if full in state:
-                raise CheckpointError(f"two LSTMs would be stored as {shown(full)}; rename one with --rename")
+                raise CheckpointError(f"two LSTMs would be stored as {escape(full)}; rename one with --rename")
             state[full] = array
-    for full, (array, dtype) in stored_arrays(beside.layers if beside else (), "paddle", list(state)).items():
+    for full, (array, dtype) in stored_arrays(
+        other_layers.layers if other_layers else (), "paddle", list(state)
+    ).items():
         state[full] = _stored(array, dtype)
     state[PADDLE_TABLE] = {key: key for key in state}
     with path.open("xb") as file:
@@ -58,7 +62,7 @@ def _named(name: str, weights: LSTMWeights) -> dict[str, Array]:
         cells = to_layout(weights, "paddle")
         flat = {key: array for key, array in to_layout(weights, "torch").items() if "weight_hr" not in key}
     except SpecError as error:
-        raise CheckpointError(f"LSTM {shown(name)} cannot be written for Paddle: {error}") from error
+        raise CheckpointError(f"LSTM {escape(name)} cannot be written for Paddle: {error}") from error
     return {key: _stored(array, weights.dtype) for key, array in [*flat.items(), *cells.items()]}
 
 

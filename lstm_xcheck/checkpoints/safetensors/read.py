@@ -15,11 +15,11 @@ from typing import Any
 
 from ...arrays import Array
 from ...errors import CheckpointError
-from ..codecs.lazy_bytes import Span
-from ..codecs.limits import float_values, shown
-from ..detect.layout_names import recognise_any
-from ..detect.user_layout import recognise
-from ..model import Checkpoint, StoredTensor
+from ..codecs.lazy_bytes import ByteRange
+from ..codecs.limits import escape, float_values
+from ..detect.layout_names import detect_any_layout
+from ..detect.user_layout import detect
+from ..model import Checkpoint, TensorInfo
 
 #: Bits and name of each type; those that are no NumPy type are only listed.
 _TYPES = {
@@ -42,11 +42,11 @@ def read(path: Path) -> Checkpoint:
         CheckpointError: for a file that breaks the format's rules.
     """
     tensors = stored_tensors(path)
-    lstms, other = recognise(path, tensors, recognise_any)
+    lstms, other = detect(path, tensors, detect_any_layout)
     return Checkpoint(path, "safetensors", lstms, other)
 
 
-def stored_tensors(path: Path) -> list[StoredTensor]:
+def stored_tensors(path: Path) -> list[TensorInfo]:
     """Every tensor of the file, described; its values are read when asked for.
 
     Raises:
@@ -59,10 +59,10 @@ def stored_tensors(path: Path) -> list[StoredTensor]:
         dtype, shape, begin, stop = entry
         if begin != end:
             what = "overlaps the tensor before it" if begin < end else "leaves a gap before it"
-            raise CheckpointError(f"{path}: tensor {shown(name)} {what} (it begins at {begin}, expected {end})")
+            raise CheckpointError(f"{path}: tensor {escape(name)} {what} (it begins at {begin}, expected {end})")
         end = stop
-        load = partial(_load, Span(path, start + begin, stop - begin), dtype, shape)
-        tensors.append(StoredTensor(name, shape, dtype, load, check=_is_there))
+        load = partial(_load, ByteRange(path, start + begin, stop - begin), dtype, shape)
+        tensors.append(TensorInfo(name, shape, dtype, load, check=_is_there))
     size = path.stat().st_size - start
     if end != size:
         raise CheckpointError(f"{path} has {size} bytes of data, but its header describes {end}; copy it again")
@@ -73,7 +73,7 @@ def _is_there() -> None:
     """Every tensor has been held against the file already."""
 
 
-def _load(span: Span, dtype: str, shape: tuple[int, ...]) -> Array:
+def _load(span: ByteRange, dtype: str, shape: tuple[int, ...]) -> Array:
     return float_values(span.whole(), dtype).reshape(shape)
 
 
@@ -93,7 +93,7 @@ def _read_header(path: Path) -> tuple[dict[str, _Entry], int]:
     try:
         header = json.loads(text.decode("utf-8"), object_pairs_hook=partial(_no_duplicates, path))
     except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path}: the safetensors header is not JSON ({shown(error)}); copy it again") from error
+        raise CheckpointError(f"{path}: the safetensors header is not JSON ({escape(error)}); copy it again") from error
     if not isinstance(header, dict):
         raise CheckpointError(f"{path}: the safetensors header is a {type(header).__name__}, but should be an object")
     header.pop("__metadata__", None)
@@ -111,18 +111,19 @@ def _check_entry(path: Path, name: str, entry: Any, size: int) -> _Entry:
     fields: dict[str, Any] = entry if isinstance(entry, dict) else {}
     code, shape, offsets = (fields.get(key, ()) for key in ("dtype", "shape", "data_offsets"))
     if not isinstance(code, str) or code not in _TYPES:
-        raise CheckpointError(f"{path}: {shown(name)} has type {shown(code)}, expected one of {', '.join(_TYPES)}")
+        raise CheckpointError(f"{path}: {escape(name)} has type {escape(code)}, expected one of {', '.join(_TYPES)}")
     if not _naturals(shape) or not _naturals(offsets) or len(offsets) != 2 or len(shape) > 64:
-        raise CheckpointError(f"{path}: tensor {shown(name)} has no valid shape and data_offsets; save the file again")
+        raise CheckpointError(f"{path}: tensor {escape(name)} has no valid shape and data_offsets; save the file again")
     begin, end = offsets
     bits, dtype = _TYPES[code]
     if not begin <= end <= size:
         raise CheckpointError(
-            f"{path}: tensor {shown(name)} lies at {begin}..{end}, but the file has {size} bytes of data; copy it again"
+            f"{path}: tensor {escape(name)} lies at {begin}..{end}, but the file has {size} bytes of data; "
+            "copy it again"
         )
     if math.prod(shape) * bits != 8 * (end - begin):
         raise CheckpointError(
-            f"{path}: tensor {shown(name)} of shape {shape} and type {code} cannot take {end - begin} bytes"
+            f"{path}: tensor {escape(name)} of shape {shape} and type {code} cannot take {end - begin} bytes"
         )
     return dtype, tuple(shape), begin, end
 

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import CheckpointError
-from ..codecs.limits import shown
-from ..detect.layout_names import recognise_any
-from ..detect.user_layout import recognise
-from ..model import Checkpoint, OtherTensor, StoredTensor
+from ..codecs.limits import escape
+from ..detect.layout_names import detect_any_layout
+from ..detect.user_layout import detect
+from ..model import Checkpoint, OtherTensor, TensorInfo
 from ..sniff import SHARD_INDEX, is_safetensors
 from .read import stored_tensors
 
@@ -35,14 +35,16 @@ def read(path: Path) -> Checkpoint:
     places = _weight_map(index)
     shards = {name: stored_tensors(_shard(index, name)) for name in dict.fromkeys(places.values())}
     held = {(shard, tensor.name): tensor for shard, tensors in shards.items() for tensor in tensors}
-    tensors: list[StoredTensor] = []
+    tensors: list[TensorInfo] = []
     for name, shard in places.items():
         if (shard, name) not in held:
-            raise CheckpointError(f"{index} says that {shown(name)} lies in {shown(shard)}, but it does not; copy both")
+            raise CheckpointError(
+                f"{index} says that {escape(name)} lies in {escape(shard)}, but it does not; copy both"
+            )
         tensors.append(held.pop((shard, name)))
-    lstms, other = recognise(index, tensors, recognise_any)
+    lstms, other = detect(index, tensors, detect_any_layout)
     unlisted = [
-        OtherTensor(shown(name, 200), tensor.shape, tensor.dtype, f"in {shown(shard)}, but not in the index")
+        OtherTensor(escape(name, 200), tensor.shape, tensor.dtype, f"in {escape(shard)}, but not in the index")
         for (shard, name), tensor in held.items()
     ]
     parts = (index, *(index.parent / shard for shard in shards))
@@ -65,7 +67,7 @@ def _weight_map(index: Path) -> dict[str, str]:
     try:
         content = json.loads(index.read_bytes(), object_pairs_hook=partial(_no_duplicates, index))
     except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{index} is not complete JSON ({shown(error)}); copy or download it again") from error
+        raise CheckpointError(f"{index} is not complete JSON ({escape(error)}); copy or download it again") from error
     places = content.get("weight_map") if isinstance(content, dict) else None
     if not isinstance(places, dict) or not all(isinstance(shard, str) for shard in places.values()):
         raise CheckpointError(f"{index} has no weight_map from tensors to files; copy or download it again")
@@ -85,15 +87,15 @@ def _shard(index: Path, name: str) -> Path:
     try:
         real = file.resolve()
     except (ValueError, OSError, RuntimeError) as error:
-        raise CheckpointError(f"{index} names the file {shown(name)}, which cannot be ({shown(error)})") from error
+        raise CheckpointError(f"{index} names the file {escape(name)}, which cannot be ({escape(error)})") from error
     stays = real.is_relative_to(index.parent.resolve()) or real.parent == index.resolve().parent
     if Path(name).is_absolute() or ".." in Path(name).parts or not stays:
-        raise CheckpointError(f"{index} names {shown(name)}, which leaves the model's folder; it was not opened")
+        raise CheckpointError(f"{index} names {escape(name)}, which leaves the model's folder; it was not opened")
     if not file.is_file():
-        raise CheckpointError(f"{index} needs {shown(name)}, which is not there; copy it beside the index")
+        raise CheckpointError(f"{index} needs {escape(name)}, which is not there; copy it beside the index")
     if file.stat().st_size < 10 or not is_safetensors(file):
         raise CheckpointError(
-            f"{index} needs {shown(name)}, which is no complete safetensors file; copy it again, or save the model as "
+            f"{index} needs {escape(name)}, which is no complete safetensors file; copy it again, or save the model as "
             "safetensors"
         )
     return file

@@ -15,8 +15,8 @@ import numpy as np
 from ...arrays import Array
 from ...layouts import to_layout
 from ...model import LSTMWeights
-from ..other_layers.model import Beside
-from ..other_layers.store import Typed, filled_arrays
+from ..other_layers.model import OtherLayers
+from ..other_layers.store import Typed, template_arrays
 from ..torch.names import like_names, state_names
 from .read import read
 
@@ -26,17 +26,19 @@ _CODES = {"float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF1
 Raw = tuple[str, tuple[int, ...], memoryview]
 
 
-def write(path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None, beside: Beside | None = None) -> None:
+def write(
+    path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None, other_layers: OtherLayers | None = None
+) -> None:
     """Tensors named `<lstm>.weight_ih_l0` and so on; with `like`, that file with its LSTMs replaced.
 
     Raises:
         CheckpointError: for what nn.LSTM has no place for, and names that meet.
     """
     if like is None:
-        raw = {name: _raw(array, dtype) for name, (array, dtype) in state_names(lstms, beside).items()}
+        raw = {name: _raw(array, dtype) for name, (array, dtype) in state_names(lstms, other_layers).items()}
         metadata = {"format": "pt"}
     else:
-        raw, metadata = _filled(like, lstms, filled_arrays(like, read, beside, "torch"))
+        raw, metadata = _filled(like, lstms, template_arrays(like, read, other_layers, "torch"))
     header: dict[str, object] = {"__metadata__": metadata} if metadata else {}
     end = 0
     # Wide types first, as the format's own library does: every tensor then lies aligned.
@@ -69,12 +71,12 @@ def _raw(array: Array, dtype: str) -> Raw:
 def _filled(
     like: Path, lstms: Mapping[str, LSTMWeights], values: Mapping[str, Typed]
 ) -> tuple[dict[str, Raw], dict[str, str]]:
-    held = {lstm.name: lstm for lstm in read(like).lstms}
+    template = {lstm.name: lstm for lstm in read(like).lstms}
     raw, metadata = _raw_tensors(like)
     raw.update({place: _raw(array, dtype) for place, (array, dtype) in values.items()})
     for name, weights in lstms.items():
         arrays = to_layout(weights, "torch")
-        places = like_names(like, held[name].tensors, arrays)
+        places = like_names(like, template[name].tensors, arrays)
         raw.update({places[key]: _raw(array, weights.dtype) for key, array in arrays.items()})
     return raw, metadata
 

@@ -14,10 +14,10 @@ from pathlib import Path
 from ...arrays import Array
 from ...errors import CheckpointError
 from ..codecs.crc32c import crc32c, masked
-from ..codecs.limits import float_values, shown
+from ..codecs.limits import escape, float_values
 from ..codecs.protobuf import Value, fields, message, signed, varint
 from ..codecs.sstable import entries
-from ..model import StoredTensor
+from ..model import TensorInfo
 
 #: An index of a million tensors takes some 100 MB.
 _MAX_INDEX = 256 << 20
@@ -78,7 +78,7 @@ class Bundle:
         shards = {entry.shard for entry in self.entries.values() if 0 <= entry.shard < self.shards}
         return [file for shard in sorted(shards) if (file := self.data_file(shard)).is_file()]
 
-    def tensor(self, key: str) -> StoredTensor:
+    def tensor(self, key: str) -> TensorInfo:
         """One tensor, its place checked against the file that holds it.
 
         Raises:
@@ -89,11 +89,11 @@ class Bundle:
         if size and not entry.sliced:
             if math.prod(entry.shape) * size != entry.size:
                 raise CheckpointError(
-                    f"{self.path}: {shown(key)} of shape {list(entry.shape)[:8]} and type {name} cannot take "
+                    f"{self.path}: {escape(key)} of shape {list(entry.shape)[:8]} and type {name} cannot take "
                     f"{entry.size} bytes; copy or download the checkpoint again"
                 )
             self._check_place(key, entry)
-        return StoredTensor(key, entry.shape, entry.dtype, partial(self._load, key, entry))
+        return TensorInfo(key, entry.shape, entry.dtype, partial(self._load, key, entry))
 
     def text(self, key: str) -> bytes:
         """The only element of a tensor of text; its length and the length's checksum stand before it.
@@ -107,21 +107,21 @@ class Bundle:
         try:
             length, start = varint(data, 0)
         except ValueError as error:
-            raise CheckpointError(f"{self.path}: {shown(key)} is damaged ({error}); copy it again") from error
+            raise CheckpointError(f"{self.path}: {escape(key)} is damaged ({error}); copy it again") from error
         if entry.kind != _TEXT or entry.shape or start + 4 + length != len(data):
-            raise CheckpointError(f"{self.path}: {shown(key)} is no text of {length} bytes; copy the checkpoint again")
+            raise CheckpointError(f"{self.path}: {escape(key)} is no text of {length} bytes; copy the checkpoint again")
         return data[start + 4 :]
 
     def _check_place(self, key: str, entry: Entry) -> None:
         file = self.data_file(entry.shard)
         if not 0 <= entry.shard < self.shards or entry.offset < 0 or entry.size < 0:
-            raise CheckpointError(f"{self.path}: {shown(key)} lies nowhere; copy or download the checkpoint again")
+            raise CheckpointError(f"{self.path}: {escape(key)} lies nowhere; copy or download the checkpoint again")
         if not file.is_file():
             raise CheckpointError(f"{self.path} needs {file.name} beside it, which is missing; copy both files")
         held = file.stat().st_size
         if entry.offset + entry.size > held:
             raise CheckpointError(
-                f"{self.path}: {shown(key)} ends at byte {entry.offset + entry.size} of {file.name}, which has "
+                f"{self.path}: {escape(key)} ends at byte {entry.offset + entry.size} of {file.name}, which has "
                 f"{held}; copy or download both files again"
             )
 
@@ -134,7 +134,8 @@ class Bundle:
         data = self._bytes(entry)
         if len(data) != entry.size or masked(crc32c(data)) != entry.checksum:
             raise CheckpointError(
-                f"{self.path}: the numbers of {shown(key)} do not fit their checksum; copy or download both files again"
+                f"{self.path}: the numbers of {escape(key)} do not fit their checksum; "
+                "copy or download both files again"
             )
         return float_values(data, entry.dtype, big_endian=self.big_endian).reshape(entry.shape)
 
@@ -154,7 +155,7 @@ def read_bundle(path: Path, prefix: Path) -> Bundle:
         # Keys with a zero byte are slices of other tensors.
         found = {key.decode("utf-8"): _entry(value) for key, value in table.items() if b"\0" not in key}
     except (ValueError, KeyError) as error:
-        raise CheckpointError(f"{path}: its index is damaged ({shown(error)}); copy or download it again") from error
+        raise CheckpointError(f"{path}: its index is damaged ({escape(error)}); copy or download it again") from error
     return Bundle(path, prefix, shards, big_endian, found)
 
 

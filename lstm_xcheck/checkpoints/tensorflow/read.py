@@ -9,11 +9,11 @@ from pathlib import Path
 
 from ...atomic_files import files_in
 from ...errors import CheckpointError
-from ..codecs.limits import shown
-from ..detect.layout_names import recognise_rows
+from ..codecs.limits import escape
+from ..detect.layout_names import detect_layout_names
 from ..detect.torch_names import others
-from ..detect.user_layout import recognise
-from ..model import Checkpoint, Found
+from ..detect.user_layout import detect
+from ..model import Checkpoint, FoundLSTM
 from .bundle import Bundle, read_bundle
 from .names import GRAPH, full_names, layer_names, model_names
 from .saved_model import keras2_layers, with_function
@@ -40,13 +40,13 @@ def read(path: Path) -> Checkpoint:
         raise CheckpointError(f"{path} names two variables alike; save the model's variables under names of their own")
     tensors = [replace(bundle.tensor(key), name=name) for key, name in names.items()]
     unlike = [tensor for tensor in tensors if _UNLIKE in tensor.name]
-    lstms, other = recognise(
-        path, [tensor for tensor in tensors if tensor not in unlike], partial(recognise_rows, rows=_ROWS)
+    lstms, other = detect(
+        path, [tensor for tensor in tensors if tensor not in unlike], partial(detect_layout_names, rows=_ROWS)
     )
     other += others(unlike, dict.fromkeys((tensor.name for tensor in unlike), _WHY_UNLIKE))
     found = {lstm.name: tuple(keys[name] for name in lstm.tensors) for lstm in lstms}
     places = layer_names(found, full)
-    lstms = tuple(_in_file(lstm, found[lstm.name], shown(places[lstm.name], 200)) for lstm in lstms)
+    lstms = tuple(_in_file(lstm, found[lstm.name], escape(places[lstm.name], 200)) for lstm in lstms)
     lstms, unread = _with_functions(path, lstms, full)
     other += others((bundle.tensor(key) for key in unread), unread)
     parts = files_in(path) if path.is_dir() else (path, *bundle.data_files())
@@ -68,21 +68,21 @@ def _full_names(bundle: Bundle) -> dict[str, str]:
     try:
         return full_names(bundle.text(GRAPH))
     except ValueError as error:
-        raise CheckpointError(f"{bundle.path}: its object graph is damaged ({shown(error)}); copy it again") from error
+        raise CheckpointError(f"{bundle.path}: its object graph is damaged ({escape(error)}); copy it again") from error
 
 
 def _with_functions(
-    path: Path, lstms: tuple[Found, ...], full: Mapping[str, str]
-) -> tuple[tuple[Found, ...], dict[str, str]]:
+    path: Path, lstms: tuple[FoundLSTM, ...], full: Mapping[str, str]
+) -> tuple[tuple[FoundLSTM, ...], dict[str, str]]:
     """The LSTMs with what Keras 2 says of them beside a SavedModel; why others are not read, by their tensors."""
     layers = keras2_layers(path) if path.is_dir() else {}
     outcomes = [with_function(lstm, full.get(lstm.tensors[0], ""), layers) for lstm in lstms]
     pairs = list(zip(lstms, outcomes, strict=True))
     unread = {key: outcome for lstm, outcome in pairs if isinstance(outcome, str) for key in lstm.tensors}
-    return tuple(outcome for outcome in outcomes if isinstance(outcome, Found)), unread
+    return tuple(outcome for outcome in outcomes if isinstance(outcome, FoundLSTM)), unread
 
 
-def _in_file(lstm: Found, keys: tuple[str, ...], name: str) -> Found:
+def _in_file(lstm: FoundLSTM, keys: tuple[str, ...], name: str) -> FoundLSTM:
     """The LSTM under the user's name, its tensors as the file spells them."""
     notes = lstm.notes
     if lstm.layout == "tf1":

@@ -14,10 +14,10 @@ from pathlib import Path
 
 from ...errors import CheckpointError
 from ...model import LSTMWeights
-from ..codecs.limits import shown
+from ..codecs.limits import escape
 from ..codecs.protobuf import fields, message
 from ..keras.config import KerasConfig, LayerConfig
-from ..model import Found
+from ..model import FoundLSTM
 
 _FILE = "keras_metadata.pb"
 _LARGEST = 64 << 20
@@ -42,7 +42,7 @@ def keras2_layers(folder: Path) -> dict[str, LayerConfig]:
             if config and found.setdefault(config.name, config) != config:
                 unlike.add(config.name)
     except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{file} is damaged ({shown(error)}); copy the whole folder again") from error
+        raise CheckpointError(f"{file} is damaged ({escape(error)}); copy the whole folder again") from error
     return {name: config for name, config in found.items() if name not in unlike}
 
 
@@ -56,7 +56,7 @@ def _config(text: bytes) -> LayerConfig | None:
     return LayerConfig(entry["class_name"], str(values.get("name", "")), values)
 
 
-def with_function(lstm: Found, variable: str, layers: Mapping[str, LayerConfig]) -> Found | str:
+def with_function(lstm: FoundLSTM, variable: str, layers: Mapping[str, LayerConfig]) -> FoundLSTM | str:
     """The LSTM with the activations and the direction of its config, or why it cannot be read.
 
     Args:
@@ -71,16 +71,14 @@ def with_function(lstm: Found, variable: str, layers: Mapping[str, LayerConfig])
     inner, outer = own.values, [layers[part].values for part in parts if part in layers]
     gates, cell = (_KERAS2.activation(inner.get(key)) for key in ("recurrent_activation", "activation"))
     if gates is None or cell is None:
-        said = (
-            f"recurrent_activation {shown(inner['recurrent_activation'])}, activation {shown(inner.get('activation'))}"
-        )
-        return f"an LSTM, not read: its {said} have no canonical form"
+        options = ", ".join(f"{key} {escape(inner.get(key))}" for key in ("recurrent_activation", "activation"))
+        return f"an LSTM, not read: its {options} have no canonical form"
     spec = lstm.weights.spec
     reverse = not spec.bidirectional and any(values.get("go_backwards") for values in outer)
     merges = {str(values.get("merge_mode", "concat")) for values in outer} - {"concat"}
     notes = ["go_backwards: Keras gives outputs in the order read, the canonical form aligned with the input"] * reverse
     notes += [
-        f"Keras merges both directions by merge_mode {shown(m)}; the canonical form keeps both apart" for m in merges
+        f"Keras merges both directions by merge_mode {escape(m)}; the canonical form keeps both apart" for m in merges
     ]
     changed = replace(spec, gate_activation=gates, cell_activation=cell, output_activation=cell, reverse=reverse)
     weights = lstm.weights if changed == spec else LSTMWeights(changed, lstm.weights.layers, lstm.weights.dtype)

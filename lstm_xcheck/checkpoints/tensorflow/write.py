@@ -15,7 +15,7 @@ import tensorflow as tf
 
 from ...errors import CheckpointError
 from ...model import LSTMWeights
-from ..codecs.limits import shown
+from ..codecs.limits import escape
 from ..layout_arrays import layout_arrays, like_arrays
 from ..write import chain_of
 from .read import read
@@ -43,7 +43,7 @@ def write(path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None
         if not name:
             children.update(layer)
         elif not name.isidentifier():
-            raise CheckpointError(f"LSTM {shown(name)} is no name of an attribute; add --rename {shown(name)}=NAME")
+            raise CheckpointError(f"LSTM {escape(name)} is no name of an attribute; add --rename {escape(name)}=NAME")
         else:
             children[name] = tf.train.Checkpoint(**layer)
     tf.train.Checkpoint(**children).write(prefix)
@@ -62,7 +62,7 @@ def _fill(prefix: str, like: Path, lstms: Mapping[str, LSTMWeights]) -> None:
         tensors = [new[key] if key in new else tf.constant(reader.get_tensor(key), types[key]) for key in keys]
         tf.raw_ops.SaveV2(prefix=prefix, tensor_names=keys, shape_and_slices=[""] * len(keys), tensors=tensors)
     except tf.errors.OpError as error:
-        raise CheckpointError(f"--like {like} cannot be filled ({shown(error.message)}); save it again") from error
+        raise CheckpointError(f"--like {like} cannot be filled ({escape(error.message)}); save it again") from error
 
 
 def _layer(name: str, weights: LSTMWeights) -> dict[str, Any]:

@@ -16,26 +16,26 @@ import torch
 from ...errors import CheckpointError
 from ...layouts import to_layout
 from ...model import LSTMWeights
-from ..codecs.limits import shown
-from ..other_layers.model import Beside
-from ..other_layers.store import Typed, filled_arrays
+from ..codecs.limits import escape
+from ..other_layers.model import OtherLayers
+from ..other_layers.store import Typed, template_arrays
 from .names import like_names
 from .read import read
 
 
-def fill(path: Path, lstms: Mapping[str, LSTMWeights], like: Path, beside: Beside | None) -> None:
+def fill(path: Path, lstms: Mapping[str, LSTMWeights], like: Path, other_layers: OtherLayers | None) -> None:
     """The file `like` with its LSTMs, and the layers beside them, replaced.
 
     Raises:
         CheckpointError: for a file that torch cannot load, and what nn.LSTM has no place for.
     """
-    state = _filled(like, lstms, filled_arrays(like, read, beside, "torch"))
+    state = _filled(like, lstms, template_arrays(like, read, other_layers, "torch"))
     # Through a file object: given a path, torch writes the file's name into the file.
     try:
         with path.open("xb") as file:
             torch.save(state, file)
     except RuntimeError as error:  # what torch makes of an OSError in its own writer
-        raise OSError(f"{shown(str(error).splitlines()[0])}; is the disk full?") from error
+        raise OSError(f"{escape(str(error).splitlines()[0])}; is the disk full?") from error
 
 
 def _tensor(array: Any, dtype: str) -> Any:
@@ -46,20 +46,20 @@ def _tensor(array: Any, dtype: str) -> Any:
 
 
 def _filled(like: Path, lstms: Mapping[str, LSTMWeights], values: Mapping[str, Typed]) -> Any:
-    held = {lstm.name: lstm for lstm in read(like).lstms}
+    template = {lstm.name: lstm for lstm in read(like).lstms}
     new = {place: _tensor(array, dtype) for place, (array, dtype) in values.items()}
     for name, weights in lstms.items():
         arrays = to_layout(weights, "torch")
-        places = like_names(like, held[name].tensors, arrays)
+        places = like_names(like, template[name].tensors, arrays)
         new.update({places[key]: _tensor(array, weights.dtype) for key, array in arrays.items()})
     try:
         state = torch.load(like, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises whatever its unpickler does
-        raise CheckpointError(f"--like {like} cannot be loaded ({shown(error)}); save its state_dict()") from error
+        raise CheckpointError(f"--like {like} cannot be loaded ({escape(error)}); save its state_dict()") from error
     left = set(new)
     state = _replace(state, "", new, left)
     if left:
-        raise CheckpointError(f"--like {like}: {shown(min(left))} is not where torch loads it; save its state_dict()")
+        raise CheckpointError(f"--like {like}: {escape(min(left))} is not where torch loads it; save its state_dict()")
     return state
 
 

@@ -9,12 +9,14 @@ from ...arrays import Array
 from ...errors import CheckpointError, SpecError
 from ...layouts import to_layout
 from ...model import LSTMWeights
-from ..codecs.limits import shown
-from ..other_layers.model import Beside, plain_name
+from ..codecs.limits import escape
+from ..other_layers.model import OtherLayers, plain_name
 from ..other_layers.store import stored_arrays
 
 
-def state_names(lstms: Mapping[str, LSTMWeights], beside: Beside | None = None) -> dict[str, tuple[Array, str]]:
+def state_names(
+    lstms: Mapping[str, LSTMWeights], other_layers: OtherLayers | None = None
+) -> dict[str, tuple[Array, str]]:
     """Every array with its precision, by `<lstm>.weight_ih_l0`; an LSTM without a name lies at the top.
 
     Layers beside them stand before, between and after them as in their chain, or else after them.
@@ -28,15 +30,15 @@ def state_names(lstms: Mapping[str, LSTMWeights], beside: Beside | None = None) 
         try:
             arrays = to_layout(weights, "torch", prefix=f"{prefix}." if prefix else "", copy=False)
         except SpecError as error:
-            raise CheckpointError(f"LSTM {shown(name)} cannot be written for PyTorch: {error}") from error
+            raise CheckpointError(f"LSTM {escape(name)} cannot be written for PyTorch: {error}") from error
         for key, array in arrays.items():
             if key in state:
-                raise CheckpointError(f"two LSTMs would be stored as {shown(key)}; rename one with --rename")
+                raise CheckpointError(f"two LSTMs would be stored as {escape(key)}; rename one with --rename")
             state[key] = (array, weights.dtype)
-    if beside is None:
+    if other_layers is None:
         return state
-    state.update(stored_arrays(beside.layers, "torch", list(state)))
-    order = [plain_name(step.name) for step in beside.chain]
+    state.update(stored_arrays(other_layers.layers, "torch", list(state)))
+    order = [plain_name(step.name) for step in other_layers.chain]
     rank = {name: position for position, name in enumerate(order)}
     places = {key: rank.get(key.rpartition(".")[0], len(order)) for key in state}
     return {key: state[key] for key in sorted(state, key=lambda key: places[key])}
@@ -54,6 +56,6 @@ def like_names(path: Path, held: Iterable[str], arrays: Mapping[str, Array]) -> 
         cell = key.removesuffix("_l0")
         places = [name for name in names if name.replace("/", ".").rpartition(".")[2] in (key, cell)]
         if len(places) != 1:
-            raise CheckpointError(f"--like {path} stores no {shown(key)} beside {shown(names[0])}; leave --like out")
+            raise CheckpointError(f"--like {path} stores no {escape(key)} beside {escape(names[0])}; leave --like out")
         found[key] = places[0]
     return found

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ..codecs.restricted_pickle import SafeUnpickler, Stream, Symbol
+from ..codecs.restricted_pickle import Stream, Symbol, Unpickler
 
 #: Storage class -> element type. torch 2.13.0, torch/storage.py `_dtype_to_storage_type_map`.
 STORAGES = {
@@ -29,7 +29,7 @@ REBUILD = frozenset({"_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_tensor_v
 _BUILTINS = ("builtins", "__builtin__")
 
 
-class TorchUnpickler(SafeUnpickler):
+class TorchUnpickler(Unpickler):
     """Reads one pickle of `torch.save`.
 
     Args:

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import CheckpointError
-from ..codecs.lazy_bytes import Member, Span
-from ..codecs.limits import open_archive, read_member, shown
+from ..codecs.lazy_bytes import ByteRange, Member
+from ..codecs.limits import escape, open_archive, read_member
 from ..codecs.restricted_pickle import Stream
-from ..detect.torch_names import recognise_torch
-from ..detect.user_layout import recognise
+from ..detect.torch_names import detect_torch_names
+from ..detect.user_layout import detect
 from ..model import Checkpoint
 from ..sniff import TORCH_LEGACY_MAGIC, beginning, is_zip
 from .pickle_globals import TorchUnpickler
@@ -43,7 +43,7 @@ def read(path: Path) -> Checkpoint:
         return _read_legacy(path)
     kind = "a plain pickle without PyTorch's header" if beginning(path, 1) == b"\x80" else "not a PyTorch file"
     raise CheckpointError(
-        f"{path} is {kind}: it begins with {shown(ascii(beginning(path, 24))[1:])}, expected the zip archive that "
+        f"{path} is {kind}: it begins with {escape(ascii(beginning(path, 24))[1:])}, expected the zip archive that "
         "torch.save writes; nothing was run"
     )
 
@@ -60,7 +60,7 @@ def _read_archive(path: Path) -> Checkpoint:
         big_endian = is_big_endian(path, archive, root)
         look = lru_cache(maxsize=None)(partial(_member, path, archive, root))
         tensors = named_tensors(path, value, lambda storage: (look(storage).whole(), big_endian), look)
-        lstms, other = recognise(path, tensors, recognise_torch)
+        lstms, other = detect(path, tensors, detect_torch_names)
     return Checkpoint(path, "torch", lstms, other, tuple(tensor.name for tensor in tensors))
 
 
@@ -86,7 +86,7 @@ def is_big_endian(path: Path, archive: zipfile.ZipFile, root: str) -> bool:
     if f"{root}byteorder" in archive.NameToInfo:
         order = read_member(path, archive, f"{root}byteorder", 16)
     if order not in (b"little", b"big"):
-        raise CheckpointError(f"{path}: byteorder is {shown(order)}, expected little or big")
+        raise CheckpointError(f"{path}: byteorder is {escape(order)}, expected little or big")
     return order == b"big"
 
 
@@ -102,7 +102,7 @@ def _member(path: Path, archive: zipfile.ZipFile, root: str, storage: Storage) -
     member = Member(path, archive, f"{root}data/{storage.key}", storage.nbytes)
     if member.size != storage.nbytes:
         raise CheckpointError(
-            f"{path}: storage {shown(storage.key)} does not have {storage.nbytes} bytes, but {member.size}; "
+            f"{path}: storage {escape(storage.key)} does not have {storage.nbytes} bytes, but {member.size}; "
             "copy or download it again"
         )
     return member
@@ -118,11 +118,11 @@ def _read_legacy(path: Path) -> Checkpoint:
             raise CheckpointError(f"{path} has PyTorch's old format with an unknown protocol; save it again")
         value, keys = _unpickle(path, stream, seen), _unpickle(path, stream, seen)
         starts = _legacy_starts(path, stream, keys, seen)
-        spans = {key: Span(path, start, seen[key].nbytes) for key, start in starts.items()}
+        spans = {key: ByteRange(path, start, seen[key].nbytes) for key, start in starts.items()}
         tensors = named_tensors(
             path, value, lambda storage: (spans[storage.key].whole(), False), lambda storage: spans[storage.key]
         )
-        lstms, other = recognise(path, tensors, recognise_torch)
+        lstms, other = detect(path, tensors, detect_torch_names)
     return Checkpoint(path, "torch-legacy", lstms, other, tuple(tensor.name for tensor in tensors))
 
 
@@ -142,7 +142,7 @@ def _legacy_starts(path: Path, stream: mmap.mmap, keys: Any, seen: dict[str, Sto
         position += 8 + storage.nbytes
         if elements != storage.elements or position > len(stream):
             raise CheckpointError(
-                f"{path}: storage {shown(key)} should have {storage.elements} elements, but the file is truncated or "
+                f"{path}: storage {escape(key)} should have {storage.elements} elements, but the file is truncated or "
                 "damaged there; copy or download it again"
             )
     return starts

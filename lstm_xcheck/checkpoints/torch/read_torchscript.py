@@ -14,11 +14,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ..codecs.limits import open_archive, read_member, shown
+from ..codecs.limits import escape, open_archive, read_member
 from ..codecs.restricted_pickle import Symbol
-from ..detect.torch_names import recognise_torch
-from ..detect.user_layout import recognise
-from ..model import Checkpoint, OtherTensor, StoredTensor
+from ..detect.torch_names import detect_torch_names
+from ..detect.user_layout import detect
+from ..model import Checkpoint, OtherTensor, TensorInfo
 from .pickle_globals import TorchUnpickler
 from .read import MAX_PICKLE, archive_root, fetch_member, is_big_endian
 from .tensors import Storage, TensorView, named_tensors, storage_of, tensor_of
@@ -76,17 +76,17 @@ def read(path: Path) -> Checkpoint:
         root = archive_root(path, archive)
         module = _module(path, archive, root, "data")
         tensors = [replace(tensor, scope="") for tensor in module]
-        lstms, other = recognise(path, tensors, recognise_torch)
+        lstms, other = detect(path, tensors, detect_torch_names)
         unnamed = [
             OtherTensor(
-                f"constants.{shown(t.name)}", t.shape, t.dtype, "without a name; save it before torch.jit.freeze"
+                f"constants.{escape(t.name)}", t.shape, t.dtype, "without a name; save it before torch.jit.freeze"
             )
             for t in _module(path, archive, root, "constants")
         ]
     return Checkpoint(path, "torchscript", lstms, (*other, *unnamed))
 
 
-def _module(path: Path, archive: zipfile.ZipFile, root: str, part: str) -> list[StoredTensor]:
+def _module(path: Path, archive: zipfile.ZipFile, root: str, part: str) -> list[TensorInfo]:
     """The tensors of `data.pkl` or `constants.pkl`; their bytes lie in the folder of the same name."""
     content = io.BytesIO(read_member(path, archive, f"{root}{part}.pkl", MAX_PICKLE))
     seen: dict[str, Storage] = {}

@@ -12,10 +12,10 @@ import numpy as np
 
 from ...arrays import Array
 from ...errors import CheckpointError
-from ..codecs.limits import FLOAT_SIZES, SMALL, float_values, shown
+from ..codecs.limits import FLOAT_SIZES, SMALL, escape, float_values
 from ..codecs.pickle_tree import named_leaves
 from ..codecs.restricted_pickle import Symbol
-from ..model import StoredTensor
+from ..model import TensorInfo
 from .pickle_globals import REBUILD, STORAGES
 
 _SIZES = {
@@ -61,7 +61,7 @@ def storage_of(path: Path, seen: dict[str, Storage], saved_id: Any) -> Storage:
         raise CheckpointError(f"{path} was saved by a PyTorch before 0.4; load it there and save it again")
     storage = Storage(key, STORAGES[kind.name], elements)
     if seen.setdefault(key, storage) != storage:
-        raise CheckpointError(f"{path}: storage {shown(key)} is described in two ways; save the file again")
+        raise CheckpointError(f"{path}: storage {escape(key)} is described in two ways; save the file again")
     return storage
 
 
@@ -116,7 +116,7 @@ def load_view(path: Path, view: TensorView, fetch: Fetch) -> Array:
     check_view(path, view, lambda storage: None)
     data, big_endian = fetch(view.storage)
     if len(data) != view.storage.nbytes:
-        raise CheckpointError(f"{path}: storage {shown(view.storage.key)} does not have {view.storage.nbytes} bytes")
+        raise CheckpointError(f"{path}: storage {escape(view.storage.key)} does not have {view.storage.nbytes} bytes")
     flat = float_values(data, view.dtype, big_endian=big_endian)[view.offset :]
     strides = tuple(step * flat.itemsize for step in view.strides)
     seen = np.lib.stride_tricks.as_strided(flat, view.shape, strides, writeable=False)
@@ -125,7 +125,7 @@ def load_view(path: Path, view: TensorView, fetch: Fetch) -> Array:
 
 def named_tensors(
     path: Path, value: Any, fetch: Fetch, look: Callable[[Storage], object] | None = None
-) -> list[StoredTensor]:
+) -> list[TensorInfo]:
     """Every tensor in nested dicts, lists and tuples, named by the keys on the way to it.
 
     With `look`, which refuses a storage that the file cannot hold, tensors may be loaded after the file is closed.
@@ -137,7 +137,7 @@ def named_tensors(
     for scope, key, view in named_leaves(path, value, TensorView):
         check = partial(check_view, path, view, look) if look else None
         load = partial(load_view, path, view, fetch)
-        tensors.append(StoredTensor(scope + key, view.shape, view.dtype, load, scope, check))
+        tensors.append(TensorInfo(scope + key, view.shape, view.dtype, load, scope, check))
     return tensors
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from ...arrays import Array
 from ...errors import CheckpointError
 from ...model import LSTMWeights
-from ..other_layers.model import Beside
+from ..other_layers.model import OtherLayers
 from ..other_layers.store import Typed
 from .names import state_names
 from .pickle_globals import STORAGES
@@ -36,7 +36,9 @@ _LOCAL_HEADER, _FIELD_HEADER, _ZIP64_FIELD = 30, 4, 20
 _CLASSES = {dtype: name for name, dtype in reversed(STORAGES.items())}
 
 
-def write(path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None, beside: Beside | None = None) -> None:
+def write(
+    path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None, other_layers: OtherLayers | None = None
+) -> None:
     """A state dict named `<lstm>.weight_ih_l0` and so on; with `like`, that file with its LSTMs replaced.
 
     Raises:
@@ -44,7 +46,7 @@ def write(path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None
     """
     if like is None:
         with path.open("xb") as file:
-            write_state(file, state_names(lstms, beside))
+            write_state(file, state_names(lstms, other_layers))
         return
     # Whatever else such a file holds, torch alone can write again.
     if find_spec("torch") is None:
@@ -54,7 +56,7 @@ def write(path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None
         )
     from .fill import fill
 
-    fill(path, lstms, like, beside)
+    fill(path, lstms, like, other_layers)
 
 
 def write_state(file: BinaryIO, state: Mapping[str, Typed]) -> None:
