@@ -15,7 +15,8 @@ import click
 from ..checkpoints.codecs.limits import shortlist
 from ..errors import UserError
 from ..porting.certificate import largest
-from ..porting.port import SUFFIX, port, recheck
+from ..porting.port import SUFFIX, port
+from ..porting.recheck import recheck
 
 _CODES = {"agree": 0, "disagree": 1, "error": 2}
 

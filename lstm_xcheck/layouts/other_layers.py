@@ -8,7 +8,7 @@ Each row was established by saving a layer of that framework and looking at the 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from ..arrays import Array
@@ -63,6 +63,7 @@ class Row:
         together: arrays of which the framework has all or none.
         required: arrays that the framework always has.
         epsilon: what a normalisation adds to the variance, unless it is told otherwise.
+        axis: which axis a batch normalisation normalises.
         source: framework, version that was run.
     """
 
@@ -73,6 +74,7 @@ class Row:
     together: frozenset[str] = frozenset()
     required: frozenset[str] = frozenset()
     epsilon: float | None = None
+    axis: int = -1
 
 
 _TORCH, _KERAS, _FLAX = "torch 2.13.0", "keras 3.15.1", "flax 0.12.8"
@@ -90,7 +92,7 @@ OTHER_LAYERS: dict[str, dict[str, Row]] = {
         "batch_norm": Row(
             "BatchNorm1d",
             {**_AFFINE, "mean": "running_mean", "variance": "running_var", "count": "num_batches_tracked"},
-            _TORCH, together=frozenset({"scale", "offset"}), epsilon=1e-5,
+            _TORCH, together=frozenset({"scale", "offset"}), epsilon=1e-5, axis=1,
         ),
         "layer_norm": Row("LayerNorm", _AFFINE, _TORCH, together=frozenset({"scale"}), epsilon=1e-5),
     },
@@ -113,7 +115,7 @@ OTHER_LAYERS: dict[str, dict[str, Row]] = {
         "dense": Row("Linear", {"kernel": "weight", "bias": "bias"}, _PADDLE),
         "batch_norm": Row(
             "BatchNorm1D", {**_AFFINE, "mean": "_mean", "variance": "_variance"}, _PADDLE,
-            together=frozenset({"scale", "offset"}), epsilon=1e-5,
+            together=frozenset({"scale", "offset"}), epsilon=1e-5, axis=1,
         ),
         "layer_norm": Row("LayerNorm", _AFFINE, _PADDLE, epsilon=1e-5),
     },
@@ -146,6 +148,19 @@ OTHER_LAYERS: dict[str, dict[str, Row]] = {
         ),
     },
 }  # fmt: skip
+
+
+#: Layout of LSTMs -> framework whose names the other layers of their file have.
+_FAMILIES = {
+    "haiku": "haiku", "mlx": "mlx", "torch": "torch", "flax-linen": "flax", "flax-nnx": "flax",
+    "flax-nnx-optimized": "flax",
+}  # fmt: skip
+
+
+def family_of(layouts: Iterable[str], default: str = "") -> str:
+    """The framework whose names a file's other layers have, by the one layout of its LSTMs."""
+    distinct = set(layouts)
+    return _FAMILIES.get(distinct.pop(), "") if len(distinct) == 1 else default
 
 
 def own_names(framework: str, kind: str) -> dict[str, str]:

@@ -19,7 +19,7 @@ from lstm_xcheck.checkpoints import FORMATS, write_checkpoint
 from lstm_xcheck.checkpoints.formats import Format
 
 COUNT = 300
-WRITABLE = [format for format in FORMATS if format.writes]
+WRITABLE = [format for format in FORMATS if format.writer]
 SPECS = {"enc": LSTMSpec(5, 4, bias="single"), "dec": LSTMSpec(3, 6, bias="single")}
 
 pytest.importorskip("resource")
@@ -45,12 +45,12 @@ def survives(good: Path) -> dict[str, int]:
     return outcomes
 
 
-@pytest.mark.parametrize("format", WRITABLE, ids=[format.to for format in WRITABLE])
+@pytest.mark.parametrize("format", WRITABLE, ids=[format.id for format in WRITABLE])
 def test_every_written_format(tmp_path: Path, format: Format) -> None:
-    for module in (*format.requires, *format.writer_requires):
+    for module in (*format.reads_with, *format.writes_with):
         pytest.importorskip(module)
-    good = tmp_path / f"m-{format.to}{format.suffixes[0]}"
-    write_checkpoint(good, {name: LSTMWeights.random(spec) for name, spec in SPECS.items()}, format=format.to)
+    good = tmp_path / f"m-{format.id}{format.suffixes[0]}"
+    write_checkpoint(good, {name: LSTMWeights.random(spec) for name, spec in SPECS.items()}, format=format.id)
     survives(good)
 
 

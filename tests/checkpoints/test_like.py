@@ -17,7 +17,7 @@ import pytest
 import lstm_xcheck as lx
 from lstm_xcheck.arrays import Array
 from lstm_xcheck.checkpoints import read_checkpoint, write_checkpoint
-from lstm_xcheck.porting.port import recheck
+from lstm_xcheck.porting.recheck import recheck
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

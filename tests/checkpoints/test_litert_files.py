@@ -16,7 +16,8 @@ from lstm_xcheck.checkpoints import Checkpoint, load, read_checkpoint
 from lstm_xcheck.checkpoints.litert import graph
 from lstm_xcheck.errors import DisagreementError
 from lstm_xcheck.model import CellWeights
-from lstm_xcheck.porting.port import port, recheck
+from lstm_xcheck.porting.port import port
+from lstm_xcheck.porting.recheck import recheck
 
 X, H = 5, 4
 HARD = f"hard_sigmoid:{1 / 6!r},0.5"

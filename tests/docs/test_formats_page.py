@@ -13,7 +13,6 @@ import pytest
 from lstm_xcheck import CheckpointError, LSTMSpec, LSTMWeights
 from lstm_xcheck.checkpoints import FORMATS, write_checkpoint
 from lstm_xcheck.checkpoints.formats import Format
-from lstm_xcheck.checkpoints.other_layers.store import FAMILIES
 
 ROOT = Path(__file__).parents[2]
 
@@ -35,7 +34,7 @@ def _load(file: Path) -> ModuleType:
 
 
 formats = _load(ROOT / "docs" / "formats.py")
-WRITABLE = {format.to: format for format in FORMATS if format.writes}
+WRITABLE = {format.id: format for format in FORMATS if format.writer}
 PROOFS = sorted(
     {
         (proof.test, proof.by)
@@ -51,12 +50,14 @@ def test_the_page_is_current() -> None:
 
 
 def test_every_format_has_its_row_and_every_writer_its_proof() -> None:
-    assert set(formats.FACTS) == {(format.name, format.to) for format in FORMATS}
-    assert {to for (_, to), facts in formats.FACTS.items() if facts.loaded} == set(WRITABLE)
+    assert set(formats.FACTS) == {format.id for format in FORMATS}
+    assert {id for id, facts in formats.FACTS.items() if facts.loaded} == set(WRITABLE)
 
 
 def test_every_writer_of_whole_models_has_a_proof_of_it() -> None:
-    assert {to for (_, to), facts in formats.FACTS.items() if facts.whole} == set(FAMILIES)
+    assert {id for id, facts in formats.FACTS.items() if facts.whole} == {
+        format.id for format in FORMATS if format.family
+    }
 
 
 @pytest.mark.parametrize(("test", "by"), PROOFS, ids=[test.partition("::")[2] for test, _ in PROOFS])
@@ -79,10 +80,10 @@ def names_of(function: ast.FunctionDef) -> set[str]:
 
 
 def facts_of(format: Format) -> object:
-    for module in (*format.requires, *format.writer_requires):
+    for module in (*format.reads_with, *format.writes_with):
         if importlib.util.find_spec(module) is None:
-            pytest.skip(f"{format.to} needs {module}")
-    return formats.FACTS[format.name, format.to]
+            pytest.skip(f"{format.id} needs {module}")
+    return formats.FACTS[format.id]
 
 
 @pytest.mark.parametrize("option", formats.OPTIONS)

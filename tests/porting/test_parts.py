@@ -18,10 +18,11 @@ from lstm_xcheck.checkpoints import FORMATS, read_checkpoint, write_checkpoint
 from lstm_xcheck.checkpoints.formats import Format
 from lstm_xcheck.errors import XcheckError
 from lstm_xcheck.porting.certificate import checksum
-from lstm_xcheck.porting.port import SUFFIX, recheck
+from lstm_xcheck.porting.port import SUFFIX
+from lstm_xcheck.porting.recheck import recheck
 
 WEIGHTS = lx.LSTMWeights.random(lx.LSTMSpec(2, 3, bias="single"), seed=1)
-WRITABLE = {format.to: format for format in FORMATS if format.writes}
+WRITABLE = {format.id: format for format in FORMATS if format.writer}
 PAIRS = list(product(WRITABLE, repeat=2))
 
 
@@ -35,7 +36,7 @@ def _no_frameworks(monkeypatch: pytest.MonkeyPatch) -> None:
 def usable(name: str) -> Format:
     """The format, or a skip that says which module is missing."""
     format = WRITABLE[name]
-    for module in (*format.requires, *format.writer_requires):
+    for module in (*format.reads_with, *format.writes_with):
         pytest.importorskip(module)
     return format
 

@@ -18,8 +18,8 @@ import pytest
 import lstm_xcheck as lx
 from lstm_xcheck.arrays import Array
 from lstm_xcheck.checkpoints import read_checkpoint, write_checkpoint
-from lstm_xcheck.checkpoints.detect.training_state import reading_whole
-from lstm_xcheck.checkpoints.other_layers.model import Layer, OtherLayers, by_name, collect_layers
+from lstm_xcheck.checkpoints.other_layers.collect import collect_layers
+from lstm_xcheck.checkpoints.other_layers.model import Layer, OtherLayers, by_name
 from lstm_xcheck.checkpoints.other_layers.store import kinds_of
 
 WORDS, SIZE, UNITS, STEPS = 11, 5, 4, 6
@@ -54,8 +54,9 @@ def written(path: Path, *names: str) -> Path:
 
 
 def layers_in(path: Path) -> dict[str, Layer]:
-    with reading_whole():
-        return by_name(collect_layers(read_checkpoint(path), kinds_of(list(LAYERS.values()))).layers)
+    return by_name(
+        collect_layers(read_checkpoint(path, load_other_tensors=True), kinds_of(list(LAYERS.values()))).layers
+    )
 
 
 #: `--to`, suffix, what reading or writing needs, and the layers that the format has.

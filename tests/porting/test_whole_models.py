@@ -17,10 +17,10 @@ import pytest
 import lstm_xcheck as lx
 from lstm_xcheck.arrays import Array
 from lstm_xcheck.checkpoints import read_checkpoint
-from lstm_xcheck.checkpoints.detect.training_state import reading_whole
-from lstm_xcheck.checkpoints.other_layers.model import by_name, collect_layers, plain_name
+from lstm_xcheck.checkpoints.other_layers.collect import collect_layers
+from lstm_xcheck.checkpoints.other_layers.model import by_name, plain_name
 from lstm_xcheck.porting.certificate import joined
-from lstm_xcheck.porting.port import recheck
+from lstm_xcheck.porting.recheck import recheck
 
 torch = pytest.importorskip("torch")
 keras = pytest.importorskip("keras")
@@ -94,8 +94,7 @@ def keras_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def layers_in(path: Path) -> dict[str, Any]:
-    with reading_whole():
-        return by_name(collect_layers(read_checkpoint(path)).layers)
+    return by_name(collect_layers(read_checkpoint(path, load_other_tensors=True)).layers)
 
 
 def run_torch(path: Path) -> tuple[Array, Array]:
@@ -316,7 +315,7 @@ def test_a_certificate_covers_the_layers(tmp_path: Path, keras_file: Path, monke
     lx.port(keras_file, tmp_path / "m.pt", rename={"lower,upper": "lstm"})
     assert "1 LSTMs and 2 other layers" in recheck(tmp_path / "m.pt.xcheck.json")
     monkeypatch.setattr(
-        "lstm_xcheck.checkpoints.other_layers.model.transposed", lambda family, kind, part, array: array + 1
+        "lstm_xcheck.checkpoints.other_layers.collect.transposed", lambda family, kind, part, array: array + 1
     )
     with pytest.raises(lx.DisagreementError, match="embedding: the embedding read now is not that of"):
         recheck(tmp_path / "m.pt.xcheck.json")

@@ -16,9 +16,9 @@ import pytest
 import lstm_xcheck as lx
 from lstm_xcheck.arrays import Array
 from lstm_xcheck.checkpoints import read_checkpoint
-from lstm_xcheck.checkpoints.detect.training_state import reading_whole
-from lstm_xcheck.checkpoints.other_layers.model import OtherLayers, by_name, collect_layers
-from lstm_xcheck.checkpoints.other_layers.order import with_chain
+from lstm_xcheck.checkpoints.other_layers.collect import collect_layers
+from lstm_xcheck.checkpoints.other_layers.model import OtherLayers, by_name
+from lstm_xcheck.checkpoints.other_layers.order import infer_layer_order
 from lstm_xcheck.porting.certificate import joined
 
 onnx = pytest.importorskip("onnx")
@@ -107,9 +107,8 @@ def keras_file(tmp_path_factory: pytest.TempPathFactory, keras: Any) -> Path:
 
 
 def read_whole(path: Path) -> OtherLayers:
-    with reading_whole():
-        checkpoint = read_checkpoint(path)
-    return with_chain(checkpoint, collect_layers(checkpoint))
+    checkpoint = read_checkpoint(path, load_other_tensors=True)
+    return infer_layer_order(checkpoint, collect_layers(checkpoint))
 
 
 def run(path: Path, given: Array, *more: str) -> list[Array]:

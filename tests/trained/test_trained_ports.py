@@ -18,11 +18,10 @@ import lstm_xcheck as lx
 from lstm_xcheck.adapters.registry import installed
 from lstm_xcheck.arrays import Array
 from lstm_xcheck.checkpoints import FORMATS, Checkpoint, read_checkpoint
-from lstm_xcheck.checkpoints.detect.training_state import reading_whole
-from lstm_xcheck.checkpoints.other_layers.model import collect_layers
-from lstm_xcheck.checkpoints.other_layers.store import FAMILIES
+from lstm_xcheck.checkpoints.other_layers.collect import collect_layers
 from lstm_xcheck.porting.certificate import joined
-from lstm_xcheck.porting.port import SUFFIX, recheck
+from lstm_xcheck.porting.port import SUFFIX
+from lstm_xcheck.porting.recheck import recheck
 from lstm_xcheck.workers.pool import Worker
 
 for _name in ("torch", "keras", "tensorflow", "jax", "h5py", "safetensors"):
@@ -31,7 +30,9 @@ for _name in ("torch", "keras", "tensorflow", "jax", "h5py", "safetensors"):
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "train_and_verify.py"
-WRITABLE = {format.to: format for format in FORMATS if format.writes}
+WRITABLE = {format.id: format for format in FORMATS if format.writer}
+#: Formats that hold other layers too.
+CARRYING = {format.id for format in FORMATS if format.family}
 MODELS = {"keras": "vowels.keras", "torch": "tagger.pt"}
 #: Who runs a file's weights: its own framework, or the scan that reads any.
 ADAPTERS = {"torch": "torch", "keras": "keras-tensorflow"}
@@ -61,8 +62,7 @@ def run() -> Iterator[Runner]:
 
 
 def whole(path: Path) -> Checkpoint:
-    with reading_whole():
-        return read_checkpoint(path)
+    return read_checkpoint(path, load_other_tensors=True)
 
 
 def labels(y: Array, which: str, head: Checkpoint) -> Array:
@@ -78,7 +78,7 @@ def test_predictions_stay(
     trained: Path, x: Array, run: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, which: str, to: str
 ) -> None:
     format = WRITABLE[to]
-    for module in (*format.requires, *format.writer_requires):
+    for module in (*format.reads_with, *format.writes_with):
         if importlib.util.find_spec(module) is None:
             pytest.skip(f"{to} needs {module}")
     # The frameworks are asked below, for all data that the model knows; the port itself asks the oracle.
@@ -89,9 +89,9 @@ def test_predictions_stay(
         with pytest.raises(lx.CheckpointError, match="two directions"):
             lx.port(source, target, to=to, lstm_only=True)
         return
-    certificate = lx.port(source, target, to=to, lstm_only=to not in FAMILIES)
+    certificate = lx.port(source, target, to=to, lstm_only=to not in CARRYING)
     recheck(target.with_name(target.name + SUFFIX))
-    assert (certificate["verdict"], len(certificate["layers"])) == ("agree", int(to in FAMILIES))
+    assert (certificate["verdict"], len(certificate["layers"])) == ("agree", int(to in CARRYING))
     checkpoint = whole(target)
     by_name = {lstm.name: lstm for lstm in checkpoint.lstms}
     parts = [by_name[name] for name in certificate["lstms"][0]["destination"]]
@@ -102,8 +102,8 @@ def test_predictions_stay(
     # What the target holds natively is the certificate's business; every output that was seen is judged.
     seen = replace(written, native={}, parameter_count=None)
     assert lx.judge(seen, lx.Case(weights=own, x=x)).verdict == "match"
-    head = checkpoint if to in FAMILIES else whole(source)
+    head = checkpoint if to in CARRYING else whole(source)
     assert np.array_equal(labels(written.y, which, head), expected)
-    if to in FAMILIES:
+    if to in CARRYING:
         exchanged: Any = written.y[..., ::-1]
         assert not np.array_equal(labels(exchanged, which, head), expected), "labels tell one LSTM from another"

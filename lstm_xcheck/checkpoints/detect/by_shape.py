@@ -1,4 +1,7 @@
-"""Tensors that have the shapes of an LSTM's, whatever they are called: two matrices with 4 blocks, or one of both."""
+"""Finds tensors with the shapes of an LSTM, whatever their names.
+
+That is two matrices with 4 blocks, or one matrix of both.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from itertools import permutations
 from ...layouts.schema import Tensor
 from ...layouts.table import TABLE, Layout
 from ..codecs.limits import FLOAT_SIZES
-from ..model import TensorInfo
+from ..tensor_info import TensorInfo
 
 #: Words in names of recurrent weights; they settle which of two matrices of one shape these are.
 _RECURRENT = re.compile(r"u|r|rw|h|hh|h2h|wh|whh|uh|rec.*|hid.*")
@@ -20,7 +23,7 @@ _NAMED = re.compile(r"lstm|rnn|cell", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class ShapeMatch:
-    """Tensors beside one another that have the shapes of one LSTM cell.
+    """Neighbouring tensors with the shapes of one LSTM cell.
 
     Attributes:
         prefix: what their names have in common, with its last separator.
@@ -82,7 +85,7 @@ def fits(one: ShapeMatch, row: Layout) -> bool:
 
 
 def shape_matches(tensors: Sequence[TensorInfo], *, joint: bool) -> list[ShapeMatch]:
-    """What may be an LSTM cell, one for each prefix at most.
+    """Possible LSTM cells, at most one per prefix.
 
     Args:
         tensors: of one file.

@@ -15,16 +15,20 @@ from ...errors import CheckpointError
 from ...model import LSTMWeights
 from ..codecs.limits import FLOAT_SIZES
 from ..codecs.npy import MAGIC, describe_npy, npy_bytes
-from ..detect.torch_names import build, others
+from ..detect.assemble import build, others
 from ..layout_arrays import tree_arrays
-from ..model import Checkpoint, FoundLSTM, TensorInfo
+from ..model import Checkpoint, FoundLSTM
+from ..options import ReadOptions
+from ..other_layers.model import OtherLayers
+from ..template import Template
+from ..tensor_info import TensorInfo
 
 _KINDS = ("weight_ih", "weight_hh", "bias")
 _MAX_ARRAYS = 100_000
 _MAX_LINE = 1 << 16
 
 
-def read(path: Path) -> Checkpoint:
+def read(path: Path, options: ReadOptions) -> Checkpoint:
     """Every LSTMCell with a bias, recognised by three shapes in a row.
 
     Raises:
@@ -51,7 +55,7 @@ def read(path: Path) -> Checkpoint:
             )
         )
     used = {name for lstm in lstms for name in lstm.tensors}
-    other = others((tensor for tensor in tensors if tensor.name not in used), {})
+    other = others((tensor for tensor in tensors if tensor.name not in used), {}, options)
     return Checkpoint(path, "equinox", tuple(lstms), other)
 
 
@@ -101,16 +105,14 @@ def _fits(w: TensorInfo, u: TensorInfo, b: TensorInfo) -> bool:
     return u.shape[0] == 4 * u.shape[1] == w.shape[0] and b.shape == (u.shape[0],)
 
 
-def write(path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None) -> None:
+def write(path: Path, lstms: Mapping[str, LSTMWeights], other_layers: OtherLayers) -> None:
     """The leaves of a tuple of cells, in the order of the LSTMs, layers and directions.
 
     `equinox.tree_deserialise_leaves` reads them into such cells.
 
     Raises:
-        CheckpointError: for `like`, a bias that is missing, and what LSTMCell has no place for.
+        CheckpointError: for a bias that is missing, and what LSTMCell has no place for.
     """
-    if like is not None:
-        raise CheckpointError(f"--like {like}: Equinox files have no keys to keep; leave --like out")
     for name, weights in lstms.items():
         if weights.spec.bias == "none" or weights.spec.bidirectional:
             what = "has no bias" if weights.spec.bias == "none" else "has two directions"
@@ -120,3 +122,12 @@ def write(path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None
     arrays = tree_arrays(lstms, "equinox", "/")
     with path.open("xb") as file:
         file.writelines(npy_bytes(array, dtype) for array, dtype in arrays.values())
+
+
+def fill(path: Path, template: Template) -> None:
+    """Refuses: nothing in the file tells one array from another.
+
+    Raises:
+        CheckpointError: always.
+    """
+    raise CheckpointError(f"--like {template.path}: Equinox files have no keys to keep; leave --like out")

@@ -20,12 +20,14 @@ from ..codecs.limits import FLOAT_SIZES, escape, float_values
 from ..codecs.msgpack import ARRAY, CHUNKED, Decoder, Extension
 from ..detect.layout_names import detect_layout_names
 from ..detect.user_layout import detect
-from ..model import Checkpoint, TensorInfo
+from ..model import Checkpoint
+from ..options import ReadOptions
+from ..tensor_info import TensorInfo
 
 _ROWS = ("flax-linen", "flax-nnx", "flax-nnx-optimized", "haiku")
 
 
-def read(path: Path) -> Checkpoint:
+def read(path: Path, options: ReadOptions) -> Checkpoint:
     """Every LSTM in the tree: cells of linen and NNX, alone, in RNN and in Bidirectional.
 
     Raises:
@@ -38,8 +40,8 @@ def read(path: Path) -> Checkpoint:
     names = [tensor.name for tensor in tensors]
     if len(set(names)) != len(names):
         raise CheckpointError(f"{path} has two arrays of one name; rename one and save it again")
-    lstms, other = detect(path, tensors, partial(detect_layout_names, rows=_ROWS))
-    return Checkpoint(path, "flax-msgpack", lstms, other)
+    lstms, other = detect(path, tensors, partial(detect_layout_names, rows=_ROWS), options)
+    return Checkpoint(path, "flax-msgpack", lstms, other, "flax")
 
 
 def decode_file(path: Path) -> Any:

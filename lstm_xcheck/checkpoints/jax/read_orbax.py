@@ -20,8 +20,10 @@ from ...errors import CheckpointError
 from ..codecs.limits import FLOAT_SIZES, MAX_EXPANSION, SMALL, escape, float_values, shortlist
 from ..detect.layout_names import detect_layout_names
 from ..detect.user_layout import detect
-from ..model import Checkpoint, TensorInfo
+from ..model import Checkpoint
+from ..options import ReadOptions
 from ..sniff import ORBAX_TREE
+from ..tensor_info import TensorInfo
 
 _ROWS = ("flax-linen", "flax-nnx", "flax-nnx-optimized", "haiku")
 _MAX_METADATA = 256 << 20
@@ -30,7 +32,7 @@ _ARRAYS = ("jax.Array", "np.ndarray")
 _FAULTS = (ValueError, TypeError, KeyError, IndexError, OSError, RuntimeError, NotImplementedError, OverflowError)
 
 
-def read(path: Path) -> Checkpoint:
+def read(path: Path, options: ReadOptions) -> Checkpoint:
     """Every LSTM in the tree; `path` is an item, a step with one or more items, or a manager's folder with one step.
 
     Raises:
@@ -41,8 +43,8 @@ def read(path: Path) -> Checkpoint:
     for item in items:
         scope = f"{item.name}/" if len(items) > 1 else ""
         tensors += _stored(path, item, scope)
-    lstms, other = detect(path, tensors, partial(detect_layout_names, rows=_ROWS))
-    return Checkpoint(path, "orbax", lstms, other, parts=files_in(path))
+    lstms, other = detect(path, tensors, partial(detect_layout_names, rows=_ROWS), options)
+    return Checkpoint(path, "orbax", lstms, other, "flax", parts=files_in(path))
 
 
 def _items(path: Path) -> list[Path]:

@@ -65,6 +65,13 @@ class KerasConfig:
         return value if isinstance(value, str) and value in ("tanh", "sigmoid", "relu", "linear") else None
 
 
+def layer_config(item: Any) -> LayerConfig | None:
+    """A layer of a config, if this is one."""
+    if isinstance(item, dict) and isinstance(item.get("class_name"), str) and isinstance(item.get("config"), dict):
+        return LayerConfig(item["class_name"], str(item["config"].get("name", "")), item["config"])
+    return None
+
+
 def parse_config(path: Path, text: bytes, metadata: bytes) -> KerasConfig:
     """The layers of a `config.json` and the version in `metadata.json`.
 

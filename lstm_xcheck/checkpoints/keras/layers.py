@@ -14,8 +14,10 @@ from ...errors import CheckpointError
 from ...layouts.table import layout_named
 from ...model import LSTMSpec
 from ..codecs.limits import FLOAT_SIZES, escape
-from ..detect.torch_names import build, others, unique_names
-from ..model import FoundLSTM, OtherTensor, TensorInfo
+from ..detect.assemble import Detected, build, others, unique_names
+from ..model import FoundLSTM
+from ..options import ReadOptions
+from ..tensor_info import TensorInfo
 from .config import KerasConfig, LayerConfig
 
 _KERNELS = ("kernel", "recurrent_kernel", "bias")
@@ -58,14 +60,18 @@ class _Cell:
         return "cudnn-keras" if bias and bias.shape == (8 * self.units,) else "keras"
 
     @property
-    def alike(self) -> tuple[object, ...]:
+    def shared(self) -> tuple[object, ...]:
         """What both directions of one LSTM must share."""
         return (self.units, self.input_size, len(self.tensors), self.layout, self.activation, self.recurrent_activation)
 
 
 def detect_keras(
-    path: Path, groups: Sequence[Variables], loose: Sequence[TensorInfo], config: KerasConfig | None
-) -> tuple[tuple[FoundLSTM, ...], tuple[OtherTensor, ...]]:
+    path: Path,
+    groups: Sequence[Variables],
+    loose: Sequence[TensorInfo],
+    config: KerasConfig | None,
+    options: ReadOptions,
+) -> Detected:
     """The LSTMs among groups of variables, and all other tensors.
 
     Raises:
@@ -88,7 +94,7 @@ def detect_keras(
     lstms = unique_names(path, found)
     used = {name for lstm in lstms for name in lstm.tensors}
     everything = [tensor for group in groups for tensor in group.tensors.values()] + list(loose)
-    return lstms, others((tensor for tensor in everything if tensor.name not in used), notes)
+    return lstms, others((tensor for tensor in everything if tensor.name not in used), notes, options)
 
 
 def _cell_of(group: Variables) -> _Cell | str:
@@ -105,7 +111,7 @@ def _cell_of(group: Variables) -> _Cell | str:
 
 
 def _why_no_lstm(tensors: Mapping[str, TensorInfo]) -> str:
-    """What in these shapes and types speaks against an LSTM; empty for nothing."""
+    """Why shapes and types make no LSTM; empty if they do."""
     kernel, recurrent = tensors["kernel"].shape, tensors["recurrent_kernel"].shape
     if len(recurrent) != 2 or len(kernel) != 2 or not recurrent[0] or not kernel[0]:
         return f"not an LSTM: kernel is {list(kernel)} and recurrent kernel {list(recurrent)}"
@@ -187,7 +193,7 @@ def _paired(cells: Mapping[str, _Cell]) -> list[tuple[_Cell, ...]]:
 
 
 def _is_bidirectional(forward: _Cell, backward: _Cell) -> bool:
-    return forward.alike == backward.alike and not forward.backward and backward.backward
+    return forward.shared == backward.shared and not forward.backward and backward.backward
 
 
 def _found(path: Path, cells: tuple[_Cell, ...], names: Mapping[str, str], config: KerasConfig | None) -> FoundLSTM:
@@ -221,6 +227,7 @@ def _found(path: Path, cells: tuple[_Cell, ...], names: Mapping[str, str], confi
         source_dtype=weights.dtype,
         tensors=tuple(tensor.name for tensor in tensors.values()),
         notes=_notes(cells, layers.get(layer)),
+        arrays={key: tensor.name for key, tensor in tensors.items()},
     )
 
 

@@ -20,8 +20,8 @@ from ..codecs.hdf5 import walk
 from ..codecs.hdf5_attributes import text_attribute
 from ..codecs.lazy_bytes import ByteRange
 from ..codecs.limits import escape
-from ..model import TensorInfo
-from .config import KerasConfig, LayerConfig
+from ..tensor_info import TensorInfo
+from .config import KerasConfig, LayerConfig, layer_config
 from .layers import Variables
 
 _KINDS = ("kernel", "recurrent_kernel", "bias")
@@ -101,7 +101,7 @@ def _root(config: Any) -> LayerConfig:
     """The model itself; Keras before 2.2.3 wrote the layers of a Sequential without more."""
     if isinstance(config, dict) and isinstance(config.get("config"), list):
         config = {**config, "config": {"layers": config["config"]}}
-    return _entry(config) or LayerConfig("", "", {})
+    return layer_config(config) or LayerConfig("", "", {})
 
 
 def _collect(path: Path, entry: Any, entries: list[LayerConfig], depth: int) -> None:
@@ -146,20 +146,14 @@ def _cells(place: str, layer: LayerConfig) -> dict[str, LayerConfig]:
         configs[f"{place}/cell"] = cell
         listed = cell.values.get("cells")
         for item in listed if isinstance(listed, list) else []:
-            one = _entry(item)
+            one = layer_config(item)
             if one:
                 configs[f"{place}/cell/cells/{one.name}"] = one
     return configs
 
 
 def _child(entry: LayerConfig, key: str) -> LayerConfig | None:
-    return _entry(entry.values.get(key))
-
-
-def _entry(item: Any) -> LayerConfig | None:
-    if isinstance(item, dict) and isinstance(item.get("class_name"), str) and isinstance(item.get("config"), dict):
-        return LayerConfig(item["class_name"], str(item["config"].get("name", "")), item["config"])
-    return None
+    return layer_config(entry.values.get(key))
 
 
 def _place(parts: list[str], known: _Known | None) -> str:

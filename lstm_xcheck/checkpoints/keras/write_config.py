@@ -15,8 +15,9 @@ from ...layouts.other_layers import OTHER_LAYERS
 from ...model import LSTMSpec, LSTMWeights
 from ...model.activations import HARD_SIGMOID_KERAS3
 from ..codecs.limits import escape
-from ..other_layers.model import Layer, OtherLayers, Step, plain_name
-from ..write import chain_of
+from ..layout_arrays import chain_of
+from ..other_layers.model import Layer, OtherLayers, plain_name
+from ..topology import Step
 
 #: A layer's entry in the config, still without its input.
 Entry = dict[str, Any]

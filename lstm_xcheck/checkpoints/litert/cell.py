@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..codecs.limits import FLOAT_SIZES, escape
-from ..model import TensorInfo
+from ..tensor_info import TensorInfo
 from .graph import Graph, Operator
 
 #: In the order of the operators' inputs.

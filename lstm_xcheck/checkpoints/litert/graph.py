@@ -17,7 +17,7 @@ from ...arrays import Array
 from ...errors import CheckpointError
 from ..codecs.flatbuffer import Source, Table
 from ..codecs.limits import FLOAT_SIZES, escape, float_values
-from ..model import TensorInfo
+from ..tensor_info import TensorInfo
 
 #: TensorType, by number; those that an LSTM may be stored in, and those that are named when they are met.
 TYPES = {

@@ -18,7 +18,7 @@ import numpy as np
 from ...arrays import Array
 from ...model.activations import HARD_SIGMOID_KERAS3
 from ..codecs.limits import FLOAT_SIZES, escape
-from ..model import TensorInfo
+from ..tensor_info import TensorInfo
 from .cell import GATES, Cell, Leaf, NotReadError, read_as_float
 from .graph import Graph, Operator
 

@@ -15,8 +15,10 @@ from ...errors import CheckpointError, SpecError
 from ...layouts import spec_of
 from ...model import LSTMSpec
 from ..codecs.limits import escape
-from ..detect.torch_names import build, others, unique_names
-from ..model import Checkpoint, FoundLSTM, OtherTensor, TensorInfo
+from ..detect.assemble import build, others, unique_names
+from ..model import Checkpoint, FoundLSTM, OtherTensor
+from ..options import ReadOptions
+from ..tensor_info import TensorInfo
 from .cell import FUSED, Cell, Leaf, NotReadError, fused_cells
 from .directions import pairs, placed
 from .graph import Graph, Model, Operator, parse
@@ -32,7 +34,7 @@ _UNROLLED = (
 )
 
 
-def read(path: Path) -> Checkpoint:
+def read(path: Path, options: ReadOptions) -> Checkpoint:
     """Every LSTM of the model.
 
     Raises:
@@ -40,14 +42,14 @@ def read(path: Path) -> Checkpoint:
     """
     model = parse(path)
     try:
-        return _read(path, model)
+        return _read(path, model, options)
     except ValueError as error:
         raise CheckpointError(
             f"{path}: the LiteRT model is damaged ({escape(error)}); copy or download it again"
         ) from error
 
 
-def _read(path: Path, model: Model) -> Checkpoint:
+def _read(path: Path, model: Model, options: ReadOptions) -> Checkpoint:
     cells, unread = _cells(model)
     found: list[tuple[FoundLSTM, str]] = []
     used: set[Leaf] = set()
@@ -59,7 +61,7 @@ def _read(path: Path, model: Model) -> Checkpoint:
         except NotReadError as error:
             unread.append(OtherTensor(name, (), "LSTM", f"an LSTM, not read: {error}"))
     rest = list(_rest(model, used))
-    return Checkpoint(path, "litert", unique_names(path, found), (*unread, *others(rest, {})))
+    return Checkpoint(path, "litert", unique_names(path, found), (*unread, *others(rest, {}, options)))
 
 
 def _cells(model: Model) -> tuple[list[tuple[Cell, ...]], list[OtherTensor]]:

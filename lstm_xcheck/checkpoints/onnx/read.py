@@ -17,13 +17,15 @@ from google.protobuf.message import DecodeError
 from ...errors import CheckpointError, SpecError
 from ...model import LSTMSpec, LSTMWeights
 from ..codecs.limits import FLOAT_SIZES, SMALL, escape
-from ..detect.torch_names import build, others, unique_names
-from ..detect.training_state import is_whole
-from ..model import Checkpoint, FoundLSTM, OtherTensor, TensorInfo
+from ..detect.assemble import build, others, unique_names
+from ..model import Checkpoint, FoundLSTM, OtherTensor
+from ..options import ReadOptions
+from ..tensor_info import TensorInfo
+from ..topology import ModelTopology
 from .attributes import NotInSpecError, spec_options
 from .layers import attributes_of, key_of
 from .tensors import Constants, constants_of, data_files, floating, stored, tensors_of
-from .topology import graph_model
+from .topology import graph_topology
 
 #: Position of each input that holds weights, and of those that do not.
 _WEIGHTS = {"W": 1, "R": 2, "B": 3, "P": 7}
@@ -36,7 +38,7 @@ MOST_SHARED = 4
 _FAULTS = (ValueError, TypeError, AttributeError, KeyError, OverflowError)
 
 
-def read(path: Path) -> Checkpoint:
+def read(path: Path, options: ReadOptions) -> Checkpoint:
     """Every LSTM of the model, those in the branches and bodies of If, Loop and Scan included.
 
     Raises:
@@ -44,14 +46,14 @@ def read(path: Path) -> Checkpoint:
     """
     model = load_model(path)
     try:
-        return _read_model(path, model)
+        return _read_model(path, model, options)
     except _FAULTS as error:
         raise CheckpointError(
             f"{path}: the ONNX model is damaged ({escape(error)}); copy or download it again"
         ) from error
 
 
-def _read_model(path: Path, model: Any) -> Checkpoint:
+def _read_model(path: Path, model: Any, options: ReadOptions) -> Checkpoint:
     found: list[tuple[FoundLSTM, str]] = []
     unread: list[OtherTensor] = []
     read_nodes: list[Any] = []
@@ -69,13 +71,13 @@ def _read_model(path: Path, model: Any) -> Checkpoint:
     names = constants_of(model.graph, {})
     rest = [stored(path, name, tensor) for name, tensor in names.items() if name not in used]
     rest += [stored(path, name, tensor) for name, tensor in _inner(model.graph) if name not in used]
-    graph = None
-    if is_whole():
+    topology = ModelTopology()
+    if options.load_other_tensors:
         directions = [escape(_text(attributes_of(node).get("direction", b"forward"))) for node in read_nodes]
         lines = zip(read_nodes, lstms, directions, strict=True)
-        graph = graph_model(model.graph, names, {key_of(node): (lstm.name, way) for node, lstm, way in lines})
+        topology = graph_topology(model.graph, names, {key_of(node): (lstm.name, way) for node, lstm, way in lines})
     parts = (path, *data_files(path, tensors_of(model)))
-    return Checkpoint(path, "onnx", lstms, (*unread, *others(rest, {})), graph=graph, parts=parts)
+    return Checkpoint(path, "onnx", lstms, (*unread, *others(rest, {}, options)), "onnx", topology, parts)
 
 
 def _inner(graph: Any, depth: int = 0) -> Iterator[tuple[str, Any]]:
@@ -175,6 +177,7 @@ def _read_node(path: Path, node: Any, name: str, constants: Constants, shared: S
         source_dtype=weights.dtype,
         tensors=tuple(tensor.name for tensor in tensors.values()),
         notes=(f"the graph gives it {' and '.join(given)}",) if given else (),
+        arrays={key: tensor.name for key, tensor in tensors.items()},
     )
 
 

@@ -18,7 +18,7 @@ from ...arrays import Array
 from ...errors import CheckpointError
 from ..codecs.lazy_bytes import ByteRange
 from ..codecs.limits import FLOAT_SIZES, SMALL, escape, float_values
-from ..model import TensorInfo
+from ..tensor_info import TensorInfo
 
 _TYPES = {
     onnx.TensorProto.FLOAT: "float32", onnx.TensorProto.DOUBLE: "float64", onnx.TensorProto.FLOAT16: "float16",

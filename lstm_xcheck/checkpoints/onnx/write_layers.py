@@ -16,9 +16,10 @@ from ...errors import DisagreementError
 from ...layouts.other_layers import OTHER_LAYERS
 from ...model import LSTMWeights
 from ..codecs.limits import escape
-from ..other_layers.model import Layer, OtherLayers, Step, plain_name
+from ..layout_arrays import chain_of
+from ..other_layers.model import Layer, OtherLayers, plain_name
 from ..other_layers.store import to_framework
-from ..write import chain_of
+from ..topology import Step
 from .functions import MERGES, POOLING, operator_of
 from .graph_builder import Graph, value
 

@@ -17,7 +17,7 @@ import numpy as np
 from ...arrays import Array
 from ...errors import CheckpointError
 from ..codecs.limits import FLOAT_SIZES, escape, float_values
-from ..model import TensorInfo
+from ..tensor_info import TensorInfo
 from .graph import Graph, Source, count, data, numbers
 
 TYPES = {"f64": "float64", "f32": "float32", "f16": "float16", "bf16": "bfloat16"}

@@ -17,7 +17,6 @@ from ...errors import CheckpointError
 from ...model import LSTMWeights
 from ..codecs.limits import FLOAT_SIZES, escape
 from ..layout_arrays import layout_arrays
-from ..write import chain_of
 from .constants import Constant, Constants
 from .graph import Graph, Source, data, parse
 from .ir_builder import constant_bytes
@@ -52,7 +51,7 @@ class _Filled(NamedTuple):
     numbers: Array
 
 
-def fill(path: Path, like: Path, lstms: Mapping[str, LSTMWeights]) -> None:
+def fill_constants(path: Path, like: Path, lstms: Mapping[str, LSTMWeights]) -> None:
     """Write both files of the model with the numbers of these LSTMs replaced.
 
     Raises:
@@ -61,14 +60,14 @@ def fill(path: Path, like: Path, lstms: Mapping[str, LSTMWeights]) -> None:
     parse(like)  # refuses what no model has, such as entities
     root = fromstring(like.read_bytes())
     nodes = nodes_of(like, root, Constants(like))
-    leaves = [leaf for name in chain_of(lstms) for leaf in nodes[name].leaves]
+    leaves = [leaf for name in lstms for leaf in nodes[name].leaves]
     content = _of_their_own(root, leaves, bytearray(like.with_suffix(".bin").read_bytes()))
     path.with_suffix(".bin").write_bytes(content)
     # Where nothing had to move, the graph is kept to the byte.
     moved = len(content) != like.with_suffix(".bin").stat().st_size
     path.write_bytes(tostring(root, encoding="utf-8", xml_declaration=True) if moved else like.read_bytes())
     places, filled = _Places(path), []
-    for name, weights in chain_of(lstms).items():
+    for name, weights in lstms.items():
         arrays = layout_arrays(name, weights, "openvino")
         sources = weight_sources(nodes[name].graph, nodes[name].layer)
         for kind, array in arrays.items():

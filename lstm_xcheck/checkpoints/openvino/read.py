@@ -15,8 +15,10 @@ import numpy as np
 from ...errors import CheckpointError, SpecError
 from ...model import LSTMSpec
 from ..codecs.limits import FLOAT_SIZES, escape
-from ..detect.torch_names import build, others, unique_names
-from ..model import Checkpoint, FoundLSTM, OtherTensor, TensorInfo
+from ..detect.assemble import build, others, unique_names
+from ..model import Checkpoint, FoundLSTM, OtherTensor
+from ..options import ReadOptions
+from ..tensor_info import TensorInfo
 from .constants import Constant, Constants
 from .graph import Graph, Source, data, graphs, parse
 
@@ -43,7 +45,7 @@ class _NotReadError(ValueError):
     """Why a node is not read; the message is the reason."""
 
 
-def read(path: Path) -> Checkpoint:
+def read(path: Path, options: ReadOptions) -> Checkpoint:
     """Every LSTM of the model, those in the bodies of loops included.
 
     Raises:
@@ -59,7 +61,7 @@ def read(path: Path) -> Checkpoint:
     rest = [tensor for tensor in rest if tensor.dtype in FLOAT_SIZES and tensor.shape]
     parts = (path, constants.bin) if constants.bin.is_file() else (path,)
     found = tuple(node.found for node in nodes.values())
-    return Checkpoint(path, "openvino", found, (*unread, *others(rest, {})), parts=parts)
+    return Checkpoint(path, "openvino", found, (*unread, *others(rest, {}, options)), parts=parts)
 
 
 def nodes_of(

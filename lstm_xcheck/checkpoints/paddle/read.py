@@ -16,12 +16,15 @@ from typing import Any
 
 from ...arrays import Array
 from ...errors import CheckpointError
+from ...layouts.other_layers import family_of
 from ..codecs.limits import FLOAT_SIZES, escape
 from ..codecs.numpy_pickle import NumpyUnpickler, PickledArray, as_paddle, checked
 from ..codecs.pickle_tree import named_leaves
 from ..detect.layout_names import detect_any_layout
 from ..detect.user_layout import detect
-from ..model import Checkpoint, FoundLSTM, OtherTensor, TensorInfo
+from ..model import Checkpoint, FoundLSTM, OtherTensor
+from ..options import ReadOptions
+from ..tensor_info import TensorInfo
 
 #: What paddle.save adds to a state dict: the names of its tensors within the program.
 PADDLE_TABLE = "StructuredToParameterName@@"
@@ -32,7 +35,7 @@ _LAYER = re.compile(r"(?P<prefix>(?:.*\.)?)(?P<layer>[0-9]{1,3})\.cell(?P<way>|_
 PROJECTION = "weight_ho"
 
 
-def read(path: Path) -> Checkpoint:
+def read(path: Path, options: ReadOptions) -> Checkpoint:
     """Every LSTM in a pickle of arrays: names of Paddle and PyTorch, then those of Haiku, Flax, Keras and others.
 
     Raises:
@@ -42,10 +45,11 @@ def read(path: Path) -> Checkpoint:
         value = NumpyUnpickler(path, stream).load()
     tensors = _stored(path, value)
     plain, aliases = _without_aliases(path, tensors)
-    lstms, other = detect(path, plain, detect_any_layout)
+    lstms, other = detect(path, plain, detect_any_layout, options)
     lstms = tuple(_as_paddle_found(lstm, aliases) for lstm in lstms)
-    paddle = aliases or len(plain) < len(tensors) or (isinstance(value, dict) and PADDLE_TABLE in value)
-    return Checkpoint(path, "paddle" if paddle else "pickle", lstms, _renamed(other, aliases))
+    if aliases or len(plain) < len(tensors) or (isinstance(value, dict) and PADDLE_TABLE in value):
+        return Checkpoint(path, "paddle", lstms, _renamed(other, aliases), family="paddle")
+    return Checkpoint(path, "pickle", lstms, _renamed(other, aliases), family_of(lstm.layout for lstm in lstms))
 
 
 def _stored(path: Path, value: Any) -> dict[str, TensorInfo]:
@@ -114,7 +118,17 @@ def _as_paddle_found(lstm: FoundLSTM, aliases: Mapping[str, str]) -> FoundLSTM:
     """The LSTM under the file's own names."""
     if not any(name in aliases for name in lstm.tensors):
         return lstm
-    return replace(lstm, layout="paddle", tensors=tuple(aliases.get(name, name) for name in lstm.tensors))
+    both = lstm.weights.spec.bidirectional
+    arrays = {_paddle_key(key, both): aliases.get(name, name) for key, name in lstm.arrays.items()}
+    return replace(lstm, layout="paddle", tensors=tuple(arrays.values()), arrays=arrays)
+
+
+def _paddle_key(key: str, both: bool) -> str:
+    """Paddle's name of an array by PyTorch's: `0.cell_fw.weight_ih` for `weight_ih_l0` of two directions."""
+    kind, _, place = key.partition("_l")
+    layer, _, reverse = place.partition("_")
+    cell = f"cell_{'bw' if reverse else 'fw'}" if both else "cell"
+    return f"{layer}.{cell}.{PROJECTION if kind == 'weight_hr' else kind}"
 
 
 def _renamed(other: tuple[OtherTensor, ...], aliases: Mapping[str, str]) -> tuple[OtherTensor, ...]:

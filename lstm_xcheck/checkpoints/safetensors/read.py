@@ -15,11 +15,14 @@ from typing import Any
 
 from ...arrays import Array
 from ...errors import CheckpointError
+from ...layouts.other_layers import family_of
 from ..codecs.lazy_bytes import ByteRange
 from ..codecs.limits import escape, float_values
 from ..detect.layout_names import detect_any_layout
 from ..detect.user_layout import detect
-from ..model import Checkpoint, TensorInfo
+from ..model import Checkpoint
+from ..options import ReadOptions
+from ..tensor_info import TensorInfo
 
 #: Bits and name of each type; those that are no NumPy type are only listed.
 _TYPES = {
@@ -35,15 +38,15 @@ _TYPES = {
 _MAX_HEADER = 100_000_000
 
 
-def read(path: Path) -> Checkpoint:
+def read(path: Path, options: ReadOptions) -> Checkpoint:
     """Every LSTM with PyTorch's tensor names in a safetensors file.
 
     Raises:
         CheckpointError: for a file that breaks the format's rules.
     """
     tensors = stored_tensors(path)
-    lstms, other = detect(path, tensors, detect_any_layout)
-    return Checkpoint(path, "safetensors", lstms, other)
+    lstms, other = detect(path, tensors, detect_any_layout, options)
+    return Checkpoint(path, "safetensors", lstms, other, family_of((lstm.layout for lstm in lstms), "torch"))
 
 
 def stored_tensors(path: Path) -> list[TensorInfo]:

@@ -16,15 +16,17 @@ from ...errors import CheckpointError
 from ..codecs.limits import escape
 from ..detect.layout_names import detect_any_layout
 from ..detect.user_layout import detect
-from ..model import Checkpoint, OtherTensor, TensorInfo
+from ..model import Checkpoint, OtherTensor
+from ..options import ReadOptions
 from ..sniff import SHARD_INDEX, is_safetensors
+from ..tensor_info import TensorInfo
 from .read import stored_tensors
 
 #: An index of a million tensors takes some 100 MB.
 _MAX_INDEX = 256 << 20
 
 
-def read(path: Path) -> Checkpoint:
+def read(path: Path, options: ReadOptions) -> Checkpoint:
     """Every LSTM with PyTorch's tensor names in the shards; `path` is the index or the folder that holds one.
 
     Raises:
@@ -42,13 +44,13 @@ def read(path: Path) -> Checkpoint:
                 f"{index} says that {escape(name)} lies in {escape(shard)}, but it does not; copy both"
             )
         tensors.append(held.pop((shard, name)))
-    lstms, other = detect(index, tensors, detect_any_layout)
+    lstms, other = detect(index, tensors, detect_any_layout, options)
     unlisted = [
         OtherTensor(escape(name, 200), tensor.shape, tensor.dtype, f"in {escape(shard)}, but not in the index")
         for (shard, name), tensor in held.items()
     ]
     parts = (index, *(index.parent / shard for shard in shards))
-    return Checkpoint(path, "safetensors-sharded", lstms, (*other, *unlisted), parts=parts)
+    return Checkpoint(path, "safetensors-sharded", lstms, (*other, *unlisted), "torch", parts=parts)
 
 
 def _index(path: Path) -> Path:

@@ -17,7 +17,7 @@ from ..codecs.crc32c import crc32c, masked
 from ..codecs.limits import escape, float_values
 from ..codecs.protobuf import Value, fields, message, signed, varint
 from ..codecs.sstable import entries
-from ..model import TensorInfo
+from ..tensor_info import TensorInfo
 
 #: An index of a million tensors takes some 100 MB.
 _MAX_INDEX = 256 << 20

@@ -10,10 +10,11 @@ from pathlib import Path
 from ...atomic_files import files_in
 from ...errors import CheckpointError
 from ..codecs.limits import escape
+from ..detect.assemble import others
 from ..detect.layout_names import detect_layout_names
-from ..detect.torch_names import others
 from ..detect.user_layout import detect
 from ..model import Checkpoint, FoundLSTM
+from ..options import ReadOptions
 from .bundle import Bundle, read_bundle
 from .names import GRAPH, full_names, layer_names, model_names
 from .saved_model import keras2_layers, with_function
@@ -26,7 +27,7 @@ _UNLIKE = "cudnn_compatible_lstm_cell/"
 _WHY_UNLIKE = "not read: this cell has TF1's names, but adds nothing to its forget gate"
 
 
-def read(path: Path) -> Checkpoint:
+def read(path: Path, options: ReadOptions) -> Checkpoint:
     """Every LSTM of a checkpoint, named by its `.index`, or of a SavedModel, named by its folder.
 
     Raises:
@@ -40,15 +41,14 @@ def read(path: Path) -> Checkpoint:
         raise CheckpointError(f"{path} names two variables alike; save the model's variables under names of their own")
     tensors = [replace(bundle.tensor(key), name=name) for key, name in names.items()]
     unlike = [tensor for tensor in tensors if _UNLIKE in tensor.name]
-    lstms, other = detect(
-        path, [tensor for tensor in tensors if tensor not in unlike], partial(detect_layout_names, rows=_ROWS)
-    )
-    other += others(unlike, dict.fromkeys((tensor.name for tensor in unlike), _WHY_UNLIKE))
+    rest = [tensor for tensor in tensors if tensor not in unlike]
+    lstms, other = detect(path, rest, partial(detect_layout_names, rows=_ROWS), options)
+    other += others(unlike, dict.fromkeys((tensor.name for tensor in unlike), _WHY_UNLIKE), options)
     found = {lstm.name: tuple(keys[name] for name in lstm.tensors) for lstm in lstms}
     places = layer_names(found, full)
     lstms = tuple(_in_file(lstm, found[lstm.name], escape(places[lstm.name], 200)) for lstm in lstms)
     lstms, unread = _with_functions(path, lstms, full)
-    other += others((bundle.tensor(key) for key in unread), unread)
+    other += others((bundle.tensor(key) for key in unread), unread, options)
     parts = files_in(path) if path.is_dir() else (path, *bundle.data_files())
     return Checkpoint(path, "tensorflow", lstms, other, parts=parts)
 
@@ -87,4 +87,5 @@ def _in_file(lstm: FoundLSTM, keys: tuple[str, ...], name: str) -> FoundLSTM:
     notes = lstm.notes
     if lstm.layout == "tf1":
         notes += ("forget_bias, a constant that no checkpoint of TensorFlow 1 holds, is taken to be 1, its default",)
-    return replace(lstm, name=name, tensors=keys, notes=notes)
+    arrays = dict(zip(lstm.arrays, keys, strict=True))
+    return replace(lstm, name=name, tensors=keys, notes=notes, arrays=arrays)

@@ -21,7 +21,9 @@ from ..codecs.restricted_pickle import Stream
 from ..detect.torch_names import detect_torch_names
 from ..detect.user_layout import detect
 from ..model import Checkpoint
+from ..options import ReadOptions
 from ..sniff import TORCH_LEGACY_MAGIC, beginning, is_zip
+from ..topology import ModelTopology
 from .pickle_globals import TorchUnpickler
 from .tensors import Storage, named_tensors, storage_of, tensor_of
 
@@ -31,16 +33,16 @@ MAX_PICKLE = 64 << 20
 _LEGACY_PROTOCOL = 1001
 
 
-def read(path: Path) -> Checkpoint:
+def read(path: Path, options: ReadOptions) -> Checkpoint:
     """Every LSTM in a PyTorch checkpoint: a state dict, or one within dicts with optimizer, epoch and so on.
 
     Raises:
         CheckpointError: for damaged files, and for pickles that ask for more than tensors; these are never run.
     """
     if is_zip(path):
-        return _read_archive(path)
+        return _read_archive(path, options)
     if TORCH_LEGACY_MAGIC in beginning(path, 32):
-        return _read_legacy(path)
+        return _read_legacy(path, options)
     kind = "a plain pickle without PyTorch's header" if beginning(path, 1) == b"\x80" else "not a PyTorch file"
     raise CheckpointError(
         f"{path} is {kind}: it begins with {escape(ascii(beginning(path, 24))[1:])}, expected the zip archive that "
@@ -53,15 +55,15 @@ def _unpickle(path: Path, stream: Stream, seen: dict[str, Storage]) -> Any:
     return TorchUnpickler(path, stream, partial(storage_of, path, seen), partial(tensor_of, path)).load()
 
 
-def _read_archive(path: Path) -> Checkpoint:
+def _read_archive(path: Path, options: ReadOptions) -> Checkpoint:
     with open_archive(path) as archive:
         root = archive_root(path, archive)
         value = _unpickle(path, io.BytesIO(read_member(path, archive, f"{root}data.pkl", MAX_PICKLE)), {})
         big_endian = is_big_endian(path, archive, root)
         look = lru_cache(maxsize=None)(partial(_member, path, archive, root))
         tensors = named_tensors(path, value, lambda storage: (look(storage).whole(), big_endian), look)
-        lstms, other = detect(path, tensors, detect_torch_names)
-    return Checkpoint(path, "torch", lstms, other, tuple(tensor.name for tensor in tensors))
+        lstms, other = detect(path, tensors, detect_torch_names, options)
+    return Checkpoint(path, "torch", lstms, other, "torch", ModelTopology(tensor_order=tuple(t.name for t in tensors)))
 
 
 def archive_root(path: Path, archive: zipfile.ZipFile) -> str:
@@ -108,7 +110,7 @@ def _member(path: Path, archive: zipfile.ZipFile, root: str, storage: Storage) -
     return member
 
 
-def _read_legacy(path: Path) -> Checkpoint:
+def _read_legacy(path: Path, options: ReadOptions) -> Checkpoint:
     # A memory map bounds every read by the file, whatever length the pickle claims.
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as stream:
         seen: dict[str, Storage] = {}
@@ -122,8 +124,10 @@ def _read_legacy(path: Path) -> Checkpoint:
         tensors = named_tensors(
             path, value, lambda storage: (spans[storage.key].whole(), False), lambda storage: spans[storage.key]
         )
-        lstms, other = detect(path, tensors, detect_torch_names)
-    return Checkpoint(path, "torch-legacy", lstms, other, tuple(tensor.name for tensor in tensors))
+        lstms, other = detect(path, tensors, detect_torch_names, options)
+    return Checkpoint(
+        path, "torch-legacy", lstms, other, "torch", ModelTopology(tensor_order=tuple(t.name for t in tensors))
+    )
 
 
 def _legacy_starts(path: Path, stream: mmap.mmap, keys: Any, seen: dict[str, Storage]) -> dict[str, int]:

@@ -18,7 +18,9 @@ from ..codecs.limits import escape, open_archive, read_member
 from ..codecs.restricted_pickle import Symbol
 from ..detect.torch_names import detect_torch_names
 from ..detect.user_layout import detect
-from ..model import Checkpoint, OtherTensor, TensorInfo
+from ..model import Checkpoint, OtherTensor
+from ..options import ReadOptions
+from ..tensor_info import TensorInfo
 from .pickle_globals import TorchUnpickler
 from .read import MAX_PICKLE, archive_root, fetch_member, is_big_endian
 from .tensors import Storage, TensorView, named_tensors, storage_of, tensor_of
@@ -66,7 +68,7 @@ class _ProgramUnpickler(TorchUnpickler):
         return super().answer(symbol, arguments)
 
 
-def read(path: Path) -> Checkpoint:
+def read(path: Path, options: ReadOptions) -> Checkpoint:
     """Every LSTM of a scripted or traced module, by its place in the module.
 
     Raises:
@@ -76,14 +78,14 @@ def read(path: Path) -> Checkpoint:
         root = archive_root(path, archive)
         module = _module(path, archive, root, "data")
         tensors = [replace(tensor, scope="") for tensor in module]
-        lstms, other = detect(path, tensors, detect_torch_names)
+        lstms, other = detect(path, tensors, detect_torch_names, options)
         unnamed = [
             OtherTensor(
                 f"constants.{escape(t.name)}", t.shape, t.dtype, "without a name; save it before torch.jit.freeze"
             )
             for t in _module(path, archive, root, "constants")
         ]
-    return Checkpoint(path, "torchscript", lstms, (*other, *unnamed))
+    return Checkpoint(path, "torchscript", lstms, (*other, *unnamed), "torch")
 
 
 def _module(path: Path, archive: zipfile.ZipFile, root: str, part: str) -> list[TensorInfo]:

@@ -15,7 +15,7 @@ from ...errors import CheckpointError
 from ..codecs.limits import FLOAT_SIZES, SMALL, escape, float_values
 from ..codecs.pickle_tree import named_leaves
 from ..codecs.restricted_pickle import Symbol
-from ..model import TensorInfo
+from ..tensor_info import TensorInfo
 from .pickle_globals import REBUILD, STORAGES
 
 _SIZES = {
