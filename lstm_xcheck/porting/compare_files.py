@@ -87,11 +87,11 @@ def _paired(files: Sequence[Checkpoint]) -> list[tuple[_Side, _Side]]:
         if len(one) == len(other) == 1:
             return [(one[0], other[0])]
     in_order = list(zip(ours, theirs, strict=False))
-    alike = [_shape(one) == _shape(other) for one, other in in_order]
+    same_shapes = [_shape(one) == _shape(other) for one, other in in_order]
     certain = len({_shape(side) for side in ours}) == len(ours)
     if (
         len(ours) == len(theirs)
-        and all(alike)
+        and all(same_shapes)
         and (certain or not any(differences(one.weights, other.weights) for one, other in in_order))
     ):
         return in_order

@@ -1,4 +1,4 @@
-"""Equinox's `.eqx`: arrays in `.npy` form, one behind the other, with neither names nor a count.
+"""Reads and writes Equinox's `.eqx`: `.npy` arrays without names.
 
 `LSTMCell` writes weight_ih (4h, x), weight_hh (4h, h) and bias (4h); such three in a row are taken for one.
 Source: equinox 0.13.8, equinox/_serialisation.py (`default_serialise_filter_spec`), equinox/nn/_rnn.py.
@@ -29,7 +29,7 @@ _MAX_LINE = 1 << 16
 
 
 def read(path: Path, options: ReadOptions) -> Checkpoint:
-    """Every LSTMCell with a bias, recognised by three shapes in a row.
+    """Every LSTMCell with a bias, by three shapes in a row.
 
     Raises:
         CheckpointError: for a file that is damaged.
@@ -75,7 +75,7 @@ def _stored_tensors(path: Path) -> list[TensorInfo]:
 
 
 def _first_array(head: bytes) -> int:
-    """Where the arrays begin: at once, or after a line of hyperparameters, as Equinox' documentation writes them."""
+    """Where the arrays begin: at once, or after a line of hyperparameters."""
     line, newline, _ = head.partition(b"\n")
     if head.startswith(MAGIC) or not newline:
         return 0
@@ -92,8 +92,8 @@ def _cells(tensors: list[TensorInfo]) -> list[int]:
     at = 0
     while at + 3 <= len(tensors):
         w, u, b = tensors[at : at + 3]
-        alike = w.dtype == u.dtype == b.dtype and w.dtype in FLOAT_SIZES
-        if alike and len(w.shape) == 2 and len(u.shape) == 2 and u.shape[1] and w.shape[1] and _fits(w, u, b):
+        same_type = w.dtype == u.dtype == b.dtype and w.dtype in FLOAT_SIZES
+        if same_type and len(w.shape) == 2 and len(u.shape) == 2 and u.shape[1] and w.shape[1] and _fits(w, u, b):
             starts.append(at)
             at += 3
         else:
@@ -106,7 +106,9 @@ def _fits(w: TensorInfo, u: TensorInfo, b: TensorInfo) -> bool:
 
 
 def write(path: Path, lstms: Mapping[str, LSTMWeights], other_layers: OtherLayers) -> None:
-    """The leaves of a tuple of cells, in the order of the LSTMs, layers and directions.
+    """Writes the leaves of a tuple of cells.
+
+    They are in the order of LSTMs, layers and directions.
 
     `equinox.tree_deserialise_leaves` reads them into such cells.
 

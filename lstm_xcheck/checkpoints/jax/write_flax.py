@@ -45,7 +45,7 @@ def flax_arrays(lstms: Mapping[str, LSTMWeights], other_layers: OtherLayers) -> 
 
 
 def put_leaves(tree: Any, leaves: Mapping[str, Any]) -> None:
-    """Put leaves into a tree of dicts, by their keys joined with slashes."""
+    """Puts leaves into a tree of dicts by joined keys."""
     for name, leaf in leaves.items():
         *parents, last = name.split("/")
         node = tree

@@ -26,7 +26,7 @@ from .write_flax import flax_arrays, put_leaves
 
 
 def write(path: Path, lstms: Mapping[str, LSTMWeights], other_layers: OtherLayers) -> None:
-    """Writes parameters of linen cells and modules under `params/<name>`, statistics under `batch_stats/<name>`.
+    """Writes parameters of linen cells and modules, and statistics.
 
     Raises:
         CheckpointError: for what Flax's cells have no place for.

@@ -1,4 +1,4 @@
-"""Which groups of a Keras weights file are LSTMs, and what the model's config adds to them.
+"""Detects LSTMs among the groups of a Keras weights file.
 
 An LSTM cell is `kernel (x, 4h)`, `recurrent_kernel (h, 4h)` and perhaps `bias (4h)`; a GRU has 3 h columns, a
 SimpleRNN 1. One LSTM is given per layer: `LSTM`, `RNN(LSTMCell)`, or `Bidirectional` of either.
@@ -26,7 +26,7 @@ _DIRECTIONS = ("forward_layer", "backward_layer")
 
 @dataclass(frozen=True)
 class Variables:
-    """A group of variables: its owner's place such as `layers/lstm/cell`, the owner's name, its tensors by number."""
+    """A group of variables: the owner's place and name, tensors by number."""
 
     place: str
     name: str
@@ -35,7 +35,7 @@ class Variables:
 
 @dataclass(frozen=True)
 class _Cell:
-    """One LSTM cell: where it and its layer lie, and what the config says of it."""
+    """One LSTM cell: its place, its layer's, and its config."""
 
     place: str
     layer: str
@@ -55,7 +55,7 @@ class _Cell:
 
     @property
     def layout(self) -> str:
-        """The row of the layout table: CuDNNLSTM has two biases in one vector, and turns its blocks round."""
+        """The layout row; CuDNNLSTM has two biases in one vector."""
         bias = self.tensors.get("bias")
         return "cudnn-keras" if bias and bias.shape == (8 * self.units,) else "keras"
 
@@ -98,7 +98,7 @@ def detect_keras(
 
 
 def _cell_of(group: Variables) -> _Cell | str:
-    """The group as an LSTM cell, or why it is none; empty where nothing suggests a cell."""
+    """The group as a cell, or why it is none; empty for others."""
     parent, _, last = group.place.rpartition("/")
     if last != "cell" and "lstm" not in last and "lstm" not in group.name:
         return ""
@@ -127,7 +127,7 @@ def _why_no_lstm(tensors: Mapping[str, TensorInfo]) -> str:
 
 
 def _with_config(path: Path, cell: _Cell, names: Mapping[str, str], config: KerasConfig | None) -> _Cell | str:
-    """The cell with what the config says of it, or why it cannot be read."""
+    """The cell with its config applied, or why it is not read."""
     layers = config.layers if config else {}
     own = layers.get(cell.place) or layers.get(cell.layer)
     # Within StackedRNNCells the direction is the outer RNN's: <rnn>/cell/cells/<cell>.
@@ -180,7 +180,7 @@ def _check_agreement(path: Path, cell: _Cell, own: LayerConfig, stored_name: str
 
 
 def _paired(cells: Mapping[str, _Cell]) -> list[tuple[_Cell, ...]]:
-    """One tuple per LSTM: a cell, or the forward and backward cell of a Bidirectional."""
+    """Each LSTM's cells: one, or forward and backward."""
     pairs: list[tuple[_Cell, ...]] = []
     done: set[str] = set()
     for cell in cells.values():
@@ -242,7 +242,7 @@ def _notes(cells: tuple[_Cell, ...], layer: LayerConfig | None) -> tuple[str, ..
 
 
 def _layer_name(place: str, names: Mapping[str, str], layers: Mapping[str, LayerConfig]) -> str:
-    """The user's name of a layer, else the last part of its place."""
+    """The user's layer name, else the last part of its place."""
     outer, _, cell = place.partition("/cell/cells/")
     if cell:
         return f"{_layer_name(outer, names, layers)}/{cell}"

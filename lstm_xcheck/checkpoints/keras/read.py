@@ -34,7 +34,7 @@ _SMALL = 32 << 20
 
 
 def read_archive(path: Path, options: ReadOptions) -> Checkpoint:
-    """Every LSTM in a saved model, with the activations, directions and names that its config gives.
+    """Every LSTM in a saved model, its config applied.
 
     Raises:
         CheckpointError: for a damaged archive, or one whose config and weights contradict each other.
@@ -57,7 +57,7 @@ def read_archive(path: Path, options: ReadOptions) -> Checkpoint:
 
 
 def read_weights(path: Path, options: ReadOptions) -> Checkpoint:
-    """Every LSTM in a weights file, recognised by structure; the older Keras `.h5` kind included.
+    """Every LSTM in a weights file or older `.h5`, by structure.
 
     Raises:
         CheckpointError: for a file that is damaged.
@@ -79,7 +79,7 @@ def _read_hdf5(
     options: ReadOptions,
     span: ByteRange | None,
 ) -> Checkpoint:
-    """Every LSTM in an open HDF5 file of `size` bytes; `config` is the model's, where there is one.
+    """Every LSTM in an open HDF5 file of `size` bytes.
 
     With `span`, where the file lies on disk, the weights are read on first use.
     """

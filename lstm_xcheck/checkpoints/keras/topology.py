@@ -38,7 +38,7 @@ def keras_topology(
     *,
     legacy: bool,
 ) -> ModelTopology:
-    """The layers of a Keras file by the place of their tensors, and their order where a config gives it.
+    """The layers of a Keras file by place, and their order.
 
     Args:
         config: of the model, where the file has one.
@@ -59,7 +59,7 @@ def keras_topology(
 def _groups(
     configs: Mapping[str, LayerConfig], names: Mapping[str, str], tensors: Iterable[str], *, legacy: bool
 ) -> dict[str, LayerGroup]:
-    """The layer at each place of a tensor, in the order of the config where there is one."""
+    """The layer at each place of a tensor, in config order."""
     root = configs.get("")
     known = _layer_entries(root) if legacy else {}
     groups = {}
@@ -74,7 +74,7 @@ def _groups(
 
 
 def _without_steps(root: LayerConfig | None) -> set[str]:
-    """The layers of a Sequential whose data has no steps any more, only rows and features."""
+    """The layers of a Sequential after its last steps are taken."""
     listed = root.values.get("layers") if root and root.class_name == "Sequential" else None
     found: set[str] = set()
     steps_are_gone = False
@@ -88,13 +88,15 @@ def _without_steps(root: LayerConfig | None) -> set[str]:
 
 
 def _with_last_axis(group: LayerGroup) -> LayerGroup:
-    """Keras 2 writes the last axis by its number, which is 1 where there are no steps."""
+    """Replaces axis 1 by -1: Keras 2 numbers the last axis."""
     last = group.attributes.get("axis") in (1, [1])
     return replace(group, attributes={**group.attributes, "axis": -1}) if last else group
 
 
 def _numbered_group(place: str, names: Mapping[str, str], configs: Mapping[str, LayerConfig]) -> LayerGroup:
-    """A group of Keras 3's weights file; a TimeDistributed gives its name and its layer the kind.
+    """A group of Keras 3's weights file.
+
+    A TimeDistributed gives its name, its layer the kind.
 
     In a model's list of layers the last part of a place is the class in snake case; elsewhere it is an attribute.
     """
@@ -118,7 +120,7 @@ def _class_of(last: str) -> str:
 
 
 def _legacy_group(path: str, known: Mapping[str, LayerConfig]) -> LayerGroup:
-    """A group of the older `.h5`: under the layer's name, which the config confirms."""
+    """A group of the older `.h5`, named by its layer."""
     parts = path.removeprefix("model_weights/").split("/")
     name = next((part for part in reversed(parts) if part in known), parts[-1])
     config = known.get(name)
@@ -139,7 +141,7 @@ def _inner_layer(config: LayerConfig) -> LayerConfig | None:
 
 
 def _layer_entries(root: LayerConfig | None) -> dict[str, LayerConfig]:
-    """Every layer of a model's config by name, those of models within it included."""
+    """Every layer of a config by name, nested models included."""
     listed = root.values.get("layers") if root else None
     found: dict[str, LayerConfig] = {}
     for item in listed if isinstance(listed, list) else []:
@@ -151,13 +153,13 @@ def _layer_entries(root: LayerConfig | None) -> dict[str, LayerConfig]:
 
 
 def _chain(model: LayerConfig, lstms: set[str]) -> tuple[Step, ...]:
-    """The steps of a model that is one line of layers; empty for any other."""
+    """The steps of a sequential model; empty for any other."""
     steps = [_step(entry, lstms) for entry in _line(model)]
     return tuple(step for step in steps if step) if all(steps) else ()
 
 
 def _weightless(model: LayerConfig) -> Iterator[Step]:
-    """Layers that hold no others and are no input, such as Lambda: without weights they compute something too."""
+    """Layers that may compute without weights, such as Lambda."""
     for entry in _layer_entries(model).values():
         nested = isinstance(entry.values.get("layers"), list) or entry.class_name in _RECURRENT
         if not nested and entry.class_name != "InputLayer":
@@ -165,7 +167,7 @@ def _weightless(model: LayerConfig) -> Iterator[Step]:
 
 
 def _step(entry: LayerConfig, lstms: set[str]) -> Step | None:
-    """One layer as a step; None for an LSTM whose outputs a line cannot say."""
+    """One layer as a step; None for unsupported outputs."""
     if entry.class_name == "InputLayer":
         shape = entry.values.get("batch_shape", entry.values.get("batch_input_shape"))
         return Step("input", entry.name, {"batch_shape": shape, "dtype": entry.values.get("dtype")})
@@ -182,7 +184,7 @@ def _step(entry: LayerConfig, lstms: set[str]) -> Step | None:
 
 
 def _line(model: LayerConfig) -> list[LayerConfig]:
-    """The layers one after another; empty where one has several inputs or is called twice."""
+    """The layers in sequence; empty for several inputs or calls."""
     listed = model.values["layers"]
     if not isinstance(listed, list):
         return []
@@ -204,7 +206,7 @@ def _line(model: LayerConfig) -> list[LayerConfig]:
 
 
 def _inbound(nodes: Any, depth: int = 0) -> list[str]:
-    """Names of the layers whose outputs go into this one, in the form of Keras 3 and of Keras 2."""
+    """Names of the input layers, in Keras 3's and Keras 2's form."""
     if depth > _MAX_DEPTH:
         return ["", ""]  # two inputs make no line
     if isinstance(nodes, dict):

@@ -1,4 +1,4 @@
-"""Writes Keras 3's `.keras` with h5py alone: `keras.models.load_model(path)` gives a model with these layers.
+"""Writes Keras 3's `.keras` with h5py alone.
 
 Source: keras 3.15.1, keras/src/saving/saving_lib.py.
 """
@@ -26,7 +26,7 @@ _WEIGHTS = "model.weights.h5"
 
 
 def write(path: Path, lstms: Mapping[str, LSTMWeights], other_layers: OtherLayers) -> None:
-    """Writes a model with one layer for each LSTM, a chain for a stack.
+    """Writes a model with one layer per LSTM, a chain per stack.
 
     Other layers make one model with them where their order is known, else each has its own input and output.
 

@@ -1,4 +1,4 @@
-"""Writes the older Keras `.h5` of weights, which `load_weights("x.h5")` of Keras 3, tf_keras and Keras 2 takes.
+"""Writes the older Keras `.h5` of weights, for Keras 2 and 3.
 
 The groups are layers in the model's order; layers without weights may stand between them in the model.
 Source: keras 3.15.1, keras/src/legacy/saving/legacy_h5_format.py (`save_weights_to_hdf5_group`).

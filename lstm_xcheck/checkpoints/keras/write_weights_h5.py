@@ -1,4 +1,4 @@
-"""Writes Keras 3's `.weights.h5` with h5py alone: `model.load_weights(path)` takes it, for a model with these layers.
+"""Writes Keras 3's `.weights.h5` with h5py alone.
 
 The groups are what Keras itself writes for a Sequential or Functional model: `layers/lstm/cell/vars/0`, then `lstm_1`;
 `layers/bidirectional/forward_layer/cell/vars/0` for both directions. Keras finds layers by class and order, not name.
@@ -55,7 +55,7 @@ def fill(path: Path, template: Template) -> None:
 
 
 class _Faultless(io.RawIOBase):
-    """A file that never fails: on a full disk HDF5 fails while it closes a file, and not always with an OSError.
+    """A file that defers write errors, since HDF5 loses some.
 
     The first fault is kept and told at the end, when HDF5 is done; what is written after it is lost.
     """
@@ -105,7 +105,7 @@ class _Faultless(io.RawIOBase):
 
 
 def keras_layers(lstms: Mapping[str, LSTMWeights], other_layers: OtherLayers) -> dict[str, LSTMWeights | Layer]:
-    """All layers in the order of the chain; where that is not known the LSTMs come first.
+    """All layers in chain order, or LSTMs first.
 
     Raises:
         CheckpointError: for two layers of one name.
@@ -120,12 +120,12 @@ def keras_layers(lstms: Mapping[str, LSTMWeights], other_layers: OtherLayers) ->
 
 
 def step_names(step: Step, lstms: Mapping[str, LSTMWeights]) -> list[str]:
-    """The Keras layers of one step of a chain: a stack has several."""
+    """The Keras layers of one step; a stack has several."""
     return list(chain_of({step.name: lstms[step.name]})) if step.name in lstms else [plain_name(step.name)]
 
 
 def write_groups(root: Any, layers: Mapping[str, LSTMWeights | Layer]) -> None:
-    """The groups of a model whose layers are these, in this order."""
+    """Writes the groups of a model with these layers."""
     used: dict[str, int] = {}
     root.create_group("vars").attrs["name"] = "lstms"
     for name, layer in layers.items():
@@ -195,7 +195,7 @@ def keras_arrays(name: str, weights: LSTMWeights) -> dict[str, Array]:
 
 
 def _store(group: Any, key: str, array: Array, dtype: str) -> None:
-    """HDF5 has no bfloat16: Keras stores its two bytes and says so in an attribute."""
+    """Stores an array; bfloat16 as two bytes with an attribute."""
     if dtype == "bfloat16":
         upper = (np.ascontiguousarray(array).view(np.uint32) >> np.uint32(16)).astype("<u2")
         group.create_dataset(key, data=upper.view("V2")).attrs["dtype"] = "bfloat16"

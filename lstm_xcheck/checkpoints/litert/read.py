@@ -1,4 +1,4 @@
-"""LiteRT (TensorFlow Lite) models: every LSTM, as an operator or as a loop, its weights found through the graph.
+"""Reads LiteRT (TensorFlow Lite) models: LSTM operators and loops.
 
 Read without LiteRT and never run. A forward and a backward LSTM of one sequence whose outputs are joined are one.
 Source: TensorFlow 2.21, its converter and interpreter.
@@ -65,7 +65,7 @@ def _read(path: Path, model: Model, options: ReadOptions) -> Checkpoint:
 
 
 def _cells(model: Model) -> tuple[list[tuple[Cell, ...]], list[OtherTensor]]:
-    """The LSTMs in the order in which they run, and why others are not read."""
+    """The LSTMs in running order, and why others are not read."""
     cells: list[tuple[Cell, ...]] = []
     unread: list[OtherTensor] = []
     bodies = {op.option(1) for graph in model.graphs for op in graph.operators if op.kind == "WHILE"}
@@ -89,7 +89,7 @@ def _cells(model: Model) -> tuple[list[tuple[Cell, ...]], list[OtherTensor]]:
 
 
 def _directions(graph: Graph, op: Operator, name: str) -> tuple[Cell, ...]:
-    """The LSTM that an operator is, none for a loop that is something else."""
+    """The LSTM that an operator is; none for other loops."""
     if op.kind == "WHILE":
         cell = loop_cell(graph, op, name)
         return () if cell is None else (placed(cell),)
@@ -100,7 +100,7 @@ def _directions(graph: Graph, op: Operator, name: str) -> tuple[Cell, ...]:
 
 
 def _is_gated(graph: Graph, split: Operator) -> bool:
-    """Whether three quarters go through a sigmoid, as the gates of an LSTM do."""
+    """Whether three quarters go through a sigmoid, like gates."""
     return sum(any(user.kind == "LOGISTIC" for user in graph.used_by.get(k, ())) for k in split.outputs) == 3
 
 
@@ -148,7 +148,7 @@ def _spec(tensors: dict[str, TensorInfo], directions: tuple[Cell, ...]) -> LSTMS
 
 
 def _of_one_type(tensors: dict[str, TensorInfo]) -> dict[str, TensorInfo]:
-    """As stored where all are of one type, else in float32, in which the graph computes."""
+    """Tensors as stored, or in float32 if types are mixed."""
     if len({tensor.dtype for tensor in tensors.values()}) == 1:
         return tensors
     if any(tensor.dtype == "float64" for tensor in tensors.values()):
@@ -161,7 +161,7 @@ def _of_one_type(tensors: dict[str, TensorInfo]) -> dict[str, TensorInfo]:
 
 
 def _rest(model: Model, used: set[Leaf]) -> Iterator[TensorInfo]:
-    """The constants in use that belong to no LSTM; sizes, axes and single numbers are the graph's own."""
+    """The constants of no LSTM; sizes, axes and scalars left out."""
     for graph in model.graphs:
         for number, tensor in enumerate(graph.tensors):
             place, listed = (graph.number, number), tensor.shape and tensor.dtype not in ("int32", "int64", "bool")

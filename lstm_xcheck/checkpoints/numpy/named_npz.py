@@ -1,4 +1,4 @@
-"""NumPy's `.npz` with a framework's own names in it: Haiku, MLX, Keras, Sonnet, Flax or PyTorch. Names decide.
+"""Reads and writes `.npz` files with a framework's own names.
 
 Nothing is unpickled. Source: mlx 0.32.4 (`save_weights("x.npz")`); dm-haiku 0.0.17, whose parameters are plain dicts
 `{"lstm/linear": {"w", "b"}}` that people save under `lstm/linear/w`.

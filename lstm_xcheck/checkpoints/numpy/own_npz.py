@@ -1,4 +1,4 @@
-"""This project's own `.npz`: every LSTM in canonical form, readable by `numpy.load(path)` alone.
+"""Reads and writes this project's `.npz` of canonical arrays.
 
 Arrays are named `<lstm>/<layer>.<direction>.<array>`, such as `encoder/0.0.W`, gates in the order i, f, g, o. The
 member `lstm_xcheck` is JSON text in bytes: `{"schema": 1, "lstms": [{"name", "dtype", "spec"}]}`. It is the one format
@@ -39,7 +39,7 @@ _ARRAYS = {field.name for field in fields(CellWeights)}
 
 
 def write(path: Path, lstms: Mapping[str, LSTMWeights], other_layers: OtherLayers) -> None:
-    """Writes every LSTM with its spec; the same LSTMs always give the same bytes."""
+    """Writes every LSTM with its spec, always in the same bytes."""
     index = [{"name": name, "dtype": w.dtype, "spec": w.spec.to_dict()} for name, w in lstms.items()]
     text = json.dumps({"schema": SCHEMA, "lstms": index}, allow_nan=False).encode()
     arrays: dict[str, Array] = {_INDEX: np.frombuffer(text, np.uint8)}

@@ -1,4 +1,4 @@
-"""Writes Haiku's parameters as `.npz`: `lstm/linear/w` and `/b`, gates i, g, f, o, 1 taken off the f bias."""
+"""Writes Haiku's parameters as `.npz`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finds the layers of an ONNX graph, the line that they make, and operators of no layer."""
+"""Describes the layers of an ONNX graph and their order."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MOVES = (
 
 
 def graph_topology(graph: Any, constants: Constants, lstms: Mapping[str, tuple[str, str]]) -> ModelTopology:
-    """The layers of a graph, and their order where it is one line.
+    """The layers of a graph, and their order if sequential.
 
     Args:
         graph: of the model.
@@ -52,7 +52,7 @@ def _moved(graph: Any, constants: Constants) -> frozenset[str]:
 
 
 def _zero_states(graph: Any, constants: Constants) -> frozenset[str]:
-    """States of zeros that exporters give an LSTM, which starts with zeros anyway."""
+    """Constant zero states that exporters give an LSTM."""
     given = {name for node in graph.node if node.op_type == "LSTM" for name in node.input[5:7]}
     cuts = []
     for node in reversed(graph.node):  # torch.onnx cuts and widens them to one layer and the batch

@@ -1,4 +1,4 @@
-"""Writes ONNX models that runtimes load: `X` (steps, batch, input) in, `Y`, `Y_h` and `Y_c` out.
+"""Writes ONNX models: `X` (steps, batch, input) to `Y`, `Y_h`, `Y_c`.
 
 Each LSTM is a node of its name for every layer; the layers of a stack follow one another. Where the file has several
 LSTMs, inputs and outputs are called `<lstm>.X` and so on. A whole model takes ids (batch, steps) or `X` (batch, steps,

@@ -1,4 +1,4 @@
-"""Writes ONNX models of operator set 22, the newest that has an LSTM of its own."""
+"""Writes ONNX models of operator set 22."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fills the LSTMs of an OpenVINO model: the graph stays as it is, constants get new numbers where they lie.
+"""Fills OpenVINO models: constants get new numbers in place.
 
 A weight may be a Const, or what Convert, Split and Concat make of several: each number of it is followed to its byte.
 """
@@ -26,7 +26,7 @@ _ALIGNED = 64
 
 
 class _Places(Constants):
-    """The same constants, whose values are the places of their numbers in the `.bin` file."""
+    """Constants whose values are their places in the `.bin` file."""
 
     def _read(self, offset: int, size: int, dtype: str, kind: str, shape: tuple[int, ...]) -> Array:
         if dtype not in FLOAT_SIZES:
@@ -44,7 +44,7 @@ class _Places(Constants):
 
 
 class _Filled(NamedTuple):
-    """A weight's numbers, as bytes (numbers, width), and the places of their first bytes."""
+    """A weight's numbers as bytes (numbers, width), and their places."""
 
     what: str
     places: Array
@@ -52,7 +52,7 @@ class _Filled(NamedTuple):
 
 
 def fill_constants(path: Path, like: Path, lstms: Mapping[str, LSTMWeights]) -> None:
-    """Write both files of the model with the numbers of these LSTMs replaced.
+    """Writes both files with these LSTMs replaced.
 
     Raises:
         CheckpointError: for weights that the graph computes, keeps in several types, or shares between LSTMs.
@@ -85,14 +85,14 @@ def fill_constants(path: Path, like: Path, lstms: Mapping[str, LSTMWeights]) -> 
 
 def _filled(like: Path, what: str, part: Constant | None, array: Array, dtype: str) -> _Filled:
     if part is None or part.dtype != dtype:
-        held = "is made of no constant" if part is None else f"is kept as {part.dtype}"
-        raise CheckpointError(f"--like {like}: {what} {held}, but should be {dtype}; convert the model anew")
+        problem = "is made of no constant" if part is None else f"is kept as {part.dtype}"
+        raise CheckpointError(f"--like {like}: {what} {problem}, but should be {dtype}; convert the model anew")
     numbers = np.frombuffer(constant_bytes(array, dtype), np.uint8).reshape(-1, FLOAT_SIZES[dtype])
     return _Filled(what, part.load().reshape(-1), numbers)
 
 
 def _of_their_own(root: Element, leaves: list[Element], content: bytearray) -> bytearray:
-    """Give each of these constants bytes that no other one has: OpenVINO stores equal constants once."""
+    """Gives each constant its own bytes: OpenVINO shares equal ones."""
     every = [layer for layer in root.iter("layer") if layer.get("type") == "Const"]
     spans = {id(layer): _span(layer) for layer in every}
     for leaf in {id(leaf): leaf for leaf in leaves}.values():

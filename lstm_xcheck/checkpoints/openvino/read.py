@@ -1,4 +1,4 @@
-"""OpenVINO IR, `.xml` with `.bin` beside it: every LSTMSequence and LSTMCell whose weights are constants.
+"""Reads OpenVINO IR: LSTMSequence and LSTMCell with constant weights.
 
 Read without OpenVINO and never run. A weight is found through the inputs of its node, never by its name.
 Source: OpenVINO 2026.4.1, LSTMSequence of operation set 5 and LSTMCell of operation set 4.
@@ -33,7 +33,7 @@ _SHAPING = ("Broadcast", "Split", "Reshape", "Convert", "Transpose", "Unsqueeze"
 
 
 class Node(NamedTuple):
-    """An LSTM that is read, the layer it is, and the Const layers that hold its weights and states."""
+    """An LSTM with its layer and its Const layers."""
 
     found: FoundLSTM
     graph: Graph
@@ -46,7 +46,7 @@ class _NotReadError(ValueError):
 
 
 def read(path: Path, options: ReadOptions) -> Checkpoint:
-    """Every LSTM of the model, those in the bodies of loops included.
+    """Every LSTM of the model, loop bodies included.
 
     Raises:
         CheckpointError: for a file that is damaged, and a `.bin` that is missing or does not fit.
@@ -67,7 +67,7 @@ def read(path: Path, options: ReadOptions) -> Checkpoint:
 def nodes_of(
     path: Path, root: Element, constants: Constants, unread: list[OtherTensor] | None = None
 ) -> dict[str, Node]:
-    """Every LSTM of a model by its name; those that are not read, and why, are added to `unread`."""
+    """Every LSTM by name; unread ones are added to `unread`."""
     found: list[tuple[FoundLSTM, str]] = []
     nodes: list[Node] = []
     for graph in graphs(path, root):
@@ -144,11 +144,11 @@ def _notes(
 
 
 def _is_zero(constants: Constants, graph: Graph, source: Source | None) -> bool:
-    """Whether an initial state is zeros, which exporters shape like the batch."""
+    """Whether an initial state is zeros."""
     for _ in range(len(_SHAPING)):
-        held = constants.at(graph, source)
-        if held is not None:
-            return held.dtype in FLOAT_SIZES and not np.any(held.load())
+        constant = constants.at(graph, source)
+        if constant is not None:
+            return constant.dtype in FLOAT_SIZES and not np.any(constant.load())
         if source is None or graph.layers[source[0]].get("type") not in _SHAPING:
             return False
         source = next(iter(graph.inputs(graph.layers[source[0]])), None)
@@ -156,7 +156,7 @@ def _is_zero(constants: Constants, graph: Graph, source: Source | None) -> bool:
 
 
 def _options(kind: str, graph: Graph, fields: dict[str, str]) -> dict[str, Any]:
-    """The options of a spec that a node's attributes mean, sizes aside."""
+    """The spec options that a node's attributes mean."""
     unknown = set(fields) - _UNDERSTOOD
     if unknown:
         raise _NotReadError(f"attribute {escape(min(unknown))} has no canonical form")
@@ -181,7 +181,7 @@ def _options(kind: str, graph: Graph, fields: dict[str, str]) -> dict[str, Any]:
 
 
 def _tensors(parts: dict[str, Constant], *, cell: bool) -> dict[str, TensorInfo]:
-    """W, R and B with an axis of directions, of the one type they are stored in, else of the one they are used in."""
+    """W, R and B with an axis of directions, in one type."""
     mixed = len({part.dtype for part in parts.values()}) > 1
     tensors = {}
     for key, part in parts.items():

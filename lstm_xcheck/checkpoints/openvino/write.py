@@ -1,4 +1,6 @@
-"""Writes OpenVINO IR without OpenVINO: `X` (batch, steps, input) in, `Y`, `Y_h` and `Y_c` out, from zero states.
+"""Writes OpenVINO IR without OpenVINO.
+
+`X` (batch, steps, input) goes in; `Y`, `Y_h` and `Y_c` come out, from zero states.
 
 Each LSTM is an LSTMSequence of its name for every layer; the layers of a stack follow one another. `Y` is (batch,
 steps, directions x hidden), the states are (batch, directions, hidden). Where the file has several LSTMs, inputs and
@@ -26,7 +28,7 @@ _FUNCTIONS = ("sigmoid", "tanh", "relu")
 
 
 def write(path: Path, lstms: Mapping[str, LSTMWeights], other_layers: OtherLayers) -> None:
-    """The `.xml`, and beside it the `.bin` of the same name, where OpenVINO looks for it.
+    """Writes the `.xml` and the `.bin` of the same name.
 
     Raises:
         CheckpointError: for what LSTMSequence cannot say, and another suffix.
@@ -76,7 +78,7 @@ def _gathered(model: Model, sizes: Output, axis: int) -> Output:
 def _layer(
     model: Model, name: str, weights: LSTMWeights, given: tuple[Output, Output, Output], computed: str
 ) -> tuple[Output, Output, Output]:
-    """One LSTMSequence from zero states: outputs as the next layer reads them, h and c."""
+    """Adds one LSTMSequence from zero states; returns y, h and c."""
     spec = weights.spec
     fields = _fields(name, spec)
     x, batch, lengths = given

@@ -43,8 +43,8 @@ class Sizes:
         """The widths of a file."""
         specs = [lstm.weights.spec for lstm in lstms]
         names = OTHER_LAYERS[family]["dense"].names
-        held = [_shape(group, names["kernel"]) for group in groups if names["bias"] in group.tensors]
-        dense = [shape[0 if is_transposed(family) else 1] for shape in held if shape]
+        kernels = [_shape(group, names["kernel"]) for group in groups if names["bias"] in group.tensors]
+        dense = [shape[0 if is_transposed(family) else 1] for shape in kernels if shape]
         outputs = [spec.output_size * spec.num_directions for spec in specs] + dense
         return cls(frozenset(spec.input_size for spec in specs), frozenset(outputs))
 

@@ -1,4 +1,4 @@
-"""Fills the layers of a pickle of arrays in place: new numbers where the old ones lie, every other byte as it was.
+"""Fills pickles of arrays in place; all other bytes stay.
 
 Nothing is unpickled and pickled again, so keys, other tensors and the objects around them stay what they are.
 """
@@ -27,7 +27,7 @@ class _Placed(bytes):
 
 
 class _PlacingUnpickler(NumpyUnpickler):
-    """Reads a pickle of arrays, and where the numbers of each lie."""
+    """Unpickles arrays and notes where their numbers lie."""
 
     def _step(self, name: str, argument: Any) -> None:
         if isinstance(argument, (bytes, bytearray)):
@@ -38,7 +38,7 @@ class _PlacingUnpickler(NumpyUnpickler):
 
 
 def filled(template: Template) -> bytearray:
-    """The template's file with the numbers of its layers replaced, LSTMs' under both of Paddle's names.
+    """The template's bytes with new numbers, under both Paddle names.
 
     Raises:
         CheckpointError: for an LSTM that the file names as another framework does, and numbers that are kept as text.

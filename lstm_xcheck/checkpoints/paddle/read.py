@@ -1,4 +1,4 @@
-"""Pickles of arrays in dicts: Paddle's `.pdparams` and Haiku's parameters. Nothing in them is ever run.
+"""Reads pickles of arrays, Paddle's and Haiku's, without running them.
 
 Paddle stores every tensor of nn.LSTM twice, under PyTorch's names and under its cells' (`0.cell.weight_ih`); a
 projection has the second name alone. Source: PaddlePaddle 3.3.1, python/paddle/nn/layer/rnn.py (RNNBase) and
@@ -36,7 +36,7 @@ PROJECTION = "weight_ho"
 
 
 def read(path: Path, options: ReadOptions) -> Checkpoint:
-    """Every LSTM in a pickle of arrays: names of Paddle and PyTorch, then those of Haiku, Flax, Keras and others.
+    """Every LSTM in a pickle of arrays, by any known names.
 
     Raises:
         CheckpointError: for damaged files, and for pickles that ask for more than arrays; these are never run.
@@ -56,13 +56,13 @@ def _stored(path: Path, value: Any) -> dict[str, TensorInfo]:
     convert = as_paddle if isinstance(value, dict) and PADDLE_TABLE in value else lambda array: array
     tensors = {}
     for scope, key, array in named_leaves(path, value, PickledArray):
-        name, held = scope + key, convert(checked(path, scope + key, array))
-        tensors[name] = TensorInfo(name, held.shape, held.dtype, held.load, scope)
+        name, stored = scope + key, convert(checked(path, scope + key, array))
+        tensors[name] = TensorInfo(name, stored.shape, stored.dtype, stored.load, scope)
     return tensors
 
 
 def _without_aliases(path: Path, tensors: Mapping[str, TensorInfo]) -> tuple[list[TensorInfo], dict[str, str]]:
-    """Every tensor once under PyTorch's name, and what the file calls those that have another name.
+    """Every tensor once under PyTorch's name, and the file's aliases.
 
     Raises:
         CheckpointError: when the two names of a tensor hold different numbers.
@@ -85,7 +85,7 @@ def _without_aliases(path: Path, tensors: Mapping[str, TensorInfo]) -> tuple[lis
 
 
 def canonical_name(name: str, tensors: Container[str]) -> str:
-    """PyTorch's name for a tensor of a cell; a cell that belongs to no nn.LSTM keeps its own."""
+    """PyTorch's name for a tensor of a cell in nn.LSTM."""
     match = _KIND.fullmatch(name)
     if not match:
         return name
@@ -106,8 +106,8 @@ def _transposed(tensor: TensorInfo, name: str) -> TensorInfo:
 
 
 def _refuse_different(path: Path, first: TensorInfo, second: TensorInfo) -> None:
-    alike = first.shape == second.shape and first.dtype == second.dtype
-    if not alike or (first.dtype in FLOAT_SIZES and first.load().tobytes() != second.load().tobytes()):
+    same_form = first.shape == second.shape and first.dtype == second.dtype
+    if not same_form or (first.dtype in FLOAT_SIZES and first.load().tobytes() != second.load().tobytes()):
         raise CheckpointError(
             f"{path}: {escape(first.name)} and {escape(second.name)} are two names of one tensor, but hold different "
             "numbers; load it in Paddle and save it again"
@@ -124,7 +124,7 @@ def _as_paddle_found(lstm: FoundLSTM, aliases: Mapping[str, str]) -> FoundLSTM:
 
 
 def _paddle_key(key: str, both: bool) -> str:
-    """Paddle's name of an array by PyTorch's: `0.cell_fw.weight_ih` for `weight_ih_l0` of two directions."""
+    """Paddle's array name by PyTorch's: `0.cell.weight_ih` for `weight_ih_l0`."""
     kind, _, place = key.partition("_l")
     layer, _, reverse = place.partition("_")
     cell = f"cell_{'bw' if reverse else 'fw'}" if both else "cell"

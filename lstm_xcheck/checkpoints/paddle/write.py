@@ -28,7 +28,7 @@ _PROTOCOL = 4  # what paddle.save takes
 
 
 def write(path: Path, lstms: Mapping[str, LSTMWeights], other_layers: OtherLayers) -> None:
-    """Writes a state dict named `<lstm>.weight_ih_l0` and so on; an LSTM without a name lies at the top.
+    """Writes a state dict named `<lstm>.weight_ih_l0` and so on.
 
     Raises:
         CheckpointError: for what paddle.nn.LSTM has no place for, and names that meet.
@@ -58,7 +58,7 @@ def fill(path: Path, template: Template) -> None:
 
 
 def _named(name: str, weights: LSTMWeights) -> dict[str, Array]:
-    """The arrays under both names: PyTorch's, which Paddle gives to all but a projection, then the cells'."""
+    """The arrays under PyTorch's names, then under the cells'."""
     try:
         cells = to_layout(weights, "paddle")
         flat = {key: array for key, array in to_layout(weights, "torch").items() if "weight_hr" not in key}

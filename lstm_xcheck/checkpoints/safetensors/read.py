@@ -1,4 +1,4 @@
-"""The `.safetensors` format: an 8-byte length, a JSON header, then the tensors end to end.
+"""Reads `.safetensors`: a length, a JSON header, then the tensors.
 
 Read with NumPy alone. The header is held to the format's rules before a tensor is touched: every tensor lies within
 the file, has exactly the bytes its shape needs, and together they cover the data without gap or overlap.
@@ -50,7 +50,7 @@ def read(path: Path, options: ReadOptions) -> Checkpoint:
 
 
 def stored_tensors(path: Path) -> list[TensorInfo]:
-    """Every tensor of the file, described; its values are read when asked for.
+    """Describes every tensor; values are read when asked for.
 
     Raises:
         CheckpointError: for a file that breaks the format's rules.
@@ -84,7 +84,7 @@ _Entry = tuple[str, tuple[int, ...], int, int]
 
 
 def _read_header(path: Path) -> tuple[dict[str, _Entry], int]:
-    """Type, shape, begin and end of each tensor, and where the data starts."""
+    """(type, shape, begin, end) of each tensor, and the data's start."""
     size = path.stat().st_size
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")

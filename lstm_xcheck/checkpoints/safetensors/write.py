@@ -1,4 +1,4 @@
-"""Writes `.safetensors` with PyTorch's names: the same LSTMs always give the same bytes.
+"""Writes `.safetensors` with PyTorch's names, always in the same bytes.
 
 Tensors are C-contiguous and little-endian, in the order of their names, the header padded to 8 bytes.
 Source: safetensors 0.8.0, the format's README.
@@ -72,7 +72,7 @@ def _raw(array: Array, dtype: str) -> Raw:
 
 
 def _raw_tensors(path: Path) -> tuple[dict[str, Raw], dict[str, str]]:
-    """Every tensor of a file that has been read before, and its metadata."""
+    """Every tensor of a checked file, and its metadata."""
     with path.open("rb") as file:
         header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
         data = memoryview(file.read())

@@ -1,4 +1,4 @@
-"""TensorFlow's checkpoints, of TF1 and TF2, and the variables of a SavedModel, read without TensorFlow."""
+"""Reads TensorFlow checkpoints and SavedModel variables without TensorFlow."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _WHY_UNLIKE = "not read: this cell has TF1's names, but adds nothing to its forg
 
 
 def read(path: Path, options: ReadOptions) -> Checkpoint:
-    """Every LSTM of a checkpoint, named by its `.index`, or of a SavedModel, named by its folder.
+    """Every LSTM of a checkpoint's `.index` or a SavedModel's folder.
 
     Raises:
         CheckpointError: for files that are missing or damaged, and tensors that do not fit their checksum.
@@ -62,7 +62,7 @@ def _prefix(path: Path) -> Path:
 
 
 def _full_names(bundle: Bundle) -> dict[str, str]:
-    """The variables' own names; none in a checkpoint of TF1, whose keys they are."""
+    """The variables' own names; none in TF1, whose keys they are."""
     if GRAPH not in bundle.entries:
         return {}
     try:
@@ -74,7 +74,7 @@ def _full_names(bundle: Bundle) -> dict[str, str]:
 def _with_functions(
     path: Path, lstms: tuple[FoundLSTM, ...], full: Mapping[str, str]
 ) -> tuple[tuple[FoundLSTM, ...], dict[str, str]]:
-    """The LSTMs with what Keras 2 says of them beside a SavedModel; why others are not read, by their tensors."""
+    """The LSTMs with their Keras 2 config; unread ones by tensor."""
     layers = keras2_layers(path) if path.is_dir() else {}
     outcomes = [with_function(lstm, full.get(lstm.tensors[0], ""), layers) for lstm in lstms]
     pairs = list(zip(lstms, outcomes, strict=True))
@@ -83,7 +83,7 @@ def _with_functions(
 
 
 def _in_file(lstm: FoundLSTM, keys: tuple[str, ...], name: str) -> FoundLSTM:
-    """The LSTM under the user's name, its tensors as the file spells them."""
+    """The LSTM under the user's name, tensors by file names."""
     notes = lstm.notes
     if lstm.layout == "tf1":
         notes += ("forget_bias, a constant that no checkpoint of TensorFlow 1 holds, is taken to be 1, its default",)

@@ -24,7 +24,7 @@ _INDEX = ".index"
 
 
 def write(path: Path, lstms: Mapping[str, LSTMWeights], other_layers: OtherLayers) -> None:
-    """Writes one Keras layer for each LSTM, a chain for a stack; an LSTM without a name lies at the top.
+    """Writes one Keras layer per LSTM, a chain per stack.
 
     Raises:
         CheckpointError: for what Keras has no place for, and names that are no attributes.
@@ -43,7 +43,7 @@ def write(path: Path, lstms: Mapping[str, LSTMWeights], other_layers: OtherLayer
 
 
 def fill(path: Path, template: Template) -> None:
-    """Writes every entry of a checkpoint under its key, the graph of objects and optimizers included.
+    """Writes every entry of the template, its LSTMs replaced.
 
     Raises:
         CheckpointError: for a checkpoint that is damaged.
@@ -68,7 +68,7 @@ def _prefix(path: Path) -> str:
 
 
 def _layer(name: str, weights: LSTMWeights) -> dict[str, Any]:
-    """The attributes of a Keras LSTM or Bidirectional that hold its weights."""
+    """The Keras attributes that hold an LSTM's weights."""
     variables: dict[str, dict[str, Any]] = {}
     for key, array in layout_arrays(name, weights, "keras").items():
         place, _, attribute = key.rpartition("/")

@@ -1,4 +1,4 @@
-"""Fills the layers of a PyTorch checkpoint, whatever else it holds, through PyTorch itself.
+"""Fills a PyTorch checkpoint through PyTorch itself.
 
 This file alone among the checkpoints imports torch.
 Source: torch 2.13.0, torch/serialization.py (`save`).
@@ -34,7 +34,7 @@ def fill_state(path: Path, template: Template) -> None:
 
 
 def _tensor(array: Any, dtype: str) -> Any:
-    """A tensor that is only read; bfloat16 numbers come in float32 and lose nothing."""
+    """A read-only tensor; bfloat16 comes as exact float32."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         return torch.from_numpy(array).to(getattr(torch, dtype))
@@ -55,7 +55,7 @@ def _filled(template: Template) -> Any:
 
 
 def _replace(value: Any, name: str, new: Mapping[str, Any], left: set[str]) -> Any:
-    """The same containers with some tensors replaced, by their names joined with dots."""
+    """The containers with some tensors replaced, by joined names."""
     if name in new and isinstance(value, torch.Tensor):
         left.discard(name)
         kept: Any = torch.nn.Parameter(new[name]) if isinstance(value, torch.nn.Parameter) else new[name]

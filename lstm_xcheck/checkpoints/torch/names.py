@@ -14,7 +14,7 @@ from ..other_layers.store import stored_arrays
 
 
 def state_names(lstms: Mapping[str, LSTMWeights], other_layers: OtherLayers) -> dict[str, Typed]:
-    """Every array with its precision, by `<lstm>.weight_ih_l0`; an LSTM without a name lies at the top.
+    """Every array by `<lstm>.weight_ih_l0`; a nameless LSTM lies at the top.
 
     Layers beside them stand before, between and after them as in their chain, or else after them.
 

@@ -1,4 +1,4 @@
-"""PyTorch's `.pt` and `.pth`, read without PyTorch: the zip archive of today and the plain file before 1.6.
+"""Reads PyTorch's `.pt` without PyTorch, zip archive or old form.
 
 The archive holds a pickle of descriptions (`data.pkl`) and one member of raw bytes per storage (`data/0`, ...).
 The old form is five pickles in a row, then for each storage its element count and bytes.
@@ -34,7 +34,7 @@ _LEGACY_PROTOCOL = 1001
 
 
 def read(path: Path, options: ReadOptions) -> Checkpoint:
-    """Every LSTM in a PyTorch checkpoint: a state dict, or one within dicts with optimizer, epoch and so on.
+    """Every LSTM in a PyTorch checkpoint, nested dicts included.
 
     Raises:
         CheckpointError: for damaged files, and for pickles that ask for more than tensors; these are never run.
@@ -100,7 +100,7 @@ def fetch_member(
 
 
 def _member(path: Path, archive: zipfile.ZipFile, root: str, storage: Storage) -> Member:
-    """Where a storage lies; asked for by the check of a tensor, while the archive is open."""
+    """Where a storage lies in the open archive."""
     member = Member(path, archive, f"{root}data/{storage.key}", storage.nbytes)
     if member.size != storage.nbytes:
         raise CheckpointError(
@@ -131,7 +131,7 @@ def _read_legacy(path: Path, options: ReadOptions) -> Checkpoint:
 
 
 def _legacy_starts(path: Path, stream: mmap.mmap, keys: Any, seen: dict[str, Storage]) -> dict[str, int]:
-    """Where each storage's bytes begin; they follow the pickles in the order of `keys`, each after its length.
+    """Where each storage's bytes begin, in the order of `keys`.
 
     The bytes are little-endian on every machine (torch/csrc/serialization.cpp, THPStorage_writeFileRaw).
     """

@@ -1,4 +1,4 @@
-"""Writes PyTorch state dicts without PyTorch: `torch.load` and `module.load_state_dict` take them with no helper.
+"""Writes PyTorch state dicts without PyTorch.
 
 The zip archive is the one that `torch.save` writes: `data.pkl` describes the tensors, `data/0`, `data/1`, ... are their
 bytes, each aligned, none compressed. The same LSTMs always give the same bytes.
@@ -48,7 +48,7 @@ def write(path: Path, lstms: Mapping[str, LSTMWeights], other_layers: OtherLayer
 
 
 def fill(path: Path, template: Template) -> None:
-    """Fills a file through PyTorch: whatever else it holds, torch alone can write again.
+    """Fills a file through PyTorch, which can write its other objects.
 
     Raises:
         CheckpointError: without PyTorch, and for a file that torch cannot load.
@@ -97,7 +97,7 @@ def _raw(array: Array, dtype: str) -> memoryview:
 
 
 def _pickled(state: Mapping[str, Typed]) -> bytes:
-    """An OrderedDict of calls that make tensors of storages: opcodes, as nothing can be pickled that is not there."""
+    """The pickle's opcodes: an OrderedDict of calls that make tensors."""
     items = [_text(name) + _tensor(str(key), *typed) for key, (name, typed) in enumerate(state.items())]
     return b"\x80\x02" + _ORDERED_DICT + b"(" + b"".join(items) + b"u."
 
