@@ -22,7 +22,7 @@ def read_template(path: Path, format: Format, lstms: Mapping[str, LSTMWeights], 
     Raises:
         CheckpointError: for another format, a missing name, another size or type.
     """
-    checkpoint = read_checkpoint(path, load_other_tensors=True)
+    checkpoint = read_checkpoint(path, load_other_tensors=bool(other_layers.layers))
     path = checkpoint.path
     if format.folder != path.is_dir() or not format.sniff(path):
         raise CheckpointError(f"--like {path} is no {format.name} file, but should be of the format that is written")
