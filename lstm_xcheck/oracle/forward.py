@@ -46,7 +46,7 @@ def forward(case: Case, observe: Observer | None = None) -> Result:
 def run_direction(
     case: Case, layer: int, direction: int, x: Array, observe: Observer | None = None
 ) -> tuple[Array, Array, Array]:
-    """Outputs of one direction, (batch, steps, output) aligned in time; final h; final c."""
+    """Outputs of one direction, aligned in time, and final h and c."""
     spec = case.spec
     cell = Cell(spec, case.weights.layers[layer][direction])
     h, c = case.initial("h0", layer, direction), case.initial("c0", layer, direction)

@@ -178,7 +178,8 @@ def _run_blocks(bounded: BoundedCell, inputs: _Inputs) -> TeacherForced:
             array[~inputs.valid] = 0.0
     final = [_final(array, inputs.valid, start) for array, start in zip(values, (inputs.h0, None, None), strict=True)]
     aligned = [_batch_major(array, inputs.backward) for array in values]
-    return TeacherForced(*aligned, *final, state.c, _in_float64(state.dc, unit), _sigma(state.var_c, profile))
+    cells = [state.c, _in_float64(state.dc, unit), _sigma(state.var_c, profile)]
+    return TeacherForced(*[*aligned, *final, *cells])
 
 
 def _bound_unit(profile: Profile, steps: int, dtype: DTypeLike) -> float:
