@@ -1,4 +1,4 @@
-"""Weights of an LSTM in canonical form: gates in the order i, f, g, o."""
+"""Weights of an LSTM in canonical form, gate order i, f, g, o."""
 
 from __future__ import annotations
 
