@@ -1,1 +1,1 @@
-"""The judge: every verdict, and what its reason says."""
+"""The judge: verdicts and their reasons."""

@@ -1,1 +1,1 @@
-"""Numbers that other projects' own tests assert, run through the oracle and through real frameworks."""
+"""Numbers from other projects' tests against the oracle and real frameworks."""

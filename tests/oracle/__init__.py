@@ -1,1 +1,1 @@
-"""The oracle against fifty digits, and its bounds against honest arithmetic."""
+"""The oracle against fifty-digit arithmetic, and its bounds against honest arithmetic."""
