@@ -1,4 +1,4 @@
-"""Another activation function in a gate, in the candidate or on the way out."""
+"""Wrong activation function of the gates, the candidate or the output."""
 
 from __future__ import annotations
 
