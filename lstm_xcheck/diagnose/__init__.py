@@ -1,4 +1,4 @@
-"""A catalogue of mistakes, and the search for those that explain wrong outputs."""
+"""Names the mistake that explains wrong outputs."""
 
 from .catalogue import CATALOGUE as CATALOGUE
 from .mistake import Mistake as Mistake

@@ -24,9 +24,9 @@ _MOST_WEIGHTS = 12_000_000
 
 
 class _CellBatch(NamedTuple):
-    """Mutants of one cell: W, U (mutants, 4 * hidden, width), b (mutants, 4, hidden).
+    """Stacked mutants of one cell.
 
-    `cell` is the honest one, for what all mutants share.
+    W and U (mutants, 4 * hidden, width), b (mutants, 4, hidden); `cell` is the honest one.
     """
 
     W: Array
@@ -36,13 +36,13 @@ class _CellBatch(NamedTuple):
 
 
 class BatchedMutants:
-    """The mutants of one LSTM, a batch for each layer and direction."""
+    """Mutants of one LSTM, a batch for each cell."""
 
     def __init__(self, mistakes: Sequence[Mistake], batches: Sequence[Sequence[_CellBatch]]) -> None:
         self.mistakes, self._batches = list(mistakes), batches
 
     def first_outputs(self, case: Case, row: int, steps: int) -> Array:
-        """First outputs of the top layer's first direction, as processed: (mutants, steps, output)."""
+        """The top layer's first outputs in its first direction, (mutants, steps, output)."""
         spec, top = case.spec, case.spec.num_layers - 1
         x = _inputs(case, row)
         for layer in range(top):
@@ -53,18 +53,18 @@ class BatchedMutants:
         return y[:, ::-1] if spec.is_backward(0) else y
 
     def final_states(self, case: Case, row: int) -> tuple[Array, Array]:
-        """Final h (mutants, output) and c (mutants, hidden) of the first cell."""
+        """The first cell's final h (mutants, output) and c (mutants, hidden)."""
         return self._run(case, 0, 0, row, _inputs(case, row), None)[1:]
 
     def recurrent_contribution(self, h: Array) -> Array:
-        """Contribution of the first cell's U for h (mutants, output): (mutants, 4, hidden)."""
+        """U h of the first cell, (mutants, 4, hidden)."""
         batch = self._batches[0][0]
         return _multiply(batch.U, h).reshape(batch.b.shape)
 
     def _run(
         self, case: Case, layer: int, direction: int, row: int, x: Array, steps: int | None
     ) -> tuple[Array, Array, Array]:
-        """One direction's outputs in order of time, and final h and c.
+        """One direction's outputs in order of time, final h and c.
 
         It reads the first steps (None: all) of x (mutants or 1, steps, input).
         """
@@ -84,7 +84,9 @@ class BatchedMutants:
 
 
 class MutantBatches:
-    """Makes batches of the same mistakes for several weights, sharing equal cells.
+    """Makes batches of the same mistakes for several weights.
+
+    Batches of equal cells are made once.
 
     Args:
         mistakes: of W, U and biases; none may change a peephole or projection.
@@ -96,7 +98,7 @@ class MutantBatches:
         self._batches: dict[tuple[bytes, tuple[int, ...]], _CellBatch] = {}
 
     def batch(self, weights: LSTMWeights) -> BatchedMutants | None:
-        """The mutants of these weights; None if they would not fit in memory."""
+        """The mutants of these weights; None if too large for memory."""
         size = sum(cell.W.size + cell.U.size for _, _, cell in weights.cells())
         if len(self.mistakes) * size > _MOST_WEIGHTS:
             return None

@@ -1,4 +1,4 @@
-"""Mutants of one cell, compared with a window of its observed outputs.
+"""Mutants of one cell, compared with a window of its outputs.
 
 The pre-activations of a step are the sum of the contributions of W, U and the biases. Each mutant's contributions are
 computed once. A permutation of gates permutes the honest contributions, and most pairs of mistakes are sums of known
@@ -35,7 +35,7 @@ class Contributions:
         self.changed = np.stack([(a != b).any(axis=(1, 2, 3, 4)) for a, b in zip(arrays, honest, strict=True)], axis=1)
 
     def total(self, which: Array | slice = _ALL, steps: int | None = None, rows: int | None = None) -> Array:
-        """Pre-activations of these (or all) mutants at the first (or all) steps and rows."""
+        """Pre-activations of these mutants at the first steps and rows."""
         w, u, b = self.arrays
         total: Array = w[which, :steps, :rows] + u[which, :steps, :rows] + b[which]
         return total
@@ -109,7 +109,7 @@ class CellMutants:
     def candidates(
         self, case: Case, index: tuple[int, int], window: Window, limit: float
     ) -> list[tuple[float, Mistake]]:
-        """The mistakes that may explain the window of cell (layer, direction), with distances."""
+        """Distances and mistakes that may explain the window of a cell."""
         unfiltered = [(UNOBSERVED, mistake) for mistake in self.unfiltered]
         if not self.mistakes:
             return unfiltered
@@ -125,7 +125,7 @@ class CellMutants:
 def cell_contributions(
     cell: CellWeights, window: Window, known: CellWeights | None = None, known_contributions: Sequence[Array] = ()
 ) -> tuple[Array, Array, Array]:
-    """Contributions of a cell's W, U and biases, reusing those of a known cell."""
+    """Contributions of W, U and biases, reusing a known cell's."""
     arrays = (cell.W, cell.U, cell.b, cell.b_r)
     same = (False,) * 4 if known is None else tuple(map(_shared, arrays, (known.W, known.U, known.b, known.b_r)))
     return (

@@ -1,4 +1,4 @@
-"""Detection power: which mistakes a match on this case rules out.
+"""Detection power: the mistakes that a match rules out.
 
 The LSTM with each mistake of the catalogue is run in float64 and its outputs are scored by the usual bound. A score
 above 2 is caught for certain: an honest result may use up one bound, and the rounding of the faulty one another. Most
@@ -89,14 +89,14 @@ def power(case: Case, catalogue: Sequence[Mistake] = CATALOGUE) -> Power:
 
 
 def is_small(case: Case) -> bool:
-    """Whether stating the power is cheap enough to accompany a verification."""
+    """Whether stating the power is cheap beside a verification."""
     spec = case.spec
     cells = spec.num_layers * spec.num_directions
     return cells * case.batch * case.steps * 4 * spec.hidden_size * (spec.hidden_size + spec.input_size) <= _MOST_WORK
 
 
 def _caught_at_first_step(case: Case, honest: Outputs, catalogue: Sequence[Mistake]) -> set[str]:
-    """Ids of mistakes that the first step of the first cell refutes."""
+    """Ids of mistakes that show at the first step."""
     window = observed_window(case, honest, (0, 0))
     if window is None:
         return set()
@@ -109,7 +109,7 @@ def _caught_at_first_step(case: Case, honest: Outputs, catalogue: Sequence[Mista
 
 
 def _score(mistake: Mistake, case: Case) -> float | None:
-    """Largest error / bound of the mutant's float64 outputs; None if inapplicable."""
+    """Largest error / bound of the mutant; None if inapplicable."""
     outputs = run_mistakes([mistake], case)
     if outputs is None or not applicable_mistakes([mistake], outputs, case):
         return None

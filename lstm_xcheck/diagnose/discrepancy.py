@@ -1,4 +1,4 @@
-"""Observed outputs against references: how wrong they are, and where first."""
+"""How wrong observed outputs are, and where first."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from .mistake import Outputs, layer_number, output_name
 
 @dataclass(frozen=True)
 class Discrepancy:
-    """Observed outputs, their case, and the references that follow from both."""
+    """Observed outputs with their case and references."""
 
     observed: Outputs
     case: Case
@@ -81,7 +81,7 @@ class Discrepancy:
         return outside
 
     def evidence(self) -> dict[str, Any]:
-        """How wrong, and the first layer, direction, step, row and unit."""
+        """How wrong, and the first wrong layer, step, row and unit."""
         worst = max(self.scores.values(), default=float("inf"))
         return {"residual_before": worst, "by_quantity": dict(self.scores), "first": self._first_wrong()}
 

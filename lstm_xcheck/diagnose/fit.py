@@ -1,4 +1,4 @@
-"""Whether mistakes explain the observed outputs, judged by the oracle's bounds."""
+"""Whether mistakes explain the observed outputs within the bound."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Fit(NamedTuple):
 
     @property
     def within_bound(self) -> bool:
-        """Whether every number is what the faulty implementation gives, up to rounding."""
+        """Whether rounding explains every remaining difference."""
         return self.score <= 1.0 and self.sigmas <= SIGMAS and bool(self.decisive)
 
 
@@ -52,7 +52,7 @@ def fit(
     profile: Profile,
     wrong_cells: Sequence[tuple[int, int]] = (),
 ) -> Fit:
-    """Judge observed outputs against the case as these mistakes change it, in this order.
+    """How well these mistakes, in this order, explain observed outputs.
 
     `wrong_cells`: (layer, direction) to test first; if one of them does not fit, nothing does.
     """
@@ -72,7 +72,10 @@ def fit(
 
 
 def _is_refuted(index: tuple[int, int], case: Case, outputs: dict[int, Array], profile: Profile) -> bool:
-    """Whether one cell of several, or units of a wide cell, cannot have given these outputs."""
+    """Whether a cell, tested alone, cannot have given these outputs.
+
+    Only one cell of several, or a few units of a wide cell, are worth a test of their own.
+    """
     arrays = cell_arrays(case, outputs, index)
     if arrays is None:
         return False
@@ -103,7 +106,7 @@ def direction_half(y: Array, spec: LSTMSpec, direction: int) -> Array:
 
 
 def cell_arrays(case: Case, outputs: dict[int, Array], index: tuple[int, int]) -> tuple[Array, Array] | None:
-    """The inputs and outputs of cell (layer, direction); None where not observed."""
+    """A cell's inputs and outputs; None where not observed."""
     layer, direction = index
     if layer not in outputs or (layer and layer - 1 not in outputs):
         return None
@@ -112,7 +115,7 @@ def cell_arrays(case: Case, outputs: dict[int, Array], index: tuple[int, int]) -
 
 
 def is_loose(reference: Reference, profile: Profile) -> bool:
-    """Whether a free run's bound is so wide that it would explain anything."""
+    """Whether a free run's bound would explain anything."""
     return reference.free and bool((reference.bound > LOOSE * _unit(reference.value, profile)).any())
 
 
@@ -121,7 +124,7 @@ def _unit(value: Array, profile: Profile) -> float:
 
 
 def _measure(parts: Sequence[Outputs | None], observed: Outputs, profile: Profile) -> Fit:
-    """The fit to expected values, bounds, sigmas and flags of free runs (0 or 1)."""
+    """The fit to values, bounds, sigmas and free-run flags."""
     values, bounds, sigmas, free = parts
     if values is None or bounds is None or sigmas is None or free is None:
         return NO_FIT
@@ -143,7 +146,7 @@ def _measure(parts: Sequence[Outputs | None], observed: Outputs, profile: Profil
 
 
 def largest_ratio(error: Array, scale: Array) -> float:
-    """The largest error / scale, where 0 / 0 is 0."""
+    """The largest error / scale; 0 / 0 is 0."""
     return float(_ratio(error, scale).max())
 
 

@@ -1,4 +1,4 @@
-"""Free runs of mutants, where what a cell fed back was not observed."""
+"""Free runs of mutants, for cells that were not observed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _BATCH_COST = 5
 
 
 class FreeRuns:
-    """Distances of free runs from the observed outputs, within the budget of one search.
+    """Free runs and their distances, within the budget of a search.
 
     Attributes:
         budget: steps of cells that may still be run.
@@ -36,7 +36,7 @@ class FreeRuns:
         self.budget, self.exhausted = _BUDGET, False
 
     def distance(self, mistakes: Sequence[Mistake]) -> float:
-        """Distance of the mutant's float64 free run; infinite beyond the tolerance."""
+        """Distance of the mutant's free run; infinite beyond the tolerance."""
         case, observed = self.case, self.observed
         if case.steps > MOST_STEPS or not self._spend(case.spec.num_layers * case.spec.num_directions * case.steps):
             return float("inf")
@@ -47,7 +47,9 @@ class FreeRuns:
             return max(_distance(np.asarray(array, np.float64), outputs[name]) for name, array in observed.items())
 
     def candidates(self, batches: MutantBatches, case: Case, observed: Outputs) -> Sequence[Mistake]:
-        """The mistakes of cells whose first outputs, on one row, come near the observed ones.
+        """The mistakes of cells whose first outputs come near.
+
+        One row is compared.
 
         Args:
             batches: of the mistakes to run.
@@ -73,7 +75,7 @@ class FreeRuns:
 
 
 def _first_outputs(case: Case, observed: Outputs, row: int) -> Array:
-    """Observed first outputs of the top layer's first direction; empty if there are none."""
+    """Observed first outputs of the top layer's first direction, if any."""
     spec = case.spec
     width = spec.output_size
     y = observed.get("y")
@@ -93,6 +95,6 @@ def _batch_steps(case: Case, row: int) -> int:
 
 
 def _distance(a: Array, b: Array) -> float:
-    """Largest error relative to the largest number; infinite beyond the tolerance."""
+    """Relative distance; infinite beyond the tolerance."""
     distance = float(np.abs(a - b).max()) / max(1.0, float(np.abs(b).max()))
     return distance if distance <= _TOLERANCE else float("inf")

@@ -1,4 +1,4 @@
-"""Tests whether outputs were computed in a lower precision than asked for.
+"""Tests whether outputs were computed in a lower precision.
 
 Rounding the operands of matrix products to fewer bits (TF32, or bfloat16 with float32 sums) changes definite numbers,
 so it is tested like any other mistake. Rounding everything is not definite: there the bound of the lower precision
@@ -39,18 +39,18 @@ def low_precision_mistake(observed: Outputs, case: Case, profile: Profile) -> tu
 
 
 def sufficient_precision(observed: Outputs, case: Case, profile: Profile) -> str:
-    """The first lower precision whose bounds allow all outputs, or ""; no proof."""
+    """The first lower precision whose bounds allow all outputs, or ""."""
     return next((p.name for p in rougher_than(profile.name) if fit([], observed, case, p).within_bound), "")
 
 
 def _all_fit(observed: Outputs, precision: str) -> bool:
-    """Whether every number can be stored in that precision without rounding."""
+    """Whether every number is one of that precision."""
     with np.errstate(over="ignore"):
         return all(bool((round_to(array, precision) == array).all()) for array in observed.values())
 
 
 def _shorten(bits: int, to_integer: Callable[[Array], Any]) -> Rounding:
-    """Keep that many significant bits: np.round to nearest even, np.trunc cuts."""
+    """Keep that many significant bits, by np.round or np.trunc."""
 
     def change(array: Array) -> Array:
         mantissa, exponent = np.frexp(np.asarray(array, np.float64))
@@ -61,7 +61,7 @@ def _shorten(bits: int, to_integer: Callable[[Array], Any]) -> Rounding:
 
 
 def _rounded_operands(name: str, how: str, rounding: Rounding) -> Mistake:
-    """Operands of all matrix products rounded, sums and everything else in float32."""
+    """Round the operands of all matrix products, and nothing else."""
 
     def case_change(case: Case) -> Case:
         layers = tuple(

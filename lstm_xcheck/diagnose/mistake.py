@@ -1,4 +1,4 @@
-"""A catalogue entry: a change to weights, case or outputs, with its name and fix."""
+"""A mistake: a change of weights, case or outputs."""
 
 from __future__ import annotations
 
@@ -94,9 +94,9 @@ class Mistake:
 
 
 class MutatedCase(NamedTuple):
-    """A case as mistakes change it, with the outputs that its cells fed back.
+    """A case as mistakes change it, with outputs for teacher forcing.
 
-    Those are the observed outputs with the mistakes' own changes of outputs undone; they serve as teacher.
+    Those are the observed outputs with the changes of `Mistake.outputs` undone.
     """
 
     case: Case
@@ -104,7 +104,7 @@ class MutatedCase(NamedTuple):
 
 
 def _rebuild(weights: LSTMWeights, rows: Sequence[Sequence[Any]]) -> LSTMWeights | None:
-    """Weights from changed cells; None if they are not finite or fit no spec."""
+    """Weights from changed cells; None if invalid, such as not finite."""
     try:
         return LSTMWeights(weights.spec, tuple(tuple(row) for row in rows), weights.dtype)
     except SpecError:
@@ -112,7 +112,7 @@ def _rebuild(weights: LSTMWeights, rows: Sequence[Sequence[Any]]) -> LSTMWeights
 
 
 def _with_weights(case: Case, weights: LSTMWeights) -> Case:
-    """The same data, already validated, for other weights of the same shapes."""
+    """The same data, not validated again, for other weights."""
     changed = copy(case)
     object.__setattr__(changed, "weights", weights)
     changed.__dict__.pop("fingerprint", None)
@@ -120,7 +120,7 @@ def _with_weights(case: Case, weights: LSTMWeights) -> Case:
 
 
 def changed_case(mistakes: Sequence[Mistake], case: Case) -> Case | None:
-    """The case after these mistakes in this order; None if one does not apply."""
+    """The case after these mistakes; None if inapplicable."""
     changed: Case | None = case
     for mistake in mistakes:
         changed = None if changed is None else mistake.change_case(changed)
@@ -128,7 +128,7 @@ def changed_case(mistakes: Sequence[Mistake], case: Case) -> Case | None:
 
 
 def changed_outputs(mistakes: Sequence[Mistake], outputs: Outputs, case: Case) -> Outputs | None:
-    """The outputs after these mistakes in this order; None if one does not apply."""
+    """The outputs after these mistakes; None if inapplicable."""
     changed: Outputs | None = outputs
     for mistake in mistakes:
         if mistake.outputs is not None and changed is not None:
@@ -137,7 +137,7 @@ def changed_outputs(mistakes: Sequence[Mistake], outputs: Outputs, case: Case) -
 
 
 def mutated_case(mistakes: Sequence[Mistake], observed: Outputs, case: Case) -> MutatedCase | None:
-    """The case as these mistakes change it, in this order, with outputs for teacher forcing."""
+    """The case after these mistakes, with outputs for teacher forcing."""
     changed, teacher = changed_case(mistakes, case), observed
     for mistake in reversed(mistakes):
         undone = teacher if mistake.undo is None else mistake.undo(teacher, case)
@@ -150,7 +150,10 @@ def mutated_case(mistakes: Sequence[Mistake], observed: Outputs, case: Case) -> 
 def applicable_mistakes(
     mistakes: Sequence[Mistake], observed: Outputs, case: Case, *, any_shape: bool = False
 ) -> list[tuple[Mistake, MutatedCase]]:
-    """The mistakes that apply to this case and give outputs of the observed shapes, or of any."""
+    """The mistakes that apply, with the case as they change it.
+
+    `any_shape`: also those that give other shapes than the observed ones.
+    """
     mutated = ((mistake, mutated_case((mistake,), observed, case)) for mistake in mistakes)
     return [
         (mistake, found)
@@ -160,7 +163,7 @@ def applicable_mistakes(
 
 
 def gives_shapes(mistakes: Sequence[Mistake], observed: Outputs, case: Case) -> bool:
-    """Whether these mistakes give outputs of the observed names and shapes."""
+    """Whether these mistakes give the observed names and shapes."""
     shapes = expected_shapes(case)
     if all(mistake.outputs is None for mistake in mistakes):
         return all(shapes.get(name) == array.shape for name, array in observed.items())
@@ -184,13 +187,13 @@ def in_cells(mistake: Mistake, cells: Sequence[tuple[int, int]]) -> Mistake:
 
 
 def with_spec(weights: LSTMWeights, **changes: Any) -> LSTMWeights | None:
-    """The same numbers under another spec; None when nothing would change."""
+    """The same numbers under another spec; None if unchanged."""
     spec = replace(weights.spec, **changes)
     return None if spec == weights.spec else with_unchecked_spec(weights, spec)
 
 
 def with_unchecked_spec(weights: LSTMWeights, spec: LSTMSpec) -> LSTMWeights:
-    """The same arrays, neither checked nor copied, under a spec of the same shapes."""
+    """The same arrays, unchecked, under a spec of the same shapes."""
     changed = copy(weights)
     object.__setattr__(changed, "spec", spec)
     return changed
@@ -202,7 +205,7 @@ def with_arrays(cell: CellWeights, **arrays: Any) -> CellWeights:
 
 
 def run_mistakes(mistakes: Sequence[Mistake], case: Case) -> Outputs | None:
-    """Float64 outputs of an LSTM with these mistakes, in this order; None if inapplicable."""
+    """Float64 outputs with these mistakes; None if inapplicable."""
     changed = changed_case(mistakes, case)
     if changed is None:
         return None
@@ -212,7 +215,7 @@ def run_mistakes(mistakes: Sequence[Mistake], case: Case) -> Outputs | None:
 
 
 def output_name(spec: LSTMSpec, layer: int) -> str:
-    """The name of a layer's outputs: y of the top layer, layer0.y of the first below it."""
+    """The name of a layer's outputs, such as layer0.y or y."""
     return "y" if layer == spec.num_layers - 1 else f"layer{layer}.y"
 
 

@@ -48,7 +48,7 @@ def fitting_pairs(
     free_runs: FreeRuns,
     wrong_cells: Sequence[tuple[int, int]],
 ) -> Iterator[tuple[Pair, Fit]]:
-    """Every pair that explains the outputs, up to a number of full tests.
+    """Every pair that explains the outputs, among the nearest.
 
     Args:
         limit: how far from the window of the first cell a pair may be to be tested in full.
@@ -72,7 +72,7 @@ def fitting_pairs(
 def _near_wrong_cell(
     pairs: Sequence[Pair], observed: Outputs, case: Case, profile: Profile, wrong_cells: Sequence[tuple[int, int]]
 ) -> Sequence[Pair]:
-    """The pairs that may explain the window of a wrong cell other than the first."""
+    """The pairs that may explain the window of a wrong cell."""
     index = wrong_cells[0] if wrong_cells else (0, 0)
     window = observed_window(case, observed, index) if index != (0, 0) else None
     if window is None:
@@ -111,7 +111,7 @@ def _mixed_pairs(
     free_runs: FreeRuns,
     batches: MutantBatches,
 ) -> Iterator[Candidate]:
-    """A mistake of one cell's weights, then one of data, spec or outputs."""
+    """Pairs of a weight mistake and one of another kind."""
     case, outputs = mutated
     window = observed_window(case, outputs, (0, 0))
     if window is None:
@@ -126,7 +126,7 @@ def _mixed_pairs(
 def _rerun_pairs(
     observed: Outputs, case: Case, catalogue: Sequence[Mistake], limit: float, free_runs: FreeRuns
 ) -> Iterator[Candidate]:
-    """A mistake of weights, then one that runs the LSTM and so depends on all weights."""
+    """Pairs of a weight mistake and one that reruns the LSTM."""
     window = observed_window(case, observed, (0, 0))
     if window is None:  # each pair would take one run to make and another to test
         free_runs.exhausted = True
@@ -150,7 +150,7 @@ def _rerun_pairs(
 def _near_after_rerun(
     batch: BatchedMutants, mutants: CellMutants, case: Case, window: Window, limit: float
 ) -> set[str]:
-    """Ids of the mutants that explain the window when started from their own final states."""
+    """Ids of mutants near the window after a run of their own."""
     rows = longest_rows(case)
     with np.errstate(over="ignore", invalid="ignore"):
         finals = [batch.final_states(case, int(row)) for row in rows]
@@ -167,7 +167,7 @@ def _near_after_rerun(
 
 
 def _other_pairs(others: Sequence[Applied], observed: Outputs, case: Case, limit: float) -> Iterator[Candidate]:
-    """Two mistakes of data, spec or outputs, in both orders where the order matters."""
+    """Pairs of mistakes of data, spec or outputs, in both orders."""
     pairs: list[tuple[Pair, MutatedCase]] = []
     for a, (first, by_first) in enumerate(others):
         for b, (second, by_second) in enumerate(others):
@@ -195,7 +195,7 @@ def _within_limit(pairs: Sequence[tuple[Pair, MutatedCase]], limit: float) -> It
 
 
 def _commute(first: Applied, second: Applied, case: Case) -> bool:
-    """Whether the order cannot matter: they change different things, or the spec alone."""
+    """Whether the order of two mistakes cannot matter."""
     if _change_spec_alone(first, second, case):
         return True
     changes = [
@@ -237,7 +237,7 @@ def _cell_pairs(mutants: CellMutants, case: Case, window: Window, limit: float) 
 
 
 def _partners(mutants: CellMutants, contributions: Contributions, a: int) -> tuple[Array, Array]:
-    """Mistakes to make after mistake a: as sums of known contributions, or computed anew."""
+    """Partners of mistake a: for `_sums`, and for `_composed`."""
     changed = contributions.changed
     affected = mutants.permuted | changed
     possible = changed.any(axis=1) & changed[a].any()
@@ -273,7 +273,7 @@ def _sums(mutants: CellMutants, contributions: Contributions, changed: Array, a:
 def _composed(
     mutants: CellMutants, cell: Cell, a: int, others: Array, window: Window, limit: float
 ) -> Iterator[Candidate]:
-    """Mistake a, then each of the others made on the cell that it left."""
+    """Mistake a, then each of the others on the changed cell."""
     before, known = mutants.cell(a), [array[a] for array in mutants.contributions(window).arrays]
     pairs, batch = [], []
     for second in (mutants.mistakes[b] for b in others):

@@ -1,4 +1,4 @@
-"""Cheap test of mutants on the first steps of one cell, before the full test.
+"""Cheap test of mutants on the first steps of one cell.
 
 A mutant is dropped if its outputs are farther from the observed ones than rounding could ever put them. Every other
 mutant is tested in full.
@@ -29,7 +29,10 @@ _MANY = 12
 
 
 class Window(NamedTuple):
-    """The first steps of one cell: x, h and y (steps, rows, width), previous c (rows, hidden)."""
+    """The first steps of one cell.
+
+    x, h and y are (steps, rows, width); c, before the first step, is (rows, hidden).
+    """
 
     x: Array
     h: Array
@@ -42,7 +45,7 @@ class Window(NamedTuple):
 
 
 def observed_window(case: Case, observed: Outputs, index: tuple[int, int]) -> Window | None:
-    """The window of cell (layer, direction); None if its inputs or first outputs were not observed."""
+    """The window of cell (layer, direction); None if not observed."""
     arrays = cell_arrays(case, layer_outputs(observed, case), index)
     if arrays is None:
         return None
@@ -60,7 +63,7 @@ def observed_window(case: Case, observed: Outputs, index: tuple[int, int]) -> Wi
 
 
 def unobserved_window(case: Case, observed: Outputs, direction: int) -> Window:
-    """A stand-in as large as any window of the first layer, to derive a distance limit from."""
+    """A stand-in for `distance_limit`, as large as any window."""
     x = np.moveaxis(np.asarray(case.x, np.float64), 1, 0)
     h, c = (case.initial(name, 0, direction) for name in ("h0", "c0"))
     return Window(x, h, c, np.concatenate([np.asarray(array, np.float64).ravel() for array in observed.values()]))
@@ -73,7 +76,7 @@ def longest_rows(case: Case) -> Array:
 
 
 def _first_times(case: Case, direction: int, rows: Array) -> Array:
-    """When each row's first valid steps are processed, shape (steps, rows)."""
+    """The times of each row's first processed steps, (steps, rows)."""
     backward = case.spec.is_backward(direction)
     valid = case.valid[rows, ::-1] if backward else case.valid[rows]
     count = min(max(2, NUMBERS // case.spec.output_size), int(valid.sum(axis=1).min()))
@@ -82,7 +85,7 @@ def _first_times(case: Case, direction: int, rows: Array) -> Array:
 
 
 def distance_limit(cell: CellWeights, window: Window, profile: Profile) -> float:
-    """How far from the window a mutant may be and still deserve a full test.
+    """How far from the window a candidate may be.
 
     A bound on the rounding of any pre-activation, carried to h with the steepest slopes and the largest states.
     """
@@ -96,14 +99,14 @@ def distance_limit(cell: CellWeights, window: Window, profile: Profile) -> float
 
 
 def contribution(matrix: Array, vectors: Array) -> Array:
-    """What a matrix (4, hidden, width) adds to pre-activations (steps, rows, 4, hidden)."""
+    """Matrix (4, hidden, width) times vectors, (steps, rows, 4, hidden)."""
     flat = np.asarray(matrix, np.float64).reshape(-1, matrix.shape[2])
     steps, rows = vectors.shape[:2]
     return (vectors.reshape(steps * rows, -1) @ flat.T).reshape(steps, rows, 4, -1)
 
 
 def window_distances(cell: Cell, window: Window, z: Array, limit: float) -> Array:
-    """Distance of each mutant's outputs from the window; infinite beyond the limit.
+    """Each mutant's distance from the window; infinite beyond the limit.
 
     Args:
         cell: gives peephole, projection, clips and activations.
@@ -134,7 +137,7 @@ def window_distances(cell: Cell, window: Window, z: Array, limit: float) -> Arra
 
 
 def case_distances(mutated: Sequence[MutatedCase], limit: float, index: tuple[int, int] = (0, 0)) -> list[float]:
-    """Distance of each mutated case from its window; `UNOBSERVED` where there is none.
+    """Each case's distance from its window; `UNOBSERVED` without one.
 
     Cases of one spec and shape are compared in one batch.
     """
@@ -166,7 +169,7 @@ def case_distances(mutated: Sequence[MutatedCase], limit: float, index: tuple[in
 
 
 def _window_source(case: Case, outputs: Outputs, direction: int) -> tuple[object, ...]:
-    """Equal for cases with the same window, as long as all of them exist."""
+    """A key that cases with the same window share."""
     data = (case.x, case.h0, case.c0, case.lengths, case.mask, outputs)
     spec = case.spec
     shape = (spec.num_layers, spec.num_directions, spec.output_size, spec.hidden_size, spec.is_backward(direction))
@@ -174,12 +177,12 @@ def _window_source(case: Case, outputs: Outputs, direction: int) -> tuple[object
 
 
 def _memory(array: Array | None) -> object:
-    """Equal for arrays that share their memory."""
+    """A key that arrays with the same memory share."""
     return None if array is None else array.__array_interface__["data"]
 
 
 def _pre_activations(cell: CellWeights, window: Window, cache: dict[tuple[int, bytes, bytes], Array]) -> Array:
-    """Pre-activations of a window, cached since many cases share weights and data."""
+    """Cached pre-activations; many cases share weights and data."""
     key = (id(cell), window.x.tobytes(), window.h.tobytes())
     if key not in cache:
         cache[key] = contribution(cell.W, window.x) + contribution(cell.U, window.h) + cell.total_bias

@@ -1,4 +1,4 @@
-"""Runs the implementation again, on a probe or on the same case.
+"""Runs the implementation again, on a probe or the same case.
 
 A small probe of the same kind of LSTM tells mistakes apart that the observed outputs do not, and is cheaper to search
 than a large model. A second run of the same case shows whether the implementation is deterministic.
@@ -31,7 +31,10 @@ def is_large(case: Case) -> bool:
 
 
 def run_probe(case: Case, ask: Ask) -> tuple[Case, Result] | None:
-    """A probe and its result: a small one, else other data for these weights, else None."""
+    """A probe and its result; None if every probe was refused.
+
+    The first probe is a small LSTM, the second has these weights and other data.
+    """
     for probe in (
         _probe(case, shrunk(case.spec), "probe"),
         _probe(case, case.spec, "probe-of-these-weights", weights=case.weights, scale=3.0),
@@ -46,7 +49,7 @@ def run_probe(case: Case, ask: Ask) -> tuple[Case, Result] | None:
 
 
 def is_nondeterministic(discrepancy: Discrepancy, ask: Ask) -> bool:
-    """Whether a second run of the case differs by more than honest rounding."""
+    """Whether a second run differs by more than rounding."""
     try:
         again = observed_quantities(ask(discrepancy.case))
     except XcheckError:  # no answer this time proves nothing
@@ -66,7 +69,7 @@ def _probe(case: Case, spec: LSTMSpec, id: str, **options: Any) -> Case:
 
 
 def shrunk(spec: LSTMSpec) -> LSTMSpec:
-    """The same kind of LSTM, small; an implementation's mistakes do not depend on size."""
+    """The same kind of LSTM, small: mistakes do not depend on size."""
     hidden = min(spec.hidden_size, _HIDDEN)
     return replace(
         spec, input_size=min(spec.input_size, _INPUT), hidden_size=hidden, proj_size=min(spec.proj_size, hidden - 1)

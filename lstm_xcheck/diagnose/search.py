@@ -1,4 +1,4 @@
-"""Searches the catalogue for the mistakes that explain the outputs within the bound."""
+"""Searches the catalogue for the mistakes that explain the outputs."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def diagnose(
     catalogue: Sequence[Mistake] = CATALOGUE,
     ask: Ask | None = None,
 ) -> Diagnosis:
-    """Name the mistake, or the two mistakes, that explain a result.
+    """Name the mistake, or the two, that explain a result.
 
     Args:
         result: the observed outputs; y with the outputs of every layer proves most.
@@ -108,7 +108,7 @@ def diagnose(
 
 
 def _found_on_probe(discrepancy: Discrepancy, catalogue: Sequence[Mistake], pairs: bool, ask: Ask) -> list[Explanation]:
-    """Mistakes found on a small probe that explain these outputs as well."""
+    """Mistakes found on a probe that explain these outputs too."""
     probed = run_probe(discrepancy.case, ask)
     if probed is None:
         return []
@@ -124,7 +124,7 @@ def _found_on_probe(discrepancy: Discrepancy, catalogue: Sequence[Mistake], pair
 
 
 def _confirmed_by_probe(found: list[Explanation], discrepancy: Discrepancy, ask: Ask) -> list[Explanation]:
-    """The explanations that also fit a probe; all of them if none does."""
+    """The explanations that also fit a probe, or all."""
     probed = run_probe(discrepancy.case, ask)
     if probed is None:
         return found
@@ -163,7 +163,7 @@ def _merged_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
 def _explaining(
     discrepancy: Discrepancy, candidates: Iterable[tuple[Mistake, ...]], wrong_cells: Sequence[tuple[int, int]] = ()
 ) -> list[Explanation]:
-    """The candidates that fit within the bound and explain a wrong quantity."""
+    """The candidates within the bound that explain a wrong quantity."""
     observed, case, profile = discrepancy.observed, discrepancy.case, discrepancy.profile
     tested = ((mistakes, fit(mistakes, observed, case, profile, wrong_cells)) for mistakes in candidates)
     return [(m, quality) for m, quality in tested if quality.within_bound and quality.decisive & discrepancy.wrong]
@@ -176,7 +176,7 @@ def _fitting_singles(discrepancy: Discrepancy, catalogue: Sequence[Mistake], fre
 
 
 def _fitted(discrepancy: Discrepancy) -> list[Explanation]:
-    """Mistakes with parameters read from the outputs, if they then explain them."""
+    """Mistakes with fitted parameters that explain the outputs."""
     found = [fitted.fit(discrepancy.observed, discrepancy.case) for fitted in FITTED]
     return _explaining(discrepancy, [(mistake,) for mistake in found if mistake is not None])
 
@@ -190,7 +190,10 @@ def _fitting_pairs(discrepancy: Discrepancy, catalogue: Sequence[Mistake], free_
 
 
 def _candidates(discrepancy: Discrepancy, catalogue: Sequence[Mistake], free_runs: FreeRuns) -> Iterator[Mistake]:
-    """What passes the prefilter: mistakes in all cells, of the rest, and in the wrong cells alone."""
+    """The mistakes that pass the prefilter.
+
+    First those of all cells, then those of data, spec and outputs, then those in the wrong cells alone.
+    """
     observed, case = discrepancy.observed, discrepancy.case
     if gives_shapes((), observed, case):
         yield from _cell_candidates(catalogue, discrepancy, (0, 0), free_runs)
@@ -210,7 +213,7 @@ def _candidates(discrepancy: Discrepancy, catalogue: Sequence[Mistake], free_run
 def _cell_candidates(
     catalogue: Sequence[Mistake], discrepancy: Discrepancy, index: tuple[int, int], free_runs: FreeRuns
 ) -> list[Mistake]:
-    """The mistakes of weights that may explain the window of one cell."""
+    """The mistakes that may explain the window of one cell."""
     observed, case = discrepancy.observed, discrepancy.case
     window = observed_window(case, observed, index)
     mutants = CellMutants(catalogue, case.weights.layers[index[0]][index[1]])
@@ -222,7 +225,7 @@ def _cell_candidates(
 
 
 def _distance_limit(discrepancy: Discrepancy, index: tuple[int, int]) -> float:
-    """How far from the window of a cell a candidate may be."""
+    """How far from a cell's window a candidate may be."""
     observed, case = discrepancy.observed, discrepancy.case
     window = observed_window(case, observed, index)
     if window is None and index[0] == 0:  # a mistake of layers may make it visible
@@ -245,7 +248,7 @@ def _unexplained(discrepancy: Discrepancy, free_runs: FreeRuns, ask: Ask | None)
 
 
 def _name(found: list[Explanation], discrepancy: Discrepancy, catalogue: Sequence[Mistake]) -> Diagnosis:
-    """Name the best explanation, or the first of the catalogue that equals it here."""
+    """Name the best explanation, or the first equal to it."""
     order = {mistake.id: k for k, mistake in enumerate(catalogue)}
     found = sorted(found, key=lambda entry: [order.get(mistake.id, len(order)) for mistake in entry[0]])
     runs = [run_mistakes(mistakes, discrepancy.case) for mistakes, _ in found] if len(found) > 1 else [None]

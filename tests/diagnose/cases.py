@@ -64,14 +64,14 @@ def run_alone(id: str, name: str) -> Outputs | None:
 
 
 def others_than(mistake: Mistake, case: Case) -> list[Mistake]:
-    """The catalogue without a mistake and those that equal it on a case."""
+    """The catalogue without a mistake and its equals on a case."""
     truth = run_alone(mistake.id, case.id)
     return [m for m in CATALOGUE if m.id != mistake.id and not same(run_alone(m.id, case.id), truth)]
 
 
 @cache
 def where_it_shows(mistake: Mistake) -> Case | None:
-    """The first case on which a mistake changes outputs by more than rounding."""
+    """The first case on which a mistake shows."""
     for name, case in CASES.items():
         if run_alone(mistake.id, name) is not None and judge(answer([mistake], case), case).verdict == "mismatch":
             return case

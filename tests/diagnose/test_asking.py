@@ -1,4 +1,4 @@
-"""Diagnoses that run the implementation again, on a probe or on the same case."""
+"""Diagnoses that run the implementation again."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_a_large_model_is_explained_by_a_small_probe() -> None:
 
 @pytest.mark.parametrize("id", ["bias-dropped", "bias-ih-dropped", "bias-hh-twice", "bias-ih-twice", "bias-doubled"])
 def test_a_probe_settles_between_rivals(id: str) -> None:
-    """Keras draws a second bias of zero, so that outputs prove nothing about it."""
+    """Keras draws a second bias of zero, which hides mistakes."""
     case = Case.random(LSTMSpec(input_size=4, hidden_size=5), steps=3, seed=5, states=False, init="keras")
     ask = recording(torch_with(id), [])
     result = ask(case)

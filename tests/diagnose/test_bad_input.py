@@ -1,4 +1,4 @@
-"""Outputs that cannot be those of the case are refused in one sentence."""
+"""Impossible outputs are refused in one sentence."""
 
 from __future__ import annotations
 

@@ -109,7 +109,7 @@ def test_undo_restores_the_outputs_it_knows(mistake: Mistake) -> None:
 
 @pytest.mark.parametrize("mistake", [m for m in CATALOGUE if m.outputs is not None and m.undo is None], ids=by_id)
 def test_without_undo_valid_outputs_are_unchanged(mistake: Mistake) -> None:
-    """The search takes the first valid observed steps as outputs of the cells."""
+    """The search takes valid observed steps as outputs of cells."""
     assert mistake.outputs is not None
     for name, case in CASES.items():
         wrong = mistake.outputs(HONEST[name], case)
@@ -120,7 +120,7 @@ def test_without_undo_valid_outputs_are_unchanged(mistake: Mistake) -> None:
 
 @pytest.mark.parametrize("mistake", [m for m in CATALOGUE if m.outputs is not None], ids=by_id)
 def test_changes_of_outputs_are_linear(mistake: Mistake) -> None:
-    """They select and add elements, since they are also applied to bounds."""
+    """They are also applied to bounds."""
     assert mistake.outputs is not None
     for name, case in CASES.items():
         outputs = HONEST[name]

@@ -1,4 +1,4 @@
-"""Dropout left on is named where the outputs show what was dropped."""
+"""Dropout left on is named where the outputs show it."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_dropout_behind_a_real_torch_module_is_named(rate: float) -> None:
 
 
 def test_dropout_between_layers_is_not_guessed() -> None:
-    """The top layer's outputs do not show which of a lower layer's were dropped."""
+    """The top layer does not show what a lower one dropped."""
     torch = pytest.importorskip("torch")
     torch.manual_seed(2)
     case = Case.random(LSTMSpec(4, 6, num_layers=2), steps=5, batch=2, init="torch", seed=5, states=False)

@@ -29,7 +29,7 @@ def visible_case(mistake: Mistake) -> Case:
 
 
 def means(found: Diagnosis, mistake: Mistake, case: Case) -> bool:
-    """Whether the named cause is this mistake or equals it on this case."""
+    """Whether the named cause is this mistake or its equal."""
     return found.mistakes == (mistake.id,) or same(
         run_mistakes(named(*found.mistakes), case) if found.mistakes else None, run_mistakes([mistake], case)
     )
@@ -108,7 +108,7 @@ def test_final_states_that_are_wrong_alone_are_named(id: str) -> None:
 
 @pytest.mark.parametrize("id", ["gates-iofg", "bias-hh-dropped", "directions-exchanged"])
 def test_a_stack_is_explained_by_its_top_outputs(id: str) -> None:
-    """The lower layers were not observed, but a free run over few steps identifies the mistake."""
+    """A free run over few steps replaces the unobserved layers."""
     stack = CASES["stack"]
     case = replace(stack, x=stack.x[:, :3], id="short")
     (mistake,) = named(id)
@@ -173,7 +173,7 @@ def test_a_lower_precision_is_named() -> None:
 
 
 def test_a_small_mistake_is_not_blamed_on_low_precision() -> None:
-    """A wider bound would explain it, but the outputs do not fit a shorter format."""
+    """A wider bound would explain it, but the format does not fit."""
     case = CASES["plain"]
     (truth,) = named("weights-5-digits")
     others = [mistake for mistake in CATALOGUE if mistake is not truth]

@@ -1,4 +1,4 @@
-"""The detection power of a case, against what is really caught."""
+"""The detection power of a case is what is really caught."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Mistakes in real frameworks are caught and named; honest runs are not flagged."""
+"""Mistakes in real frameworks are caught and named."""

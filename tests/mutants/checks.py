@@ -1,4 +1,4 @@
-"""The cases of these tests, and the checks on every wrong result."""
+"""The cases and checks that these tests share."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lstm_xcheck.model import Case, LSTMSpec, Result
 
 
 def load_file(path: str) -> ModuleType:
-    """A Python file of the repository that is in no package."""
+    """A Python file outside all packages."""
     file = Path(__file__).parents[2] / path
     spec = importlib.util.spec_from_file_location(path.replace("/", "_").removesuffix(".py"), file)
     assert spec is not None and spec.loader is not None
@@ -54,14 +54,14 @@ def named(id: str) -> Mistake:
 
 
 def of_weights(mistake: Mistake) -> bool:
-    """Whether a mistake changes weights alone, so that any framework can load it."""
+    """Whether a mistake changes weights that a framework can load."""
     if mistake.cell is None and mistake.weights is None:
         return False
     return any(is_loadable(mistake, case) for case in [*CASES["probe"], PEEPHOLES])
 
 
 def is_loadable(mistake: Mistake, case: Case) -> bool:
-    """Whether it changes numbers of this case and not the function."""
+    """Whether it changes numbers of this case alone."""
     changed = mistake.change_case(case)
     return changed is not None and (type(changed.spec), changed.spec) == (LSTMSpec, case.spec) and changed is not case
 
@@ -75,7 +75,7 @@ def where_it_shows(mistake: Mistake, cases: list[Case]) -> Case | None:
 
 
 def means(found: Diagnosis, mistake: Mistake, case: Case) -> bool:
-    """Whether the named cause is this mistake or equals it on this case."""
+    """Whether the named cause is this mistake or its equal."""
     if found.mistakes == (mistake.id,):
         return True
     known = [m for m in CATALOGUE if m.id in found.mistakes]

@@ -24,7 +24,7 @@ def torch_run() -> Runner:
 
 @pytest.fixture(scope="session")
 def workers() -> Iterator[Callable[[str], Runner]]:
-    """Every other adapter in its own process, started on first use."""
+    """Other adapters, each in its own process."""
     started: dict[str, Worker] = {}
 
     def runner(name: str) -> Runner:

@@ -1,4 +1,4 @@
-"""Right weights in wrong calls: PyTorch as users have called it."""
+"""Wrong calls of PyTorch with right weights."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Triple = tuple[Tensor, Tensor, Tensor]
 
 
 class Call:
-    """A case as torch sees it: the module, the tensors and one right way to call it."""
+    """A case as a PyTorch module, tensors and the right call."""
 
     def __init__(self, case: Case, **options: Any) -> None:
         spec = case.spec
@@ -45,7 +45,7 @@ class Call:
         return y, h_n, c_n
 
     def packed(self, x: Tensor, lengths: Array, **options: Any) -> Triple:
-        """Calls with a packed sequence, sorted by the caller unless `enforce_sorted=False`."""
+        """A call with a packed sequence, sorted unless `enforce_sorted=False`."""
         rnn = torch.nn.utils.rnn
         packed = rnn.pack_padded_sequence(x, torch.tensor(np.array(lengths)), batch_first=True, **options)
         y, (h_n, c_n) = self.lstm(packed, (self.h0, self.c0))
@@ -254,7 +254,7 @@ def test_half_precision_is_caught_and_named(name: str, case: Case) -> None:
 
 
 def shortened(tensor: Tensor, bits: int, *, cut: bool) -> Tensor:
-    """Floating-point numbers of fewer significant bits, as matrix units take their operands."""
+    """Numbers with fewer significant bits, as operands of matrix units."""
     drop = 24 - bits
     integers = tensor.contiguous().view(torch.int32)
     half = 0 if cut else (1 << (drop - 1)) - 1 + ((integers >> drop) & 1)

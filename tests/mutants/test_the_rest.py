@@ -1,4 +1,4 @@
-"""Every entry that no other file here tests, made with a real backend."""
+"""The other entries, made with real backends."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ SMALL = {"double"}  # in float64 the rest of the catalogue is run by the other f
 
 
 def each_direction_alone(case: Case, wrong: Case, run: Runner) -> Result:
-    """Two LSTMs of one direction, each reading as the wrong one does."""
+    """Two LSTMs of one direction, reading as the wrong one."""
     halves = []
     for direction, row in enumerate(case.weights.layers[0]):
         spec = LSTMSpec(**{**case.spec.to_dict(), "bidirectional": False})
@@ -54,7 +54,7 @@ def each_direction_alone(case: Case, wrong: Case, run: Runner) -> Result:
 
 
 def answers(mistake: Mistake, torch_run: Runner, workers: Callable[[str], Runner]) -> Iterator[tuple[Case, Result]]:
-    """Results of real backends with this mistake, on every case that shows it."""
+    """Results of real backends with this mistake, where it shows."""
     for name, case in CASES.items():
         wrong = mistake.change_case(case)
         if name in SMALL or wrong is None or mistake.id not in power(case, [mistake]).caught:

@@ -1,4 +1,4 @@
-"""The catalogue of mistakes as data, one file for each family.
+"""The catalogue of mistakes, one file for each family.
 
 Of mistakes that give the same outputs on a case, the first is named; simpler ones come first.
 """

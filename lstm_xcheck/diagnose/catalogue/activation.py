@@ -1,4 +1,4 @@
-"""Wrong activation function of the gates, the candidate or the output."""
+"""Wrong activation functions."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from .direction import has_halves
 
 
 def _can_exchange(case: Case) -> bool:
-    """Whether exchanging batch and steps changes anything and leaves no lengths behind."""
+    """Whether batch and steps can be exchanged with effect."""
     return case.batch > 1 and case.steps > 1 and case.lengths is None and case.mask is None
 
 
@@ -51,7 +51,7 @@ def _on_y(change: Callable[[Array], Array]) -> OutputChange:
 
 
 def _swap_x(case: Case) -> Case | None:
-    """Where batch and steps are equal; otherwise the shape shows it."""
+    """Where batch equals steps; otherwise the shape shows it."""
     return _on_x(_swapped)(case) if case.batch == case.steps else None
 
 
@@ -65,7 +65,7 @@ def _feature_reversed(case: Case) -> Case | None:
 
 
 def _regrouped(*shape: int) -> OutputChange:
-    """Units of a bidirectional y taken as this shape, (2, -1) or (-1, 2), and transposed."""
+    """Transpose the units of a bidirectional y, taken as this shape."""
 
     def output_change(outputs: Outputs, case: Case) -> Outputs | None:
         if case.spec.output_size == 1 or not has_halves(outputs, case):

@@ -13,7 +13,7 @@ from ..mistake import CellChange, Mistake, with_arrays
 
 
 def _scaled(**factors: float) -> CellChange:
-    """Multiply the named biases; None where the cell lacks one of them."""
+    """Multiply the named biases; None if one is missing."""
 
     def change(cell: CellWeights) -> CellWeights | None:
         arrays = {name: np.asarray(getattr(cell, name)) for name in factors if getattr(cell, name) is not None}

@@ -14,7 +14,7 @@ from ..mistake import Mistake, OutputChange, Outputs, WeightsChange, output_name
 
 
 def flip_valid(array: Array, case: Case) -> Array:
-    """Reverse the valid prefix of each row of (batch, steps, ...), but not the padding."""
+    """Reverse the valid steps, not the padding, of (batch, steps, ...)."""
     lengths = case.valid.sum(axis=1)
     steps = np.arange(case.steps)
     index = np.where(steps < lengths[:, None], lengths[:, None] - 1 - steps, steps)
@@ -22,7 +22,7 @@ def flip_valid(array: Array, case: Case) -> Array:
 
 
 def has_halves(outputs: Outputs, case: Case) -> bool:
-    """Whether y still has both directions, not merged by another mistake."""
+    """Whether y has both directions, not merged by another mistake."""
     return case.spec.bidirectional and "y" in outputs and outputs["y"].shape[-1] == 2 * case.spec.output_size
 
 
@@ -50,7 +50,7 @@ def _with_reading(kind: type[LSTMSpec]) -> WeightsChange:
 
 
 def _rearranged(order: tuple[int, int]) -> WeightsChange:
-    """The weights of these directions for (forward, backward), in every layer."""
+    """Use the weights of these directions as (forward, backward)."""
 
     def change(weights: LSTMWeights) -> LSTMWeights | None:
         if not weights.spec.bidirectional:
@@ -61,14 +61,14 @@ def _rearranged(order: tuple[int, int]) -> WeightsChange:
 
 
 def _reads_backward(case: Case) -> Case | None:
-    """x reversed within the valid steps; outputs in the order of processing."""
+    """Reverse x within the valid steps; outputs stay as processed."""
     if case.steps == 1 or case.spec.bidirectional or case.mask is not None:
         return None
     return replace(case, x=flip_valid(case.x, case))
 
 
 def _reads_padding_first(case: Case) -> Case | None:
-    """x and its padding reversed together, as by a plain flip."""
+    """Reverse x with its padding, as a plain flip does."""
     if case.lengths is None or case.spec.bidirectional:
         return None
     return replace(case, x=np.asarray(case.x)[:, ::-1], lengths=None)
@@ -93,7 +93,10 @@ def _half(change: Callable[[Array, Array, Case], tuple[Array, Array]]) -> Output
 
 
 def _last_time_state(outputs: Outputs, case: Case) -> Outputs | None:
-    """The backward half's h at the last time, not at its last processed step."""
+    """Take the backward half's final h at the last time.
+
+    It should be taken at the last processed step, which is the first time.
+    """
     spec = case.spec
     if not has_halves(outputs, case) or "h_n" not in outputs or case.steps == 1 or case.mask is not None:
         return None
@@ -120,7 +123,7 @@ def _merged(combine: Callable[[Array, Array], Array]) -> OutputChange:
 
 
 def _without_y(outputs: Outputs, case: Case) -> Outputs | None:
-    """Undo a merge: the halves do not follow from their sum."""
+    """Leave out y: the halves do not follow from their sum."""
     if not case.spec.bidirectional:
         return None
     return {name: array for name, array in outputs.items() if name not in ("y", "last")}

@@ -1,4 +1,4 @@
-"""Dropout left on, with the mask and rate read from the outputs.
+"""Dropout left on; mask and rate are read from the outputs.
 
 Keras 3.15 (`keras/src/layers/rnn/dropout_rnn_cell.py`) multiplies the inputs of an LSTM by one mask for all steps;
 `keras.layers.Dropout` and `torch.nn.Dropout` after an LSTM multiply its outputs. Both divide what they keep by 1 - p.
@@ -43,7 +43,7 @@ class FittedMistake:
 
 
 def _output_dropout(observed: Outputs, case: Case) -> Mistake | None:
-    """Outputs that are either 0 or too large by one factor."""
+    """Dropout after the LSTM: outputs are 0 or share one factor."""
     y, honest = observed.get("y"), forward(case).y
     if y is None or honest is None or y.shape != honest.shape:
         return None
@@ -71,12 +71,12 @@ def _output_dropout(observed: Outputs, case: Case) -> Mistake | None:
 
 
 def _round(rate: float) -> float:
-    """The rate as most likely written; a quotient of float32 has seven digits."""
+    """The rate as most likely written: float32 has seven digits."""
     return round(rate, 4) if abs(rate - round(rate, 4)) < 1e-5 else rate
 
 
 def _input_dropout(observed: Outputs, case: Case) -> Mistake | None:
-    """One mask for each row and all steps, chosen to explain the first step."""
+    """Dropout of the inputs, one mask for each row and all steps."""
     spec, y = case.spec, observed.get("y")
     plain = spec.num_layers * spec.num_directions == 1 and not spec.is_backward(0) and not spec.proj_size
     if not plain or spec.input_size > MOST_INPUTS or y is None or not case.valid[:, 0].all():
@@ -98,7 +98,7 @@ def _input_dropout(observed: Outputs, case: Case) -> Mistake | None:
 
 
 def _first_step_errors(case: Case, row: int, masks: Array, rates: Array, y: Array) -> Array:
-    """Errors of a row's first outputs for each rate and mask, shape (rates, masks)."""
+    """Errors of a row's first outputs, shape (rates, masks)."""
     honest = case.weights.layers[0][0].map(lambda array: array[:, :_UNITS])
     cell = Cell(case.spec, honest)
     x, observed = np.asarray(case.x[row, 0], np.float64), np.asarray(y[row, 0, :_UNITS], np.float64)

@@ -1,4 +1,4 @@
-"""Gates in each of the 23 wrong orders, in all arrays or some."""
+"""Gates in each of the 23 wrong orders."""
 
 from __future__ import annotations
 

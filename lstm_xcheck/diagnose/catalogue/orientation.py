@@ -1,4 +1,4 @@
-"""Matrices transposed, reshaped instead of transposed, or split at the wrong place."""
+"""Matrices transposed, reshaped, or split at the wrong place."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _transposed_gate(gate: int) -> CellChange:
 
 
 def _reshaped(name: str) -> CellChange:
-    """Reshape (input, 4 * hidden) data to (4 * hidden, input) instead of transposing it."""
+    """Reshape data stored as (input, 4 * hidden) instead of transposing it."""
 
     def change(cell: CellWeights) -> CellWeights | None:
         array = np.asarray(getattr(cell, name))
@@ -49,7 +49,7 @@ def _reshaped(name: str) -> CellChange:
 
 
 def _reshaped_gates(name: str) -> CellChange:
-    """The same within each gate block, as CuDNNLSTM files are stored."""
+    """The same within each gate block, as in CuDNNLSTM files."""
 
     def change(cell: CellWeights) -> CellWeights | None:
         array = np.asarray(getattr(cell, name))
@@ -73,7 +73,10 @@ def _exchanged(cell: CellWeights) -> CellWeights | None:
 
 
 def _interleave(cell: CellWeights, *, to_units: bool) -> CellWeights | None:
-    """Read row 4 * unit + gate as row hidden * gate + unit, or the reverse."""
+    """Confuse gates in blocks with gates interleaved per unit.
+
+    Row hidden * gate + unit is taken as row 4 * unit + gate, or the reverse.
+    """
     if cell.W.shape[1] == 1:
         return None
     arrays = {}

@@ -24,7 +24,7 @@ def _has_states(case: Case) -> bool:
 
 
 def _initial(change: Callable[[Array, Array], tuple[Array | None, Array | None]]) -> CaseChange:
-    """Change both initial states; h and c must have the same width."""
+    """Change both initial states, which must have the same width."""
 
     def case_change(case: Case) -> Case | None:
         if not _has_states(case) or not _same_width(case):
@@ -49,7 +49,7 @@ def _dropped(*names: str) -> CaseChange:
 
 
 def _row_order(case: Case, kind: str) -> Array | None:
-    """A wrong order of the rows of h0, c0, h_n, c_n; None if right."""
+    """A wrong order of the rows of states; None if right."""
     layers, directions = case.spec.num_layers, case.spec.num_directions
     index = np.arange(layers * directions).reshape(layers, directions)
     order = {
@@ -92,7 +92,7 @@ def _finals_from(h_n: str, c_n: str) -> OutputChange:
 
 
 def _carried_over(case: Case) -> Case | None:
-    """A second call that starts from the final states of the first."""
+    """A second call, from the final states of the first."""
     with np.errstate(over="ignore", invalid="ignore"):
         first = forward(case)
     if not all(np.isfinite(np.asarray(states)).all() for states in (first.h_n, first.c_n)):

@@ -13,7 +13,7 @@ from ..mistake import CellChange, Mistake, Outputs, WeightsChange, output_name, 
 
 
 def _layer_order(order: Callable[[int], Sequence[int]]) -> WeightsChange:
-    """Take layers in another order; None if shapes differ or nothing changes."""
+    """Take layers in another order; None if impossible or unchanged."""
 
     def change(weights: LSTMWeights) -> LSTMWeights | None:
         count = weights.spec.num_layers
@@ -56,7 +56,7 @@ def _projection_reshaped(cell: CellWeights) -> CellWeights | None:
 
 
 def _gate_open(gate: int) -> CellChange:
-    """A gate that is always 1, as in LSTMs without that gate."""
+    """A gate that is always 1, as if left out."""
 
     def change(cell: CellWeights) -> CellWeights | None:
         if cell.b is None:
