@@ -183,9 +183,7 @@ def _fitted(discrepancy: Discrepancy) -> list[Explanation]:
 
 def _fitting_pairs(discrepancy: Discrepancy, catalogue: Sequence[Mistake], free_runs: FreeRuns) -> list[Explanation]:
     """Every pair of mistakes that explains the outputs."""
-    limit, wrong_cells = _distance_limit(discrepancy, (0, 0)), discrepancy.wrong_cells()
-    observed, case, profile = discrepancy.observed, discrepancy.case, discrepancy.profile
-    tested = fitting_pairs(observed, case, profile, catalogue, limit, free_runs, wrong_cells)
+    tested = fitting_pairs(discrepancy, catalogue, _distance_limit(discrepancy, (0, 0)), free_runs)
     return [(pair, quality) for pair, quality in tested if quality.decisive & discrepancy.wrong]
 
 
