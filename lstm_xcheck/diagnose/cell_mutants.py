@@ -15,7 +15,7 @@ from ..arrays import Array
 from ..model import Case, CellWeights
 from ..oracle.cell import Cell
 from .mistake import Mistake
-from .prefilter import UNOBSERVED, Window, contribution, window_distances
+from .prefilter import UNOBSERVED, Window, contribution, memory_key, window_distances
 
 #: Changed cells are cached while they have at most this many weights together.
 _CACHE_LIMIT = 2**22
@@ -126,20 +126,15 @@ def cell_contributions(
     cell: CellWeights, window: Window, known: CellWeights | None = None, known_contributions: Sequence[Array] = ()
 ) -> tuple[Array, Array, Array]:
     """Contributions of W, U and biases, reusing a known cell's."""
-    arrays = (cell.W, cell.U, cell.b, cell.b_r)
-    same = (False,) * 4 if known is None else tuple(map(_shared, arrays, (known.W, known.U, known.b, known.b_r)))
-    return (
-        known_contributions[0] if same[0] else contribution(cell.W, window.x),
-        known_contributions[1] if same[1] else contribution(cell.U, window.h),
-        known_contributions[2] if same[2] and same[3] else cell.total_bias[None, None],
+    same_w, same_u, same_b, same_b_r = (
+        known is not None and memory_key(getattr(cell, name)) == memory_key(getattr(known, name))
+        for name in ("W", "U", "b", "b_r")
     )
-
-
-def _shared(a: Array | None, b: Array | None) -> bool:
-    """Whether two arrays share their memory."""
-    if a is None or b is None:
-        return a is b
-    return bool(a.shape == b.shape and a.__array_interface__["data"] == b.__array_interface__["data"])
+    return (
+        known_contributions[0] if same_w else contribution(cell.W, window.x),
+        known_contributions[1] if same_u else contribution(cell.U, window.h),
+        known_contributions[2] if same_b and same_b_r else cell.total_bias[None, None],
+    )
 
 
 def _equal(a: Array | None, b: Array | None) -> bool:

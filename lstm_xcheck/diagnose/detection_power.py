@@ -18,7 +18,7 @@ from ..model import Case
 from ..oracle import forward, profile_named, teacher_force
 from .catalogue import CATALOGUE
 from .cell_mutants import CellMutants
-from .fit import direction_half, layer_outputs
+from .fit import direction_half, largest_ratio, layer_outputs
 from .mistake import Mistake, Outputs, applicable_mistakes, output_name, run_mistakes
 from .prefilter import observed_window
 
@@ -119,9 +119,7 @@ def _score(mistake: Mistake, case: Case) -> float | None:
         for name, array in outputs.items():
             if array.shape != expected[name].value.shape:
                 return float("inf")
-            error = np.abs(array - expected[name].value)
-            ratio = np.where(error == 0.0, 0.0, error / np.maximum(expected[name].bound, 1e-300))
-            worst = max(worst, float(np.nan_to_num(ratio, nan=np.inf).max()))
+            worst = max(worst, largest_ratio(np.abs(array - expected[name].value), expected[name].bound))
     return worst
 
 

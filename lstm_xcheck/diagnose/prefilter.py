@@ -152,7 +152,7 @@ def case_distances(mutated: Sequence[MutatedCase], limit: float, index: tuple[in
         window = windows[source]
         if window is not None:
             cell = case.weights.layers[layer][direction]
-            group = (case.spec, window.y.shape, _memory(cell.peephole), _memory(cell.projection))
+            group = (case.spec, window.y.shape, memory_key(cell.peephole), memory_key(cell.projection))
             groups.setdefault(group, []).append((k, window))
     cache: dict[tuple[int, bytes, bytes], Array] = {}
     for members in groups.values():
@@ -176,9 +176,9 @@ def _window_source(case: Case, outputs: Outputs, direction: int) -> tuple[object
     return (*map(id, data), *shape)
 
 
-def _memory(array: Array | None) -> object:
-    """A key that arrays with the same memory share."""
-    return None if array is None else array.__array_interface__["data"]
+def memory_key(array: Array | None) -> object:
+    """A key that arrays of the same memory and shape share."""
+    return None if array is None else (array.shape, array.__array_interface__["data"])
 
 
 def _pre_activations(cell: CellWeights, window: Window, cache: dict[tuple[int, bytes, bytes], Array]) -> Array:
