@@ -268,7 +268,7 @@ def mistake_between(ours: LSTMWeights, theirs: LSTMWeights, wrong: Sequence[tupl
     alone = [in_cells(mistake, wrong) for mistake in everywhere if mistake.cell is not None] if partial else []
     for mistake in (*everywhere, *alone):
         changed = mistake.change_case(case)
-        if changed is None or mistake.case is not None or mistake.after is not None:
+        if changed is None or mistake.case is not None or mistake.outputs is not None:
             continue
         if not spec_differences(changed.weights, theirs) and not differences(changed.weights, theirs):
             return mistake

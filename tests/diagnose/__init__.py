@@ -1,1 +1,1 @@
-"""The catalogue of mistakes, and whether each is named."""
+"""Tests of the catalogue of mistakes and of diagnoses."""

@@ -1,1 +1,1 @@
-"""Mistakes made by real frameworks: each must be caught and named, and nothing honest may be flagged."""
+"""Mistakes in real frameworks are caught and named."""

@@ -1,11 +1,9 @@
-"""Every entry of the catalogue that no other file here runs, through a backend that can be made to make the mistake."""
+"""The other entries, made with real backends."""
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,24 +15,13 @@ from lstm_xcheck.diagnose.mistake import result_from
 from lstm_xcheck.errors import Unsupported
 from lstm_xcheck.model import Case, LSTMSpec, LSTMWeights, Result
 
-pytest.importorskip("torch")  # what these two tell of their entries needs it
+pytest.importorskip("torch")  # the two modules below need it
 
 from . import test_semantics, test_weights
-from .questions import assert_caught_and_named
+from .checks import assert_caught_and_named, load_file
 
-
-def _cases() -> dict[str, Case]:
-    """Those on which, together, every entry shows."""
-    path = Path(__file__).parents[1] / "diagnose" / "cases.py"
-    spec = importlib.util.spec_from_file_location("cases_of_diagnose", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    cases: dict[str, Case] = module.CASES
-    return cases
-
-
-CASES = _cases()
+#: Cases on which, together, every entry shows.
+CASES: dict[str, Case] = load_file("tests/diagnose/cases.py").CASES
 Runner = Callable[[Case], Result]
 
 ELSEWHERE = {
@@ -51,7 +38,7 @@ SMALL = {"double"}  # in float64 the rest of the catalogue is run by the other f
 
 
 def each_direction_alone(case: Case, wrong: Case, run: Runner) -> Result:
-    """Two LSTMs of one direction, each reading in the direction that the wrong one reads in."""
+    """Two LSTMs of one direction, reading as the wrong one."""
     halves = []
     for direction, row in enumerate(case.weights.layers[0]):
         spec = LSTMSpec(**{**case.spec.to_dict(), "bidirectional": False})
@@ -67,7 +54,7 @@ def each_direction_alone(case: Case, wrong: Case, run: Runner) -> Result:
 
 
 def answers(mistake: Mistake, torch_run: Runner, workers: Callable[[str], Runner]) -> Iterator[tuple[Case, Result]]:
-    """The mistake made with real backends, on every case that it shows on and a backend has."""
+    """Results of real backends with this mistake, where it shows."""
     for name, case in CASES.items():
         wrong = mistake.change_case(case)
         if name in SMALL or wrong is None or mistake.id not in power(case, [mistake]).caught:
@@ -79,7 +66,7 @@ def answers(mistake: Mistake, torch_run: Runner, workers: Callable[[str], Runner
             except Unsupported:
                 continue
             outputs = observed_quantities(result)
-            made = outputs if mistake.after is None else mistake.after(outputs, case)
+            made = outputs if mistake.outputs is None else mistake.outputs(outputs, case)
             if made is not None:
                 yield case, result_from(made)
 
