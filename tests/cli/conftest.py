@@ -12,7 +12,7 @@ from lstm_xcheck.adapters import Entry, registry
 from lstm_xcheck.cli.main import run
 
 #: Where `faulty_adapters.py` lies.
-SWEEP_TESTS = str(Path(__file__).parents[1] / "sweep")
+ENGINE_TESTS = str(Path(__file__).parents[1] / "engine")
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def numpy_adapters(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(registry, "entry_points", lambda group: ())
     monkeypatch.setenv("FAULTY_FOLDER", str(tmp_path))
     for name in ("Honest", "Lossy", "Miscounting", "Unwilling", "Unloadable"):
-        entry = Entry(name.lower(), f"faulty_adapters:{name}", path=(SWEEP_TESTS,), summary=f"{name}, in NumPy")
+        entry = Entry(name.lower(), f"faulty_adapters:{name}", path=(ENGINE_TESTS,), summary=f"{name}, in NumPy")
         monkeypatch.setitem(registry._registered, entry.name, entry)
     absent = Entry(
         "absent", "nowhere:Adapter", requires=("no_such_framework",), install="lstm-xcheck[absent]", summary="nothing"
