@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..errors import UserError
-from .spec_options import build_spec, spec_options
+from .options import spec_options
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -57,15 +56,17 @@ def command(head: int, as_json: bool, **options: Any) -> None:
 
     For example: lstm-xcheck params --input-size 2308 --hidden-size 32 --head 1
     """
-    given = options["bias"]
-    spec = build_spec(**options)
+    from .output import print_json
+    from .parsed_options import SpecOptions
+
+    spec = SpecOptions(**options).spec()
     if head < 0:
         raise UserError(f"--head is {head}, but should be the number of units of the Dense layer, 1 or more")
     found = conventions(spec, head)
     if as_json:
-        click.echo(json.dumps(_to_dict(spec, head, found), indent=1))
+        print_json(_to_dict(spec, head, found))
     else:
-        _print(spec, head, found, given)
+        _print(spec, head, found, options["bias"])
 
 
 def conventions(spec: LSTMSpec, head: int) -> list[Convention]:
@@ -182,13 +183,11 @@ def _head_lines(spec: LSTMSpec, head: int) -> list[str]:
 
 
 def _table(found: list[Convention]) -> Table:
-    from rich.table import Table
+    from .output import plain_table
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("convention")
     tensors = list(dict.fromkeys(name for one in found for name in one.by_tensor))
-    for heading in (*tensors, "LSTM", "head", "total"):
-        table.add_column(heading, justify="right")
+    counts = (*tensors, "LSTM", "head", "total")
+    table = plain_table("convention", *counts, right=counts)
     for one in found:
         sizes = [f"{one.by_tensor[name]:,}" if name in one.by_tensor else "" for name in tensors]
         head = f"{one.head:,}" if one.head else ""

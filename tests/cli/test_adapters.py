@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lstm_xcheck.cli.adapters_run import FEATURES
+from lstm_xcheck.cli.adapters import FEATURES
 
 from .conftest import Command
 

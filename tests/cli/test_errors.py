@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 import lstm_xcheck as lx
-from lstm_xcheck.cli import verify_run
+from lstm_xcheck.cli import output
 
 from .conftest import Command, Ran
 
@@ -108,7 +108,7 @@ def test_sizes_beyond_all_memory_are_one_sentence(command: Command, monkeypatch:
     def exhausted(*_: Any) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(verify_run, "watch", exhausted)
+    monkeypatch.setattr(output, "watch", exhausted)
     assert_one_sentence(command("verify", "--adapters", "honest"), "not enough memory", "use smaller ones")
 
 
