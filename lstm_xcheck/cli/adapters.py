@@ -1,4 +1,4 @@
-"""`lstm-xcheck adapters`: which frameworks are installed and what each adapter supports."""
+"""`adapters`: which frameworks are installed, what each adapter supports."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ FEATURES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--no-start", is_flag=True, help="Only look for the packages; start no framework.")
 def command(as_json: bool, no_start: bool) -> None:
-    """Show every adapter: what it runs, its version, and what it supports or why not.
+    """Show every adapter: what it runs, its version,
+    and what it supports or why not.
 
     Each installed framework is started once and asked about every feature of the spec.
     """
@@ -52,7 +53,7 @@ def command(as_json: bool, no_start: bool) -> None:
 
 
 def describe(entry: Entry, *, start: bool) -> dict[str, Any]:
-    """One adapter as plain data: installed or the pip command, versions, answers by feature."""
+    """One adapter as plain data, with the pip command if it is missing."""
     from ..errors import WorkerCrashed
     from ..workers.pool import Worker
 
@@ -72,7 +73,7 @@ def describe(entry: Entry, *, start: bool) -> dict[str, Any]:
 
 
 def _supports(worker: Worker, spec: dict[str, Any], case: dict[str, Any]) -> str:
-    """`yes`, with a note if there is one, or `no` and the reason."""
+    """`yes`, `yes` with a note, or `no` with the reason."""
     from ..errors import Unsupported, WorkerCrashed
     from ..model import Case, LSTMSpec
 

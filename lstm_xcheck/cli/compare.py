@@ -1,4 +1,4 @@
-"""`lstm-xcheck compare`: whether two checkpoints hold the same LSTMs."""
+"""`compare`: whether two checkpoints hold the same LSTMs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`--adapter NAME=package.module:function`: implementations of the user's own as adapters."""
+"""`--adapter NAME=package.module:function`: a user's function as an adapter."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def chosen_entries(
 
 
 def custom_entries(functions: Sequence[str], pythons: Mapping[str, str]) -> dict[str, Entry]:
-    """The functions of --adapter, each imported once in a worker as a trial.
+    """The functions of --adapter; a worker imports each one as a trial.
 
     Raises:
         UserError: for another form; for what cannot be imported, in one sentence.
@@ -50,13 +50,9 @@ def custom_entries(functions: Sequence[str], pythons: Mapping[str, str]) -> dict
             raise UserError(f"--adapter {name} is given twice; give each function its own name")
         entries[name] = function_entry(name, target, str(Path.cwd()))
     for name, entry in entries.items():
-        _try_out(entry, pythons.get(name, sys.executable))
+        try:
+            with Worker(entry, pythons.get(name, sys.executable)) as worker:
+                worker.start()
+        except WorkerCrashed as crash:
+            raise AdapterError(f"--adapter {name}: {crash}") from crash
     return entries
-
-
-def _try_out(entry: Entry, python: str) -> None:
-    try:
-        with Worker(entry, python) as worker:
-            worker.start()
-    except WorkerCrashed as crash:
-        raise AdapterError(f"--adapter {entry.name}: {crash}") from crash

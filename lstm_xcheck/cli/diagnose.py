@@ -1,4 +1,4 @@
-"""`lstm-xcheck diagnose`: which mistake explains these outputs."""
+"""`diagnose`: which mistake explains these outputs."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ def choose(lstms: dict[str, LSTMWeights], name: str | None, path: Path) -> LSTMW
     if name is None and len(lstms) == 1:
         return next(iter(lstms.values()))
     if name not in lstms:
-        what = f"holds no LSTM {name!r}" if name else f"holds {len(lstms)} LSTMs"
-        raise UserError(f"{path} {what}; give --layer-name with one of {', '.join(lstms)}")
+        content = f"holds no LSTM {name!r}" if name else f"holds {len(lstms)} LSTMs"
+        raise UserError(f"{path} {content}; give --layer-name with one of {', '.join(lstms)}")
     return lstms[name]
 
 
@@ -66,7 +66,7 @@ def read_observed(path: Path, weights: LSTMWeights) -> tuple[Case, Result]:
     """The case and the observed outputs.
 
     Raises:
-        UserError: when x or all outputs are missing, or an array has a name or shape that means nothing here.
+        UserError: when x or all outputs are missing, or an array has an unknown name or a wrong shape.
     """
     from ..checkpoints.plain_arrays import read_arrays
     from ..diagnose.search import check_observed
@@ -91,7 +91,7 @@ def read_observed(path: Path, weights: LSTMWeights) -> tuple[Case, Result]:
 
 
 def _refuse_other_types(path: Path, arrays: dict[str, Array]) -> None:
-    """Refuse arrays, other than masks and lengths, that are not of real numbers.
+    """Refuse arrays of anything but real numbers, except masks and lengths.
 
     Raises:
         UserError: for text, dates, complex numbers or truth values.

@@ -1,4 +1,4 @@
-"""`lstm-xcheck fuzz`: look for a disagreement, shrink it, name it."""
+"""`fuzz`: search for a disagreement, shrink it, name its cause."""
 
 from __future__ import annotations
 
@@ -41,7 +41,8 @@ def command(
     out: Path | None,
     as_json: bool,
 ) -> int:
-    """Draw LSTMs of all sizes, options and regimes of weights until an implementation disagrees with the oracle.
+    """Draw LSTMs of all sizes, options and regimes of weights
+    until an implementation disagrees with the oracle.
 
     The disagreement is shrunk to the smallest case that still shows it, its mistake is named, and a pytest file that
     reproduces it is written; that file needs NumPy and the implementation, not lstm-xcheck. A function of your own
@@ -79,7 +80,7 @@ def command(
 
 
 def axes_of(grid_text: str | None) -> dict[str, Any]:
-    """The values of the axes that a grid names; the others are drawn freely.
+    """The values of the axes that a grid names.
 
     >>> axes_of("layers=1 bias=split,none")
     {'layers': [1], 'bias': ['split', 'none']}
@@ -132,31 +133,24 @@ def _report_nothing(search: Search, effort: dict[str, Any], as_json: bool) -> in
     return 0
 
 
-def _lines(finding: Finding) -> list[str]:
-    """The finding as text."""
-    rows = [row for row in finding.outcome.rows if row.verdict == finding.outcome.verdict]
+def _print(finding: Finding, diagnosis: Diagnosis | None, file: Path | None, note: str) -> None:
+    outcome = finding.outcome
     lines = [
-        f"{finding.outcome.verdict.upper()}: {finding.adapter}, in case {finding.examples}, "
+        f"{outcome.verdict.upper()}: {finding.adapter}, in case {finding.examples}, "
         f"made smaller in {finding.shrinks} more",
         f"  case {finding.recipe.id}",
-        *(f"  {row.reason}" for row in rows),
+        *(f"  {row.reason}" for row in outcome.rows if row.verdict == outcome.verdict),
     ]
-    if finding.outcome.verdict == "crashed":
+    if outcome.verdict == "crashed":
         lines.append("  what a function does not support should raise NotImplementedError, or be left out with --grid")
     if not finding.repeatable:
         lines.append("  a fresh process does not repeat it: something is carried over from call to call, or random")
-    return lines
-
-
-def _print(finding: Finding, diagnosis: Diagnosis | None, file: Path | None, note: str) -> None:
-    lines = _lines(finding)
     if diagnosis is not None:
         lines.append(f"diagnosis: {diagnosis.cause or diagnosis.explanation}")
         lines += [f"  fix: {diagnosis.fix}"] if diagnosis.fix else []
         lines += [f"  or: {other['cause']}" for other in diagnosis.alternatives]
     lines.append(f"reproducer: {file} ({note})" if file else note)
-    for line in lines:
-        click.echo(line)
+    click.echo("\n".join(lines))
 
 
 def _plain(

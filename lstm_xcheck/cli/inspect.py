@@ -1,4 +1,4 @@
-"""`lstm-xcheck inspect`: the LSTMs and other tensors of a checkpoint."""
+"""`inspect`: the LSTMs and other tensors of a checkpoint."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 @click.option("--layout", metavar="NAME", help="The layout of FILE, where its names do not say it.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(file: Path, layout: str | None, as_json: bool) -> None:
-    """Show every LSTM of FILE, with its spec, type, layout and parameter counts, and the names of all other tensors."""
+    """Show every LSTM of FILE, with its spec, type, layout and parameter counts,
+    and the names of all other tensors.
+    """
     from ..checkpoints import read_checkpoint
     from .output import print_json
 
@@ -81,7 +83,7 @@ def _print(checkpoint: Checkpoint) -> None:
 
 
 def _lines(checkpoint: Checkpoint) -> list[str]:
-    """The table, its heading first; made by hand, since rich loads slowly."""
+    """The table, heading first, without rich, which loads slowly."""
     rows = [["LSTM", "kind", "type", "layout", "input", "hidden", "layers", "stored", "canonical"]]
     for lstm in checkpoint.lstms:
         spec = lstm.weights.spec

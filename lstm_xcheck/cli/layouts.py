@@ -1,4 +1,4 @@
-"""`lstm-xcheck layouts`: rows of the layout table, with examples made by the conversion."""
+"""`layouts`: rows of the layout table, with converted examples."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ _GATES = {"blocks": "blocks of h", "units": "interleaved, four per unit", "names
 @click.argument("name", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(name: str | None, as_json: bool) -> None:
-    """Show gate order, orientation, bias scheme, tensor names and source of each layout, or of NAME with an example.
+    """Show gate order, orientation, bias scheme, tensor names and source of each layout,
+    or of NAME with an example.
 
     Gates are i (input), f (forget), g (cell candidate), o (output); x is the input size, h the hidden size.
     """
@@ -68,7 +69,7 @@ def orientation(row: Layout) -> str:
 
 
 def describe(row: Layout) -> dict[str, Any]:
-    """A row as plain data, with the names and shapes of the example specs."""
+    """A row as plain data, with the arrays of the examples."""
     return {
         "name": row.name,
         "order": row.order,
@@ -108,13 +109,11 @@ def _print_all(console: Console) -> None:
         states = ", ".join(row.state_order)
         table.add_row(row.name, row.order, orientation(row), _GATES[row.gates], row.bias, forget, states)
     console.print(table)
-    console.print("\ntensors", style="bold")
-    for row in TABLE:
-        names = ", ".join(tensor.name for tensor in row.tensors)
-        console.print(f"  {row.name}: {names}", markup=False, soft_wrap=True)
-    console.print("\nsources", style="bold")
-    for row in TABLE:
-        console.print(f"  {row.name}: {row.source}", markup=False, soft_wrap=True)
+    tensors = {row.name: ", ".join(tensor.name for tensor in row.tensors) for row in TABLE}
+    for title, texts in (("tensors", tensors), ("sources", {row.name: row.source for row in TABLE})):
+        console.print(f"\n{title}", style="bold")
+        for name, text in texts.items():
+            console.print(f"  {name}: {text}", markup=False, soft_wrap=True)
     console.print(
         "\ni input gate, f forget gate, g cell candidate, o output gate; x input size, h hidden size.\n"
         "lstm-xcheck layouts NAME shows one of them with an example.",
@@ -150,20 +149,15 @@ def _facts(row: Layout) -> list[tuple[str, str]]:
     facts.append(("states", ", ".join(row.state_order)))
     if row.tensor_for("peephole"):
         facts.append(("peepholes", ", ".join(row.peephole_order)))
-    labels = ["holds", *[""] * (len(row.tensors) - 1)]
-    facts += [
-        (label, f"{tensor.name}: {_contents(tensor.parts)}") for label, tensor in zip(labels, row.tensors, strict=True)
-    ]
+    for number, tensor in enumerate(row.tensors):
+        parts = " and ".join(_WORDS[part] for part in tensor.parts)
+        facts.append(("" if number else "holds", f"{tensor.name}: {parts}"))
     facts.append(("source", row.source))
     return facts
 
 
-def _contents(parts: tuple[str, ...]) -> str:
-    return " and ".join(_WORDS[part] for part in parts)
-
-
 def _positions(row: Layout) -> str:
-    """The indices of each gate along the gate axis of the example of one layer."""
+    """The indices of each gate along the gate axis of the first example."""
     h = _SIZES["hidden_size"]
     if row.gates == "names":
         return "one array for each gate"

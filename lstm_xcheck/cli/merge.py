@@ -1,4 +1,4 @@
-"""`lstm-xcheck merge`: put the shards of a run together."""
+"""`merge`: put the shards of a run together."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from .options import PATH, report_options
 @click.option("--out", required=True, type=PATH, metavar="DIR", help="Folder to write into.")
 @report_options()
 def command(folders: tuple[Path, ...], out: Path, reports: tuple[Path, ...], as_json: bool) -> int:
-    """Put runs of the same cases together: shards of a sweep, runs of different adapters, or both.
+    """Put runs of the same cases together: shards of a sweep,
+    runs of different adapters, or both.
 
     What no folder holds is named, counts as not run, and makes the exit code 2.
     """

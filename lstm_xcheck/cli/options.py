@@ -1,4 +1,4 @@
-"""Click options that several verbs share, and readers of their texts."""
+"""Click options of several verbs, and parsers of their values."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def layouts_for(texts: Sequence[str], files: Sequence[Path]) -> list[str | None]
 
 
 def adapter_names(text: str | None, nothing: str = "nothing") -> list[str] | None:
-    """The names in the list of --adapters, or None where it is left out.
+    """The names in --adapters, or None without that option.
 
     Raises:
         UserError: for a list without a name.

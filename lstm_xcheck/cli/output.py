@@ -1,4 +1,4 @@
-"""How results leave the command line: progress, files, JSON or tables on stdout, the exit code."""
+"""Progress, report files, JSON and tables of the command line."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def print_json(data: Any, *, allow_nan: bool = True) -> None:
 
 
 def plain_table(*headings: str, no_wrap: Collection[str] = (), right: Collection[str] = ()) -> Table:
-    """A table without lines; `no_wrap` and `right` name the columns that are so."""
+    """A table without lines; the arguments are headings."""
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
@@ -39,7 +39,10 @@ def plain_table(*headings: str, no_wrap: Collection[str] = (), right: Collection
 
 
 def watch(events: Events) -> Report:
-    """Follow a run with a progress bar; Ctrl-C ends it with the results so far."""
+    """The report of a run, followed with a progress bar.
+
+    Ctrl-C ends the run; the report then holds the results so far.
+    """
     from ..events import Finished
     from ..report.model import Report
     from ..report.terminal import ProgressBar
@@ -58,7 +61,7 @@ def watch(events: Events) -> Report:
 
 
 def check_report_paths(paths: Sequence[Path]) -> None:
-    """Refuse a report file that could not be written, before any work is done.
+    """Refuse report files that could not be written.
 
     Raises:
         UserError: for an unknown suffix or a folder that does not exist.
@@ -70,7 +73,7 @@ def check_report_paths(paths: Sequence[Path]) -> None:
 
 
 def deliver(report: Report, files: Sequence[Path], as_json: bool) -> int:
-    """Write and print a report; returns its exit code, even if the reader of stdout is gone.
+    """Write and print a report; returns its exit code.
 
     Raises:
         UserError: when a file or standard output cannot be written.
@@ -95,11 +98,7 @@ def _write(report: Report, as_json: bool) -> None:
     if as_json:
         sys.stdout.writelines(report.json_parts())
         click.echo()
-    else:
-        _print(report)
-
-
-def _print(report: Report) -> None:
+        return
     from rich.console import Console
     from rich.markup import escape
 

@@ -1,4 +1,4 @@
-"""Options of the verbs as frozen dataclasses, built when a verb runs.
+"""Options of the verbs as frozen dataclasses.
 
 Fields are named like the parameters of the click command, whose options describe them.
 """
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..engine.run import Question
     from ..model import LSTMSpec
 
-#: A deeper stack is a typing error.
+#: A deeper stack is taken for a typo.
 _MAX_LAYERS = 512
 
 
@@ -96,15 +96,13 @@ class CaseOptions:
             raise UserError(f"--precision is {self.precision!r}, but should be one of {', '.join(STORAGE)}")
 
     def recipes(self) -> list[Recipe]:
-        """The recipes of the preset or grid, once for each seed."""
+        """The recipes of the preset or grid, for each seed."""
         from ..engine import parse_grid, preset
 
         if self.preset is not None and self.grid_text is not None:
             raise UserError("--preset and --grid both choose the cases; give one of them")
-        if self.grid_text is not None:
-            recipes = parse_grid(self.grid_text)
-        else:
-            recipes = preset("standard" if self.preset is None else self.preset)
+        name = "standard" if self.preset is None else self.preset
+        recipes = preset(name) if self.grid_text is None else parse_grid(self.grid_text)
         if self.precision:
             recipes = [replace(recipe, dtype=self.precision) for recipe in recipes]
         if self.seeds is not None or self.seed:
@@ -142,7 +140,7 @@ class WorkerOptions:
         return pythons
 
     def plan(self, cases: Sequence[Question], entries: Sequence[Entry], pythons: Mapping[str, str]) -> Plan:
-        """A plan that asks each adapter each case, by default with one worker per core."""
+        """A plan of all cases and adapters, by default with a worker per core."""
         from ..engine import Plan
 
         return Plan(tuple(cases), tuple(entries), pythons, self.timeout, self.jobs or os.cpu_count() or 1)

@@ -1,4 +1,4 @@
-"""`lstm-xcheck port`: one framework's checkpoint as another's."""
+"""`port`: one framework's checkpoint as another's."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ _CODES = {"agree": 0, "disagree": 1, "error": 2}
 @click.option("--layout", metavar="NAME", help="The layout of SRC, where its names do not say it.")
 @click.option("--json", "as_json", is_flag=True, help="Print the certificate on stdout and nothing else.")
 def command(src: Path, dst: Path, renames: tuple[str, ...], as_json: bool, **options: Any) -> int:
-    """Write SRC as DST, for another framework, and verify it: LSTMs and the layers beside them.
+    """Write SRC as DST, for another framework, and verify it:
+    LSTMs and the layers beside them.
 
     DST is read back and compared bit for bit before it gets its name; then both are run and judged. The proof is kept
     in DST.xcheck.json; `recheck` repeats it. For example: lstm-xcheck port model.keras model.pt
@@ -51,7 +52,7 @@ def command(src: Path, dst: Path, renames: tuple[str, ...], as_json: bool, **opt
 
 
 def status(text: str) -> AbstractContextManager[Any]:
-    """A spinner with this text while a verb works, on a terminal only."""
+    """A spinner with this text, where stderr is a terminal."""
     if not sys.stderr.isatty():
         return nullcontext()
     from rich.console import Console

@@ -1,4 +1,4 @@
-"""`lstm-xcheck recheck`: repeat what a certificate claims."""
+"""`recheck`: repeat what a certificate claims."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def command(certificate: Path) -> None:
     Needs both files where the certificate expects them, seen from its own folder, and no network. Frameworks that are
     not installed here are left out and named; the float64 oracle always runs.
     """
-    from ..porting.port import recheck
+    from ..porting.recheck import recheck
     from .port import status
 
     with status(f"rechecking {certificate}"):

@@ -1,4 +1,4 @@
-"""`lstm-xcheck record`: keep the outputs of this environment's frameworks for `replay`."""
+"""`record`: keep the outputs of installed frameworks for `replay`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 @click.option("--worker", "workers", multiple=True, metavar="NAME=PYTHON", help="Run an adapter by another Python.")
 @click.option("--timeout", type=click.FloatRange(min=0.1), default=120.0, metavar="S", help="Seconds for one case.")
 def command(**arguments: Any) -> int:
-    """Ask the frameworks of this environment deterministic cases and keep what they answer in one file.
+    """Ask the frameworks of this environment deterministic cases
+    and keep what they answer in one file.
 
     Nothing is judged here. `lstm-xcheck replay` judges any number of such files, in any environment that has NumPy,
     and notices when the cases were not the same there. An existing recording is replaced, any other file is not.
@@ -57,7 +58,7 @@ def command(**arguments: Any) -> int:
 
 
 def check_target(path: Path) -> None:
-    """Refuse a file that cannot or should not be overwritten, before any work.
+    """Refuse a file that cannot or should not be written.
 
     Raises:
         UserError: for another suffix than .npz, a folder, and an existing file that is no recording.
@@ -87,7 +88,7 @@ def _write(recording: Recording, path: Path) -> None:
 
 
 def _summarize(recording: Recording, path: Path) -> int:
-    """Print a line for each adapter and crash; returns the number of crashes."""
+    """Print a line per adapter and crash; returns the number of crashes."""
     size = path.stat().st_size / 1e6
     named = f"environment {recording.environment}, " if recording.environment else ""
     click.echo(f"{path}: {named}run {recording.run}, {len(recording.questions)} cases, {size:.2f} MB")

@@ -1,4 +1,4 @@
-"""`lstm-xcheck replay`: judge recordings."""
+"""`replay`: judge recordings."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 @click.option("--timeout", type=click.FloatRange(min=0.1), default=120.0, metavar="S", help="Seconds for one case.")
 @report_options(files=".html .json .xml .md")
 def command(**arguments: Any) -> int:
-    """Judge recordings, any number of them, by the same bound as live frameworks; needs NumPy alone.
+    """Judge recordings, any number of them, by the same bound as live frameworks;
+    needs NumPy alone.
 
     FILE is a recording or a folder of them. Each case is made again from its recipe: where its sha256 is not the
     recorded one, that is INPUT DRIFT and an error. So are environments that are missing, and recordings that are stale
@@ -61,7 +62,7 @@ def command(**arguments: Any) -> int:
 
 
 def recording_files(files: Sequence[Path], expected: Sequence[str] = ()) -> list[Path]:
-    """The files, with those of folders in the order of their names, each once.
+    """The files, those of folders by name, each once.
 
     A folder that does not exist yet counts as empty where recordings are expected: each is then MISSING.
 

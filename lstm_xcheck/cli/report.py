@@ -1,4 +1,4 @@
-"""`lstm-xcheck report`: look at a run that verify --out keeps."""
+"""`report`: look at a run that `verify --out` keeps."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ def command(
     reports: tuple[Path, ...],
     as_json: bool,
 ) -> int:
-    """Show the run in DIR, finished or not: its verdicts, or the rows that fit what is asked.
+    """Show the run in DIR, finished or not: its verdicts,
+    or the rows that fit what is asked.
 
     The exit code is that of the run; cells that have not ended yet make it 2.
     """
@@ -65,7 +66,7 @@ def command(
 
 
 def report_of(folder: Path, description: Description) -> Report:
-    """The report of a run's folder in its present state."""
+    """The report of a folder, finished or not."""
     from ..report.model import Report
     from ..runs.folder import read_power
     from ..runs.resume import replay

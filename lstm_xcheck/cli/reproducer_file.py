@@ -1,4 +1,4 @@
-"""The reproducer file of `fuzz`: checks its path, writes it, runs it once."""
+"""The reproducer of `fuzz`: check the path, write, run once."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SECONDS = 300.0
 
 
 def check_out(path: Path) -> None:
-    """Refuse a file that cannot be written before the search begins.
+    """Refuse a file that cannot be written.
 
     Raises:
         UserError: when the suffix is not .py, the folder is missing, or the file exists.
@@ -42,7 +42,10 @@ def free_name(adapter: str) -> Path:
 def write_reproducer(
     finding: Finding, entry: Entry, diagnosis: Diagnosis | None, out: Path | None
 ) -> tuple[Path | None, str]:
-    """Write the reproducer; returns its path and the result of a trial run, or None and the reason."""
+    """Write the reproducer; returns its path and the result of a trial run.
+
+    The path is None where no reproducer can be made; the text is then the reason.
+    """
     path = out or free_name(finding.adapter)
     try:
         text = reproducer(finding, entry, diagnosis, path.parent)
@@ -56,7 +59,7 @@ def write_reproducer(
 
 
 def _tried(path: Path, finding: Finding) -> str:
-    """Run the file once in a fresh process; returns the result as a sentence."""
+    """The result of running the file in a fresh process, in words."""
     if any("gave no answer" in row.reason for row in finding.outcome.rows):
         return "it has not been run, since it would not end"
     code = f"import runpy, sys; runpy.run_path(sys.argv[1])[{TEST!r}]()"

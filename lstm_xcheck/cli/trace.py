@@ -1,4 +1,4 @@
-"""`lstm-xcheck trace`: gates and states, step by step."""
+"""`trace`: gates and states, step by step."""
 
 from __future__ import annotations
 
@@ -39,7 +39,8 @@ _MAX_PARAMETERS = 100_000_000
 @click.option("--unit", metavar="0,3", help="Units to show.  [default: the first 8]")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON: all layers, units and rows.")
 def command(**arguments: Any) -> None:
-    """Show the gates i, f, g (cell candidate), o and the states c, h of every step, in float64.
+    """Show the gates i, f, g (cell candidate), o and the states c,
+    h of every step, in float64.
 
     The LSTM comes from FILE (a checkpoint) or, with random weights, from --input-size and --hidden-size. The input
     comes from --input, --one-hot or --values. Initial states are zero.
@@ -143,9 +144,9 @@ def _units(text: str | None, hidden: int) -> tuple[int, ...]:
     return units
 
 
-def _check_range(option: str, value: int, size: int, what: str) -> None:
+def _check_range(option: str, value: int, size: int, items: str) -> None:
     if not 0 <= value < size:
-        raise UserError(f"{option} is {value}, but should be from 0 to {size - 1}: there are {size} {what}")
+        raise UserError(f"{option} is {value}, but should be from 0 to {size - 1}: there are {size} {items}")
 
 
 def _heading(run: Trace, origin: str, content: str, row: int) -> list[str]:
@@ -170,7 +171,7 @@ def _count(spec: LSTMSpec) -> str:
 
 
 def _hints(spec: LSTMSpec, options: TraceOptions) -> list[str]:
-    """How to see the layers and units that are left out."""
+    """Options that show the remaining layers and units."""
     hints = []
     if options.layer is None and spec.num_layers > 1:
         hints.append(f"showing the top layer of {spec.num_layers}; --layer 0 shows the lowest")

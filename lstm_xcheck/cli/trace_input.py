@@ -1,4 +1,4 @@
-"""The input of `trace`: a .npy file, one-hot indices, numbers on the command line, or random steps."""
+"""The input of `trace`: a .npy file, indices, numbers or random."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def one_hot(text: str, depth: int | None) -> Array:
 
 
 def numbers(text: str) -> Array:
-    """Steps of one feature by commas, or of several with semicolons between the steps.
+    """Steps of one feature by commas, or of several by semicolons.
 
     >>> numbers("1,2,3,4").tolist()
     [[[1.0], [2.0], [3.0], [4.0]]]
@@ -93,7 +93,7 @@ def _parsed(option: str, text: str, kind: Callable[[str], Any], wanted: str) -> 
 
 
 def read_npy(path: Path) -> Array:
-    """An array of numbers, (steps, features) or (batch, steps, features); never unpickles.
+    """The numbers of a file, with shape (batch, steps, features); never unpickles.
 
     Raises:
         UserError: for a file that is missing, damaged, no .npy or of another shape.

@@ -1,10 +1,11 @@
-"""`lstm-xcheck verify`: run the same LSTMs in every framework and judge the outputs."""
+"""`verify`: run the same LSTMs in every framework and judge them."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,8 +14,6 @@ from ..errors import UserError
 from .options import PATH, adapter_names, layouts_for, layouts_option, report_options
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from ..adapters import Entry
     from ..engine import Plan
     from ..engine.run import Question
@@ -46,7 +45,8 @@ if TYPE_CHECKING:
 @click.option("--dask", metavar="ADDRESS", help="Run on the workers of a Dask scheduler, such as tcp://host:8786.")
 @report_options()
 def command(**arguments: Any) -> int:
-    """Run the same LSTMs in every framework and judge every number by what honest rounding allows.
+    """Run the same LSTMs in every framework and judge
+    every number by what honest rounding allows.
 
     Without FILE: a grid of designed cases. With FILE: every LSTM found in each checkpoint of any readable format,
     with its own weights. No tolerance is guessed: a float64 oracle follows each framework's
@@ -84,17 +84,12 @@ def command(**arguments: Any) -> int:
 
 
 def _questions(options: VerifyOptions) -> tuple[tuple[Question, ...], dict[str, object]]:
-    """All cases, and the LSTMs of the files where there are any."""
+    """All cases, and descriptions of the LSTMs in the files."""
     layouts = layouts_for(options.layouts, options.files)
     if not options.files:
         return tuple(options.recipes()), {}
     if options.preset is not None or options.grid_text is not None:
         raise UserError("--preset and --grid choose designed cases, but FILE brings its own weights; give one of them")
-    return file_cases(options, layouts)
-
-
-def file_cases(options: VerifyOptions, layouts: list[str | None]) -> tuple[tuple[Question, ...], dict[str, object]]:
-    """Cases with the own weights of each LSTM in the files."""
     from ..checkpoints.formats import read_checkpoint
 
     cases: list[Question] = []
@@ -112,13 +107,13 @@ def file_cases(options: VerifyOptions, layouts: list[str | None]) -> tuple[tuple
 
 
 def _label(path: Path, name: str, files: int) -> str:
-    """A plain id of an LSTM; holds the file's name only where there are several files."""
+    """An id of an LSTM, with the file's name if there are several files."""
     text = f"{path.name}-{name}" if files > 1 else name or path.stem
     return "".join(letter.lower() if letter.isalnum() else "-" for letter in text).strip("-")
 
 
 def weights_cases(weights: LSTMWeights, label: str, seed: int, precision: str | None) -> list[Case]:
-    """Three cases with these weights, and a designed probe of the same spec."""
+    """Three cases with these weights, and a designed probe."""
     from ..diagnose.probe import shrunk
     from ..model import Case
 
@@ -133,7 +128,7 @@ def weights_cases(weights: LSTMWeights, label: str, seed: int, precision: str | 
 
 
 def cluster_entries(address: str | None) -> dict[str, Entry] | None:
-    """The adapters that the workers of a cluster can run; None without a cluster."""
+    """The adapters that a cluster's workers have; None without a cluster."""
     if address is None:
         return None
     from ..engine.dask_cluster import entries_on
@@ -145,7 +140,10 @@ def cluster_entries(address: str | None) -> dict[str, Entry] | None:
 def events_of(
     plan: Plan, cases: tuple[Question, ...], options: VerifyOptions, subject: dict[str, object]
 ) -> Iterator[Events]:
-    """The events of a plan, which is a shard of `cases` or all of them; a folder may keep them."""
+    """The events of a plan; --out keeps them in a folder.
+
+    The plan is a shard of `cases`, or all of them.
+    """
     from ..runs.folder import RunFolder
     from ..runs.resume import describe, run_in
 
@@ -160,7 +158,7 @@ def events_of(
 
 @contextmanager
 def _engine(address: str | None) -> Iterator[Engine]:
-    """The engine that runs plans here, or on the cluster of a Dask scheduler."""
+    """The engine: this process, or the cluster of a Dask scheduler."""
     if address is None:
         from ..engine import run
 

@@ -1,4 +1,4 @@
-"""Adapters that need NumPy alone, registered for one test, and the command line as a function."""
+"""Adapters that need only NumPy, and the command line as a function."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
 import pytest
+from click.testing import CliRunner
 
 from lstm_xcheck.adapters import Entry, registry
 from lstm_xcheck.cli.main import run
@@ -38,6 +40,20 @@ def command(capfd: pytest.CaptureFixture[str]) -> Command:
         return Ran(code, out, err)
 
     return call
+
+
+def invoke(verb: click.Command, *arguments: object) -> str:
+    """What a verb prints; its error is raised."""
+    result = CliRunner().invoke(verb, [str(argument) for argument in arguments])
+    if result.exception is not None:
+        raise result.exception
+    return result.output
+
+
+@pytest.fixture
+def oracle_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ports are verified by the float64 oracle and by no framework."""
+    monkeypatch.setattr("lstm_xcheck.porting.verification.installed", dict)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""`adapters`: what is installed, what each supports, and the pip command for what is missing."""
+"""`adapters`: what is installed and supported, and how to install the rest."""
 
 from __future__ import annotations
 

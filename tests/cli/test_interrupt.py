@@ -1,4 +1,4 @@
-"""Ctrl-C: exit code 130, what is known so far is reported, and no process stays behind."""
+"""Ctrl-C: exit code 130, a report so far, no process left."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def start(arguments: list[str], folder: Path, mark: str) -> subprocess.Popen[str
 
 
 def interrupt(process: subprocess.Popen[str], mark: str) -> tuple[str, str]:
-    """Send SIGINT, wait for the end, and see that every child ends with it."""
+    """Send SIGINT, wait for the end, and check that no child is left."""
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130
