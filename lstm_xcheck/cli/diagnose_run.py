@@ -17,6 +17,7 @@ from ..diagnose import Diagnosis, diagnose
 from ..diagnose.remedy import remedy
 from ..diagnose.search import check_observed
 from ..errors import UserError
+from ..layouts.layer_code import LAYER_CODE
 from ..model import Case, LSTMWeights, Result
 
 _DATA = ("x", "h0", "c0", "lengths", "mask")
@@ -110,7 +111,7 @@ def _print(found: Diagnosis, agrees: bool) -> None:
     for other in found.alternatives:
         same = "the same thing on this case" if other["same_on_this_case"] else "fits too"
         click.echo(f"or:    {other['cause']} ({same})")
-    for framework in ("torch", "keras"):
-        code = remedy(found, framework)
+    for layout in LAYER_CODE:
+        code = remedy(found, layout)
         if code:
-            click.echo(f"\n# in {framework}\n{code}")
+            click.echo(f"\n# in {layout}\n{code}")

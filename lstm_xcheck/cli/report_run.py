@@ -17,7 +17,7 @@ from ..errors import UserError
 from ..report.index import find, opened
 from ..report.json_file import check_report_path, write_report
 from ..report.model import Report
-from ..report.terminal import short
+from ..report.summary import short
 from ..runs.folder import CELLS, Description, read_power
 from ..runs.resume import merge, replay, replayed_outcomes
 from .output import deliver

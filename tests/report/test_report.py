@@ -17,7 +17,7 @@ from lstm_xcheck.errors import DisagreementError, NothingComparedError, UserErro
 from lstm_xcheck.events import Event, Finished, Outcome, Planned, Started
 from lstm_xcheck.report import Report
 from lstm_xcheck.report.json_file import check_report_path, write_atomically, write_report
-from lstm_xcheck.report.terminal import ProgressBar, print_report, summary
+from lstm_xcheck.report.terminal import ProgressBar, print_report
 
 
 def outcome(verdict: str, case: str = "case", adapter: str = "torch", **row: Any) -> Outcome:
@@ -80,7 +80,7 @@ def test_an_interrupted_run_never_agrees(verdicts: list[str], verdict: str) -> N
     report = report_of(*verdicts, planned=3, interrupted=True)
     assert (report.verdict, report.exit_code, report.ok) == (verdict, 130, False)
     assert report.to_dict()["environment"]["interrupted"] is True
-    assert "INTERRUPTED" in summary(report)
+    assert "INTERRUPTED: 3 planned" in printed(report)
 
 
 def test_raising_names_the_worst_rows_first() -> None:
