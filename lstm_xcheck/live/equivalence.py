@@ -70,6 +70,7 @@ def assert_equivalent(first: Any, second: Any, *, case: Case | None = None, prec
         NothingComparedError: when neither side nor `case` has weights, or when the data decide nothing.
         UserError: for what is no LSTM, a file with several (naming them), and an unknown precision.
 
+    >>> from lstm_xcheck.model import LSTMSpec
     >>> weights = LSTMWeights.random(LSTMSpec(input_size=2, hidden_size=3))
     >>> assert_equivalent(weights, weights)
     """
