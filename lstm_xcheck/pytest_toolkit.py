@@ -203,7 +203,7 @@ def _explanation(outcome: Outcome) -> str:
 
 
 def _add_properties(item: pytest.Item, outcome: Outcome) -> None:
-    """Set the worst verdict and score of each adapter as JUnit properties of a test."""
+    """Set the worst verdict and score as JUnit properties of a test."""
     properties = dict(item.user_properties)
     scores = [row.score for row in outcome.rows if row.score is not None]
     name = f"xcheck_verdict[{outcome.adapter}]"

@@ -33,7 +33,7 @@ class Adapter(Protocol):
         """The reason why the framework cannot run this case, or None."""
 
     def computes_in(self, case: Case) -> tuple[str, str]:
-        """The precision of the computation, and why it is not the one requested, or ""."""
+        """The precision computed in, and why it is not the one requested, or ""."""
 
     def build(self, spec: LSTMSpec, precision: str) -> Any:
         """Build the framework's own layer or stack."""

@@ -185,7 +185,7 @@ def function_entry(name: str, target: str, folder: str) -> Entry:
 
 
 def _importable_from(target: str) -> tuple[str, ...]:
-    """The folder that holds the target's package here, so that a worker finds it too."""
+    """The folder of the target's package here, for a worker's import path."""
     top = target.partition(":")[0].partition(".")[0]
     found = importlib.util.find_spec(top)
     if found is None or found.origin is None:

@@ -61,7 +61,7 @@ def _quoted(value: object) -> str:
 
 
 def _bounds(finding: Finding) -> dict[str, Array]:
-    """The bound of each quantity near the right outputs: worst case, or statistical for a suspect."""
+    """Bounds near the right outputs: worst case, or statistical for a suspect."""
     case = finding.recipe.case()
     profile = profile_named((finding.result.computed_in if finding.result else "") or case.precision)
     truth = forward(case)

@@ -1,4 +1,4 @@
-"""Code that moves weights between a live layer and its layout, for users to copy."""
+"""Code for users that moves weights between a live layer and its layout."""
 
 from __future__ import annotations
 

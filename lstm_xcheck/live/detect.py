@@ -1,4 +1,4 @@
-"""Detects the framework of a live object by its classes, so that no other framework loads."""
+"""Detects the framework of a live object by its classes; imports no other."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .stack import stacked
 
 
 def live_lstm(thing: object) -> LiveLSTM | None:
-    """A framework's layer or module, or a list of them as a stack; None for anything else.
+    """A layer or module, or a stack of several; None for anything else.
 
     Raises:
         UserError: for a layer, module or list that is no LSTM; the sentence says what to pass instead.

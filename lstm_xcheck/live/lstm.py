@@ -1,4 +1,4 @@
-"""A live layer or module as an LSTM: its weights, and how to run it."""
+"""A live layer or module as an LSTM: weights and a function."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ def _not_an_lstm(module: Any) -> str:
 
 
 def _run_lstm(module: torch.nn.LSTM, x: Array, h0: Array, c0: Array, lengths: Array | None) -> Result:
-    """The module, then each layer alone, as a fused stack returns its top layer only."""
+    """The module, then each layer alone: a fused stack hides the lower ones."""
     if lengths is not None and lengths.ndim == 2:
         raise Unsupported("mask: nn.LSTM knows lengths (packed sequences) but no mask with holes")
     like = module.weight_ih_l0

@@ -45,7 +45,7 @@ def statements(questions: Iterable[Question], report: Report, most: int = MOST) 
 
 
 def _kind(question: Question) -> tuple[object, ...]:
-    """What decides which mistakes can show: the spec without sizes, and the kinds of data."""
+    """The spec without sizes, and the kinds of data: these decide what shows."""
     spec = question.spec
     shape = (spec.num_layers > 1, spec.num_directions, spec.bias, bool(spec.proj_size), spec.is_plain)
     if isinstance(question, Case):

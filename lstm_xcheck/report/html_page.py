@@ -66,7 +66,7 @@ def _row(tag: str, cells: Iterable[str]) -> str:
 
 
 def _cells(report: Report) -> Iterator[str]:
-    """A row for each cell: all that do not match, and the first of those that do."""
+    """A row for each cell that does not match, and for the first matches."""
     left = LISTED
     for outcome in report.outcomes:
         if outcome.verdict != "match":

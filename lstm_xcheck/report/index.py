@@ -35,7 +35,12 @@ _COLUMNS = '"case", adapter, quantity, verdict, max_abs, score, worst, reason'
 
 @contextmanager
 def opened(file: Path, lines: Path, outcomes: Callable[[], Iterable[Outcome]]) -> Iterator[sqlite3.Connection]:
-    """The index `file` of the run with the cells `lines`; in memory where it cannot be written.
+    """Open the index of a run; in memory where it cannot be written.
+
+    Args:
+        file: the index.
+        lines: the run's cells, which decide whether the index is still valid.
+        outcomes: reads them, where the index has to be made.
 
     Raises:
         UserError: when the index cannot be made.

@@ -145,7 +145,7 @@ class Report:
 
     @property
     def diagnoses(self) -> list[dict[str, Any]]:
-        """The first diagnoses of each adapter as plain data, in the order of the plan.
+        """The first diagnoses of each adapter, in the order of the plan.
 
         Which further ones exist depends on what ended first, so they are left out.
         """
@@ -176,7 +176,7 @@ class Report:
         return "".join(self.json_parts())
 
     def json_parts(self) -> Iterator[str]:
-        """The JSON text in pieces, so that a long report is never all in memory."""
+        """The JSON text in pieces, so that memory stays small."""
         return json.JSONEncoder(indent=1, allow_nan=False).iterencode(self._data(Streamed))
 
     def _data(self, listed: Callable[[Iterator[dict[str, Any]]], list[dict[str, Any]]]) -> dict[str, Any]:

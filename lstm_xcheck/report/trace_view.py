@@ -25,7 +25,7 @@ _STEP_WIDTH = 6
 
 @dataclass(frozen=True)
 class Choice:
-    """The part of a trace to print: a row of the batch, cells and units."""
+    """The printed part of a trace: a batch row, cells and units."""
 
     row: int
     cells: tuple[CellTrace, ...]
@@ -82,7 +82,7 @@ def _short(value: float) -> str:
 
 
 def _inputs(trace: Trace, row: int) -> list[str] | None:
-    """The inputs as short texts: one number each, or the index of a one-hot row."""
+    """The inputs as short texts: a number, or the index of a one-hot row."""
     x = np.asarray(trace.case.x[row], dtype=np.float64)
     if x.shape[1] == 1:
         return [f"{value:g}" for value in x[:, 0]]
@@ -113,7 +113,7 @@ def plot(cell: CellTrace, choice: Choice, encoding: str = "utf-8") -> list[str]:
 
 
 def sparkline(values: Sequence[float] | Array, low: float, high: float, marks: str = _BLOCKS) -> str:
-    """A mark for each value, scaled from `low` to `high`; blank for NaN and infinity.
+    """A mark for each value between `low` and `high`; blank for NaN and infinity.
 
     >>> sparkline([0.0, 0.5, 1.0, float("nan")], 0.0, 1.0, "123")
     '123 '
@@ -176,7 +176,7 @@ def _listed(values: Array) -> str:
 
 
 def to_dict(trace: Trace, cells: Sequence[CellTrace]) -> dict[str, Any]:
-    """The chosen cells as plain data, all units and rows; null at padding and for infinity."""
+    """The chosen cells as JSON data; null where a number is not finite."""
     case, result = trace.case, trace.result
     return {
         "spec": case.spec.to_dict(),

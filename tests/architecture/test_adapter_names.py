@@ -1,4 +1,4 @@
-"""Only the adapters know adapter names; everything else looks up a column of the registry."""
+"""Only the adapters know adapter names; others use columns of the registry."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The search finds planted mistakes within a bounded number of cases, makes them small, and names them."""
+"""The search finds planted mistakes within 120 cases, shrinks and names them."""
 
 from __future__ import annotations
 

@@ -175,7 +175,7 @@ def test_the_marker_of_an_unknown_adapter_is_an_error(run: Run) -> None:
     result.stdout.fnmatch_lines(["*the marker xcheck of *test_sweep: unknown adapter 'torhc'*"])
 
 
-def test_workers_stay_warm_for_the_whole_session(run: Run) -> None:
+def test_workers_stay_warm_for_the_session(run: Run) -> None:
     source = """
 import lstm_xcheck as lx
 import pytest
@@ -234,7 +234,7 @@ assert verdict.verdict == "match", verdict
     ])  # fmt: skip
 
 
-def test_a_report_that_failed_is_shown_without_its_own_code(run: Run) -> None:
+def test_a_failed_report_hides_its_own_code(run: Run) -> None:
     text = "CASE = lx.Case.random(lx.LSTMSpec(2, 3))\nlstm_xcheck.verify(CASE, ['wrong']).raise_if_failed()"
     result = run(body(text))
     result.assert_outcomes(failed=1)
@@ -300,7 +300,7 @@ def test_xdist_gathers_the_totals(run: Run, pytester: pytest.Pytester) -> None:
 
 
 def test_each_adapter_is_a_group_of_xdist(run: Run) -> None:
-    """Only the mark is checked: pytest-xdist 3.8.0 ignores groups under pytest 9.2 (its issue 1386)."""
+    """Only the mark: pytest-xdist 3.8.0 ignores groups under pytest 9.2 (issue 1386)."""
     pytest.importorskip("xdist")
     source = """
 def test_group(xcheck_adapter, request):
