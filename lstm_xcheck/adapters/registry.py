@@ -230,7 +230,7 @@ def load_adapter(target: str, name: str, path: tuple[str, ...] = ()) -> Adapter:
 
 def live_readers() -> dict[str, str]:
     """Package of live layers -> `module:function` that reads one."""
-    return {entry.requires[0]: entry.live for entry in known().values() if entry.live}
+    return {entry.requires[0]: entry.live for entry in _BUILT_IN if entry.live}
 
 
 def attribute_at(target: str) -> Any:

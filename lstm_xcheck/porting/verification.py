@@ -76,11 +76,11 @@ def detection_power(lstms: Sequence[Ported]) -> list[dict[str, Any]]:
 
 
 def _roles(lstm: Ported, only: Mapping[str, Sequence[str]] | None) -> dict[str, tuple[str, ...]]:
-    found = {"source": frameworks_of(lstm.layout), "destination": frameworks_of(lstm.written_layout)}
+    """The adapters that run each side."""
     if only is None:
-        return found
+        return {"source": frameworks_of(lstm.layout), "destination": frameworks_of(lstm.written_layout)}
     here = installed()
-    return {role: tuple(name for name in only.get(role, ()) if name in here) for role in found}
+    return {role: tuple(name for name in only.get(role, ()) if name in here) for role in ("source", "destination")}
 
 
 def _rows(
