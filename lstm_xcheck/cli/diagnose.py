@@ -107,6 +107,7 @@ def _floats(array: Array) -> Array:
 
 def _print(found: Diagnosis, agrees: bool) -> None:
     from ..diagnose.remedy import remedy
+    from ..layouts.layer_code import LAYER_CODE
 
     if agrees or found.cause is None:
         click.echo(found.explanation)
@@ -128,7 +129,7 @@ def _print(found: Diagnosis, agrees: bool) -> None:
     for other in found.alternatives:
         same = "the same thing on this case" if other["same_on_this_case"] else "fits too"
         click.echo(f"or:    {other['cause']} ({same})")
-    for framework in ("torch", "keras"):
-        code = remedy(found, framework)
+    for layout in LAYER_CODE:
+        code = remedy(found, layout)
         if code:
-            click.echo(f"\n# in {framework}\n{code}")
+            click.echo(f"\n# in {layout}\n{code}")

@@ -82,7 +82,7 @@ def _print_rows(rows: list[Row], as_json: bool) -> None:
     from rich.markup import escape
     from rich.measure import Measurement
 
-    from ..report.terminal import short
+    from ..report.summary import short
     from .output import plain_table, print_json
 
     if as_json:
