@@ -132,7 +132,7 @@ def _through(case: Case, name: str) -> Result | None:
 @cache
 def _worker(name: str) -> Any:
     from lstm_xcheck.adapters.registry import entry_named
-    from lstm_xcheck.workers.pool import Worker
+    from lstm_xcheck.workers.process import Worker
 
     worker = Worker(entry_named(name))
     atexit.register(worker.close)

@@ -15,7 +15,7 @@ from ..adapters import Entry, known
 from ..errors import Unsupported, WorkerCrashed
 from ..model import Case, LSTMSpec
 from ..model.activations import HARD_SIGMOID_KERAS2
-from ..workers.pool import Worker
+from ..workers.process import Worker
 
 _PLAIN: dict[str, Any] = {"input_size": 3, "hidden_size": 4}
 

@@ -18,8 +18,9 @@ from ..report.index import find, opened
 from ..report.json_file import check_report_path, write_report
 from ..report.model import Report
 from ..report.terminal import short
-from ..runs.folder import CELLS, Description, read_power
-from ..runs.resume import merge, replay, replayed_outcomes
+from ..runs.description import RunDescription
+from ..runs.folder import OUTCOMES_FILE, read_power
+from ..runs.resume import merge, replay, unique_outcomes
 from .output import deliver
 
 INDEX = "index.sqlite"
@@ -40,7 +41,7 @@ def run_report(
     unknown = next((name for name in verdicts if name not in VERDICTS), None)
     if unknown is not None:
         raise UserError(f"--verdict is {unknown!r}, but should be one of {', '.join(VERDICTS)}")
-    description = Description.read(folder)
+    description = RunDescription.read(folder)
     strange = next((name for name in adapters if name not in description.adapters), None)
     if strange is not None:
         raise UserError(f"--adapter is {strange!r}, but {folder} holds {', '.join(description.adapters)}")
@@ -49,13 +50,13 @@ def run_report(
         return deliver(report, reports, as_json)
     for path in reports:
         write_report(report, path)
-    with opened(folder / INDEX, folder / CELLS, lambda: replayed_outcomes(folder)) as index:
+    with opened(folder / INDEX, folder / OUTCOMES_FILE, lambda: unique_outcomes(folder)) as index:
         rows = find(index, adapters=adapters, verdicts=verdicts, case=case or "", limit=worst)
         _print_rows(list(rows), as_json)
     return report.exit_code
 
 
-def report_of(folder: Path, description: Description) -> Report:
+def report_of(folder: Path, description: RunDescription) -> Report:
     """The report of a folder as it is."""
     report = Report.of(replay(folder))
     report.subject.update(description.subject)
@@ -70,7 +71,7 @@ def run_merge(folders: Sequence[Path], out: Path, reports: Sequence[Path], as_js
     missing = merge(folders, out)
     if missing:
         click.echo(f"not all is here: {', '.join(missing)}; run verify --out {out} --resume, or merge again", err=True)
-    return deliver(report_of(out, Description.read(out)), reports, as_json)
+    return deliver(report_of(out, RunDescription.read(out)), reports, as_json)
 
 
 def _print_rows(rows: list[Row], as_json: bool) -> None:

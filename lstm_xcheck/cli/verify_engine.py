@@ -10,14 +10,13 @@ from functools import partial
 from pathlib import Path
 
 from ..adapters import Entry
-from ..engine import Plan, run
-from ..engine.run import Question
+from ..engine import CaseOrRecipe, Plan, run
 from ..errors import UserError
 from ..events import Event, Finished
 from ..report.model import Report
 from ..report.terminal import ProgressBar
 from ..runs.folder import RunFolder
-from ..runs.resume import Engine, describe, run_in, sharded
+from ..runs.resume import Engine, cases_of_shard, describe, run_in
 
 Events = Generator[Event, None, None]
 
@@ -42,9 +41,9 @@ class Scale:
         if self.resume and self.out is None:
             raise UserError("--resume goes on with the run of a folder; add --out DIR")
 
-    def part(self, cases: tuple[Question, ...]) -> tuple[Question, ...]:
+    def part(self, cases: tuple[CaseOrRecipe, ...]) -> tuple[CaseOrRecipe, ...]:
         """The cases of this shard, or all."""
-        return sharded(cases, self.shard)
+        return cases_of_shard(cases, self.shard)
 
 
 def parse_shard(text: str | None) -> tuple[int, int] | None:
@@ -65,13 +64,15 @@ def held_by(scale: Scale) -> dict[str, Entry] | None:
     """The adapters that the workers of the cluster have; None without one."""
     if scale.dask is None:
         return None
-    from ..engine.dask_cluster import entries_on
+    from ..engine.dask_cluster import cluster_entries
 
-    return entries_on(scale.dask)
+    return cluster_entries(scale.dask)
 
 
 @contextmanager
-def events_of(plan: Plan, cases: tuple[Question, ...], scale: Scale, subject: dict[str, object]) -> Iterator[Events]:
+def events_of(
+    plan: Plan, cases: tuple[CaseOrRecipe, ...], scale: Scale, subject: dict[str, object]
+) -> Iterator[Events]:
     """The events of a plan, which is a shard of `cases` or all of them."""
     with _engine(scale) as engine:
         if scale.out is None:
@@ -87,10 +88,10 @@ def _engine(scale: Scale) -> Iterator[Engine]:
     if scale.dask is None:
         yield run
         return
-    from ..engine.dask_cluster import connected
+    from ..engine.dask_cluster import connect
     from ..engine.distributed import run_on
 
-    with connected(scale.dask) as executors:
+    with connect(scale.dask) as executors:
         yield partial(run_on, executors)
 
 

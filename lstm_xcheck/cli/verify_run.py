@@ -10,8 +10,7 @@ from pathlib import Path
 
 from ..arrays import STORAGE
 from ..diagnose.probe import shrunk
-from ..engine import Plan, Recipe, asking_gradients, for_repeats, parse_grid, preset
-from ..engine.run import Question
+from ..engine import CaseOrRecipe, Plan, Recipe, parse_grid, preset, with_compiling, with_gradients
 from ..errors import UserError
 from ..model import Case, LSTMWeights
 from ..report.detection_power import statements
@@ -63,8 +62,8 @@ def run_verify(
     else:
         cases, subject = tuple(designed_cases(preset, grid_text, seed, seeds, precision)), {}
     if gradients:
-        cases = asking_gradients(cases)
-    plan = Plan(scale.part(cases), for_repeats(entries, cases), pythons, timeout, jobs or os.cpu_count() or 1)
+        cases = with_gradients(cases)
+    plan = Plan(scale.part(cases), with_compiling(entries, cases), pythons, timeout, jobs or os.cpu_count() or 1)
     with events_of(plan, cases, scale, subject) as events:
         report = watch(events)
     report.subject.update(subject)
@@ -123,11 +122,11 @@ def designed_cases(
 
 def file_cases(
     files: Sequence[Path], seed: int, seeds: int, precision: str | None, layouts: Sequence[str | None] | None = None
-) -> tuple[tuple[Question, ...], dict[str, object]]:
+) -> tuple[tuple[CaseOrRecipe, ...], dict[str, object]]:
     """Cases with each LSTM's own weights: with states, with padded rows, and with zero states."""
     from ..checkpoints.formats import read_checkpoint  # h5py and the like load only for files
 
-    cases: list[Question] = []
+    cases: list[CaseOrRecipe] = []
     found: list[dict[str, object]] = []
     labels: Counter[str] = Counter()
     for path, layout in zip(files, layouts or [None] * len(files), strict=True):

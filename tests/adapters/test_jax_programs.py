@@ -11,7 +11,7 @@ import pytest
 from lstm_xcheck import Case, LSTMSpec
 from lstm_xcheck.adapters.registry import entry_named
 from lstm_xcheck.compare import judge
-from lstm_xcheck.workers.pool import Worker
+from lstm_xcheck.workers.process import Worker
 
 CASE = Case.random(LSTMSpec(input_size=3, hidden_size=4), steps=5, batch=2, seed=1)
 

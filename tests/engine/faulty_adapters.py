@@ -1,7 +1,7 @@
-"""Real adapters that run in real workers: an honest one in plain NumPy, and one for each way to fail.
+"""Adapters in NumPy for real workers: an honest one, and one for each fault.
 
-A fault is chosen by the id of the case, `bad-<fault>`; every other case is answered honestly, so that one sweep
-shows both what becomes of a fault and that the cells after it are none the worse.
+The id of a case, `bad-<fault>`, chooses a fault; every other case is answered honestly. One sweep shows both the row of
+a fault and that later tasks are unharmed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What tests of long runs share: a command line that knows adapters in NumPy, and reports without their times."""
+"""A command line with the adapters in NumPy, and reports without times."""
 
 from __future__ import annotations
 

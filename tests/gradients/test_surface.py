@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import lstm_xcheck as lx
-from lstm_xcheck.engine import Recipe, asking_gradients
+from lstm_xcheck.engine import Recipe, with_gradients
 from lstm_xcheck.errors import Unsupported
 from lstm_xcheck.layouts import TABLE, Layout, gradients_from_layout, to_layout
 from lstm_xcheck.model import Case, LSTMSpec, LSTMWeights, Result
@@ -63,9 +63,9 @@ def test_without_the_flag_nobody_is_asked() -> None:
 
 def test_asked_questions_are_other_questions() -> None:
     for questions in ((CASE,), (Recipe(), Recipe(hidden=2))):
-        assert plan_key(asking_gradients(questions)) != plan_key(questions)
-    assert asking_gradients([Recipe(), Recipe(gradients=True)]) == (Recipe(gradients=True),)
-    assert [case.gradients for case in asking_gradients([CASE])] == [True]
+        assert plan_key(with_gradients(questions)) != plan_key(questions)
+    assert with_gradients([Recipe(), Recipe(gradients=True)]) == (Recipe(gradients=True),)
+    assert [case.gradients for case in with_gradients([CASE])] == [True]
 
 
 def test_an_adapter_without_gradients_says_so() -> None:

@@ -23,7 +23,7 @@ from lstm_xcheck.checkpoints.other_layers.model import collect_layers
 from lstm_xcheck.checkpoints.other_layers.store import FAMILIES
 from lstm_xcheck.porting.certificate import joined
 from lstm_xcheck.porting.port import SUFFIX, recheck
-from lstm_xcheck.workers.pool import Worker
+from lstm_xcheck.workers.process import Worker
 
 for _name in ("torch", "keras", "tensorflow", "jax", "h5py", "safetensors"):
     pytest.importorskip(_name)

@@ -1,4 +1,4 @@
-"""A Dask cluster of separate processes: the same report, nothing lost when a worker is killed, each to its own."""
+"""A Dask cluster of processes gives the same report, also when a worker is killed."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def test_a_killed_worker_loses_nothing(cluster: Cluster, tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-def test_a_worker_that_takes_the_place_of_all_goes_on(cluster: Cluster, tmp_path: Path) -> None:
+def test_a_worker_that_replaces_all_others_goes_on(cluster: Cluster, tmp_path: Path) -> None:
     """It has another address, to which Dask alone would never send what was meant for the first."""
     variables = environment(tmp_path)
     cluster.add_worker(variables)
@@ -163,7 +163,7 @@ def test_an_address_without_a_port_is_one_sentence(tmp_path: Path) -> None:
     assert errors == "Error: --dask nowhere: should be the address of a scheduler with its port, tcp://host:8786\n"
 
 
-def test_without_distributed_the_pip_command_is_told(tmp_path: Path) -> None:
+def test_without_distributed_the_pip_command_is_named(tmp_path: Path) -> None:
     (tmp_path / "distributed.py").write_text("raise ImportError('not here')\n", encoding="ascii")
     code, _, errors = ran(environment(tmp_path), *SWEEP, "--dask", "tcp://127.0.0.1:9")
     assert code == 2
