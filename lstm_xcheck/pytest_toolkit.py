@@ -16,7 +16,6 @@ from .compare import judge as judge_result
 from .engine import Recipe
 from .engine.explain import Explainer
 from .engine.recipe import make_case
-from .engine.recipe import make_case
 from .engine.run import run_task
 from .engine.task import skipped_outcome
 from .errors import DisagreementError, NothingComparedError
