@@ -10,7 +10,9 @@ from pathlib import Path
 
 
 def write_atomically(path: Path, data: bytes | Iterable[bytes]) -> None:
-    """Replace a file, or leave it as it was; the data may come in parts.
+    """Replace a file, or leave it as it was.
+
+    The data may come in parts.
 
     Raises:
         OSError: when the folder cannot be written to or is full; no temporary file is left.

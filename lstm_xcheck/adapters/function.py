@@ -19,7 +19,7 @@ FUNCTION = "LSTM_XCHECK_FUNCTION"
 
 
 class FunctionAdapter:
-    """A function `(weights, x, h0, c0, lengths) -> y, h, c`, imported in the worker.
+    """Runs `function(weights, x, h0, c0, lengths) -> y, h, c`.
 
     It takes canonical weights: there is no layout, nothing is loaded or read back, and no parameters are counted.
     """

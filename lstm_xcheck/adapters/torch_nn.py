@@ -138,7 +138,7 @@ def _forward(
 
 
 def _lower_outputs(model: torch.nn.LSTM, case: Case) -> tuple[Array, ...]:
-    """The outputs of every layer below the top, each run as a module of its own."""
+    """Outputs of the layers below the top, each run as a module."""
     spec = case.spec
     x = _tensor(case.x, model)
     outputs = []

@@ -1,4 +1,4 @@
-"""The engine: grids of cases, workers, and the events of a run."""
+"""The engine: plans, runs them in workers, emits events."""
 
 from .grid import grid as grid
 from .grid import parse_grid as parse_grid

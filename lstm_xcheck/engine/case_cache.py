@@ -12,7 +12,7 @@ CAPACITY = 64 << 20
 
 
 class CaseCache:
-    """Makes each recipe once for `uses` adapters, and drops a case after its last use."""
+    """Makes each recipe once; drops a case after `uses` uses."""
 
     def __init__(self, uses: int, capacity: int = CAPACITY) -> None:
         self._uses, self._capacity, self._size = uses, capacity, 0
@@ -20,7 +20,7 @@ class CaseCache:
         self._cases: dict[CaseOrRecipe, tuple[Case, int]] = {}  # each with the uses that are left
 
     def case(self, recipe: CaseOrRecipe) -> Case:
-        """The case of a recipe, from the cache or made anew."""
+        """The case of a recipe, cached or new."""
         if isinstance(recipe, Case) or self._uses == 1:
             return make_case(recipe)
         with self._lock:
@@ -36,6 +36,6 @@ class CaseCache:
 
 
 def _byte_count(case: Case) -> int:
-    """Bytes of the arrays, plus three times the weights for what the oracle caches of them."""
+    """Bytes of a case; weights count four times for oracle caches."""
     weights, data = case.weights.arrays().values(), case.arrays().values()
     return 4 * sum(array.nbytes for array in weights) + sum(array.nbytes for array in data)

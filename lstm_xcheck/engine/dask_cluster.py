@@ -44,16 +44,17 @@ def connect(address: str) -> Iterator[DaskExecutors]:
 
 
 def cluster_entries(address: str) -> dict[str, Entry]:
-    """Adapters that a worker of the cluster has and this process knows, by name."""
+    """Known adapters that a worker of the cluster has, by name."""
     with _client(address) as client:
         present = _workers_by_adapter(client)
     return {name: entry for name, entry in known().items() if name in present}
 
 
 class DaskExecutors(dict[str, Executor]):
-    """Executors by adapter; each runs chunks on the workers that have the adapter, else on any.
+    """Executors by adapter, for the workers that have it.
 
-    An executor is made when it is first asked for. Calls are impure for Dask: equal bytes are computed again.
+    An adapter that no worker has runs on any. Executors are made when first asked for. Calls are impure for Dask: equal
+    bytes are computed again.
     """
 
     def __init__(self, client: Client) -> None:
@@ -62,7 +63,7 @@ class DaskExecutors(dict[str, Executor]):
         self._gone_since: dict[str, float] = {}
 
     def worker_state(self, adapter: str) -> WorkerState:
-        """The state of the workers to which an adapter's chunks were submitted.
+        """The state of the workers that have an adapter's chunks.
 
         A worker that restarts has another address, to which Dask never sends chunks that were pinned to the old one.
         """

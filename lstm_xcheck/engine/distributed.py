@@ -46,11 +46,11 @@ class AdapterExecutors(Protocol):
         """The executor of an adapter."""
 
     def worker_state(self, adapter: str) -> WorkerState:
-        """The state of an adapter's workers; `replaced`: submit its chunks again."""
+        """The state of an adapter's workers; if `replaced`, submit its chunks again."""
 
 
 def run_on(executor: Executor | AdapterExecutors, plan: Plan, chunk: int = CHUNK) -> Generator[Event, None, None]:
-    """Run a plan on an executor; events come as chunks end.
+    """Run a plan on an executor; emits events as chunks end.
 
     Tasks of a failed chunk are `crashed`.
 
@@ -83,7 +83,7 @@ def run_on(executor: Executor | AdapterExecutors, plan: Plan, chunk: int = CHUNK
 
 
 def _chunks(plan: Plan, size: int) -> Iterator[tuple[Entry, list[CaseOrRecipe]]]:
-    """An adapter and cases for each chunk; cases share compilations as far as possible."""
+    """Chunks of one adapter's cases, grouped by compilation."""
     for entry in plan.entries:
         cases = [case for group in group_by_compilation(plan.runnable_cases(entry.name)) for case in group]
         yield from ((entry, cases[k : k + size]) for k in range(0, len(cases), size))
@@ -92,7 +92,7 @@ def _chunks(plan: Plan, size: int) -> Iterator[tuple[Entry, list[CaseOrRecipe]]]
 def _submit(
     executor: Executor | AdapterExecutors, entry: Entry, cases: Sequence[CaseOrRecipe], plan: Plan
 ) -> Future[bytes]:
-    """The future of a chunk; a failed one when the executor accepts no more."""
+    """The future of a chunk; failed when the executor is closed."""
     chosen = executor[entry.name] if isinstance(executor, AdapterExecutors) else executor
     try:
         return chosen.submit(run_chunk, _encode_chunk(entry, cases, plan))
@@ -107,7 +107,7 @@ def _failed_future(error: Exception) -> Future[bytes]:
 
 
 def _resubmit_or_fail(executors: AdapterExecutors, running: _Running, plan: Plan) -> set[Future[bytes]]:
-    """Submit chunks of replaced workers again; return failed futures for chunks without any worker."""
+    """Submit chunks of replaced workers again; fail those without workers."""
     states = {name: executors.worker_state(name) for name in {entry.name for entry, _ in running.values()}}
     failed = set()
     for future, (entry, cases) in [*running.items()]:
@@ -125,7 +125,7 @@ def _resubmit_or_fail(executors: AdapterExecutors, running: _Running, plan: Plan
 
 
 def run_chunk(chunk: bytes) -> bytes:
-    """Run one chunk in workers of this process; JSON with cases in, JSON with outcomes out."""
+    """Run one chunk in workers of this process; JSON in and out."""
     fields = json.loads(chunk)
     entry = Entry(**{**fields["entry"], **{k: tuple(fields["entry"][k]) for k in ("requires", "path")}})
     cases = tuple(_case_from_dict(data) for data in fields["cases"])
@@ -135,7 +135,7 @@ def run_chunk(chunk: bytes) -> bytes:
 
 
 def _outcomes(future: Future[bytes], adapter: str, cases: Sequence[CaseOrRecipe]) -> Iterator[Outcome]:
-    """One outcome for each case of a chunk, however the chunk ended."""
+    """One outcome for each case of an ended chunk."""
     try:
         outcomes = {fields["case"]: Outcome.from_dict(fields) for fields in json.loads(future.result())}
         reason = "the executor's answer lacks this case"

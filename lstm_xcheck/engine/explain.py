@@ -17,20 +17,23 @@ from ..model import Case, Result
 
 
 class Explainer:
-    """Limits how many wrong cases of each adapter are diagnosed; safe to use from many threads.
+    """Diagnoses the first wrong cases of each adapter; thread-safe.
 
     A case is diagnosed while fewer than `limit` earlier cases of the plan are known to be wrong. The first wrong cases
     are therefore diagnosed whichever ended first; a few later ones may be as well, and the report leaves them out.
+
+    Args:
+        limit: of diagnoses of an adapter.
+        order: ids of the cases; cases with other ids follow in the order in which they are explained.
     """
 
     def __init__(self, limit: int = MAX_DIAGNOSES, order: Iterable[str] = ()) -> None:
-        """`order`: ids of the cases; cases with other ids follow, in the order in which they are explained."""
         self._limit, self._lock = limit, threading.Lock()
         self._positions = {id: position for position, id in enumerate(order)}
         self._wrong: defaultdict[str, list[int]] = defaultdict(list)
 
     def explain(self, result: Result, case: Case, adapter: str, ask: Ask | None = None) -> tuple[dict[str, Any], ...]:
-        """The diagnosis of a wrong case as plain data; empty beyond the limit.
+        """The diagnosis of a wrong case; empty beyond the limit.
 
         `ask` runs another case on the same implementation; without it, a large case takes too long for what its
         diagnosis would show.
@@ -44,7 +47,7 @@ class Explainer:
         return ({"case": case.id, "adapter": adapter, **diagnosis},)
 
     def _is_among_first(self, case_id: str, adapter: str) -> bool:
-        """Note a wrong case; whether it is among the first known wrong ones of its adapter."""
+        """Note a wrong case; whether it is among the first of its adapter."""
         with self._lock:
             position = self._positions.setdefault(case_id, len(self._positions))
             wrong = self._wrong[adapter]

@@ -87,7 +87,7 @@ def _as_sequence(values: Any) -> Sequence[Any]:
 
 
 def _convert(name: str, value: Any) -> Any:
-    """Convert a value, which may be text, to the type of its axis."""
+    """Convert a value to the type of its axis."""
     default = _DEFAULTS[name]
     if isinstance(default, bool):
         if str(value).lower() not in _BOOLEANS:

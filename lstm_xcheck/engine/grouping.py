@@ -1,4 +1,4 @@
-"""Groups cases that share a build or a compilation, and splits them into shards."""
+"""Groups cases by compilation, and splits them into shards."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ MIN_CASES_TO_COMPILE = 4
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to be run; one task for each case and adapter.
+    """Tasks to run: one for each case and adapter.
 
     Attributes:
         cases: cases or recipes, with unique ids.
@@ -64,7 +64,7 @@ class Plan:
         return Planned(tasks, len(self.cases), names, order=tuple(case.id for case in self.cases))
 
     def skipped_outcomes(self) -> Iterator[Outcome]:
-        """Outcomes of tasks without an LSTM, which end before anything runs."""
+        """Outcomes of tasks without an LSTM, which never run."""
         for entry in self.entries:
             outcomes = (skipped_outcome(case, entry.name) for case in self._remaining(entry.name))
             yield from filter(None, outcomes)

@@ -12,7 +12,7 @@ from ..model import Case, LSTMSpec
 
 @dataclass(frozen=True)
 class Recipe:
-    """A case not yet made; it gives the same bits on every machine."""
+    """A case not yet made; the same bits everywhere."""
 
     hidden: int = 8
     input: int = 5

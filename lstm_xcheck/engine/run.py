@@ -1,4 +1,4 @@
-"""Runs a plan: every task in a worker, every result judged.
+"""Runs a plan in workers and judges every result.
 
 The engine emits events and knows no listener. Every planned task ends in exactly one `Outcome`.
 """
@@ -44,7 +44,7 @@ def run_task(worker: Worker, case: CaseOrRecipe, explainer: Explainer | None = N
 
 
 def run_functions(cases: Sequence[CaseOrRecipe], functions: Mapping[str, Callable[..., object]]) -> Iterator[Outcome]:
-    """Run functions of this process: `function(weights, x, h0, c0, lengths) -> y, h, c`."""
+    """Run functions `(weights, x, h0, c0, lengths) -> y, h, c` in this process."""
     explainer = Explainer()
     for recipe in cases:
         skipped = [skipped_outcome(recipe, name) for name in functions]
@@ -74,7 +74,7 @@ def _run_function(case: Case, name: str, function: Callable[..., object], explai
 
 
 def _run_probe(function: Callable[..., object], case: Case) -> Result:
-    """Run one more case for a diagnosis; whatever else a function raises is a crash."""
+    """Run one more case for a diagnosis; foreign exceptions are crashes."""
     try:
         return call_function(function, case)
     except XcheckError:

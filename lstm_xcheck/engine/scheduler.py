@@ -77,7 +77,7 @@ class Scheduler:
             yield event
 
     def run_probe(self, adapter: str, case: Case) -> Result:
-        """Run one more case for a diagnosis, in a worker of its own.
+        """Run a case for a diagnosis in a separate worker.
 
         Raises:
             Unsupported, WorkerCrashed: as `Worker.run`.
@@ -114,7 +114,7 @@ class _Slot:
         self._waiting_results = threading.Semaphore(_MAX_WAITING_RESULTS)
 
     def run(self) -> None:
-        """Serve one adapter after the other until no task is left."""
+        """Serve adapters in turn until no task is left."""
         refused: set[str] = set()
         while not self._stopping.is_set():
             choice = self._work.choose_adapter(refused)
@@ -128,14 +128,14 @@ class _Slot:
                 refused.add(adapter)
 
     def _serve(self, adapter: str, joining: bool) -> bool:
-        """Drive a worker while there are tasks for it; False when a joining worker does not load."""
+        """Drive a worker; False when it was to join others but does not load."""
         with self._scheduler.plan.new_worker(self._scheduler.entries[adapter]) as worker:
             self._scheduler.workers.append(worker)
             if self._stopping.is_set():  # `__exit__` may have stopped the workers before this one was listed
                 return True
             try:
                 # A joining worker takes no task before it is up: the others may finish them all in the meantime.
-                if joining and not _starts(worker):
+                if joining and not _start(worker):
                     return False
                 self._drive(worker)
             finally:
@@ -185,8 +185,8 @@ class _Slot:
             self._waiting_results.release()
 
 
-def _starts(worker: Worker) -> bool:
-    """Whether the worker loads; if not, the slots that serve the adapter report why in every row."""
+def _start(worker: Worker) -> bool:
+    """Start a worker; False when it does not load, which other slots report."""
     try:
         worker.start()
     except WorkerCrashed:

@@ -1,4 +1,4 @@
-"""Work queue: hands tasks to slots; idle slots steal half of the largest share.
+"""Work queue: hands out tasks; idle slots steal from others.
 
 A slot is a thread that drives one worker at a time. The queue decides which worker runs a task and in which order,
 never what is run. Tasks that share a compilation stay together.
@@ -55,7 +55,7 @@ class _AdapterTasks:
 
 
 class WorkQueue:
-    """The tasks of a plan that have not begun; safe to use from many threads."""
+    """The tasks of a plan that have not begun; thread-safe."""
 
     def __init__(self, cases: Mapping[str, Sequence[CaseOrRecipe]]) -> None:
         """`cases`: by the name of the adapter that is to run them."""
@@ -65,7 +65,7 @@ class WorkQueue:
         }
 
     def choose_adapter(self, refused: Collection[str] = ()) -> tuple[str, bool] | None:
-        """The adapter an idle slot should serve, and whether others serve it; None for none now.
+        """The adapter for an idle slot, and whether others serve it; None for none.
 
         `refused`: adapters that this slot could not join.
         """
@@ -88,7 +88,7 @@ class WorkQueue:
             return not any(tasks.available for tasks in self._adapters.values())
 
     def take(self, adapter: str, slot: int) -> CaseOrRecipe | None:
-        """The next case for a slot that serves this adapter; None when there is none."""
+        """The next case of an adapter for a slot; None when there is none."""
         with self._lock:
             tasks = self._adapters[adapter]
             share = tasks.shares.setdefault(slot, deque())

@@ -65,7 +65,7 @@ class RunDescription:
         return description
 
     def _check_types(self) -> None:
-        """Check the types of all fields, since a file may be damaged.
+        """Check the types of fields from a file.
 
         Raises:
             ValueError: with the first wrong field.
@@ -91,7 +91,7 @@ class RunDescription:
         return next((text for name in self.adapters if (text := self.adapter_difference(other, name))), "")
 
     def adapter_difference(self, other: RunDescription, name: str) -> str:
-        """How an adapter of both descriptions differs, in words; "" for not at all."""
+        """How an adapter differs, in words; "" for not at all."""
         mine, theirs = self.adapters[name], other.adapters[name]
         if mine == theirs:
             return ""

@@ -1,4 +1,4 @@
-"""Folders of runs, which can be resumed after a kill at any moment.
+"""Folders of runs, resumable after a kill at any moment.
 
 plan.json     the description of the run; written at once, before the first task
 cells.jsonl   appended to, one line for each task that ended; the task of a torn or damaged line is run again
@@ -164,7 +164,7 @@ def _checked_statement(fields: Any) -> dict[str, Any]:
 
 
 def encode_line(key: str, outcome: Outcome) -> bytes:
-    """The line of a task, with a checksum of its content."""
+    """The line of a task, with its checksum."""
     fields = {"key": key, "outcome": outcome.to_dict()}
     return (json.dumps({**fields, "crc": _checksum(fields)}, separators=(",", ":")) + "\n").encode()
 

@@ -1,4 +1,4 @@
-"""Keys of tasks by content: equal keys mean equal cases and equal adapters."""
+"""Keys of tasks: equal for equal cases and adapters."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def cases_key(cases: Iterable[CaseOrRecipe]) -> str:
 
 
 def task_key(adapter: str, identity: dict[str, Any], case: str) -> str:
-    """A digest of an adapter, its identity and the key of a case."""
+    """A digest of an adapter and a case key."""
     return _digest([adapter, identity, case])
 
 
@@ -48,7 +48,7 @@ def identities(plan: Plan) -> dict[str, dict[str, Any]]:
 
 
 def adapter_identity(entry: Entry, python: str | None = None) -> dict[str, Any]:
-    """What determines an adapter's results, as known before its framework loads.
+    """What determines an adapter's results, without loading it.
 
     These are its code (the version of this package, and a hash of an adapter from elsewhere), environment variables,
     and the versions of Python and the packages it needs.
@@ -73,7 +73,7 @@ def _providing_package(entry: Entry) -> tuple[str, ...]:
 
 
 def _source_hash(entry: Entry) -> str:
-    """A digest of the module or package of an adapter from elsewhere; "" for others."""
+    """A digest of the code of an adapter from elsewhere; "" for others."""
     top, *inner = entry.variables.get(FUNCTION, entry.target).partition(":")[0].split(".")
     folders = [Path(folder) for folder in entry.path]
     if _providing_package(entry):

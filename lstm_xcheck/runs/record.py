@@ -61,7 +61,7 @@ def _recipes(plan: Plan) -> tuple[Recipe, ...]:
 
 
 def _answers(plan: Plan) -> Iterator[tuple[str, list[Answer]]]:
-    """Layout and answers of each chunk of cases; stops every worker at the end."""
+    """Layout and answers of each chunk; stops all workers."""
     recipes = _recipes(plan)
     count = max(1, -(-plan.jobs // len(plan.entries)))
     chunks = [(plan.new_worker(entry), recipes[k::count]) for entry in plan.entries for k in range(count)]

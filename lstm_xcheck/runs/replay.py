@@ -96,7 +96,7 @@ def recipe_of(question: Question) -> Recipe:
 
 
 def _judge_question(id: str, selected: Sequence[NamedRecording], explainer: Explainer) -> Iterator[Outcome]:
-    """All answers to one question; equal recipes are made into a case once."""
+    """Outcomes of all answers to one question."""
     cases: dict[str, Case | XcheckError] = {}
     for named in selected:
         question = next((question for question in named.recording.questions if question.id == id), None)
@@ -141,7 +141,7 @@ def _drift(question: Question, case: Case) -> str:
 
 
 def _with_weights(answer: Answer, result: Result, case: Case, layout: str, label: str) -> tuple[Result, list[Row]]:
-    """The result with the weights read back, or a row where they differ from the given ones.
+    """The result with weights, or a row that they differ from the given ones.
 
     A recording has the sha256 of these weights: equal digests mean equal bits.
     """

@@ -37,7 +37,7 @@ def cases_of_shard(cases: Sequence[CaseOrRecipe], shard: tuple[int, int] | None)
 def describe(
     plan: Plan, cases: Sequence[CaseOrRecipe], shard: tuple[int, int] | None, subject: dict[str, Any]
 ) -> RunDescription:
-    """The description of a plan for all `cases` or a shard of them."""
+    """The description of a plan for `cases` or a shard."""
     return RunDescription(
         key=cases_key(cases),
         cases=len(cases),
@@ -50,7 +50,7 @@ def describe(
 
 
 def run_in(folder: RunFolder, plan: Plan, engine: Engine) -> Generator[Event, None, None]:
-    """Run the tasks that did not end in an open folder; emits former outcomes first."""
+    """Run what did not end in an open folder; emit former outcomes first."""
     adapters = folder.description.adapters
     case_keys = {case.id: case_key(case) for case in plan.cases}
     keys = {
@@ -153,7 +153,7 @@ def _merge_descriptions(descriptions: dict[Path, RunDescription]) -> RunDescript
 
 
 def _missing_shards(descriptions: Sequence[RunDescription]) -> list[str]:
-    """Names of missing shards, where all present ones are of one number of shards."""
+    """Names of missing shards, where shards are comparable."""
     present = {tuple(shard) for description in descriptions for shard in description.shards}
     counts = {of for _, of in present}
     if len(counts) != 1 or any(not description.shards for description in descriptions):

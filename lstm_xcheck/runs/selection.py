@@ -85,7 +85,7 @@ def _split_stale(
 
 
 def _split_duplicates(group: list[NamedRecording]) -> tuple[list[NamedRecording], list[RecordingFault]]:
-    """Separate duplicates in one environment, whose files should be parts of one run."""
+    """Separate duplicates and contradictions of one environment."""
     unique: dict[bytes, NamedRecording] = {}
     faults = []
     for each in group:
@@ -101,7 +101,7 @@ def _split_duplicates(group: list[NamedRecording]) -> tuple[list[NamedRecording]
 
 
 def _conflict(group: list[NamedRecording]) -> str:
-    """Why recordings of one environment contradict each other; "" when they do not."""
+    """How recordings of one environment contradict each other; "" for no contradiction."""
     files = " and ".join(each.recording.name for each in group)
     runs = list(dict.fromkeys(each.recording.run for each in group))
     if len(runs) > 1:

@@ -11,7 +11,7 @@ from .frames import Frame, encode_frame, with_prefix
 
 
 def case_to_frame(case: Case) -> Frame:
-    """A frame with everything a worker needs to run a case."""
+    """A frame with all that a worker needs."""
     data = {
         "spec": case.spec.to_dict(),
         "precision": case.precision,
@@ -73,7 +73,7 @@ def result_to_frame(result: Result, seconds: float) -> Frame:
 
 
 def result_from_frame(frame: Frame) -> Result:
-    """The result of a worker's answer; its texts become single lines."""
+    """The result of an answer; texts become single lines."""
     layers = with_prefix(frame.arrays, "layer.")
     return Result(
         **with_prefix(frame.arrays, "output."),

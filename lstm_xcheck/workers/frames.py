@@ -1,4 +1,4 @@
-"""Frames between the driver and a worker: a JSON header and raw arrays.
+"""Frames of the worker protocol: JSON and raw arrays.
 
     magic "LXC1" | header length, 4 bytes | payload length, 8 bytes | header | payload      (big-endian)
 
@@ -76,7 +76,7 @@ def read_frame(stream: BinaryIO, limit: int) -> Frame | None:
 
 
 def _decode_frame(header: bytes, payload: bytes) -> Frame:
-    """Decode a frame; lengths are checked before an array is made."""
+    """Decode a frame; checks lengths before making arrays."""
     try:
         fields = json.loads(header)
         listing = [(str(name), str(dtype), tuple(map(int, shape))) for name, dtype, shape in fields["arrays"]]
@@ -109,5 +109,5 @@ def _read_exactly(stream: BinaryIO, size: int) -> bytes:
 
 
 def with_prefix(arrays: Mapping[str, Array], prefix: str) -> dict[str, Array]:
-    """The arrays whose names start with a prefix, under the rest of the name."""
+    """Arrays by the rest of a name after a prefix."""
     return {name[len(prefix) :]: array for name, array in arrays.items() if name.startswith(prefix)}

@@ -18,7 +18,10 @@ _POLL_SECONDS = 1.0
 
 
 class Pipe:
-    """The pipes of one process; `cancel` and `close` may be called from any thread, `exchange` from one."""
+    """The pipes of one process.
+
+    `cancel` and `close` may be called from any thread, `exchange` from one at a time.
+    """
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
@@ -28,10 +31,10 @@ class Pipe:
         self._thread.start()
 
     def exchange(self, request: bytes, seconds: float, limit: int) -> Frame | None:
-        """Send a request, if not empty, and receive one frame; None when the process ended.
+        """Send a request and receive one frame; None when the process ended.
 
         Args:
-            request: bytes to send.
+            request: bytes to send, may be empty.
             seconds: time limit.
             limit: largest answer, bytes.
 
@@ -61,7 +64,7 @@ class Pipe:
         self._answers.put(None)
 
     def close(self) -> None:
-        """Close the pipes as soon as the thread neither reads nor writes."""
+        """Close the pipes once the thread is idle."""
         self._requests.put(None)
         self._thread.join(timeout=_POLL_SECONDS)
 

@@ -1,4 +1,4 @@
-"""The driver's side of a worker: starts, times and kills its process."""
+"""A worker as the driver sees it: a subprocess."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Worker:
         self._stderr_reader: threading.Thread | None = None
 
     def run(self, case: Case) -> Result:
-        """Run a case; a worker that dies is restarted and the case tried once more.
+        """Run a case; restart a worker that dies, and try once more.
 
         Raises:
             Unsupported: with the framework's reason.
@@ -127,7 +127,7 @@ class Worker:
         self._stderr_reader.start()
 
     def stop(self) -> None:
-        """Kill the process and let no other start; the thread that uses it then closes it."""
+        """Kill the process and let no other start; its user then closes it."""
         with self._lock:
             self._stopped = True
             process, pipe = self._process, self._pipe
@@ -227,11 +227,11 @@ def checked_timeout(timeout: float) -> float:
 
 
 class _ProcessDied(WorkerCrashed):
-    """Raised when the process ended by itself, which is worth another try."""
+    """Raised when the process ended by itself."""
 
 
 def _keep_last_lines(stream: BinaryIO, tail: deque[str]) -> None:
-    """Keep the last lines of stderr, cut to a length: memory stays bounded."""
+    """Keep the last lines of stderr, in bounded memory."""
     for chunk in iter(lambda: stream.readline(4096), b""):
         tail.append(chunk.decode(errors="replace").rstrip()[:400])
     stream.close()

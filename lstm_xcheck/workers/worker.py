@@ -1,4 +1,4 @@
-"""The worker process: runs cases with one adapter, one answer for each."""
+"""The worker process: runs cases with one adapter."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class _CompleteWriter:
         self._raw, self._process = raw, os.getpid()
 
     def write(self, data: bytes) -> None:
-        """Write all data; a fork of this process that comes here ends without answering."""
+        """Write all data; a fork of this process ends instead."""
         if os.getpid() != self._process:
             os._exit(0)
         view = memoryview(data)

@@ -45,7 +45,7 @@ def expected(plan: Plan) -> dict[str, Any]:
 
 
 def content(report: Report) -> dict[str, Any]:
-    """What a report says, in an order of its own, without the time it took."""
+    """The content of a report, sorted, without times."""
     data = report.to_dict()
     data["rows"].sort(key=lambda row: (row["case"], row["adapter"], row["quantity"]))
     data["parameter_counts"].sort(key=lambda row: (row["case"], row["adapter"]))
@@ -72,7 +72,7 @@ def test_the_report_itself_is_as_planned(expected: dict[str, Any]) -> None:
 
 
 class Failing(ThreadPoolExecutor):
-    """Loses the second task, answers the third with nothing, and breaks down before the fourth."""
+    """Loses the second chunk, answers the third with nothing, refuses the fourth."""
 
     def __init__(self) -> None:
         super().__init__(1)

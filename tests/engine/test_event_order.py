@@ -1,4 +1,4 @@
-"""A report depends neither on the number of workers nor on which tasks ended first."""
+"""A report does not depend on workers or on which tasks end first."""
 
 from __future__ import annotations
 

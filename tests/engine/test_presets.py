@@ -63,7 +63,7 @@ def test_the_first_shapes_are_there(shape: dict[str, object]) -> None:
 
 
 def test_equal_sizes_are_there() -> None:
-    """Batch and time exchanged, or a kernel transposed, raise no error where the sizes are equal."""
+    """With equal sizes, exchanged axes or a transposed kernel raise no error."""
     assert any(r.hidden == r.input == r.steps == r.batch > 1 for r in STANDARD)
 
 

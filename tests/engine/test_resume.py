@@ -80,9 +80,7 @@ def test_a_finished_run_repeats_nothing(finished: Path, tmp_path: Path) -> None:
     [lambda line: 0, lambda line: 1, lambda line: len(line) // 2, lambda line: len(line) - 1],
     ids=["nothing", "a-byte", "half", "all-but-the-end"],
 )
-def test_a_torn_line_is_cut_and_its_task_run_again(
-    finished: Path, tmp_path: Path, cut: Callable[[bytes], int]
-) -> None:
+def test_a_torn_line_is_cut_and_its_task_run_again(finished: Path, tmp_path: Path, cut: Callable[[bytes], int]) -> None:
     *kept, last = (finished / OUTCOMES_FILE).read_bytes().splitlines(keepends=True)
     torn = last[: cut(last)]
     folder = copied(finished, tmp_path / "run", b"".join(kept) + torn)
@@ -224,7 +222,7 @@ def test_two_runs_at_a_time_in_one_folder_are_refused(finished: Path) -> None:
 
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL is POSIX")
 def test_a_run_killed_at_any_moment_reports_what_an_undisturbed_one_does(tmp_path: Path) -> None:
-    """LSTM_XCHECK_KILLS says how often; each kill is of a run that goes on where the one before was killed."""
+    """LSTM_XCHECK_KILLS is the number of kills; each run resumes the killed one."""
     variables = environment(tmp_path)
     arguments = ("verify", "--adapters", "honest,lossy", "--grid", "hidden=1,2 input=1,2 steps=3 batch=1 seeds=12")
     start = time.monotonic()
@@ -275,7 +273,7 @@ def test_a_full_disk_ends_the_run_with_one_sentence_and_keeps_what_ended(tmp_pat
 
 
 def _killed(variables: dict[str, str], arguments: list[str], after: float) -> bool:
-    """Run and kill the driver alone, as a memory killer does; False when it had ended before."""
+    """Run and kill the driver alone; False when it ended before."""
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     with subprocess.Popen(command(*arguments), env=variables, **quiet) as process:  # type: ignore[call-overload]
         try:

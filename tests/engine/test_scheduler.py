@@ -49,7 +49,7 @@ def test_skipped_tasks_are_neither_planned_nor_run() -> None:
 
 
 def test_the_oracle_judges_while_the_worker_computes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Judging waits until the third case has begun, which would never come one after the other."""
+    """Judging waits for the third case to begin; without overlap it never would."""
     third = threading.Event()
     judge = scheduler.judged_outcome
 

@@ -58,7 +58,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def report(folder: Path) -> Report:
-    """One sweep over every fault, each followed by an honest case for the same worker."""
+    """A sweep over every fault, each followed by an honest case."""
     faults = list(FAULTS)
     cases: list[Case] = []
     for k in range(0, len(faults), 2):  # two workers take turns: each gets every other case
@@ -164,7 +164,8 @@ def test_a_worker_that_hangs_does_not_survive_a_driver_that_is_killed(tmp_path: 
     driver = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[2])
     try:
         end = time.monotonic() + 60.0
-        while not (tmp_path / "child").exists() and driver.poll() is None and time.monotonic() < end:
+        child = tmp_path / "child"
+        while not (child.exists() and child.read_text()) and driver.poll() is None and time.monotonic() < end:
             time.sleep(0.05)
         (began,) = tmp_path.glob("began-*")
     finally:

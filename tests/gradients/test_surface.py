@@ -13,7 +13,7 @@ from lstm_xcheck.errors import Unsupported
 from lstm_xcheck.layouts import TABLE, Layout, gradients_from_layout, to_layout
 from lstm_xcheck.model import Case, LSTMSpec, LSTMWeights, Result
 from lstm_xcheck.oracle import forward, gradients
-from lstm_xcheck.runs.identity import plan_key
+from lstm_xcheck.runs.identity import cases_key
 
 SPEC = LSTMSpec(input_size=3, hidden_size=2, bias="single")
 CASE = Case.random(SPEC, precision="float64")
@@ -63,7 +63,7 @@ def test_without_the_flag_nobody_is_asked() -> None:
 
 def test_asked_questions_are_other_questions() -> None:
     for questions in ((CASE,), (Recipe(), Recipe(hidden=2))):
-        assert plan_key(with_gradients(questions)) != plan_key(questions)
+        assert cases_key(with_gradients(questions)) != cases_key(questions)
     assert with_gradients([Recipe(), Recipe(gradients=True)]) == (Recipe(gradients=True),)
     assert [case.gradients for case in with_gradients([CASE])] == [True]
 

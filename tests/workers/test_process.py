@@ -169,7 +169,7 @@ os.setpgid(0, 0)
 from lstm_xcheck.workers import worker
 read, write = os.pipe()
 requests, deferred = os.fdopen(read, "rb"), []
-begin, threading.Thread.start = threading.Thread.start, deferred.append
+begin, threading.Thread.start = threading.Thread.start, lambda thread: deferred.append(thread)
 worker._exit_with_driver(requests)
 threading.Thread.start = begin
 requests.close() if sys.argv[1] == "own" else os.close(write)

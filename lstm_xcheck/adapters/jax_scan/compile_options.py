@@ -50,9 +50,10 @@ def _is_quick() -> bool:
 
 @functools.cache
 def quick_compile(level: int) -> dict[str, Any]:
-    """The options that this version of JAX accepts; `level` is XLA's, from 0 to 3.
+    """The options that this version of JAX accepts.
 
-    Empty for JAX 0.4.30, whose `jit` takes no options, and on accelerators. XLA renames and drops options.
+    `level` is that of XLA's optimisation, from 0 to 3. Empty for JAX 0.4.30, whose `jit` takes no options, and on
+    accelerators. XLA renames and drops options.
     """
     known: dict[str, Any] = {}
     if (

@@ -198,7 +198,7 @@ def scan_direction(
 def _input_products(
     params: CellParams, sequence: Array, *, hoist: bool
 ) -> tuple[Array, Callable[[Array, Array], Array]]:
-    """The input of the scan, and a function from one step of it and h to pre-activations."""
+    """The scan's input, and a function from its step and h to pre-activations."""
     w, u, bias = params["W"], params["U"], params.get("b", 0)
     if hoist:
         return _dot(sequence, w) + bias, lambda x, h: x + _dot(h, u)

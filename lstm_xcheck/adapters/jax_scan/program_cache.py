@@ -57,7 +57,7 @@ def _cpu() -> str:
 
 
 def _prune(folder: Path) -> None:
-    """Delete the older half of too many files; other workers may do so as well."""
+    """Delete the older half of too many files; other workers may, too."""
     files = list(folder.iterdir())
     if len(files) <= MAX_FILES:
         return

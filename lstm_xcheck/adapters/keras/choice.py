@@ -8,7 +8,7 @@ from ..protocol import Adapter
 
 
 def keras_adapter(name: str) -> Adapter:
-    """The adapter of that name: Keras 3 on any backend, or Keras 2 on TensorFlow."""
+    """The adapter of that name for the installed Keras, 3 or 2."""
     if version("keras").partition(".")[0] == "2":
         from .keras2 import Keras2LSTM
 

@@ -166,7 +166,7 @@ def _forward(model: Stack, inputs: Inputs, want_last: bool) -> StackOutputs:
 
 
 def _differentiate(model: Stack, case: Case, want_last: bool) -> Vjp:
-    """Outputs and gradients of the loss of the case's cotangents; compiled on JAX, else eager."""
+    """Outputs, and gradients for the case's cotangents; compiled on JAX alone."""
     x, mask, states = _inputs(case, explicit=True)
     y, h_n, c_n = cotangents(case)
     finals = [vector for pair in zip(h_n, c_n, strict=True) for vector in pair]

@@ -46,7 +46,7 @@ class StackOutputs(NamedTuple):
 
 
 class Stack:
-    """The layers of one spec and precision, built for any batch size and number of steps.
+    """Layers of one spec and precision, for any batch and steps.
 
     Attributes:
         layers: `LSTM` or `Bidirectional` layers that return sequences and states.
