@@ -1,4 +1,4 @@
-"""The same cases through the same adapters, each in a process, without harness: no frames, no judge, no report.
+"""Runs cases through adapters without harness: no frames, judge or report.
 
 python benchmarks/bare.py CASES SEEDS JOBS
 """
@@ -17,7 +17,7 @@ ADAPTERS = ("keras-tensorflow", "torch", "jax")
 
 
 def run_one(name: str, cases: int, seeds: int) -> None:
-    """Every case: build for a new shape, load the weights, run."""
+    """Run every case: build for a new shape, load the weights, run."""
     from lstm_xcheck.adapters.registry import entry_named, load_adapter
     from lstm_xcheck.engine import Recipe
     from lstm_xcheck.layouts import to_layout
@@ -37,7 +37,7 @@ def run_one(name: str, cases: int, seeds: int) -> None:
 
 
 def start(name: str, cases: int, seeds: int) -> None:
-    """Run one adapter in a process with the environment that its worker would have."""
+    """Run one adapter in a process with the environment of its worker."""
     from lstm_xcheck.adapters.registry import entry_named
 
     path = os.pathsep.join(filter(None, [str(Path(__file__).resolve().parents[1]), os.environ.get("PYTHONPATH", "")]))
@@ -49,7 +49,7 @@ def start(name: str, cases: int, seeds: int) -> None:
 
 
 def main(cases: int, seeds: int, last: str) -> None:
-    """As a driver with a number of jobs, or as the process of one adapter."""
+    """The driver (`last`: jobs), or the process of an adapter (`last`: its name)."""
     if last in ADAPTERS:
         run_one(last, cases, seeds)
         return

@@ -1,4 +1,4 @@
-"""An honest float32 LSTM in NumPy, summing in one of several orders, for everything a spec can say."""
+"""An honest float32 LSTM in NumPy for every spec, in several orders of summation."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def _affine(cell: CellWeights, x: Array, h: Array, order: str) -> Array:
 
 
 def _sum(terms: Array, order: str) -> Array:
-    """Sum the last axis in the order that is asked for."""
+    """Sum the last axis in an order."""
     if order in ("sequential", "reversed"):
         ordered = terms[..., ::-1] if order == "reversed" else terms
         return np.add.accumulate(ordered, axis=-1, dtype=F32)[..., -1]

@@ -1,9 +1,10 @@
-"""The JAX scan, its peers and the oracle against `torch.nn.LSTM`, each in a process of its own, taking turns.
+"""Times the JAX scan, its peers and the oracle against `torch.nn.LSTM`.
 
     python benchmarks/kernel_speed.py [--rounds 7] [--peers PYTHON] [--fresh 5] [--json FILE]
 
-Prints, for each shape, the median over rounds of time / torch's time in the same round, and geometric means. `--peers`
-is a Python that has flax, dm-haiku and equinox, where this one has not. `--fresh N` draws N more shapes.
+Each runs in a process of its own, and they take turns. For each shape this prints the median over rounds of the time
+divided by torch's in the same round, and geometric means. `--peers` is a Python that has flax, dm-haiku and equinox,
+where this one has not. `--fresh N` draws N more shapes.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ class Kernel:
         )  # fmt: skip
 
     def seconds(self, shape: tuple[int, ...], mode: str, repeats: int) -> float:
-        """The best of some calls."""
+        """The shortest of several calls."""
         assert self._process.stdin is not None and self._process.stdout is not None
         print(*shape, mode, repeats, file=self._process.stdin, flush=True)
         return float(self._process.stdout.readline())
@@ -75,7 +76,7 @@ def ratios(kernels: dict[str, Kernel], base: str, shape: tuple[int, ...], mode: 
 
 
 def fresh_shapes(count: int) -> dict[str, tuple[int, int, int, int]]:
-    """Seeded shapes that nobody tuned for, from one row to sixty-four."""
+    """Seeded random shapes, from one row to sixty-four."""
     rng = np.random.default_rng(20)
     drawn = {}
     for number in range(count):
@@ -89,15 +90,15 @@ _RANGES = ((4, 8), (0, 6), (3, 9), (4, 8))
 
 def measure(names: dict[str, str], base: str, shapes: dict[str, tuple[int, int, int, int]], modes: list[str],
             rounds: int) -> dict[str, dict[str, dict[str, float]]]:  # fmt: skip
-    """`result[mode][shape][implementation]`, and a geometric mean over the shapes."""
+    """Ratios as `result[mode][shape][implementation]`, with geometric means."""
     kernels = {name: Kernel(name, python) for name, python in names.items()}
     result: dict[str, dict[str, dict[str, float]]] = {}
     for mode in modes:
         rows = result.setdefault(mode, {})
         for label, shape in shapes.items():
             rows[label] = ratios(kernels, base, shape, mode, rounds)
-            shown = "  ".join(f"{name} {ratio:.2f}" for name, ratio in rows[label].items())
-            print(f"{mode:9} {label:11} {shape!s:22} {shown}", flush=True)
+            line = "  ".join(f"{name} {ratio:.2f}" for name, ratio in rows[label].items())
+            print(f"{mode:9} {label:11} {shape!s:22} {line}", flush=True)
         means = {name: statistics.geometric_mean([row[name] for row in rows.values()]) for name in names}
         rows["geometric mean"] = means
         print(f"{mode:9} geometric mean " + "  ".join(f"{name} {mean:.2f}" for name, mean in means.items()), flush=True)
@@ -107,7 +108,7 @@ def measure(names: dict[str, str], base: str, shapes: dict[str, tuple[int, int, 
 
 
 def main() -> None:
-    """Measure both tables."""
+    """Measure the scans, the oracle, or both."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--fresh", type=int, default=5)
@@ -126,7 +127,7 @@ def main() -> None:
 
 
 def measure_scans(chosen: argparse.Namespace) -> dict[str, dict[str, dict[str, float]]]:
-    """The scan and its peers, those that are installed."""
+    """Measure the scan and its installed peers."""
     has_peers = chosen.peers != sys.executable or all(importlib.util.find_spec(name) for name in PEERS)
     names = dict.fromkeys(("torch", "jax", "plain scan"), sys.executable)
     names |= dict.fromkeys(PEERS, chosen.peers) if has_peers else {}

@@ -1,10 +1,10 @@
-"""One LSTM in a process of its own, timed on request: what `kernel_speed.py` compares.
+"""One LSTM in a process of its own, timed on request by `kernel_speed.py`.
 
     python benchmarks/kernels.py NAME
 
-Reads lines `STEPS BATCH INPUT HIDDEN MODE REPEATS` and answers each with the best seconds of one call, MODE being
-`forward` or `gradient` (with respect to weights and inputs). Everyone gets a ready array (batch, steps, input) and
-gives (batch, steps, hidden), which is read back as NumPy.
+It reads lines `STEPS BATCH INPUT HIDDEN MODE REPEATS` and answers each with the shortest time of a call in seconds.
+MODE is `forward` or `gradient`, with respect to weights and inputs. Every LSTM gets an array (batch, steps, input) and
+returns (batch, steps, hidden), which is read back as NumPy.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Call = Callable[[], object]
 
 @contextmanager
 def quiet_stdout() -> Iterator[Any]:
-    """The real stdout for answers; whatever a framework prints goes to stderr."""
+    """The stdout for answers; what a framework prints goes to stderr."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
     yield answers
@@ -53,7 +53,7 @@ def of_torch(shape: Shape, mode: str) -> Call:
 
 
 def of_torch_single(shape: Shape, mode: str) -> Call:
-    """The same on one thread, which the oracle is measured against."""
+    """`torch.nn.LSTM` on one thread, against which the oracle is measured."""
     import torch
 
     torch.set_num_threads(1)
@@ -61,7 +61,7 @@ def of_torch_single(shape: Shape, mode: str) -> Call:
 
 
 def of_oracle(shape: Shape, mode: str) -> Call:
-    """The float64 oracle, driven, with both bounds."""
+    """The float64 oracle, teacher-forced, with both bounds."""
     from lstm_xcheck.compare.reference import references
     from lstm_xcheck.model import Case, LSTMSpec
     from lstm_xcheck.oracle import forward
@@ -90,19 +90,21 @@ def of_jax(shape: Shape, mode: str) -> Call:
     """This project's scan."""
     import jax
 
-    from lstm_xcheck.adapters.jax_scan.lstm import lstm, zeros
+    from lstm_xcheck.adapters.jax_scan.lstm import lstm, zero_params
     from lstm_xcheck.model import LSTMSpec
 
     steps, batch, features, hidden = shape
     spec = LSTMSpec(input_size=features, hidden_size=hidden, bias="single")
     rng = np.random.default_rng(0)
-    params = jax.tree.map(lambda leaf: rng.normal(size=leaf.shape).astype(np.float32) * 0.1, zeros(spec, np.float32))
+    params = jax.tree.map(
+        lambda leaf: rng.normal(size=leaf.shape).astype(np.float32) * 0.1, zero_params(spec, np.float32)
+    )
     x = jax.device_put(numbers(batch, steps, features))
     return jitted(lambda p, v: lstm(p, v, spec).y, jax.device_put(params), x, mode)
 
 
 def of_plain_scan(shape: Shape, mode: str) -> Call:
-    """The scan of a tutorial: x W + h U inside, three sigmoids and a tanh."""
+    """A plain scan: x W + h U inside, three sigmoids and a tanh."""
     import jax
     import jax.numpy as jnp
 
@@ -188,12 +190,12 @@ KERNELS: dict[str, Callable[[Shape, str], Call]] = {
 
 
 def numbers(*shape: int) -> np.ndarray:
-    """Seeded float32 numbers of size 1."""
+    """Seeded float32 numbers from the normal distribution."""
     return np.random.default_rng(0).normal(size=shape).astype(np.float32)
 
 
 def main(name: str) -> None:
-    """Answer until stdin ends; what was built for a shape is kept for its next round."""
+    """Answer until stdin ends; the call of each shape is kept for later rounds."""
     calls: dict[str, Call] = {}
     with quiet_stdout() as answers:
         for line in sys.stdin:

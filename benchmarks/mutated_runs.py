@@ -1,4 +1,4 @@
-"""Fresh cases, honest and mutated runs on them, and what became of each."""
+"""Draws cases, makes honest and mutated runs on them, and scores each."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from lstm_xcheck.model import Case, LSTMSpec, Result
 from lstm_xcheck.model.initializers import INITIALIZERS
 from lstm_xcheck.oracle import profile_named
 
-#: An effect of at least this many standard deviations of rounding must be caught.
+#: Mistakes with an effect above this many standard deviations of rounding must be caught.
 ABOVE_NOISE = 12.0
 REGIMES = tuple(name for name in INITIALIZERS if name != "probe")
 _BY_ID = {mistake.id: mistake for mistake in CATALOGUE}
@@ -31,7 +31,13 @@ _BY_ID = {mistake.id: mistake for mistake in CATALOGUE}
 
 @dataclass(frozen=True)
 class Draw:
-    """How runs are drawn: the seed of all, whether the real torch computes where it can, or who computes everything."""
+    """How runs are drawn.
+
+    Attributes:
+        seed: of all draws.
+        real: whether torch itself computes half of the runs that it can.
+        through: adapters that compute all runs; empty for NumPy.
+    """
 
     seed: int
     real: bool
@@ -39,12 +45,12 @@ class Draw:
 
 
 def generator(draw: Draw, kind: str, index: int) -> np.random.Generator:
-    """A stream of its own for each run."""
+    """A random generator for each run."""
     return np.random.default_rng([draw.seed, index, sum(map(ord, kind))])
 
 
 def probe_case(rng: np.random.Generator) -> Case:
-    """A designed probe: three rows or more, initial states, every option of the spec."""
+    """A designed probe: at least three rows, initial states, every option of the spec."""
     hidden = int(rng.choice([4, 5, 8, 12, 24]))
     steps = int(rng.integers(4, 11))
     spec = LSTMSpec(
@@ -57,7 +63,7 @@ def probe_case(rng: np.random.Generator) -> Case:
 
 
 def user_case(rng: np.random.Generator) -> Case:
-    """Weights as they come, in every regime, on data that were not designed."""
+    """Weights of every regime, on data that were not designed."""
     hidden = int(rng.choice([1, 2, 3, 5, 8, 16, 24]))
     steps = int(rng.integers(1, 33))
     spec = LSTMSpec(
@@ -108,7 +114,7 @@ CASES = {"probe": probe_case, "user": user_case}
 
 
 def honest_run(case: Case, draw: Draw, rng: np.random.Generator) -> Result | None:
-    """An implementation of the case, right up to rounding; None where float32 overflows, or nobody has such an LSTM."""
+    """A right result up to rounding; None for overflow or an unsupported LSTM."""
     if draw.through:
         return _through(case, str(rng.choice(draw.through)))
     if draw.real and rng.random() < 0.5:
@@ -120,8 +126,8 @@ def honest_run(case: Case, draw: Draw, rng: np.random.Generator) -> Result | Non
 
 
 def _through(case: Case, name: str) -> Result | None:
-    """What a real backend answers."""
-    if type(case.spec) is not LSTMSpec:  # reads in a direction that no backend can be asked for
+    """The result of a real backend; None for an unsupported LSTM."""
+    if type(case.spec) is not LSTMSpec:  # directions that no backend has
         return None
     try:
         return _torch().execute(case) if name == "torch" else _worker(name).run(case)
@@ -132,7 +138,7 @@ def _through(case: Case, name: str) -> Result | None:
 @cache
 def _worker(name: str) -> Any:
     from lstm_xcheck.adapters.registry import entry_named
-    from lstm_xcheck.workers.pool import Worker
+    from lstm_xcheck.workers.process import Worker
 
     worker = Worker(entry_named(name))
     atexit.register(worker.close)
@@ -140,7 +146,7 @@ def _worker(name: str) -> Any:
 
 
 def drawn_case(draw: Draw, kind: str, rng: np.random.Generator) -> Case:
-    """A case of that kind; one that every backend has, where real ones compute."""
+    """A case of a kind that every backend in use supports."""
     while True:
         case = CASES[kind](rng)
         if all(_through(case, name) is not None for name in draw.through):
@@ -157,7 +163,7 @@ def _torch() -> Any:
 
 
 def mutated_run(mistakes: tuple[Mistake, ...], case: Case, draw: Draw, rng: np.random.Generator) -> Result | None:
-    """What an implementation with these mistakes answers; None where they make no sense together."""
+    """The result of an implementation with these mistakes; None where they exclude each other."""
     changed = changed_case(mistakes, case)
     result = None if changed is None else honest_run(changed, draw, rng)
     outputs = None if result is None else changed_outputs(mistakes, observed_quantities(result), case)
@@ -165,7 +171,7 @@ def mutated_run(mistakes: tuple[Mistake, ...], case: Case, draw: Draw, rng: np.r
 
 
 def score_honest(draw: Draw, kind: str, index: int, count: int) -> list[dict[str, Any]]:
-    """Honest runs of one case: are they flagged?"""
+    """Score honest runs of one case: are they flagged?"""
     rng = generator(draw, f"honest-{kind}", index)
     case = drawn_case(draw, kind, rng)
     verdicts = []
@@ -179,7 +185,7 @@ def score_honest(draw: Draw, kind: str, index: int, count: int) -> list[dict[str
 def score_mutants(
     draw: Draw, kind: str, index: int, count: int, *, size: int = 1, leave_out: bool = False
 ) -> list[dict[str, Any]]:
-    """Runs of one case with `size` mistakes each: are they caught, and are they named right?"""
+    """Score runs with `size` mistakes each: are they caught and named right?"""
     rng = generator(draw, f"{kind}-{size}-{leave_out}", index)
     case = drawn_case(draw, kind, rng)
     honest = run_mistakes((), case)
@@ -191,13 +197,10 @@ def score_mutants(
             result = None if truth is None else mutated_run(mistakes, case, draw, rng)
         if truth is not None and result is not None and all(np.isfinite(a).all() for a in truth.values()):
             entry = {"case": case.id, "truth": [mistake.id for mistake in mistakes]}
-            alike = same(truth, honest)
-            found = (
-                {"outcome": "equivalent to no mistake"}
-                if alike
-                else _classify(case, mistakes, truth, result, leave_out)
-            )
-            entries.append({**entry, **found})
+            if same(truth, honest):
+                entries.append({**entry, "outcome": "equivalent to no mistake"})
+            else:
+                entries.append({**entry, **_classify(case, mistakes, truth, result, leave_out)})
     return entries
 
 
@@ -206,7 +209,7 @@ def _classify(
 ) -> dict[str, Any]:
     profile, observed = profile_named(case.precision), observed_quantities(result)
     seen = {name: array for name, array in truth.items() if name in observed}
-    # What the judge decides, without its search for a precision that would explain the numbers.
+    # The decision of the judge, without its search for a precision that explains the numbers.
     if not Discrepancy.of(observed, case, profile).wrong:
         effect = fit([], seen, case, profile)
         lost = effect.score <= 2.0 and effect.sigmas <= ABOVE_NOISE
@@ -224,7 +227,7 @@ def _classify(
 
 
 def _hides(mistakes: tuple[Mistake, ...], truth: Outputs, case: Case) -> bool:
-    """Whether fewer mistakes explain the truth up to rounding, so that no output can tell of the others."""
+    """Whether these mistakes alone explain the outputs up to rounding."""
     quality = fit(mistakes, truth, case, profile_named(case.precision))
     return quality.score <= 2.0 and quality.sigmas <= ABOVE_NOISE
 
@@ -244,7 +247,7 @@ def _outcome(found: Diagnosis, truth: Outputs, case: Case, mistakes: tuple[Mista
 
 
 def score_cost(draw: Draw, index: int) -> dict[str, Any]:
-    """Processor time of one diagnosis of one mistake, and of a pair, at hidden 24."""
+    """Processor time of diagnosing one mistake, and a pair, at hidden 24."""
     rng = generator(draw, "cost", index)
     case = Case.random(LSTMSpec(input_size=16, hidden_size=24), steps=8, batch=3, seed=_seed(rng))
     taken: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""How many mistakes are caught and named: fresh honest and mutated runs, counted.
+"""Counts how many mistakes are caught and named on fresh runs.
 
     python benchmarks/mutation_score.py --seed 7 --honest 500 --mutants 1000 --leave-out 100 --pairs 100
     python benchmarks/mutation_score.py --write      the page docs/reference/mutation_score.md
@@ -23,7 +23,7 @@ from mutated_runs import Draw, score_cost, score_honest, score_mutants
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference" / "mutation_score.md"
 
-#: Sections of the score: what is counted, in words.
+#: Headings of the sections.
 SECTIONS = {
     "honest": "Honest runs",
     "single": "One mistake",
@@ -31,7 +31,7 @@ SECTIONS = {
     "pair": "Two mistakes",
     "cost": "Cost at hidden 24",
 }
-#: What may become of a run, in words, in the order in which it is told.
+#: Outcomes of a run in words, in the order of the page.
 OUTCOMES = {
     "match": "not flagged",
     "flagged": "flagged",
@@ -54,14 +54,14 @@ COUNTED = ("honest", "mutants", "leave-out", "pairs")
 #: Runs on each case that is drawn.
 ON_ONE_CASE = {"honest": 2, "single": 8, "leave-out": 2, "pair": 2}
 
-#: The heading of the part of the page that tells of real backends.
+#: The heading of the part of the page about real backends.
 REAL = "## Through real backends\n"
 
 Task = tuple[str, str, int, Draw]
 
 
 def tasks(options: argparse.Namespace) -> Iterator[Task]:
-    """What is to be run, all sections interleaved, so that partial figures speak of all of them."""
+    """The runs of all sections, interleaved for partial figures."""
     draw = Draw(options.seed, options.real, options.through)
     counts = {
         "honest": options.honest,
@@ -74,14 +74,14 @@ def tasks(options: argparse.Namespace) -> Iterator[Task]:
     yield from (("cost", "probe", index, draw) for index in range(options.costs))
     for index in range(most := max(shares.values())):
         for section, share in shares.items():
-            pace = 3 if section == "honest" else 1  # cheap ones first, so that little time gives a full count of them
+            pace = 3 if section == "honest" else 1  # cheap ones first: all of them run in little time
             while done[section] * most < min(most, pace * (index + 1)) * share:
                 yield section, ("probe", "user")[done[section] % 2], done[section], draw
                 done[section] += 1
 
 
 def run(task: Task) -> tuple[Task, list[dict[str, Any]]]:
-    """The runs on one case and what became of them."""
+    """The runs on one case, scored."""
     section, kind, index, draw = task
     if section == "honest":
         return task, score_honest(draw, kind, index, ON_ONE_CASE[section])
@@ -121,12 +121,12 @@ class Tally:
             yield f"* {name}: median {median:.0f} ms processor time, 95 % within {most:.0f} ms ({len(seconds)} in all)"
 
     def text(self) -> str:
-        """All of it."""
+        """The score as one text."""
         return "\n".join(self.lines())
 
     @property
     def failed(self) -> bool:
-        """Whether anything came out that never should."""
+        """Whether a run was flagged, missed or misnamed."""
         return any(counts[name] for counts in self.counts.values() for name in ("flagged", "missed", "misnamed"))
 
 
@@ -144,8 +144,8 @@ def _table(counts: Counter[str]) -> Iterator[str]:
 
 
 def score(options: argparse.Namespace) -> Tally:
-    """Run everything, printing partial figures now and then, until time is up."""
-    tally, start, told = Tally(), time.monotonic(), 0.0
+    """Run all tasks until time is up; prints partial figures."""
+    tally, start, last_print = Tally(), time.monotonic(), 0.0
     with get_context("spawn").Pool(options.jobs) as pool:
         for task, entries in pool.imap_unordered(run, tasks(options), chunksize=2):
             for entry in entries:
@@ -156,15 +156,15 @@ def score(options: argparse.Namespace) -> Tally:
             tally.stopped = now > 60.0 * options.minutes
             if tally.stopped:
                 break
-            if now - told > options.tell:
-                told = now
-                print(f"--- after {told:.0f} s{tally.text()}", flush=True)
+            if now - last_print > options.tell:
+                last_print = now
+                print(f"--- after {last_print:.0f} s{tally.text()}", flush=True)
         pool.terminate()
     return tally
 
 
 def page(options: argparse.Namespace, tally: Tally) -> str:
-    """The page of the reference."""
+    """The page of the reference, or its part about real backends."""
     how = "float32 NumPy in six orders of summation"
     how = f"the real {', '.join(options.through)}, each as often" if options.through else how
     how += ", and the real torch in half of the runs that it can express" if options.real else ""
@@ -194,9 +194,9 @@ are {how}. Times were taken on a machine with two cores that was busy with other
 
 
 def write(text: str, *, through: bool) -> None:
-    """Replace one of the two parts of the page; the other is from another run."""
-    whole = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
-    main_part, _, real_part = whole.partition(REAL)
+    """Replace one part of the page; the other is of another run."""
+    page_text = PAGE.read_text(encoding="utf-8") if PAGE.exists() else ""
+    main_part, _, real_part = page_text.partition(REAL)
     if through:
         real_part = text.partition("\n")[2]
     else:

@@ -1,4 +1,4 @@
-"""The comparison a user writes by hand: the same LSTMs in Keras, PyTorch and JAX, compared with np.allclose.
+"""A comparison by hand: LSTMs in Keras, PyTorch and JAX with np.allclose.
 
 python benchmarks/naive.py CASES SEEDS
 """

@@ -1,10 +1,12 @@
-"""What porting a large checkpoint costs beside the two frameworks' own libraries: `python benchmarks/port_large.py`.
+"""Measures the cost of porting a large checkpoint against the frameworks' libraries.
 
-Each way is run in processes of its own, in turn and several rounds of them: the peer (read with the source's library,
-write with the destination's), `port` without its proof (read, write, read back, compare every bit, hash, make
-durable), and with `--proof` the whole of `port`; `inspect` before. Every process finds the source in memory, no
-destination, and nothing that waits to be written to the disk; the peer does not wait for its own to get there. Prints
-medians of seconds, of seconds of CPU, and of the rounds' ratios, and the largest peak memory; nothing is asserted.
+    python benchmarks/port_large.py
+
+Three forms run in processes of their own, in turn and for several rounds: the peer, which reads with the source's
+library and writes with the destination's; `port` without its proof (read, write, read back, compare every bit, hash,
+sync); and with `--proof` all of `port`. `inspect` runs before them. Every process finds the source in memory, no
+destination, and no pending writes; the peer does not wait for its own. This prints medians of seconds, of CPU seconds
+and of the ratios of the rounds, and the largest peak memory.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ torch.save(state, sys.argv[1] + "/m.pt")
 save_file(state, sys.argv[1] + "/m.safetensors")
 """
 
-#: What every measured process does around its work; the imports are part of the work.
+#: The code around the measured work, of which imports are a part.
 FRAME = """
 import json, resource, sys, time
 begin = time.perf_counter()
@@ -64,25 +66,25 @@ with h5py.File("peer.h5", "w") as file:
 INSPECT = """
 from lstm_xcheck.cli.main import run
 import os
-sys.stdout, shown = open(os.devnull, "w"), sys.stdout
+sys.stdout, stdout = open(os.devnull, "w"), sys.stdout
 assert run(["inspect", {source!r}]) == 0
-sys.stdout = shown
+sys.stdout = stdout
 """
 
 FILE_ONLY = """
-from lstm_xcheck import porting
+from lstm_xcheck.porting import port as porting
 porting._proven = lambda ported: {{"rows": [], "inputs": [], "adapters": {{}}, "environment": {{}}, "power": []}}
 porting.port({source!r}, {target!r}, force=True)
 """
 
-WHOLE = """
+PORT = """
 from lstm_xcheck.porting.port import port
 assert port({source!r}, {target!r}, force=True)["verdict"] == "agree"
 """
 
 
 class Cost(NamedTuple):
-    """What a process took; seconds of CPU may be more than those that passed, as threads add theirs up."""
+    """Wall seconds, CPU seconds of all threads, and peak memory in MiB."""
 
     seconds: float
     cpu: float
@@ -90,7 +92,7 @@ class Cost(NamedTuple):
 
 
 def measured(folder: Path, body: str) -> Cost:
-    """Run a process once, and take away what it wrote."""
+    """Run a process once and delete what it wrote."""
     os.sync()
     paths = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
     run = subprocess.run(
@@ -105,7 +107,7 @@ def measured(folder: Path, body: str) -> Cost:
 
 
 def in_turn(folder: Path, bodies: Mapping[str, str], rounds: int) -> dict[str, list[Cost]]:
-    """Every process by its name, round by round."""
+    """Costs of every process by name, measured in turn."""
     costs: dict[str, list[Cost]] = {name: [] for name in bodies}
     for _ in range(rounds):
         for name, body in bodies.items():
@@ -114,7 +116,7 @@ def in_turn(folder: Path, bodies: Mapping[str, str], rounds: int) -> dict[str, l
 
 
 def main() -> None:
-    """Measure every way and print one line for each."""
+    """Measure every form and print a line for each."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--gib", type=float, default=0.25, help="size of the checkpoint")
     parser.add_argument("--rounds", type=int, default=3, help="how often everything is run")
@@ -139,7 +141,7 @@ def report(folder: Path, rounds: int, proof: bool) -> None:
         show(f"{name}: {described(costs)}")
     for (source, target), peer in PEERS.items():
         ways = {"peer": peer, "port without its proof": FILE_ONLY.format(source=source, target=target)}
-        ways |= {"port with its proof": WHOLE.format(source=source, target=target)} if proof else {}
+        ways |= {"port with its proof": PORT.format(source=source, target=target)} if proof else {}
         found = in_turn(folder, ways, rounds)
         theirs = found.pop("peer")
         show(f"{source} -> {target}: peer {described(theirs)}")

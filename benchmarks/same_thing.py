@@ -1,4 +1,4 @@
-"""Whether two explanations are the same thing on a case: by what they compute, not by what they are called."""
+"""Compares explanations by what they compute on a case, not by name."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def same(a: Outputs | None, b: Outputs | None) -> bool:
 
 
 def same_thing(explanation: Sequence[Mistake], mistakes: Sequence[Mistake], case: Case, truth: Outputs) -> bool:
-    """Whether an explanation is what was done: the same outputs in float64, or the same weights up to rounding.
+    """Whether an explanation equals the mistakes: in outputs, or in weights up to rounding.
 
     "1 taken off and 2 added" is "1 added" but for how often that bias was rounded.
     """
@@ -36,7 +36,7 @@ def same_thing(explanation: Sequence[Mistake], mistakes: Sequence[Mistake], case
         return False
     if not all(_same_shapes(own[-1], stage) for stage in (*own, *other)):
         return False
-    # Each number was rounded once for each mistake that was made, at the size that it then had.
+    # Each number was rounded once for each mistake, at its size then.
     unit = (len(explanation) + len(mistakes)) * profile_named(case.weights.dtype).u
     sizes = [_parts(stage, np.abs) for stage in (*own, *other)]
     mine, theirs = _parts(own[-1]), _parts(other[-1])
@@ -47,7 +47,7 @@ def same_thing(explanation: Sequence[Mistake], mistakes: Sequence[Mistake], case
 
 
 def _stages(mistakes: Sequence[Mistake], case: Case) -> list[Case] | None:
-    """The case after none of the mistakes, after the first, and so on."""
+    """The case before the mistakes, after the first, and so on."""
     stages = [case]
     for mistake in mistakes:
         changed = mistake.change_case(stages[-1])
@@ -58,7 +58,7 @@ def _stages(mistakes: Sequence[Mistake], case: Case) -> list[Case] | None:
 
 
 def _same_data(a: Case, b: Case) -> bool:
-    """Whether two cases are of the same spec and ask the same of it, whatever their weights."""
+    """Whether two cases have the same spec and data, whatever their weights."""
     if (type(a.spec), a.spec) != (type(b.spec), b.spec):
         return False
     pairs = [(getattr(a, name), getattr(b, name)) for name in ("x", "h0", "c0", "lengths", "mask")]
@@ -72,7 +72,7 @@ def _same_shapes(a: Case, b: Case) -> bool:
 
 
 def _parts(case: Case, of: Callable[[Array], Array] = np.asarray) -> dict[str, Array]:
-    """What the function depends on, by name: the biases act as their sum. `of` is applied before they are added."""
+    """Arrays of the function by name, biases as their sum; `of` is applied first."""
     parts: dict[str, Array] = {}
     for layer, direction, cell in case.weights.cells():
         bias = np.zeros((4, cell.W.shape[1]))

@@ -1,4 +1,4 @@
-"""The shapes that both sides of a benchmark run."""
+"""The shapes of the benchmarks of `verify`."""
 
 from __future__ import annotations
 

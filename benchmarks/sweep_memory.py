@@ -1,4 +1,4 @@
-"""Memory of the driver over a long sweep: 20,000 cheap cases of a trivial adapter.
+"""Measures the driver's memory over a sweep of 20,000 cheap cases.
 
     python benchmarks/sweep_memory.py [CASES]
 
@@ -27,7 +27,7 @@ ADAPTER = '''
 from lstm_xcheck.model import Result
 
 class Silent:
-    """Answers with zeros at once: what is measured is the driver, not the backend."""
+    """Answers with zeros at once, so that the driver is measured."""
 
     layout = "torch"
 
@@ -70,7 +70,7 @@ def resident_mib() -> float:
 
 
 def peak_mib() -> float:
-    """The most that this process ever had resident."""
+    """Peak resident memory of this process."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
 

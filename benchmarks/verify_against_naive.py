@@ -1,11 +1,11 @@
-"""`verify` against the loop a user writes by hand, whole processes, start-up included, in one run.
+"""Times `verify` against a loop written by hand, start-up included.
 
     python benchmarks/verify_against_naive.py [--cases 200] [--seeds 1] [--rounds 3] [--warm] [--against bare]
 
-Prints wall seconds of each round in turn and the ratio other / verify, median last. The other side is `naive`, the
+This prints wall seconds of each round and the ratio other / verify, the median last. The other side is `naive`, the
 loop by hand; `bare`, the same adapters without harness (`bare.py`); or `one-job`, verify with one worker at a time.
-JAX's cache is empty at the start of each verify, unless `--warm`. Both sides run Keras on
-TensorFlow, nn.LSTM and a JAX scan on the same shapes; verify also runs the float64 oracle with its bounds.
+JAX's cache is empty at the start of each verify, unless `--warm`. Both sides run Keras on TensorFlow, nn.LSTM and a JAX
+scan on the same shapes; verify also runs the float64 oracle with its bounds.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import sys
 sys.path.insert(0, {here!r})
 from shapes import shapes
 import lstm_xcheck as lx
-from lstm_xcheck.sweep import Recipe
+from lstm_xcheck.engine import Recipe
 recipes = [
     Recipe(hidden=h, input=x, steps=t, batch=b, bias="single", states=False, init="normal", seed=s)
     for h, x, t, b in shapes({cases}) for s in range({seeds})

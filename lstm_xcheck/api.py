@@ -15,7 +15,7 @@ from .compare import judge as judge_outputs
 from .diagnose import Diagnosis as Diagnosis
 from .diagnose import diagnose as diagnose
 from .diagnose.detection_power import power
-from .engine import Plan, Recipe, asking_gradients, choose_entries, for_repeats, grid, run_functions
+from .engine import Plan, Recipe, choose_entries, grid, run_functions, with_compiling, with_gradients
 from .engine import run as run_plan
 from .errors import NothingComparedError, SpecError
 from .events import Finished, Planned
@@ -23,7 +23,7 @@ from .live.equivalence import assert_equivalent as assert_equivalent
 from .model import Case, Result
 from .report import Report
 from .report.detection_power import statements
-from .workers.pool import Worker
+from .workers.process import Worker
 
 __all__ = [
     "Diagnosis",
@@ -92,7 +92,7 @@ def _questions(cases: Case | Recipe | Iterable[Case | Recipe], gradients: bool) 
     for question in questions:
         if not isinstance(question, Recipe):
             _require(question, Case)
-    return asking_gradients(questions) if gradients else questions
+    return with_gradients(questions) if gradients else questions
 
 
 def verify(
@@ -129,7 +129,7 @@ def verify(
     questions = _questions(cases, gradients)
     if isinstance(adapters, Mapping):
         return _verify_functions(questions, adapters)
-    entries = for_repeats(choose_entries(adapters, workers), questions)
+    entries = with_compiling(choose_entries(adapters, workers), questions)
     plan = Plan(questions, entries, workers or {}, timeout, jobs or os.cpu_count() or 1)
     return _with_power(Report.of(run_plan(plan)), questions)
 
@@ -175,7 +175,7 @@ def verify_grid(
         raise SpecError(f"executor is a {type(executor).__name__}, but should be a concurrent.futures.Executor")
     from .engine.distributed import run_on
 
-    entries = for_repeats(choose_entries(adapters), questions)
+    entries = with_compiling(choose_entries(adapters), questions)
     plan = Plan(questions, entries, {}, timeout, jobs or os.cpu_count() or 1)
     return _with_power(Report.of(run_on(executor, plan)), questions)
 

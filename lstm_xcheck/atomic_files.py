@@ -1,4 +1,4 @@
-"""Files written whole or not at all, listed and hashed."""
+"""Writes files atomically; lists and hashes files."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from pathlib import Path
 
 
 def write_atomically(path: Path, data: bytes | Iterable[bytes]) -> None:
-    """The old file or the new one, never half of it; the data may come in parts.
+    """Replace a file, or leave it as it was.
+
+    The data may come in parts.
 
     Raises:
-        OSError: when the folder cannot be written to or is full; nothing is left behind then.
+        OSError: when the folder cannot be written to or is full; no temporary file is left.
     """
-    # Not `tempfile`, whose files nobody but their owner may read.
+    # Not `tempfile`: its files are readable for their owner alone.
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         with temporary.open("xb") as file:
@@ -29,14 +31,14 @@ def write_atomically(path: Path, data: bytes | Iterable[bytes]) -> None:
 
 
 def files_in(path: Path) -> tuple[Path, ...]:
-    """A file itself, or all files in a folder, in an order that is the same everywhere."""
+    """A file itself, or all files of a folder, sorted by path."""
     return tuple(sorted(file for file in path.rglob("*") if file.is_file())) if path.is_dir() else (path,)
 
 
 def sha256_of(path: Path) -> str:
-    """The hash of a file, read in pieces that stay in a processor's cache."""
+    """The sha256 of a file."""
     digest = hashlib.sha256()
-    piece = memoryview(bytearray(1 << 18))
+    piece = memoryview(bytearray(1 << 18))  # stays in a processor's cache
     with path.open("rb", buffering=0) as file:
         while count := file.readinto(piece):
             digest.update(piece[:count])

@@ -1,14 +1,14 @@
 """The exceptions of lstm-xcheck.
 
-XcheckError                 everything this package raises on purpose
-├── UserError               somebody can mend it: printed as one sentence, exit code 2
-│   ├── SpecError           an impossible spec, weights or case
-│   ├── CheckpointError     a file that cannot be read or written
-│   ├── AdapterError        an unknown adapter, or one whose framework is missing
-│   └── NothingComparedError  a comparison that would have compared nothing
-├── DisagreementError       two implementations differ (also an AssertionError)
-├── Unsupported             a framework has no such LSTM; becomes an `unsupported` row
-└── WorkerCrashed           a worker died, hung or broke the protocol; a `crashed` row
+XcheckError                   base of all
+├── UserError                 the user can fix it: printed as one sentence, exit code 2
+│   ├── SpecError             an impossible spec, weights or case
+│   ├── CheckpointError       a file that cannot be read or written
+│   ├── AdapterError          an unknown adapter, or one whose framework is missing
+│   └── NothingComparedError  a comparison of nothing
+├── DisagreementError         two implementations differ (also an AssertionError)
+├── Unsupported               a framework has no such LSTM; becomes an `unsupported` row
+└── WorkerCrashed             a worker died, hung or broke the protocol; becomes a `crashed` row
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class XcheckError(Exception):
 
 
 class UserError(XcheckError):
-    """A mistake the user can mend: one sentence with what was found, expected and to do."""
+    """A mistake the user can fix; one sentence: found, expected, what to do."""
 
 
 class SpecError(UserError, ValueError):
@@ -39,12 +39,12 @@ class NothingComparedError(UserError):
 
 
 class Unsupported(XcheckError):
-    """The framework has no LSTM of this kind; the message is the reason."""
+    """A framework has no LSTM of this kind; the message is the reason."""
 
 
 class WorkerCrashed(XcheckError):
-    """A worker process died, hung or answered nonsense; the message says which."""
+    """A worker process died, hung or broke the protocol; the message says which."""
 
 
 class DisagreementError(XcheckError, AssertionError):
-    """Raised by `assert_equivalent` and `Report.raise_if_failed` when implementations differ."""
+    """Two implementations differ; raised by `assert_equivalent` and `Report.raise_if_failed`."""

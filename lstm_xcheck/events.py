@@ -1,4 +1,4 @@
-"""What an engine says while it works. Engines emit these; reports and progress bars listen."""
+"""Events of a run. Engines emit them; reports and progress bars listen."""
 
 from __future__ import annotations
 
@@ -10,13 +10,17 @@ from .compare import CountRow, Row, VerdictName, worst_of
 
 @dataclass(frozen=True)
 class Planned:
-    """The work is known: one cell for each case and adapter.
+    """A run begins; it has one task for each case and adapter.
 
     Attributes:
-        order: ids of the cases as they were given, where that is known; cells end in any order.
+        tasks: their number.
+        cases: their number.
+        adapters: names.
+        notes: remarks for the report.
+        order: ids of the cases in the order of the plan, where it is known; tasks end in any order.
     """
 
-    cells: int
+    tasks: int
     cases: int
     adapters: tuple[str, ...]
     notes: tuple[str, ...] = ()
@@ -25,7 +29,7 @@ class Planned:
 
 @dataclass(frozen=True)
 class Started:
-    """A cell has been given to a worker."""
+    """A task was given to a worker."""
 
     case: str
     adapter: str
@@ -33,14 +37,16 @@ class Started:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A cell has ended; every planned cell ends exactly once.
+    """A task ended; every planned task ends exactly once.
 
     Attributes:
+        case: id of the case.
+        adapter: name.
         rows: at least one.
-        count: the reconciled parameter count, where the cell was run.
-        environment: versions of what computed.
+        count: the reconciled parameter count, where the case was run.
+        environment: versions of what computes.
         diagnoses, power: plain data for the report.
-        seconds: wall time in the backend, the oracle not included.
+        seconds: time in the backend, without the oracle.
     """
 
     case: str
@@ -54,21 +60,21 @@ class Outcome:
 
     @property
     def verdict(self) -> VerdictName:
-        """The worst verdict of the cell's rows."""
+        """The worst verdict of the rows."""
         return worst_of(row.verdict for row in self.rows)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data, from which `from_dict` makes the same outcome; not the report's own form."""
-        # What `dataclasses.asdict` gives, but nothing is copied deep: every cell of a sweep comes through here.
+        """Plain data for `from_dict`; not the form of the report."""
+        # Equal to `dataclasses.asdict`, but without its deep copies: every task of a run passes here.
         count = None if self.count is None else dict(vars(self.count))
         return {**vars(self), "rows": tuple(dict(vars(row)) for row in self.rows), "count": count}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Outcome:
-        """The outcome that `to_dict`, sent through JSON or not, was made of.
+        """The outcome of the data of `to_dict`, sent through JSON or not.
 
         Raises:
-            KeyError, TypeError, AttributeError: when the data are of something else.
+            KeyError, TypeError, AttributeError: for other data.
         """
         fields = dict(data)
         rows = tuple(Row(**{**row, "worst": row["worst"] and tuple(row["worst"])}) for row in fields.pop("rows"))
@@ -79,13 +85,13 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Finished:
-    """All cells have ended, or the run was interrupted."""
+    """All tasks ended, or the run was interrupted."""
 
     seconds: float
     interrupted: bool = False
 
 
-#: Diagnoses told of one adapter in a run; a wrong adapter is wrong in every case, for the same reason.
-MOST_DIAGNOSES = 3
+#: Diagnoses of each adapter in a run; a wrong adapter is usually wrong in every case for the same reason.
+MAX_DIAGNOSES = 3
 
 Event = Planned | Started | Outcome | Finished

@@ -15,8 +15,9 @@ from .compare import Verdict, VerdictName, worst_of
 from .compare import judge as judge_result
 from .engine import Recipe
 from .engine.explain import Explainer
-from .engine.run import run_cell
-from .engine.task import left_out, made
+from .engine.recipe import make_case
+from .engine.run import run_task
+from .engine.task import skipped_outcome
 from .errors import NothingComparedError
 from .events import Outcome, Planned
 from .live.equivalence import assert_equivalent
@@ -24,7 +25,7 @@ from .model import Case, Result
 from .report import Report
 from .report.json_file import write_report
 from .report.summary import counted
-from .workers.pool import Worker
+from .workers.process import Worker
 
 
 def known_names() -> tuple[str, ...]:
@@ -85,10 +86,10 @@ class Toolkit:
         order, explainer = tuple(question.id for question in questions), Explainer()
         report.handle(Planned(len(questions) * len(names), len(questions), names, order=order))
         for question in questions:
-            skipped = [left_out(question, name) for name in names]
-            asked = question if any(skipped) else made(question)
+            skipped = [skipped_outcome(question, name) for name in names]
+            asked = question if any(skipped) else make_case(question)
             for name, out in zip(names, skipped, strict=True):
-                outcome = out or run_cell(self._worker(name), asked, explainer)
+                outcome = out or run_task(self._worker(name), asked, explainer)
                 report.handle(outcome)
                 self._remember(outcome)
         return report

@@ -12,7 +12,7 @@ import lstm_xcheck as lx
 from lstm_xcheck.adapters import Entry
 from lstm_xcheck.engine import Plan, choose_entries
 from lstm_xcheck.errors import NothingComparedError, SpecError, UserError
-from lstm_xcheck.workers.pool import Worker
+from lstm_xcheck.workers.process import Worker
 
 CASE = lx.Case.random(lx.LSTMSpec(input_size=2, hidden_size=2), steps=2, batch=1)
 ENTRY = Entry("one", "one:One")

@@ -1,4 +1,4 @@
-"""Who computes: one file per implementation, loaded only inside a worker."""
+"""Adapters: one file or folder per framework, loaded only inside workers."""
 
 from .registry import Entry as Entry
 from .registry import entry_named as entry_named

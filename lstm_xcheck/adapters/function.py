@@ -1,4 +1,4 @@
-"""An implementation of one's own: any function of canonical weights, here or in a worker."""
+"""Runs a user's function of canonical weights, in this process or in a worker."""
 
 from __future__ import annotations
 
@@ -12,33 +12,34 @@ import numpy as np
 from ..arrays import Array
 from ..errors import AdapterError, SpecError, Unsupported
 from ..model import Case, LSTMSpec, Result
+from .case_arrays import explicit_states
 
-#: Environment variable that tells a worker which function, as `package.module:function`.
+#: Environment variable that names the function in a worker, as `package.module:function`.
 FUNCTION = "LSTM_XCHECK_FUNCTION"
 
 
 class FunctionAdapter:
-    """`function(weights, x, h0, c0, lengths) -> y, h, c`, imported in the worker.
+    """Runs `function(weights, x, h0, c0, lengths) -> y, h, c`.
 
-    It takes canonical weights, so there is no layout, nothing is loaded or read back, and no parameters are counted.
+    It takes canonical weights: there is no layout, nothing is loaded or read back, and no parameters are counted.
     """
 
     layout = ""
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self._function = function_at(os.environ[FUNCTION])
+        self._function = import_function(os.environ[FUNCTION])
 
     def environment(self) -> dict[str, str]:
-        """What is called."""
+        """The function, and the version of NumPy."""
         return {"function": os.environ[FUNCTION], "numpy": np.__version__}
 
     def unsupported(self, case: Case) -> str | None:
-        """Nothing is known before: the function raises `Unsupported` or NotImplementedError for what it lacks."""
+        """None: the function itself raises `Unsupported` or NotImplementedError."""
         return None
 
     def computes_in(self, case: Case) -> tuple[str, str]:
-        """The precision asked for."""
+        """The precision of the case."""
         return case.precision, ""
 
     def build(self, spec: LSTMSpec, precision: str) -> None:
@@ -48,26 +49,26 @@ class FunctionAdapter:
         """Nothing to load: the weights come with each call."""
 
     def read_back(self, model: None) -> dict[str, Array]:
-        """Nothing is held."""
+        """Nothing: no weights are loaded."""
         return {}
 
     def count_parameters(self, model: None) -> int:
-        """Nothing is held."""
+        """Zero: no weights are loaded."""
         return 0
 
     def run(self, model: None, case: Case) -> Result:
-        """Call it.
+        """Call the function.
 
         Raises:
             Unsupported: when the function raises that or NotImplementedError.
         """
         try:
-            return result_of(self._function, case)
+            return call_function(self._function, case)
         except NotImplementedError as reason:
             raise unsupported_by(reason) from reason
 
 
-def function_at(target: str) -> Callable[..., Any]:
+def import_function(target: str) -> Callable[..., Any]:
     """Import `package.module:function`.
 
     Raises:
@@ -78,7 +79,7 @@ def function_at(target: str) -> Callable[..., Any]:
         found: Any = importlib.import_module(module)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module}.".startswith(f"{error.name}."):
-            raise  # the module is there, but something that it imports is not
+            raise  # the module exists, but a module that it imports does not
         raise AdapterError(
             f"there is no module {error.name!r}; write package.module:function, found from the current folder"
         ) from error
@@ -97,26 +98,22 @@ def function_at(target: str) -> Callable[..., Any]:
 
 
 def unsupported_by(reason: NotImplementedError) -> Unsupported:
-    """What a function means by NotImplementedError."""
+    """The error that a function's NotImplementedError stands for."""
     return Unsupported(str(reason) or "the function says that it does not implement this")
 
 
-def result_of(function: Callable[..., Any], case: Case) -> Result:
-    """Call `function(weights, x, h0, c0, lengths)` and read `y, h, c`.
+def call_function(function: Callable[..., Any], case: Case) -> Result:
+    """Call `function(weights, x, h0, c0, lengths)` and convert what it returns.
 
-    States are given as zeros where the case has none, lengths as None where all steps are valid. The function may
-    return y, h_n, c_n in canonical shapes (h_n and c_n of a single layer and direction may lack the first axis),
-    None for what it does not compute, y alone, or a `Result`, which alone can hold gradients.
+    The function gets zeros for absent states, and None for lengths when all steps are valid. It may return y, h_n, c_n
+    in canonical shapes (h_n and c_n of a single layer and direction may lack the first axis), None for what it does not
+    compute, y alone, or a `Result`, the only form with gradients.
 
     Raises:
         SpecError: when it returns something else.
         Unsupported: when the case asks for gradients and it returns none.
     """
-    spec = case.spec
-    rows = spec.num_layers * spec.num_directions
-    h0 = np.zeros((rows, case.batch, spec.output_size), case.x.dtype) if case.h0 is None else case.h0
-    c0 = np.zeros((rows, case.batch, spec.hidden_size), case.x.dtype) if case.c0 is None else case.c0
-    answer = function(case.weights, case.x, h0, c0, case.lengths if case.mask is None else case.mask)
+    answer = function(case.weights, case.x, *explicit_states(case), case.lengths if case.mask is None else case.mask)
     if isinstance(answer, Result) and (answer.gradients or not case.gradients):
         return answer
     if case.gradients:
@@ -125,13 +122,12 @@ def result_of(function: Callable[..., Any], case: Case) -> Result:
     if len(parts) not in (1, 3):
         raise SpecError(f"the function returned {len(parts)} things, but should return y, or y, h_n, c_n")
     y, h_n, c_n = (*parts, None, None)[:3]
-    return Result(y=_floats(y), h_n=_states(h_n), c_n=_states(c_n))
+    return Result(y=None if y is None else np.asarray(y), h_n=_states(h_n), c_n=_states(c_n))
 
 
-def _floats(value: Any) -> Any:
-    return None if value is None else np.asarray(value)
-
-
-def _states(value: Any) -> Any:
-    array = _floats(value)
-    return array[None] if array is not None and array.ndim == 2 else array
+def _states(states: Any) -> Array | None:
+    """States with the first axis, (layers * directions), which a function may leave out."""
+    if states is None:
+        return None
+    array = np.asarray(states)
+    return array[None] if array.ndim == 2 else array

@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from ..arrays import STORAGE, Array
+from ..arrays import Array
 from ..layouts import gradients_from_layout
 from ..model import Case, LSTMSpec, Result, cotangents
+from .case_arrays import explicit_states, last_output
 from .protocol import plain_function_only
 
 _DTYPES = {
@@ -25,10 +26,10 @@ _States = tuple[torch.Tensor, torch.Tensor]
 
 
 class TorchNN:
-    """`nn.LSTM`, batch first; padded rows go through `pack_padded_sequence`.
+    """`nn.LSTM`, batch first; padded rows are packed with `pack_padded_sequence`.
 
-    The fused stack shows only its top layer, so each layer of a stack is also run alone, on the output of the
-    one below, for `Result.layer_outputs`.
+    The fused stack returns outputs of its top layer only. Each lower layer is therefore also run alone, on the output
+    of the layer below, for `Result.layer_outputs`.
     """
 
     layout = "torch"
@@ -42,7 +43,7 @@ class TorchNN:
         return {"torch": torch.__version__}
 
     def unsupported(self, case: Case) -> str | None:
-        """nn.LSTM has neither peepholes nor other activations, masks with holes, nor a reverse-only direction."""
+        """Peepholes, other activations, masks with holes, or only a backward direction."""
         if case.spec.reverse:
             return "reverse: nn.LSTM reads backward only as half of a bidirectional layer"
         if case.mask is not None:
@@ -50,19 +51,19 @@ class TorchNN:
         return plain_function_only(case.spec, "nn.LSTM")
 
     def computes_in(self, case: Case) -> tuple[str, str]:
-        """nn.LSTM computes in the precision of its parameters."""
+        """The precision of the parameters."""
         return case.precision, ""
 
     def build(self, spec: LSTMSpec, precision: str) -> torch.nn.LSTM:
-        """The whole stack as one module."""
+        """The stack as one module."""
         return _module(spec, precision)
 
     def load(self, model: torch.nn.LSTM, arrays: Mapping[str, Array]) -> None:
-        """Through `load_state_dict`, which refuses missing and unknown names."""
+        """Load with `load_state_dict`, which refuses missing and unknown names."""
         model.load_state_dict({name: torch.from_numpy(np.array(array)) for name, array in arrays.items()})
 
     def read_back(self, model: torch.nn.LSTM) -> dict[str, Array]:
-        """From `state_dict`."""
+        """Read from `state_dict`."""
         return {name: _to_numpy(tensor) for name, tensor in model.state_dict().items()}
 
     def count_parameters(self, model: torch.nn.LSTM) -> int:
@@ -70,17 +71,17 @@ class TorchNN:
         return sum(parameter.numel() for parameter in model.parameters())
 
     def run(self, model: torch.nn.LSTM, case: Case) -> Result:
-        """The fused stack, then each layer alone."""
+        """Run the fused stack, then each lower layer alone."""
         with torch.no_grad():
-            return _result(model, case, *_forward(model, case, _tensor(case.x, model), _initial(model, case)))
+            return _result(model, case, *_forward(model, case, _tensor(case.x, model), _initial_states(model, case)))
 
     def run_with_gradients(self, model: torch.nn.LSTM, case: Case) -> Result:
-        """`torch.autograd.grad` through the fused stack."""
-        leaves = [_tensor(array, model).requires_grad_() for array in (case.x, *_states(case))]
+        """Differentiate the fused stack with `torch.autograd.grad`."""
+        leaves = [_tensor(array, model).requires_grad_() for array in (case.x, *explicit_states(case))]
         outputs = _forward(model, case, leaves[0], (leaves[1], leaves[2]))
         names, parameters = zip(*model.named_parameters(), strict=True)
-        pulls = [_tensor(array, model) for array in cotangents(case)]
-        found = [_to_numpy(gradient) for gradient in torch.autograd.grad(outputs, [*parameters, *leaves], pulls)]
+        vectors = [_tensor(array, model) for array in cotangents(case)]
+        found = [_to_numpy(gradient) for gradient in torch.autograd.grad(outputs, [*parameters, *leaves], vectors)]
         gradients = gradients_from_layout(dict(zip(names, found, strict=False)), self.layout)
         gradients.update(zip(("x", "h0", "c0"), found[len(names) :], strict=True))
         return replace(_result(model, case, *outputs), gradients=gradients)
@@ -104,29 +105,29 @@ def _tensor(array: Array, model: torch.nn.LSTM) -> torch.Tensor:
 
 
 def _to_numpy(tensor: torch.Tensor) -> Array:
-    """bfloat16 has no NumPy type and travels, exactly, as float32."""
+    """A NumPy array; bfloat16, which NumPy lacks, becomes float32 exactly."""
     wide = tensor.float() if tensor.dtype == torch.bfloat16 else tensor
     return wide.detach().cpu().numpy()
 
 
 def _result(model: torch.nn.LSTM, case: Case, y: torch.Tensor, h_n: torch.Tensor, c_n: torch.Tensor) -> Result:
-    lower = _layer_outputs(model, case) if case.spec.num_layers > 1 else ()
-    last = _last(h_n, case.spec) if case.returns == "last" else None
-    return Result(y=_to_numpy(y), h_n=_to_numpy(h_n), c_n=_to_numpy(c_n), last=last, layer_outputs=lower)
+    final = _to_numpy(h_n)
+    last = last_output(final, case.spec) if case.returns == "last" else None
+    return Result(y=_to_numpy(y), h_n=final, c_n=_to_numpy(c_n), last=last, layer_outputs=_lower_outputs(model, case))
 
 
-def _initial(model: torch.nn.LSTM, case: Case, rows: slice = slice(None)) -> _States | None:
-    """The given rows of the initial states, or None where the case has none."""
+def _initial_states(model: torch.nn.LSTM, case: Case, rows: slice = slice(None)) -> _States | None:
+    """Rows of the initial states; None for a case without states."""
     if case.h0 is None and case.c0 is None:
         return None
-    h0, c0 = _states(case)
+    h0, c0 = explicit_states(case)
     return _tensor(h0[rows], model), _tensor(c0[rows], model)
 
 
 def _forward(
     model: torch.nn.LSTM, case: Case, x: torch.Tensor, states: _States | None
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Run a module on x."""
+    """Run a module on x; returns y, h_n and c_n."""
     if case.lengths is None:
         y, (h_n, c_n) = model(x, states)
         return y, h_n, c_n
@@ -136,17 +137,8 @@ def _forward(
     return padded, h_n, c_n
 
 
-def _states(case: Case) -> tuple[Array, Array]:
-    """Both initial states; one that is absent is zero."""
-    spec, storage = case.spec, STORAGE[case.precision]
-    shape = (spec.num_layers * spec.num_directions, case.batch)
-    h0 = np.zeros((*shape, spec.output_size), storage) if case.h0 is None else case.h0
-    c0 = np.zeros((*shape, spec.hidden_size), storage) if case.c0 is None else case.c0
-    return h0, c0
-
-
-def _layer_outputs(model: torch.nn.LSTM, case: Case) -> tuple[Array, ...]:
-    """The outputs of every layer below the top, each layer run as a module of its own."""
+def _lower_outputs(model: torch.nn.LSTM, case: Case) -> tuple[Array, ...]:
+    """Outputs of the layers below the top, each run as a module."""
     spec = case.spec
     x = _tensor(case.x, model)
     outputs = []
@@ -156,12 +148,6 @@ def _layer_outputs(model: torch.nn.LSTM, case: Case) -> tuple[Array, ...]:
             for name, parameter in layer.named_parameters():
                 parameter.copy_(getattr(model, name.replace("_l0", f"_l{index}")))
         rows = slice(index * spec.num_directions, (index + 1) * spec.num_directions)
-        x, _, _ = _forward(layer, case, x, _initial(model, case, rows))
+        x, _, _ = _forward(layer, case, x, _initial_states(model, case, rows))
         outputs.append(_to_numpy(x))
     return tuple(outputs)
-
-
-def _last(h_n: torch.Tensor, spec: LSTMSpec) -> Array:
-    """What users take as the last output: the top layer's final hidden states, side by side."""
-    top = h_n[-spec.num_directions :]
-    return _to_numpy(torch.cat(list(top), dim=-1))

@@ -8,7 +8,7 @@ import click
 
 if TYPE_CHECKING:
     from ..adapters import Entry
-    from ..workers.pool import Worker
+    from ..workers.process import Worker
 
 _PLAIN: dict[str, Any] = {"input_size": 3, "hidden_size": 4}
 
@@ -55,7 +55,7 @@ def command(as_json: bool, no_start: bool) -> None:
 def describe(entry: Entry, *, start: bool) -> dict[str, Any]:
     """One adapter as plain data, with the pip command if it is missing."""
     from ..errors import WorkerCrashed
-    from ..workers.pool import Worker
+    from ..workers.process import Worker
 
     missing = entry.missing()
     result: dict[str, Any] = {"name": entry.name, "runs": entry.summary, "installed": not missing}

@@ -10,7 +10,7 @@ from ..adapters import Entry
 from ..adapters.registry import function_entry
 from ..engine import choose_entries
 from ..errors import AdapterError, UserError, WorkerCrashed
-from ..workers.pool import Worker
+from ..workers.process import Worker
 
 
 def chosen_entries(

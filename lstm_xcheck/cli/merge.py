@@ -19,7 +19,7 @@ def command(folders: tuple[Path, ...], out: Path, reports: tuple[Path, ...], as_
 
     What no folder holds is named, counts as not run, and makes the exit code 2.
     """
-    from ..runs.folder import Description
+    from ..runs.description import RunDescription
     from ..runs.resume import merge
     from .output import check_report_paths, deliver
     from .report import report_of
@@ -28,4 +28,4 @@ def command(folders: tuple[Path, ...], out: Path, reports: tuple[Path, ...], as_
     missing = merge(folders, out)
     if missing:
         click.echo(f"not all is here: {', '.join(missing)}; run verify --out {out} --resume, or merge again", err=True)
-    return deliver(report_of(out, Description.read(out)), reports, as_json)
+    return deliver(report_of(out, RunDescription.read(out)), reports, as_json)

@@ -16,8 +16,7 @@ from ..errors import UserError
 
 if TYPE_CHECKING:
     from ..adapters import Entry
-    from ..engine import Plan, Recipe
-    from ..engine.run import Question
+    from ..engine import CaseOrRecipe, Plan, Recipe
     from ..model import LSTMSpec
 
 #: A deeper stack is taken for a typo.
@@ -139,7 +138,7 @@ class WorkerOptions:
             pythons[name] = str(Path(python).absolute())
         return pythons
 
-    def plan(self, cases: Sequence[Question], entries: Sequence[Entry], pythons: Mapping[str, str]) -> Plan:
+    def plan(self, cases: Sequence[CaseOrRecipe], entries: Sequence[Entry], pythons: Mapping[str, str]) -> Plan:
         """A plan of all cases and adapters, by default with a worker per core."""
         from ..engine import Plan
 

@@ -13,7 +13,7 @@ from .options import PATH, report_options
 if TYPE_CHECKING:
     from ..compare import Row
     from ..report.model import Report
-    from ..runs.folder import Description
+    from ..runs.description import RunDescription
 
 INDEX = "index.sqlite"
 
@@ -42,15 +42,16 @@ def command(
     from ..compare import VERDICTS
     from ..report.index import find, opened
     from ..report.json_file import write_report
-    from ..runs.folder import CELLS, Description
-    from ..runs.resume import replayed_outcomes
+    from ..runs.description import RunDescription
+    from ..runs.folder import OUTCOMES_FILE
+    from ..runs.resume import unique_outcomes
     from .output import check_report_paths, deliver
 
     check_report_paths(reports)
     for verdict in verdicts:
         if verdict not in VERDICTS:
             raise UserError(f"--verdict is {verdict!r}, but should be one of {', '.join(VERDICTS)}")
-    description = Description.read(folder)
+    description = RunDescription.read(folder)
     for adapter in adapters:
         if adapter not in description.adapters:
             raise UserError(f"--adapter is {adapter!r}, but {folder} holds {', '.join(description.adapters)}")
@@ -59,13 +60,13 @@ def command(
         return deliver(report, reports, as_json)
     for path in reports:
         write_report(report, path)
-    with opened(folder / INDEX, folder / CELLS, lambda: replayed_outcomes(folder)) as index:
+    with opened(folder / INDEX, folder / OUTCOMES_FILE, lambda: unique_outcomes(folder)) as index:
         rows = find(index, adapters=adapters, verdicts=verdicts, case=case or "", limit=worst)
         _print_rows(list(rows), as_json)
     return report.exit_code
 
 
-def report_of(folder: Path, description: Description) -> Report:
+def report_of(folder: Path, description: RunDescription) -> Report:
     """The report of a folder, finished or not."""
     from ..report.model import Report
     from ..runs.folder import read_power

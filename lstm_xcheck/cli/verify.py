@@ -15,8 +15,7 @@ from .options import PATH, adapter_names, layouts_for, layouts_option, report_op
 
 if TYPE_CHECKING:
     from ..adapters import Entry
-    from ..engine import Plan
-    from ..engine.run import Question
+    from ..engine import CaseOrRecipe, Plan
     from ..model import Case, LSTMWeights
     from ..runs.resume import Engine
     from .output import Events
@@ -52,10 +51,10 @@ def command(**arguments: Any) -> int:
     with its own weights. No tolerance is guessed: a float64 oracle follows each framework's
     own outputs and bounds the rounding of every element.
     """
-    from ..engine import asking_gradients, for_repeats
+    from ..engine import with_compiling, with_gradients
     from ..report.detection_power import statements
     from ..runs.folder import write_power
-    from ..runs.resume import sharded
+    from ..runs.resume import cases_of_shard
     from .custom_adapters import chosen_entries
     from .output import check_report_paths, deliver, watch
     from .parsed_options import VerifyOptions
@@ -71,8 +70,8 @@ def command(**arguments: Any) -> int:
     entries = chosen_entries(names, options.functions, pythons, cluster_entries(options.dask))
     cases, subject = _questions(options)
     if options.gradients:
-        cases = asking_gradients(cases)
-    plan = options.plan(sharded(cases, shard), for_repeats(entries, cases), pythons)
+        cases = with_gradients(cases)
+    plan = options.plan(cases_of_shard(cases, shard), with_compiling(entries, cases), pythons)
     with events_of(plan, cases, options, subject) as events:
         report = watch(events)
     report.subject.update(subject)
@@ -83,7 +82,7 @@ def command(**arguments: Any) -> int:
     return deliver(report, options.reports, options.as_json)
 
 
-def _questions(options: VerifyOptions) -> tuple[tuple[Question, ...], dict[str, object]]:
+def _questions(options: VerifyOptions) -> tuple[tuple[CaseOrRecipe, ...], dict[str, object]]:
     """All cases, and descriptions of the LSTMs in the files."""
     layouts = layouts_for(options.layouts, options.files)
     if not options.files:
@@ -92,7 +91,7 @@ def _questions(options: VerifyOptions) -> tuple[tuple[Question, ...], dict[str, 
         raise UserError("--preset and --grid choose designed cases, but FILE brings its own weights; give one of them")
     from ..checkpoints.formats import read_checkpoint
 
-    cases: list[Question] = []
+    cases: list[CaseOrRecipe] = []
     found: list[dict[str, object]] = []
     labels: Counter[str] = Counter()
     for path, layout in zip(options.files, layouts, strict=True):
@@ -131,14 +130,14 @@ def cluster_entries(address: str | None) -> dict[str, Entry] | None:
     """The adapters that a cluster's workers have; None without a cluster."""
     if address is None:
         return None
-    from ..engine.dask_cluster import entries_on
+    from ..engine.dask_cluster import cluster_entries
 
-    return entries_on(address)
+    return cluster_entries(address)
 
 
 @contextmanager
 def events_of(
-    plan: Plan, cases: tuple[Question, ...], options: VerifyOptions, subject: dict[str, object]
+    plan: Plan, cases: tuple[CaseOrRecipe, ...], options: VerifyOptions, subject: dict[str, object]
 ) -> Iterator[Events]:
     """The events of a plan; --out keeps them in a folder.
 
@@ -164,8 +163,8 @@ def _engine(address: str | None) -> Iterator[Engine]:
 
         yield run
         return
-    from ..engine.dask_cluster import connected
+    from ..engine.dask_cluster import connect
     from ..engine.distributed import run_on
 
-    with connected(address) as executors:
+    with connect(address) as executors:
         yield lambda plan: run_on(executors, plan)

@@ -1,42 +1,41 @@
-"""Cases that several adapters are asked for: made once, as far as a fixed amount of memory goes."""
+"""Cache of cases that several adapters run."""
 
 from __future__ import annotations
 
 import threading
 
 from ..model import Case
-from .grid import Recipe
-from .task import made
+from .recipe import CaseOrRecipe, make_case
 
-#: Bytes of arrays that are kept for the adapters that are yet to ask.
-_MOST = 64 << 20
+#: Bytes of arrays that are kept for adapters that have not run the case yet.
+CAPACITY = 64 << 20
 
 
-class Shared:
-    """Makes recipes into cases; each of `times` adapters asks once, and what the last has taken is forgotten."""
+class CaseCache:
+    """Makes each recipe once; drops a case after `uses` uses."""
 
-    def __init__(self, times: int, most: int = _MOST) -> None:
-        self._times, self._most, self._held = times, most, 0
+    def __init__(self, uses: int, capacity: int = CAPACITY) -> None:
+        self._uses, self._capacity, self._size = uses, capacity, 0
         self._lock = threading.Lock()
-        self._kept: dict[Recipe, tuple[Case, int]] = {}
+        self._cases: dict[CaseOrRecipe, tuple[Case, int]] = {}  # each with the uses that are left
 
-    def case(self, question: Case | Recipe) -> Case:
-        """The case of a question."""
-        if isinstance(question, Case) or self._times == 1:
-            return made(question)
+    def case(self, recipe: CaseOrRecipe) -> Case:
+        """The case of a recipe, cached or new."""
+        if isinstance(recipe, Case) or self._uses == 1:
+            return make_case(recipe)
         with self._lock:
-            case, times = self._kept.pop(question, (None, self._times))
-            self._held -= 0 if case is None else _size(case)
+            case, uses = self._cases.pop(recipe, (None, self._uses))
+            self._size -= 0 if case is None else _byte_count(case)
         if case is None:
-            case = made(question)
+            case = make_case(recipe)
         with self._lock:
-            if times > 1 and question not in self._kept and self._held + _size(case) <= self._most:
-                self._kept[question] = case, times - 1
-                self._held += _size(case)
+            if uses > 1 and recipe not in self._cases and self._size + _byte_count(case) <= self._capacity:
+                self._cases[recipe] = case, uses - 1
+                self._size += _byte_count(case)
         return case
 
 
-def _size(case: Case) -> int:
-    """Bytes of its arrays, and three times the weights' again for what the oracle makes of them."""
+def _byte_count(case: Case) -> int:
+    """Bytes of a case; weights count four times for oracle caches."""
     weights, data = case.weights.arrays().values(), case.arrays().values()
     return 4 * sum(array.nbytes for array in weights) + sum(array.nbytes for array in data)

@@ -1,6 +1,6 @@
-"""A Dask cluster as executors: the only file that imports `distributed`.
+"""A Dask cluster as executors; the only module that imports `distributed`.
 
-Its workers may run in different environments. Each says which adapters it has, and gets the tasks of those.
+The workers of a cluster may run in different environments. Each reports its adapters, and gets the chunks of those.
 """
 
 from __future__ import annotations
@@ -16,24 +16,22 @@ from typing import TYPE_CHECKING
 from ..adapters import Entry
 from ..adapters.registry import installed, known
 from ..errors import UserError
-from .distributed import Whereabouts
+from .distributed import WorkerState
 
 if TYPE_CHECKING:
     from distributed import Client
 
 #: Seconds to wait for a scheduler.
 CONNECT_SECONDS = 10.0
-#: Seconds that tasks wait for a worker that has their adapter, once all that had it are gone.
-RETURN_SECONDS = 60.0
-#: A task whose worker died is run elsewhere so many times; a task that kills every worker is given up.
+#: Seconds that chunks wait for a new worker with their adapter once all former ones are gone.
+REPLACEMENT_SECONDS = 60.0
+#: How often Dask runs a chunk elsewhere after its worker died; a chunk that kills every worker then fails.
 RETRIES = 2
 
 
 @contextmanager
-def connected(address: str) -> Iterator[Executors]:
-    """For each adapter that a worker has, an executor that runs tasks on the workers that have it; else on any.
-
-    Tasks are impure for Dask: the same bytes asked twice are computed twice.
+def connect(address: str) -> Iterator[DaskExecutors]:
+    """Executors of a cluster, by adapter.
 
     Args:
         address: of a scheduler, such as tcp://host:8786.
@@ -42,61 +40,65 @@ def connected(address: str) -> Iterator[Executors]:
         UserError: when `distributed` is not installed, or no scheduler answers.
     """
     with _client(address) as client:
-        yield Executors(client)
+        yield DaskExecutors(client)
 
 
-class Executors(dict[str, Executor]):
-    """Executors by adapter, made when first asked for."""
+def cluster_entries(address: str) -> dict[str, Entry]:
+    """Known adapters that a worker of the cluster has, by name."""
+    with _client(address) as client:
+        present = _workers_by_adapter(client)
+    return {name: entry for name, entry in known().items() if name in present}
+
+
+class DaskExecutors(dict[str, Executor]):
+    """Executors by adapter, for the workers that have it.
+
+    An adapter that no worker has runs on any. Executors are made when first asked for. Calls are impure for Dask: equal
+    bytes are computed again.
+    """
 
     def __init__(self, client: Client) -> None:
         super().__init__()
-        self._client, self._holders = client, _holders(client)
+        self._client, self._workers = client, _workers_by_adapter(client)
         self._gone_since: dict[str, float] = {}
 
-    def whereabouts(self, adapter: str) -> Whereabouts:
-        """What became of the workers that an adapter's tasks were given to.
+    def worker_state(self, adapter: str) -> WorkerState:
+        """The state of the workers that have an adapter's chunks.
 
-        A worker that comes back has another address, to which Dask would never send them.
+        A worker that restarts has another address, to which Dask never sends chunks that were pinned to the old one.
         """
-        pinned = self._holders.get(adapter)
+        pinned = self._workers.get(adapter)
         try:
             present = self._client.nthreads().keys()
             if present if pinned is None else not present.isdisjoint(pinned):
                 self._gone_since.pop(adapter, None)
-                return "here"
-            others = pinned and _holders(self._client).get(adapter)
+                return "present"
+            others = pinned and _workers_by_adapter(self._client).get(adapter)
         except OSError:  # no scheduler answers
             others = None
         if others:
-            self._holders[adapter] = others
+            self._workers[adapter] = others
             self.pop(adapter, None)
-            return "elsewhere"
+            return "replaced"
         since = self._gone_since.setdefault(adapter, time.monotonic())
-        return "gone" if time.monotonic() - since > RETURN_SECONDS else "here"
+        return "gone" if time.monotonic() - since > REPLACEMENT_SECONDS else "present"
 
     def __missing__(self, adapter: str) -> Executor:
-        # Not "rather these": Dask would let idle workers steal the tasks of busy ones.
-        self[adapter] = self._client.get_executor(pure=False, retries=RETRIES, workers=self._holders.get(adapter))
+        # Not "rather these": Dask would let idle workers steal the chunks of busy ones.
+        self[adapter] = self._client.get_executor(pure=False, retries=RETRIES, workers=self._workers.get(adapter))
         return self[adapter]
 
 
-def entries_on(address: str) -> dict[str, Entry]:
-    """The adapters that some worker of the scheduler has, by name; those that this process knows."""
-    with _client(address) as client:
-        held = _holders(client)
-    return {name: entry for name, entry in known().items() if name in held}
-
-
-def _holders(client: Client) -> dict[str, list[str]]:
-    """The workers' addresses by the adapters that they have."""
-    holders: defaultdict[str, list[str]] = defaultdict(list)
-    for worker, names in sorted(client.run(_names_here).items()):
+def _workers_by_adapter(client: Client) -> dict[str, list[str]]:
+    """Addresses of the workers that have each adapter."""
+    addresses: defaultdict[str, list[str]] = defaultdict(list)
+    for worker, names in sorted(client.run(_installed_names).items()):
         for name in names:
-            holders[name].append(worker)
-    return dict(holders)
+            addresses[name].append(worker)
+    return dict(addresses)
 
 
-def _names_here() -> list[str]:
+def _installed_names() -> list[str]:
     return sorted(installed())
 
 

@@ -1,4 +1,4 @@
-"""Names the mistake behind a mismatch, a few times for each adapter: those of its first wrong cases tell it."""
+"""Diagnoses the first wrong cases of each adapter."""
 
 from __future__ import annotations
 
@@ -12,43 +12,46 @@ from ..diagnose import diagnose
 from ..diagnose.detection_power import is_small
 from ..diagnose.probe import Ask
 from ..errors import SpecError
-from ..events import MOST_DIAGNOSES
+from ..events import MAX_DIAGNOSES
 from ..model import Case, Result
 
 
 class Explainer:
-    """Remembers which cases each adapter got wrong; shared by the threads of one run.
+    """Diagnoses the first wrong cases of each adapter; thread-safe.
 
-    A case is diagnosed while fewer than so many earlier ones are known to be wrong. Those that are first in the order
-    of the cases are so in every run, whichever ended first; a few later ones may be, too, and the report leaves
-    them out.
+    A case is diagnosed while fewer than `limit` earlier cases of the plan are known to be wrong. The first wrong cases
+    are therefore diagnosed whichever ended first; a few later ones may be as well, and the report leaves them out.
+
+    Args:
+        limit: of diagnoses of an adapter.
+        order: ids of the cases; cases with other ids follow in the order in which they are explained.
     """
 
-    def __init__(self, most: int = MOST_DIAGNOSES, order: Iterable[str] = ()) -> None:
-        """`order`: ids of the cases; those that are not among them come after them, as they are explained."""
-        self._most, self._lock = most, threading.Lock()
-        self._order = {id: place for place, id in enumerate(order)}
+    def __init__(self, limit: int = MAX_DIAGNOSES, order: Iterable[str] = ()) -> None:
+        self._limit, self._lock = limit, threading.Lock()
+        self._positions = {id: position for position, id in enumerate(order)}
         self._wrong: defaultdict[str, list[int]] = defaultdict(list)
 
     def explain(self, result: Result, case: Case, adapter: str, ask: Ask | None = None) -> tuple[dict[str, Any], ...]:
-        """The diagnosis as plain data, or nothing when enough earlier cases tell of this adapter.
+        """The diagnosis of a wrong case; empty beyond the limit.
 
-        `ask` runs another case where this one was run; without it a large case tells too little for its time.
+        `ask` runs another case on the same implementation; without it, a large case takes too long for what its
+        diagnosis would show.
         """
-        if not self._is_early(case.id, adapter) or (ask is None and not is_small(case)):
+        if not self._is_among_first(case.id, adapter) or (ask is None and not is_small(case)):
             return ()
         try:
-            found = diagnose(result, case, ask=ask).to_dict()
-        except SpecError as error:  # outputs of another shape or not finite: the row says so already
-            found = {"cause": None, "explanation": str(error)}
-        return ({"case": case.id, "adapter": adapter, **found},)
+            diagnosis = diagnose(result, case, ask=ask).to_dict()
+        except SpecError as error:  # outputs of another shape or not finite, which the row already reports
+            diagnosis = {"cause": None, "explanation": str(error)}
+        return ({"case": case.id, "adapter": adapter, **diagnosis},)
 
-    def _is_early(self, case: str, adapter: str) -> bool:
-        """Whether a wrong case is among the first of its adapter, as far as is known."""
+    def _is_among_first(self, case_id: str, adapter: str) -> bool:
+        """Note a wrong case; whether it is among the first of its adapter."""
         with self._lock:
-            place = self._order.setdefault(case, len(self._order))
+            position = self._positions.setdefault(case_id, len(self._positions))
             wrong = self._wrong[adapter]
-            earlier = bisect_left(wrong, place)
-            insort(wrong, place)
-            del wrong[self._most :]
-            return earlier < self._most
+            earlier = bisect_left(wrong, position)
+            insort(wrong, position)
+            del wrong[self._limit :]
+            return earlier < self._limit

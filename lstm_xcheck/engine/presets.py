@@ -1,14 +1,15 @@
-"""The cases that `verify` runs when none are given."""
+"""Presets: named lists of cases for `verify`."""
 
 from __future__ import annotations
 
 from ..errors import SpecError
 from ..model.initializers import INITIALIZERS
-from .grid import Recipe, grid, unique
+from .grid import grid
+from .recipe import Recipe
 
 
 def preset(name: str) -> list[Recipe]:
-    """`quick`, `standard` or `deep`.
+    """The recipes of `quick`, `standard` or `deep`, each once.
 
     Raises:
         SpecError: for another name.
@@ -18,11 +19,11 @@ def preset(name: str) -> list[Recipe]:
     """
     if name not in _PRESETS:
         raise SpecError(f"unknown preset {name!r}; expected one of {', '.join(_PRESETS)}")
-    return list(unique(_PRESETS[name]()))
+    return list(dict.fromkeys(_PRESETS[name]()))
 
 
-def roots() -> list[Recipe]:
-    """The shapes from which the project started: one unit and one feature, one-hot words, last output or all."""
+def _first_shapes() -> list[Recipe]:
+    """The project's first shapes: one unit and one feature, and one-hot words."""
     return [
         *grid(hidden=1, input=1, steps=5, batch=1, bias="single", returns=["last", "sequence"], states=False),
         *grid(hidden=1, input=1, steps=4, batch=1, bias="single", init="keras", states=False),
@@ -42,7 +43,7 @@ def roots() -> list[Recipe]:
 
 def _quick() -> list[Recipe]:
     return [
-        *roots()[:4],
+        *_first_shapes()[:4],
         *grid(hidden=4, input=5, layers=[1, 2], directions=[1, 2], bias="split", ragged=True),
         *grid(hidden=4, input=4, bias=["single", "none"], batch=7, steps=7),
         *grid(hidden=32, input=8, steps=20, layers=1, directions=2, bias="single"),
@@ -51,11 +52,11 @@ def _quick() -> list[Recipe]:
 
 def _standard() -> list[Recipe]:
     return [
-        *roots(),
+        *_first_shapes(),
         *grid(hidden=4, input=5, layers=[1, 2, 3], directions=[1, 2], bias=["split", "single", "none"]),
         *grid(hidden=4, input=5, layers=[1, 2, 3], directions=[1, 2], bias=["split", "single"], ragged=True, batch=4),
         *grid(hidden=[1, 2, 17, 64], input=3, steps=[1, 9], bias="split", ragged=False),
-        # Sizes that coincide: exchanged axes or a transposed kernel raise no error here.
+        # Equal sizes: exchanged axes or a transposed kernel raise no shape error here.
         *grid(hidden=6, input=6, steps=6, batch=6, directions=[1, 2], bias=["split", "single"], ragged=[False, True]),
         *grid(hidden=8, input=5, steps=12, bias="single", returns="last", directions=[1, 2], ragged=[False, True]),
         *grid(hidden=[128, 256], input=32, steps=10, batch=2, bias="single"),

@@ -1,199 +1,194 @@
-"""Lanes: each drives one worker at a time, and while that computes, a pool makes the next case and judges the last.
+"""Scheduler: slots drive workers, and judge results while the workers compute.
 
-lane      ask case 2            ask case 3            ask case 4
-pool      make 3, judge 1       make 4, judge 2       make 5, judge 3
+slot   run case 2            run case 3            run case 4
+pool   make 3, judge 1       make 4, judge 2       make 5, judge 3
 """
 
 from __future__ import annotations
 
 import queue
-import sys
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING
 
 from ..errors import Unsupported, WorkerCrashed
 from ..events import Event, Outcome, Started
 from ..model import Case, Result
-from ..workers.pool import Worker
-from .case_cache import Shared
+from ..workers.codec import encode_case
+from ..workers.process import Worker
+from .case_cache import CaseCache
 from .explain import Explainer
-from .grid import Recipe
-from .task import judged, not_run, request_for
-from .work_queue import Schedule
+from .plan import Plan
+from .recipe import CaseOrRecipe
+from .task import failed_outcome, judged_outcome
+from .work_queue import WorkQueue
 
-if TYPE_CHECKING:
-    from .run import Plan
+#: Results of one slot that may wait for the judge; a fast backend waits for the oracle, which bounds the memory.
+_MAX_WAITING_RESULTS = 2
+#: Seconds after which an idle slot looks again for tasks to take over.
+_POLL_SECONDS = 0.05
 
-#: Answers of one lane that may wait to be judged; a quick backend waits for the oracle rather than fill the memory.
-_WAITING = 2
-#: How often an idle lane looks whether there is something to take over.
-_LOOK_SECONDS = 0.05
-
-_Ahead = tuple["Case | Recipe", "Future[tuple[Case, bytes]]"]
+_Prepared = tuple[CaseOrRecipe, "Future[tuple[Case, bytes]]"]
 
 
 class Scheduler:
-    """The threads of one run; leaving the context kills every worker."""
+    """The slots of one run; leaving the context kills every worker."""
 
-    def __init__(self, plan: Plan, schedule: Schedule) -> None:
-        self._entries = {entry.name: entry for entry in plan.entries}
-        self._pythons, self._timeout, self._schedule = plan.pythons, plan.timeout, schedule
-        self._events: queue.Queue[Event | BaseException] = queue.Queue()
-        self._stop = threading.Event()
-        self._workers: list[Worker] = []
-        self._threads: list[threading.Thread] = []
+    def __init__(self, plan: Plan) -> None:
+        cases = {entry.name: plan.runnable_cases(entry.name) for entry in plan.entries}
+        self.plan, self.work = plan, WorkQueue(cases)
+        self.task_count = sum(map(len, cases.values()))
+        self.entries = {entry.name: entry for entry in plan.entries}
         self.explainer = Explainer(plan.diagnoses, (case.id for case in plan.cases))
-        self.shared = Shared(len(plan.entries))
-        self._asking = threading.Lock()
-        self._asked: Worker | None = None  # one that answers diagnoses is kept for the next
+        self.cases = CaseCache(len(plan.entries))
+        self.emitted: queue.Queue[Event | BaseException] = queue.Queue()
+        self.stopping = threading.Event()
+        self.workers: list[Worker] = []
+        self._threads: list[threading.Thread] = []
+        self._probe_lock = threading.Lock()
+        self._probe_worker: Worker | None = None  # kept for the next diagnosis
 
     def __enter__(self) -> Scheduler:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        for worker in list(self._workers):
+        self.stopping.set()
+        for worker in list(self.workers):
             worker.stop()
         for thread in self._threads:
             thread.join()
-        if self._asked is not None:
-            self._asked.close()
+        if self._probe_worker is not None:
+            self._probe_worker.close()
 
-    def events(self, lanes: int, cells: int) -> Iterator[Event]:
-        """Run `cells` cells in that many lanes; ends with the outcome of the last."""
-        for number in range(min(lanes, cells)):
-            thread = threading.Thread(target=self._guarded, args=(number,), daemon=True)
+    def events(self) -> Iterator[Event]:
+        """Run all tasks; ends with the outcome of the last."""
+        for number in range(min(max(1, self.plan.jobs), self.task_count)):
+            thread = threading.Thread(target=self._run_slot, args=(number,), daemon=True)
             self._threads.append(thread)
             thread.start()
-        while cells:
-            event = self._events.get()
+        left = self.task_count
+        while left:
+            event = self.emitted.get()
             if isinstance(event, BaseException):
                 raise event
-            cells -= isinstance(event, Outcome)
+            left -= isinstance(event, Outcome)
             yield event
 
-    def again(self, name: str, case: Case) -> Result:
-        """Run one more case for a diagnosis, in a worker beside the lanes': those go on meanwhile.
+    def run_probe(self, adapter: str, case: Case) -> Result:
+        """Run a case for a diagnosis in a separate worker.
 
         Raises:
-            Unsupported, WorkerCrashed: as a worker does.
+            Unsupported, WorkerCrashed: as `Worker.run`.
         """
-        with self._asking:
-            worker = self._worker_to_ask(name)
-            self._workers.append(worker)
+        with self._probe_lock:
+            worker = self._probe_worker
+            if worker is None or worker.entry.name != adapter:
+                if worker is not None:
+                    worker.close()
+                worker = self._probe_worker = self.plan.new_worker(self.entries[adapter])
+            self.workers.append(worker)
             try:
-                if self._stop.is_set():
+                if self.stopping.is_set():
                     raise WorkerCrashed("was stopped")
                 return worker.run(case)
             finally:
-                self._workers.remove(worker)
+                self.workers.remove(worker)
 
-    def _worker_to_ask(self, name: str) -> Worker:
-        """The one that was asked last, where that is this adapter's."""
-        if self._asked is None or self._asked.entry.name != name:
-            if self._asked is not None:
-                self._asked.close()
-            self._asked = Worker(self._entries[name], self._pythons.get(name, sys.executable), self._timeout)
-        return self._asked
-
-    def _guarded(self, number: int) -> None:
+    def _run_slot(self, number: int) -> None:
         try:
-            # Two threads: one makes what is asked next while the other judges.
+            # Two threads: one makes the next case while the other judges.
             with ThreadPoolExecutor(2) as pool:
                 _Slot(self, number, pool).run()
-        except BaseException as error:  # handed to the caller's thread, which raises it
-            self._events.put(error)
+        except BaseException as error:  # raised again in the caller's thread
+            self.emitted.put(error)
 
 
 class _Slot:
-    """One thread's work."""
+    """One thread of a scheduler."""
 
-    def __init__(self, lanes: Scheduler, number: int, pool: ThreadPoolExecutor) -> None:
-        self._lanes, self._number, self._pool = lanes, number, pool
-        self._schedule, self._events, self._stop = lanes._schedule, lanes._events, lanes._stop
-        self._free = threading.Semaphore(_WAITING)
+    def __init__(self, scheduler: Scheduler, number: int, pool: ThreadPoolExecutor) -> None:
+        self._scheduler, self._number, self._pool = scheduler, number, pool
+        self._work, self._emitted, self._stopping = scheduler.work, scheduler.emitted, scheduler.stopping
+        self._waiting_results = threading.Semaphore(_MAX_WAITING_RESULTS)
 
     def run(self) -> None:
-        """Serve one adapter after the other until no work is left."""
+        """Serve adapters in turn until no task is left."""
         refused: set[str] = set()
-        while not self._stop.is_set():
-            choice = self._schedule.choose(refused)
+        while not self._stopping.is_set():
+            choice = self._work.choose_adapter(refused)
             if choice is None:
-                if self._schedule.exhausted:
+                if self._work.exhausted:
                     return
-                self._stop.wait(_LOOK_SECONDS)
+                self._stopping.wait(_POLL_SECONDS)
                 continue
-            name, joining = choice
-            if not self._serve(name, joining):
-                refused.add(name)
+            adapter, joining = choice
+            if not self._serve(adapter, joining):
+                refused.add(adapter)
 
-    def _serve(self, name: str, joining: bool) -> bool:
-        """Drive a worker for as long as there is work for it; False when a helper could not be started."""
-        entry = self._lanes._entries[name]
-        python = self._lanes._pythons.get(name, sys.executable)
-        with Worker(entry, python, self._lanes._timeout) as worker:
-            self._lanes._workers.append(worker)
-            if self._stop.is_set():  # whoever stops the workers may have looked before this one was listed
+    def _serve(self, adapter: str, joining: bool) -> bool:
+        """Drive a worker; False when it was to join others but does not load."""
+        with self._scheduler.plan.new_worker(self._scheduler.entries[adapter]) as worker:
+            self._scheduler.workers.append(worker)
+            if self._stopping.is_set():  # `__exit__` may have stopped the workers before this one was listed
                 return True
             try:
-                # A helper takes nothing before it is up: until then the others may have finished it all.
-                if joining and not self._helper_is_up(worker):
+                # A joining worker takes no task before it is up: the others may finish them all in the meantime.
+                if joining and not _start(worker):
                     return False
                 self._drive(worker)
             finally:
-                self._lanes._workers.remove(worker)
-        return True
-
-    def _helper_is_up(self, worker: Worker) -> bool:
-        """Whether the worker loads; if not, those that serve the adapter already say why in every row."""
-        try:
-            worker.start()
-        except WorkerCrashed:
-            return False
+                self._scheduler.workers.remove(worker)
         return True
 
     def _drive(self, worker: Worker) -> None:
-        ahead = self._next(worker.entry.name)
-        while ahead is not None and not self._stop.is_set():
-            question, making = ahead
-            case, request = making.result()
-            self._events.put(Started(question.id, worker.entry.name))
-            ahead = self._next(worker.entry.name)
-            self._ask(worker, case, request)
+        prepared = self._prepare_next(worker.entry.name)
+        while prepared is not None and not self._stopping.is_set():
+            recipe, future = prepared
+            case, request = future.result()
+            self._emitted.put(Started(recipe.id, worker.entry.name))
+            prepared = self._prepare_next(worker.entry.name)
+            self._run_task(worker, case, request)
 
-    def _next(self, name: str) -> _Ahead | None:
-        question = self._schedule.take(name, self._number)
-        return None if question is None else (question, self._pool.submit(self._prepared, question))
+    def _prepare_next(self, adapter: str) -> _Prepared | None:
+        recipe = self._work.take(adapter, self._number)
+        return None if recipe is None else (recipe, self._pool.submit(self._prepare, recipe))
 
-    def _prepared(self, question: Case | Recipe) -> tuple[Case, bytes]:
-        case = self._lanes.shared.case(question)
-        return case, request_for(case)
+    def _prepare(self, recipe: CaseOrRecipe) -> tuple[Case, bytes]:
+        case = self._scheduler.cases.case(recipe)
+        return case, encode_case(case)
 
-    def _ask(self, worker: Worker, case: Case, request: bytes) -> None:
-        name = worker.entry.name
+    def _run_task(self, worker: Worker, case: Case, request: bytes) -> None:
+        adapter = worker.entry.name
         start = time.perf_counter()
         was_up = worker.running
         try:
-            result = worker.ask(request)
+            result = worker.run_encoded(request)
         except (Unsupported, WorkerCrashed) as reason:
-            self._events.put(not_run(case.id, name, reason))
+            self._emitted.put(failed_outcome(case.id, adapter, reason))
         else:
-            self._free.acquire()
-            self._pool.submit(self._judge, result, case, name, worker.layout, worker.seconds)
+            self._waiting_results.acquire()
+            self._pool.submit(self._judge, result, case, adapter, worker.layout, worker.seconds)
         if was_up:
-            self._schedule.ended(name, time.perf_counter() - start)
+            self._work.task_ended(adapter, time.perf_counter() - start)
         elif worker.running:
-            self._schedule.started(name, time.perf_counter() - start)
+            self._work.worker_started(adapter, time.perf_counter() - start)
 
-    def _judge(self, result: Result, case: Case, name: str, layout: str, seconds: float) -> None:
+    def _judge(self, result: Result, case: Case, adapter: str, layout: str, seconds: float) -> None:
         try:
-            ask = partial(self._lanes.again, name)
-            self._events.put(judged(result, case, name, layout, seconds, self._lanes.explainer, ask))
-        except BaseException as error:  # handed to the caller's thread, which raises it
-            self._events.put(error)
+            ask = partial(self._scheduler.run_probe, adapter)
+            self._emitted.put(judged_outcome(result, case, adapter, layout, seconds, self._scheduler.explainer, ask))
+        except BaseException as error:  # raised again in the caller's thread
+            self._emitted.put(error)
         finally:
-            self._free.release()
+            self._waiting_results.release()
+
+
+def _start(worker: Worker) -> bool:
+    """Start a worker; False when it does not load, which other slots report."""
+    try:
+        worker.start()
+    except WorkerCrashed:
+        return False
+    return True

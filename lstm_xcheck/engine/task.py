@@ -1,4 +1,4 @@
-"""One cell: make its case, judge its answer, or say why there is none."""
+"""Outcomes of tasks: judged, failed or skipped."""
 
 from __future__ import annotations
 
@@ -10,30 +10,11 @@ from ..errors import Unsupported, XcheckError
 from ..events import Outcome
 from ..model import Case, Result
 from ..recordings.schema import one_line
-from ..workers.codec import case_to_frame
-from ..workers.frames import encode
 from .explain import Explainer
-from .grid import Recipe
+from .recipe import CaseOrRecipe
 
 
-def made(question: Case | Recipe) -> Case:
-    """The case itself."""
-    return question.case() if isinstance(question, Recipe) else question
-
-
-def left_out(question: Case | Recipe, adapter: str) -> Outcome | None:
-    """The outcome of a cell that there is no LSTM for."""
-    if isinstance(question, Case) or not question.impossible:
-        return None
-    return Outcome(question.id, adapter, (Row(question.id, adapter, "", "skipped", reason=question.impossible),))
-
-
-def request_for(case: Case) -> bytes:
-    """What asks a worker for a case."""
-    return encode(case_to_frame(case))
-
-
-def judged(
+def judged_outcome(
     result: Result,
     case: Case,
     adapter: str,
@@ -42,19 +23,22 @@ def judged(
     explainer: Explainer | None = None,
     ask: Ask | None = None,
 ) -> Outcome:
-    """The outcome of an answer, diagnosed where it is wrong; one that cannot be judged is a crash of who gave it."""
+    """Judge a result, and diagnose wrong outputs.
+
+    A result that cannot be judged is reported as a crash of its adapter.
+    """
     try:
         verdict = judge(result, case, adapter=adapter, layout=layout)
     except XcheckError as error:
-        return not_run(case.id, adapter, XcheckError(f"answered what cannot be judged: {error}"))
-    # A function of one's own, which has no layout, may leave out what it does not compute.
+        return failed_outcome(case.id, adapter, XcheckError(f"answered what cannot be judged: {error}"))
+    # Functions of the user have no layout and may leave out what they do not compute.
     missing = [quantity for quantity in ("y", "h_n", "c_n") if layout and getattr(result, quantity) is None]
     rows = verdict.rows + tuple(
         Row(case.id, adapter, quantity, "mismatch", reason=f"the adapter returned no {quantity}")
         for quantity in missing
     )
     diagnoses: tuple[dict[str, Any], ...] = ()
-    # The catalogue of mistakes explains outputs; where gradients alone are wrong there is nothing for it to explain.
+    # The catalogue of mistakes explains wrong outputs, not wrong gradients alone.
     if explainer is not None and any(row.verdict in ("mismatch", "suspect") for row in verdict.of_outputs):
         diagnoses = explainer.explain(result, case, adapter, ask)
     return Outcome(
@@ -62,7 +46,14 @@ def judged(
     )
 
 
-def not_run(case: str, adapter: str, reason: XcheckError) -> Outcome:
-    """The outcome of a cell without an answer: unsupported where the framework said so, else crashed."""
-    verdict = "unsupported" if isinstance(reason, Unsupported) else "crashed"
-    return Outcome(case, adapter, (Row(case, adapter, "", verdict, reason=one_line(str(reason))),))  # type: ignore[arg-type]
+def failed_outcome(case_id: str, adapter: str, error: XcheckError) -> Outcome:
+    """Outcome of a task without a result: unsupported or crashed."""
+    verdict = "unsupported" if isinstance(error, Unsupported) else "crashed"
+    return Outcome(case_id, adapter, (Row(case_id, adapter, "", verdict, reason=one_line(str(error))),))  # type: ignore[arg-type]
+
+
+def skipped_outcome(case: CaseOrRecipe, adapter: str) -> Outcome | None:
+    """Outcome of a recipe that describes no LSTM; None for any other case."""
+    if isinstance(case, Case) or not case.impossible:
+        return None
+    return Outcome(case.id, adapter, (Row(case.id, adapter, "", "skipped", reason=case.impossible),))

@@ -1,158 +1,112 @@
-"""Who does what next: cells that share a compilation stay together, and whoever is idle takes half of what is left.
+"""Work queue: hands out tasks; idle slots steal from others.
 
-Nothing here changes what is asked, only by which worker and in which order.
+A slot is a thread that drives one worker at a time. The queue decides which worker runs a task and in which order,
+never what is run. Tasks that share a compilation stay together.
 """
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import deque
-from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 
-from ..adapters import Entry
-from ..model import Case
-from .grid import Recipe
+from .grouping import group_by_compilation
+from .recipe import CaseOrRecipe
 
-#: Half of fewer cells than this is not worth a second compilation.
-LEAST_TO_STEAL = 4
-#: A second worker for an adapter of unknown speed is started only for so many cells.
-LEAST_TO_JOIN = 8
-#: From so many cases of each shape on, a framework that can run with or without compiling is told to compile.
-LEAST_TO_COMPILE = 4
+#: A share of fewer tasks is not split: half of it is not worth a second compilation.
+MIN_TASKS_TO_STEAL = 4
+#: While an adapter's speed is unknown, another worker is started only for this many tasks.
+MIN_TASKS_TO_JOIN = 8
 
-
-def shape_key(question: Case | Recipe) -> tuple[Hashable, Hashable]:
-    """What a framework builds for, and what it compiles for: equal for cases that differ in numbers alone."""
-    if isinstance(question, Recipe):
-        flags = replace(question, seed=0, init="probe", one_hot=False)
-        build = (question.hidden, question.input, question.layers, question.directions, question.bias, question.proj)
-        return (*build, question.dtype), flags
-    optional = tuple(getattr(question, name) is None for name in ("h0", "c0", "lengths", "mask"))
-    return (question.spec, question.precision), (question.x.shape, optional, question.returns, question.gradients)
-
-
-def grouped(questions: Iterable[Case | Recipe]) -> list[list[Case | Recipe]]:
-    """Cases by compilation, those of one build next to each other, in the order of first appearance."""
-    builds: dict[Hashable, dict[Hashable, list[Case | Recipe]]] = {}
-    for question in questions:
-        build, shape = shape_key(question)
-        builds.setdefault(build, {}).setdefault(shape, []).append(question)
-    return [group for shapes in builds.values() for group in shapes.values()]
-
-
-def for_repeats(entries: Iterable[Entry], questions: Sequence[Case | Recipe]) -> tuple[Entry, ...]:
-    """The adapters, told to compile where these cases, all of a run with its other shards, repeat each shape often.
-
-    It depends on the cases alone: what an adapter answers must not depend on who had time for what.
-    """
-    if len(questions) < LEAST_TO_COMPILE * len(grouped(questions)):
-        return tuple(entries)
-    return tuple(replace(entry, variables={**entry.variables, **_unset(entry.when_repeated)}) for entry in entries)
-
-
-def _unset(variables: Mapping[str, str]) -> dict[str, str]:
-    """Those that the user has not set otherwise."""
-    return {name: value for name, value in variables.items() if name not in os.environ}
-
-
-def shard_of(questions: Sequence[Case | Recipe], number: int, shards: int) -> tuple[Case | Recipe, ...]:
-    """Part `number` of `shards` (from 1): together they hold each case once, and every part nearly as many.
-
-    Seeds of one shape stay together as far as the parts stay even. It depends on the cases and their order alone.
-    """
-    size = max(1, len(questions) // (4 * shards))
-    pieces = [group[k : k + size] for group in grouped(questions) for k in range(0, len(group), size)]
-    return tuple(question for piece in pieces[number - 1 :: shards] for question in piece)
+#: The slot number under which an adapter is marked as taken before its first slot has a share.
+_CLAIMED = -1
 
 
 @dataclass
-class _Adapter:
-    """The state of one adapter's work.
+class _AdapterTasks:
+    """The tasks of one adapter.
 
     Attributes:
-        groups: not begun.
-        hands: what each lane has begun, by lane.
-        start: seconds that a worker took to load, once one did.
-        seconds, ended: time and number of the cells that ended.
+        groups: tasks in no slot's share, by compilation.
+        shares: tasks by the slot that is to run them.
+        start_seconds: time in which a worker loaded, once one did.
+        task_seconds, ended: time and number of the tasks that ended.
     """
 
-    groups: deque[list[Case | Recipe]]
-    hands: dict[int, deque[Case | Recipe]] = field(default_factory=dict)
-    start: float | None = None
-    seconds: float = 0.0
+    groups: deque[list[CaseOrRecipe]]
+    shares: dict[int, deque[CaseOrRecipe]] = field(default_factory=dict)
+    start_seconds: float | None = None
+    task_seconds: float = 0.0
     ended: int = 0
 
     @property
-    def left(self) -> int:
-        """Cells that another lane could take."""
-        open_hands = sum(len(hand) for hand in self.hands.values() if len(hand) >= LEAST_TO_STEAL)
-        return sum(len(group) for group in self.groups) + open_hands
+    def available(self) -> int:
+        """Tasks that another slot could take."""
+        stealable = sum(len(share) for share in self.shares.values() if len(share) >= MIN_TASKS_TO_STEAL)
+        return sum(len(group) for group in self.groups) + stealable
 
     @property
     def worth_joining(self) -> bool:
-        """Whether what is left takes longer than starting one more worker."""
-        if self.start is None or not self.ended:
-            return self.left >= LEAST_TO_JOIN
-        return self.left * self.seconds / self.ended > self.start
+        """Whether the available tasks take longer than starting another worker."""
+        if self.start_seconds is None or not self.ended:
+            return self.available >= MIN_TASKS_TO_JOIN
+        return self.available * self.task_seconds / self.ended > self.start_seconds
 
 
-class Schedule:
-    """The cells of a plan that no lane has taken; safe to ask from many threads."""
+class WorkQueue:
+    """The tasks of a plan that have not begun; thread-safe."""
 
-    def __init__(self, cells: Mapping[str, Sequence[Case | Recipe]]) -> None:
-        """`cells`: the cases of each adapter, by its name."""
+    def __init__(self, cases: Mapping[str, Sequence[CaseOrRecipe]]) -> None:
+        """`cases`: by the name of the adapter that is to run them."""
         self._lock = threading.Lock()
-        self._adapters = {name: _Adapter(deque(grouped(cases))) for name, cases in cells.items() if cases}
+        self._adapters = {
+            name: _AdapterTasks(deque(group_by_compilation(chosen))) for name, chosen in cases.items() if chosen
+        }
 
-    def choose(self, refused: Collection[str] = ()) -> tuple[str, bool] | None:
-        """The adapter that an idle lane should serve, and whether others serve it already; None: none for now.
+    def choose_adapter(self, refused: Collection[str] = ()) -> tuple[str, bool] | None:
+        """The adapter for an idle slot, and whether others serve it; None for none.
 
-        `refused`: adapters that this lane could not join.
+        `refused`: adapters that this slot could not join.
         """
         with self._lock:
-            for name, adapter in self._adapters.items():
-                if adapter.groups and not adapter.hands:
-                    adapter.hands[-1] = deque()  # taken: no other lane sees it as untouched
+            for name, tasks in self._adapters.items():
+                if tasks.groups and not tasks.shares:
+                    tasks.shares[_CLAIMED] = deque()
                     return name, False
             joinable = [
-                (adapter.left, name)
-                for name, adapter in self._adapters.items()
-                if name not in refused and adapter.worth_joining
+                (tasks.available, name)
+                for name, tasks in self._adapters.items()
+                if name not in refused and tasks.worth_joining
             ]
             return (max(joinable)[1], True) if joinable else None
 
     @property
     def exhausted(self) -> bool:
-        """Whether there is nothing left that another lane could take."""
+        """Whether nothing is left that another slot could take."""
         with self._lock:
-            return not any(adapter.left for adapter in self._adapters.values())
+            return not any(tasks.available for tasks in self._adapters.values())
 
-    def take(self, name: str, slot: int) -> Case | Recipe | None:
-        """The next case for a lane that serves this adapter; None when there is none for it."""
+    def take(self, adapter: str, slot: int) -> CaseOrRecipe | None:
+        """The next case of an adapter for a slot; None when there is none."""
         with self._lock:
-            adapter = self._adapters[name]
-            hand = adapter.hands.setdefault(slot, deque())
-            if not hand and adapter.groups:
-                hand.extend(adapter.groups.popleft())
-            if not hand:
-                _steal_half(adapter.hands.values(), hand)
-            return hand.popleft() if hand else None
+            tasks = self._adapters[adapter]
+            share = tasks.shares.setdefault(slot, deque())
+            if not share and tasks.groups:
+                share.extend(tasks.groups.popleft())
+            if not share:
+                largest = max(tasks.shares.values(), key=len)
+                if len(largest) >= MIN_TASKS_TO_STEAL:
+                    share.extendleft(largest.pop() for _ in range(len(largest) // 2))
+            return share.popleft() if share else None
 
-    def started(self, name: str, seconds: float) -> None:
-        """A worker of this adapter has loaded."""
+    def worker_started(self, adapter: str, seconds: float) -> None:
+        """Note the time in which a worker loaded and ran its first task."""
         with self._lock:
-            self._adapters[name].start = seconds
+            self._adapters[adapter].start_seconds = seconds
 
-    def ended(self, name: str, seconds: float) -> None:
-        """A cell of this adapter has been answered."""
+    def task_ended(self, adapter: str, seconds: float) -> None:
+        """Note the time of a task."""
         with self._lock:
-            self._adapters[name].seconds += seconds
-            self._adapters[name].ended += 1
-
-
-def _steal_half(hands: Iterable[deque[Case | Recipe]], mine: deque[Case | Recipe]) -> None:
-    largest = max(hands, key=len)
-    if len(largest) >= LEAST_TO_STEAL:
-        mine.extendleft(largest.pop() for _ in range(len(largest) // 2))
+            self._adapters[adapter].task_seconds += seconds
+            self._adapters[adapter].ended += 1

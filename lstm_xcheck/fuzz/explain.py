@@ -9,7 +9,7 @@ from ..diagnose import Diagnosis, diagnose
 from ..engine import Recipe
 from ..errors import SpecError
 from ..model import Result
-from ..workers.pool import Worker
+from ..workers.process import Worker
 from .search import Finding, answered
 
 

@@ -22,11 +22,11 @@ from hypothesis.strategies import SearchStrategy
 from ..adapters import Entry
 from ..compare import VerdictName
 from ..engine import Recipe
-from ..engine.task import judged, not_run
+from ..engine.task import failed_outcome, judged_outcome
 from ..errors import AdapterError, Unsupported, WorkerCrashed
 from ..events import Outcome
 from ..model import Result
-from ..workers.pool import Worker
+from ..workers.process import Worker
 from .interrupt import kept_interrupts
 
 #: Verdicts that the search looks for.
@@ -194,8 +194,8 @@ def answered(worker: Worker, recipe: Recipe) -> tuple[Outcome, Result | None]:
     try:
         result = worker.run(case)
     except (Unsupported, WorkerCrashed) as reason:
-        return not_run(case.id, name, reason), None
-    return judged(result, case, name, worker.layout, worker.seconds), result
+        return failed_outcome(case.id, name, reason), None
+    return judged_outcome(result, case, name, worker.layout, worker.seconds), result
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..adapters.function import result_of
+from ..adapters.function import call_function
 from ..arrays import STORAGE, Array, bit_equal, round_to
 from ..checkpoints.formats import load
 from ..compare import Row, judge
@@ -231,7 +231,7 @@ def _observe(side: _Side, case: Case) -> Result:
     if side.function is None:
         return forward(case)
     try:
-        return result_of(side.function, case)
+        return call_function(side.function, case)
     except Unsupported as reason:
         raise NothingComparedError(f"{side.label} cannot run case {case.id}: {reason}") from reason
 

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from ..adapters.keras.keras3 import float64_becomes
+from ..adapters.keras.keras3_functions import float64_becomes
 from ..arrays import STORAGE, Array
 from ..errors import SpecError, Unsupported, UserError
 from ..layouts import from_layout

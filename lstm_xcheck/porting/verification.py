@@ -18,7 +18,7 @@ from ..diagnose.detection_power import is_small, power
 from ..errors import Unsupported, WorkerCrashed
 from ..model import Case, LSTMWeights
 from ..oracle import forward
-from ..workers.pool import Worker
+from ..workers.process import Worker
 from .certificate import Ported
 
 ORACLE = "oracle"

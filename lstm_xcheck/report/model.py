@@ -13,7 +13,7 @@ import numpy as np
 
 from ..compare import VERDICTS, CountRow, Row
 from ..errors import DisagreementError, NothingComparedError, XcheckError
-from ..events import MOST_DIAGNOSES, Event, Finished, Outcome, Planned
+from ..events import MAX_DIAGNOSES, Event, Finished, Outcome, Planned
 from .outcomes import Outcomes, Streamed
 
 #: Version of the JSON report.
@@ -57,7 +57,7 @@ class Report:
     def handle(self, event: Event) -> None:
         """Take one event in."""
         if isinstance(event, Planned):
-            self.planned += event.cells
+            self.planned += event.tasks
             self.adapters = tuple(dict.fromkeys((*self.adapters, *event.adapters)))
             self.outcomes.expect(event.order, event.adapters)
         elif isinstance(event, Outcome):
@@ -152,7 +152,7 @@ class Report:
         listed: Counter[str] = Counter()
         first: list[dict[str, Any]] = []
         for outcome in self.outcomes:
-            if outcome.diagnoses and listed[outcome.adapter] < MOST_DIAGNOSES:
+            if outcome.diagnoses and listed[outcome.adapter] < MAX_DIAGNOSES:
                 listed[outcome.adapter] += 1
                 first += outcome.diagnoses
         return first

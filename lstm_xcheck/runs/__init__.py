@@ -1,1 +1,1 @@
-"""Runs that outlive the process: resumable folders, and recordings judged elsewhere."""
+"""Runs that outlive the process: resumable folders, and recordings."""

@@ -1,4 +1,4 @@
-"""What a cell is, by content: the same key means the same question to the same implementation."""
+"""Keys of tasks: equal for equal cases and adapters."""
 
 from __future__ import annotations
 
@@ -16,85 +16,84 @@ from .. import __version__
 from ..adapters import Entry
 from ..adapters.function import FUNCTION
 from ..atomic_files import sha256_of
-from ..engine.grid import Recipe
-from ..engine.run import Plan, Question
+from ..engine import CaseOrRecipe, Plan, Recipe
 from ..errors import AdapterError
-from ..workers.versions import versions
+from ..workers import versions
 
-#: Reading metadata from a cold disk can take this long.
-_SECONDS = 60.0
-
-
-def question_key(question: Question) -> str:
-    """A digest of a case, its name included; for a recipe it is that of the recipe, which fixes every bit."""
-    if isinstance(question, Recipe):
-        return _digest({"recipe": asdict(question)})
-    content = [question.fingerprint, question.spec.to_dict(), question.precision, question.returns, question.gradients]
-    return _digest({"case": content, "id": question.id})
+#: Time limit for reading metadata in another interpreter, perhaps from a cold disk.
+_VERSIONS_SECONDS = 60.0
 
 
-def plan_key(questions: Iterable[Question]) -> str:
+def case_key(case: CaseOrRecipe) -> str:
+    """A digest of a case or recipe, its id included."""
+    if isinstance(case, Recipe):
+        return _digest({"recipe": asdict(case)})
+    content = [case.fingerprint, case.spec.to_dict(), case.precision, case.returns, case.gradients]
+    return _digest({"case": content, "id": case.id})
+
+
+def cases_key(cases: Iterable[CaseOrRecipe]) -> str:
     """A digest of all cases in their order."""
-    return _digest([question_key(question) for question in questions])
+    return _digest([case_key(case) for case in cases])
+
+
+def task_key(adapter: str, identity: dict[str, Any], case: str) -> str:
+    """A digest of an adapter and a case key."""
+    return _digest([adapter, identity, case])
+
+
+def identities(plan: Plan) -> dict[str, dict[str, Any]]:
+    """The identity of each adapter of a plan."""
+    return {entry.name: adapter_identity(entry, plan.pythons.get(entry.name)) for entry in plan.entries}
 
 
 def adapter_identity(entry: Entry, python: str | None = None) -> dict[str, Any]:
-    """What decides about an adapter's answers, as far as it is known before the framework loads.
+    """What determines an adapter's results, without loading it.
 
-    Its code (this package's version, or a hash of the files of an adapter from elsewhere), environment variables,
-    interpreter, and the versions of the packages it needs.
+    These are its code (the version of this package, and a hash of an adapter from elsewhere), environment variables,
+    and the versions of Python and the packages it needs.
 
     Raises:
-        AdapterError: when the interpreter cannot be asked.
+        AdapterError: when the interpreter does not report its versions.
     """
     identity: dict[str, Any] = {"target": entry.target, "variables": dict(entry.variables), "lstm_xcheck": __version__}
     source = _source_hash(entry)
     if source:
         identity["source"] = source
-    own = python is None or python == sys.executable
-    packages = (*entry.requires, *_brought_by(entry))
-    identity["versions"] = versions(packages) if own else _ask(str(python), packages)
+    packages = (*entry.requires, *_providing_package(entry))
+    in_this_python = python is None or python == sys.executable
+    identity["versions"] = versions.versions(packages) if in_this_python else _versions_in(str(python), packages)
     return identity
 
 
-def cell_key(adapter: str, identity: dict[str, Any], question: str) -> str:
-    """The key of one adapter's answer to the question of that key."""
-    return _digest([adapter, identity, question])
-
-
-def identities(plan: Plan) -> dict[str, dict[str, Any]]:
-    """The identity of each of a plan's adapters."""
-    return {entry.name: adapter_identity(entry, plan.pythons.get(entry.name)) for entry in plan.entries}
-
-
-def _brought_by(entry: Entry) -> tuple[str, ...]:
-    """The package that an adapter from an entry point comes with."""
+def _providing_package(entry: Entry) -> tuple[str, ...]:
+    """The package that provides an adapter by an entry point."""
     top = entry.target.partition(":")[0].partition(".")[0]
     return () if entry.path or top == __package__.partition(".")[0] else (top,)
 
 
 def _source_hash(entry: Entry) -> str:
-    """A digest over the code of an adapter from elsewhere: its module, or all of the package that holds it."""
+    """A digest of the code of an adapter from elsewhere; "" for others."""
     top, *inner = entry.variables.get(FUNCTION, entry.target).partition(":")[0].split(".")
     folders = [Path(folder) for folder in entry.path]
-    if _brought_by(entry):
+    if _providing_package(entry):
         found = importlib.util.find_spec(top)
         places = [] if found is None else [*(found.submodule_search_locations or ()), found.origin or ""]
         folders = [Path(place).parent for place in places[:1]]
     for folder in folders:
-        alone = folder.joinpath(top, *inner).with_suffix(".py")
+        module = folder.joinpath(top, *inner).with_suffix(".py")
         package = folder / top / "__init__.py"
-        files = sorted(package.parent.rglob("*.py")) if package.is_file() else [alone] if alone.is_file() else []
+        files = sorted(package.parent.rglob("*.py")) if package.is_file() else [module] if module.is_file() else []
         if files:
             return hashlib.sha256(b"".join(sha256_of(file).encode() for file in files)).hexdigest()
     return ""
 
 
-def _ask(python: str, modules: tuple[str, ...]) -> dict[str, str]:
+def _versions_in(python: str, modules: tuple[str, ...]) -> dict[str, str]:
     """The versions in another interpreter."""
-    command = [python, str(Path(__file__).with_name("versions.py")), *modules]
+    command = [python, str(versions.__file__), *modules]
     try:
-        run = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=True)
+        run = subprocess.run(command, capture_output=True, text=True, timeout=_VERSIONS_SECONDS, check=True)
         found: dict[str, str] = json.loads(run.stdout)
     except (OSError, subprocess.SubprocessError, ValueError) as error:
         raise AdapterError(f"{python} cannot be asked for its versions: {error}") from error

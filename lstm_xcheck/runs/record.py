@@ -1,34 +1,31 @@
-"""Ask without judging: the answers of this environment, to be judged somewhere else."""
+"""Records answers without judging them, for a replay elsewhere."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, replace
 
-from ..adapters import Entry
 from ..arrays import fingerprint
-from ..engine.grid import Recipe
-from ..engine.run import Plan
+from ..engine import Plan, Recipe
 from ..errors import NothingComparedError, SpecError, Unsupported, XcheckError
 from ..recordings import Answer, Question, Recording
 from ..recordings.model import made_by
 from ..recordings.schema import content_run, one_line
-from ..workers.pool import Worker
+from ..workers.process import Worker
 
 
 def record(plan: Plan, environment: str, run: str = "", progress: Callable[[int], None] | None = None) -> Recording:
-    """Run a plan of recipes and keep every answer.
+    """Run a plan of recipes and record every answer.
 
     Args:
         plan: recipes and adapters.
-        environment: name of this environment, "" for none.
-        run: id of the run this belongs to; by default a digest of the content.
-        progress: called with the number of cells that have just ended.
+        environment: its name, "" for none.
+        run: id of the run that the recording belongs to; by default a digest of the content.
+        progress: called with the number of tasks that have just ended.
 
     Raises:
-        NothingComparedError: when no adapter answered anything: there would be nothing to judge.
+        NothingComparedError: when no adapter answered any case.
     """
     found: dict[tuple[str, str], Answer] = {}
     layouts: dict[str, str] = {}
@@ -64,37 +61,36 @@ def _recipes(plan: Plan) -> tuple[Recipe, ...]:
 
 
 def _answers(plan: Plan) -> Iterator[tuple[str, list[Answer]]]:
-    """Layout and answers, a chunk of cases of one adapter at a time; every worker is dead when this ends."""
+    """Layout and answers of each chunk; stops all workers."""
     recipes = _recipes(plan)
-    pieces = max(1, -(-plan.jobs // len(plan.entries)))
-    chunks = [(entry, recipes[k::pieces]) for entry in plan.entries for k in range(pieces) if recipes[k::pieces]]
-    workers = [Worker(entry, plan.pythons.get(entry.name, sys.executable), plan.timeout) for entry, _ in chunks]
+    count = max(1, -(-plan.jobs // len(plan.entries)))
+    chunks = [(plan.new_worker(entry), recipes[k::count]) for entry in plan.entries for k in range(count)]
     with ThreadPoolExecutor(max(1, plan.jobs)) as threads:
-        work = zip(workers, chunks, strict=True)
-        futures = [threads.submit(_ask_all, worker, entry, cases) for worker, (entry, cases) in work]
+        futures = [threads.submit(_run_chunk, worker, chunk) for worker, chunk in chunks if chunk]
         try:
             for future in as_completed(futures):
                 yield future.result()
         finally:
             for future in futures:
                 future.cancel()
-            for worker in workers:
+            for worker, _ in chunks:
                 worker.stop()
 
 
-def _ask_all(worker: Worker, entry: Entry, recipes: tuple[Recipe, ...]) -> tuple[str, list[Answer]]:
+def _run_chunk(worker: Worker, recipes: tuple[Recipe, ...]) -> tuple[str, list[Answer]]:
     with worker:
-        answers = [_ask(worker, entry.name, recipe) for recipe in recipes]
+        answers = [_run_task(worker, recipe) for recipe in recipes]
         return worker.layout, answers
 
 
-def _ask(worker: Worker, adapter: str, recipe: Recipe) -> Answer:
+def _run_task(worker: Worker, recipe: Recipe) -> Answer:
+    adapter = worker.entry.name
     try:
         result = worker.run(recipe.case())
     except Unsupported as reason:
         return Answer(recipe.id, adapter, "unsupported", reason=one_line(str(reason)))
     except XcheckError as crash:
         return Answer(recipe.id, adapter, "crashed", reason=one_line(str(crash)))
-    held = fingerprint(result.native) if result.native else ""
+    weights = fingerprint(result.native) if result.native else ""
     versions = {key: one_line(str(value)) for key, value in result.environment.items()}
-    return Answer(recipe.id, adapter, "answered", replace(result, native={}, environment=versions), held=held)
+    return Answer(recipe.id, adapter, "answered", replace(result, native={}, environment=versions), held=weights)

@@ -1,4 +1,4 @@
-"""Judge recordings, any number of them, by the same bound as live frameworks."""
+"""Replays recordings: judges every recorded answer."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import Any
 
 from ..arrays import fingerprint
 from ..compare import Row, VerdictName
+from ..engine import Recipe
 from ..engine.explain import Explainer
-from ..engine.grid import Recipe
-from ..engine.task import judged, not_run
+from ..engine.task import failed_outcome, judged_outcome
 from ..errors import Unsupported, WorkerCrashed, XcheckError
 from ..events import Event, Finished, Outcome, Planned
 from ..layouts import to_layout
 from ..model import Case, Result
 from ..recordings import Answer, Question, Recording
-from .selection import Fault, Named, select_recordings
+from .selection import NamedRecording, select_recordings
 
-#: A recipe of a larger size or of more numbers is a damaged or hostile one: its case would ask for all memory.
-_LARGEST, _MOST_NUMBERS = 2**20, 2**28
+#: The largest size in a recipe, and the most numbers of its case. A damaged or hostile recipe could take all memory.
+_MAX_SIZE, _MAX_NUMBERS = 2**20, 2**28
 
-_REASONS: Mapping[str, type[XcheckError]] = {"unsupported": Unsupported, "crashed": WorkerCrashed}
+_ERRORS: Mapping[str, type[XcheckError]] = {"unsupported": Unsupported, "crashed": WorkerCrashed}
 
 
 def replay(
@@ -32,38 +32,30 @@ def replay(
 
     Args:
         recordings: as read from their files.
-        expect: environments that must be among them; one that is not becomes a `crashed` row.
+        expect: environments that must be present; a missing one becomes a `crashed` row.
         run: the run they must belong to; a recording of another run is stale.
-        live: whether the same report has live adapters, whose names rows of a nameless recording must not take.
+        live: whether the report also has live adapters, whose names a recording's rows must not take.
     """
     start = time.perf_counter()
-    recorded, faults = select_recordings(recordings, expect, run, live=live)
-    questions = recorded_questions(recorded)
-    cells = {(name.label(adapter), id) for name in recorded for adapter in name.recording.adapters for id in questions}
-    labels = tuple(dict.fromkeys([*(fault.label for fault in faults), *sorted({label for label, _ in cells})]))
-    yield Planned(len(cells) + len(faults), len(questions), labels)
-    yield from map(_fault_outcome, faults)
+    selected, faults = select_recordings(recordings, expect, run, live=live)
+    ids = list(dict.fromkeys(question.id for named in selected for question in named.recording.questions))
+    tasks = {(named.label(adapter), id) for named in selected for adapter in named.recording.adapters for id in ids}
+    labels = tuple(dict.fromkeys([*(fault.label for fault in faults), *sorted({label for label, _ in tasks})]))
+    yield Planned(len(tasks) + len(faults), len(ids), labels)
+    for fault in faults:
+        yield _single_row("all", fault.label, fault.verdict, fault.reason)
     explainer = Explainer()
-    for id in questions:
-        for outcome in _judge_everywhere(id, recorded, explainer):
-            cells.discard((outcome.adapter, id))
+    for id in ids:
+        for outcome in _judge_question(id, selected, explainer):
+            tasks.discard((outcome.adapter, id))
             yield outcome
-    for label, id in sorted(cells):
-        yield _row_alone(id, label, "skipped", "this recording does not hold the case, which others do")
+    for label, id in sorted(tasks):
+        yield _single_row(id, label, "skipped", "this recording does not hold the case, which others do")
     yield Finished(time.perf_counter() - start)
 
 
-def recorded_questions(recorded: Sequence[Named]) -> dict[str, Question]:
-    """Every question by its id, in the order of the first appearance."""
-    found: dict[str, Question] = {}
-    for name in recorded:
-        for question in name.recording.questions:
-            found.setdefault(question.id, question)
-    return found
-
-
 def live_recipes(recordings: Sequence[Recording]) -> tuple[Recipe, ...]:
-    """Every recorded case once, for live frameworks.
+    """The recipe of every recorded case once, for live frameworks.
 
     Raises:
         XcheckError: when a recipe describes no case.
@@ -72,8 +64,8 @@ def live_recipes(recordings: Sequence[Recording]) -> tuple[Recipe, ...]:
     return tuple({recipe.id: recipe for recipe in recipes}.values())
 
 
-def rebuilt(question: Question) -> Case:
-    """The case that a question describes.
+def case_of(question: Question) -> Case:
+    """Make the case of a question.
 
     Raises:
         XcheckError: when its recipe describes none, or one that is too large.
@@ -83,7 +75,7 @@ def rebuilt(question: Question) -> Case:
 
 
 def recipe_of(question: Question) -> Recipe:
-    """The recipe of a question; fields that an older version did not know have their defaults.
+    """The recipe of a question; fields that it lacks have their defaults.
 
     Raises:
         XcheckError: naming the field that is unknown, of another type, or too large.
@@ -94,54 +86,50 @@ def recipe_of(question: Question) -> Recipe:
             raise XcheckError(f"the recipe has a field {name!r}, which this version does not know; update lstm-xcheck")
         if type(value) is not type(known[name]):
             raise XcheckError(f"the recipe's {name} is {value!r}, but should be of type {type(known[name]).__name__}")
-        if name != "seed" and isinstance(value, int) and value > _LARGEST:
-            raise XcheckError(f"the recipe's {name} is {value:,}, but should be at most {_LARGEST:,}")
+        if name != "seed" and isinstance(value, int) and value > _MAX_SIZE:
+            raise XcheckError(f"the recipe's {name} is {value:,}, but should be at most {_MAX_SIZE:,}")
     recipe = Recipe(**question.recipe)
     numbers = recipe.spec.parameter_count + recipe.batch * (recipe.steps + 2) * (recipe.input + 2 * recipe.hidden)
-    if numbers > _MOST_NUMBERS:
-        raise XcheckError(
-            f"the recipe describes a case of {numbers:,} numbers, more than the {_MOST_NUMBERS:,} allowed"
-        )
+    if numbers > _MAX_NUMBERS:
+        raise XcheckError(f"the recipe describes a case of {numbers:,} numbers, more than the {_MAX_NUMBERS:,} allowed")
     return recipe
 
 
-def _judge_everywhere(id: str, recorded: Sequence[Named], explainer: Explainer) -> Iterator[Outcome]:
-    """All answers to one question; its case is made once, as often as the recipes agree."""
+def _judge_question(id: str, selected: Sequence[NamedRecording], explainer: Explainer) -> Iterator[Outcome]:
+    """Outcomes of all answers to one question."""
     cases: dict[str, Case | XcheckError] = {}
-    for name in recorded:
-        question = next((question for question in name.recording.questions if question.id == id), None)
+    for named in selected:
+        question = next((question for question in named.recording.questions if question.id == id), None)
         if question is None:
             continue
         key = repr(sorted(question.recipe.items()))
         if key not in cases:
-            cases[key] = _rebuilt_or_why_not(question)
-        for answer in name.recording.answers:
+            try:
+                cases[key] = case_of(question)
+            except XcheckError as error:
+                cases[key] = error
+        for answer in named.recording.answers:
             if answer.question == id:
-                yield _judge(answer, question, cases[key], name, explainer)
+                yield _judge_answer(answer, question, cases[key], named, explainer)
 
 
-def _rebuilt_or_why_not(question: Question) -> Case | XcheckError:
-    try:
-        return rebuilt(question)
-    except XcheckError as error:
-        return error
-
-
-def _judge(answer: Answer, question: Question, case: Case | XcheckError, name: Named, explainer: Explainer) -> Outcome:
-    label, id = name.label(answer.adapter), answer.question
+def _judge_answer(
+    answer: Answer, question: Question, case: Case | XcheckError, named: NamedRecording, explainer: Explainer
+) -> Outcome:
+    label, id = named.label(answer.adapter), answer.question
     if isinstance(case, XcheckError):
-        return not_run(id, label, XcheckError(f"the case cannot be made again: {case}"))
+        return failed_outcome(id, label, XcheckError(f"the case cannot be made again: {case}"))
     if answer.result is None:
-        return not_run(id, label, _REASONS[answer.kind](answer.reason))
+        return failed_outcome(id, label, _ERRORS[answer.kind](answer.reason))
     if question.fingerprint != case.fingerprint:
-        return not_run(id, label, XcheckError(_drift(question, case)))
-    layout = name.recording.layouts[answer.adapter]
+        return failed_outcome(id, label, XcheckError(_drift(question, case)))
+    layout = named.recording.layouts[answer.adapter]
     try:
         result, rows = _with_weights(answer, answer.result, case, layout, label)
     except XcheckError as error:
-        return not_run(id, label, error)
-    outcome = judged(result, case, label, layout, explainer=explainer)
-    made_by = {key: value for key, value in name.recording.made_by.items() if key in ("python", "numpy")}
+        return failed_outcome(id, label, error)
+    outcome = judged_outcome(result, case, label, layout, explainer=explainer)
+    made_by = {key: value for key, value in named.recording.made_by.items() if key in ("python", "numpy")}
     return replace(outcome, rows=(*outcome.rows, *rows), environment={**result.environment, **made_by})
 
 
@@ -153,7 +141,10 @@ def _drift(question: Question, case: Case) -> str:
 
 
 def _with_weights(answer: Answer, result: Result, case: Case, layout: str, label: str) -> tuple[Result, list[Row]]:
-    """The weights that the framework held are recorded as their sha256: equal, they are the given ones bit for bit."""
+    """The result with weights, or a row that they differ from the given ones.
+
+    A recording has the sha256 of these weights: equal digests mean equal bits.
+    """
     if not answer.held or not layout:
         return result, []
     given = to_layout(case.weights, layout)
@@ -163,9 +154,5 @@ def _with_weights(answer: Answer, result: Result, case: Case, layout: str, label
     return result, [Row(case.id, label, "weights", "mismatch", reason=reason)]
 
 
-def _fault_outcome(fault: Fault) -> Outcome:
-    return _row_alone("all", fault.label, fault.verdict, fault.reason)
-
-
-def _row_alone(case: str, label: str, verdict: VerdictName, reason: str) -> Outcome:
+def _single_row(case: str, label: str, verdict: VerdictName, reason: str) -> Outcome:
     return Outcome(case, label, (Row(case, label, "", verdict, reason=reason),))

@@ -1,4 +1,4 @@
-"""A run that outlives the process: what ended before is told again, the rest is run and kept; and runs put together."""
+"""Resumes, replays, shards and merges runs in folders."""
 
 from __future__ import annotations
 
@@ -8,21 +8,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..engine.run import Plan, Question
-from ..engine.work_queue import shard_of
+from ..engine import CaseOrRecipe, Plan
+from ..engine.grouping import shard_of
 from ..errors import UserError
 from ..events import Event, Finished, Outcome, Planned
-from .folder import Description, RunFolder, read_cells, read_power, write_power
-from .identity import cell_key, identities, plan_key, question_key
+from .description import RunDescription
+from .folder import RunFolder, read_outcomes, read_power, write_power
+from .identity import case_key, cases_key, identities, task_key
 
 Engine = Callable[[Plan], Generator[Event, None, None]]
 
 
-def sharded(cases: Sequence[Question], shard: tuple[int, int] | None) -> tuple[Question, ...]:
+def cases_of_shard(cases: Sequence[CaseOrRecipe], shard: tuple[int, int] | None) -> tuple[CaseOrRecipe, ...]:
     """The cases of one shard, or all.
 
     Raises:
-        UserError: when the shard has none.
+        UserError: when the shard has no case.
     """
     if shard is None:
         return tuple(cases)
@@ -34,11 +35,11 @@ def sharded(cases: Sequence[Question], shard: tuple[int, int] | None) -> tuple[Q
 
 
 def describe(
-    plan: Plan, cases: Sequence[Question], shard: tuple[int, int] | None, subject: dict[str, Any]
-) -> Description:
-    """The description of a plan that is a shard of `cases`, or all of them."""
-    return Description(
-        key=plan_key(cases),
+    plan: Plan, cases: Sequence[CaseOrRecipe], shard: tuple[int, int] | None, subject: dict[str, Any]
+) -> RunDescription:
+    """The description of a plan for `cases` or a shard."""
+    return RunDescription(
+        key=cases_key(cases),
         cases=len(cases),
         adapters=identities(plan),
         shards=[] if shard is None else [list(shard)],
@@ -49,22 +50,22 @@ def describe(
 
 
 def run_in(folder: RunFolder, plan: Plan, engine: Engine) -> Generator[Event, None, None]:
-    """Run what has not ended in the (entered) folder; all outcomes are told, the former ones first."""
+    """Run what did not end in an open folder; emit former outcomes first."""
     adapters = folder.description.adapters
+    case_keys = {case.id: case_key(case) for case in plan.cases}
     keys = {
-        (case.id, name): cell_key(name, dict(identity), question)
-        for case in plan.cases
-        for question in [question_key(case)]
+        (id, name): task_key(name, dict(identity), key)
+        for id, key in case_keys.items()
         for name, identity in adapters.items()
     }
     yield Planned(len(keys), len(plan.cases), tuple(adapters), order=plan.planned.order)
-    done = set()
-    for key, outcome in read_cells(folder.path):
-        cell = (outcome.case, outcome.adapter)
-        if keys.get(cell) == key and cell not in done:
-            done.add(cell)
+    ended = set()
+    for key, outcome in read_outcomes(folder.path):
+        task = (outcome.case, outcome.adapter)
+        if keys.get(task) == key and task not in ended:
+            ended.add(task)
             yield outcome
-    with closing(engine(replace(plan, skip=frozenset(done)))) as events:
+    with closing(engine(replace(plan, skip=frozenset(ended)))) as events:
         for event in events:
             if isinstance(event, Planned):
                 continue
@@ -74,57 +75,60 @@ def run_in(folder: RunFolder, plan: Plan, engine: Engine) -> Generator[Event, No
 
 
 def replay(path: Path) -> Iterator[Event]:
-    """The events of a folder as it is, finished or not.
+    """The events of a folder, finished or not.
 
     Raises:
         UserError: when it is no folder of a run.
     """
-    description = Description.read(path)
+    description = RunDescription.read(path)
     cases = description.planned // max(1, len(description.adapters))
     yield Planned(description.planned, cases, tuple(description.adapters), order=tuple(description.order))
-    yield from replayed_outcomes(path)
+    yield from unique_outcomes(path)
     yield Finished(0.0)
 
 
-def replayed_outcomes(path: Path) -> Iterator[Outcome]:
-    """Every cell of a folder once."""
-    told = set()
-    for key, outcome in read_cells(path):
-        if key not in told:
-            told.add(key)
+def unique_outcomes(path: Path) -> Iterator[Outcome]:
+    """The outcome of each task of a folder once."""
+    seen = set()
+    for key, outcome in read_outcomes(path):
+        if key not in seen:
+            seen.add(key)
             yield outcome
 
 
 def merge(sources: Sequence[Path], target: Path) -> list[str]:
-    """Put runs of the same cases together: shards, adapters, or both. Returns what is missing, in words.
+    """Merge runs of the same cases: shards, adapters, or both.
 
-    A cell that occurs twice must say the same both times. The result is a folder like any other, so that
-    `verify --out DIR --resume` can run what is missing.
+    A task that occurs twice must have the same outcome. `verify --out DIR --resume` can run what is missing in the new
+    folder.
+
+    Returns:
+        What is missing, in words.
 
     Raises:
-        UserError: when the folders do not belong together, or a cell has two answers.
+        UserError: when the folders do not belong together, or a task has two outcomes.
     """
-    described = {path: Description.read(path) for path in sources}
-    merged = _together(described)
+    descriptions = {path: RunDescription.read(path) for path in sources}
+    merged = _merge_descriptions(descriptions)
     _refuse_contradictions(sources)
-    told = set()
+    seen = set()
     with RunFolder(target, merged, resume=None) as folder:
         for path in sources:
-            for key, outcome in read_cells(path):
-                if key not in told:
-                    told.add(key)
+            for key, outcome in read_outcomes(path):
+                if key not in seen:
+                    seen.add(key)
                     folder.append(key, outcome)
     power = {statement["case"]: statement for path in sources for statement in read_power(path)}
     write_power(target, list(power.values()))
-    missing = merged.planned - len(told)
-    return _missing_shards(list(described.values())) or ([f"{missing} cells"] if missing else [])
+    missing = merged.planned - len(seen)
+    return _missing_shards(list(descriptions.values())) or ([f"{missing} cells"] if missing else [])
 
 
 def _refuse_contradictions(sources: Sequence[Path]) -> None:
     seen: dict[str, tuple[Path, int]] = {}
     for path in sources:
-        for key, outcome in read_cells(path):
-            # How many diagnoses are made, and how long a cell takes, depends on what else was running.
+        for key, outcome in read_outcomes(path):
+            # The time and the diagnoses of a task depend on what else was running.
             content = hash(repr(replace(outcome, seconds=0.0, diagnoses=())))
             before, same = seen.setdefault(key, (path, content))
             if content != same:
@@ -134,8 +138,8 @@ def _refuse_contradictions(sources: Sequence[Path]) -> None:
                 )
 
 
-def _together(described: dict[Path, Description]) -> Description:
-    (first_path, first), *others = described.items()
+def _merge_descriptions(descriptions: dict[Path, RunDescription]) -> RunDescription:
+    (first_path, first), *others = descriptions.items()
     adapters = dict(first.adapters)
     for path, other in others:
         if other.key != first.key:
@@ -148,11 +152,11 @@ def _together(described: dict[Path, Description]) -> Description:
     return replace(first, adapters=adapters, shards=[], planned=first.cases * len(adapters))
 
 
-def _missing_shards(described: Sequence[Description]) -> list[str]:
-    """Shards that nobody brought, where all that were brought are cut alike."""
-    present = {tuple(shard) for description in described for shard in description.shards}
-    cuts = {of for _, of in present}
-    if len(cuts) != 1 or any(not description.shards for description in described):
+def _missing_shards(descriptions: Sequence[RunDescription]) -> list[str]:
+    """Names of missing shards, where shards are comparable."""
+    present = {tuple(shard) for description in descriptions for shard in description.shards}
+    counts = {of for _, of in present}
+    if len(counts) != 1 or any(not description.shards for description in descriptions):
         return []
-    (of,) = cuts
+    (of,) = counts
     return [f"shard {number}/{of}" for number in range(1, of + 1) if (number, of) not in present]

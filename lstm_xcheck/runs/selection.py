@@ -1,8 +1,8 @@
-"""Which recordings can be judged, and what is wrong with the set of them: missing, stale, twice."""
+"""Selects the recordings to judge; reports missing, stale and duplicate ones."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,21 +11,27 @@ from ..recordings import Recording, encode
 
 
 @dataclass(frozen=True, eq=False)
-class Named:
-    """A recording under the name its rows carry."""
+class NamedRecording:
+    """A recording, and the environment that its rows name.
+
+    Attributes:
+        environment: name, or the stem of the file where the recording has none.
+        recording: as read.
+        unlabelled: whether rows name the adapter alone.
+    """
 
     environment: str
     recording: Recording
-    alone: bool = False
+    unlabelled: bool = False
 
     def label(self, adapter: str) -> str:
-        """`environment/adapter`; the adapter alone for the only recording, when it has no name."""
-        return adapter if self.alone else f"{self.environment}/{adapter}"
+        """The adapter as rows name it: `environment/adapter`, or the adapter alone."""
+        return adapter if self.unlabelled else f"{self.environment}/{adapter}"
 
 
 @dataclass(frozen=True)
-class Fault:
-    """A row about a whole recording."""
+class RecordingFault:
+    """A row about a recording that is not judged, or not there."""
 
     label: str
     verdict: VerdictName
@@ -34,76 +40,76 @@ class Fault:
 
 def select_recordings(
     recordings: Sequence[Recording], expect: Sequence[str], run: str, *, live: bool
-) -> tuple[list[Named], list[Fault]]:
-    """The recordings to judge, and a fault for each that is not, or is not there."""
-    alone = len(recordings) == 1 and not live
+) -> tuple[list[NamedRecording], list[RecordingFault]]:
+    """The recordings to judge, and a fault for each other or missing one."""
+    single = len(recordings) == 1 and not live
     named = [
-        Named(recording.environment or Path(recording.source).stem, recording, alone and not recording.environment)
+        NamedRecording(
+            recording.environment or Path(recording.source).stem, recording, single and not recording.environment
+        )
         for recording in recordings
     ]
-    there = {name.environment for name in named}
-    faults = [_missing(environment, there) for environment in dict.fromkeys(expect) if environment not in there]
+    present = {each.environment for each in named}
+    faults = [_missing(environment, present) for environment in dict.fromkeys(expect) if environment not in present]
     judged = []
-    for environment in dict.fromkeys(name.environment for name in named):
-        group = [name for name in named if name.environment == environment]
+    for environment in dict.fromkeys(each.environment for each in named):
+        group = [each for each in named if each.environment == environment]
         fresh, stale = _split_stale(group, expect, run)
-        usable, twice = _split_twice(fresh)
+        usable, duplicates = _split_duplicates(fresh)
         judged += usable
-        faults += [*stale, *twice]
+        faults += [*stale, *duplicates]
     return judged, faults
 
 
-def _missing(environment: str, there: set[str]) -> Fault:
-    found = ", ".join(sorted(there)) or "no other"
-    return Fault(
+def _missing(environment: str, present: set[str]) -> RecordingFault:
+    found = ", ".join(sorted(present)) or "no other"
+    return RecordingFault(
         environment, "crashed",
         f"MISSING: no recording of {environment} was given (found: {found}); its interpreter is not there or it failed "
         "before it recorded",
     )  # fmt: skip
 
 
-def _split_stale(group: list[Named], expect: Sequence[str], run: str) -> tuple[list[Named], list[Fault]]:
-    """With a run given, recordings of other runs are not judged; that is a fault where the environment is expected."""
-    stale = [name for name in group if run and name.recording.run != run]
+def _split_stale(
+    group: list[NamedRecording], expect: Sequence[str], run: str
+) -> tuple[list[NamedRecording], list[RecordingFault]]:
+    """Separate recordings of other runs; a fault where their environment is expected."""
+    stale = [each for each in group if run and each.recording.run != run]
     faults = []
-    for name in stale:
-        wanted = not expect or name.environment in expect
-        what = f"STALE: {name.recording.name} belongs to the run {name.recording.run}, but should belong to {run}"
+    for each in stale:
+        wanted = not expect or each.environment in expect
+        what = f"STALE: {each.recording.name} belongs to the run {each.recording.run}, but should belong to {run}"
         reason = f"{what}; the environment did not record this time" if wanted else f"{what}; it is not expected"
-        faults.append(Fault(name.environment, "crashed" if wanted else "skipped", reason))
-    return [name for name in group if name not in stale], faults
+        faults.append(RecordingFault(each.environment, "crashed" if wanted else "skipped", reason))
+    return [each for each in group if each not in stale], faults
 
 
-def _split_twice(group: list[Named]) -> tuple[list[Named], list[Fault]]:
-    """One environment may come in several files only when they are parts of one run."""
-    kept: dict[bytes, Named] = {}
+def _split_duplicates(group: list[NamedRecording]) -> tuple[list[NamedRecording], list[RecordingFault]]:
+    """Separate duplicates and contradictions of one environment."""
+    unique: dict[bytes, NamedRecording] = {}
     faults = []
-    for name in group:
-        content = encode(name.recording)
-        if content in kept:
-            reason = f"{name.recording.name} is the same recording as {kept[content].recording.name}, judged once"
-            faults.append(Fault(name.environment, "skipped", reason))
-        kept.setdefault(content, name)
-    names = list(kept.values())
-    conflict = _conflict(names)
+    for each in group:
+        content = encode(each.recording)
+        if content in unique:
+            reason = f"{each.recording.name} is the same recording as {unique[content].recording.name}, judged once"
+            faults.append(RecordingFault(each.environment, "skipped", reason))
+        unique.setdefault(content, each)
+    conflict = _conflict(list(unique.values()))
     if not conflict:
-        return names, faults
-    return [], [*faults, Fault(group[0].environment, "crashed", conflict)]
+        return list(unique.values()), faults
+    return [], [*faults, RecordingFault(group[0].environment, "crashed", conflict)]
 
 
-def _conflict(names: list[Named]) -> str:
-    files = " and ".join(name.recording.name for name in names)
-    runs = list(dict.fromkeys(name.recording.run for name in names))
+def _conflict(group: list[NamedRecording]) -> str:
+    """How recordings of one environment contradict each other; "" for no contradiction."""
+    files = " and ".join(each.recording.name for each in group)
+    runs = list(dict.fromkeys(each.recording.run for each in group))
     if len(runs) > 1:
         return (
-            f"STALE or DUPLICATE: {files} are both of the environment {names[0].environment}, but of the runs "
+            f"STALE or DUPLICATE: {files} are both of the environment {group[0].environment}, but of the runs "
             f"{' and '.join(runs)}; keep the one that is meant"
         )
-    cells = [cell for name in names for cell in _cells(name.recording)]
-    if len(set(cells)) < len(cells):
+    tasks = [(answer.adapter, answer.question) for each in group for answer in each.recording.answers]
+    if len(set(tasks)) < len(tasks):
         return f"DUPLICATE: {files} answer the same cases in one environment, differently; keep the one that is meant"
     return ""
-
-
-def _cells(recording: Recording) -> Iterator[tuple[str, str]]:
-    return ((answer.adapter, answer.question) for answer in recording.answers)

@@ -1,1 +1,1 @@
-"""Subprocesses that run one adapter each, and the frames exchanged with them."""
+"""Subprocesses that run one adapter each, and their protocol."""

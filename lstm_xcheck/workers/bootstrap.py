@@ -1,6 +1,7 @@
-"""Started by path in any Python that has NumPy: loads this very package, then the worker.
+"""Starts a worker; run by path in any Python that has NumPy.
 
-The other interpreter needs nothing of this project installed, and nothing but this package leaks into it.
+It loads the package from this folder, so that the other interpreter needs nothing of this project installed and gets
+nothing but this package.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from pathlib import Path
 
 
 def load_package() -> None:
-    """Make the package beside this file importable as lstm_xcheck, whatever else is installed."""
+    """Make this package importable as lstm_xcheck, whatever else is installed."""
     here = Path(__file__).resolve().parent
     sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != here]
     package = here.parent

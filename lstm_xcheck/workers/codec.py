@@ -1,4 +1,4 @@
-"""Cases and results as frames, and back."""
+"""Converts cases and results to frames, and back."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 from ..arrays import Array
 from ..model import Case, CellWeights, LSTMSpec, LSTMWeights, Result
 from ..recordings.schema import one_line
-from .frames import Frame, subset
+from .frames import Frame, encode_frame, with_prefix
 
 
 def case_to_frame(case: Case) -> Frame:
-    """Everything a worker needs to run a case."""
+    """A frame with all that a worker needs."""
     data = {
         "spec": case.spec.to_dict(),
         "precision": case.precision,
@@ -24,25 +24,30 @@ def case_to_frame(case: Case) -> Frame:
     return Frame("run", data, {**weights, **{f"data.{name}": array for name, array in case.arrays().items()}})
 
 
+def encode_case(case: Case) -> bytes:
+    """The request that runs a case."""
+    return encode_frame(case_to_frame(case))
+
+
 def case_from_frame(frame: Frame) -> Case:
     """The same case, bit for bit."""
     spec = LSTMSpec(**frame.data["spec"])
-    weights = weights_from_arrays(spec, subset(frame.arrays, "weights."), frame.data["dtype"])
+    weights = weights_from_arrays(spec, with_prefix(frame.arrays, "weights."), frame.data["dtype"])
     return Case(
         weights=weights,
         precision=frame.data["precision"],
         returns=frame.data["returns"],
         gradients=frame.data["gradients"],
         id=frame.data["id"],
-        **subset(frame.arrays, "data."),
+        **with_prefix(frame.arrays, "data."),
     )
 
 
 def weights_from_arrays(spec: LSTMSpec, arrays: dict[str, Array], dtype: str) -> LSTMWeights:
-    """Weights from arrays named `layer.direction.name`; the inverse of `LSTMWeights.arrays`."""
+    """Weights from arrays named `layer.direction.name`, as `LSTMWeights.arrays` gives them."""
     layers = tuple(
         tuple(
-            CellWeights(**subset(arrays, f"{layer}.{direction}."))  # type: ignore[arg-type]
+            CellWeights(**with_prefix(arrays, f"{layer}.{direction}."))  # type: ignore[arg-type]
             for direction in range(spec.num_directions)
         )
         for layer in range(spec.num_layers)
@@ -51,7 +56,7 @@ def weights_from_arrays(spec: LSTMSpec, arrays: dict[str, Array], dtype: str) ->
 
 
 def result_to_frame(result: Result, seconds: float) -> Frame:
-    """A worker's answer."""
+    """A worker's answer with a result; `seconds` is the time in the backend."""
     data = {
         "parameter_count": result.parameter_count,
         "computed_in": result.computed_in,
@@ -68,19 +73,19 @@ def result_to_frame(result: Result, seconds: float) -> Frame:
 
 
 def result_from_frame(frame: Frame) -> Result:
-    """The worker's answer as a result."""
-    layers = subset(frame.arrays, "layer.")
+    """The result of an answer; texts become single lines."""
+    layers = with_prefix(frame.arrays, "layer.")
     return Result(
-        **subset(frame.arrays, "output."),
+        **with_prefix(frame.arrays, "output."),
         layer_outputs=tuple(layers[str(index)] for index in range(len(layers))),
-        gradients=subset(frame.arrays, "gradient."),
-        native=subset(frame.arrays, "native."),
+        gradients=with_prefix(frame.arrays, "gradient."),
+        native=with_prefix(frame.arrays, "native."),
         parameter_count=frame.data["parameter_count"],
         computed_in=one_line(str(frame.data["computed_in"])),
         note=one_line(str(frame.data["note"])),
-        environment={one_line(key): _plain(value) for key, value in frame.data["environment"].items()},
+        environment={one_line(key): _one_line(value) for key, value in frame.data["environment"].items()},
     )
 
 
-def _plain(value: Any) -> Any:
+def _one_line(value: Any) -> Any:
     return one_line(value) if isinstance(value, str) else value

@@ -1,7 +1,7 @@
-"""The two pipes to a worker's process: one question, one answer, within a time that holds whatever becomes of it.
+"""Request and response channel over a worker's stdin and stdout, with a hard timeout.
 
-A process that a worker started may outlive it and keep the pipes open, so that neither reading nor writing ever ends.
-Both are therefore done by a thread that can be left behind.
+A process that a worker started may outlive it and hold the pipes open, and then a read or write never ends. A thread
+that can be abandoned does both.
 """
 
 from __future__ import annotations
@@ -11,14 +11,17 @@ import subprocess
 import threading
 import time
 
-from .frames import Frame, read
+from .frames import Frame, read_frame
 
-#: How often it is seen whether the process still lives, seconds.
-_LOOK_SECONDS = 1.0
+#: Seconds between looks at whether the process lives.
+_POLL_SECONDS = 1.0
 
 
-class Line:
-    """The pipes of one process; to be used by one thread at a time, `hang_up` and `close` by any."""
+class Pipe:
+    """The pipes of one process.
+
+    `cancel` and `close` may be called from any thread, `exchange` from one at a time.
+    """
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
@@ -28,11 +31,16 @@ class Line:
         self._thread.start()
 
     def exchange(self, request: bytes, seconds: float, limit: int) -> Frame | None:
-        """Send a request, or nothing, and receive one frame of at most `limit` bytes; None when the process ended.
+        """Send a request and receive one frame; None when the process ended.
+
+        Args:
+            request: bytes to send, may be empty.
+            seconds: time limit.
+            limit: largest answer, bytes.
 
         Raises:
-            TimeoutError: when time is up; the line is of no use then.
-            ProtocolError: when what came is no frame.
+            TimeoutError: when time is up; the pipe is then unusable.
+            ProtocolError: when the answer is no frame.
             OSError: when the pipe is broken.
         """
         self._requests.put((request, limit))
@@ -40,25 +48,25 @@ class Line:
         while True:
             left = end - time.monotonic()
             try:
-                answer = self._answers.get(timeout=min(max(left, 0.0), _LOOK_SECONDS))
+                answer = self._answers.get(timeout=min(max(left, 0.0), _POLL_SECONDS))
             except queue.Empty:
-                if left <= _LOOK_SECONDS:
+                if left <= _POLL_SECONDS:
                     raise TimeoutError from None
                 if self._process.poll() is not None:
-                    self.hang_up()  # what it said last is read first
+                    self.cancel()  # answers that came before are read first
                 continue
             if isinstance(answer, Exception):
                 raise answer
             return answer
 
-    def hang_up(self) -> None:
-        """Let whoever waits for an answer wait no longer: the process has ended."""
+    def cancel(self) -> None:
+        """End the wait for an answer: the process has ended."""
         self._answers.put(None)
 
     def close(self) -> None:
-        """Close the pipes as soon as nothing is read or written: at once, where no process holds their other ends."""
+        """Close the pipes once the thread is idle."""
         self._requests.put(None)
-        self._thread.join(timeout=_LOOK_SECONDS)
+        self._thread.join(timeout=_POLL_SECONDS)
 
     def _serve(self) -> None:
         stdin, stdout = self._process.stdin, self._process.stdout
@@ -69,11 +77,11 @@ class Line:
                 if request:
                     stdin.write(request)
                     stdin.flush()
-                self._answers.put(read(stdout, limit))  # type: ignore[arg-type]
-            except Exception as error:  # raised again where the answer is waited for
+                self._answers.put(read_frame(stdout, limit))  # type: ignore[arg-type]
+            except Exception as error:  # raised again in `exchange`
                 self._answers.put(error)
         for stream in (stdin, stdout):
             try:
                 stream.close()
             except BrokenPipeError:
-                continue  # what was not sent no longer matters: the reader is dead
+                continue  # unsent bytes no longer matter: the reader is dead

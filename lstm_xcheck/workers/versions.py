@@ -1,6 +1,7 @@
-"""Versions of packages from their metadata, without importing them: `python versions.py torch keras` prints JSON.
+"""Versions of packages from their metadata, without importing them.
 
-Run by path in any Python, so it imports the standard library alone.
+`python versions.py torch keras` prints them as JSON. It is run by path in any Python, and imports only the standard
+library.
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ import platform
 import sys
 from collections.abc import Sequence
 
-#: Distributions that are not named as their module is.
-_OTHER_NAMES = {"tensorflow": ("tensorflow-cpu", "intel-tensorflow"), "haiku": ("dm-haiku",)}
+#: Distributions with another name than their module.
+_DISTRIBUTIONS = {"tensorflow": ("tensorflow-cpu", "intel-tensorflow"), "haiku": ("dm-haiku",)}
 
 
 def versions(modules: Sequence[str]) -> dict[str, str]:
-    """The version of Python, of NumPy and of each module's package, `unknown` where no metadata say.
+    """Versions of Python, NumPy and each module's package; `unknown` without metadata.
 
     >>> sorted(versions(["numpy"]))
     ['numpy', 'python']
@@ -25,7 +26,7 @@ def versions(modules: Sequence[str]) -> dict[str, str]:
 
 
 def _version(module: str) -> str:
-    for name in (module, *_OTHER_NAMES.get(module, ()), module.replace("_", "-")):
+    for name in (module, *_DISTRIBUTIONS.get(module, ()), module.replace("_", "-")):
         try:
             return importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""The child process: one adapter, many cases, one answer for each."""
+"""The worker process: runs cases with one adapter."""
 
 from __future__ import annotations
 
@@ -16,65 +16,65 @@ from ..adapters.registry import load_adapter
 from ..errors import Unsupported, UserError
 from .codec import case_from_frame, result_to_frame
 from .format_exception import format_exception
-from .frames import Frame, encode, read
+from .frames import Frame, encode_frame, read_frame
 
-#: The driver is trusted: this only stops a broken stream from asking for all memory.
-_MAX_REQUEST = 2**34
+#: The largest request, bytes. The driver is trusted; the limit stops a broken stream from asking for all memory.
+_MAX_REQUEST_SIZE = 2**34
 
 
 def main(arguments: list[str]) -> None:
     """Serve until the driver closes the pipe: `NAME TARGET [FOLDER...]`."""
-    requests, answers = _take_streams()
-    _end_with_driver(requests)
+    requests, answers = _claim_streams()
+    _exit_with_driver(requests)
     name, target, *folders = arguments
     try:
         session = Session(load_adapter(target, name, tuple(folders)))
-        gc.freeze()  # a framework's million objects stay; to look through them takes a twentieth of a compilation
+        gc.freeze()  # collecting a framework's million objects takes a twentieth of a compilation
         ready = {"environment": session.environment, "layout": session.adapter.layout}
-        answers.write(encode(Frame("ready", ready, {})))
+        answers.write(encode_frame(Frame("ready", ready, {})))
     except UserError as error:
-        answers.write(encode(Frame("refused", {"reason": str(error)}, {})))
+        answers.write(encode_frame(Frame("refused", {"reason": str(error)}, {})))
         return
-    except Exception as error:  # whatever a framework raises while loading is reported, not lost
-        answers.write(encode(Frame("error", {"reason": format_exception(error)}, {})))
+    except Exception as error:  # a framework may raise anything while it loads
+        answers.write(encode_frame(Frame("error", {"reason": format_exception(error)}, {})))
         return
-    while (request := read(requests, _MAX_REQUEST)) is not None:
+    while (request := read_frame(requests, _MAX_REQUEST_SIZE)) is not None:
         answers.write(_answer(session, request))
 
 
-def _take_streams() -> tuple[BinaryIO, BinaryIO]:
-    """Keep the pipes for ourselves; whatever else prints to stdout goes to stderr and does no harm."""
+def _claim_streams() -> tuple[BinaryIO, BinaryIO]:
+    """Keep the pipes for the protocol; what is printed to stdout goes to stderr."""
     requests = os.fdopen(os.dup(0), "rb")
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - for the life of the process
-    return requests, _Whole(answers)  # type: ignore[return-value]
+    return requests, _CompleteWriter(answers)  # type: ignore[return-value]
 
 
-def _end_with_driver(requests: BinaryIO) -> None:
-    """When the driver is gone, however it ended, nobody would end a framework that hangs, or what that started."""
+def _exit_with_driver(requests: BinaryIO) -> None:
+    """End this process group when the driver ends, even while a framework hangs."""
     if not hasattr(select, "poll") or os.getpgid(0) != os.getpid():
         return
     poll = select.poll()
     poll.register(requests, 0)  # reports only that the other end was closed
 
     def watch() -> None:
-        # A file that this process itself has closed, ending by itself, says nothing of the driver.
+        # POLLNVAL: this process closed the pipe itself while ending, so the driver may be alive.
         if not any(flags & select.POLLNVAL for _, flags in poll.poll()):
             os.killpg(0, signal.SIGKILL)
 
     threading.Thread(target=watch, daemon=True).start()
 
 
-class _Whole:
-    """Writes every byte: an unbuffered file may write part of a large frame."""
+class _CompleteWriter:
+    """Writes all bytes; an unbuffered file may write a part of a large frame."""
 
     def __init__(self, raw: BinaryIO) -> None:
         self._raw, self._process = raw, os.getpid()
 
     def write(self, data: bytes) -> None:
-        """Write all of it, once: a process that the framework forked and let come back here must not answer, too."""
+        """Write all data; a fork of this process ends instead."""
         if os.getpid() != self._process:
             os._exit(0)
         view = memoryview(data)
@@ -87,8 +87,8 @@ def _answer(session: Session, request: Frame) -> bytes:
         case = case_from_frame(request)
         start = time.perf_counter()
         result = session.execute(case)
-        return encode(result_to_frame(result, time.perf_counter() - start))
+        return encode_frame(result_to_frame(result, time.perf_counter() - start))
     except Unsupported as reason:
-        return encode(Frame("unsupported", {"reason": str(reason)}, {}))
-    except Exception as error:  # the driver makes a `crashed` row of it; the worker lives on
-        return encode(Frame("error", {"reason": format_exception(error)}, {}))
+        return encode_frame(Frame("unsupported", {"reason": str(reason)}, {}))
+    except Exception as error:  # the driver reports a `crashed` row; the worker goes on
+        return encode_frame(Frame("error", {"reason": format_exception(error)}, {}))

@@ -1,4 +1,4 @@
-"""The `jax` adapter against `nn.LSTM` and against a NumPy loop that is written here on its own."""
+"""The `jax` adapter against `nn.LSTM` and against a loop in NumPy."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def assert_close(actual: Array, expected: Array, precision: str, what: str) -> N
 
 
 def holes(batch: int, steps: int) -> Array:
-    """A mask that starts, pauses and ends anywhere; its first row has no valid step at all."""
+    """A mask with holes, whose first row has no valid step."""
     mask: Array = np.random.default_rng(5).random((batch, steps)) < 0.6
     mask[0] = False
     return mask
@@ -186,7 +186,7 @@ OPTIONS = [
 
 
 @pytest.mark.parametrize(("name", "option"), OPTIONS)
-def test_every_option_shows_in_its_case(name: str, option: str) -> None:
+def test_every_option_changes_the_outputs_of_its_case(name: str, option: str) -> None:
     """Otherwise agreement with the definition would say nothing about it."""
     case = _case(EXOTIC[name], "holes")
     default: dict[str, Any] = {option: LSTMSpec.__dataclass_fields__[option].default}
@@ -201,7 +201,7 @@ def test_every_option_shows_in_its_case(name: str, option: str) -> None:
 
 @pytest.mark.parametrize("precision", ["float32", "float16", "bfloat16"])
 @pytest.mark.parametrize("name", ["projected-stack", "gate-clip-after-peepholes"])
-def test_lower_precisions_are_off_by_their_rounding_alone(name: str, precision: str) -> None:
+def test_lower_precisions_differ_by_their_rounding(name: str, precision: str) -> None:
     case = _case({**PLAIN, **EXOTIC}[name], "ragged", precision)
     result = run(case)
     assert_same(result, reference(case), precision)
@@ -243,9 +243,9 @@ def test_multiplying_inputs_inside_the_scan_changes_nothing(
     params = JaxScan("jax").build(case.spec, "float64").params[0][0]
     loaded = {name.rpartition("/")[2]: jnp.asarray(array) for name, array in to_layout(case.weights, "jax").items()}
     assert loaded.keys() == params.keys()
-    keep = jnp.asarray(case.valid.T[..., None])
+    valid = jnp.asarray(case.valid.T[..., None])
     h0, c0 = (jnp.asarray(case.initial(name, 0, 0)) for name in ("h0", "c0"))
-    inputs = (loaded, jnp.asarray(case.x), h0, c0, keep)
+    inputs = (loaded, jnp.asarray(case.x), h0, c0, valid)
     before = lstm.scan_direction(*inputs, case.spec, backward=backward)
     monkeypatch.setattr(lstm, "HOIST_BELOW", 0)
     monkeypatch.setattr(lstm, "JOIN_BELOW", join_below)
@@ -272,12 +272,12 @@ def test_weights_come_back_bit_for_bit_and_are_counted(name: str, precision: str
 
 
 def test_leaves_are_named_by_layer_direction_and_array() -> None:
-    params = lstm.zeros(EXOTIC["everything"], jnp.float32)
-    shapes = {name: leaf.shape for name, leaf in lstm.named(params).items() if name.startswith("1/1/")}
+    params = lstm.zero_params(EXOTIC["everything"], jnp.float32)
+    shapes = {name: leaf.shape for name, leaf in lstm.leaves_by_path(params).items() if name.startswith("1/1/")}
     assert shapes == {"1/1/W": (6, 20), "1/1/U": (3, 20), "1/1/b": (20,), "1/1/P": (5, 3), "1/1/peephole": (15,)}
 
 
-def test_arrays_that_are_not_the_models_are_refused() -> None:
+def test_arrays_of_another_model_are_refused() -> None:
     adapter, weights = JaxScan("jax"), LSTMWeights.random(LSTMSpec(3, 4))
     model = adapter.build(weights.spec, "float32")
     arrays = to_layout(weights, "jax")
@@ -321,7 +321,7 @@ def _jax_gradients(case: Case, cotangents: list[Array]) -> dict[str, Array]:
         return sum((output * weight).sum() for output, weight in zip(outputs[:3], cotangents, strict=True))
 
     gradients = jax.jit(jax.grad(loss, argnums=(0, 1, 2, 3)))(model.params, case.x, case.h0, case.c0)
-    by_name = {**lstm.named(gradients[0]), **dict(zip(("x", "h0", "c0"), gradients[1:], strict=True))}
+    by_name = {**lstm.leaves_by_path(gradients[0]), **dict(zip(("x", "h0", "c0"), gradients[1:], strict=True))}
     return {name: np.asarray(array) for name, array in by_name.items()}
 
 
@@ -349,7 +349,7 @@ def _torch_gradients(torch: Any, case: Case, cotangents: list[Array]) -> dict[st
 
 
 def test_masked_steps_leave_no_trace_in_gradients() -> None:
-    """Gradients equal those of the sequence with its masked steps taken out, for a mask with holes."""
+    """Gradients equal those of the sequence without its masked steps."""
     mask = np.array([[False, True, True, False, True, False]])
     spec = LSTMSpec(3, 4, reverse=True, peepholes=True)
     case = replace(Case.random(spec, steps=6, batch=1, precision="float64"), mask=mask, id="")

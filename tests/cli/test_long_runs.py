@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from lstm_xcheck.runs.folder import cell_line, read_cells
+from lstm_xcheck.runs.folder import encode_line, read_outcomes
 
 from .conftest import Command
 
@@ -82,10 +82,10 @@ def test_runs_of_different_adapters_merge(command: Command, out: Path, tmp_path:
 
 def suspected(folder: Path) -> None:
     """Turn every answer into a suspect one."""
-    cells = list(read_cells(folder))
+    outcomes = list(read_outcomes(folder))
     lines = [
-        cell_line(key, replace(outcome, rows=tuple(replace(row, verdict="suspect") for row in outcome.rows)))
-        for key, outcome in cells
+        encode_line(key, replace(outcome, rows=tuple(replace(row, verdict="suspect") for row in outcome.rows)))
+        for key, outcome in outcomes
     ]
     (folder / "cells.jsonl").write_bytes(b"".join(lines))
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from lstm_xcheck import api
-from lstm_xcheck.adapters.function import result_of
+from lstm_xcheck.adapters.function import call_function
 from lstm_xcheck.arrays import Array
 from lstm_xcheck.diagnose import diagnose
 from lstm_xcheck.errors import DisagreementError, Unsupported
@@ -48,7 +48,7 @@ def recording(function: Any, cases: list[Case]) -> Any:
 
     def ask(case: Case) -> Result:
         cases.append(case)
-        return result_of(function, case)
+        return call_function(function, case)
 
     return ask
 

@@ -1,1 +1,1 @@
-"""The engine: grids, frames, workers that fail in every way, and the totals."""
+"""Tests of the engine, with adapters that fail in every way."""

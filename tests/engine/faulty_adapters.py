@@ -1,7 +1,7 @@
-"""Real adapters that run in real workers: an honest one in plain NumPy, and one for each way to fail.
+"""Adapters in NumPy for real workers: an honest one, and one for each fault.
 
-A fault is chosen by the id of the case, `bad-<fault>`; every other case is answered honestly, so that one sweep
-shows both what becomes of a fault and that the cells after it are none the worse.
+The id of a case, `bad-<fault>`, chooses a fault; every other case is answered honestly. One sweep shows both the row of
+a fault and that later tasks are unharmed.
 """
 
 from __future__ import annotations
@@ -141,13 +141,13 @@ def _write_noise(result: Result) -> Result:
 
 
 def _read_input(result: Result) -> Result:
-    """What waits on stdin for an answer gets the end of file, not the next case."""
+    """A read of stdin gets the end of file, not the next case."""
     assert sys.stdin.read() == ""
     return result
 
 
 def protocol_pipe() -> int:
-    """The pipe on which the driver listens: the one that is open for writing and is not stderr."""
+    """The pipe to the driver: open for writing, and not stderr."""
     import fcntl
 
     for fd in range(3, 256):
@@ -166,9 +166,9 @@ def _corrupt_pipe(result: Result) -> Result:
 
 
 def _fake_frame(result: Result) -> Result:
-    from lstm_xcheck.workers.frames import Frame, encode
+    from lstm_xcheck.workers.frames import Frame, encode_frame
 
-    os.write(protocol_pipe(), encode(Frame("ready", {"environment": {}}, {})))
+    os.write(protocol_pipe(), encode_frame(Frame("ready", {"environment": {}}, {})))
     return result
 
 
@@ -191,7 +191,7 @@ def _fork(result: Result) -> Result:
 
 
 def _leave_a_daemon(result: Result) -> Result:
-    """Die, while a process that no kill of the worker's group reaches keeps all pipes open."""
+    """Die, while a process of another group keeps all pipes open."""
     if os.fork() == 0:
         os.setsid()
         time.sleep(20)

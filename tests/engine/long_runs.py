@@ -1,4 +1,4 @@
-"""What tests of long runs share: a command line that knows adapters in NumPy, and reports without their times."""
+"""A command line with the adapters in NumPy, and reports without times."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ROOT = HERE.parents[1]
 
 
 def environment(folder: Path, names: tuple[str, ...] = ("Honest", "Lossy", "Faulty")) -> dict[str, str]:
-    """Variables under which `python -m lstm_xcheck` has the adapters of faulty_adapters.py, as a plugin brings them."""
+    """Variables under which `python -m lstm_xcheck` has faulty adapters, as from a plugin."""
     plugin = folder / "numpy_adapters-1.0.dist-info"
     plugin.mkdir(parents=True, exist_ok=True)
     (plugin / "METADATA").write_text("Metadata-Version: 2.1\nName: numpy-adapters\nVersion: 1.0\n", encoding="ascii")
@@ -31,7 +31,7 @@ def command(*arguments: str) -> list[str]:
 
 
 def ran(variables: dict[str, str], *arguments: str) -> tuple[int, dict[str, Any], str]:
-    """Exit code, JSON on stdout and stderr of a command line that ends by itself."""
+    """Exit code, JSON on stdout, and stderr of a command line."""
     run = subprocess.run(
         command(*arguments, "--json"), env=variables, capture_output=True, text=True, timeout=300, check=False
     )
@@ -39,9 +39,9 @@ def ran(variables: dict[str, str], *arguments: str) -> tuple[int, dict[str, Any]
 
 
 def content(report: Report | dict[str, Any]) -> dict[str, Any]:
-    """What a report says, in an order of its own.
+    """The content of a report, sorted.
 
-    Left out is the time it took, and the diagnoses and power of examples: which those are depends on who was first.
+    Times, diagnoses and power are left out: which cases those are of depends on which ended first.
     """
     data = report.to_dict() if isinstance(report, Report) else dict(report)
     del data["diagnoses"], data["power"]

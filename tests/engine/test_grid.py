@@ -1,4 +1,4 @@
-"""Grids: every combination once, rebuilt bit for bit, and one sentence for what is no grid."""
+"""Grids have every combination once; recipes give the same bits everywhere."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_seeds_is_a_number_of_seeds() -> None:
 
 @pytest.mark.parametrize(
     "given", [2, [2], (2,), range(2, 3), {2}, np.int64(2), np.array([2]), 2.0, (value for value in [2])],
-    ids=["whole", "list", "tuple", "range", "set", "numpy", "array", "float", "generator"],
+    ids=["integer", "list", "tuple", "range", "set", "numpy", "array", "float", "generator"],
 )  # fmt: skip
 def test_an_axis_may_be_given_in_any_form(given: Any) -> None:
     (recipe,) = grid(hidden=given)
@@ -76,7 +76,7 @@ def test_an_axis_may_be_given_in_any_form(given: Any) -> None:
         ("seeds=1001 hidden=" + ",".join(["1"] * 1000), "the grid has 1,001,000 cases"),
     ],
 )
-def test_what_is_no_grid_gets_one_sentence(text: str, sentence: str) -> None:
+def test_a_wrong_grid_is_reported_in_one_sentence(text: str, sentence: str) -> None:
     with pytest.raises(SpecError) as caught:
         parse_grid(text)
     assert sentence in str(caught.value)
@@ -89,7 +89,7 @@ def test_what_is_no_grid_gets_one_sentence(text: str, sentence: str) -> None:
      {"bias": None}, {"bias": [["split"]]}, {"ragged": "perhaps"}, {"seeds": "many"}, {"colour": 1}],
     ids=str,
 )  # fmt: skip
-def test_what_is_no_axis_is_a_spec_error(axes: dict[str, Any]) -> None:
+def test_a_wrong_axis_is_a_spec_error(axes: dict[str, Any]) -> None:
     with pytest.raises(SpecError):
         grid(**axes)
 
@@ -99,7 +99,7 @@ def test_what_is_no_axis_is_a_spec_error(axes: dict[str, Any]) -> None:
     ["hidden", "input", "steps", "batch", "layers", "directions", "bias", "proj", "states", "ragged", "one_hot",
      "returns", "gradients", "init", "dtype", "seed"],
 )  # fmt: skip
-def test_the_id_tells_every_field_apart(field: str) -> None:
+def test_every_field_changes_the_id(field: str) -> None:
     assert sorted(known.name for known in fields(Recipe)) == sorted(asdict(Recipe()))
     other = {
         "hidden": 9, "input": 6, "steps": 8, "batch": 4, "layers": 2, "directions": 2, "bias": "none", "proj": 3,

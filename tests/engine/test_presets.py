@@ -1,10 +1,10 @@
-"""What the presets cover: a promise of the documentation."""
+"""The presets cover what the documentation promises."""
 
 from __future__ import annotations
 
 import pytest
 
-from lstm_xcheck.engine import Plan, Recipe, preset
+from lstm_xcheck.engine import Recipe, preset
 from lstm_xcheck.errors import SpecError
 
 STANDARD = preset("standard")
@@ -58,12 +58,12 @@ def test_layers_directions_and_biases_are_combined(layers: int, directions: int,
     ],
     ids=str,
 )
-def test_the_roots_are_there(shape: dict[str, object]) -> None:
+def test_the_first_shapes_are_there(shape: dict[str, object]) -> None:
     assert any(all(getattr(recipe, name) == value for name, value in shape.items()) for recipe in STANDARD)
 
 
-def test_sizes_that_coincide_are_there() -> None:
-    """Batch and time exchanged, or a kernel transposed, raise no error where the sizes are equal."""
+def test_equal_sizes_are_there() -> None:
+    """With equal sizes, exchanged axes or a transposed kernel raise no error."""
     assert any(r.hidden == r.input == r.steps == r.batch > 1 for r in STANDARD)
 
 
@@ -84,16 +84,3 @@ def test_every_recipe_describes_an_lstm(name: str) -> None:
 def test_another_name_is_a_spec_error() -> None:
     with pytest.raises(SpecError, match="unknown preset 'thorough'; expected one of quick, standard, deep"):
         preset("thorough")
-
-
-def test_a_plan_needs_cases_adapters_and_unique_ids() -> None:
-    from lstm_xcheck.adapters import Entry
-    from lstm_xcheck.errors import NothingComparedError
-
-    entry = Entry("any", "module:Class")
-    with pytest.raises(NothingComparedError, match="there is no case"):
-        Plan((), (entry,))
-    with pytest.raises(NothingComparedError, match=r"pip install 'lstm-xcheck\[torch\]'"):
-        Plan((Recipe(),), ())
-    with pytest.raises(NothingComparedError, match="two cases have the id"):
-        Plan((Recipe(), Recipe()), (entry,))

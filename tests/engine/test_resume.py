@@ -1,4 +1,4 @@
-"""A run that is killed and resumed says what an undisturbed one says, and does nothing twice."""
+"""A killed and resumed run reports what an undisturbed one does, and repeats nothing."""
 
 from __future__ import annotations
 
@@ -16,14 +16,13 @@ from typing import Any
 import pytest
 
 from lstm_xcheck.adapters import Entry
-from lstm_xcheck.adapters.registry import function_entry
 from lstm_xcheck.engine import Plan, Recipe, grid, run
 from lstm_xcheck.errors import UserError
 from lstm_xcheck.events import Event, Outcome, Started
 from lstm_xcheck.model import Case, LSTMSpec
 from lstm_xcheck.report import Report
-from lstm_xcheck.runs.folder import CELLS, PLAN, POWER, RunFolder, read_cells, read_power
-from lstm_xcheck.runs.identity import adapter_identity, question_key
+from lstm_xcheck.runs.description import PLAN_FILE
+from lstm_xcheck.runs.folder import OUTCOMES_FILE, POWER_FILE, RunFolder, read_outcomes, read_power
 from lstm_xcheck.runs.resume import describe, replay, run_in
 
 from .long_runs import HERE, command, content, environment, ran
@@ -46,34 +45,34 @@ def events_in(path: Path, plan: Plan = PLAN_OF_ALL, *, resume: bool = False) -> 
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("whole") / "run"
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("finished") / "run"
     events_in(folder)
     return folder
 
 
 def copied(source: Path, target: Path, cells: bytes) -> Path:
     target.mkdir()
-    (target / PLAN).write_bytes((source / PLAN).read_bytes())
-    (target / CELLS).write_bytes(cells)
+    (target / PLAN_FILE).write_bytes((source / PLAN_FILE).read_bytes())
+    (target / OUTCOMES_FILE).write_bytes(cells)
     return target
 
 
-def test_a_folder_holds_what_the_run_said(whole: Path) -> None:
-    report = Report.of(replay(whole))
+def test_a_folder_replays_the_report_of_the_run(finished: Path) -> None:
+    report = Report.of(replay(finished))
     assert content(report) == content(Report.of(run(PLAN_OF_ALL)))
     assert report.totals["match"] == 5
     assert report.totals["unsupported"] == 1
-    lines = (whole / CELLS).read_bytes().splitlines(keepends=True)
+    lines = (finished / OUTCOMES_FILE).read_bytes().splitlines(keepends=True)
     assert len(lines) == len({json.loads(line)["key"] for line in lines}) == 6
 
 
-def test_a_finished_run_repeats_nothing(whole: Path, tmp_path: Path) -> None:
-    folder = copied(whole, tmp_path / "run", (whole / CELLS).read_bytes())
+def test_a_finished_run_repeats_nothing(finished: Path, tmp_path: Path) -> None:
+    folder = copied(finished, tmp_path / "run", (finished / OUTCOMES_FILE).read_bytes())
     events = events_in(folder, resume=True)
     assert not [event for event in events if isinstance(event, Started)]
-    assert content(Report.of(events)) == content(Report.of(replay(whole)))
-    assert (folder / CELLS).read_bytes() == (whole / CELLS).read_bytes()
+    assert content(Report.of(events)) == content(Report.of(replay(finished)))
+    assert (folder / OUTCOMES_FILE).read_bytes() == (finished / OUTCOMES_FILE).read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -81,34 +80,34 @@ def test_a_finished_run_repeats_nothing(whole: Path, tmp_path: Path) -> None:
     [lambda line: 0, lambda line: 1, lambda line: len(line) // 2, lambda line: len(line) - 1],
     ids=["nothing", "a-byte", "half", "all-but-the-end"],
 )
-def test_a_torn_line_is_cut_off_and_its_cell_redone(whole: Path, tmp_path: Path, cut: Callable[[bytes], int]) -> None:
-    *kept, last = (whole / CELLS).read_bytes().splitlines(keepends=True)
+def test_a_torn_line_is_cut_and_its_task_run_again(finished: Path, tmp_path: Path, cut: Callable[[bytes], int]) -> None:
+    *kept, last = (finished / OUTCOMES_FILE).read_bytes().splitlines(keepends=True)
     torn = last[: cut(last)]
-    folder = copied(whole, tmp_path / "run", b"".join(kept) + torn)
-    assert len(list(read_cells(folder))) == 5
+    folder = copied(finished, tmp_path / "run", b"".join(kept) + torn)
+    assert len(list(read_outcomes(folder))) == 5
     events = events_in(folder, resume=True)
     assert [event.case for event in events if isinstance(event, Started)] == [json.loads(last)["outcome"]["case"]]
-    assert content(Report.of(events)) == content(Report.of(replay(whole)))
-    assert (folder / CELLS).read_bytes().startswith(b"".join(kept))
-    assert content(Report.of(replay(folder))) == content(Report.of(replay(whole)))
+    assert content(Report.of(events)) == content(Report.of(replay(finished)))
+    assert (folder / OUTCOMES_FILE).read_bytes().startswith(b"".join(kept))
+    assert content(Report.of(replay(folder))) == content(Report.of(replay(finished)))
 
 
-def test_a_torn_first_line_and_a_damaged_one_are_redone(whole: Path, tmp_path: Path) -> None:
-    first, second, *others = (whole / CELLS).read_bytes().splitlines(keepends=True)
-    folder = copied(whole, tmp_path / "first", first[:-5])
+def test_tasks_of_a_torn_first_line_and_of_a_damaged_one_run_again(finished: Path, tmp_path: Path) -> None:
+    first, second, *others = (finished / OUTCOMES_FILE).read_bytes().splitlines(keepends=True)
+    folder = copied(finished, tmp_path / "first", first[:-5])
     assert len(events_begun(folder)) == 6
-    folder = copied(whole, tmp_path / "damaged", b"".join([first, second[:9] + b"\0" + second[10:], *others]))
+    folder = copied(finished, tmp_path / "damaged", b"".join([first, second[:9] + b"\0" + second[10:], *others]))
     assert len(events_begun(folder)) == 1
-    assert content(Report.of(replay(folder))) == content(Report.of(replay(whole)))
+    assert content(Report.of(replay(folder))) == content(Report.of(replay(finished)))
 
 
-def test_a_line_whose_content_was_changed_is_redone(whole: Path, tmp_path: Path) -> None:
+def test_the_task_of_a_changed_line_is_run_again(finished: Path, tmp_path: Path) -> None:
     """Damage that leaves the line readable, such as another figure, is seen too."""
-    cells = (whole / CELLS).read_bytes()
-    folder = copied(whole, tmp_path / "run", cells.replace(b'"verdict":"match"', b'"verdict":"suspect"', 1))
-    assert len(list(read_cells(folder))) == 5
+    cells = (finished / OUTCOMES_FILE).read_bytes()
+    folder = copied(finished, tmp_path / "run", cells.replace(b'"verdict":"match"', b'"verdict":"suspect"', 1))
+    assert len(list(read_outcomes(folder))) == 5
     assert len(events_begun(folder)) == 1
-    assert content(Report.of(replay(folder))) == content(Report.of(replay(whole)))
+    assert content(Report.of(replay(folder))) == content(Report.of(replay(finished)))
 
 
 @pytest.mark.parametrize(
@@ -116,10 +115,10 @@ def test_a_line_whose_content_was_changed_is_redone(whole: Path, tmp_path: Path)
     [("order", [{}]), ("order", 1), ("cases", "6"), ("adapters", ["honest"]), ("adapters", {"honest": 1}),
      ("shards", [[1]]), ("planned", None), ("subject", []), ("key", 1)],
 )  # fmt: skip
-def test_a_damaged_plan_is_said_in_a_sentence(whole: Path, tmp_path: Path, name: str, value: object) -> None:
-    folder = copied(whole, tmp_path / "run", b"")
-    plan = json.loads((folder / PLAN).read_text(encoding="utf-8"))
-    (folder / PLAN).write_text(json.dumps({**plan, name: value}), encoding="utf-8")
+def test_a_damaged_plan_is_reported_in_one_sentence(finished: Path, tmp_path: Path, name: str, value: object) -> None:
+    folder = copied(finished, tmp_path / "run", b"")
+    plan = json.loads((folder / PLAN_FILE).read_text(encoding="utf-8"))
+    (folder / PLAN_FILE).write_text(json.dumps({**plan, name: value}), encoding="utf-8")
     with pytest.raises(UserError, match=r"plan\.json cannot be read: "):
         Report.of(replay(folder))
 
@@ -127,8 +126,8 @@ def test_a_damaged_plan_is_said_in_a_sentence(whole: Path, tmp_path: Path, name:
 @pytest.mark.parametrize(
     "text", ['[{"case": 1}]', "[{}]", "[1]", "{", '[{"case": "a", "sentence": "", "caught": [1]}]']
 )
-def test_damaged_statements_of_power_are_said_in_a_sentence(tmp_path: Path, text: str) -> None:
-    (tmp_path / POWER).write_text(text, encoding="utf-8")
+def test_damaged_power_statements_are_reported_in_one_sentence(tmp_path: Path, text: str) -> None:
+    (tmp_path / POWER_FILE).write_text(text, encoding="utf-8")
     with pytest.raises(UserError, match="remove it to go without"):
         read_power(tmp_path)
 
@@ -144,20 +143,20 @@ def events_begun(folder: Path) -> list[Started]:
 
 
 def test_a_run_killed_before_its_plan_was_written_starts_anew(tmp_path: Path) -> None:
-    (tmp_path / f".{PLAN}.0a1b").write_text("{", encoding="ascii")
+    (tmp_path / f".{PLAN_FILE}.0a1b").write_text("{", encoding="ascii")
     assert len([event for event in events_in(tmp_path, resume=True) if isinstance(event, Outcome)]) == 6
 
 
-def test_a_run_killed_between_its_lock_and_its_plan_starts_anew(tmp_path: Path) -> None:
-    (tmp_path / CELLS).touch()
+def test_a_run_killed_between_lock_and_plan_starts_anew(tmp_path: Path) -> None:
+    (tmp_path / OUTCOMES_FILE).touch()
     assert len([event for event in events_in(tmp_path) if isinstance(event, Outcome)]) == 6
 
 
-def test_cells_without_a_plan_are_left_alone(tmp_path: Path) -> None:
-    (tmp_path / CELLS).write_text("mine", encoding="ascii")
+def test_outcomes_without_a_plan_are_left_alone(tmp_path: Path) -> None:
+    (tmp_path / OUTCOMES_FILE).write_text("mine", encoding="ascii")
     with pytest.raises(UserError, match=r"holds cells\.jsonl and no run"):
         events_in(tmp_path, resume=True)
-    assert (tmp_path / CELLS).read_text(encoding="ascii") == "mine"
+    assert (tmp_path / OUTCOMES_FILE).read_text(encoding="ascii") == "mine"
 
 
 def test_a_closed_run_keeps_what_ended(tmp_path: Path) -> None:
@@ -165,7 +164,7 @@ def test_a_closed_run_keeps_what_ended(tmp_path: Path) -> None:
         events = run_in(folder, PLAN_OF_ALL, run)
         begun = [next(event for event in events if isinstance(event, Outcome)) for _ in range(2)]
         events.close()
-    assert [outcome.case for _, outcome in read_cells(tmp_path)] == [outcome.case for outcome in begun]
+    assert [outcome.case for _, outcome in read_outcomes(tmp_path)] == [outcome.case for outcome in begun]
     assert len(events_begun(tmp_path)) == 4
 
 
@@ -182,26 +181,26 @@ def test_a_closed_run_keeps_what_ended(tmp_path: Path) -> None:
     ],
     ids=["cases", "adapters", "packages", "variables"],
 )
-def test_a_folder_of_another_plan_is_refused(whole: Path, plan: Plan, reason: str) -> None:
-    before = (whole / CELLS).read_bytes()
+def test_a_folder_of_another_plan_is_refused(finished: Path, plan: Plan, reason: str) -> None:
+    before = (finished / OUTCOMES_FILE).read_bytes()
     with pytest.raises(UserError, match=reason):
-        events_in(whole, plan, resume=True)
-    assert (whole / CELLS).read_bytes() == before
+        events_in(finished, plan, resume=True)
+    assert (finished / OUTCOMES_FILE).read_bytes() == before
 
 
-def test_another_version_of_a_package_is_another_plan(whole: Path, tmp_path: Path) -> None:
-    folder = copied(whole, tmp_path / "run", b"")
-    text = (folder / PLAN).read_text(encoding="utf-8")
+def test_another_version_of_a_package_is_another_plan(finished: Path, tmp_path: Path) -> None:
+    folder = copied(finished, tmp_path / "run", b"")
+    text = (folder / PLAN_FILE).read_text(encoding="utf-8")
     plan = json.loads(text)
     plan["adapters"]["honest"]["versions"]["numpy"] = "1.0.0"
-    (folder / PLAN).write_text(json.dumps(plan), encoding="utf-8")
+    (folder / PLAN_FILE).write_text(json.dumps(plan), encoding="utf-8")
     with pytest.raises(UserError, match=r"honest ran with numpy 1\.0\.0, not "):
         events_in(folder, resume=True)
 
 
-def test_a_run_is_not_overwritten(whole: Path) -> None:
+def test_a_run_is_not_overwritten(finished: Path) -> None:
     with pytest.raises(UserError, match="holds a run already; add --resume"):
-        events_in(whole)
+        events_in(finished)
 
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
@@ -212,55 +211,18 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name != "posix", reason="locks are POSIX")
-def test_two_runs_at_a_time_in_one_folder_are_refused(whole: Path) -> None:
+def test_two_runs_at_a_time_in_one_folder_are_refused(finished: Path) -> None:
     description = describe(PLAN_OF_ALL, CASES, None, {})
-    with RunFolder(whole, description, resume=True), pytest.raises(UserError, match="written by another run now"):
-        events_in(whole, resume=True)
-
-
-def test_any_file_of_an_own_package_is_part_of_an_adapter(tmp_path: Path) -> None:
-    for name in ("__init__", "fast", "helper"):
-        (tmp_path / "kernels").mkdir(exist_ok=True)
-        (tmp_path / "kernels" / f"{name}.py").write_text("lstm = print", encoding="utf-8")
-    mine = [function_entry("mine", f"kernels{inner}:lstm", str(tmp_path)) for inner in ("", ".fast")]
-    before = [adapter_identity(entry) for entry in mine]
-    assert [adapter_identity(entry) for entry in mine] == before
-    (tmp_path / "kernels" / "helper.py").write_text("lstm = repr", encoding="utf-8")
-    assert not [entry for entry, former in zip(mine, before, strict=True) if adapter_identity(entry) == former]
-
-
-def test_a_package_that_brings_an_adapter_is_part_of_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    (tmp_path / "brought.py").write_text("A = 1", encoding="utf-8")
-    monkeypatch.syspath_prepend(tmp_path)
-    before = adapter_identity(Entry("brought", "brought:A"))
-    assert before["versions"]["brought"] == "unknown"
-    (tmp_path / "brought.py").write_text("A = 2", encoding="utf-8")
-    assert adapter_identity(Entry("brought", "brought:A")) != before
-
-
-def test_a_question_is_known_by_its_content() -> None:
-    case = CASES[-1]
-    weights = case.weights.astype("float64")
-    assert question_key(case) == question_key(Case.random(LSTMSpec(input_size=2, hidden_size=2), id="own"))
-    others = [
-        case.with_id("other"),
-        replace(case, returns="last"),
-        replace(case, gradients=True),
-        replace(case, x=case.x * 2),
-        Case(weights=weights, x=case.x, h0=case.h0, c0=case.c0, id="own"),
-        Recipe(),
-        Recipe(seed=1),
-        Recipe(gradients=True),
-    ]
-    assert len({question_key(question) for question in (case, *others)}) == 9
+    with RunFolder(finished, description, resume=True), pytest.raises(UserError, match="written by another run now"):
+        events_in(finished, resume=True)
 
 
 # --- killed at random moments ---
 
 
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL is POSIX")
-def test_a_run_killed_at_any_moment_says_what_an_undisturbed_one_says(tmp_path: Path) -> None:
-    """LSTM_XCHECK_KILLS says how often; each kill is of a run that goes on where the one before was killed."""
+def test_a_run_killed_at_any_moment_reports_what_an_undisturbed_one_does(tmp_path: Path) -> None:
+    """LSTM_XCHECK_KILLS is the number of kills; each run resumes the killed one."""
     variables = environment(tmp_path)
     arguments = ("verify", "--adapters", "honest,lossy", "--grid", "hidden=1,2 input=1,2 steps=3 batch=1 seeds=12")
     start = time.monotonic()
@@ -274,11 +236,11 @@ def test_a_run_killed_at_any_moment_says_what_an_undisturbed_one_says(tmp_path: 
         out, kept = tmp_path / f"killed-{folders}", list[bytes]()
         while kills and _killed(variables, [*arguments, "--out", str(out), "--resume"], duration * moments.random()):
             kills -= 1
-            kept = _whole_lines(out)
+            kept = _complete_lines(out)
         code, report, _ = ran(variables, *arguments, "--out", str(out), "--resume")
         assert code == 1
         assert content(report) == content(expected)
-        lines = _whole_lines(out)
+        lines = _complete_lines(out)
         assert lines[: len(kept)] == kept  # nothing that had ended was lost,
         assert len({json.loads(line)["key"] for line in lines}) == len(lines) == 96  # and nothing was done twice
 
@@ -292,7 +254,7 @@ main(sys.argv[1:])
 
 
 @pytest.mark.skipif(os.name != "posix", reason="limits are POSIX")
-def test_a_disk_that_fills_up_ends_the_run_in_a_sentence_and_keeps_what_ended(tmp_path: Path) -> None:
+def test_a_full_disk_ends_the_run_with_one_sentence_and_keeps_what_ended(tmp_path: Path) -> None:
     variables, out = environment(tmp_path), tmp_path / "out"
     arguments = ("verify", "--adapters", "honest", "--grid", "hidden=1 seeds=20", "--out", str(out))
     full = subprocess.run(
@@ -303,15 +265,15 @@ def test_a_disk_that_fills_up_ends_the_run_in_a_sentence_and_keeps_what_ended(tm
         f"Error: --out {out}: cannot be written: File too large; what ended is kept, go on with --resume"
     )
     assert "Traceback" not in full.stderr
-    kept = _whole_lines(out)
+    kept = _complete_lines(out)
     assert 0 < len(kept) < 20
     code, report, _ = ran(variables, *arguments, "--resume")
     assert (code, report["totals"]["match"]) == (0, 20)
-    assert _whole_lines(out)[: len(kept)] == kept
+    assert _complete_lines(out)[: len(kept)] == kept
 
 
 def _killed(variables: dict[str, str], arguments: list[str], after: float) -> bool:
-    """Run and kill the driver alone, as a memory killer does; False when it had ended before."""
+    """Run and kill the driver alone; False when it ended before."""
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     with subprocess.Popen(command(*arguments), env=variables, **quiet) as process:  # type: ignore[call-overload]
         try:
@@ -322,7 +284,7 @@ def _killed(variables: dict[str, str], arguments: list[str], after: float) -> bo
     return False
 
 
-def _whole_lines(out: Path) -> list[bytes]:
-    file = out / CELLS
+def _complete_lines(out: Path) -> list[bytes]:
+    file = out / OUTCOMES_FILE
     lines = file.read_bytes().splitlines(keepends=True) if file.exists() else []
     return [line for line in lines if line.endswith(b"\n")]

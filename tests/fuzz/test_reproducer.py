@@ -19,7 +19,7 @@ from lstm_xcheck.fuzz import CannotReproduce, Finding, reproducer
 from lstm_xcheck.fuzz.literals import literal
 from lstm_xcheck.fuzz.script import TEST
 from lstm_xcheck.fuzz.search import answered
-from lstm_xcheck.workers.pool import Worker
+from lstm_xcheck.workers.process import Worker
 
 from .conftest import Command
 

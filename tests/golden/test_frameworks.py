@@ -14,7 +14,7 @@ from lstm_xcheck.adapters.registry import entry_named, load_adapter
 from lstm_xcheck.arrays import Array
 from lstm_xcheck.errors import Unsupported
 from lstm_xcheck.oracle import forward
-from lstm_xcheck.workers.pool import Worker
+from lstm_xcheck.workers.process import Worker
 
 from .corpus import UNSET, Inexpressible, folder, golden_names, load
 from .expectations import Ask, answers

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 import lstm_xcheck as lx
-from lstm_xcheck.engine import Recipe, asking_gradients
+from lstm_xcheck.engine import Recipe, with_gradients
 from lstm_xcheck.errors import Unsupported
 from lstm_xcheck.layouts import TABLE, Layout, gradients_from_layout, to_layout
 from lstm_xcheck.model import Case, LSTMSpec, LSTMWeights, Result
 from lstm_xcheck.oracle import forward, gradients
-from lstm_xcheck.runs.identity import plan_key
+from lstm_xcheck.runs.identity import cases_key
 
 SPEC = LSTMSpec(input_size=3, hidden_size=2, bias="single")
 CASE = Case.random(SPEC, precision="float64")
@@ -63,9 +63,9 @@ def test_without_the_flag_gradients_are_not_requested() -> None:
 
 def test_gradients_are_part_of_the_plan_key() -> None:
     for questions in ((CASE,), (Recipe(), Recipe(hidden=2))):
-        assert plan_key(asking_gradients(questions)) != plan_key(questions)
-    assert asking_gradients([Recipe(), Recipe(gradients=True)]) == (Recipe(gradients=True),)
-    assert [case.gradients for case in asking_gradients([CASE])] == [True]
+        assert cases_key(with_gradients(questions)) != cases_key(questions)
+    assert with_gradients([Recipe(), Recipe(gradients=True)]) == (Recipe(gradients=True),)
+    assert [case.gradients for case in with_gradients([CASE])] == [True]
 
 
 def test_an_adapter_without_gradients_is_unsupported() -> None:

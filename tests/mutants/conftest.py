@@ -9,7 +9,7 @@ import pytest
 from lstm_xcheck.adapters.protocol import Session
 from lstm_xcheck.adapters.registry import entry_named, load_adapter
 from lstm_xcheck.model import Case, Result
-from lstm_xcheck.workers.pool import Worker
+from lstm_xcheck.workers.process import Worker
 
 Runner = Callable[[Case], Result]
 

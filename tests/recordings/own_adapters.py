@@ -1,4 +1,4 @@
-"""Adapters that run in real workers without a framework: an honest one, and one with its gates in the wrong order."""
+"""Adapters without a framework: an honest one, and wrong ones."""
 
 from __future__ import annotations
 
@@ -46,20 +46,20 @@ class Honest:
     def run(self, model: dict[str, Array], case: Case) -> Result:
         if case.batch == 6:
             raise RuntimeError("cannot do\tbatches of 6")
-        answer = forward(replace(case, weights=from_layout(self.understood(model), "torch", spec=case.spec)))
+        answer = forward(replace(case, weights=from_layout(self.reordered(model), "torch", spec=case.spec)))
         kind = case.x.dtype
         y, h_n, c_n = (np.asarray(array, kind) for array in (answer.y, answer.h_n, answer.c_n))
         lower = tuple(np.asarray(array, kind) for array in answer.layer_outputs)
         return Result(y=y, h_n=h_n, c_n=c_n, layer_outputs=lower)
 
-    def understood(self, model: dict[str, Array]) -> dict[str, Array]:
+    def reordered(self, model: dict[str, Array]) -> dict[str, Array]:
         return model
 
 
 class WrongOrder(Honest):
-    """Takes the blocks of i, f, g, o for i, g, f, o: Caffe's order."""
+    """Reads the blocks i, f, g, o in Caffe's order, i, g, f, o."""
 
-    def understood(self, model: dict[str, Array]) -> dict[str, Array]:
+    def reordered(self, model: dict[str, Array]) -> dict[str, Array]:
         def exchanged(array: Array) -> Array:
             i, f, g, o = np.split(array, 4)
             return np.concatenate([i, g, f, o])
@@ -68,7 +68,7 @@ class WrongOrder(Honest):
 
 
 class Forgetful(Honest):
-    """Holds other weights than it was given, though its outputs are right."""
+    """Reads back other weights than it was given; its outputs are right."""
 
     def read_back(self, model: dict[str, Array]) -> dict[str, Array]:
         return {name: array + np.float32(1) for name, array in model.items()}

@@ -28,7 +28,7 @@ def _adapters(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def two(tmp_path: Path, honest: Recording) -> Path:
-    """A folder with recordings of `one` and `two`, two cases each, of the run 5."""
+    """A folder with recordings of `one` and `two`, of the run 5."""
     small = replace(honest, questions=honest.questions[:2], answers=honest.answers[:2], run="5")
     for name in ("one", "two"):
         (tmp_path / f"{name}.npz").write_bytes(encode(replace(small, environment=name)))
@@ -73,7 +73,7 @@ def test_a_wrong_gate_order_is_caught(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "MISMATCH WrongOrder" in out
 
 
-def test_crashes_are_told_and_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_crashes_are_reported_and_recorded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "bad.npz"
     code, out, _ = lx(capsys, "record", "--out", file, "--adapters", "Honest", "--grid", "batch=1,6")
     assert code == 2
@@ -82,7 +82,7 @@ def test_crashes_are_told_and_kept(tmp_path: Path, capsys: pytest.CaptureFixture
     assert lx(capsys, "replay", file)[0] == 2
 
 
-def test_live_adapters_answer_beside_recordings(two: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_live_adapters_are_judged_with_recordings(two: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = lx(capsys, "replay", two, "--adapters", "Honest,WrongOrder", "--json")
     report, names = json.loads(out), ("one", "two")
     assert code == 1

@@ -1,4 +1,4 @@
-"""A recording is one file: equal bytes for equal content, read by NumPy alone, refused in one sentence when damaged."""
+"""A recording is one file: deterministic, readable by NumPy, refused when damaged."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_round_trip(honest: Recording, tmp_path: Path) -> None:
     assert (first.parameter_count, first.environment) == (original.parameter_count, original.environment)
 
 
-def test_gradients_have_room(honest: Recording, tmp_path: Path) -> None:
+def test_gradients_are_recorded(honest: Recording, tmp_path: Path) -> None:
     answer = honest.answers[0]
     assert answer.result is not None
     gradients = {"0.0.W": np.ones((4, 2, 3), np.float32), "x": np.full((3, 4, 3), 2.0)}
@@ -130,7 +130,7 @@ def test_schema_1_is_read() -> None:
 
 
 def test_the_format_changes_only_with_the_schema() -> None:
-    """What the first version wrote, this one writes again bit for bit: whoever breaks this raises SCHEMA."""
+    """This version writes the first version's file bit for bit; a change raises SCHEMA."""
     assert encode(replace(read(FIXTURE), source="")) == FIXTURE.read_bytes()
 
 

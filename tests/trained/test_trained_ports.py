@@ -22,7 +22,7 @@ from lstm_xcheck.checkpoints.other_layers.collect import collect_layers
 from lstm_xcheck.porting.certificate import joined
 from lstm_xcheck.porting.port import SUFFIX
 from lstm_xcheck.porting.recheck import recheck
-from lstm_xcheck.workers.pool import Worker
+from lstm_xcheck.workers.process import Worker
 
 for _name in ("torch", "keras", "tensorflow", "jax", "h5py", "safetensors"):
     pytest.importorskip(_name)

@@ -1,1 +1,1 @@
-"""The LSTM of this project on JAX, one `lax.scan`."""
+"""The project's own LSTM on JAX: a `lax.scan`."""

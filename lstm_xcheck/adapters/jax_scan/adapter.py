@@ -1,4 +1,4 @@
-"""The project's own LSTM on JAX: a `jax.lax.scan`, see `jax_lstm`."""
+"""The adapter of the project's own LSTM on JAX."""
 
 from __future__ import annotations
 
@@ -14,69 +14,68 @@ import numpy as np
 from ...arrays import Array
 from ...errors import SpecError
 from ...layouts import gradients_from_layout
-from ...model import Case, LSTMSpec, Result
+from ...model import Case, LSTMSpec, Result, cotangents
+from ..case_arrays import explicit_states, last_output, padding_mask, widen_bfloat16
 from . import compile_options, program_cache
-from .gradients import data_and_pulls, pull_stack
-from .lstm import Outputs, Params, named, run_stack, zeros
+from .lstm import Outputs, Params, leaves_by_path, run_stack, vjp_of_stack, zero_params
 
-#: Of XLA's optimisation in a sweep; one lower, and the gates' one tanh is no longer what users compute.
+#: Level of XLA's optimisation; on level 0, the one tanh of the gates is less precise than what users compute.
 _LEVEL = 1
 
 
 @dataclass
 class JaxModel:
-    """Parameters and the function they are for."""
+    """Parameters and their spec."""
 
     spec: LSTMSpec
     params: Params
 
 
 class JaxScan:
-    """`jax_scan.lstm.lstm`, compiled once for each shape; the only adapter that computes every spec."""
+    """`lstm`, compiled once for each shape; it computes every spec."""
 
     layout = "jax"
 
     def __init__(self, name: str) -> None:
         self.name = name
         compile_options.prepare_process()
-        program_cache.keep_programs()
+        program_cache.enable()
         self._lstm = jax.jit(run_stack, static_argnames="spec", **compile_options.jit_arguments(_LEVEL))
-        self._pulled = jax.jit(pull_stack, static_argnames="spec", **compile_options.jit_arguments(_LEVEL))
+        self._vjp = jax.jit(vjp_of_stack, static_argnames="spec", **compile_options.jit_arguments(_LEVEL))
 
     def environment(self) -> dict[str, str]:
-        """Versions of what computes, and on which device."""
+        """Versions of what computes, the device and the compile options."""
         device = jax.devices()[0]
-        name = f"{device.platform}: {device.device_kind}"
         return {
             "jax": jax.__version__,
             "jaxlib": version("jaxlib"),
-            "device": name,
-            **compile_options.described(_LEVEL),
+            "device": f"{device.platform}: {device.device_kind}",
+            **compile_options.describe(_LEVEL),
         }
 
     def unsupported(self, case: Case) -> str | None:
-        """Nothing: whatever a spec can say is computed."""
+        """None: every spec is computed."""
         return None
 
     def computes_in(self, case: Case) -> tuple[str, str]:
-        """The precision asked for, except that JAX has no float64 until it is switched on."""
+        """The precision of the case; float32 for float64 while x64 is off."""
         if case.precision == "float64" and not _has_float64():
             return "float32", "jax_enable_x64 is off in this process; set JAX_ENABLE_X64=1 before jax is imported"
         return case.precision, ""
 
     def build(self, spec: LSTMSpec, precision: str) -> JaxModel:
-        """Zeros; a split bias is single here, so that both schemes share one compilation."""
+        """Zero parameters; a split bias becomes single, so both share a compilation."""
         if spec.bias == "split":
             spec = replace(spec, bias="single")
-        return JaxModel(spec, zeros(spec, _dtype(precision)))
+        return JaxModel(spec, zero_params(spec, _dtype(precision)))
 
     def load(self, model: JaxModel, arrays: Mapping[str, Array]) -> None:
-        """Replace every leaf of the pytree; names and shapes must be the model's own.
+        """Replace every leaf of the pytree.
 
         Raises:
             SpecError: for arrays that are missing, unknown or of another shape.
         """
-        expected = {name: leaf.shape for name, leaf in named(model.params).items()}
+        expected = {name: leaf.shape for name, leaf in leaves_by_path(model.params).items()}
         given = {name: array.shape for name, array in arrays.items()}
         if given != expected:
             raise SpecError(
@@ -91,44 +90,39 @@ class JaxScan:
         ]
 
     def read_back(self, model: JaxModel) -> dict[str, Array]:
-        """The leaves of the pytree under their paths."""
-        return {name: _to_numpy(leaf) for name, leaf in named(model.params).items()}
+        """The leaves of the pytree by path."""
+        return {name: widen_bfloat16(leaf) for name, leaf in leaves_by_path(model.params).items()}
 
     def count_parameters(self, model: JaxModel) -> int:
-        """`size` of every leaf."""
+        """Sum of `size` of every leaf."""
         return sum(leaf.size for leaf in jax.tree.leaves(model.params))
 
     def run(self, model: JaxModel, case: Case) -> Result:
-        """One compiled call, which gives every layer's outputs."""
+        """Run one compiled program, which returns every layer's outputs."""
         dtype = model.params[0][0]["W"].dtype
         x, h0, c0 = (None if array is None else _from_numpy(array, dtype) for array in (case.x, case.h0, case.c0))
-        return _result(self._lstm(model.params, x, model.spec, h0, c0, _valid(case)), case)
+        return _result(self._lstm(model.params, x, model.spec, h0, c0, padding_mask(case)), case)
 
     def run_with_gradients(self, model: JaxModel, case: Case) -> Result:
-        """`jax.vjp`, compiled; absent states are zeros, which have gradients."""
+        """Differentiate with `jax.vjp`, compiled; absent states are zeros."""
         dtype = model.params[0][0]["W"].dtype
-        data, pulls = ([_from_numpy(array, dtype) for array in arrays] for arrays in data_and_pulls(case))
-        outputs, found = self._pulled(model.params, data, pulls, model.spec, _valid(case))
-        params, *of_data = found
-        leaves = {name: _to_numpy(leaf) for name, leaf in named(params).items()}
+        data = [_from_numpy(array, dtype) for array in (case.x, *explicit_states(case))]
+        vectors = [_from_numpy(array, dtype) for array in cotangents(case)]
+        outputs, (params, *data_gradients) = self._vjp(model.params, data, vectors, model.spec, padding_mask(case))
+        leaves = {name: widen_bfloat16(leaf) for name, leaf in leaves_by_path(params).items()}
         gradients = gradients_from_layout(leaves, self.layout)
-        gradients.update(zip(("x", "h0", "c0"), map(_to_numpy, of_data), strict=True))
+        gradients.update(zip(("x", "h0", "c0"), map(widen_bfloat16, data_gradients), strict=True))
         return replace(_result(outputs, case), gradients=gradients)
 
 
-def _valid(case: Case) -> Array | None:
-    return case.valid if case.lengths is not None or case.mask is not None else None
-
-
 def _result(outputs: Outputs, case: Case) -> Result:
-    y, h_n, c_n, lower = outputs
-    final = _to_numpy(h_n)
+    h_n = widen_bfloat16(outputs.h_n)
     return Result(
-        y=_to_numpy(y),
-        h_n=final,
-        c_n=_to_numpy(c_n),
-        last=_last(final, case.spec) if case.returns == "last" else None,
-        layer_outputs=tuple(_to_numpy(array) for array in lower),
+        y=widen_bfloat16(outputs.y),
+        h_n=h_n,
+        c_n=widen_bfloat16(outputs.c_n),
+        last=last_output(h_n, case.spec) if case.returns == "last" else None,
+        layer_outputs=tuple(map(widen_bfloat16, outputs.lower)),
     )
 
 
@@ -137,23 +131,12 @@ def _has_float64() -> bool:
 
 
 def _dtype(precision: str) -> Any:
-    """JAX would replace float64 by float32 with a warning where x64 is off; here that is `computes_in`'s to say."""
+    """The type of parameters; without x64, JAX would warn and replace float64."""
     if precision == "float64" and not _has_float64():
         return jnp.float32
     return jnp.dtype(precision)
 
 
 def _from_numpy(array: Array, dtype: Any) -> jax.Array:
-    """Rounded and copied by NumPy: a cast, in jax 0.10.2 `jnp.asarray` too, is compiled for each shape."""
+    """A JAX array, cast by NumPy: jax 0.10.2 compiles each cast, also `jnp.asarray`."""
     return jax.device_put(np.array(array, dtype))
-
-
-def _to_numpy(array: jax.Array) -> Array:
-    """bfloat16 is no type of NumPy's own and travels, exactly, as float32."""
-    copied = np.asarray(array)
-    return copied.astype(np.float32) if copied.dtype == jnp.bfloat16 else copied
-
-
-def _last(h_n: Array, spec: LSTMSpec) -> Array:
-    """What users take as the last output: the top layer's final hidden states, side by side."""
-    return np.concatenate(list(h_n[-spec.num_directions :]), axis=-1)

@@ -1,13 +1,13 @@
-"""Compile options for programs that run a few times, and where compiled programs are kept.
+"""Compile options of XLA for programs that run a few times.
 
-A sweep compiles one program for each shape and runs it once: XLA's optimisation takes longer than it saves. With these
-options a scan compiles in a fraction of the time; the numbers stay within the same rounding bound, which is what a
-sweep checks. Set LSTM_XCHECK_XLA=default to compile as users of `jax.jit` do.
+A sweep compiles one program for each shape and runs it once, so that XLA's optimisation takes longer than it saves.
+With these options a scan compiles in a fraction of the time, and its numbers stay within the same rounding bound.
+LSTM_XCHECK_XLA=default compiles as `jax.jit` does by default.
 
-Level 0 compiles three times as fast as level 1, but multiplies and adds in two roundings there: with jaxlib 0.10.2
-tanh(-12) is -0.99999982 and not -1. Gates that are taken from one tanh lose their small values that way, so only
-programs that take them from the logistic function go so low. What LLVM then does at level 1 to loops that run once,
-unrolling and vectorizing them, takes 30 of 130 ms; that is switched off through XLA_FLAGS, the only way to reach it.
+Level 0 compiles three times as fast as level 1, but rounds between multiplication and addition: with jaxlib 0.10.2
+tanh(-12) is -0.99999982 and not -1. Gates from one tanh lose their small values that way, so that only programs with
+the logistic function use level 0. At level 1, LLVM unrolls and vectorizes loops that run once, which takes 30 of 130
+ms; XLA_FLAGS, the only way to reach LLVM, switch that off.
 """
 
 from __future__ import annotations
@@ -35,14 +35,13 @@ VARIABLE = "LSTM_XCHECK_XLA"
 
 
 def prepare_process() -> None:
-    """What holds for every program of a worker; to be called before JAX makes its first array.
+    """Set options of the process; call this before JAX makes its first array.
 
-    XLA reads XLA_FLAGS once. Flags that are there already come last, and win. Where in the Python code an operation
-    came from, which JAX would note down for every one of them, is of no use here.
+    XLA reads XLA_FLAGS once. Flags of the user come last, and win.
     """
     if _is_quick():
         os.environ["XLA_FLAGS"] = f"{_PLAIN_LOOPS} {os.environ.get('XLA_FLAGS', '')}".strip()
-        jax.config.update("jax_traceback_in_locations_limit", 0)
+        jax.config.update("jax_traceback_in_locations_limit", 0)  # no Python source lines in programs
 
 
 def _is_quick() -> bool:
@@ -51,9 +50,10 @@ def _is_quick() -> bool:
 
 @functools.cache
 def quick_compile(level: int) -> dict[str, Any]:
-    """The options that this version of JAX takes on this device, with XLA's optimisation at a level from 0 to 3.
+    """The options that this version of JAX accepts.
 
-    JAX 0.4.30 takes none in `jit`; XLA renames and drops some of them. Empty where there is an accelerator.
+    `level` is that of XLA's optimisation, from 0 to 3. Empty for JAX 0.4.30, whose `jit` takes no options, and on
+    accelerators. XLA renames and drops options.
     """
     known: dict[str, Any] = {}
     if (
@@ -74,13 +74,13 @@ def quick_compile(level: int) -> dict[str, Any]:
 
 
 def jit_arguments(level: int) -> dict[str, Any]:
-    """What to give `jax.jit` beside the function."""
+    """Keyword arguments for `jax.jit`."""
     options = quick_compile(level)
     return {"compiler_options": options} if options else {}
 
 
-def described(level: int) -> dict[str, str]:
-    """The options as an adapter's `environment` lists them."""
+def describe(level: int) -> dict[str, str]:
+    """The options, as an entry of an adapter's environment."""
     options = [f"{name}={value}" for name, value in quick_compile(level).items()]
-    flags = os.environ.get("XLA_FLAGS")
-    return {"xla": ", ".join(options + ([flags] if flags else [])) or "default options"}
+    options += filter(None, [os.environ.get("XLA_FLAGS")])
+    return {"xla": ", ".join(options) or "default options"}

@@ -1,26 +1,25 @@
-"""An LSTM in JAX, written to be read: pure functions over a pytree of arrays, one `lax.scan` body for everything.
+"""An LSTM in JAX: pure functions over a pytree, with one `lax.scan` body.
 
-    params = zeros(spec, jnp.float32)            # params[layer][direction]["W"]: lists of lists of dictionaries
+    params = zero_params(spec, jnp.float32)      # params[layer][direction]["W"]
     y, h_n, c_n, lower = lstm(params, x, spec)   # compiled; works under jax.grad, jax.vmap and in a larger jax.jit
 
-These choices are there for speed. Times are ratios measured with jax 0.10.2 on two CPU cores, float32, the forms taking
-turns in one process, best of 12 rounds; shapes are (steps, batch, input, hidden).
+Some choices are made for speed. The measured ratios of times are of jax 0.10.2 on two CPU cores, float32, both forms in
+turn in one process, best of 12 rounds. Shapes are (steps, batch, input, hidden).
 
-* x W + b is computed for all steps at once, before the scan, while it has at most `HOIST_BELOW` numbers. At a wide
-  input (20, 8, 2308, 32) multiplying inside the scan takes 1.8 times as long, 2.4 times with gradients. At
-  (100, 32, 64, 128), 1.6 million numbers, both are equal forward and doing it before takes 1.6 times as long with
-  gradients. Time comes first only after that product, which is the smaller of the two: turning x itself takes 1.3
-  times as long at the wide input.
-* Inside the scan [x, h] by [W; U] is one product while [W; U] has at most `JOIN_BELOW` numbers: two take 1.3 times as
-  long with gradients at (100, 32, 64, 128). At (200, 64, 256, 256), half a million numbers, one takes 1.06 times as
-  long as two forward and 1.08 times with gradients (each form in a process of its own, seven rounds, twice).
-* Where x W comes first, the textbook function takes all four gates from one tanh over (batch, 4 hidden): sigmoid(z) =
-  tanh(z / 2) / 2 + 1 / 2. Halving is exact, so the absolute error stays about one rounding of 1, as with separate
-  sigmoids. Those take 1.7 times as long at (30, 16, 40, 64). Where it does not, both take the same time, and with
-  gradients one tanh takes 1.04 to 1.24 times that of sigmoids at (100, 32, 64, 128).
+* x W + b is computed for all steps before the scan, while it has at most `HOIST_BELOW` numbers. Inside the scan it
+  takes 1.8 times as long at a wide input (20, 8, 2308, 32), 2.4 times with gradients. At (100, 32, 64, 128), 1.6
+  million numbers, both forms take the same time forward, and before the scan takes 1.6 times as long with gradients.
+  Axes are exchanged after this product, which is smaller than x at a wide input; before it, 1.3 times as long.
+* Inside the scan [x, h] [W; U] is one product, while [W; U] has at most `JOIN_BELOW` numbers. Two products take 1.3
+  times as long with gradients at (100, 32, 64, 128). At (200, 64, 256, 256), half a million numbers, one takes 1.06
+  times as long as two, 1.08 times with gradients (each form in a process of its own, seven rounds, twice).
+* With x W before the scan, the textbook function takes all four gates from one tanh over (batch, 4 hidden):
+  sigmoid(z) = tanh(z / 2) / 2 + 1 / 2. Halving is exact, so that the absolute error is about one rounding of 1, as with
+  sigmoids. Separate sigmoids take 1.7 times as long at (30, 16, 40, 64). With x W inside the scan both take the same
+  time, and with gradients one tanh takes 1.04 to 1.24 times as long at (100, 32, 64, 128).
 
-Gradients are JAX's own: with x W before the scan those of W, b and x already are single products, and a hand-written
-rule would take away forward-mode and second derivatives.
+Gradients are JAX's own. With x W before the scan, those of W, b and x are single products already, and a custom rule
+would take away forward-mode and second derivatives.
 """
 
 from __future__ import annotations
@@ -49,12 +48,12 @@ HOIST_BELOW = 1_000_000
 #: [x, h] [W; U] is one product when [W; U] has at most this many numbers.
 JOIN_BELOW = 250_000
 
-#: Accelerators would round the operands to TF32 or bfloat16 by default.
+#: By default, accelerators round the operands to TF32 or bfloat16.
 _dot = partial(jnp.matmul, precision=lax.Precision.HIGHEST)
 
 
 class Outputs(NamedTuple):
-    """What an LSTM returns.
+    """Outputs and final states of an LSTM.
 
     Attributes:
         y: top layer, all steps, shape (batch, steps, directions * output), zero where a step is not valid.
@@ -69,8 +68,8 @@ class Outputs(NamedTuple):
     lower: tuple[Array, ...]
 
 
-def zeros(spec: LSTMSpec, dtype: Any) -> Params:
-    """Parameters of the right names and shapes, all zero; a split bias is one vector here."""
+def zero_params(spec: LSTMSpec, dtype: Any) -> Params:
+    """Parameters of a spec, all zero; a split bias is one vector."""
 
     def cell(layer: int) -> CellParams:
         hidden, width = spec.hidden_size, spec.output_size
@@ -86,8 +85,8 @@ def zeros(spec: LSTMSpec, dtype: Any) -> Params:
     return [[cell(layer) for _ in range(spec.num_directions)] for layer in range(spec.num_layers)]
 
 
-def named(params: Params) -> dict[str, Array]:
-    """The leaves by path: `0/1/W` is W of layer 0, direction 1."""
+def leaves_by_path(params: Params) -> dict[str, Array]:
+    """The leaves by path; `0/1/W` is W of layer 0, direction 1."""
     return {
         f"{layer}/{direction}/{name}": leaf
         for layer, row in enumerate(params)
@@ -104,28 +103,29 @@ def run_stack(
     c0: Array | None = None,
     valid: Array | None = None,
 ) -> Outputs:
-    """Run the whole stack. `lstm` is this function compiled, once for each spec, shape and type.
+    """Run a stack; `lstm` is this function compiled.
 
     Args:
-        params: as `zeros` shapes them.
-        x: inputs, shape (batch, steps, input), of the parameters' type.
-        spec: which function to compute.
+        params: in the form of `zero_params`.
+        x: inputs, shape (batch, steps, input), of the type of the parameters.
+        spec: the function to compute.
         h0: initial hidden states, shape (layers * directions, batch, output), or None for zeros.
         c0: initial cell states, shape (layers * directions, batch, hidden), or None for zeros.
-        valid: boolean, shape (batch, steps); elsewhere states stay as they are and outputs are zero. None: all valid.
+        valid: valid steps, boolean, shape (batch, steps), or None for all. At other steps, states stay and outputs are
+            zero.
     """
     batch, rows = x.shape[0], spec.num_layers * spec.num_directions
     h0 = jnp.zeros((rows, batch, spec.output_size), x.dtype) if h0 is None else h0
     c0 = jnp.zeros((rows, batch, spec.hidden_size), x.dtype) if c0 is None else c0
     sequence = x
-    keep = None if valid is None else jnp.swapaxes(valid, 0, 1)[..., None]
+    valid = None if valid is None else jnp.swapaxes(valid, 0, 1)[..., None]
     outputs, h_n, c_n = [], [], []
     for layer, directions in enumerate(params):
         sequences = []
         for direction, cell_params in enumerate(directions):
             row = layer * spec.num_directions + direction
             backward = spec.is_backward(direction)
-            y, h, c = scan_direction(cell_params, sequence, h0[row], c0[row], keep, spec, backward=backward)
+            y, h, c = scan_direction(cell_params, sequence, h0[row], c0[row], valid, spec, backward=backward)
             sequences.append(y)
             h_n.append(h)
             c_n.append(c)
@@ -137,12 +137,31 @@ def run_stack(
 lstm = jax.jit(run_stack, static_argnames="spec")
 
 
+def vjp_of_stack(params: Params, data: list[Any], cotangents: list[Any], spec: LSTMSpec, valid: Any) -> Any:
+    """Outputs, and gradients of parameters and data for given cotangents.
+
+    Args:
+        params: in the form of `zero_params`.
+        data: x, h0 and c0.
+        cotangents: of y, h_n and c_n.
+        spec: the function to compute; static when this is compiled.
+        valid: as in `run_stack`.
+    """
+
+    def forward(params: Params, x: Any, h0: Any, c0: Any) -> tuple[Any, Outputs]:
+        outputs = run_stack(params, x, spec, h0, c0, valid)
+        return tuple(outputs[:3]), outputs
+
+    _, vjp, outputs = jax.vjp(forward, params, *data, has_aux=True)
+    return outputs, vjp(tuple(cotangents))
+
+
 def scan_direction(
     params: CellParams,
     sequence: Array,
     h0: Array,
     c0: Array,
-    keep: Array | None,
+    valid: Array | None,
     spec: LSTMSpec,
     *,
     backward: bool,
@@ -154,41 +173,51 @@ def scan_direction(
         sequence: inputs, shape (batch, steps, input).
         h0: initial hidden state, shape (batch, output).
         c0: initial cell state, shape (batch, hidden).
-        keep: boolean, shape (steps, batch, 1), or None when every step is valid.
-        spec: which function to compute.
-        backward: read from the end; outputs stay aligned in time.
+        valid: boolean, shape (steps, batch, 1), or None when every step is valid.
+        spec: the function to compute.
+        backward: run from the last step to the first; outputs stay aligned in time.
 
     Returns:
         Outputs, shape (batch, steps, output), and the final hidden and cell states.
     """
     hoist = sequence.shape[1] * c0.size * 4 <= HOIST_BELOW
-    before, affine = _products(params, sequence, hoist=hoist)
+    inputs, affine = _input_products(params, sequence, hoist=hoist)
 
-    def step(state: tuple[Array, Array], inputs: tuple[Array, Array | None]) -> tuple[tuple[Array, Array], Array]:
-        (h, c), (x, keep_now) = state, inputs
+    def step(state: tuple[Array, Array], at_step: tuple[Array, Array | None]) -> tuple[tuple[Array, Array], Array]:
+        (h, c), (x, is_valid) = state, at_step
         new_h, new_c = cell(params, affine(x, h), c, spec, one_tanh=hoist)
-        if keep_now is None:
+        if is_valid is None:
             return (new_h, new_c), new_h
-        frozen = jnp.where(keep_now, new_h, h), jnp.where(keep_now, new_c, c)
-        return frozen, jnp.where(keep_now, new_h, 0)
+        next_state = jnp.where(is_valid, new_h, h), jnp.where(is_valid, new_c, c)
+        return next_state, jnp.where(is_valid, new_h, 0)
 
-    (h, c), y = lax.scan(step, (h0, c0), (jnp.swapaxes(before, 0, 1), keep), reverse=backward)
+    (h, c), y = lax.scan(step, (h0, c0), (jnp.swapaxes(inputs, 0, 1), valid), reverse=backward)
     return jnp.swapaxes(y, 0, 1), h, c
 
 
-def _products(params: CellParams, sequence: Array, *, hoist: bool) -> tuple[Array, Callable[[Array, Array], Array]]:
-    """What the scan reads, and the pre-activations that follow from one step of it and h."""
+def _input_products(
+    params: CellParams, sequence: Array, *, hoist: bool
+) -> tuple[Array, Callable[[Array, Array], Array]]:
+    """The scan's input, and a function from its step and h to pre-activations."""
     w, u, bias = params["W"], params["U"], params.get("b", 0)
     if hoist:
         return _dot(sequence, w) + bias, lambda x, h: x + _dot(h, u)
     if w.size + u.size > JOIN_BELOW:
         return sequence, lambda x, h: _dot(x, w) + _dot(h, u) + bias
-    both = jnp.concatenate([w, u])
-    return sequence, lambda x, h: _dot(jnp.concatenate([x, h], axis=-1), both) + bias
+    joined = jnp.concatenate([w, u])
+    return sequence, lambda x, h: _dot(jnp.concatenate([x, h], axis=-1), joined) + bias
 
 
 def cell(params: CellParams, z: Array, c: Array, spec: LSTMSpec, *, one_tanh: bool) -> tuple[Array, Array]:
-    """One step: pre-activations z without peepholes, shape (batch, 4 hidden), and c_{t-1} give h_t and c_t."""
+    """One step: h_t and c_t from pre-activations and c_{t-1}.
+
+    Args:
+        params: of this direction.
+        z: pre-activations without peepholes, shape (batch, 4 hidden).
+        c: cell state, shape (batch, hidden).
+        spec: the function to compute.
+        one_tanh: take the gates of the textbook function from one tanh.
+    """
     if spec.is_plain and one_tanh:
         i, f, g, o = _plain_gates(z)
         c = f * c + i * g
@@ -201,7 +230,7 @@ def cell(params: CellParams, z: Array, c: Array, spec: LSTMSpec, *, one_tanh: bo
 
 
 def _plain_gates(z: Array) -> list[Array]:
-    """sigmoid, sigmoid, tanh, sigmoid of the four blocks, by one tanh."""
+    """The gates i, f, g, o of the textbook function, from one tanh."""
     hidden = z.shape[-1] // 4
     scale = np.repeat([0.5, 0.5, 1.0, 0.5], hidden).astype(z.dtype)
     shift = np.repeat([0.5, 0.5, 0.0, 0.5], hidden).astype(z.dtype)
@@ -214,7 +243,7 @@ def _general_cell(params: CellParams, z: Array, c: Array, spec: LSTMSpec) -> tup
         activation(name) for name in (spec.gate_activation, spec.cell_activation, spec.output_activation)
     )
     z_i, z_f, z_g, z_o = jnp.split(z, 4, axis=-1)
-    if spec.peepholes:  # left out rather than zero: XLA keeps a product with zero, which is NaN for infinity
+    if spec.peepholes:  # zero peepholes would not do: XLA keeps the product, and 0 * inf is NaN
         p_i, p_f, p_o = jnp.split(params["peephole"], 3)
         z_i, z_f = z_i + p_i * c, z_f + p_f * c
     i, f = gate(_clip(z_i, spec.gate_clip)), gate(_clip(z_f, spec.gate_clip))
@@ -230,7 +259,7 @@ def _general_cell(params: CellParams, z: Array, c: Array, spec: LSTMSpec) -> tup
 
 
 def activation(name: str) -> Callable[[Array], Array]:
-    """The function that a spec's activation name means."""
+    """The function of an activation's name in a spec."""
     parsed = Activation.parse(name)
     if parsed.kind == "hard_sigmoid":
         return lambda v: jnp.clip(parsed.alpha * v + parsed.beta, 0, 1)

@@ -1,8 +1,8 @@
-"""Compiled programs kept between runs, in the user's cache folder: the same sweep compiles them once per machine.
+"""Cache of compiled programs in the user's cache folder.
 
-JAX's key covers the program, its options and the version of jaxlib; what a CPU can execute is not in it, so every kind
-of CPU has a folder of its own. LSTM_XCHECK_CACHE names another folder, or is `off`; JAX_COMPILATION_CACHE_DIR, JAX's
-own variable, wins.
+JAX's key covers the program, its options and the version of jaxlib, but not the instructions of the CPU; each kind of
+CPU has a folder of its own. LSTM_XCHECK_CACHE names another folder, or is `off`. JAX's own JAX_COMPILATION_CACHE_DIR
+wins.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ import jax
 
 #: A folder, or `off`.
 VARIABLE = "LSTM_XCHECK_CACHE"
-#: Some 12 kB each; with more files than this, the older half is deleted.
-MOST_FILES = 20_000
+#: With more files than this, of some 12 kB each, the older half is deleted.
+MAX_FILES = 20_000
 
 
-def keep_programs() -> Path | None:
-    """Let JAX keep what it compiles from now on; returns where, or None where it does not."""
+def enable() -> Path | None:
+    """Let JAX cache programs from now on; returns the folder, or None."""
     chosen = os.environ.get(VARIABLE, "")
     if chosen == "off" or os.environ.get("JAX_COMPILATION_CACHE_DIR") or jax.default_backend() != "cpu":
         return None
@@ -30,7 +30,7 @@ def keep_programs() -> Path | None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _prune(folder)
-    except OSError:  # a read-only home: everything is compiled anew, as without a cache
+    except OSError:  # a read-only home: no cache
         return None
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
@@ -39,27 +39,27 @@ def keep_programs() -> Path | None:
 
 
 def _user_cache() -> Path:
-    """The folder that the operating system gives programs for what can be made again."""
+    """The cache folder of the operating system."""
     if os.name == "nt":
         return Path(os.environ.get("LOCALAPPDATA", Path.home()))
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 
 
 def _cpu() -> str:
-    """A short name of what this CPU can execute."""
-    described = [platform.machine(), platform.processor()]
+    """A digest of the CPU's model and instruction sets."""
+    facts = [platform.machine(), platform.processor()]
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
-        described += sorted({line for line in lines if line.startswith(("flags", "Features", "model name"))})
-    except OSError:  # no Linux: one kind of CPU per home folder is the rule there
-        described.append(platform.platform())
-    return hashlib.sha256("\n".join(described).encode()).hexdigest()[:12]
+        facts += sorted({line for line in lines if line.startswith(("flags", "Features", "model name"))})
+    except OSError:  # not Linux, where a home folder usually serves one kind of CPU
+        facts.append(platform.platform())
+    return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:12]
 
 
 def _prune(folder: Path) -> None:
-    """Delete the older half of too many files; another worker may be deleting the same ones."""
+    """Delete the older half of too many files; other workers may, too."""
     files = list(folder.iterdir())
-    if len(files) <= MOST_FILES:
+    if len(files) <= MAX_FILES:
         return
     for file in sorted(files, key=lambda file: file.stat().st_mtime)[: len(files) // 2]:
         file.unlink(missing_ok=True)

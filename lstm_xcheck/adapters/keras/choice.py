@@ -1,4 +1,4 @@
-"""Which Keras is installed decides which file is loaded: 3 on any backend, 2 on TensorFlow."""
+"""Chooses the adapter of the installed version of Keras."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from ..protocol import Adapter
 
 
 def keras_adapter(name: str) -> Adapter:
-    """The adapter of that name for the installed Keras; called inside a worker, where the framework may load."""
+    """The adapter of that name for the installed Keras, 3 or 2."""
     if version("keras").partition(".")[0] == "2":
-        from .keras2 import KerasLegacy
+        from .keras2 import Keras2LSTM
 
-        return KerasLegacy(name)
-    from .keras3 import KerasLayer
+        return Keras2LSTM(name)
+    from .keras3 import Keras3LSTM
 
-    return KerasLayer(name)
+    return Keras3LSTM(name)

@@ -1,72 +1,78 @@
-"""Gradients through Keras layers by the backend's own differentiation: GradientTape, `torch.autograd`, `jax.vjp`."""
+"""Gradients through Keras layers by each backend's own differentiation."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from .build import Stack, Tensor
-
-#: `forward` as the adapter's backend runs it: outputs of every layer, final states h, c, h, c, ..., the last output.
-Answer = tuple[list[Tensor], list[Tensor], Tensor | None]
+from .stack import Stack, StackOutputs, Tensor
 
 
-class Pulled(NamedTuple):
-    """What was computed, and the gradients of weights (as `weight_names` lists them) and of x, h, c, h, c, ..."""
+class Vjp(NamedTuple):
+    """Outputs, and gradients for given cotangents.
 
-    answer: Answer
+    Attributes:
+        outputs: of the stack.
+        weights: gradients of the weights, in the order of `weight_names`.
+        data: gradients of x and of the initial states h, c, h, c, ...
+    """
+
+    outputs: StackOutputs
     weights: list[Tensor]
     data: list[Tensor]
 
 
 def weight_variables(model: Stack) -> list[Any]:
-    """The Keras variables of every weight, in the order of `weight_names`."""
+    """The Keras variables of all weights, in the order of `weight_names`."""
     return [variable for layer in model.layers for variable in layer.weights]
 
 
-def on_tensorflow(tf: Any, model: Stack, x: Tensor, mask: Any, states: Any, last: bool, pulls: list[Tensor]) -> Pulled:
-    """`tf.GradientTape`, with the cotangents as `output_gradients`: no loss is summed, so no sum is rounded."""
+def on_tensorflow(tf: Any, model: Stack, x: Tensor, mask: Any, states: Any, last: bool, vectors: list[Tensor]) -> Vjp:
+    """Differentiate with `tf.GradientTape`; `vectors` are the cotangents.
+
+    They are `output_gradients`: no loss is summed, so that no sum is rounded.
+    """
     data = _flat(x, states)
     with tf.GradientTape() as tape:
         for tensor in data:
             tape.watch(tensor)
-        answer = model.forward(x, mask, states, last)
+        outputs = model.forward(x, mask, states, last)
     sources = [variable.value for variable in weight_variables(model)]
-    found = tape.gradient(
-        _targets(answer),
+    gradients = tape.gradient(
+        _targets(outputs),
         [*sources, *data],
-        output_gradients=pulls,
+        output_gradients=vectors,
         unconnected_gradients=tf.UnconnectedGradients.ZERO,
     )
-    return Pulled(answer, found[: len(sources)], found[len(sources) :])
+    return Vjp(outputs, gradients[: len(sources)], gradients[len(sources) :])
 
 
-def on_torch(torch: Any, model: Stack, x: Tensor, mask: Any, states: Any, last: bool, pulls: list[Tensor]) -> Pulled:
-    """`torch.autograd.grad`."""
+def on_torch(torch: Any, model: Stack, x: Tensor, mask: Any, states: Any, last: bool, vectors: list[Tensor]) -> Vjp:
+    """Differentiate with `torch.autograd.grad`; `vectors` are the cotangents."""
     data = _flat(x, states)
     for tensor in data:
         tensor.requires_grad_()
-    answer = model.forward(x, mask, states, last)
+    outputs = model.forward(x, mask, states, last)
     sources = [variable.value for variable in weight_variables(model)]
-    found = torch.autograd.grad(_targets(answer), [*sources, *data], pulls, materialize_grads=True)
-    return Pulled(_detached(answer), list(found[: len(sources)]), list(found[len(sources) :]))
+    gradients = torch.autograd.grad(_targets(outputs), [*sources, *data], vectors, materialize_grads=True)
+    return Vjp(_detached(outputs), list(gradients[: len(sources)]), list(gradients[len(sources) :]))
 
 
-def jax_program(jax: Any, model: Stack, stateless: Callable[..., Answer]) -> Callable[..., Pulled]:
-    """`jax.vjp` of the whole stack as a pure function (values, x, mask, states, pulls, last), to be compiled."""
+def jax_program(jax: Any, model: Stack, stateless: Callable[..., StackOutputs]) -> Callable[..., Vjp]:
+    """A pure function `(values, x, mask, states, vectors, last)` with `jax.vjp`, to be compiled."""
 
-    def program(values: list[Any], x: Any, mask: Any, states: Any, pulls: list[Any], last: bool) -> Pulled:
-        wanted = {id(variable) for variable in weight_variables(model)}
-        places = [k for k, variable in enumerate(model.variables(last)) if id(variable) in wanted]
+    def program(values: list[Any], x: Any, mask: Any, states: Any, vectors: list[Any], last: bool) -> Vjp:
+        weight_ids = {id(variable) for variable in weight_variables(model)}
+        positions = [k for k, variable in enumerate(model.variables(last)) if id(variable) in weight_ids]
 
-        def forward(weights: list[Any], x: Any, states: Any) -> tuple[list[Any], Answer]:
-            filled = dict(enumerate(values)) | dict(zip(places, weights, strict=True))
-            answer = stateless([filled[k] for k in range(len(values))], x, mask, states, last)
-            return _targets(answer), answer
+        def forward(weights: list[Any], x: Any, states: Any) -> tuple[list[Any], StackOutputs]:
+            filled = dict(enumerate(values)) | dict(zip(positions, weights, strict=True))
+            outputs = stateless([filled[k] for k in range(len(values))], x, mask, states, last)
+            return _targets(outputs), outputs
 
-        _, back, answer = jax.vjp(forward, [values[k] for k in places], x, states, has_aux=True)
-        weights, of_x, of_states = back(pulls)
-        return Pulled(answer, weights, _flat(of_x, of_states))
+        _, vjp, outputs = jax.vjp(forward, [values[k] for k in positions], x, states, has_aux=True)
+        weights, x_gradient, state_gradients = vjp(vectors)
+        return Vjp(outputs, weights, _flat(x_gradient, state_gradients))
 
     return program
 
@@ -75,11 +81,12 @@ def _flat(x: Tensor, states: list[list[Tensor]]) -> list[Tensor]:
     return [x, *(state for layer in states for state in layer)]
 
 
-def _targets(answer: Answer) -> list[Tensor]:
-    outputs, finals, _ = answer
-    return [outputs[-1], *finals]
+def _targets(outputs: StackOutputs) -> list[Tensor]:
+    return [outputs.layers[-1], *outputs.states]
 
 
-def _detached(answer: Answer) -> Answer:
-    outputs, finals, last = answer
-    return [y.detach() for y in outputs], [state.detach() for state in finals], None if last is None else last.detach()
+def _detached(outputs: StackOutputs) -> StackOutputs:
+    layers, states, last = outputs
+    return StackOutputs(
+        [y.detach() for y in layers], [state.detach() for state in states], None if last is None else last.detach()
+    )

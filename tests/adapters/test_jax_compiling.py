@@ -1,4 +1,4 @@
-"""How JAX compiles in workers; what it compiled is kept, found again, and never trusted when it is damaged."""
+"""How JAX compiles in workers, and the cache of compiled programs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from lstm_xcheck import Case, LSTMSpec
 from lstm_xcheck.adapters.registry import entry_named
 from lstm_xcheck.compare import judge
-from lstm_xcheck.workers.pool import Worker
+from lstm_xcheck.workers.process import Worker
 
 CASE = Case.random(LSTMSpec(input_size=3, hidden_size=4), steps=5, batch=2, seed=1)
 
@@ -33,7 +33,7 @@ def programs(folder: Path) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in folder.rglob("*-cache")}
 
 
-def test_a_second_worker_finds_what_the_first_compiled(
+def test_a_second_worker_reuses_the_programs_of_the_first(
     adapter: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LSTM_XCHECK_CACHE", str(tmp_path))
@@ -52,14 +52,16 @@ def test_a_damaged_program_is_compiled_anew(adapter: str, tmp_path: Path, monkey
     assert answer(adapter).tobytes() == first.tobytes()
 
 
-def test_nothing_is_kept_when_it_is_off(adapter: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_program_is_cached_when_the_cache_is_off(
+    adapter: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("LSTM_XCHECK_CACHE", "off")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert answer(adapter).shape == (2, 5, 4)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_cannot_be_made_is_no_obstacle(
+def test_a_worker_runs_without_a_folder_for_the_cache(
     adapter: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     blocked = tmp_path / "file"
@@ -69,7 +71,7 @@ def test_a_folder_that_cannot_be_made_is_no_obstacle(
 
 
 def test_one_tanh_for_all_gates_keeps_their_small_values() -> None:
-    """Where inputs are large every gate is nearly 0 or 1; level 0 of XLA's optimisation fails this."""
+    """Large inputs put every gate near 0 or 1, where XLA's level 0 fails."""
     pytest.importorskip("jax")
     spec = LSTMSpec(input_size=1, hidden_size=1, bias="none")
     with Worker(entry_named("jax"), sys.executable) as worker:
@@ -79,7 +81,7 @@ def test_one_tanh_for_all_gates_keeps_their_small_values() -> None:
 
 
 @pytest.mark.parametrize(("chosen", "options"), [("quick", "xla_backend_optimization_level="), ("default", "default")])
-def test_the_environment_says_how_programs_are_compiled(
+def test_the_environment_names_the_compile_options(
     adapter: str, chosen: str, options: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LSTM_XCHECK_XLA", chosen)
@@ -95,7 +97,7 @@ def test_the_older_half_of_too_many_files_is_deleted(tmp_path: Path, monkeypatch
 
     from lstm_xcheck.adapters.jax_scan import program_cache
 
-    monkeypatch.setattr(program_cache, "MOST_FILES", 5)
+    monkeypatch.setattr(program_cache, "MAX_FILES", 5)
     for number in range(6):
         (tmp_path / str(number)).touch()
         os.utime(tmp_path / str(number), (number, number))

@@ -1,4 +1,4 @@
-"""Combinations that are no LSTM: in the plan, out of the run, with their reason, however they are run."""
+"""Combinations that are no LSTM are planned, and skipped with their reason."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ def skipped(report: Report) -> set[tuple[str, str, str]]:
     return {(row.case[:5], row.adapter, row.reason) for row in report.rows if row.verdict == "skipped"}
 
 
-def run_elsewhere(plan: Plan) -> Iterator[Event]:
+def run_on_executor(plan: Plan) -> Iterator[Event]:
     with ThreadPoolExecutor(1) as executor:
         yield from run_on(executor, plan)
 
 
-@pytest.mark.parametrize("engine", [run, run_elsewhere])
+@pytest.mark.parametrize("engine", [run, run_on_executor])
 def test_a_combination_that_is_no_lstm_is_skipped_with_its_reason(engine: Callable[[Plan], Iterator[Event]]) -> None:
     report = Report.of(engine(Plan(tuple(grid(**AXES)), ENTRIES, jobs=1)))
     assert report.totals["planned"] == 8
@@ -48,7 +48,7 @@ def test_a_combination_that_is_no_lstm_is_skipped_with_its_reason(engine: Callab
     assert report.verdict == "agree"
 
 
-def test_resuming_neither_forgets_nor_repeats_it(tmp_path: Path) -> None:
+def test_resuming_reports_it_once(tmp_path: Path) -> None:
     plan = Plan(tuple(grid(**AXES)), ENTRIES[:1], jobs=1)
     reports = []
     for resume in (False, True):
@@ -58,7 +58,7 @@ def test_resuming_neither_forgets_nor_repeats_it(tmp_path: Path) -> None:
     assert [skipped(report) for report in reports] == [{("h4-x2", "Honest", REASON)}] * 2
 
 
-def test_functions_of_ones_own_are_not_asked() -> None:
+def test_functions_of_the_user_are_not_called() -> None:
     asked = []
 
     def mine(weights: Any, x: Any, h0: Any, c0: Any, lengths: Any) -> Any:
@@ -83,7 +83,7 @@ def test_as_pytest_parameters_it_is_a_skipped_test() -> None:
         ("hidden=1,8 directions=1,3", "directions is 3, but should be 1 or 2"),
     ],
 )
-def test_a_value_that_no_combination_can_have_is_a_mistake(text: str, sentence: str) -> None:
+def test_a_value_that_no_combination_can_have_is_refused(text: str, sentence: str) -> None:
     with pytest.raises(SpecError) as caught:
         parse_grid(text)
     assert sentence in str(caught.value)
@@ -95,10 +95,10 @@ def test_it_cannot_be_recorded() -> None:
         record(plan, "env")
 
 
-def test_the_command_line_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_line_reports_it(capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("torch")
     code = run_cli(["verify", "--adapters", "torch", "--grid", "hidden=4,6 proj=0,4 input=2 steps=3"])
-    shown = capsys.readouterr().out
+    printed = capsys.readouterr().out
     assert code == 0
-    assert "4 planned = 3 match, 1 skipped" in " ".join(shown.split())
-    assert "smaller than" in " ".join(shown.split())
+    assert "4 planned = 3 match, 1 skipped" in " ".join(printed.split())
+    assert "smaller than" in " ".join(printed.split())

@@ -1,4 +1,4 @@
-"""The same report, whoever runs the work."""
+"""Every executor gives the same report."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 from lstm_xcheck.adapters import Entry
 from lstm_xcheck.engine import Plan, Recipe, distributed, run
-from lstm_xcheck.engine.distributed import Whereabouts, run_on
+from lstm_xcheck.engine.distributed import WorkerState, run_on
 from lstm_xcheck.model import Case, LSTMSpec
 from lstm_xcheck.report import Report
 
@@ -45,7 +45,7 @@ def expected(plan: Plan) -> dict[str, Any]:
 
 
 def content(report: Report) -> dict[str, Any]:
-    """What a report says, in an order of its own, without the time it took."""
+    """The content of a report, sorted, without times."""
     data = report.to_dict()
     data["rows"].sort(key=lambda row: (row["case"], row["adapter"], row["quantity"]))
     data["parameter_counts"].sort(key=lambda row: (row["case"], row["adapter"]))
@@ -72,7 +72,7 @@ def test_the_report_itself_is_as_planned(expected: dict[str, Any]) -> None:
 
 
 class Failing(ThreadPoolExecutor):
-    """Loses the second task, answers the third with nothing, and breaks down before the fourth."""
+    """Loses the second chunk, answers the third with nothing, refuses the fourth."""
 
     def __init__(self) -> None:
         super().__init__(1)
@@ -86,15 +86,15 @@ class Failing(ThreadPoolExecutor):
         return super().submit(replaced, *arguments, **options)
 
 
-def _lose(task: bytes) -> bytes:
+def _lose(chunk: bytes) -> bytes:
     raise OSError("the machine is gone")
 
 
-def _answer_nothing(task: bytes) -> bytes:
+def _answer_nothing(chunk: bytes) -> bytes:
     return b"[]"
 
 
-def test_what_an_executor_loses_is_a_crashed_row_for_each_cell() -> None:
+def test_a_lost_chunk_is_a_crashed_row_for_each_task() -> None:
     recipes = tuple(Recipe(hidden=hidden, input=1, steps=2, batch=1) for hidden in (1, 2, 3, 4, 5))
     plan = Plan(recipes, (Entry("honest", "faulty_adapters:Honest", path=(HERE,)),), timeout=60.0)
     with Failing() as pool:
@@ -108,7 +108,7 @@ def test_what_an_executor_loses_is_a_crashed_row_for_each_cell() -> None:
     assert (report.totals["planned"], report.totals["match"], report.totals["crashed"]) == (5, 2, 3)
 
 
-def test_tasks_are_handed_out_as_others_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chunks_are_submitted_as_others_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(distributed, "WINDOW", 2)
     given: list[Future[Any]] = []
     waiting: list[int] = []
@@ -127,7 +127,7 @@ def test_tasks_are_handed_out_as_others_end(monkeypatch: pytest.MonkeyPatch) -> 
     assert max(waiting) <= 1
 
 
-def test_cells_that_ended_before_are_not_run_again(plan: Plan) -> None:
+def test_tasks_that_ended_before_are_not_run_again(plan: Plan) -> None:
     done = frozenset((case.id, entry.name) for case in plan.cases[1:] for entry in plan.entries)
     with ThreadPoolExecutor(1) as pool:
         report = Report.of(run_on(pool, replace(plan, skip=done)))
@@ -149,25 +149,25 @@ class Watched(dict[str, Executor]):
         super().__init__(honest=Asleep(1))
         self._replacement = replacement
 
-    def whereabouts(self, adapter: str) -> Whereabouts:
+    def worker_state(self, adapter: str) -> WorkerState:
         if self._replacement is None:
             return "gone"
         if self[adapter] is self._replacement:
-            return "here"
+            return "present"
         self[adapter] = self._replacement
-        return "elsewhere"
+        return "replaced"
 
 
-def test_tasks_go_to_whoever_takes_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(distributed, "LOOK_SECONDS", 0.1)
+def test_chunks_of_replaced_workers_are_submitted_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(distributed, "POLL_SECONDS", 0.1)
     plan = Plan((Recipe(hidden=1), Recipe(hidden=2)), (Entry("honest", "faulty_adapters:Honest", path=(HERE,)),))
     with ThreadPoolExecutor(1) as pool:
         report = Report.of(run_on(Watched(pool), plan, chunk=1))
     assert report.totals["planned"] == report.totals["match"] == 2
 
 
-def test_tasks_that_nobody_is_left_for_are_crashed_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(distributed, "LOOK_SECONDS", 0.1)
+def test_tasks_without_any_worker_are_crashed_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(distributed, "POLL_SECONDS", 0.1)
     plan = Plan((Recipe(hidden=1), Recipe(hidden=2)), (Entry("honest", "faulty_adapters:Honest", path=(HERE,)),))
     report = Report.of(run_on(Watched(None), plan, chunk=1))
     assert report.totals["planned"] == report.totals["crashed"] == 2

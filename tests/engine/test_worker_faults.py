@@ -1,4 +1,4 @@
-"""Every way a framework can fail becomes the right row, and the cells after it are none the worse."""
+"""Every failure of a framework becomes the right row and harms no later task."""
 
 from __future__ import annotations
 
@@ -58,10 +58,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def report(folder: Path) -> Report:
-    """One sweep over every fault, each followed by an honest case for the same worker."""
+    """A sweep over every fault, each followed by an honest case."""
     faults = list(FAULTS)
     cases: list[Case] = []
-    for k in range(0, len(faults), 2):  # two workers take turns: the one gets the even cases, the other the odd
+    for k in range(0, len(faults), 2):  # two workers take turns: each gets every other case
         cases += [case(f"bad-{fault}", seed=k + n) for n, fault in enumerate(faults[k : k + 2])]
         cases += [case(f"good-after-{fault}", seed=k + n) for n, fault in enumerate(faults[k : k + 2])]
     plan = Plan(tuple(cases), (entry("Faulty", folder),), timeout=3.0, jobs=2)
@@ -110,12 +110,12 @@ MISMATCHED = {
 HARMLESS = ("prints", "writes", "reads", "forks", "fails-once")
 
 
-def test_the_lists_above_leave_no_fault_out() -> None:
+def test_the_lists_above_name_every_fault() -> None:
     assert sorted([*CRASHED, *MISMATCHED, *HARMLESS]) == sorted(FAULTS)
 
 
 @pytest.mark.parametrize("fault", CRASHED)
-def test_a_fault_becomes_a_crashed_row_that_says_which(report: Report, fault: str) -> None:
+def test_a_fault_becomes_a_crashed_row_with_its_reason(report: Report, fault: str) -> None:
     (row,) = rows_of(report, f"bad-{fault}")
     assert (row.verdict, row.adapter, row.quantity) == ("crashed", "faulty", "")
     for part in CRASHED[fault]:
@@ -138,7 +138,7 @@ def test_noise_and_a_single_crash_do_no_harm(report: Report, fault: str) -> None
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_the_cell_after_a_fault_matches(report: Report, fault: str) -> None:
+def test_the_task_after_a_fault_matches(report: Report, fault: str) -> None:
     assert verdicts(rows_of(report, f"good-after-{fault}")) == MATCH
 
 
@@ -152,19 +152,20 @@ def test_the_totals_add_up(report: Report) -> None:
     assert (report.verdict, report.exit_code, report.ok) == ("disagree", 1, False)
 
 
-def test_what_a_killed_worker_started_is_killed_too(report: Report, folder: Path) -> None:
+def test_processes_of_a_killed_worker_are_killed_too(report: Report, folder: Path) -> None:
     assert gone(int((folder / "child").read_text(encoding="ascii")))
 
 
 def test_a_worker_that_hangs_does_not_survive_a_driver_that_is_killed(tmp_path: Path) -> None:
     code = (
-        "from tests.sweep.test_faults import *\n"
+        "from tests.engine.test_worker_faults import *\n"
         f"run_one(entry('Sleepy', Path({str(tmp_path)!r})))\n"
     )  # fmt: skip
     driver = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[2])
     try:
         end = time.monotonic() + 60.0
-        while not (tmp_path / "child").exists() and driver.poll() is None and time.monotonic() < end:
+        child = tmp_path / "child"
+        while not (child.exists() and child.read_text()) and driver.poll() is None and time.monotonic() < end:
             time.sleep(0.05)
         (began,) = tmp_path.glob("began-*")
     finally:
@@ -209,7 +210,7 @@ def test_unsupported_everywhere_compares_nothing_and_is_an_error() -> None:
     [("Unloadable", "cannot be loaded: raised ImportError: libframework.so.9", 1),
      ("ExitsWhileLoading", "exited with code 1; last lines of stderr: no licence found (twice)", 2)],
 )  # fmt: skip
-def test_what_cannot_be_loaded_is_said_for_every_case_and_not_tried_for_every_case(
+def test_a_load_error_is_reported_for_every_case_but_tried_once(
     attribute: str, reason: str, tries: int, tmp_path: Path
 ) -> None:
     report = run_one(entry(attribute, tmp_path), *(case(f"case-{k}") for k in range(4)))
@@ -225,7 +226,7 @@ def test_what_cannot_be_loaded_is_said_for_every_case_and_not_tried_for_every_ca
         ("faulty_adapters:Nobody", "no attribute 'Nobody'"),
     ],
 )
-def test_an_adapter_that_is_not_there_is_a_crashed_row(target: str, reason: str) -> None:
+def test_a_missing_adapter_is_a_crashed_row(target: str, reason: str) -> None:
     (row,) = run_one(Entry("lost", target, path=(HERE,))).rows
     assert row.verdict == "crashed"
     assert reason in row.reason
@@ -253,7 +254,7 @@ def test_closing_a_run_kills_its_workers_and_starts_no_other(tmp_path: Path) -> 
 def test_every_event_has_its_place() -> None:
     events = list(run(Plan((case("a"), case("b")), (entry("Honest"),), jobs=1)))
     assert isinstance(events[0], Planned)
-    assert (events[0].cells, events[0].cases, events[0].adapters) == (2, 2, ("honest",))
+    assert (events[0].tasks, events[0].cases, events[0].adapters) == (2, 2, ("honest",))
     assert isinstance(events[-1], Finished)
     for name in ("a", "b"):
         started, ended = (event for event in events[1:-1] if event.case == name)  # type: ignore[union-attr]

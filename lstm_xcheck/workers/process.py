@@ -1,4 +1,4 @@
-"""The driver's side of a worker: start it, talk to it, bound its time, and say how it died."""
+"""A worker as the driver sees it: a subprocess."""
 
 from __future__ import annotations
 
@@ -14,81 +14,90 @@ from typing import Any, BinaryIO
 from ..adapters import Entry
 from ..errors import Unsupported, UserError, WorkerCrashed
 from ..model import Case, Result
-from .codec import case_to_frame, result_from_frame
-from .frames import Frame, ProtocolError, encode
-from .pipe import Line
+from .codec import encode_case, result_from_frame
+from .frames import Frame, ProtocolError
+from .pipe import Pipe
 
-#: Importing a framework from a cold disk can take this long, whatever the time limit of a case is.
+#: Time limit for loading a framework, which takes long from a cold disk; a longer limit for cases wins.
 START_SECONDS = 180.0
-#: An answer may be this much larger than its question: states, outputs of every layer, weights read back.
+#: The largest answer: this factor times the request, plus the slack in bytes. It holds outputs of every layer, states
+#: and the weights read back.
 _ANSWER_FACTOR, _ANSWER_SLACK = 64, 2**26
 _STDERR_LINES = 12
 
 
 class Worker:
-    """One adapter in a process of its own, started when first needed and restarted after a crash.
+    """An adapter in a process of its own.
+
+    The process starts when it is first needed, and again after a crash. `stop` may be called from any thread, all else
+    from one at a time.
 
     Args:
-        entry: which adapter.
+        entry: the adapter.
         python: the interpreter; it needs NumPy and the framework, not this package.
         timeout: seconds for one case.
+
+    Attributes:
+        environment: versions of what computes, once it has loaded.
+        layout: row of the layout table of the adapter, once it has loaded.
+        seconds: time in the backend of the last case.
     """
 
     def __init__(self, entry: Entry, python: str = sys.executable, timeout: float = 120.0) -> None:
-        self.entry, self.python, self.timeout = entry, python, limit_of(timeout)
+        self.entry, self.python, self.timeout = entry, python, checked_timeout(timeout)
         self.environment: dict[str, Any] = {}
         self.layout = ""
         self.seconds = 0.0
         self._process: subprocess.Popen[bytes] | None = None
-        self._line: Line | None = None
+        self._pipe: Pipe | None = None
         self._lock = threading.Lock()
         self._stopped = False
         self._loaded = False
-        self._unloadable = ""
-        self._tail: deque[str] = deque(maxlen=_STDERR_LINES)
-        self._reader: threading.Thread | None = None
+        self._load_error = ""
+        self._stderr_tail: deque[str] = deque(maxlen=_STDERR_LINES)
+        self._stderr_reader: threading.Thread | None = None
 
     def run(self, case: Case) -> Result:
-        """Run a case; a worker that dies is restarted and the case tried once more.
+        """Run a case; restart a worker that dies, and try once more.
 
         Raises:
             Unsupported: with the framework's reason.
             WorkerCrashed: when it died twice, hung, raised, or answered nonsense.
         """
-        return self.ask(encode(case_to_frame(case)))
+        return self.run_encoded(encode_case(case))
 
-    def ask(self, request: bytes) -> Result:
-        """As `run`, for a case that has been encoded before."""
-        answer = self._ask_twice(request)
+    def run_encoded(self, request: bytes) -> Result:
+        """As `run`, for a case that is already encoded."""
+        answer = self._request_twice(request)
         try:
             return self._read_answer(answer)
-        except (KeyError, TypeError, ValueError) as error:  # a frame, but not one of ours
+        except (KeyError, TypeError, ValueError) as error:  # a frame that is no answer
             self.close()
             raise WorkerCrashed(f"answered what is no result: {error!r}") from error
 
     @property
     def running(self) -> bool:
-        """Whether a process has been started and has not been found dead."""
+        """Whether a process was started and is not known to be dead."""
         return self._process is not None
 
     def start(self) -> None:
         """Start the process and wait until its framework is loaded.
 
         Raises:
-            WorkerCrashed: when it does not come up; what failed to load is not tried again for every case.
+            WorkerCrashed: when it does not load; a later call raises the same without another try.
         """
-        if self._unloadable:
-            raise WorkerCrashed(self._unloadable)
+        if self._load_error:
+            raise WorkerCrashed(self._load_error)
         self._launch()
         try:
             ready = self._exchange(b"", max(START_SECONDS, self.timeout), 2**20)
             if ready.kind != "ready":
                 self.close()
                 raise WorkerCrashed(f"cannot be loaded: {ready.data.get('reason', ready.kind)}")
-        except _Died:
+        except _ProcessDied:
             raise
         except WorkerCrashed as crash:
-            self._unloadable = str(crash)
+            self._load_error = str(crash)
             raise
         self.environment, self.layout = ready.data["environment"], ready.data["layout"]
         self._loaded = True
@@ -109,20 +118,22 @@ class Worker:
                 )
             except OSError as error:
                 raise WorkerCrashed(f"{self.python} cannot be started: {error.strerror}") from error
-            self._line = Line(self._process)
+            self._pipe = Pipe(self._process)
         assert self._process.stderr is not None
-        self._tail.clear()
-        self._reader = threading.Thread(target=_drain, args=(self._process.stderr, self._tail), daemon=True)
-        self._reader.start()
+        self._stderr_tail.clear()
+        self._stderr_reader = threading.Thread(
+            target=_keep_last_lines, args=(self._process.stderr, self._stderr_tail), daemon=True
+        )
+        self._stderr_reader.start()
 
     def stop(self) -> None:
-        """Kill the process from another thread and let no other start; the thread that uses it then closes it."""
+        """Kill the process and let no other start; its user then closes it."""
         with self._lock:
             self._stopped = True
-            process, line = self._process, self._line
-        if process is not None and line is not None:
+            process, pipe = self._process, self._pipe
+        if process is not None and pipe is not None:
             _kill(process)
-            line.hang_up()
+            pipe.cancel()
 
     def close(self) -> None:
         """Kill the process group, if there is one."""
@@ -131,10 +142,10 @@ class Worker:
             return
         _kill(process)
         process.wait()
-        if self._reader is not None:
-            self._reader.join(timeout=2.0)  # a process that outlived the worker may keep stderr open
-        if self._line is not None:
-            self._line.close()
+        if self._stderr_reader is not None:
+            self._stderr_reader.join(timeout=2.0)  # a process that outlives the worker may keep stderr open
+        if self._pipe is not None:
+            self._pipe.close()
 
     def __enter__(self) -> Worker:
         return self
@@ -142,16 +153,16 @@ class Worker:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _ask_twice(self, request: bytes) -> Frame:
-        """Ask, and once more where the process ended by itself."""
+    def _request_twice(self, request: bytes) -> Frame:
+        """Send a request, and once more when the process died."""
         try:
-            return self._ask(request)
-        except _Died:
+            return self._request(request)
+        except _ProcessDied:
             try:
-                return self._ask(request)
-            except _Died as second:
+                return self._request(request)
+            except _ProcessDied as second:
                 reason = f"{second} (twice)"
-                self._unloadable = "" if self._loaded else reason
+                self._load_error = "" if self._loaded else reason
                 raise WorkerCrashed(reason) from second
 
     def _read_answer(self, answer: Frame) -> Result:
@@ -164,20 +175,20 @@ class Worker:
         self.seconds = float(answer.data["seconds"])
         return result_from_frame(answer)
 
-    def _ask(self, request: bytes) -> Frame:
+    def _request(self, request: bytes) -> Frame:
         if self._process is None:
             self.start()
         return self._exchange(request, self.timeout, _ANSWER_FACTOR * len(request) + _ANSWER_SLACK)
 
     def _exchange(self, request: bytes, seconds: float, limit: int) -> Frame:
-        """Send and receive one frame; when time is up the process group is killed."""
-        process, line = self._process, self._line
-        assert process is not None and line is not None
+        """Send bytes and receive a frame; kills the process group at the time limit."""
+        process, pipe = self._process, self._pipe
+        assert process is not None and pipe is not None
         try:
-            answer = line.exchange(request, seconds, limit)
+            answer = pipe.exchange(request, seconds, limit)
         except ProtocolError as error:
             self.close()
-            raise WorkerCrashed(f"broke the protocol: {error}{self._stderr()}") from error
+            raise WorkerCrashed(f"broke the protocol: {error}{self._stderr_text()}") from error
         except TimeoutError as error:
             raise self._timed_out(seconds) from error
         except OSError:
@@ -188,46 +199,46 @@ class Worker:
 
     def _timed_out(self, seconds: float) -> WorkerCrashed:
         self.close()
-        return WorkerCrashed(f"gave no answer within {seconds:g} s and was killed{self._stderr()}")
+        return WorkerCrashed(f"gave no answer within {seconds:g} s and was killed{self._stderr_text()}")
 
-    def _died(self, process: subprocess.Popen[bytes]) -> _Died:
+    def _died(self, process: subprocess.Popen[bytes]) -> _ProcessDied:
         try:
             code = process.wait(timeout=10.0)
         except subprocess.TimeoutExpired:
             self.close()
-            return _Died(f"closed its output without ending{self._stderr()}")
+            return _ProcessDied(f"closed its output without ending{self._stderr_text()}")
         self.close()
-        return _Died(f"{_how_it_ended(code)}{self._stderr()}")
+        return _ProcessDied(f"{_exit_description(code)}{self._stderr_text()}")
 
-    def _stderr(self) -> str:
-        lines = " | ".join(line for line in self._tail if line.strip())
+    def _stderr_text(self) -> str:
+        lines = " | ".join(line for line in self._stderr_tail if line.strip())
         return f"; last lines of stderr: {lines}" if lines else ""
 
 
-def limit_of(timeout: float) -> float:
-    """A time limit that is one.
+def checked_timeout(timeout: float) -> float:
+    """The time limit, if it is one.
 
     Raises:
-        UserError: for zero, less, NaN and what is no number.
+        UserError: for zero, negative numbers, NaN and what is no number.
     """
     if not isinstance(timeout, (int, float)) or not timeout > 0:
         raise UserError(f"the timeout is {timeout!r}, but should be seconds, more than 0")
     return timeout
 
 
-class _Died(WorkerCrashed):
-    """The process ended by itself: worth one more try."""
+class _ProcessDied(WorkerCrashed):
+    """Raised when the process ended by itself."""
 
 
-def _drain(stream: BinaryIO, tail: deque[str]) -> None:
-    """Keep the last lines of stderr; long lines are cut, so that no amount of noise uses memory."""
+def _keep_last_lines(stream: BinaryIO, tail: deque[str]) -> None:
+    """Keep the last lines of stderr, in bounded memory."""
     for chunk in iter(lambda: stream.readline(4096), b""):
         tail.append(chunk.decode(errors="replace").rstrip()[:400])
     stream.close()
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    """Kill the worker and everything it started."""
+    """Kill the worker and its process group."""
     if process.poll() is None or os.name == "posix":
         try:
             if os.name == "posix":
@@ -235,10 +246,10 @@ def _kill(process: subprocess.Popen[bytes]) -> None:
             else:
                 process.kill()
         except (ProcessLookupError, PermissionError):
-            return  # the whole group has ended already; macOS says so by refusing
+            return  # the group has ended already; macOS then refuses
 
 
-def _how_it_ended(code: int) -> str:
+def _exit_description(code: int) -> str:
     if code >= 0:
         return f"exited with code {code}"
     try:

@@ -1,4 +1,4 @@
-"""One worker: restarts, interpreters other than this one, and memory that no noise can use up."""
+"""Workers: restarts, other interpreters, and bounded memory."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ import pytest
 
 from lstm_xcheck.adapters import Entry
 from lstm_xcheck.compare import judge
-from lstm_xcheck.engine import Plan, choose_entries, run
+from lstm_xcheck.engine import Plan, run
 from lstm_xcheck.errors import Unsupported, WorkerCrashed
 from lstm_xcheck.model import Case, LSTMSpec
-from lstm_xcheck.workers import pool
-from lstm_xcheck.workers.pool import Worker
+from lstm_xcheck.workers import process
+from lstm_xcheck.workers.process import Worker
 
-HERE = str(Path(__file__).parent)
+HERE = str(Path(__file__).parents[1] / "engine")
 HONEST = Entry("honest", "faulty_adapters:Honest", path=(HERE,))
 CASE = Case.random(LSTMSpec(input_size=3, hidden_size=4), steps=5, batch=3, id="one")
 
 
-def test_a_worker_answers_many_cases_and_says_what_computed() -> None:
+def test_a_worker_runs_many_cases_and_reports_its_environment() -> None:
     with Worker(HONEST) as worker:
         for seed in range(3):
             case = Case.random(LSTMSpec(input_size=2, hidden_size=3), seed=seed, ragged=True)
@@ -82,14 +82,14 @@ def test_an_interpreter_that_cannot_be_started_is_a_crash_with_the_reason(tmp_pa
 
 def test_a_framework_that_never_finishes_loading_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "slow_adapter.py").write_text("import time\ntime.sleep(600)\n", encoding="ascii")
-    monkeypatch.setattr(pool, "START_SECONDS", 1.0)
+    monkeypatch.setattr(process, "START_SECONDS", 1.0)
     with Worker(Entry("slow", "slow_adapter:Slow", path=(str(tmp_path),)), timeout=1.0) as worker:
         with pytest.raises(WorkerCrashed, match="gave no answer within 1 s"):
             worker.run(CASE)
         start = time.monotonic()
         with pytest.raises(WorkerCrashed, match="gave no answer within 1 s"):
             worker.run(CASE)
-        assert time.monotonic() - start < 1.0  # said again, not tried again
+        assert time.monotonic() - start < 1.0  # reported again, not tried again
 
 
 def test_a_flood_on_stderr_uses_no_memory(tmp_path: Path) -> None:
@@ -162,31 +162,26 @@ def test_another_version_of_python_answers_the_same(other_python: str, monkeypat
         assert judge(result, CASE, layout=worker.layout).verdict == "match"
 
 
-def test_a_label_runs_the_adapter_it_ends_with_by_its_own_interpreter() -> None:
-    (entry,) = choose_entries(["old-torch"], {"old-torch": sys.executable})
-    assert (entry.name, entry.target) == ("old-torch", "lstm_xcheck.adapters.torch_nn:TorchNN")
-
-
-#: The watch over the driver, begun only after one end of the pipe was closed.
+#: Starts the thread that watches the driver only after one end of the pipe was closed.
 WATCHED = """
 import os, sys, threading
 os.setpgid(0, 0)
-from lstm_xcheck.sweep import worker
+from lstm_xcheck.workers import worker
 read, write = os.pipe()
-requests, held = os.fdopen(read, "rb"), []
-begin, threading.Thread.start = threading.Thread.start, lambda thread: held.append(thread)
-worker._end_with_driver(requests)
+requests, deferred = os.fdopen(read, "rb"), []
+begin, threading.Thread.start = threading.Thread.start, lambda thread: deferred.append(thread)
+worker._exit_with_driver(requests)
 threading.Thread.start = begin
 requests.close() if sys.argv[1] == "own" else os.close(write)
-held[0].start()
-held[0].join(20)
+deferred[0].start()
+deferred[0].join(20)
 print("alive")
 """
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals and process groups are POSIX")
 @pytest.mark.parametrize(("closed", "ends"), [("own", (0, "alive\n")), ("driver's", (-9, ""))])
-def test_a_worker_is_killed_when_its_driver_is_gone_and_not_when_it_ends_itself(
+def test_a_worker_is_killed_when_its_driver_ends_and_not_when_it_ends_itself(
     closed: str, ends: tuple[int, str]
 ) -> None:
     command = [sys.executable, "-c", WATCHED, closed]

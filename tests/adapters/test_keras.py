@@ -1,6 +1,6 @@
-"""Keras's LSTM on each backend against the equations, in a process of its own per backend.
+"""Keras's LSTM on each backend against the equations, one process per backend.
 
-Run as a script, `test_keras_layer.py ADAPTER FILE`, this file is that process.
+Run as a script, `test_keras.py ADAPTER FILE`, this file is that process.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from lstm_xcheck.layouts import to_layout
 from lstm_xcheck.model import Case, LSTMSpec
 
 ADAPTERS = ("keras-tensorflow", "keras-jax", "keras-torch")
-#: What is added to an adapter's name where it compiles, as for runs that repeat shapes.
-REPEATED = " in graphs"
+#: Suffix of an adapter's name for runs in which it compiles.
+COMPILED = " in graphs"
 EPSILON = {"float64": 2.0**-52, "float32": 2.0**-23, "float16": 2.0**-10, "bfloat16": 2.0**-7}
 HOLES = np.array([[1, 0, 1, 1, 0], [0, 0, 1, 1, 1], [1, 1, 1, 0, 0]], dtype=bool)
 EMPTY_ROW = np.array([[1, 1, 1, 1, 1], [0, 0, 0, 0, 0], [1, 1, 1, 0, 0]], dtype=bool)
@@ -46,7 +46,7 @@ UNSUPPORTED = {
 
 
 def cases() -> list[Case]:
-    """Cases of one spec and precision stand together, so that they share a model."""
+    """Cases of one spec and precision are neighbours, so that they share a model."""
 
     def case(id: str, spec: LSTMSpec, precision: str = "float64", seed: int = 1, **options: Any) -> Case:
         mask = options.pop("mask", None)
@@ -107,7 +107,7 @@ def reference(case: Case) -> dict[str, Array]:
 
 
 def main(name: str, file: str) -> None:
-    """Answer every case with one adapter and write the answers down."""
+    """Run every case with one adapter and write the results to a file."""
     entry = entry_named(name)
     if "tensorflow" not in entry.requires:
         # Bidirectional imports it wherever it is installed, only to ask whether something is a TensorShape.
@@ -133,7 +133,7 @@ def main(name: str, file: str) -> None:
 
 
 def again(session: Session) -> bool:
-    """Whether a model that has run another case in between repeats its answer to the bit."""
+    """Whether a model repeats its result to the bit after another case."""
     first, between = BY_ID["states"], BY_ID["holes"]
     answers = []
     for case in (first, between, first):
@@ -142,7 +142,7 @@ def again(session: Session) -> bool:
 
 
 def message(call: Callable[[], object]) -> str:
-    """What the user is told."""
+    """The error message of a call."""
     try:
         call()
     except UserError as error:
@@ -150,17 +150,17 @@ def message(call: Callable[[], object]) -> str:
     return "no error"
 
 
-@pytest.fixture(scope="module", params=[*ADAPTERS, "keras-tensorflow" + REPEATED])
+@pytest.fixture(scope="module", params=[*ADAPTERS, "keras-tensorflow" + COMPILED])
 def answers(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What one adapter answered: arrays by `case|name`, facts under `facts`, and the adapter's name."""
-    name: str = request.param.removesuffix(REPEATED)
+    name: str = request.param.removesuffix(COMPILED)
     entry = entry_named(name)
     for module in entry.requires:
         pytest.importorskip(module)
     file = tmp_path_factory.mktemp(name) / "answers.npz"
     package = str(Path(lstm_xcheck.__file__).parent.parent)
     environment = {**os.environ, **entry.variables, "PYTHONPATH": package}
-    if request.param.endswith(REPEATED):
+    if request.param.endswith(COMPILED):
         assert entry.when_repeated
         environment |= entry.when_repeated
     command = [sys.executable, "-W", "error::UserWarning", __file__, name, str(file)]
@@ -200,7 +200,7 @@ def test_padding_is_zero(answers: dict[str, Any], id: str) -> None:
     assert not padding.any()
 
 
-def test_a_float64_layer_admits_where_it_computes_in_float32(answers: dict[str, Any]) -> None:
+def test_a_float64_layer_reports_where_it_computes_in_float32(answers: dict[str, Any]) -> None:
     wide = [id for id, case in BY_ID.items() if case.precision == "float64"]
     narrow = {
         "keras-tensorflow": set(),
@@ -220,11 +220,11 @@ def test_a_model_serves_many_cases(answers: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("what", [*UNSUPPORTED, "mask"])
-def test_what_keras_cannot_express_has_a_reason(answers: dict[str, Any], what: str) -> None:
+def test_unsupported_cases_have_a_reason(answers: dict[str, Any], what: str) -> None:
     assert answers["facts"]["refused"][what].startswith(f"{what}: ")
 
 
-def test_mistakes_are_told(answers: dict[str, Any]) -> None:
+def test_mistakes_are_reported(answers: dict[str, Any]) -> None:
     facts = answers["facts"]
     assert facts["misnamed"].startswith("SpecError: the arrays are named [], but this Keras model needs ['bias'")
     wrong = ADAPTERS[ADAPTERS.index(answers["name"]) - 1].removeprefix("keras-")
@@ -234,11 +234,11 @@ def test_mistakes_are_told(answers: dict[str, Any]) -> None:
 def test_environment_names_keras_and_its_backend(answers: dict[str, Any]) -> None:
     environment = answers["facts"]["environment"]
     assert {"keras", answers["name"].removeprefix("keras-")} <= set(environment)
-    assert ("tf.function" in environment.get("runs", "")) == answers["asked"].endswith(REPEATED)
+    assert ("tf.function" in environment.get("runs", "")) == answers["asked"].endswith(COMPILED)
 
 
 @pytest.mark.parametrize("id", ["states", "deep-ragged"])
-def test_pytorch_agrees(answers: dict[str, Any], id: str) -> None:
+def test_results_agree_with_torch(answers: dict[str, Any], id: str) -> None:
     pytest.importorskip("torch")
     case = BY_ID[id]
     bound = 16 * EPSILON[answers["facts"]["cases"][id][0]]

@@ -1,4 +1,4 @@
-"""A Dask cluster of separate processes: the same report, nothing lost when a worker is killed, each to its own."""
+"""A Dask cluster gives the same report, also when a worker is killed."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
 def swept_while_a_worker_dies(
     cluster: Cluster, variables: dict[str, str], out: Path, *, replaced: bool = False
 ) -> dict[str, Any]:
-    """What the folder of a sweep says whose first worker is killed once it has answered; another may take its place."""
+    """The report of a sweep whose first worker is killed, and may be replaced."""
     with subprocess.Popen(
         command(*SWEEP, "--dask", cluster.address, "--out", str(out)),
         env=variables,
@@ -109,8 +109,8 @@ def test_a_killed_worker_loses_nothing(cluster: Cluster, tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-def test_a_worker_that_takes_the_place_of_all_goes_on(cluster: Cluster, tmp_path: Path) -> None:
-    """It has another address, to which Dask alone would never send what was meant for the first."""
+def test_a_worker_that_replaces_all_others_goes_on(cluster: Cluster, tmp_path: Path) -> None:
+    """It has another address, to which Dask never sends chunks for the first."""
     variables = environment(tmp_path)
     cluster.add_worker(variables)
     wait_for_workers(cluster.address, 1)
@@ -163,7 +163,7 @@ def test_an_address_without_a_port_is_one_sentence(tmp_path: Path) -> None:
     assert errors == "Error: --dask nowhere: should be the address of a scheduler with its port, tcp://host:8786\n"
 
 
-def test_without_distributed_the_pip_command_is_told(tmp_path: Path) -> None:
+def test_without_distributed_the_pip_command_is_named(tmp_path: Path) -> None:
     (tmp_path / "distributed.py").write_text("raise ImportError('not here')\n", encoding="ascii")
     code, _, errors = ran(environment(tmp_path), *SWEEP, "--dask", "tcp://127.0.0.1:9")
     assert code == 2

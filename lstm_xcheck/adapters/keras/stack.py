@@ -1,0 +1,181 @@
+"""Stacks of Keras layers, for Keras 2 and Keras 3. Loads no framework."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ...arrays import Array
+from ...errors import SpecError
+from ...model import Case, LSTMSpec
+from ..case_arrays import explicit_states, widen_bfloat16
+
+Tensor = Any  # of the backend in use
+
+
+class KerasVersion(NamedTuple):
+    """What differs between versions of Keras.
+
+    Attributes:
+        keras: the module.
+        activation: from a spec's name to a function that layers take.
+        flip: exchanges first and last steps of outputs, shape (batch, steps, width).
+        initializer: zeros, for every weight.
+    """
+
+    keras: Any
+    activation: Callable[[str], Callable[[Tensor], Tensor]]
+    flip: Callable[[Tensor], Tensor]
+    initializer: Any
+
+
+class StackOutputs(NamedTuple):
+    """What a stack computes, as tensors of the backend.
+
+    Attributes:
+        layers: outputs of every layer, shape (batch, steps, directions * hidden).
+        states: final states h, c, h, c, ... over layers and directions, each of shape (batch, hidden).
+        last: output of the last step, shape (batch, directions * hidden), or None.
+    """
+
+    layers: list[Tensor]
+    states: list[Tensor]
+    last: Tensor | None
+
+
+class Stack:
+    """Layers of one spec and precision, for any batch and steps.
+
+    Attributes:
+        layers: `LSTM` or `Bidirectional` layers that return sequences and states.
+        weight_names: for each layer, the layout's names of its weights in the order of `get_weights`.
+        last: a copy of the top layer with `return_sequences=False`, made when it is first needed.
+        compiled: `forward` as a program of JAX or TensorFlow, made by the adapter.
+        compiled_vjp: the same with its gradients.
+    """
+
+    def __init__(self, version: KerasVersion, spec: LSTMSpec, precision: str) -> None:
+        self.version, self.spec, self.precision = version, spec, precision
+        self.layers = [self._layer(index, sequence=True) for index in range(spec.num_layers)]
+        self.weight_names = [self._names(index) for index in range(spec.num_layers)]
+        self.last: Any = None
+        self.compiled: Callable[..., Any] | None = None
+        self.compiled_vjp: Callable[..., Any] | None = None
+
+    def _layer(self, index: int, *, sequence: bool) -> Any:
+        spec, version, zeros = self.spec, self.version, self.version.initializer
+        layer = version.keras.layers.LSTM(
+            spec.hidden_size,
+            activation=version.activation(spec.cell_activation),
+            recurrent_activation=version.activation(spec.gate_activation),
+            use_bias=spec.bias != "none",
+            kernel_initializer=zeros,
+            recurrent_initializer=zeros,
+            bias_initializer=zeros,
+            unit_forget_bias=False,
+            return_sequences=sequence,
+            return_state=sequence,
+            zero_output_for_mask=sequence,
+            go_backwards=spec.reverse,
+            dtype=self.precision,
+            name=f"lstm_{index}",
+        )
+        if spec.bidirectional:
+            layer = version.keras.layers.Bidirectional(layer, merge_mode="concat", dtype=self.precision)
+        layer.build((None, None, spec.layer_input_size(index)))
+        return layer
+
+    def _names(self, index: int) -> list[str]:
+        """Names of a layer's weights; Keras 2 has `lstm_0/lstm_cell/kernel:0`, Keras 3 `kernel`."""
+        layer = self.layers[index]
+        stack = f"lstm_{index}/" if self.spec.num_layers > 1 else ""
+        halves = ("forward_layer", "backward_layer") if self.spec.bidirectional else ()
+        parts = [(f"{stack}{half}/", getattr(layer, half)) for half in halves] or [(stack, layer)]
+        own_names = ((prefix, weight.name.rpartition("/")[2]) for prefix, part in parts for weight in part.weights)
+        return [prefix + name.partition(":")[0] for prefix, name in own_names]
+
+    def load(self, arrays: Mapping[str, Array]) -> None:
+        """Load arrays by name with `set_weights`.
+
+        Raises:
+            SpecError: for missing and unknown names.
+        """
+        names = [name for own in self.weight_names for name in own]
+        if set(names) != set(arrays):
+            raise SpecError(f"the arrays are named {sorted(arrays)}, but this Keras model needs {sorted(names)}")
+        for layer, own in zip(self.layers, self.weight_names, strict=True):
+            layer.set_weights([np.array(arrays[name]) for name in own])
+
+    def read_back(self) -> dict[str, Array]:
+        """Read the arrays by name with `get_weights`."""
+        return {
+            name: widen_bfloat16(array)
+            for layer, names in zip(self.layers, self.weight_names, strict=True)
+            for name, array in zip(names, layer.get_weights(), strict=True)
+        }
+
+    def make_last(self) -> None:
+        """Give `last` the weights of the top layer."""
+        if self.last is None:
+            self.last = self._layer(self.spec.num_layers - 1, sequence=False)
+        self.last.set_weights(self.layers[-1].get_weights())
+
+    def variables(self, want_last: bool) -> list[Any]:
+        """Every variable that `forward` reads, including seeds of the layers."""
+        layers = [*self.layers, self.last] if want_last else self.layers
+        return [variable for layer in layers for variable in layer.variables]
+
+    def forward(self, x: Tensor, mask: Tensor | None, states: list[Any], want_last: bool) -> StackOutputs:
+        """Run each layer on the output of the one below, without training.
+
+        Args:
+            x: inputs, shape (batch, steps, input).
+            mask: valid steps, boolean, shape (batch, steps), or None.
+            states: of each layer, h, c for each direction, or None for zeros.
+            want_last: run `last` as well.
+        """
+        outputs: list[Tensor] = []
+        finals: list[Tensor] = []
+        given = below = x
+        for layer, initial in zip(self.layers, states, strict=True):
+            given = below
+            y, *state = layer(given, mask=mask, initial_state=initial, training=False)
+            below = self.version.flip(y) if self.spec.reverse else y  # `go_backwards` returns steps as processed
+            outputs.append(below)
+            finals += state
+        if not want_last:
+            return StackOutputs(outputs, finals, None)
+        return StackOutputs(outputs, finals, self.last(given, mask=mask, initial_state=states[-1], training=False))
+
+
+def layer_states(case: Case) -> list[list[Array]]:
+    """Initial states of each layer: h, c for each direction; zeros where absent."""
+    states = [state for pair in zip(*explicit_states(case), strict=True) for state in pair]
+    width = 2 * case.spec.num_directions
+    return [states[start : start + width] for start in range(0, len(states), width)]
+
+
+def unsupported_by_keras(case: Case) -> str | None:
+    """Why no version of `keras.layers.LSTM` can run a case, or None."""
+    spec = case.spec
+    missing = {
+        "projection": spec.proj_size,
+        "peepholes": spec.peepholes,
+        "gate clip": spec.gate_clip,
+        "cell clip": spec.cell_clip,
+        "projection clip": spec.proj_clip,
+        "coupled gates": spec.coupling,
+    }
+    for what, given in missing.items():
+        if given:
+            return f"{what}: keras.layers.LSTM has none"
+    if spec.cell_activation != spec.output_activation:
+        return (
+            f"activations: keras.layers.LSTM applies one `activation` to the candidate and to the cell, not "
+            f"{spec.cell_activation} and {spec.output_activation}"
+        )
+    if case.returns == "last" and case.h0 is not None and not case.valid.any(axis=1).all():
+        return "mask: LSTM(return_sequences=False) has no last output for a row without a valid step"
+    return None

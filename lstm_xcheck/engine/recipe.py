@@ -1,0 +1,109 @@
+"""Recipes: the small, hashable descriptions from which cases are made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from ..errors import SpecError
+from ..model import Case, LSTMSpec
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A case not yet made; the same bits everywhere."""
+
+    hidden: int = 8
+    input: int = 5
+    steps: int = 7
+    batch: int = 3
+    layers: int = 1
+    directions: int = 1
+    bias: str = "split"
+    proj: int = 0
+    states: bool = True
+    ragged: bool = False
+    one_hot: bool = False
+    returns: str = "sequence"
+    gradients: bool = False
+    init: str = "probe"
+    dtype: str = "float32"
+    seed: int = 0
+
+    @property
+    def id(self) -> str:
+        """A readable, unique name of lower-case words and dashes."""
+        words = [f"h{self.hidden}", f"x{self.input}", f"t{self.steps}", f"b{self.batch}"]
+        words += [f"l{self.layers}"] if self.layers > 1 else []
+        words += ["bi"] if self.directions == 2 else []
+        words += [self.bias]
+        words += [f"p{self.proj}"] if self.proj else []
+        words += [word for word in ("states", "ragged") if getattr(self, word)]
+        words += ["onehot"] if self.one_hot else []
+        words += ["last"] if self.returns == "last" else []
+        words += ["gradients"] if self.gradients else []
+        words += [self.init] if self.init != "probe" else []
+        return "-".join([*words, self.dtype, f"s{self.seed}"])
+
+    @cached_property
+    def spec(self) -> LSTMSpec:
+        """The LSTM of this recipe.
+
+        Raises:
+            SpecError: when the values describe no LSTM.
+        """
+        if self.directions not in (1, 2):
+            raise SpecError(f"directions is {self.directions}, but should be 1 or 2")
+        return LSTMSpec(
+            input_size=self.input,
+            hidden_size=self.hidden,
+            num_layers=self.layers,
+            bidirectional=self.directions == 2,
+            bias=self.bias,  # type: ignore[arg-type]
+            proj_size=self.proj,
+        )
+
+    @cached_property
+    def impossible(self) -> str:
+        """Why this combination of values is no LSTM; "" when it is one."""
+        try:
+            self.spec  # noqa: B018 - the property validates
+        except SpecError as error:
+            return str(error)
+        return ""
+
+    def case(self) -> Case:
+        """Make the case.
+
+        Raises:
+            SpecError: when the values describe no LSTM.
+        """
+        return Case.random(
+            self.spec,
+            steps=self.steps,
+            batch=self.batch,
+            seed=self.seed,
+            states=self.states,
+            ragged=self.ragged,
+            one_hot=self.one_hot,
+            init=self.init,
+            precision=self.dtype,
+            returns=self.returns,  # type: ignore[arg-type]
+            id=self.id,
+            gradients=self.gradients,
+        )
+
+
+CaseOrRecipe = Case | Recipe
+
+
+def make_case(case: CaseOrRecipe) -> Case:
+    """The case itself; a recipe is made into one."""
+    return case.case() if isinstance(case, Recipe) else case
+
+
+def with_gradients(cases: Iterable[CaseOrRecipe]) -> tuple[CaseOrRecipe, ...]:
+    """The same cases with gradients asked for; duplicates are dropped."""
+    changed: list[CaseOrRecipe] = [replace(case, gradients=True) for case in cases]
+    return tuple(dict.fromkeys(changed))
