@@ -1,4 +1,4 @@
-"""Small NumPy helpers that every room may use."""
+"""Small NumPy helpers that every package may use."""
 
 from __future__ import annotations
 
@@ -35,6 +35,42 @@ def round_to(array: npt.ArrayLike, precision: str) -> Array:
     if precision != "bfloat16":
         return rounded
     return _round_bfloat16(rounded)
+
+
+def float_values(data: bytes | memoryview | Array, dtype: str, *, big_endian: bool = False) -> Array:
+    """The bytes of a file as a flat native array; bfloat16 widened, exactly, to float32.
+
+    An array of bytes is viewed and not copied, where its type permits.
+    """
+    is_array = isinstance(data, np.ndarray)
+    stored_type = _stored_type(dtype, big_endian)
+    stored: Array = data.view(stored_type) if isinstance(data, np.ndarray) else np.frombuffer(data, stored_type)
+    if dtype == "bfloat16":
+        return (stored.astype(np.uint32) << np.uint32(16)).view(np.float32)
+    return stored.astype(dtype, copy=not is_array)
+
+
+def stored_values(array: Array, dtype: str, *, big_endian: bool = False) -> Array:
+    """The array as files store it, C-contiguous: bfloat16 as uint16. The inverse of `float_values`.
+
+    >>> stored_values(np.array([1.0], np.float32), "bfloat16").tolist()
+    [16256]
+    """
+    shape = np.shape(array)
+    if dtype == "bfloat16":
+        array = contiguous(np.asarray(array, np.float32)).view(np.uint32) >> np.uint32(16)
+    return contiguous(np.asarray(array, _stored_type(dtype, big_endian))).reshape(shape)
+
+
+def _stored_type(dtype: str, big_endian: bool) -> np.dtype[Any]:
+    native = np.dtype("u2" if dtype == "bfloat16" else dtype)
+    return np.dtype((">" if big_endian else "<") + native.str[1:])
+
+
+def to_numpy(array: Any) -> Array:
+    """A framework's array as NumPy's; bfloat16, which NumPy lacks, widened exactly to float32."""
+    plain = np.asarray(array)
+    return plain.astype(np.float32) if plain.dtype.name == "bfloat16" else plain
 
 
 def _round_bfloat16(array: Array) -> Array:

@@ -23,10 +23,11 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Array
+from ..checkpoints.codecs.limits import escape
 from ..errors import SpecError
 from ..model import Result
 from .model import Answer, Question, Recording, RecordingError
-from .npz import decode, shown
+from .npz import decode
 from .npz import encode as encode_npz
 
 #: Version of the file. A later version reads every former one.
@@ -105,7 +106,8 @@ def read(path: Path) -> Recording:
         return _recording(manifest, arrays, str(path))
     except (KeyError, TypeError, ValueError, AttributeError, SpecError) as error:
         raise RecordingError(
-            f"{path}: the manifest lacks or misuses something ({type(error).__name__}: {shown(error)}); record it again"
+            f"{path}: the manifest lacks or misuses something ({type(error).__name__}: {escape(error)}); "
+            "record it again"
         ) from error
 
 
@@ -121,10 +123,10 @@ def _manifest(path: Path, arrays: Mapping[str, Array]) -> dict[str, Any]:
         )
     schema = manifest.get("schema")
     if type(schema) is not int or schema < 1:
-        raise RecordingError(f"{path} has the schema {shown(schema)}, but it should be a number from 1 to {SCHEMA}")
+        raise RecordingError(f"{path} has the schema {escape(schema)}, but it should be a number from 1 to {SCHEMA}")
     if schema > SCHEMA:
         raise RecordingError(
-            f"{path} has schema {shown(schema)}, written by a newer lstm-xcheck, but this one reads up to {SCHEMA}; "
+            f"{path} has schema {escape(schema)}, written by a newer lstm-xcheck, but this one reads up to {SCHEMA}; "
             "update lstm-xcheck"
         )
     return dict(manifest)

@@ -19,8 +19,8 @@ import pytest
 from lstm_xcheck import Case, CheckpointError, LSTMSpec, LSTMWeights, Result, judge
 from lstm_xcheck.checkpoints import read_checkpoint, write_checkpoint
 from lstm_xcheck.checkpoints.codecs.crc32c import crc32c, masked
+from lstm_xcheck.checkpoints.codecs.sstable import MAGIC
 from lstm_xcheck.checkpoints.layout_arrays import as_stored, chain_of
-from lstm_xcheck.checkpoints.sniff import TABLE_MAGIC
 
 KERAS = r"""
 import sys
@@ -290,7 +290,7 @@ def table(items: list[tuple[bytes, bytes]], shared: int = 0, start: int = 0) -> 
     data = block(items, shared)
     index = block([(b"\xff", number(start) + number(len(data) - 5))])
     footer = number(0) + number(0) + number(len(data)) + number(len(index) - 5)
-    return data + index + footer.ljust(40, b"\0") + TABLE_MAGIC
+    return data + index + footer.ljust(40, b"\0") + MAGIC
 
 
 HEADER = (b"", b"\x08\x01")
@@ -367,7 +367,7 @@ def test_keys_that_multiply_end_at_once(tmp_path: Path, refusal: Callable[[Path]
     data = body + b"\0" + masked(crc32c(body + b"\0")).to_bytes(4, "little")
     index = block([(b"\xff", number(0) + number(len(data) - 5))])
     footer = number(0) + number(0) + number(len(data)) + number(len(index) - 5)
-    path = craft(tmp_path, data + index + footer.ljust(40, b"\0") + TABLE_MAGIC)
+    path = craft(tmp_path, data + index + footer.ljust(40, b"\0") + MAGIC)
     refusal(path)
 
 

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ...arrays import Array
+from ...arrays import Array, to_numpy
 from ...errors import SpecError
 from ...layouts import gradients_from_layout
 from ...model import Case, LSTMSpec, Result
@@ -92,7 +92,7 @@ class JaxScan:
 
     def read_back(self, model: JaxModel) -> dict[str, Array]:
         """The leaves of the pytree under their paths."""
-        return {name: _to_numpy(leaf) for name, leaf in named(model.params).items()}
+        return {name: to_numpy(leaf) for name, leaf in named(model.params).items()}
 
     def count_parameters(self, model: JaxModel) -> int:
         """`size` of every leaf."""
@@ -110,9 +110,9 @@ class JaxScan:
         data, pulls = ([_from_numpy(array, dtype) for array in arrays] for arrays in data_and_pulls(case))
         outputs, found = self._pulled(model.params, data, pulls, model.spec, _valid(case))
         params, *of_data = found
-        leaves = {name: _to_numpy(leaf) for name, leaf in named(params).items()}
+        leaves = {name: to_numpy(leaf) for name, leaf in named(params).items()}
         gradients = gradients_from_layout(leaves, self.layout)
-        gradients.update(zip(("x", "h0", "c0"), map(_to_numpy, of_data), strict=True))
+        gradients.update(zip(("x", "h0", "c0"), map(to_numpy, of_data), strict=True))
         return replace(_result(outputs, case), gradients=gradients)
 
 
@@ -122,13 +122,13 @@ def _valid(case: Case) -> Array | None:
 
 def _result(outputs: Outputs, case: Case) -> Result:
     y, h_n, c_n, lower = outputs
-    final = _to_numpy(h_n)
+    final = to_numpy(h_n)
     return Result(
-        y=_to_numpy(y),
+        y=to_numpy(y),
         h_n=final,
-        c_n=_to_numpy(c_n),
+        c_n=to_numpy(c_n),
         last=_last(final, case.spec) if case.returns == "last" else None,
-        layer_outputs=tuple(_to_numpy(array) for array in lower),
+        layer_outputs=tuple(to_numpy(array) for array in lower),
     )
 
 
@@ -146,12 +146,6 @@ def _dtype(precision: str) -> Any:
 def _from_numpy(array: Array, dtype: Any) -> jax.Array:
     """Rounded and copied by NumPy: a cast, in jax 0.10.2 `jnp.asarray` too, is compiled for each shape."""
     return jax.device_put(np.array(array, dtype))
-
-
-def _to_numpy(array: jax.Array) -> Array:
-    """bfloat16 is no type of NumPy's own and travels, exactly, as float32."""
-    copied = np.asarray(array)
-    return copied.astype(np.float32) if copied.dtype == jnp.bfloat16 else copied
 
 
 def _last(h_n: Array, spec: LSTMSpec) -> Array:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from ...arrays import STORAGE, Array
+from ...arrays import STORAGE, Array, to_numpy
 from ...errors import SpecError
 from ...model import Case, LSTMSpec, Result
 from ...model.activations import HARD_SIGMOID_KERAS2, Activation
@@ -95,7 +95,7 @@ class KerasLegacy:
     def read_back(self, model: LegacyStack) -> dict[str, Array]:
         """From `get_weights` of each layer."""
         return {
-            name: _plain(array)
+            name: to_numpy(array)
             for index, layer in enumerate(model.layers)
             for name, array in zip(model.weight_names(index), layer.get_weights(), strict=True)
         }
@@ -116,11 +116,11 @@ class KerasLegacy:
             given = below
             y, *final = layer(given, mask=mask, initial_state=initial, training=False)
             below = tf.reverse(y, [1]) if case.spec.reverse else y
-            outputs.append(_plain(below.numpy()))
-            finals += [_plain(state.numpy()) for state in final]
+            outputs.append(to_numpy(below.numpy()))
+            finals += [to_numpy(state.numpy()) for state in final]
         last = None
         if case.returns == "last":
-            last = _plain(model.last(given, mask=mask, initial_state=states[-1], training=False).numpy())
+            last = to_numpy(model.last(given, mask=mask, initial_state=states[-1], training=False).numpy())
         h_n, c_n = np.stack(finals[0::2]), np.stack(finals[1::2])
         return Result(y=outputs[-1], h_n=h_n, c_n=c_n, last=last, layer_outputs=tuple(outputs[:-1]))
 
@@ -183,9 +183,3 @@ def _states(case: Case) -> list[Any]:
 
 def _tensor(array: Array, precision: str) -> Any:
     return tf.cast(tf.constant(np.array(array)), precision)
-
-
-def _plain(array: Any) -> Array:
-    """bfloat16 is no type of NumPy's own and travels, exactly, as float32."""
-    plain = np.asarray(array)
-    return plain.astype(np.float32) if plain.dtype.name == "bfloat16" else plain

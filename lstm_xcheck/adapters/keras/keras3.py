@@ -14,7 +14,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from ...arrays import STORAGE, Array
+from ...arrays import STORAGE, Array, to_numpy
 from ...errors import AdapterError, SpecError
 from ...layouts import gradients_from_layout
 from ...model import Case, LSTMSpec, Result, cotangents
@@ -115,7 +115,7 @@ class KerasLayer:
     def read_back(self, model: Stack) -> dict[str, Array]:
         """From `get_weights` of each layer."""
         return {
-            name: _plain(array)
+            name: to_numpy(array)
             for layer, names in zip(model.layers, model.weight_names, strict=True)
             for name, array in zip(names, layer.get_weights(), strict=True)
         }
@@ -245,13 +245,7 @@ def _tensor(array: Array, precision: str) -> Any:
 
 
 def _to_numpy(tensor: Any) -> Array:
-    return _plain(keras.ops.convert_to_numpy(tensor))
-
-
-def _plain(array: Any) -> Array:
-    """bfloat16 is no type of NumPy's own and travels, exactly, as float32."""
-    plain = np.asarray(array)
-    return plain.astype(np.float32) if plain.dtype.name == "bfloat16" else plain
+    return to_numpy(keras.ops.convert_to_numpy(tensor))
 
 
 def _product(values: Any) -> Any:

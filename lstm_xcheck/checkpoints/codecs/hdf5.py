@@ -12,12 +12,12 @@ from typing import Any, BinaryIO, NamedTuple
 import h5py
 import numpy as np
 
-from ...arrays import Array
+from ...arrays import Array, float_values
 from ...errors import CheckpointError
 from ..tensor_info import TensorInfo
 from .hdf5_attributes import text_attribute
 from .lazy_bytes import ByteRange
-from .limits import FLOAT_SIZES, MAX_EXPANSION, SMALL, escape, float_values
+from .limits import FLOAT_SIZES, MAX_EXPANSION, SMALL, escape
 
 _MAX_DEPTH = 64
 #: Hard links can make a small file look like an endless tree.

@@ -12,11 +12,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
 
-import numpy as np
-
-from ...arrays import Array
 from ...errors import CheckpointError
 
 #: Floating-point types that weights are read from, with their size in bytes.
@@ -27,7 +23,7 @@ MAX_EXPANSION = 100
 #: Members that stay below this size are harmless whatever their compression.
 SMALL = 1 << 20
 
-_ZIP_ERRORS = (
+ZIP_ERRORS = (
     zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, struct.error, ValueError,
     OverflowError, IndexError, KeyError,
 )  # fmt: skip
@@ -47,17 +43,6 @@ def shortlist(names: list[str], limit: int = 6) -> str:
     """The first few of a list, and how many more there are."""
     more = f" and {len(names) - limit} more" if len(names) > limit else ""
     return ", ".join(names[:limit]) + more
-
-
-def float_values(data: bytes | memoryview | Array, dtype: str, *, big_endian: bool = False) -> Array:
-    """Bytes as a flat native array, an array of bytes without a copy; bfloat16 widened, exactly, to float32."""
-    order: Literal["<", ">"] = ">" if big_endian else "<"
-    code = np.dtype("u2" if dtype == "bfloat16" else dtype).newbyteorder(order)
-    held = isinstance(data, np.ndarray)
-    stored: Array = data.view(code) if isinstance(data, np.ndarray) else np.frombuffer(data, dtype=code)
-    if dtype == "bfloat16":
-        return (stored.astype(np.uint32) << np.uint32(16)).view(np.float32)
-    return stored.astype(dtype, copy=not held)
 
 
 @contextmanager
@@ -81,7 +66,7 @@ def zip_faults(path: Path) -> Iterator[None]:
     """Tell whatever zipfile raises on a damaged archive as one CheckpointError."""
     try:
         yield
-    except _ZIP_ERRORS as error:
+    except ZIP_ERRORS as error:
         raise CheckpointError(
             f"{path} begins as a zip archive but is truncated or damaged ({escape(error)}); copy or download it again"
         ) from error

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from ...arrays import Array
+from ...arrays import Array, float_values
 from ...errors import CheckpointError
-from .limits import FLOAT_SIZES, escape, float_values
+from .limits import FLOAT_SIZES, escape
 from .restricted_pickle import Symbol, Unpickler
 
 _RECONSTRUCT = frozenset(Symbol(f"numpy.{core}.multiarray", "_reconstruct") for core in ("core", "_core"))

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..sniff import TABLE_MAGIC
 from .crc32c import crc32c, masked
 from .limits import MAX_EXPANSION
 from .protobuf import varint
+
+#: How the table ends.
+MAGIC = bytes.fromhex("57fb808b247547db")
 
 _FOOTER = 48
 #: A block's compression and checksum follow it.
@@ -25,7 +27,7 @@ def entries(data: bytes) -> dict[bytes, bytes]:
     Raises:
         ValueError: when it is damaged, compressed, or no such table.
     """
-    if len(data) < _FOOTER or data[-8:] != TABLE_MAGIC:
+    if len(data) < _FOOTER or data[-8:] != MAGIC:
         raise ValueError("the end of the table is missing")
     footer = data[-_FOOTER:]
     _, _, position = _handle(footer, 0)

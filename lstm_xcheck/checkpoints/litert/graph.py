@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ...arrays import Array
+from ...arrays import Array, float_values
 from ...errors import CheckpointError
 from ..codecs.flatbuffer import Source, Table
-from ..codecs.limits import FLOAT_SIZES, escape, float_values
+from ..codecs.limits import FLOAT_SIZES, escape
 from ..tensor_info import TensorInfo
 
 #: TensorType, by number; those that an LSTM may be stored in, and those that are named when they are met.

@@ -6,14 +6,13 @@ Nothing is unpickled. Source: mlx 0.32.4 (`save_weights("x.npz")`); dm-haiku 0.0
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from ...layouts.other_layers import family_of
 from ...model import LSTMWeights
+from ..codecs import npy, npz
 from ..codecs.limits import open_archive, read_member
-from ..codecs.npy import describe_member, npy_bytes
 from ..detect.layout_names import detect_any_layout
 from ..detect.user_layout import detect
 from ..layout_arrays import Typed, tree_arrays
@@ -42,7 +41,7 @@ def stored_tensors(path: Path) -> list[TensorInfo]:
         CheckpointError: for a file that is damaged, or holds objects instead of arrays.
     """
     with open_archive(path) as archive:
-        return [describe_member(path, archive, name) for name in archive.namelist() if name.endswith(".npy")]
+        return [npz.describe(path, archive, name) for name in archive.namelist() if name.endswith(".npy")]
 
 
 def write_npz(
@@ -66,7 +65,6 @@ def fill(path: Path, template: Template) -> None:
 
 
 def _write(path: Path, members: dict[str, bytes], arrays: Mapping[str, Typed]) -> None:
-    members.update({f"{name}.npy": npy_bytes(array, dtype) for name, (array, dtype) in arrays.items()})
-    with path.open("xb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-        for name, data in members.items():
-            archive.writestr(zipfile.ZipInfo(name), data)
+    members.update({f"{name}.npy": npy.encode(array, dtype) for name, (array, dtype) in arrays.items()})
+    with path.open("xb") as file:
+        npz.write(file, members.items())

@@ -7,7 +7,6 @@ that keeps everything a spec says; bfloat16 numbers lie, exactly, in float32 arr
 
 from __future__ import annotations
 
-import io
 import json
 import math
 import zipfile
@@ -23,8 +22,8 @@ from ...arrays import STORAGE, Array
 from ...errors import CheckpointError, SpecError
 from ...model import CellWeights, LSTMSpec, LSTMWeights
 from ...model.weights import check_shapes
+from ..codecs import npy, npz
 from ..codecs.limits import escape, open_archive
-from ..codecs.npy import describe_member
 from ..detect.assemble import deferred
 from ..model import Checkpoint, FoundLSTM, OtherTensor
 from ..options import ReadOptions
@@ -45,11 +44,8 @@ def write(path: Path, lstms: Mapping[str, LSTMWeights], other_layers: OtherLayer
     arrays: dict[str, Array] = {_INDEX: np.frombuffer(text, np.uint8)}
     for name, weights in lstms.items():
         arrays.update({f"{name}/{key}": array for key, array in weights.arrays().items()})
-    with path.open("xb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-        for name, array in arrays.items():
-            buffer = io.BytesIO()
-            np.lib.format.write_array(buffer, np.ascontiguousarray(array), allow_pickle=False)
-            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), buffer.getvalue())
+    with path.open("xb") as file:
+        npz.write(file, ((f"{name}.npy", npy.encode(array)) for name, array in arrays.items()))
 
 
 def fill(path: Path, template: Template) -> None:
@@ -73,7 +69,7 @@ def read(path: Path, options: ReadOptions) -> Checkpoint:
                 f"{path} is an .npz file without the member {_INDEX}, so it does not say which LSTM it holds; "
                 "write it with lx.port or lstm-xcheck port"
             )
-        index = _index(path, describe_member(path, archive, f"{_INDEX}.npy"))
+        index = _index(path, npz.describe(path, archive, f"{_INDEX}.npy"))
         lstms = tuple(_found(path, archive, entry) for entry in index)
         used = {name for lstm in lstms for name in lstm.tensors} | {_INDEX}
         rest = [name.removesuffix(".npy") for name in archive.namelist()]
@@ -108,7 +104,7 @@ def _found(path: Path, archive: zipfile.ZipFile, entry: dict[str, Any]) -> Found
         cells: dict[tuple[int, int], dict[str, TensorInfo]] = {}
         for tensor in tensors:
             layer, direction, kind = _place(path, tensor, prefix)
-            array = describe_member(path, archive, f"{tensor}.npy")
+            array = npz.describe(path, archive, f"{tensor}.npy")
             if array.dtype != STORAGE[entry["dtype"]].__name__:
                 raise SpecError(f"{escape(tensor)} is stored as {array.dtype}, but the file says {entry['dtype']}")
             cells.setdefault((layer, direction), {})[kind] = array

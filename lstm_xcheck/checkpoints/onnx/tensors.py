@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import onnx
 
-from ...arrays import Array
+from ...arrays import Array, float_values
 from ...errors import CheckpointError
 from ..codecs.lazy_bytes import ByteRange
-from ..codecs.limits import FLOAT_SIZES, SMALL, escape, float_values
+from ..codecs.limits import FLOAT_SIZES, SMALL, escape
 from ..tensor_info import TensorInfo
 
 _TYPES = {

@@ -13,11 +13,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ...arrays import Array
+from ...arrays import Array, float_values
 from ...errors import CheckpointError
 from ...layouts.other_layers import family_of
 from ..codecs.lazy_bytes import ByteRange
-from ..codecs.limits import escape, float_values
+from ..codecs.limits import escape
 from ..detect.layout_names import detect_any_layout
 from ..detect.user_layout import detect
 from ..model import Checkpoint
