@@ -92,6 +92,7 @@ THIRD_PARTY: dict[str, set[str]] = {
     "live/keras_layers.py": {"keras", "tensorflow", "jax", "torch"},
     "live/torch_modules.py": {"torch"},
     "checkpoints/codecs/hdf5*.py": {"h5py"},
+    "checkpoints/codecs/crc32c.py": {"google_crc32c"},
     "checkpoints/keras/*.py": {"h5py"},
     "checkpoints/onnx/*.py": {"onnx", "google"},
     "checkpoints/jax/read_orbax.py": {"tensorstore"},
