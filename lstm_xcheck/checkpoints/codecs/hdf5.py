@@ -90,7 +90,7 @@ class _Source(NamedTuple):
 def _describe(source: _Source, name: str, dataset: Any) -> TensorInfo:
     dtype = str(dataset.dtype)
     # HDF5 has no bfloat16: Keras stores the two bytes as they are and says so in an attribute.
-    if dtype == "|V2" and text_attribute(source.file, dataset, "dtype") == "bfloat16":
+    if dtype == "|V2" and text_attribute(source.path, source.file, dataset, "dtype") == "bfloat16":
         dtype = "bfloat16"
     shape = tuple(int(n) for n in dataset.shape or ())
     if source.span is not None and dtype in FLOAT_SIZES and _in_one_piece(dataset):

@@ -112,7 +112,7 @@ def _variables(
     loose: list[TensorInfo] = []
     for place, group, tensors in walk(path, file, root, size, span):
         if place.rpartition("/")[2] == "vars":
-            groups.append(Variables(place[: -len("/vars")], text_attribute(file, group, "name"), tensors))
+            groups.append(Variables(place[: -len("/vars")], text_attribute(path, file, group, "name"), tensors))
         else:
             loose.extend(tensors.values())
     return groups, loose

@@ -84,7 +84,7 @@ class _Known:
 
 
 def _read_config(path: Path, file: BinaryIO, root: Any) -> _Known | None:
-    text = text_attribute(file, root, "model_config", _MAX_CONFIG)
+    text = text_attribute(path, file, root, "model_config", _MAX_CONFIG)
     if not text:
         return None
     try:
@@ -93,7 +93,7 @@ def _read_config(path: Path, file: BinaryIO, root: Any) -> _Known | None:
         raise CheckpointError(f"{path}: model_config is not JSON ({escape(error)}); save the model again") from error
     entries: list[LayerConfig] = []
     _collect(path, config, entries, 0)
-    version = re.match(r"([0-9]{1,3})\.", text_attribute(file, root, "keras_version"))
+    version = re.match(r"([0-9]{1,3})\.", text_attribute(path, file, root, "keras_version"))
     return _Known(tuple(entries), int(version[1]) if version else 0, _root(config))
 
 
