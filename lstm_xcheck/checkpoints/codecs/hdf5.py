@@ -38,7 +38,7 @@ def hdf5_faults(path: Path) -> Iterator[None]:
 
 
 def walk(
-    path: Path, file: BinaryIO, root: Any, size: int, span: ByteRange | None = None
+    path: Path, file: BinaryIO, root: Any, size: int, byte_range: ByteRange | None = None
 ) -> Iterator[tuple[str, Any, dict[str, TensorInfo]]]:
     """Place, object and datasets of every group, the root's place being empty.
 
@@ -47,7 +47,7 @@ def walk(
         file: the HDF5 file.
         root: the same, opened by h5py.
         size: of the file in bytes.
-        span: where the file lies, so that datasets in one piece can be read later without h5py.
+        byte_range: where the file lies, so that datasets in one piece can be read later without h5py.
 
     Raises:
         CheckpointError: for links, and groups without end.
@@ -62,7 +62,7 @@ def walk(
             raise CheckpointError(f"{path} nests HDF5 groups without end; it is not a real model")
         prefix = f"{place}/" if place else ""
         datasets = {key: item for key, item in inside.items() if isinstance(item, h5py.Dataset)}
-        source = _Source(path, file, size, span)
+        source = _Source(path, file, size, byte_range)
         yield place, group, {key: _describe(source, prefix + key, item) for key, item in datasets.items()}
         deeper = [(prefix + key, item, depth + 1) for key, item in inside.items() if key not in datasets]
         waiting += reversed(deeper)
@@ -84,7 +84,7 @@ class _Source(NamedTuple):
     path: Path
     file: BinaryIO
     size: int
-    span: ByteRange | None
+    byte_range: ByteRange | None
 
 
 def _describe(source: _Source, name: str, dataset: Any) -> TensorInfo:
@@ -93,10 +93,10 @@ def _describe(source: _Source, name: str, dataset: Any) -> TensorInfo:
     if dtype == "|V2" and text_attribute(source.path, source.file, dataset, "dtype") == "bfloat16":
         dtype = "bfloat16"
     shape = tuple(int(n) for n in dataset.shape or ())
-    if source.span is not None and dtype in FLOAT_SIZES and _in_one_piece(dataset):
+    if source.byte_range is not None and dtype in FLOAT_SIZES and _in_one_piece(dataset):
         start, size = dataset.id.get_offset(), math.prod(shape) * FLOAT_SIZES[dtype]
-        load = partial(_load_piece, source.span, start, size, shape, dtype)
-        return TensorInfo(name, shape, dtype, load, check=partial(source.span.refuse_outside, start, size))
+        load = partial(_load_piece, source.byte_range, start, size, shape, dtype)
+        return TensorInfo(name, shape, dtype, load, check=partial(source.byte_range.refuse_outside, start, size))
     return TensorInfo(name, shape, dtype, partial(_load, source.path, name, dataset, dtype, source.size))
 
 
@@ -107,8 +107,8 @@ def _in_one_piece(dataset: Any) -> bool:
     return bool(plain and here and dataset.nbytes and dataset.id.get_offset() is not None)
 
 
-def _load_piece(span: ByteRange, start: int, size: int, shape: tuple[int, ...], dtype: str) -> Array:
-    return float_values(span.part(start, size), dtype).reshape(shape)
+def _load_piece(byte_range: ByteRange, start: int, size: int, shape: tuple[int, ...], dtype: str) -> Array:
+    return float_values(byte_range.read(start, size), dtype).reshape(shape)
 
 
 def _load(path: Path, name: str, dataset: Any, dtype: str, size: int) -> Array:

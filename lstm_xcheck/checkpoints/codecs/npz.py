@@ -48,4 +48,4 @@ def describe(path: Path, archive: zipfile.ZipFile, name: str) -> TensorInfo:
 
 
 def _load(member: Member, header: Header) -> Array:
-    return header.values(member.whole()[header.start :])
+    return header.values(member.read_all()[header.start :])

@@ -37,7 +37,7 @@ def is_legacy(root: Any) -> bool:
 
 
 def legacy_content(
-    path: Path, file: BinaryIO, root: Any, size: int, span: ByteRange | None = None
+    path: Path, file: BinaryIO, root: Any, size: int, byte_range: ByteRange | None = None
 ) -> tuple[list[Variables], list[TensorInfo], KerasConfig | None]:
     """The groups, the other tensors and the config, as a `.keras` archive would have them.
 
@@ -48,7 +48,7 @@ def legacy_content(
     groups: dict[str, Variables] = {}
     loose: list[TensorInfo] = []
     configs: dict[str, LayerConfig] = {}
-    for place, _, datasets in walk(path, file, root, size, span):
+    for place, _, datasets in walk(path, file, root, size, byte_range):
         tensors = {key.partition(":")[0]: tensor for key, tensor in datasets.items()}
         # Adam's moments of a kernel lie in groups like the kernel's own, beside the model's weights.
         aside = "model_weights" in root and not place.startswith("model_weights/")

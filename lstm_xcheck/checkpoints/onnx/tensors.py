@@ -119,7 +119,7 @@ def _load(path: Path, name: str, tensor: Any, shape: tuple[int, ...], dtype: str
     size = _size(path, name, shape, dtype)
     data: bytes | Array
     if tensor.data_location == onnx.TensorProto.EXTERNAL:
-        data = _external(path, name, tensor, size).whole()
+        data = _external(path, name, tensor, size).read_all()
     elif tensor.HasField("raw_data"):
         data = tensor.raw_data
     else:

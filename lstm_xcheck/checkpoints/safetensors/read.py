@@ -76,8 +76,8 @@ def _is_there() -> None:
     """Every tensor has been held against the file already."""
 
 
-def _load(span: ByteRange, dtype: str, shape: tuple[int, ...]) -> Array:
-    return float_values(span.whole(), dtype).reshape(shape)
+def _load(byte_range: ByteRange, dtype: str, shape: tuple[int, ...]) -> Array:
+    return float_values(byte_range.read_all(), dtype).reshape(shape)
 
 
 _Entry = tuple[str, tuple[int, ...], int, int]
