@@ -33,7 +33,7 @@ def crc32c(data: bytes) -> int:
 
 
 def masked(checksum: int) -> int:
-    """The checksum as it is stored, so that data that contains checksums has a good one too."""
+    """The checksum as TensorFlow stores it, fit for data that contains checksums."""
     return (((checksum >> 15) | (checksum << 17)) + 0xA282EAD8) & _ALL
 
 
@@ -83,7 +83,7 @@ def _row_states(rows: Array) -> list[int]:
 
 @functools.lru_cache(maxsize=256)
 def _over_zeros(length: int) -> tuple[int, ...]:
-    """Where `length` bytes of zeros take each bit of the state: a matrix, by repeated squaring."""
+    """The linear map of the state over `length` zeros, by repeated squaring."""
     result = tuple(1 << bit for bit in range(32))
     power = tuple(_bytewise(1 << bit, b"\0") for bit in range(32))
     while length:

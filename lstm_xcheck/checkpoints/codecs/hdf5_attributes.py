@@ -37,7 +37,7 @@ _VARIABLE_LENGTH = 9
 
 
 def text_attribute(path: Path, file: BinaryIO, item: Any, key: str, limit: int = _MAX_LENGTH) -> str:
-    """A scalar text attribute of a group or dataset; empty where there is none.
+    """A scalar text attribute of a group or dataset, empty if absent.
 
     Args:
         path: for messages.
@@ -71,7 +71,7 @@ class _Attribute(NamedTuple):
 
 
 def _parse(body: bytes) -> _Attribute:
-    """The parts of an attribute message of version 1, 2 or 3; none of a type that is shared with others."""
+    """Splits an attribute message; a shared type gives empty parts."""
     version, flags, *sizes = struct.unpack_from("<BBHHH", body)
     if version not in (1, 2, 3) or (version > 1 and flags):
         return _Attribute(b"", b"", b"", b"")
@@ -85,7 +85,7 @@ def _parse(body: bytes) -> _Attribute:
 
 
 def _text(file: BinaryIO, attribute: _Attribute, limit: int) -> bytes:
-    """The bytes of a scalar text of fixed or variable length; empty for any other value."""
+    """The bytes of a scalar text, empty for any other value."""
     datatype, value = attribute.datatype, attribute.value
     if len(datatype) < 8 or attribute.dataspace[1:2] != b"\0":  # a rank of 0
         return b""
@@ -100,7 +100,7 @@ def _text(file: BinaryIO, attribute: _Attribute, limit: int) -> bytes:
 
 
 def _heap_object(file: BinaryIO, length: int, address: int, index: int, limit: int) -> bytes:
-    """An object of a global heap collection, empty unless it has the length that its reference claims."""
+    """An object of a global heap, empty unless it has this length."""
     if length > limit or address >= _FAR:
         return b""
     file.seek(address)
@@ -121,7 +121,7 @@ def _heap_object(file: BinaryIO, length: int, address: int, index: int, limit: i
 
 
 def _attribute_messages(file: BinaryIO, address: int) -> Iterator[bytes]:
-    """The body of every attribute message in an object header of version 1 or 2."""
+    """The bodies of all attribute messages in an object header."""
     file.seek(address)
     prefix = file.read(64)
     if prefix[:5] == b"OHDR\x02":
@@ -146,7 +146,7 @@ def _attribute_messages(file: BinaryIO, address: int) -> Iterator[bytes]:
             at += header + length
             if kind == _CONTINUATION and len(body) >= 16 and len(blocks) < _MAX_BLOCKS:
                 # Version 2 has a signature before the messages and a checksum behind them.
-                where, extent = struct.unpack_from("<QQ", body)
-                blocks.append((min(where + frame, _FAR), max(0, extent - 2 * frame)))
+                offset, extent = struct.unpack_from("<QQ", body)
+                blocks.append((min(offset + frame, _FAR), max(0, extent - 2 * frame)))
             elif kind == _ATTRIBUTE and len(body) >= 8:
                 yield body

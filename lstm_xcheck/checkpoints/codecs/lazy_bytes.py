@@ -1,4 +1,4 @@
-"""Lazy byte ranges of a file; a checksum is verified before the first use."""
+"""Lazy byte ranges of a file, checksums verified before first use."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class ByteRange:
         return data
 
     def read(self, start: int, size: int) -> Array:
-        """A part of the bytes, read-only; the first call verifies the checksum of all.
+        """A part of the bytes, read-only, once the checksum of all is verified.
 
         Raises:
             CheckpointError: as `read_all`, and for a part that is not within.
@@ -132,7 +132,7 @@ class ByteRange:
 
 
 class Member:
-    """A member of a zip archive: its claims checked now, its bytes read later.
+    """A member of a zip archive, checked now and read later.
 
     Attributes:
         size: in bytes, unpacked.
@@ -169,7 +169,7 @@ class Member:
 
 
 def _data_start(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> int:
-    """The offset of a member's bytes, checked against the file and the archive's directory."""
+    """The checked offset of a member's bytes."""
     with zip_faults(path):
         archive.open(info).close()  # refuses a local header that contradicts the directory
         with path.open("rb") as file:

@@ -1,7 +1,7 @@
-"""Bounds and checks shared by the readers: files come from anywhere, so nothing in them is believed.
+"""Bounds and checks that all readers share, for files from anywhere.
 
-Sizes are compared with what the file really holds before memory is asked for, and text from a file is shortened and
-escaped before it is shown.
+Sizes are compared with the size of the file before memory is allocated; text from a file is shortened and escaped
+before it is printed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ ZIP_ERRORS = (
 
 
 def escape(text: object, limit: int = 80) -> str:
-    r"""A name from a file, safe to print: one line, no control characters, not endless.
+    r"""Text from a file as one bounded line without control characters.
 
     >>> shown("weight\n")
     'weight\\n'
@@ -47,7 +47,7 @@ def shortlist(names: list[str], limit: int = 6) -> str:
 
 @contextmanager
 def open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
-    """A zip archive whose members have each one name.
+    """A zip archive whose members have distinct names.
 
     Raises:
         CheckpointError: when it is truncated, damaged or ambiguous.
@@ -63,7 +63,7 @@ def open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
 
 @contextmanager
 def zip_faults(path: Path) -> Iterator[None]:
-    """Tell whatever zipfile raises on a damaged archive as one CheckpointError."""
+    """Re-raise zipfile's exceptions on a damaged archive as CheckpointError."""
     try:
         yield
     except ZIP_ERRORS as error:
@@ -73,7 +73,7 @@ def zip_faults(path: Path) -> Iterator[None]:
 
 
 def read_member(path: Path, archive: zipfile.ZipFile, name: str, limit: int | None = None) -> bytes:
-    """The bytes of one zip member, after checking that its declared size is possible.
+    """The bytes of one zip member, its declared size checked first.
 
     Raises:
         CheckpointError: for a missing or encrypted member, or one that would grow beyond all measure.
@@ -87,7 +87,7 @@ def read_member(path: Path, archive: zipfile.ZipFile, name: str, limit: int | No
 
 
 def check_member(path: Path, archive: zipfile.ZipFile, name: str, limit: int | None = None) -> zipfile.ZipInfo:
-    """What the archive says of a member, after checking that it is possible.
+    """The directory entry of a zip member, checked to be possible.
 
     Raises:
         CheckpointError: for a missing or encrypted member, or one that would grow beyond all measure.

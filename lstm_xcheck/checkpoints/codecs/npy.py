@@ -1,4 +1,4 @@
-"""NumPy's `.npy` form of one array: described and bounded before a value is read; objects are refused.
+"""NumPy's `.npy` form of one array, checked before a value is read.
 
 Source: numpy 2.4, numpy/lib/_format_impl.py (the format's versions 1.0 to 3.0).
 """
@@ -39,11 +39,11 @@ class Header(NamedTuple):
 
     @property
     def kind(self) -> str:
-        """The native type; a void of two bytes is bfloat16, as ml_dtypes writes it."""
+        """The native type; ml_dtypes writes bfloat16 as a void of two bytes."""
         return "bfloat16" if self.dtype == np.dtype("V2") else self.dtype.newbyteorder("=").name
 
     def values(self, data: bytes | memoryview | Array) -> Array:
-        """The array from its `size` bytes; an array of bytes is viewed where its type permits."""
+        """The array from its `size` bytes, uncopied if they are an array."""
         if self.kind == "bfloat16":
             flat = float_values(data, self.kind)
         elif isinstance(data, np.ndarray):
@@ -54,7 +54,7 @@ class Header(NamedTuple):
 
 
 def parse_header(head: bytes) -> Header | None:
-    """The header that the data begins with; None unless it is that of a plain array."""
+    """The header of a plain array at the start of the data, else None."""
     width = 2 if head[6:7] == b"\x01" else 4
     start = 8 + width + int.from_bytes(head[8 : 8 + width], "little")
     match = _HEADER.fullmatch(head[8 + width : start].decode("latin-1"))
@@ -66,7 +66,7 @@ def parse_header(head: bytes) -> Header | None:
 
 
 def read_header(path: Path, name: str, head: bytes, size: int) -> Header:
-    """The header of an array in `size` bytes, of which `head` are the first.
+    """The header of an array in `size` bytes that begin with `head`.
 
     Raises:
         CheckpointError: when it is no plain array, or larger than that.
@@ -96,7 +96,7 @@ def describe(path: Path, name: str, data: memoryview, start: int = 0) -> tuple[T
 
 
 def checked() -> None:
-    """The check of a tensor whose place in the file has been checked already."""
+    """The check of a tensor that has been checked already."""
 
 
 def encode(array: Array, dtype: str = "") -> bytes:

@@ -22,7 +22,7 @@ from .npy import MAX_HEADER, Header, checked, read_header
 
 
 def write(file: BinaryIO, members: Iterable[tuple[str, bytes]], permissions: int = 0) -> None:
-    """Members by name as an uncompressed archive, in their order and without a date."""
+    """Writes members as an uncompressed archive, in their order, without a date."""
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for name, data in members:
             info = zipfile.ZipInfo(name)

@@ -153,7 +153,7 @@ class Model:
 
     def _span(self, table: Table) -> tuple[int, int] | None:
         """Where a buffer's bytes are: within the table, or behind it in a file above 2 GB."""
-        inner = table.span(0)
+        inner = table.vector(0)
         if inner is not None and inner[1]:
             return inner
         start, size = table.integer(1, "<Q"), table.integer(2, "<Q")
