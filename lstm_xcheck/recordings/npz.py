@@ -1,4 +1,4 @@
-"""The archive of a recording: an uncompressed `.npz` of floating-point numbers and bytes, read without trust."""
+"""The archive of a recording: an uncompressed `.npz` of floats and bytes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TYPES = ("<f8", "<f4", "<f2", "|u1")
 
 
 def encode(arrays: Mapping[str, Array]) -> bytes:
-    """The arrays as an uncompressed archive, in the order given and without a date.
+    """The arrays as an uncompressed archive, in order, without a date.
 
     Raises:
         RecordingError: for an array of another type than floating-point numbers or bytes.

@@ -95,6 +95,8 @@ def _ask(worker: Worker, adapter: str, recipe: Recipe) -> Answer:
         return Answer(recipe.id, adapter, "unsupported", reason=one_line(str(reason)))
     except XcheckError as crash:
         return Answer(recipe.id, adapter, "crashed", reason=one_line(str(crash)))
-    held = fingerprint(result.native) if result.native else ""
+    weights_hash = fingerprint(result.native) if result.native else ""
     versions = {key: one_line(str(value)) for key, value in result.environment.items()}
-    return Answer(recipe.id, adapter, "answered", replace(result, native={}, environment=versions), held=held)
+    return Answer(
+        recipe.id, adapter, "answered", replace(result, native={}, environment=versions), weights_hash=weights_hash
+    )

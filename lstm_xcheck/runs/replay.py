@@ -154,10 +154,10 @@ def _drift(question: Question, case: Case) -> str:
 
 def _with_weights(answer: Answer, result: Result, case: Case, layout: str, label: str) -> tuple[Result, list[Row]]:
     """The weights that the framework held are recorded as their sha256: equal, they are the given ones bit for bit."""
-    if not answer.held or not layout:
+    if not answer.weights_hash or not layout:
         return result, []
     given = to_layout(case.weights, layout)
-    if answer.held == fingerprint(given):
+    if answer.weights_hash == fingerprint(given):
         return replace(result, native=given), []
     reason = "the weights read back from the framework were not, bit for bit, the ones it was given"
     return result, [Row(case.id, label, "weights", "mismatch", reason=reason)]

@@ -1,5 +1,6 @@
-"""NumPy's `.npz` with a framework's own names in it: Haiku, MLX, Keras, Sonnet, Flax or PyTorch. Names decide.
+"""NumPy's `.npz` with the names of a framework, which decide the layout.
 
+The names are those of Haiku, MLX, Keras, Sonnet, Flax or PyTorch.
 Nothing is unpickled. Source: mlx 0.32.4 (`save_weights("x.npz")`); dm-haiku 0.0.17, whose parameters are plain dicts
 `{"lstm/linear": {"w", "b"}}` that people save under `lstm/linear/w`.
 """
@@ -25,7 +26,7 @@ from ..tensor_info import TensorInfo
 
 
 def read(path: Path, options: ReadOptions) -> Checkpoint:
-    """Every LSTM that has the names of a known framework.
+    """Every LSTM with the names of a known framework.
 
     Raises:
         CheckpointError: for a file that is damaged, or holds objects instead of arrays.

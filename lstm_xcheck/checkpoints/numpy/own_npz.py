@@ -1,4 +1,4 @@
-"""This project's own `.npz`: every LSTM in canonical form, readable by `numpy.load(path)` alone.
+"""This project's own `.npz`: LSTMs in canonical form, readable by NumPy alone.
 
 Arrays are named `<lstm>/<layer>.<direction>.<array>`, such as `encoder/0.0.W`, gates in the order i, f, g, o. The
 member `lstm_xcheck` is JSON text in bytes: `{"schema": 1, "lstms": [{"name", "dtype", "spec"}]}`. It is the one format
@@ -38,7 +38,7 @@ _ARRAYS = {field.name for field in fields(CellWeights)}
 
 
 def write(path: Path, lstms: Mapping[str, LSTMWeights], other_layers: OtherLayers) -> None:
-    """Writes every LSTM with its spec; the same LSTMs always give the same bytes."""
+    """Writes LSTMs with their specs; equal LSTMs give equal bytes."""
     index = [{"name": name, "dtype": w.dtype, "spec": w.spec.to_dict()} for name, w in lstms.items()]
     text = json.dumps({"schema": SCHEMA, "lstms": index}, allow_nan=False).encode()
     arrays: dict[str, Array] = {_INDEX: np.frombuffer(text, np.uint8)}
@@ -103,7 +103,7 @@ def _found(path: Path, archive: zipfile.ZipFile, entry: dict[str, Any]) -> Found
         tensors = tuple(n[:-4] for n in archive.namelist() if n.startswith(prefix) and n.endswith(".npy"))
         cells: dict[tuple[int, int], dict[str, TensorInfo]] = {}
         for tensor in tensors:
-            layer, direction, kind = _place(path, tensor, prefix)
+            layer, direction, kind = _parse_name(path, tensor, prefix)
             array = npz.describe(path, archive, f"{tensor}.npy")
             if array.dtype != STORAGE[entry["dtype"]].__name__:
                 raise SpecError(f"{escape(tensor)} is stored as {array.dtype}, but the file says {entry['dtype']}")
@@ -125,16 +125,16 @@ def _check_cells(spec: LSTMSpec, cells: Mapping[tuple[int, int], Mapping[str, Te
             f"the file has the cells {found}, but should have {spec.num_layers} layers "
             f"of {spec.num_directions} directions"
         )
-    for (layer, direction), held in cells.items():
-        check_shapes(spec, layer, direction, {kind: tensor.shape for kind, tensor in held.items()})
+    for (layer, direction), arrays in cells.items():
+        check_shapes(spec, layer, direction, {kind: tensor.shape for kind, tensor in arrays.items()})
 
 
 def _read_cell(cells: Mapping[tuple[int, int], Mapping[str, TensorInfo]], layer: int, direction: int) -> CellWeights:
-    held = cells[layer, direction]
-    return CellWeights(**{kind: tensor.load() for kind, tensor in held.items()})  # type: ignore[arg-type]
+    arrays = cells[layer, direction]
+    return CellWeights(**{kind: tensor.load() for kind, tensor in arrays.items()})  # type: ignore[arg-type]
 
 
-def _place(path: Path, tensor: str, prefix: str) -> tuple[int, int, str]:
+def _parse_name(path: Path, tensor: str, prefix: str) -> tuple[int, int, str]:
     layer, _, rest = tensor.removeprefix(prefix).partition(".")
     direction, _, kind = rest.partition(".")
     if not (layer.isdecimal() and len(layer) < 4 and direction in ("0", "1") and kind in _ARRAYS):

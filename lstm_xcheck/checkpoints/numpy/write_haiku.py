@@ -1,4 +1,7 @@
-"""Writes Haiku's parameters as `.npz`: `lstm/linear/w` and `/b`, gates i, g, f, o, 1 taken off the f bias."""
+"""Writes Haiku's parameters as `.npz`.
+
+They are `lstm/linear/w` and `/b`, gates in the order i, g, f, o, with 1 subtracted from the f bias.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writes MLX's weights as `.npz`: `lstm.Wx`, `lstm.Wh` and `lstm.bias`, as `Module.load_weights` reads them."""
+"""Writes MLX's weights as `.npz`, for `Module.load_weights`: `lstm.Wx`, `lstm.Wh`, `lstm.bias`."""
 
 from __future__ import annotations
 
