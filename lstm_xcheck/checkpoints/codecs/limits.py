@@ -32,7 +32,7 @@ ZIP_ERRORS = (
 def escape(text: object, limit: int = 80) -> str:
     r"""Text from a file as one bounded line without control characters.
 
-    >>> shown("weight\n")
+    >>> escape("weight\n")
     'weight\\n'
     """
     plain = "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text)[: limit + 1])
