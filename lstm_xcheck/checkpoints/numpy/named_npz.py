@@ -1,8 +1,8 @@
 """NumPy's `.npz` with the names of a framework, which decide the layout.
 
-The names are those of Haiku, MLX, Keras, Sonnet, Flax or PyTorch.
-Nothing is unpickled. Source: mlx 0.32.4 (`save_weights("x.npz")`); dm-haiku 0.0.17, whose parameters are plain dicts
-`{"lstm/linear": {"w", "b"}}` that people save under `lstm/linear/w`.
+The names are those of Haiku, MLX, Keras, Sonnet, Flax or PyTorch; nothing is unpickled. Source: mlx 0.32.4
+(`save_weights("x.npz")`); dm-haiku 0.0.17, whose parameters are plain dicts `{"lstm/linear": {"w", "b"}}` that people
+save under `lstm/linear/w`.
 """
 
 from __future__ import annotations
