@@ -1,4 +1,4 @@
-"""Small NumPy helpers that every room may use."""
+"""Small NumPy helpers that every package may use."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ STORAGE: dict[str, type[np.floating[Any]]] = {
 
 
 def round_to(array: npt.ArrayLike, precision: str) -> Array:
-    """Round to a precision, to nearest even, and return it in that precision's storage type.
+    """Round to nearest even in a precision, kept in its storage type.
 
     >>> round_to([1.00390625], "bfloat16").tolist()
     [1.0]
@@ -31,27 +31,63 @@ def round_to(array: npt.ArrayLike, precision: str) -> Array:
     if precision not in STORAGE:
         raise SpecError(f"unknown precision {precision!r}; expected one of {', '.join(STORAGE)}")
     with np.errstate(over="ignore"):  # what is too large becomes infinite
-        rounded = np.array(array, dtype=STORAGE[precision])  # a copy: what is read later must not follow its source
+        rounded = np.array(array, dtype=STORAGE[precision])  # a copy, independent of its source
     if precision != "bfloat16":
         return rounded
     return _round_bfloat16(rounded)
+
+
+def float_values(data: bytes | memoryview | Array, dtype: str, *, big_endian: bool = False) -> Array:
+    """Stored bytes as a flat native array; bfloat16 widens exactly to float32.
+
+    An array of bytes is viewed and not copied, where its type permits.
+    """
+    is_array = isinstance(data, np.ndarray)
+    stored_type = _stored_type(dtype, big_endian)
+    stored: Array = data.view(stored_type) if isinstance(data, np.ndarray) else np.frombuffer(data, stored_type)
+    if dtype == "bfloat16":
+        return (stored.astype(np.uint32) << np.uint32(16)).view(np.float32)
+    return stored.astype(dtype, copy=not is_array)
+
+
+def stored_values(array: Array, dtype: str, *, big_endian: bool = False) -> Array:
+    """The array as files store it, C-contiguous: the inverse of `float_values`.
+
+    >>> stored_values(np.array([1.0], np.float32), "bfloat16").tolist()
+    [16256]
+    """
+    shape = np.shape(array)
+    if dtype == "bfloat16":
+        array = contiguous(np.asarray(array, np.float32)).view(np.uint32) >> np.uint32(16)
+    return contiguous(np.asarray(array, _stored_type(dtype, big_endian))).reshape(shape)
+
+
+def _stored_type(dtype: str, big_endian: bool) -> np.dtype[Any]:
+    native = np.dtype("u2" if dtype == "bfloat16" else dtype)
+    return np.dtype((">" if big_endian else "<") + native.str[1:])
+
+
+def to_numpy(array: Any) -> Array:
+    """A framework's array in NumPy; bfloat16 widens exactly to float32."""
+    plain = np.asarray(array)
+    return plain.astype(np.float32) if plain.dtype.name == "bfloat16" else plain
 
 
 def _round_bfloat16(array: Array) -> Array:
     """Keep the upper 16 bits of each float32, rounding to nearest even."""
     bits = np.ascontiguousarray(array).view(np.uint32)
     rounding = np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))
-    kept = ((bits + rounding) & np.uint32(0xFFFF0000)).view(np.float32)
-    return np.where(np.isfinite(array), kept, array).reshape(np.shape(array))
+    rounded = ((bits + rounding) & np.uint32(0xFFFF0000)).view(np.float32)
+    return np.where(np.isfinite(array), rounded, array).reshape(np.shape(array))
 
 
-#: Columns of a transposed matrix that are copied at once, so that the lines of memory they touch stay in a cache.
+#: Columns of a transposed matrix that are copied at once; the cache lines they touch stay in a cache.
 _BAND = 64
 _LARGE = 1 << 16
 
 
 def contiguous(array: Array) -> Array:
-    """`np.ascontiguousarray`, which for a large transposed matrix, or a stack of them, takes a third of the time.
+    """`np.ascontiguousarray`, three times as fast for large transposed matrices.
 
     >>> contiguous(np.zeros((400, 300)).T).flags.c_contiguous
     True
@@ -76,35 +112,35 @@ def frozen(array: npt.ArrayLike) -> Array:
     given = np.asarray(array)
     result = contiguous(given)
     if result is not given and result.base is None:
-        result.flags.writeable = False  # a copy that nobody else holds
+        result.flags.writeable = False  # a copy, referenced here alone
     result = result.view()
     result.flags.writeable = False
     return result
 
 
 def sealed(array: Array) -> Array:
-    """The array itself, or a copy where others may hold it, which nobody can write to any more."""
+    """The array, or a copy if others may reference it, made permanently read-only."""
     result = array if array.base is None and array.flags.c_contiguous else own_copy(array)
     result.flags.writeable = False
     return result
 
 
 def is_sealed(array: npt.ArrayLike) -> bool:
-    """Whether neither this array nor any that it is a view of can be written to, so that it need not be copied.
+    """Whether this array and all that it is a view of are read-only.
 
     >>> is_sealed(sealed(np.zeros(3))[1:]), is_sealed(frozen(np.zeros(3)))
     (True, False)
     """
-    held: Any = array
-    while isinstance(held, np.ndarray):
-        if held.flags.writeable:
+    base: Any = array
+    while isinstance(base, np.ndarray):
+        if base.flags.writeable:
             return False
-        held = held.base
-    return held is None or isinstance(held, bytes)
+        base = base.base
+    return base is None or isinstance(base, bytes)
 
 
 def fingerprint(arrays: Mapping[str, npt.ArrayLike]) -> str:
-    """The sha256 over names, types, shapes and bytes: equal exactly when all of them are.
+    """The sha256 over names, types, shapes and bytes.
 
     >>> fingerprint({"a": np.zeros(1)}) == fingerprint({"a": np.zeros(2)})
     False
@@ -113,7 +149,7 @@ def fingerprint(arrays: Mapping[str, npt.ArrayLike]) -> str:
 
 
 def fingerprint_in_order(arrays: Iterable[tuple[str, npt.ArrayLike]]) -> str:
-    """`fingerprint` of arrays that come one by one, their names sorted."""
+    """`fingerprint` of arrays that come one by one, sorted by name."""
     digest = hashlib.sha256()
     for name, given in arrays:
         array = contiguous(np.asarray(given))
@@ -128,7 +164,7 @@ def all_finite(array: Array) -> bool:
 
 
 def has_nan(array: Array) -> bool:
-    """Whether there is a NaN, which no maximum passes over.
+    """Whether there is a NaN, which a maximum propagates.
 
     >>> has_nan(np.array([1.0, np.nan])), has_nan(np.array([np.inf])), has_nan(np.zeros((0, 2)))
     (True, False, False)
@@ -136,7 +172,7 @@ def has_nan(array: Array) -> bool:
     return bool(array.size and np.isnan(array.max()))
 
 
-#: Numbers that are looked at together: few enough to stay in a cache, with what is found of them.
+#: Numbers that are processed together: few enough to stay in a cache with their results.
 _PIECE = 1 << 17
 
 
@@ -150,13 +186,13 @@ def same_bits(a: Array, b: Array) -> bool:
 
 
 def _pieces(array: Array) -> Iterator[Array]:
-    """All numbers of an array, some after the others."""
+    """All numbers of an array, piece by piece."""
     flat = contiguous(array).reshape(-1)
     return (flat[start : start + _PIECE] for start in range(0, flat.size, _PIECE))
 
 
 def bit_equal(a: Array, b: Array) -> Array:
-    """Element by element: are the bits the same? Distinguishes -0.0 from 0.0, equates equal NaNs."""
+    """Compares the bits of each element: -0.0 differs from 0.0, equal NaNs do not."""
     unsigned = {2: np.uint16, 4: np.uint32, 8: np.uint64}[a.dtype.itemsize]
     same: Array = contiguous(a).view(unsigned) == contiguous(b).view(unsigned)
     return same

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from ..arrays import Array
@@ -27,9 +25,3 @@ def explicit_states(case: Case) -> tuple[Array, Array]:
 def last_output(h_n: Array, spec: LSTMSpec) -> Array:
     """The last output: final hidden states of the top layer, directions concatenated."""
     return np.concatenate(list(h_n[-spec.num_directions :]), axis=-1)
-
-
-def widen_bfloat16(array: Any) -> Array:
-    """A NumPy array; bfloat16, which NumPy lacks, becomes float32 exactly."""
-    plain = np.asarray(array)
-    return plain.astype(np.float32) if plain.dtype.name == "bfloat16" else plain

@@ -14,9 +14,6 @@ SHARD_INDEX = ".safetensors.index.json"
 #: The file of an Orbax checkpoint that describes its tree.
 ORBAX_TREE = "_METADATA"
 
-#: How a sorted table of TensorFlow and LevelDB ends.
-TABLE_MAGIC = bytes.fromhex("57fb808b247547db")
-
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 
 
@@ -92,9 +89,11 @@ def is_pickle(path: Path) -> bool:
 
 def is_tensorflow_index(path: Path) -> bool:
     """A sorted table (SSTable) by its last bytes."""
+    from .codecs.sstable import MAGIC
+
     with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - len(TABLE_MAGIC)))
-        return file.read() == TABLE_MAGIC
+        file.seek(max(0, path.stat().st_size - len(MAGIC)))
+        return file.read() == MAGIC
 
 
 def is_saved_model(path: Path) -> bool:

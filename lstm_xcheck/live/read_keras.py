@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from ..adapters.keras.keras3_functions import float64_becomes
-from ..arrays import STORAGE, Array
+from ..arrays import STORAGE, Array, to_numpy
 from ..errors import SpecError, Unsupported, UserError
 from ..layouts import from_layout
 from ..model import LSTMSpec, LSTMWeights, Result
@@ -180,6 +180,4 @@ def _tensor(array: Array, dtype: str) -> Any:
 
 
 def _to_numpy(tensor: Any) -> Array:
-    """A NumPy array; bfloat16 becomes float32, exactly."""
-    plain = np.asarray(keras.ops.convert_to_numpy(tensor))
-    return plain.astype(np.float32) if plain.dtype.name == "bfloat16" else plain
+    return to_numpy(keras.ops.convert_to_numpy(tensor))

@@ -1,4 +1,4 @@
-"""Runs that outlive the process: what frameworks answered in one environment, kept to be judged in another."""
+"""Results of one environment, recorded to be judged in another."""
 
 from .model import Answer as Answer
 from .model import Question as Question

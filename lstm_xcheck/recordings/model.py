@@ -1,4 +1,4 @@
-"""What a recording holds."""
+"""The content of a recording."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class RecordingError(UserError):
 
 @dataclass(frozen=True)
 class Question:
-    """A case: how to make it again, and what it was when it was asked.
+    """A case: its recipe, and a fingerprint of what was asked.
 
     Attributes:
         id: the case's readable name.
-        recipe: the fields of the recipe that makes the same case again.
+        recipe: the fields of the recipe, which makes the same case again.
         fingerprint: sha256 over weights and data as the recording environment saw them.
     """
 
@@ -36,14 +36,14 @@ class Question:
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """What one adapter made of one question.
+    """The answer of one adapter to one question.
 
     Attributes:
         question: id of the question.
-        adapter: who answered.
+        adapter: its name.
         kind: `answered`, `unsupported` or `crashed`.
         result: the answer, without the weights read back; None unless `answered`.
-        held: sha256 over the weights read back from the framework, "" when there are none.
+        weights_hash: sha256 over the weights read back from the framework, "" when there are none.
         reason: why there is no answer.
     """
 
@@ -51,7 +51,7 @@ class Answer:
     adapter: str
     kind: Kind
     result: Result | None = None
-    held: str = ""
+    weights_hash: str = ""
     reason: str = ""
 
 
@@ -61,9 +61,9 @@ class Recording:
 
     Attributes:
         environment: a name such as `py311-torch`, or "" for none.
-        run: which run it belongs to; without one, a digest of all that is recorded.
+        run: the run it belongs to; without one, a digest of all that is recorded.
         made_by: versions of lstm-xcheck, Python and NumPy, and the platform.
-        layouts: of each adapter, the row of the layout table that describes its arrays.
+        layouts: adapter -> the row of the layout table that describes its arrays.
         questions: in the order in which they were asked, each with an id of its own.
         answers: at most one for each question and adapter.
         source: the file it was read from, "" for one just made.
@@ -90,17 +90,17 @@ class Recording:
 
     @property
     def name(self) -> str:
-        """Its file, or its environment, for messages."""
+        """The file, or the environment, for messages."""
         return self.source or self.environment or "the recording"
 
     @property
     def adapters(self) -> tuple[str, ...]:
-        """Who answered, in the order of the first answer."""
+        """The adapters, in the order of their first answers."""
         return tuple(dict.fromkeys(answer.adapter for answer in self.answers))
 
 
 def made_by() -> dict[str, str]:
-    """Versions of what records."""
+    """Versions of this package and what it runs on."""
     from .. import __version__
 
     return {

@@ -1,11 +1,13 @@
-"""A recording as one file: `manifest`, JSON as an array of bytes, and an array for each number that was answered.
+"""A recording as one `.npz`: a manifest and the arrays of the answers.
+
+The manifest is JSON in an array of bytes.
 
     with numpy.load("py311-torch.npz", allow_pickle=False) as file:
         manifest = json.loads(file["manifest"].tobytes())
         y = file["torch/h4-x5-t7-b3-split-states-float32-s0/y"]
 
 Arrays are named `adapter/case/quantity`: y, h_n, c_n, last, layer0.y and so on, and gradient.NAME. Weights and inputs
-are not in it: the recipe in the manifest makes them again, and their sha256 says whether they are the same.
+are left out: the recipe in the manifest makes them again, and their sha256 shows whether they are the same.
 
 `.npz` and not safetensors: whoever has NumPy can open it without this package, and the archive checks each array's CRC.
 """
@@ -23,10 +25,11 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Array
+from ..checkpoints.codecs.limits import escape
 from ..errors import SpecError
 from ..model import Result
 from .model import Answer, Question, Recording, RecordingError
-from .npz import decode, shown
+from .npz import decode
 from .npz import encode as encode_npz
 
 #: Version of the file. A later version reads every former one.
@@ -39,12 +42,12 @@ _NAME = re.compile(r"[\w.+=-]{1,200}")
 
 
 def encode(recording: Recording) -> bytes:
-    """The file: equal content, equal bytes."""
+    """The bytes of the file: equal for equal content."""
     return encode_npz(_as_arrays(recording))
 
 
 def content_run(recording: Recording) -> str:
-    """A run id made of all that is recorded, for a recording that was given none."""
+    """The default run id of a recording: a hash of its content."""
     return "content-" + hashlib.sha256(encode(replace(recording, run=""))).hexdigest()[:12]
 
 
@@ -82,7 +85,7 @@ def _answer_fields(answer: Answer) -> dict[str, Any]:
         "computed_in": answer.result.computed_in,
         "note": answer.result.note,
         "environment": dict(answer.result.environment),
-        "held": answer.held,
+        "held": answer.weights_hash,
     }
 
 
@@ -105,7 +108,8 @@ def read(path: Path) -> Recording:
         return _recording(manifest, arrays, str(path))
     except (KeyError, TypeError, ValueError, AttributeError, SpecError) as error:
         raise RecordingError(
-            f"{path}: the manifest lacks or misuses something ({type(error).__name__}: {shown(error)}); record it again"
+            f"{path}: the manifest lacks or misuses something ({type(error).__name__}: {escape(error)}); "
+            "record it again"
         ) from error
 
 
@@ -121,10 +125,10 @@ def _manifest(path: Path, arrays: Mapping[str, Array]) -> dict[str, Any]:
         )
     schema = manifest.get("schema")
     if type(schema) is not int or schema < 1:
-        raise RecordingError(f"{path} has the schema {shown(schema)}, but it should be a number from 1 to {SCHEMA}")
+        raise RecordingError(f"{path} has the schema {escape(schema)}, but it should be a number from 1 to {SCHEMA}")
     if schema > SCHEMA:
         raise RecordingError(
-            f"{path} has schema {shown(schema)}, written by a newer lstm-xcheck, but this one reads up to {SCHEMA}; "
+            f"{path} has schema {escape(schema)}, written by a newer lstm-xcheck, but this one reads up to {SCHEMA}; "
             "update lstm-xcheck"
         )
     return dict(manifest)
@@ -152,25 +156,25 @@ def _answer(fields: Mapping[str, Any], arrays: Mapping[str, Array]) -> Answer:
     if kind != "answered":
         return Answer(question, adapter, kind, reason=_text(fields["reason"]))  # type: ignore[arg-type]
     prefix = f"{adapter}/{question}/"
-    own = {_text(name): arrays[prefix + name] for name in fields["arrays"]}
+    named = {_text(name): arrays[prefix + name] for name in fields["arrays"]}
     count = fields["parameter_count"]
     if count is not None and type(count) is not int:
         raise ValueError(f"a parameter count is {count!r}, expected a whole number")
-    outputs: dict[str, Any] = {name: own[name] for name in _QUANTITIES if name in own}
+    outputs: dict[str, Any] = {name: named[name] for name in _QUANTITIES if name in named}
     result = Result(
         **outputs,
-        layer_outputs=tuple(own[f"layer{k}.y"] for k in range(sum(name.startswith("layer") for name in own))),
-        gradients={name[9:]: array for name, array in own.items() if name.startswith("gradient.")},
+        layer_outputs=tuple(named[f"layer{k}.y"] for k in range(sum(name.startswith("layer") for name in named))),
+        gradients={name[9:]: array for name, array in named.items() if name.startswith("gradient.")},
         parameter_count=count,
         computed_in=_text(fields["computed_in"]),
         note=_text(fields["note"]),
         environment=_texts(fields["environment"]),
     )
-    return Answer(question, adapter, "answered", result, held=_text(fields["held"]))
+    return Answer(question, adapter, "answered", result, weights_hash=_text(fields["held"]))
 
 
 def one_line(text: str) -> str:
-    r"""Text as a recording keeps it: blanks for line ends and control characters.
+    r"""Text on one line, with blanks for line ends and control characters.
 
     >>> one_line("two\nlines")
     'two lines'
@@ -179,7 +183,7 @@ def one_line(text: str) -> str:
 
 
 def is_name(text: str) -> bool:
-    """Whether this can name an environment, an adapter or a case: letters, digits and . _ + - =."""
+    """Whether this can name an environment, adapter or case."""
     return _NAME.fullmatch(text) is not None
 
 

@@ -91,6 +91,8 @@ def _run_task(worker: Worker, recipe: Recipe) -> Answer:
         return Answer(recipe.id, adapter, "unsupported", reason=one_line(str(reason)))
     except XcheckError as crash:
         return Answer(recipe.id, adapter, "crashed", reason=one_line(str(crash)))
-    weights = fingerprint(result.native) if result.native else ""
+    weights_hash = fingerprint(result.native) if result.native else ""
     versions = {key: one_line(str(value)) for key, value in result.environment.items()}
-    return Answer(recipe.id, adapter, "answered", replace(result, native={}, environment=versions), held=weights)
+    return Answer(
+        recipe.id, adapter, "answered", replace(result, native={}, environment=versions), weights_hash=weights_hash
+    )

@@ -145,10 +145,10 @@ def _with_weights(answer: Answer, result: Result, case: Case, layout: str, label
 
     A recording has the sha256 of these weights: equal digests mean equal bits.
     """
-    if not answer.held or not layout:
+    if not answer.weights_hash or not layout:
         return result, []
     given = to_layout(case.weights, layout)
-    if answer.held == fingerprint(given):
+    if answer.weights_hash == fingerprint(given):
         return replace(result, native=given), []
     reason = "the weights read back from the framework were not, bit for bit, the ones it was given"
     return result, [Row(case.id, label, "weights", "mismatch", reason=reason)]

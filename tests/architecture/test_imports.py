@@ -28,7 +28,7 @@ ARROWS: dict[str, set[str]] = {
     "diagnose": {*JUDGED, "oracle", "compare"},
     "adapters": JUDGED,
     "checkpoints": JUDGED,
-    "recordings": JUDGED,
+    "recordings": {*JUDGED, "checkpoints.codecs"},
     "events": {*FLOOR, "model", "compare", "diagnose"},
     "workers": {*JUDGED, "adapters", "recordings"},
     "engine": {*JUDGES, "adapters", "recordings", "events", "workers"},
@@ -92,6 +92,7 @@ THIRD_PARTY: dict[str, set[str]] = {
     "live/read_keras.py": {"keras", "tensorflow", "jax", "torch"},
     "live/read_torch.py": {"torch"},
     "checkpoints/codecs/hdf5*.py": {"h5py"},
+    "checkpoints/codecs/crc32c.py": {"google_crc32c"},
     "checkpoints/keras/*.py": {"h5py"},
     "checkpoints/onnx/*.py": {"onnx", "google"},
     "checkpoints/jax/read_orbax.py": {"tensorstore"},
@@ -163,7 +164,8 @@ def _inner_fault(relative: str, module: str) -> str | None:
         return None
     if unit not in ARROWS:
         return f"{unit} is no package of the table"
-    return None if target in ARROWS[unit] else f"{unit} may not import {target}"
+    package = ".".join(module.split(".")[1:3])
+    return None if {target, package} & ARROWS[unit] else f"{unit} may not import {target}"
 
 
 def _checkpoints_fault(relative: str, module: str) -> str | None:
@@ -229,6 +231,7 @@ BAD = {
     "from-root": ("layouts/bad.py", "from lstm_xcheck import compare", "layouts may not import compare"),
     "from-dots": ("adapters/bad.py", "from .. import oracle", "adapters may not import oracle"),
     "judged-knows-judge": ("checkpoints/bad.py", "from ..compare import judge", "checkpoints may not import compare"),
+    "only-the-codecs": ("recordings/bad.py", "from ..checkpoints import load", "recordings may not import checkpoints"),
     "in-function": (
         "engine/bad.py",
         "def f():\n    from ..checkpoints import load",
@@ -270,6 +273,7 @@ BAD = {
 
 GOOD = {
     "downstream": ("compare/good.py", "from ..model import Case\nfrom ..oracle.forward import run"),
+    "codecs": ("recordings/good.py", "from ..checkpoints.codecs import npz\nfrom ..checkpoints.codecs.npy import x"),
     "own-package": ("oracle/good.py", "from .cell import step\nfrom . import precision_profiles"),
     "typing-only": ("model/good.py", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import torch"),
     "listed-framework": ("adapters/jax_scan/adapter.py", "import jax.numpy as jnp\nfrom jax import lax"),

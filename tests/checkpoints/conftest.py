@@ -143,6 +143,28 @@ def keras_truth(keras_files: Path) -> Callable[[str, str], list[Any]]:
 
 
 @pytest.fixture(scope="session")
+def repack() -> Callable[..., Path]:
+    """`repack(source, target)`: an HDF5 file with the same content in the newest form of objects."""
+    h5py = pytest.importorskip("h5py")
+
+    def copy(old: Any, new: Any) -> None:
+        for key in old.attrs:
+            attribute = old.attrs.get_id(key)
+            new.attrs.create(key, old.attrs[key], shape=attribute.shape, dtype=attribute.dtype)
+        for key, item in old.items() if isinstance(old, h5py.Group) else ():
+            group = isinstance(item, h5py.Group)
+            copy(item, new.create_group(key) if group else new.create_dataset(key, data=item[()]))
+
+    def repacked(source: Path, target: Path, **options: Any) -> Path:
+        with h5py.File(source) as old, h5py.File(target, "w", libver="latest", **options) as new:
+            copy(old, new)
+        assert b"OHDR" in target.read_bytes(), "no object header of version 2"
+        return target
+
+    return repacked
+
+
+@pytest.fixture(scope="session")
 def written_by() -> Callable[..., Path]:
     """`written_by(script, folder, *modules, **environment)` fills the folder by a script in a process of its own."""
 

@@ -8,6 +8,7 @@ import pickle
 import subprocess
 import sys
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -72,6 +73,10 @@ def test_files_of_keras_itself(keras_files: Path, tmp_path: Path, stem: str, suf
     good = tmp_path / f"{stem}{suffix}"
     good.write_bytes((keras_files / good.name).read_bytes())
     survives(good)
+
+
+def test_a_repacked_file_of_keras(keras_files: Path, tmp_path: Path, repack: Callable[..., Path]) -> None:
+    survives(repack(keras_files / "sequential.weights.h5", tmp_path / "repacked.weights.h5"))
 
 
 def test_onnx_with_its_numbers_beside_it(tmp_path: Path) -> None:

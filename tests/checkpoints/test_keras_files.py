@@ -218,6 +218,37 @@ def test_lambda_code_is_never_decoded(keras_files: Path) -> None:
     assert done.stdout.splitlines() == ["nested both hard backward by_cell", "[] True"]
 
 
+@pytest.mark.parametrize("stem", ["sequential", "functional", "subclassed", "bfloat16"])
+def test_a_repacked_file_keeps_names_and_types(
+    keras_files: Path, tmp_path: Path, repack: Callable[..., Path], stem: str
+) -> None:
+    original = found(keras_files / f"{stem}.weights.h5")
+    repacked = found(repack(keras_files / f"{stem}.weights.h5", tmp_path / "m.weights.h5"))
+    assert {name: (lstm.weights, lstm.source_dtype) for name, lstm in repacked.items()} == {
+        name: (lstm.weights, lstm.source_dtype) for name, lstm in original.items()
+    }
+
+
+@pytest.mark.parametrize("libver", ["earliest", "latest"])
+def test_names_of_fixed_length_are_read(tmp_path: Path, libver: str) -> None:
+    path = tmp_path / "m.weights.h5"
+    with h5py.File(path, "w", libver=libver) as root:
+        root.create_group("lstm/vars").attrs["name"] = np.bytes_("encoder")
+        cell = root.create_group("lstm/cell/vars")
+        cell["0"], cell["1"] = np.ones((5, 16), "f4"), np.ones((4, 16), "f4")
+    assert set(load(path)) == {"encoder"}
+
+
+def test_a_name_among_many_attributes_is_refused(tmp_path: Path, refusal: Callable[[Path], str]) -> None:
+    """More than eight attributes lie in a heap of their own, where libhdf5 believes every length."""
+    path = tmp_path / "m.weights.h5"
+    with h5py.File(path, "w", libver="latest") as root:
+        variables = root.create_group("lstm/vars")
+        for key in ("name", *map(str, range(9))):
+            variables.attrs[key] = "encoder"
+    assert "the attribute name of /lstm/vars lies outside the header" in refusal(path)
+
+
 def weights_file(folder: Path, fill: Callable[[Any], None]) -> Path:
     path = folder / "crafted.weights.h5"
     with h5py.File(path, "w") as root:

@@ -135,6 +135,18 @@ def test_weights_alone_say_what_is_assumed(written: tuple[str, Path]) -> None:
         assert "Keras' defaults are taken" in lstm.notes[0]
 
 
+@pytest.mark.parametrize("options", [{}, {"track_order": True}], ids=["plain", "ordered"])
+def test_a_repacked_file_reads_the_same(
+    written: tuple[str, Path], tmp_path: Path, repack: Callable[..., Path], options: dict[str, bool]
+) -> None:
+    original = read_checkpoint(written[1] / "model.h5")
+    repacked = read_checkpoint(repack(written[1] / "model.h5", tmp_path / "model.h5", **options))
+    assert repacked.keras == original.keras
+    for ours, theirs in zip(repacked.lstms, original.lstms, strict=True):
+        assert (ours.name, ours.weights, ours.notes) == (theirs.name, theirs.weights, theirs.notes)
+    assert {str(tensor) for tensor in repacked.other} == {str(tensor) for tensor in original.other}
+
+
 def older(path: Path, arrays: dict[str, Any], class_name: str, version: bytes, **config: Any) -> Path:
     """A file as TF 1.15 writes it: no `lstm_cell` level, the version of tf.keras, a backward layer left unsaid."""
     values = {"name": "rec", "recurrent_activation": "hard_sigmoid", "activation": "tanh", **config}

@@ -18,9 +18,9 @@ import pytest
 
 from lstm_xcheck import Case, CheckpointError, LSTMSpec, LSTMWeights, Result, judge
 from lstm_xcheck.checkpoints import read_checkpoint, write_checkpoint
-from lstm_xcheck.checkpoints.codecs.crc32c import crc32c, masked
+from lstm_xcheck.checkpoints.codecs.crc32c import crc32c, masked, numpy_crc32c
+from lstm_xcheck.checkpoints.codecs.sstable import MAGIC
 from lstm_xcheck.checkpoints.layout_arrays import as_stored, chain_of
-from lstm_xcheck.checkpoints.sniff import TABLE_MAGIC
 
 KERAS = r"""
 import sys
@@ -290,7 +290,7 @@ def table(items: list[tuple[bytes, bytes]], shared: int = 0, start: int = 0) -> 
     data = block(items, shared)
     index = block([(b"\xff", number(start) + number(len(data) - 5))])
     footer = number(0) + number(0) + number(len(data)) + number(len(index) - 5)
-    return data + index + footer.ljust(40, b"\0") + TABLE_MAGIC
+    return data + index + footer.ljust(40, b"\0") + MAGIC
 
 
 HEADER = (b"", b"\x08\x01")
@@ -367,7 +367,7 @@ def test_keys_that_multiply_end_at_once(tmp_path: Path, refusal: Callable[[Path]
     data = body + b"\0" + masked(crc32c(body + b"\0")).to_bytes(4, "little")
     index = block([(b"\xff", number(0) + number(len(data) - 5))])
     footer = number(0) + number(0) + number(len(data)) + number(len(index) - 5)
-    path = craft(tmp_path, data + index + footer.ljust(40, b"\0") + TABLE_MAGIC)
+    path = craft(tmp_path, data + index + footer.ljust(40, b"\0") + MAGIC)
     refusal(path)
 
 
@@ -391,4 +391,30 @@ def test_the_checksum_is_the_same_for_short_and_long_data(length: int) -> None:
         expected ^= byte
         for _ in range(8):
             expected = (expected >> 1) ^ (0x82F63B78 if expected & 1 else 0)
-    assert crc32c(data) == expected ^ 0xFFFFFFFF
+    assert crc32c(data) == numpy_crc32c(data) == expected ^ 0xFFFFFFFF
+
+
+#: RFC 3720, appendix B.4.
+CHECKSUMS = {
+    "zeros": (bytes(32), 0x8A9136AA),
+    "ones": (b"\xff" * 32, 0x62A8AB43),
+    "incrementing": (bytes(range(32)), 0x46DD794E),
+    "decrementing": (bytes(range(31, -1, -1)), 0x113FDB5C),
+    "read-command": (
+        bytes.fromhex("01c00000" + "00" * 12 + "14000000000004000000001400000018280000000000000002000000" + "00" * 4),
+        0xD9963A56,
+    ),
+}
+
+
+@pytest.mark.parametrize(("data", "checksum"), CHECKSUMS.values(), ids=CHECKSUMS)
+def test_the_checksum_is_that_of_the_rfc(data: bytes, checksum: int) -> None:
+    assert crc32c(data) == numpy_crc32c(data) == checksum
+
+
+def test_the_library_gives_the_same_checksum() -> None:
+    library = pytest.importorskip("google_crc32c")
+    rng = np.random.default_rng(5)
+    for length in (*range(10), *rng.integers(10, 50_000, 40)):
+        data = rng.bytes(int(length))
+        assert library.value(data) == crc32c(data) == numpy_crc32c(data)

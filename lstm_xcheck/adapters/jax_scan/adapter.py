@@ -11,11 +11,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ...arrays import Array
+from ...arrays import Array, to_numpy
 from ...errors import SpecError
 from ...layouts import gradients_from_layout
 from ...model import Case, LSTMSpec, Result, cotangents
-from ..case_arrays import explicit_states, last_output, padding_mask, widen_bfloat16
+from ..case_arrays import explicit_states, last_output, padding_mask
 from . import compile_options, program_cache
 from .lstm import Outputs, Params, leaves_by_path, run_stack, vjp_of_stack, zero_params
 
@@ -91,7 +91,7 @@ class JaxScan:
 
     def read_back(self, model: JaxModel) -> dict[str, Array]:
         """The leaves of the pytree by path."""
-        return {name: widen_bfloat16(leaf) for name, leaf in leaves_by_path(model.params).items()}
+        return {name: to_numpy(leaf) for name, leaf in leaves_by_path(model.params).items()}
 
     def count_parameters(self, model: JaxModel) -> int:
         """Sum of `size` of every leaf."""
@@ -109,20 +109,20 @@ class JaxScan:
         data = [_from_numpy(array, dtype) for array in (case.x, *explicit_states(case))]
         vectors = [_from_numpy(array, dtype) for array in cotangents(case)]
         outputs, (params, *data_gradients) = self._vjp(model.params, data, vectors, model.spec, padding_mask(case))
-        leaves = {name: widen_bfloat16(leaf) for name, leaf in leaves_by_path(params).items()}
+        leaves = {name: to_numpy(leaf) for name, leaf in leaves_by_path(params).items()}
         gradients = gradients_from_layout(leaves, self.layout)
-        gradients.update(zip(("x", "h0", "c0"), map(widen_bfloat16, data_gradients), strict=True))
+        gradients.update(zip(("x", "h0", "c0"), map(to_numpy, data_gradients), strict=True))
         return replace(_result(outputs, case), gradients=gradients)
 
 
 def _result(outputs: Outputs, case: Case) -> Result:
-    h_n = widen_bfloat16(outputs.h_n)
+    h_n = to_numpy(outputs.h_n)
     return Result(
-        y=widen_bfloat16(outputs.y),
+        y=to_numpy(outputs.y),
         h_n=h_n,
-        c_n=widen_bfloat16(outputs.c_n),
+        c_n=to_numpy(outputs.c_n),
         last=last_output(h_n, case.spec) if case.returns == "last" else None,
-        layer_outputs=tuple(map(widen_bfloat16, outputs.lower)),
+        layer_outputs=tuple(map(to_numpy, outputs.lower)),
     )
 
 

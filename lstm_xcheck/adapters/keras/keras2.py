@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from ...arrays import Array
+from ...arrays import Array, to_numpy
 from ...model import Case, LSTMSpec, Result
 from ...model.activations import HARD_SIGMOID_KERAS2, Activation
-from ..case_arrays import padding_mask, widen_bfloat16
+from ..case_arrays import padding_mask
 from .stack import KerasVersion, Stack, layer_states, unsupported_by_keras
 
 keras: Any = tf.keras
@@ -118,4 +118,4 @@ def _tensor(array: Array, precision: str) -> Any:
 
 
 def _to_numpy(tensor: Any) -> Array:
-    return widen_bfloat16(tensor.numpy())
+    return to_numpy(tensor.numpy())

@@ -9,11 +9,11 @@ from typing import Any
 import keras
 import numpy as np
 
+from ... import arrays
 from ...arrays import Array
 from ...errors import AdapterError
 from ...model import LSTMSpec
 from ...model.activations import HARD_SIGMOID_KERAS3, Activation
-from ..case_arrays import widen_bfloat16
 from .stack import Tensor
 
 BACKEND: str = keras.config.backend()
@@ -68,7 +68,7 @@ def to_tensor(array: Array, precision: str) -> Tensor:
 
 def to_numpy(tensor: Tensor) -> Array:
     """A NumPy array of a tensor."""
-    return widen_bfloat16(keras.ops.convert_to_numpy(tensor))
+    return arrays.to_numpy(keras.ops.convert_to_numpy(tensor))
 
 
 def float64_becomes(spec: LSTMSpec, *, masked: bool) -> tuple[str, str]:

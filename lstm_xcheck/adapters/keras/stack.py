@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...arrays import Array
+from ...arrays import Array, to_numpy
 from ...errors import SpecError
 from ...model import Case, LSTMSpec
-from ..case_arrays import explicit_states, widen_bfloat16
+from ..case_arrays import explicit_states
 
 Tensor = Any  # of the backend in use
 
@@ -111,7 +111,7 @@ class Stack:
     def read_back(self) -> dict[str, Array]:
         """Read the arrays by name with `get_weights`."""
         return {
-            name: widen_bfloat16(array)
+            name: to_numpy(array)
             for layer, names in zip(self.layers, self.weight_names, strict=True)
             for name, array in zip(names, layer.get_weights(), strict=True)
         }

@@ -1,1 +1,1 @@
-"""Byte formats: each module decodes one, bounded by the bytes that are there."""
+"""Byte formats: each module decodes one, bounded by the bytes present."""

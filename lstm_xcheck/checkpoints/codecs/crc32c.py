@@ -1,15 +1,20 @@
-"""CRC-32C (Castagnoli), by which TensorFlow's checkpoints notice damage, fast enough for weights of many megabytes.
+"""CRC-32C (Castagnoli), the checksum of TensorFlow's checkpoints. Source: RFC 3720, appendix B.4.
 
-Long data is cut into lanes of equal length that NumPy advances together; the lanes' results are then joined, for which
-a CRC over zeros, a linear map of 32 bits, is all that is needed. Source: RFC 3720, appendix B.4.
+`google-crc32c` computes it where it is installed; else NumPy does, at a hundredth of the speed.
 """
 
 from __future__ import annotations
 
 import functools
-from typing import Any
 
 import numpy as np
+
+from ...arrays import Array
+
+try:
+    from google_crc32c import implementation, value
+except ImportError:
+    implementation = ""
 
 _POLYNOMIAL = 0x82F63B78
 _ALL = 0xFFFFFFFF
@@ -17,36 +22,46 @@ _ALL = 0xFFFFFFFF
 _SHORT = 1 << 12
 
 
-def crc32c(data: bytes | memoryview) -> int:
+def crc32c(data: bytes) -> int:
     """The checksum of some bytes.
 
     >>> hex(crc32c(b"123456789"))
     '0xe3069283'
     """
-    lanes = int(len(data) ** 0.5) if len(data) >= _SHORT else 1
-    length = len(data) // lanes
-    whole = np.frombuffer(data, np.uint8, lanes * length).reshape(lanes, length)
-    if lanes == 1:
-        return _bytewise(_ALL, bytes(data)) ^ _ALL
-    state = _ALL
-    zeros = _zeros(length)
-    for slot in _advanced(whole):
-        state = _through(zeros, state) ^ int(slot)
-    return _bytewise(state, bytes(data[lanes * length :])) ^ _ALL
+    # Its implementation in Python is slower than the one here.
+    return int(value(data)) if implementation == "c" else numpy_crc32c(data)
 
 
 def masked(checksum: int) -> int:
-    """The checksum as it is stored, so that data that holds checksums has a good one too."""
+    """The checksum as TensorFlow stores it, fit for data that contains checksums."""
     return (((checksum >> 15) | (checksum << 17)) + 0xA282EAD8) & _ALL
+
+
+def numpy_crc32c(data: bytes) -> int:
+    """The checksum without a library.
+
+    Long data is cut into rows of equal length, which NumPy advances together. The rows' states are joined by the
+    linear map of 32 bits that a row of zeros is.
+    """
+    if len(data) < _SHORT:
+        return _bytewise(_ALL, data) ^ _ALL
+    rows = int(len(data) ** 0.5)
+    length = len(data) // rows
+    over_zeros = _over_zeros(length)
+    state = _ALL
+    for row_state in _row_states(np.frombuffer(data, np.uint8, rows * length).reshape(rows, length)):
+        state = _apply(over_zeros, state) ^ row_state
+    return _bytewise(state, data[rows * length :]) ^ _ALL
 
 
 @functools.cache
 def _table() -> tuple[int, ...]:
     table = []
-    for value in range(256):
+    for entry in range(256):
+        state = entry
         for _ in range(8):
-            value = (value >> 1) ^ (_POLYNOMIAL if value & 1 else 0)  # noqa: PLW2901
-        table.append(value)
+            state = (state >> 1) ^ (_POLYNOMIAL if state & 1 else 0)
+        table.append(state)
     return tuple(table)
 
 
@@ -57,29 +72,29 @@ def _bytewise(state: int, data: bytes) -> int:
     return state
 
 
-def _advanced(lanes: np.ndarray[Any, np.dtype[np.uint8]]) -> list[int]:
-    """The state of every lane after its bytes, begun at zero."""
+def _row_states(rows: Array) -> list[int]:
+    """The state after each row, started at zero."""
     table = np.array(_table(), np.uint32)
-    state = np.zeros(len(lanes), np.uint32)
-    for column in np.ascontiguousarray(lanes.T):
-        state = table[(state ^ column) & np.uint32(255)] ^ (state >> np.uint32(8))
-    return [int(value) for value in state]
+    states = np.zeros(len(rows), np.uint32)
+    for column in np.ascontiguousarray(rows.T):
+        states = table[(states ^ column) & np.uint32(255)] ^ (states >> np.uint32(8))
+    return states.tolist()
 
 
 @functools.lru_cache(maxsize=256)
-def _zeros(length: int) -> tuple[int, ...]:
-    """Where each bit of the state goes over `length` bytes of zeros: a matrix, squared again and again."""
+def _over_zeros(length: int) -> tuple[int, ...]:
+    """The linear map of the state over `length` zeros, by repeated squaring."""
     result = tuple(1 << bit for bit in range(32))
     power = tuple(_bytewise(1 << bit, b"\0") for bit in range(32))
     while length:
         if length & 1:
-            result = tuple(_through(power, column) for column in result)
-        power = tuple(_through(power, column) for column in power)
+            result = tuple(_apply(power, column) for column in result)
+        power = tuple(_apply(power, column) for column in power)
         length >>= 1
     return result
 
 
-def _through(matrix: tuple[int, ...], state: int) -> int:
+def _apply(matrix: tuple[int, ...], state: int) -> int:
     result = 0
     for bit in range(32):
         if state >> bit & 1:

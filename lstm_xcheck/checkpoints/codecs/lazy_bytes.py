@@ -1,4 +1,4 @@
-"""Bytes of a file that are read when they are needed, each time from the file as it was when it was described."""
+"""Lazy byte ranges of a file, checksums verified before first use."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ class FileVersion(NamedTuple):
 
 
 def file_version(path: Path) -> FileVersion:
-    """Of the file as it is now."""
+    """The version of the file as it is now."""
     found = path.stat()
     return FileVersion(found.st_ino, found.st_size, found.st_mtime_ns)
 
 
 def refuse_changed(path: Path, then: FileVersion) -> None:
-    """Refuse a file that is not the one that was described.
+    """Refuse a file that has changed since it was described.
 
     Raises:
         CheckpointError: when it was replaced, changed or removed.
@@ -43,13 +43,13 @@ def refuse_changed(path: Path, then: FileVersion) -> None:
 
 
 class ByteRange:
-    """A stretch of a file.
+    """A contiguous range of a file's bytes.
 
     Attributes:
         path: of the file, and for messages.
         start: of the first byte.
         size: in bytes.
-        crc: CRC-32 of the stretch, where the file keeps one.
+        crc: CRC-32 of the range, where the file keeps one.
         name: of the zip member, for messages.
     """
 
@@ -57,8 +57,8 @@ class ByteRange:
         self.path, self.start, self.size, self.crc, self.name = path, start, size, crc, name
         self._verified = crc is None
 
-    def whole(self) -> Array:
-        """All bytes, read-only, their checksum checked.
+    def read_all(self) -> Array:
+        """All bytes, read-only, their checksum verified.
 
         Raises:
             CheckpointError: when they are not there any more, or not those that were written.
@@ -68,11 +68,11 @@ class ByteRange:
         data.flags.writeable = False
         return data
 
-    def part(self, start: int, size: int) -> Array:
-        """Some of the bytes, read-only; before the first, all are held against the checksum.
+    def read(self, start: int, size: int) -> Array:
+        """A part of the bytes, read-only, once the checksum of all is verified.
 
         Raises:
-            CheckpointError: as `whole`, and for a part that is not within.
+            CheckpointError: as `read_all`, and for a part that is not within.
         """
         self.refuse_outside(start, size)
         self.verify()
@@ -94,7 +94,7 @@ class ByteRange:
             )
 
     def verify(self) -> None:
-        """Hold all bytes against the checksum, once.
+        """Verify the checksum of all bytes, once.
 
         Raises:
             CheckpointError: when they are not those that were written.
@@ -116,7 +116,7 @@ class ByteRange:
         self._verified = True
 
     def _fill(self, view: memoryview, start: int, checksum: int = 0) -> int:
-        """Read into memory, and go on with the checksum unless it has been checked.
+        """Read into memory and, until it is verified, continue the checksum.
 
         Piece by piece: what was just read is still in a processor's cache.
         """
@@ -132,40 +132,44 @@ class ByteRange:
 
 
 class Member:
-    """A member of a zip archive, its claims checked, its bytes read when they are needed.
+    """A member of a zip archive, checked now and read later.
+
+    Attributes:
+        size: in bytes, unpacked.
+        byte_range: where the bytes lie in the file; None for a compressed member.
 
     Raises:
         CheckpointError: as `read_member`, but for what only the bytes can tell.
     """
 
     def __init__(self, path: Path, archive: zipfile.ZipFile, name: str, limit: int | None = None) -> None:
-        self.path, self.name = path, name
-        self.info = check_member(path, archive, name, limit)
-        self.size = self.info.file_size
-        #: Where the bytes lie as they are; None for a compressed member.
-        self.span: ByteRange | None = None
-        if self.info.compress_type == zipfile.ZIP_STORED:
-            self.span = ByteRange(path, _data_start(path, archive, self.info), self.size, self.info.CRC, name)
+        self._path, self._name = path, name
+        self._info = check_member(path, archive, name, limit)
+        self.size = self._info.file_size
+        self.byte_range: ByteRange | None = None
+        if self._info.compress_type == zipfile.ZIP_STORED:
+            start = _data_start(path, archive, self._info)
+            self.byte_range = ByteRange(path, start, self.size, self._info.CRC, name)
 
-    def whole(self) -> Array:
-        """All bytes, read-only, their checksum checked.
+    def read_all(self) -> Array:
+        """All bytes, read-only, their checksum verified.
 
         Raises:
             CheckpointError: for a damaged member.
         """
-        if self.span is not None:
-            return self.span.whole()
-        with zip_faults(self.path), zipfile.ZipFile(self.path) as archive:
-            return np.frombuffer(read_member(self.path, archive, self.name), np.uint8)
+        if self.byte_range is not None:
+            return self.byte_range.read_all()
+        with zip_faults(self._path), zipfile.ZipFile(self._path) as archive:
+            return np.frombuffer(read_member(self._path, archive, self._name), np.uint8)
 
     def beginning(self, archive: zipfile.ZipFile, size: int) -> bytes:
-        """At most `size` bytes from the start, their checksum not checked."""
-        with zip_faults(self.path), archive.open(self.info) as member:
+        """At most `size` bytes from the start, their checksum not verified."""
+        with zip_faults(self._path), archive.open(self._info) as member:
             return member.read(size)
 
 
 def _data_start(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> int:
-    """Where a member's bytes begin, held against the file and against zipfile's own view of the member."""
+    """The checked offset of a member's bytes."""
     with zip_faults(path):
         archive.open(info).close()  # refuses a local header that contradicts the directory
         with path.open("rb") as file:
@@ -180,11 +184,11 @@ def _data_start(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> 
 
 
 class ByteRangeFile(io.RawIOBase):
-    """A span as a file that can be read and nothing else; its checksum is not checked."""
+    """A byte range as a readable file; its checksum is not verified."""
 
-    def __init__(self, span: ByteRange) -> None:
-        self._span, self._at = span, 0
-        self._file = span.path.open("rb", buffering=0)
+    def __init__(self, byte_range: ByteRange) -> None:
+        self._range, self._at = byte_range, 0
+        self._file = byte_range.path.open("rb", buffering=0)
 
     def readable(self) -> bool:
         """Yes."""
@@ -195,20 +199,20 @@ class ByteRangeFile(io.RawIOBase):
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move to a place within the span."""
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._span.size}[whence]
+        """Move to an offset within the range."""
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._range.size}[whence]
         self._at = max(0, base + offset)
         return self._at
 
     def readinto(self, buffer: Any) -> int:
-        """Read, never beyond the span."""
-        view = memoryview(buffer).cast("B")[: max(0, self._span.size - self._at)]
-        self._file.seek(self._span.start + self._at)
+        """Read, never beyond the range."""
+        view = memoryview(buffer).cast("B")[: max(0, self._range.size - self._at)]
+        self._file.seek(self._range.start + self._at)
         count = self._file.readinto(view) or 0
         self._at += count
         return count
 
     def close(self) -> None:
-        """Close the file behind it, too."""
+        """Close the file too."""
         self._file.close()
         super().close()

@@ -1,7 +1,7 @@
-"""Bounds and checks shared by the readers: files come from anywhere, so nothing in them is believed.
+"""Bounds and checks that all readers share, for files from anywhere.
 
-Sizes are compared with what the file really holds before memory is asked for, and text from a file is shortened and
-escaped before it is shown.
+Sizes are compared with the size of the file before memory is allocated; text from a file is shortened and escaped
+before it is printed.
 """
 
 from __future__ import annotations
@@ -12,11 +12,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
 
-import numpy as np
-
-from ...arrays import Array
 from ...errors import CheckpointError
 
 #: Floating-point types that weights are read from, with their size in bytes.
@@ -27,16 +23,16 @@ MAX_EXPANSION = 100
 #: Members that stay below this size are harmless whatever their compression.
 SMALL = 1 << 20
 
-_ZIP_ERRORS = (
+ZIP_ERRORS = (
     zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, struct.error, ValueError,
     OverflowError, IndexError, KeyError,
 )  # fmt: skip
 
 
 def escape(text: object, limit: int = 80) -> str:
-    r"""A name from a file, safe to print: one line, no control characters, not endless.
+    r"""Text from a file as one bounded line without control characters.
 
-    >>> shown("weight\n")
+    >>> escape("weight\n")
     'weight\\n'
     """
     plain = "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text)[: limit + 1])
@@ -49,20 +45,9 @@ def shortlist(names: list[str], limit: int = 6) -> str:
     return ", ".join(names[:limit]) + more
 
 
-def float_values(data: bytes | memoryview | Array, dtype: str, *, big_endian: bool = False) -> Array:
-    """Bytes as a flat native array, an array of bytes without a copy; bfloat16 widened, exactly, to float32."""
-    order: Literal["<", ">"] = ">" if big_endian else "<"
-    code = np.dtype("u2" if dtype == "bfloat16" else dtype).newbyteorder(order)
-    held = isinstance(data, np.ndarray)
-    stored: Array = data.view(code) if isinstance(data, np.ndarray) else np.frombuffer(data, dtype=code)
-    if dtype == "bfloat16":
-        return (stored.astype(np.uint32) << np.uint32(16)).view(np.float32)
-    return stored.astype(dtype, copy=not held)
-
-
 @contextmanager
 def open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
-    """A zip archive whose members have each one name.
+    """A zip archive whose members have distinct names.
 
     Raises:
         CheckpointError: when it is truncated, damaged or ambiguous.
@@ -78,17 +63,17 @@ def open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
 
 @contextmanager
 def zip_faults(path: Path) -> Iterator[None]:
-    """Tell whatever zipfile raises on a damaged archive as one CheckpointError."""
+    """Re-raise zipfile's exceptions on a damaged archive as CheckpointError."""
     try:
         yield
-    except _ZIP_ERRORS as error:
+    except ZIP_ERRORS as error:
         raise CheckpointError(
             f"{path} begins as a zip archive but is truncated or damaged ({escape(error)}); copy or download it again"
         ) from error
 
 
 def read_member(path: Path, archive: zipfile.ZipFile, name: str, limit: int | None = None) -> bytes:
-    """The bytes of one zip member, after checking that its declared size is possible.
+    """The bytes of one zip member, its declared size checked first.
 
     Raises:
         CheckpointError: for a missing or encrypted member, or one that would grow beyond all measure.
@@ -102,7 +87,7 @@ def read_member(path: Path, archive: zipfile.ZipFile, name: str, limit: int | No
 
 
 def check_member(path: Path, archive: zipfile.ZipFile, name: str, limit: int | None = None) -> zipfile.ZipInfo:
-    """What the archive says of a member, after checking that it is possible.
+    """The directory entry of a zip member, checked to be possible.
 
     Raises:
         CheckpointError: for a missing or encrypted member, or one that would grow beyond all measure.

@@ -1,6 +1,7 @@
-"""Flax's msgpack form: nested maps with arrays in extension type 1, decoded and encoded without any library.
+"""Flax's msgpack, decoded and encoded without a library.
 
-Every length is held against the bytes that are there, so that nothing is allocated on a file's word.
+Maps are nested; arrays are of extension type 1. Every length is compared with the bytes present before anything is
+allocated.
 Source: msgpack specification of 2017; flax 0.12.8, flax/serialization.py (`_msgpack_ext_pack`, `_chunk`).
 """
 
@@ -16,7 +17,7 @@ from ...errors import CheckpointError
 from .limits import escape
 
 ARRAY = 1
-#: What flax splits arrays of more than a gibibyte under.
+#: The key under which Flax splits arrays of more than a gibibyte.
 CHUNKED = "__msgpack_chunked_array__"
 
 _MAX_DEPTH = 64
@@ -25,7 +26,7 @@ _NUMBERS = {
     0xCA: ">f", 0xCB: ">d", 0xCC: ">B", 0xCD: ">H", 0xCE: ">I", 0xCF: ">Q", 0xD0: ">b", 0xD1: ">h", 0xD2: ">i",
     0xD3: ">q",
 }  # fmt: skip
-#: First byte -> what follows, and the bytes that its length takes.
+#: First byte -> kind of value, and the bytes that its length takes.
 _SIZED = {
     0xC4: ("bin", 1), 0xC5: ("bin", 2), 0xC6: ("bin", 4), 0xC7: ("ext", 1), 0xC8: ("ext", 2), 0xC9: ("ext", 4),
     0xD9: ("str", 1), 0xDA: ("str", 2), 0xDB: ("str", 4), 0xDC: ("array", 2), 0xDD: ("array", 4), 0xDE: ("map", 2),
@@ -48,7 +49,7 @@ class Decoder:
         self.path, self.data, self.at = path, data, 0
 
     def decode(self) -> Any:
-        """The value: maps as dict, arrays as list, bytes as memoryview, extensions as `Extension`.
+        """The value, with dict, list, memoryview and `Extension`.
 
         Raises:
             CheckpointError: when the data is truncated, too long, or no msgpack.
@@ -106,7 +107,7 @@ class Decoder:
         raise self._damaged(f"byte {first:#x} at {self.at - 1} has no meaning")
 
     def _possible(self, count: int) -> int:
-        """A count of items, each of which takes a byte at least."""
+        """A count of items, checked: each takes a byte at least."""
         if count > len(self.data) - self.at:
             raise self._damaged(f"{count} items expected at {self.at}, {len(self.data) - self.at} bytes are left")
         return count
@@ -159,7 +160,7 @@ def _scalar(value: Any) -> bytes:
 
 
 def _sized(size: int, short: int, below: int, codes: tuple[int, ...]) -> bytes:
-    """A length behind the shortest first byte that can say it."""
+    """The shortest encoding of a length."""
     if size < below:
         return bytes([short | size])
     widths = (1, 2, 4)[-len(codes) :]

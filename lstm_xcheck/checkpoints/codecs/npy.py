@@ -1,126 +1,113 @@
-"""One array in NumPy's `.npy` form, described and bounded before a value is read; objects are refused, not loaded.
+"""NumPy's `.npy` form of one array, checked before a value is read.
 
 Source: numpy 2.4, numpy/lib/_format_impl.py (the format's versions 1.0 to 3.0).
 """
 
 from __future__ import annotations
 
-import io
 import math
 import re
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
-from zipfile import ZipFile
 
 import numpy as np
 
-from ...arrays import Array
+from ...arrays import Array, float_values, stored_values
 from ...errors import CheckpointError
 from ..tensor_info import TensorInfo
-from .lazy_bytes import Member
-from .limits import escape, float_values
+from .limits import escape
 
 MAGIC = b"\x93NUMPY"
+MAX_HEADER = 1 << 16
 
-_MAX_HEADER = 1 << 16
-#: What NumPy and MLX write for every array without fields and objects. Nothing else is understood or evaluated.
+#: What NumPy and MLX write for arrays without fields and objects. Sizes are few enough to print their product.
 _HEADER = re.compile(
     r"\{'descr': '(?P<descr>[<>|](?:f[248]|[iu][1248]|b1|c8|c16|V2))', 'fortran_order': (?P<fortran>True|False), "
-    r"'shape': \((?P<shape>(?:[0-9]{1,18}, ?)*(?:[0-9]{1,18})?)\),? ?\} *\n"
+    r"'shape': \((?P<shape>(?:[0-9]{1,18}, ?){0,200}(?:[0-9]{1,18})?)\),? ?\} *\n"
 )
 
 
-def describe_npy(path: Path, name: str, data: memoryview, start: int = 0) -> tuple[TensorInfo, int]:
-    """The array whose `.npy` form begins at `start`, and where it ends.
-
-    A void of two bytes is bfloat16, which NumPy has no name for: ml_dtypes writes it so.
-
-    Raises:
-        CheckpointError: when it is no plain array, or longer than the data.
-    """
-    header, dtype = read_header(path, name, bytes(data[start : start + _MAX_HEADER]), len(data) - start)
-    begin = start + header.begin
-    end = begin + header.size
-    load = partial(_load, data[begin:end], header, dtype)
-    return TensorInfo(name, header.shape, header.kind, load, check=_is_there), end
-
-
-def _is_there() -> None:
-    """The array has been held against the file already."""
-
-
-def describe_member(path: Path, archive: ZipFile, name: str) -> TensorInfo:
-    """The array in a member of an `.npz`; only its header is read.
-
-    Raises:
-        CheckpointError: when it is no plain array, or does not fill its member.
-    """
-    member = Member(path, archive, name)
-    short = name.removesuffix(".npy")
-    header, dtype = read_header(path, short, member.beginning(archive, _MAX_HEADER), member.size)
-    if header.begin + header.size != member.size:
-        raise CheckpointError(
-            f"{path}: array {escape(short)} of shape {list(header.shape)[:8]} should take {header.size} bytes, "
-            f"but has {member.size - header.begin}; copy or download the file again"
-        )
-    load = partial(_load_member, member, header, dtype)
-    return TensorInfo(short, header.shape, header.kind, load, check=_is_there)
-
-
-def _load_member(member: Member, header: Header, dtype: np.dtype[Any]) -> Array:
-    return _load(member.whole()[header.begin :], header, dtype)
-
-
 class Header(NamedTuple):
-    """What an array's header says: where its numbers begin and how many bytes they take."""
+    """The header of an array, whose numbers take `size` bytes from `start`."""
 
     shape: tuple[int, ...]
-    kind: str
+    dtype: np.dtype[Any]
     fortran: bool
-    begin: int
+    start: int
     size: int
 
+    @property
+    def kind(self) -> str:
+        """The native type; ml_dtypes writes bfloat16 as a void of two bytes."""
+        return "bfloat16" if self.dtype == np.dtype("V2") else self.dtype.newbyteorder("=").name
 
-def read_header(path: Path, name: str, head: bytes, size: int) -> tuple[Header, np.dtype[Any]]:
-    """The header of an array in `size` bytes, of which `head` are the first; and the type as stored.
+    def values(self, data: bytes | memoryview | Array) -> Array:
+        """The array from its `size` bytes, uncopied if they are an array."""
+        if self.kind == "bfloat16":
+            flat = float_values(data, self.kind)
+        elif isinstance(data, np.ndarray):
+            flat = data.view(self.dtype).astype(self.dtype.newbyteorder("="), copy=False)
+        else:
+            flat = np.frombuffer(data, self.dtype).astype(self.dtype.newbyteorder("="))
+        return flat.reshape(self.shape, order="F" if self.fortran else "C")
+
+
+def parse_header(head: bytes) -> Header | None:
+    """The header of a plain array at the start of the data, else None."""
+    width = 2 if head[6:7] == b"\x01" else 4
+    start = 8 + width + int.from_bytes(head[8 : 8 + width], "little")
+    match = _HEADER.fullmatch(head[8 + width : start].decode("latin-1"))
+    if head[:6] != MAGIC or head[6:7] not in (b"\1", b"\2", b"\3") or not match or len(head) < start:
+        return None
+    dtype = np.dtype(match["descr"])
+    shape = tuple(int(number) for number in match["shape"].replace(",", " ").split())
+    return Header(shape, dtype, match["fortran"] == "True", start, math.prod(shape) * dtype.itemsize)
+
+
+def read_header(path: Path, name: str, head: bytes, size: int) -> Header:
+    """The header of an array in `size` bytes that begin with `head`.
 
     Raises:
         CheckpointError: when it is no plain array, or larger than that.
     """
-    width = 2 if head[6:7] == b"\x01" else 4
-    begin = 8 + width + int.from_bytes(head[8 : 8 + width], "little")
-    match = _HEADER.fullmatch(head[8 + width : begin].decode("latin-1"))
-    if head[:6] != MAGIC or head[6:7] not in (b"\1", b"\2", b"\3") or not match or len(head) < begin:
-        found = escape(ascii(head[8 + width : 108])[1:])
+    header = parse_header(head)
+    if header is None:
+        found = escape(ascii(head[10 if head[6:7] == b"\x01" else 12 : 108])[1:])
         raise CheckpointError(f"{path}: array {escape(name)} is no plain array (its header is {found}); write it again")
-    dtype, fortran = np.dtype(match["descr"]), match["fortran"] == "True"
-    shape = tuple(int(number) for number in match["shape"].replace(",", " ").split())
-    needed = math.prod(shape) * dtype.itemsize
-    if begin + needed > size or len(shape) > 64:
+    if header.start + header.size > size or len(header.shape) > 64:
         raise CheckpointError(
-            f"{path}: array {escape(name)} of shape {list(shape)[:8]} needs {needed} bytes, but only "
-            f"{size - begin} are left; copy or download the file again"
+            f"{path}: array {escape(name)} of shape {list(header.shape)[:8]} needs {escape(header.size)} bytes, but "
+            f"only {size - header.start} are left; copy or download the file again"
         )
-    kind = "bfloat16" if dtype == np.dtype("V2") else dtype.newbyteorder("=").name
-    return Header(shape, kind, fortran, begin, needed), dtype
+    return header
 
 
-def npy_bytes(array: Array, dtype: str) -> bytes:
-    """The `.npy` form of an array, C-contiguous; bfloat16 as the void that JAX and Equinox write."""
-    stored = np.ascontiguousarray(array)
-    if dtype == "bfloat16":
-        stored = (stored.view(np.uint32) >> np.uint32(16)).astype("<u2").view("V2")
-    buffer = io.BytesIO()
-    np.lib.format.write_array(buffer, stored, version=(1, 0), allow_pickle=False)
-    return buffer.getvalue()
+def describe(path: Path, name: str, data: memoryview, start: int = 0) -> tuple[TensorInfo, int]:
+    """The array whose `.npy` form begins at `start`, and where it ends.
+
+    Raises:
+        CheckpointError: when it is no plain array, or longer than the data.
+    """
+    header = read_header(path, name, bytes(data[start : start + MAX_HEADER]), len(data) - start)
+    begin = start + header.start
+    end = begin + header.size
+    return TensorInfo(name, header.shape, header.kind, partial(header.values, data[begin:end]), check=checked), end
 
 
-def _load(data: memoryview | Array, header: Header, dtype: np.dtype[Any]) -> Array:
-    if header.kind == "bfloat16":
-        flat = float_values(data, header.kind)
-    elif isinstance(data, np.ndarray):
-        flat = data.view(dtype).astype(dtype.newbyteorder("="), copy=False)
-    else:
-        flat = np.frombuffer(data, dtype).astype(dtype.newbyteorder("="))
-    return flat.reshape(header.shape, order="F" if header.fortran else "C")
+def checked() -> None:
+    """The check of a tensor that has been checked already."""
+
+
+def encode(array: Array, dtype: str = "") -> bytes:
+    """The `.npy` form, version 1.0, C-contiguous, the same bytes with every NumPy.
+
+    Args:
+        array: of numbers.
+        dtype: the type to store, the array's own by default; bfloat16 becomes the void that JAX and Equinox write.
+    """
+    stored = stored_values(array, dtype or array.dtype.name)
+    kind = "|V2" if dtype == "bfloat16" else stored.dtype.str
+    text = f"{{'descr': '{kind}', 'fortran_order': False, 'shape': {tuple(map(int, stored.shape))!r}, }}".encode()
+    padded = text.ljust(-(-(len(text) + 11) // 64) * 64 - 11) + b"\n"
+    return MAGIC + b"\1\0" + len(padded).to_bytes(2, "little") + padded + stored.tobytes()

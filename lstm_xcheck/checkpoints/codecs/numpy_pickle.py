@@ -1,4 +1,4 @@
-"""The few globals that a pickle of arrays may name, and what each stands for. None is imported.
+"""The globals that a pickle of arrays may name; none is imported.
 
 Source: numpy 2.4 (`ndarray.__reduce__` up to protocol 4, `_frombuffer` from 5; before 2.0 the modules are called
 `numpy.core`), jax 0.10.2, jax/_src/array.py (`ArrayImpl.__reduce__`), dm-haiku 0.0.17, haiku/_src/data_structures.py
@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from ...arrays import Array
+from ...arrays import Array, float_values
 from ...errors import CheckpointError
-from .limits import FLOAT_SIZES, escape, float_values
+from .limits import FLOAT_SIZES, escape
 from .restricted_pickle import Symbol, Unpickler
 
 _RECONSTRUCT = frozenset(Symbol(f"numpy.{core}.multiarray", "_reconstruct") for core in ("core", "_core"))
@@ -41,20 +41,20 @@ _NUMBERS = re.compile(r"f[248]|[iu][1248]|b1|c8|c16")
 
 @dataclass
 class PickledType:
-    """The type of an array's elements: `f4`, `bfloat16`, ..., then its byte order."""
+    """The type of an array's elements, such as `f4`, and its byte order."""
 
     code: str
     order: str = "="
 
     @property
     def name(self) -> str:
-        """As tensors are described: `float32`; a type that is no number keeps its code."""
+        """The name in NumPy, such as `float32`; no number keeps its code."""
         return np.dtype(self.code).name if _NUMBERS.fullmatch(self.code) else self.code
 
 
 @dataclass
 class PickledArray:
-    """An array as the pickle describes it; `data` is None until its state is set."""
+    """An array as pickled; `data` is None until its state is set."""
 
     shape: tuple[int, ...] = ()
     dtype: str = "unknown"
@@ -69,7 +69,7 @@ class PickledArray:
 
 
 class NumpyUnpickler(Unpickler):
-    """Reads a pickle of NumPy's or JAX's arrays in dicts, lists and tuples."""
+    """Reads pickled arrays of NumPy or JAX in dicts, lists and tuples."""
 
     advice = "save the parameters alone, as a dict of arrays (or with numpy.savez)"
 
@@ -78,7 +78,7 @@ class NumpyUnpickler(Unpickler):
         return symbol in _ALLOWED or super().allows(symbol)
 
     def answer(self, symbol: Symbol, arguments: tuple[Any, ...]) -> Any:
-        """What the call of a permitted global stands for."""
+        """The result of calling a permitted global."""
         if symbol in _RECONSTRUCT:
             return _reconstructed(*arguments)
         if symbol in _FROM_BUFFER:
@@ -98,7 +98,7 @@ class NumpyUnpickler(Unpickler):
         return _paddle_tensor(*arguments) if symbol in _TUPLES else super().answer(symbol, arguments)
 
     def build(self, target: Any, state: Any) -> None:
-        """Take the state of an array or of a type."""
+        """Set the state of an array or a type."""
         if isinstance(target, PickledArray):
             self._state(target, state)
         elif isinstance(target, PickledType):
@@ -167,7 +167,7 @@ def _encoded(text: Any, encoding: Any = "latin1") -> bytes:
 
 
 def _paddle_tensor(content: Any) -> Any:
-    """Paddle has no bfloat16 in NumPy and stores its bits as uint16, which no tensor of Paddle has as a type."""
+    """The array of Paddle's `tuple((name, array))`; else a tuple."""
     pair = isinstance(content, tuple) and len(content) == 2 and isinstance(content[1], PickledArray)
     if not pair:
         return tuple(content)
@@ -175,5 +175,5 @@ def _paddle_tensor(content: Any) -> Any:
 
 
 def as_paddle(array: PickledArray) -> PickledArray:
-    """An array of a Paddle file: uint16 holds bfloat16."""
+    """An array of a Paddle file: uint16, no type of a tensor, means bfloat16."""
     return replace(array, dtype="bfloat16") if array.dtype == "uint16" else array

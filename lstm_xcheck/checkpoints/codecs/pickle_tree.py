@@ -1,4 +1,4 @@
-"""The descriptions of tensors in an unpickled tree of dicts, lists and tuples, each by the keys on the way to it."""
+"""Tensors in an unpickled tree of containers, named by their path."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ Leaf = TypeVar("Leaf")
 
 
 def named_leaves(path: Path, value: Any, kind: type[Leaf]) -> list[tuple[str, str, Leaf]]:
-    """Container, key and description of every tensor; container and key together are its name.
+    """Container, key and description of every tensor, named container + key.
 
     Raises:
         CheckpointError: when two tensors get the same name, or the nesting has no end.
     """
     found: dict[str, tuple[str, str, Leaf]] = {}
-    bearing: dict[int, bool] = {}
-    _bears(path, value, kind, bearing)
-    for count, (scope, key, leaf) in enumerate(_walk(path, value, kind, bearing)):
+    cache: dict[int, bool] = {}
+    _contains(path, value, kind, cache)
+    for count, (scope, key, leaf) in enumerate(_walk(path, value, kind, cache)):
         name = scope + key
         if count > _MAX_TENSORS:
             raise CheckpointError(f"{path} describes more than {_MAX_TENSORS} tensors; it is not a real checkpoint")
@@ -36,32 +36,32 @@ def named_leaves(path: Path, value: Any, kind: type[Leaf]) -> list[tuple[str, st
     return list(found.values())
 
 
-def _bears(path: Path, value: Any, kind: type[Leaf], known: dict[int, bool], depth: int = 0) -> bool:
-    """Whether a value is or contains a tensor; each container is looked into once and its answer kept by id."""
+def _contains(path: Path, value: Any, kind: type[Leaf], cache: dict[int, bool], depth: int = 0) -> bool:
+    """Whether a value is or contains a tensor; containers are cached by id."""
     if not isinstance(value, (dict, list, tuple)):
         return isinstance(value, kind)
     if depth > _MAX_DEPTH:
         raise _too_deep(path)
-    if id(value) not in known:
-        known[id(value)] = False
+    if id(value) not in cache:
+        cache[id(value)] = False
         items = value.values() if isinstance(value, dict) else value
-        answers = [_bears(path, item, kind, known, depth + 1) for item in items]
-        known[id(value)] = any(answers)
-    return known[id(value)]
+        answers = [_contains(path, item, kind, cache, depth + 1) for item in items]
+        cache[id(value)] = any(answers)
+    return cache[id(value)]
 
 
 def _walk(
-    path: Path, value: Any, kind: type[Leaf], bearing: dict[int, bool], scope: str = "", key: str = "", depth: int = 0
+    path: Path, value: Any, kind: type[Leaf], cache: dict[int, bool], scope: str = "", key: str = "", depth: int = 0
 ) -> Iterator[tuple[str, str, Leaf]]:
-    """Every tensor with its place; containers without tensors, such as a history of losses, are skipped."""
+    """Every tensor; containers without any, such as losses, are skipped."""
     if isinstance(value, kind):
         yield scope, key, value
-    elif bearing.get(id(value), False):
+    elif cache.get(id(value), False):
         if depth > _MAX_DEPTH:
             raise _too_deep(path)
         inner = f"{scope}{key}." if key else scope
         for name, item in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from _walk(path, item, kind, bearing, inner, _key_text(name), depth + 1)
+            yield from _walk(path, item, kind, cache, inner, _key_text(name), depth + 1)
 
 
 def _too_deep(path: Path) -> CheckpointError:

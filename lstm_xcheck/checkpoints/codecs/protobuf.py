@@ -1,4 +1,4 @@
-"""Fields of a protobuf message, read without its schema and without protobuf; nothing reaches beyond the bytes given.
+"""Fields of a protobuf message, read without its schema.
 
 Source: the encoding of protocol buffers, versions 2 and 3.
 """
@@ -29,7 +29,7 @@ def varint(data: bytes, start: int) -> tuple[int, int]:
 
 
 def fields(data: bytes) -> Iterator[tuple[int, Value]]:
-    """Number and value of each field, in their order.
+    """The number and value of each field, in order.
 
     Raises:
         ValueError: for a message that is cut off or no message.

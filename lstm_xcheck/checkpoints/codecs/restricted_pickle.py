@@ -1,9 +1,9 @@
-"""Reads pickles without ever running what they ask for.
+"""Reads pickles without running anything that they ask for.
 
-A pickle is a program for a small stack machine. This is that machine with the dangerous half left out: it imports no
-module, calls no object and builds no instance. A name such as `os.system` is only text to it, and is refused as soon as
-it is read unless it is one of the few that a format needs to describe tensors; those are answered with descriptions.
-Which these are, a format's own machine says: `TorchUnpickler`, `NumpyUnpickler`. Source: Python's pickletools.
+A pickle is a program for a small stack machine. This machine imports no module, calls no object and builds no instance.
+A global such as `os.system` is only text to it, refused when it is read, unless it is one of the few that a format
+needs to describe tensors. The subclass of a format lists these and gives their meaning: `TorchUnpickler`,
+`NumpyUnpickler`. Source: Python's pickletools.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .limits import escape
 
 
 class Stream(Protocol):
-    """What a pickle is read from: bytes that bound every read (BytesIO, mmap)."""
+    """A source that bounds every read (BytesIO, mmap)."""
 
     def read(self, size: int, /) -> bytes: ...  # noqa: D102
 
@@ -30,7 +30,7 @@ class Stream(Protocol):
 
 @dataclass(frozen=True)
 class Symbol:
-    """A global that the pickle names. Nothing is imported."""
+    """A global that the pickle names, not imported."""
 
     module: str
     name: str
@@ -39,7 +39,7 @@ class Symbol:
         return f"{self.module}.{self.name}"
 
 
-#: Far more than any checkpoint needs; bounds the time a hostile file can take.
+#: Far more than any checkpoint needs; bounds the time that a hostile file takes.
 MAX_OPERATIONS = 5_000_000
 
 _CONSTANTS: dict[str, Any] = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
@@ -92,18 +92,21 @@ class Unpickler:
         return symbol.module == "collections" and symbol.name in ("OrderedDict", "Counter")
 
     def answer(self, symbol: Symbol, arguments: tuple[Any, ...]) -> Any:
-        """What the call of a permitted global stands for."""
+        """The result of calling a permitted global."""
         if symbol.module == "collections":
             return self._mapping(arguments)
         raise ValueError(f"{symbol} called in an unknown way")
 
     def build(self, target: Any, state: Any) -> None:
-        """Take the state of an object; torch.nn.Module.state_dict hangs `_metadata` on its OrderedDict this way."""
+        """Set the state of an object.
+
+        torch.nn.Module.state_dict attaches `_metadata` to its OrderedDict this way.
+        """
         if not isinstance(target, dict):
             raise self._error(f"its pickle sets the state of an object; {self.advice} and read that")
 
     def persistent(self, saved_id: Any) -> Any:
-        """What an object outside the pickle stands for."""
+        """The description of an object outside the pickle."""
         raise self._error("the pickle refers to an object outside it")
 
     def _error(self, what: str) -> CheckpointError:
@@ -209,7 +212,7 @@ class Unpickler:
         return symbol
 
     def remark(self, symbol: Symbol) -> str:
-        """What is known of a global that is refused, with a comma behind it."""
+        """What is known of a refused global, with a comma behind it."""
         return ""
 
     def _reduce(self, _: Any) -> None:
@@ -219,7 +222,7 @@ class Unpickler:
         self._stack.append(self.answer(symbol, arguments))
 
     def _mapping(self, arguments: tuple[Any, ...]) -> dict[Any, Any]:
-        """OrderedDict() and Counter({...}); Python 2 wrote OrderedDict([[key, value], ...])."""
+        """OrderedDict(), Counter({...}), and Python 2's OrderedDict([[key, value], ...])."""
         if not arguments:
             return {}
         (content,) = arguments

@@ -1,4 +1,4 @@
-"""The sorted table of keys and values that is the `.index` of a TensorFlow checkpoint, checked and bounded.
+"""The sorted string table in the `.index` of a TensorFlow checkpoint.
 
 Blocks of entries, each with a checksum, then an index of the blocks, then a footer of 48 bytes. Keys share their
 beginnings with the key before. Source: TensorFlow 2.21, tensorflow/core/lib/io/{format,block,table}.cc, which follow
@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ..sniff import TABLE_MAGIC
 from .crc32c import crc32c, masked
 from .limits import MAX_EXPANSION
 from .protobuf import varint
+
+#: How the table ends.
+MAGIC = bytes.fromhex("57fb808b247547db")
 
 _FOOTER = 48
 #: A block's compression and checksum follow it.
@@ -25,7 +27,7 @@ def entries(data: bytes) -> dict[bytes, bytes]:
     Raises:
         ValueError: when it is damaged, compressed, or no such table.
     """
-    if len(data) < _FOOTER or data[-8:] != TABLE_MAGIC:
+    if len(data) < _FOOTER or data[-8:] != MAGIC:
         raise ValueError("the end of the table is missing")
     footer = data[-_FOOTER:]
     _, _, position = _handle(footer, 0)
@@ -46,7 +48,7 @@ def entries(data: bytes) -> dict[bytes, bytes]:
 
 
 def _handle(data: bytes, position: int) -> tuple[int, int, int]:
-    """Where a block begins, its length, and where this says so ends."""
+    """Offset and size of a block, and the position behind them."""
     start, position = varint(data, position)
     size, position = varint(data, position)
     return start, size, position
@@ -65,12 +67,12 @@ def _block(data: bytes, start: int, size: int) -> Iterator[tuple[bytes, bytes]]:
     position, key = 0, b""
     while position < end:
         shared, position = varint(block, position)
-        own, position = varint(block, position)
+        suffix, position = varint(block, position)
         length, position = varint(block, position)
-        if shared > len(key) or position + own + length > end:
+        if shared > len(key) or position + suffix + length > end:
             raise ValueError("an entry is cut off")
-        key = key[:shared] + block[position : position + own]
-        position += own
+        key = key[:shared] + block[position : position + suffix]
+        position += suffix
         yield key, block[position : position + length]
         position += length
     if position != end:

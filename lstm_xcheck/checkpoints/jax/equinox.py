@@ -13,8 +13,8 @@ from pathlib import Path
 
 from ...errors import CheckpointError
 from ...model import LSTMWeights
+from ..codecs import npy
 from ..codecs.limits import FLOAT_SIZES
-from ..codecs.npy import MAGIC, describe_npy, npy_bytes
 from ..detect.assemble import build, others
 from ..layout_arrays import tree_arrays
 from ..model import Checkpoint, FoundLSTM
@@ -65,11 +65,11 @@ def _stored_tensors(path: Path) -> list[TensorInfo]:
     tensors: list[TensorInfo] = []
     at = _first_array(bytes(data[:_MAX_LINE]))
     while at < len(data):
-        if bytes(data[at : at + len(MAGIC)]) != MAGIC or len(tensors) > _MAX_ARRAYS:
+        if bytes(data[at : at + len(npy.MAGIC)]) != npy.MAGIC or len(tensors) > _MAX_ARRAYS:
             raise CheckpointError(
                 f"{path}: no array begins at byte {at}, where the file should go on or end; copy or download it again"
             )
-        tensor, at = describe_npy(path, str(len(tensors)), data, at)
+        tensor, at = npy.describe(path, str(len(tensors)), data, at)
         tensors.append(tensor)
     return tensors
 
@@ -77,7 +77,7 @@ def _stored_tensors(path: Path) -> list[TensorInfo]:
 def _first_array(head: bytes) -> int:
     """Where the arrays begin: at once, or after a line of hyperparameters."""
     line, newline, _ = head.partition(b"\n")
-    if head.startswith(MAGIC) or not newline:
+    if head.startswith(npy.MAGIC) or not newline:
         return 0
     try:
         json.loads(line)
@@ -123,7 +123,7 @@ def write(path: Path, lstms: Mapping[str, LSTMWeights], other_layers: OtherLayer
             )
     arrays = tree_arrays(lstms, "equinox", "/")
     with path.open("xb") as file:
-        file.writelines(npy_bytes(array, dtype) for array, dtype in arrays.values())
+        file.writelines(npy.encode(array, dtype) for array, dtype in arrays.values())
 
 
 def fill(path: Path, template: Template) -> None:

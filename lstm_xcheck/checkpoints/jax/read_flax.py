@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from ...arrays import Array
+from ...arrays import Array, float_values
 from ...errors import CheckpointError
-from ..codecs.limits import FLOAT_SIZES, escape, float_values
+from ..codecs.limits import FLOAT_SIZES, escape
 from ..codecs.msgpack import ARRAY, CHUNKED, Decoder, Extension
 from ..detect.layout_names import detect_layout_names
 from ..detect.user_layout import detect

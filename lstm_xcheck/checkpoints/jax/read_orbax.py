@@ -14,10 +14,10 @@ from typing import Any
 
 import tensorstore
 
-from ...arrays import Array
+from ...arrays import Array, float_values
 from ...atomic_files import files_in
 from ...errors import CheckpointError
-from ..codecs.limits import FLOAT_SIZES, MAX_EXPANSION, SMALL, escape, float_values, shortlist
+from ..codecs.limits import FLOAT_SIZES, MAX_EXPANSION, SMALL, escape, shortlist
 from ..detect.layout_names import detect_layout_names
 from ..detect.user_layout import detect
 from ..model import Checkpoint

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ...arrays import Array
+from ...arrays import Array, stored_values
 from ...model import LSTMWeights
 from ..codecs.msgpack import ARRAY, Extension, encode
 from ..layout_arrays import Typed, tree_arrays
@@ -71,8 +71,4 @@ def array_leaf(array: Array, dtype: str) -> Any:
             "shape": {str(k): n for k, n in enumerate(array.shape)},
             "chunks": {str(k): array_leaf(chunk, dtype) for k, chunk in enumerate(chunks)},
         }
-    if dtype == "bfloat16":
-        data = (flat.view(np.uint32) >> np.uint32(16)).astype("<u2").tobytes()
-    else:
-        data = flat.astype(np.dtype(dtype).newbyteorder("<")).tobytes()
-    return Extension(ARRAY, encode([list(array.shape), dtype, data]))
+    return Extension(ARRAY, encode([list(array.shape), dtype, stored_values(flat, dtype).tobytes()]))

@@ -49,11 +49,11 @@ def read_archive(path: Path, options: ReadOptions) -> Checkpoint:
             read_member(path, archive, "metadata.json", _MAX_CONFIG),
         )
         weights = Member(path, archive, "model.weights.h5")
-        if weights.span is None or weights.size < _SMALL:
-            data = io.BytesIO(weights.whole().data)
-            return _read_hdf5(path, data, weights.size, config, "keras", options, weights.span)
-        with io.BufferedReader(ByteRangeFile(weights.span)) as file:
-            return _read_hdf5(path, file, weights.size, config, "keras", options, weights.span)
+        if weights.byte_range is None or weights.size < _SMALL:
+            data = io.BytesIO(weights.read_all().data)
+            return _read_hdf5(path, data, weights.size, config, "keras", options, weights.byte_range)
+        with io.BufferedReader(ByteRangeFile(weights.byte_range)) as file:
+            return _read_hdf5(path, file, weights.size, config, "keras", options, weights.byte_range)
 
 
 def read_weights(path: Path, options: ReadOptions) -> Checkpoint:
@@ -77,11 +77,11 @@ def _read_hdf5(
     config: KerasConfig | None,
     format: str,
     options: ReadOptions,
-    span: ByteRange | None,
+    byte_range: ByteRange | None,
 ) -> Checkpoint:
     """Every LSTM in an open HDF5 file of `size` bytes.
 
-    With `span`, where the file lies on disk, the weights are read on first use.
+    With `byte_range`, where the file lies on disk, the weights are read on first use.
     """
     with hdf5_faults(path):
         root = h5py.File(file, "r")
@@ -89,9 +89,9 @@ def _read_hdf5(
         with hdf5_faults(path):
             if config is None and is_legacy(root):
                 format = "keras-h5"
-                groups, loose, config = legacy_content(path, file, root, size, span)
+                groups, loose, config = legacy_content(path, file, root, size, byte_range)
             else:
-                groups, loose = _variables(path, file, root, size, span)
+                groups, loose = _variables(path, file, root, size, byte_range)
         lstms, other = detect_keras(path, groups, loose, config, options)
     checkpoint = Checkpoint(path, format, lstms, other, "keras")
     if not options.load_other_tensors:
@@ -105,14 +105,14 @@ def _read_hdf5(
 
 
 def _variables(
-    path: Path, file: BinaryIO, root: Any, size: int, span: ByteRange | None
+    path: Path, file: BinaryIO, root: Any, size: int, byte_range: ByteRange | None
 ) -> tuple[list[Variables], list[TensorInfo]]:
     """Every group with variables, and every dataset that lies elsewhere."""
     groups: list[Variables] = []
     loose: list[TensorInfo] = []
-    for place, group, tensors in walk(path, file, root, size, span):
+    for place, group, tensors in walk(path, file, root, size, byte_range):
         if place.rpartition("/")[2] == "vars":
-            groups.append(Variables(place[: -len("/vars")], text_attribute(file, group, "name"), tensors))
+            groups.append(Variables(place[: -len("/vars")], text_attribute(path, file, group, "name"), tensors))
         else:
             loose.extend(tensors.values())
     return groups, loose

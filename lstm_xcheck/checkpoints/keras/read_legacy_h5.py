@@ -37,7 +37,7 @@ def is_legacy(root: Any) -> bool:
 
 
 def legacy_content(
-    path: Path, file: BinaryIO, root: Any, size: int, span: ByteRange | None = None
+    path: Path, file: BinaryIO, root: Any, size: int, byte_range: ByteRange | None = None
 ) -> tuple[list[Variables], list[TensorInfo], KerasConfig | None]:
     """Groups, other tensors and config, placed as in a `.keras` archive.
 
@@ -48,7 +48,7 @@ def legacy_content(
     groups: dict[str, Variables] = {}
     loose: list[TensorInfo] = []
     configs: dict[str, LayerConfig] = {}
-    for place, _, datasets in walk(path, file, root, size, span):
+    for place, _, datasets in walk(path, file, root, size, byte_range):
         tensors = {key.partition(":")[0]: tensor for key, tensor in datasets.items()}
         # Adam's moments of a kernel lie in groups like the kernel's own, beside the model's weights.
         aside = "model_weights" in root and not place.startswith("model_weights/")
@@ -84,7 +84,7 @@ class _Known:
 
 
 def _read_config(path: Path, file: BinaryIO, root: Any) -> _Known | None:
-    text = text_attribute(file, root, "model_config", _MAX_CONFIG)
+    text = text_attribute(path, file, root, "model_config", _MAX_CONFIG)
     if not text:
         return None
     try:
@@ -93,7 +93,7 @@ def _read_config(path: Path, file: BinaryIO, root: Any) -> _Known | None:
         raise CheckpointError(f"{path}: model_config is not JSON ({escape(error)}); save the model again") from error
     entries: list[LayerConfig] = []
     _collect(path, config, entries, 0)
-    version = re.match(r"([0-9]{1,3})\.", text_attribute(file, root, "keras_version"))
+    version = re.match(r"([0-9]{1,3})\.", text_attribute(path, file, root, "keras_version"))
     return _Known(tuple(entries), int(version[1]) if version else 0, _root(config))
 
 

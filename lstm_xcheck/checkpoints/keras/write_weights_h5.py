@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import h5py
-import numpy as np
 
-from ...arrays import Array
+from ...arrays import Array, stored_values
 from ...errors import CheckpointError, SpecError
 from ...layouts import to_layout
 from ...layouts.other_layers import OTHER_LAYERS
@@ -197,7 +196,6 @@ def keras_arrays(name: str, weights: LSTMWeights) -> dict[str, Array]:
 def _store(group: Any, key: str, array: Array, dtype: str) -> None:
     """Stores an array; bfloat16 as two bytes with an attribute."""
     if dtype == "bfloat16":
-        upper = (np.ascontiguousarray(array).view(np.uint32) >> np.uint32(16)).astype("<u2")
-        group.create_dataset(key, data=upper.view("V2")).attrs["dtype"] = "bfloat16"
+        group.create_dataset(key, data=stored_values(array, dtype).view("V2")).attrs["dtype"] = dtype
     else:
         group.create_dataset(key, data=array)

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ...arrays import Array
+from ...arrays import Array, float_values
 from ...errors import CheckpointError
 from ..codecs.flatbuffer import Source, Table
-from ..codecs.limits import FLOAT_SIZES, escape, float_values
+from ..codecs.limits import FLOAT_SIZES, escape
 from ..tensor_info import TensorInfo
 
 #: TensorType, by number; those that an LSTM may be stored in, and those that are named when they are met.
@@ -153,7 +153,7 @@ class Model:
 
     def _span(self, table: Table) -> tuple[int, int] | None:
         """Where a buffer's bytes are: in the table or behind it."""
-        inner = table.span(0)
+        inner = table.vector(0)
         if inner is not None and inner[1]:
             return inner
         start, size = table.integer(1, "<Q"), table.integer(2, "<Q")

@@ -1,19 +1,19 @@
 """Reads and writes `.npz` files with a framework's own names.
 
-Nothing is unpickled. Source: mlx 0.32.4 (`save_weights("x.npz")`); dm-haiku 0.0.17, whose parameters are plain dicts
-`{"lstm/linear": {"w", "b"}}` that people save under `lstm/linear/w`.
+The names are those of Haiku, MLX, Keras, Sonnet, Flax or PyTorch; nothing is unpickled. Source: mlx 0.32.4
+(`save_weights("x.npz")`); dm-haiku 0.0.17, whose parameters are plain dicts `{"lstm/linear": {"w", "b"}}` that people
+save under `lstm/linear/w`.
 """
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from ...layouts.other_layers import family_of
 from ...model import LSTMWeights
+from ..codecs import npy, npz
 from ..codecs.limits import open_archive, read_member
-from ..codecs.npy import describe_member, npy_bytes
 from ..detect.layout_names import detect_any_layout
 from ..detect.user_layout import detect
 from ..layout_arrays import Typed, tree_arrays
@@ -26,7 +26,7 @@ from ..tensor_info import TensorInfo
 
 
 def read(path: Path, options: ReadOptions) -> Checkpoint:
-    """Every LSTM that has the names of a known framework.
+    """Every LSTM with the names of a known framework.
 
     Raises:
         CheckpointError: for a file that is damaged, or holds objects instead of arrays.
@@ -42,7 +42,7 @@ def stored_tensors(path: Path) -> list[TensorInfo]:
         CheckpointError: for a file that is damaged, or holds objects instead of arrays.
     """
     with open_archive(path) as archive:
-        return [describe_member(path, archive, name) for name in archive.namelist() if name.endswith(".npy")]
+        return [npz.describe(path, archive, name) for name in archive.namelist() if name.endswith(".npy")]
 
 
 def write_npz(
@@ -66,7 +66,6 @@ def fill(path: Path, template: Template) -> None:
 
 
 def _write(path: Path, members: dict[str, bytes], arrays: Mapping[str, Typed]) -> None:
-    members.update({f"{name}.npy": npy_bytes(array, dtype) for name, (array, dtype) in arrays.items()})
-    with path.open("xb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-        for name, data in members.items():
-            archive.writestr(zipfile.ZipInfo(name), data)
+    members.update({f"{name}.npy": npy.encode(array, dtype) for name, (array, dtype) in arrays.items()})
+    with path.open("xb") as file:
+        npz.write(file, members.items())

@@ -7,7 +7,6 @@ that keeps everything a spec says; bfloat16 numbers lie, exactly, in float32 arr
 
 from __future__ import annotations
 
-import io
 import json
 import math
 import zipfile
@@ -23,8 +22,8 @@ from ...arrays import STORAGE, Array
 from ...errors import CheckpointError, SpecError
 from ...model import CellWeights, LSTMSpec, LSTMWeights
 from ...model.weights import check_shapes
+from ..codecs import npy, npz
 from ..codecs.limits import escape, open_archive
-from ..codecs.npy import describe_member
 from ..detect.assemble import deferred
 from ..model import Checkpoint, FoundLSTM, OtherTensor
 from ..options import ReadOptions
@@ -45,11 +44,8 @@ def write(path: Path, lstms: Mapping[str, LSTMWeights], other_layers: OtherLayer
     arrays: dict[str, Array] = {_INDEX: np.frombuffer(text, np.uint8)}
     for name, weights in lstms.items():
         arrays.update({f"{name}/{key}": array for key, array in weights.arrays().items()})
-    with path.open("xb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-        for name, array in arrays.items():
-            buffer = io.BytesIO()
-            np.lib.format.write_array(buffer, np.ascontiguousarray(array), allow_pickle=False)
-            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), buffer.getvalue())
+    with path.open("xb") as file:
+        npz.write(file, ((f"{name}.npy", npy.encode(array)) for name, array in arrays.items()))
 
 
 def fill(path: Path, template: Template) -> None:
@@ -73,7 +69,7 @@ def read(path: Path, options: ReadOptions) -> Checkpoint:
                 f"{path} is an .npz file without the member {_INDEX}, so it does not say which LSTM it holds; "
                 "write it with lx.port or lstm-xcheck port"
             )
-        index = _index(path, describe_member(path, archive, f"{_INDEX}.npy"))
+        index = _index(path, npz.describe(path, archive, f"{_INDEX}.npy"))
         lstms = tuple(_found(path, archive, entry) for entry in index)
         used = {name for lstm in lstms for name in lstm.tensors} | {_INDEX}
         rest = [name.removesuffix(".npy") for name in archive.namelist()]
@@ -107,8 +103,8 @@ def _found(path: Path, archive: zipfile.ZipFile, entry: dict[str, Any]) -> Found
         tensors = tuple(n[:-4] for n in archive.namelist() if n.startswith(prefix) and n.endswith(".npy"))
         cells: dict[tuple[int, int], dict[str, TensorInfo]] = {}
         for tensor in tensors:
-            layer, direction, kind = _place(path, tensor, prefix)
-            array = describe_member(path, archive, f"{tensor}.npy")
+            layer, direction, kind = _parse_name(path, tensor, prefix)
+            array = npz.describe(path, archive, f"{tensor}.npy")
             if array.dtype != STORAGE[entry["dtype"]].__name__:
                 raise SpecError(f"{escape(tensor)} is stored as {array.dtype}, but the file says {entry['dtype']}")
             cells.setdefault((layer, direction), {})[kind] = array
@@ -129,16 +125,16 @@ def _check_cells(spec: LSTMSpec, cells: Mapping[tuple[int, int], Mapping[str, Te
             f"the file has the cells {found}, but should have {spec.num_layers} layers "
             f"of {spec.num_directions} directions"
         )
-    for (layer, direction), held in cells.items():
-        check_shapes(spec, layer, direction, {kind: tensor.shape for kind, tensor in held.items()})
+    for (layer, direction), arrays in cells.items():
+        check_shapes(spec, layer, direction, {kind: tensor.shape for kind, tensor in arrays.items()})
 
 
 def _read_cell(cells: Mapping[tuple[int, int], Mapping[str, TensorInfo]], layer: int, direction: int) -> CellWeights:
-    held = cells[layer, direction]
-    return CellWeights(**{kind: tensor.load() for kind, tensor in held.items()})  # type: ignore[arg-type]
+    arrays = cells[layer, direction]
+    return CellWeights(**{kind: tensor.load() for kind, tensor in arrays.items()})  # type: ignore[arg-type]
 
 
-def _place(path: Path, tensor: str, prefix: str) -> tuple[int, int, str]:
+def _parse_name(path: Path, tensor: str, prefix: str) -> tuple[int, int, str]:
     layer, _, rest = tensor.removeprefix(prefix).partition(".")
     direction, _, kind = rest.partition(".")
     if not (layer.isdecimal() and len(layer) < 4 and direction in ("0", "1") and kind in _ARRAYS):

@@ -1,4 +1,7 @@
-"""Writes Haiku's parameters as `.npz`."""
+"""Writes Haiku's parameters as `.npz`.
+
+They are `lstm/linear/w` and `/b`, gates in the order i, g, f, o, with 1 subtracted from the f bias.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writes MLX's weights as `.npz`."""
+"""Writes MLX's weights as `.npz`, for `Module.load_weights`: `lstm.Wx`, `lstm.Wh`, `lstm.bias`."""
 
 from __future__ import annotations
 

@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import onnx
 from onnx import helper
 
-from ...arrays import Array
+from ...arrays import Array, stored_values
 from ...errors import CheckpointError
 from ...model import LSTMWeights
 from ..codecs.limits import escape
@@ -118,10 +117,6 @@ def value(name: str, dtype: str, shape: Sequence[Any]) -> Any:
 
 def tensor_of(name: str, array: Array, dtype: str) -> Any:
     """An array as ONNX stores it."""
-    return onnx.TensorProto(name=name, data_type=TYPES[dtype], dims=array.shape, raw_data=_bytes(array, dtype))
-
-
-def _bytes(array: Array, dtype: str) -> bytes:
-    if dtype == "bfloat16":
-        return (np.ascontiguousarray(array).view(np.uint32) >> np.uint32(16)).astype("<u2").tobytes()
-    return np.ascontiguousarray(array, np.dtype(dtype).newbyteorder("<")).tobytes()
+    return onnx.TensorProto(
+        name=name, data_type=TYPES[dtype], dims=array.shape, raw_data=stored_values(array, dtype).tobytes()
+    )

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import onnx
 
-from ...arrays import Array
+from ...arrays import Array, float_values
 from ...errors import CheckpointError
 from ..codecs.lazy_bytes import ByteRange
-from ..codecs.limits import FLOAT_SIZES, SMALL, escape, float_values
+from ..codecs.limits import FLOAT_SIZES, SMALL, escape
 from ..tensor_info import TensorInfo
 
 _TYPES = {
@@ -119,7 +119,7 @@ def _load(path: Path, name: str, tensor: Any, shape: tuple[int, ...], dtype: str
     size = _size(path, name, shape, dtype)
     data: bytes | Array
     if tensor.data_location == onnx.TensorProto.EXTERNAL:
-        data = _external(path, name, tensor, size).whole()
+        data = _external(path, name, tensor, size).read_all()
     elif tensor.HasField("raw_data"):
         data = tensor.raw_data
     else:

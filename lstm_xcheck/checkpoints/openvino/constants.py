@@ -14,9 +14,9 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
-from ...arrays import Array
+from ...arrays import Array, float_values
 from ...errors import CheckpointError
-from ..codecs.limits import FLOAT_SIZES, escape, float_values
+from ..codecs.limits import FLOAT_SIZES, escape
 from ..tensor_info import TensorInfo
 from .graph import Graph, Source, count, data, numbers
 

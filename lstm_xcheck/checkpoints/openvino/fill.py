@@ -12,14 +12,13 @@ from xml.etree.ElementTree import Element, fromstring, tostring
 
 import numpy as np
 
-from ...arrays import Array
+from ...arrays import Array, stored_values
 from ...errors import CheckpointError
 from ...model import LSTMWeights
 from ..codecs.limits import FLOAT_SIZES, escape
 from ..layout_arrays import layout_arrays
 from .constants import Constant, Constants
 from .graph import Graph, Source, data, parse
-from .ir_builder import constant_bytes
 from .read import nodes_of, weight_sources
 
 _ALIGNED = 64
@@ -87,7 +86,7 @@ def _filled(like: Path, what: str, part: Constant | None, array: Array, dtype: s
     if part is None or part.dtype != dtype:
         problem = "is made of no constant" if part is None else f"is kept as {part.dtype}"
         raise CheckpointError(f"--like {like}: {what} {problem}, but should be {dtype}; convert the model anew")
-    numbers = np.frombuffer(constant_bytes(array, dtype), np.uint8).reshape(-1, FLOAT_SIZES[dtype])
+    numbers = stored_values(array, dtype).view(np.uint8).reshape(-1, FLOAT_SIZES[dtype])
     return _Filled(what, part.load().reshape(-1), numbers)
 
 

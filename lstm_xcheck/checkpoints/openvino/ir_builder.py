@@ -11,7 +11,7 @@ from xml.etree.ElementTree import Element, SubElement, indent, tostring
 
 import numpy as np
 
-from ...arrays import Array
+from ...arrays import Array, stored_values
 
 #: Type -> how constants and how ports spell it.
 _NAMES = {
@@ -80,7 +80,7 @@ class Model:
     def constant(self, values: Array | Sequence[int], dtype: str = "int64", name: str = "") -> Output:
         """Adds a Const layer; bfloat16 comes as exact float32."""
         array = np.asarray(values)
-        content = constant_bytes(array, dtype)
+        content = stored_values(array, dtype).tobytes()
         # Aligned, so that the file can be mapped into memory.
         self._weights += bytes(-len(self._weights) % 64)
         offset = len(self._weights)
@@ -121,10 +121,3 @@ class Model:
         for size in shape:
             SubElement(port, "dim").text = str(size)
         return port
-
-
-def constant_bytes(array: Array, dtype: str) -> bytes:
-    """Bytes for the `.bin` file; bfloat16 comes as exact float32."""
-    if dtype == "bfloat16":
-        return (np.ascontiguousarray(array, np.float32).view(np.uint32) >> np.uint32(16)).astype("<u2").tobytes()
-    return np.ascontiguousarray(array, np.dtype(dtype).newbyteorder("<")).tobytes()

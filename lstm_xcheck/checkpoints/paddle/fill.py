@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import mmap
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
-
-from ...arrays import Array
+from ...arrays import Array, stored_values
 from ...errors import CheckpointError
 from ..codecs.limits import escape
 from ..codecs.numpy_pickle import NumpyUnpickler, PickledArray, as_paddle
@@ -69,11 +67,7 @@ def _put(content: bytearray, like: Path, place: str, array: PickledArray, values
             f"--like {like} keeps the numbers of {escape(place)} as text, as pickle protocol 2 does; load it and "
             "save it again with paddle.save(..., protocol=4)"
         )
-    order: Literal["<", ">"] = ">" if array.big_endian else "<"
-    if array.dtype == "bfloat16":
-        stored = (np.ascontiguousarray(values).view(np.uint32) >> np.uint32(16)).astype(f"{order}u2")
-    else:
-        stored = values.astype(np.dtype(array.dtype).newbyteorder(order))
+    stored = stored_values(values, array.dtype, big_endian=array.big_endian)
     data = stored.tobytes(order="F" if array.fortran else "C")
     if values.shape != array.shape or len(data) != len(array.data):
         raise CheckpointError(f"--like {like}: {escape(place)} has not the shape {list(values.shape)}; save it again")

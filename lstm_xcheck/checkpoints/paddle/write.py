@@ -11,9 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from ...arrays import Array
+from ...arrays import Array, stored_values
 from ...errors import CheckpointError, SpecError
 from ...layouts import to_layout
 from ...model import LSTMWeights
@@ -42,7 +40,7 @@ def write(path: Path, lstms: Mapping[str, LSTMWeights], other_layers: OtherLayer
                 raise CheckpointError(f"two LSTMs would be stored as {escape(full)}; rename one with --rename")
             state[full] = array
     for full, (array, dtype) in stored_arrays(other_layers.layers, "paddle", list(state)).items():
-        state[full] = _stored(array, dtype)
+        state[full] = stored_values(array, dtype)
     state[PADDLE_TABLE] = {key: key for key in state}
     with path.open("xb") as file:
         pickle.dump(state, file, protocol=_PROTOCOL)
@@ -64,11 +62,4 @@ def _named(name: str, weights: LSTMWeights) -> dict[str, Array]:
         flat = {key: array for key, array in to_layout(weights, "torch").items() if "weight_hr" not in key}
     except SpecError as error:
         raise CheckpointError(f"LSTM {escape(name)} cannot be written for Paddle: {error}") from error
-    return {key: _stored(array, weights.dtype) for key, array in [*flat.items(), *cells.items()]}
-
-
-def _stored(array: Array, dtype: str) -> Array:
-    if dtype == "bfloat16":
-        bits: Array = (np.ascontiguousarray(array).view(np.uint32) >> np.uint32(16)).astype("<u2")
-        return bits
-    return np.ascontiguousarray(array)
+    return {key: stored_values(array, weights.dtype) for key, array in [*flat.items(), *cells.items()]}

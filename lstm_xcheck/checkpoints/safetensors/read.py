@@ -13,11 +13,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ...arrays import Array
+from ...arrays import Array, float_values
 from ...errors import CheckpointError
 from ...layouts.other_layers import family_of
 from ..codecs.lazy_bytes import ByteRange
-from ..codecs.limits import escape, float_values
+from ..codecs.limits import escape
 from ..detect.layout_names import detect_any_layout
 from ..detect.user_layout import detect
 from ..model import Checkpoint
@@ -76,8 +76,8 @@ def _is_there() -> None:
     """Every tensor has been held against the file already."""
 
 
-def _load(span: ByteRange, dtype: str, shape: tuple[int, ...]) -> Array:
-    return float_values(span.whole(), dtype).reshape(shape)
+def _load(byte_range: ByteRange, dtype: str, shape: tuple[int, ...]) -> Array:
+    return float_values(byte_range.read_all(), dtype).reshape(shape)
 
 
 _Entry = tuple[str, tuple[int, ...], int, int]

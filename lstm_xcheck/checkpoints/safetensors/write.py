@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...arrays import Array
+from ...arrays import Array, stored_values
 from ...model import LSTMWeights
 from ..other_layers.model import OtherLayers
 from ..template import Template
@@ -64,11 +64,7 @@ def _width(raw: Raw) -> int:
 
 
 def _raw(array: Array, dtype: str) -> Raw:
-    if dtype == "bfloat16":
-        data = (np.ascontiguousarray(array).view(np.uint32) >> np.uint32(16)).astype("<u2")
-    else:
-        data = np.ascontiguousarray(array, dtype=np.dtype(dtype).newbyteorder("<"))
-    return _CODES[dtype], array.shape, data.reshape(-1).view(np.uint8).data
+    return _CODES[dtype], array.shape, stored_values(array, dtype).reshape(-1).view(np.uint8).data
 
 
 def _raw_tensors(path: Path) -> tuple[dict[str, Raw], dict[str, str]]:

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from ...arrays import Array
+from ...arrays import Array, float_values
 from ...errors import CheckpointError
 from ..codecs.crc32c import crc32c, masked
-from ..codecs.limits import escape, float_values
+from ..codecs.limits import escape
 from ..codecs.protobuf import Value, fields, message, signed, varint
 from ..codecs.sstable import entries
 from ..tensor_info import TensorInfo

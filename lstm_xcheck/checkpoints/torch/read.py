@@ -61,7 +61,7 @@ def _read_archive(path: Path, options: ReadOptions) -> Checkpoint:
         value = _unpickle(path, io.BytesIO(read_member(path, archive, f"{root}data.pkl", MAX_PICKLE)), {})
         big_endian = is_big_endian(path, archive, root)
         look = lru_cache(maxsize=None)(partial(_member, path, archive, root))
-        tensors = named_tensors(path, value, lambda storage: (look(storage).whole(), big_endian), look)
+        tensors = named_tensors(path, value, lambda storage: (look(storage).read_all(), big_endian), look)
         lstms, other = detect(path, tensors, detect_torch_names, options)
     return Checkpoint(path, "torch", lstms, other, "torch", ModelTopology(tensor_order=tuple(t.name for t in tensors)))
 
@@ -120,9 +120,9 @@ def _read_legacy(path: Path, options: ReadOptions) -> Checkpoint:
             raise CheckpointError(f"{path} has PyTorch's old format with an unknown protocol; save it again")
         value, keys = _unpickle(path, stream, seen), _unpickle(path, stream, seen)
         starts = _legacy_starts(path, stream, keys, seen)
-        spans = {key: ByteRange(path, start, seen[key].nbytes) for key, start in starts.items()}
+        ranges = {key: ByteRange(path, start, seen[key].nbytes) for key, start in starts.items()}
         tensors = named_tensors(
-            path, value, lambda storage: (spans[storage.key].whole(), False), lambda storage: spans[storage.key]
+            path, value, lambda storage: (ranges[storage.key].read_all(), False), lambda storage: ranges[storage.key]
         )
         lstms, other = detect(path, tensors, detect_torch_names, options)
     return Checkpoint(

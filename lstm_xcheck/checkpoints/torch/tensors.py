@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from ...arrays import Array
+from ...arrays import Array, float_values
 from ...errors import CheckpointError
-from ..codecs.limits import FLOAT_SIZES, SMALL, escape, float_values
+from ..codecs.limits import FLOAT_SIZES, SMALL, escape
 from ..codecs.pickle_tree import named_leaves
 from ..codecs.restricted_pickle import Symbol
 from ..tensor_info import TensorInfo

@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from ...arrays import Array
+from ...arrays import Array, stored_values
 from ...errors import CheckpointError
 from ...model import LSTMWeights
 from ..layout_arrays import Typed
@@ -88,12 +88,7 @@ def _add(archive: zipfile.ZipFile, name: str, data: memoryview) -> None:
 
 
 def _raw(array: Array, dtype: str) -> memoryview:
-    """Little-endian bytes; bfloat16 numbers come in float32 and lose nothing."""
-    if dtype == "bfloat16":
-        data = (np.ascontiguousarray(array).view(np.uint32) >> np.uint32(16)).astype("<u2")
-    else:
-        data = np.ascontiguousarray(array, dtype=np.dtype(dtype).newbyteorder("<"))
-    return data.reshape(-1).view(np.uint8).data
+    return stored_values(array, dtype).reshape(-1).view(np.uint8).data
 
 
 def _pickled(state: Mapping[str, Typed]) -> bytes:
