@@ -8,7 +8,7 @@ import numpy as np
 
 from lstm_xcheck.arrays import Array
 from lstm_xcheck.model import Case, CellWeights, Result
-from lstm_xcheck.model.activations import Activation
+from lstm_xcheck.model.spec import Activation
 
 F32 = np.float32
 ORDERS = ("blas", "two-products", "sequential", "reversed", "pairwise", "tanh-sigmoid")

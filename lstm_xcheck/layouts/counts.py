@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, replace
 
 from ..model import LSTMSpec
-from ..model.weights import expected_shapes
+from ..model.spec import expected_shapes
 from .table import layout_named
 
 

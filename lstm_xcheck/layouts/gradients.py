@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..arrays import Array
-from .convert import read_all_parts
+from .read import read_all_parts
 from .table import Layout, layout_named
 
 

@@ -1,9 +1,10 @@
-"""Array names of a stack in a layout, and the stack of given names."""
+"""Names and order of the arrays of a stack in a layout."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from ..arrays import Array
 from ..errors import SpecError
 from ..model import GATES
 from .table import Layout, Tensor
@@ -78,3 +79,15 @@ def _listing(names: Iterable[str]) -> str:
 def storage_order(layout: Layout) -> list[int]:
     """Canonical index of each stored gate."""
     return [GATES.index(gate) for gate in layout.order]
+
+
+def in_order(blocks: Array, order: list[int]) -> Array:
+    """The blocks in this order, copied only if that changes anything."""
+    return blocks if order == list(range(len(order))) or not any(blocks.strides) else blocks[order]
+
+
+def shift_forget(bias: Array, constant: float) -> Array:
+    """A bias with a constant added to its forget gate."""
+    shifted = bias.copy()
+    shifted[1] += bias.dtype.type(constant)
+    return shifted

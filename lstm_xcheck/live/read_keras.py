@@ -15,7 +15,7 @@ from ..arrays import STORAGE, Array, to_numpy
 from ..errors import SpecError, Unsupported, UserError
 from ..layouts import from_layout
 from ..model import LSTMSpec, LSTMWeights, Result
-from ..model.activations import HARD_SIGMOID_KERAS3
+from ..model.spec import HARD_SIGMOID_KERAS3
 from .lstm import LiveLSTM, as_mask
 from .stack import stacked
 

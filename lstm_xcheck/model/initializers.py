@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 from ..arrays import Array
 from ..errors import SpecError
-from .spec import LSTMSpec
-from .weights import CellWeights, GateArray, expected_shapes
+from .spec import LSTMSpec, expected_shapes
 
 #: Mean pre-activation of the gates i, f, g, o in a probe: different, so that exchanged gates are detected.
 PROBE_GATE_MEANS = (0.4, 0.9, -0.6, 0.1)
@@ -59,16 +57,15 @@ def range_units(hidden_size: int) -> Array:
     return saturated
 
 
-def random_cell(spec: LSTMSpec, layer: int, direction: int, seed: int, init: str) -> CellWeights:
-    """One direction of one layer, drawn by the named initializer."""
+def random_arrays(spec: LSTMSpec, layer: int, direction: int, seed: int, init: str) -> dict[str, Array]:
+    """The arrays of one cell, drawn by the named initializer."""
     if init not in INITIALIZERS:
         raise SpecError(f"unknown init {init!r}; expected one of {', '.join(INITIALIZERS)}")
     shapes = expected_shapes(spec, layer)
     draw = INITIALIZERS[init]
-    arrays: dict[str, Any] = {
+    return {
         name: draw(generator(seed, init, layer, direction, name), name, shape, spec) for name, shape in shapes.items()
     }
-    return CellWeights(**{k: v.view(GateArray) if k in ("W", "U", "b", "b_r") else v for k, v in arrays.items()})
 
 
 def _probe(rng: np.random.Generator, name: str, shape: tuple[int, ...], spec: LSTMSpec) -> Array:

@@ -9,17 +9,61 @@ With gates i, f, g (the cell candidate) and o:
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, get_args
 
 from ..errors import SpecError
-from .activations import Activation
 
 Bias = Literal["split", "single", "none"]
 Coupling = Literal["f=1-i", "i=1-f"]
 
 #: Gate order of the canonical form; `g`, the cell candidate, is also called c, j or z.
 GATES = ("i", "f", "g", "o")
+
+# Two functions are called "hard sigmoid", so a spec always gives slope and offset.
+#: keras 2.3.1 and tf_keras 2.21 `activations.hard_sigmoid`; ONNX HardSigmoid's default alpha and beta.
+HARD_SIGMOID_KERAS2 = "hard_sigmoid:0.2,0.5"
+#: keras 3.15.1 `ops.hard_sigmoid`, torch 2.13.0 `nn.functional.hardsigmoid`.
+HARD_SIGMOID_KERAS3 = f"hard_sigmoid:{1 / 6!r},0.5"
+
+_PLAIN = ("sigmoid", "tanh", "relu", "linear", "softsign", "hard_tanh", "tanh_pade")
+
+
+@dataclass(frozen=True)
+class Activation:
+    """A parsed activation; a hard sigmoid has slope `alpha` and offset `beta`.
+
+    >>> Activation.parse("hard_sigmoid:0.2,0.5")
+    Activation(kind='hard_sigmoid', alpha=0.2, beta=0.5)
+    """
+
+    kind: str
+    alpha: float = 1.0
+    beta: float = 0.0
+
+    @classmethod
+    def parse(cls, name: str) -> Activation:
+        """Parse `hard_sigmoid:ALPHA,BETA` or a plain name.
+
+        Plain names are sigmoid, tanh, relu, linear, softsign, hard_tanh and tanh_pade.
+
+        Raises:
+            SpecError: for any other name, `hard_sigmoid` without its two numbers included.
+        """
+        if name in _PLAIN:
+            return cls(name)
+        kind, _, numbers = str(name).partition(":")
+        try:
+            alpha, beta = (float(number) for number in numbers.split(","))
+        except ValueError:
+            alpha = beta = float("nan")
+        if kind != "hard_sigmoid" or not (0 < alpha < float("inf")) or math.isnan(beta):
+            raise SpecError(
+                f"unknown activation {name!r}; expected {', '.join(_PLAIN)} or hard_sigmoid:ALPHA,BETA "
+                f"({HARD_SIGMOID_KERAS2} is Keras 2's, hard_sigmoid:{1 / 6},0.5 is Keras 3's)"
+            )
+        return cls(kind, alpha, beta)
 
 
 @dataclass(frozen=True)
@@ -146,3 +190,21 @@ def _check_size(name: str, value: object, *, minimum: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
         wanted = "a positive whole number" if minimum else "a whole number, 0 or more"
         raise SpecError(f"{name} is {value!r}, but should be {wanted}")
+
+
+def expected_shapes(spec: LSTMSpec, layer: int) -> dict[str, tuple[int, ...]]:
+    """Shape of each array that one direction of a layer must have."""
+    hidden, width = spec.hidden_size, spec.output_size
+    shapes: dict[str, tuple[int, ...]] = {
+        "W": (4, hidden, spec.layer_input_size(layer)),
+        "U": (4, hidden, width),
+    }
+    if spec.bias != "none":
+        shapes["b"] = (4, hidden)
+    if spec.bias == "split":
+        shapes["b_r"] = (4, hidden)
+    if spec.peepholes:
+        shapes["peephole"] = (3, hidden)
+    if spec.proj_size:
+        shapes["projection"] = (width, hidden)
+    return shapes

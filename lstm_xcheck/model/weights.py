@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
@@ -23,7 +23,8 @@ from ..arrays import (
     sealed,
 )
 from ..errors import SpecError
-from .spec import GATES, LSTMSpec
+from .initializers import random_arrays
+from .spec import GATES, LSTMSpec, expected_shapes
 
 
 class GateArray(np.ndarray[Any, np.dtype[Any]]):
@@ -92,24 +93,6 @@ class CellWeights:
             if bias is not None:
                 total = total + np.asarray(bias, dtype=np.float64)
         return total
-
-
-def expected_shapes(spec: LSTMSpec, layer: int) -> dict[str, tuple[int, ...]]:
-    """Shape of each array that one direction of a layer must have."""
-    hidden, width = spec.hidden_size, spec.output_size
-    shapes: dict[str, tuple[int, ...]] = {
-        "W": (4, hidden, spec.layer_input_size(layer)),
-        "U": (4, hidden, width),
-    }
-    if spec.bias != "none":
-        shapes["b"] = (4, hidden)
-    if spec.bias == "split":
-        shapes["b_r"] = (4, hidden)
-    if spec.peepholes:
-        shapes["peephole"] = (3, hidden)
-    if spec.proj_size:
-        shapes["projection"] = (width, hidden)
-    return shapes
 
 
 #: Attribute for the precision in which a cell was checked, so that regrouped layers are not checked again.
@@ -211,10 +194,8 @@ class LSTMWeights:
         `init` is `probe` (designed to reveal every mistake), `keras`, `torch`, or a regime of
         `lstm_xcheck.model.initializers`.
         """
-        from .initializers import random_cell
-
         layers = tuple(
-            tuple(random_cell(spec, layer, direction, seed, init) for direction in range(spec.num_directions))
+            tuple(_random_cell(spec, layer, direction, seed, init) for direction in range(spec.num_directions))
             for layer in range(spec.num_layers)
         )
         return cls(spec, layers, dtype)
@@ -224,13 +205,13 @@ class LSTMWeights:
         cls, arrays: Mapping[str, Any], layout: str, *, spec: LSTMSpec | None = None, prefix: str = ""
     ) -> LSTMWeights:
         """Weights from a framework's arrays; the inverse of `to_layout`. See `lstm_xcheck.layouts`."""
-        from ..layouts.convert import from_layout
+        from ..layouts.read import from_layout
 
         return from_layout(arrays, layout, spec=spec, prefix=prefix)
 
     def to_layout(self, layout: str, *, prefix: str = "") -> dict[str, Array]:
         """These weights as a framework stores them. See `lstm_xcheck.layouts`."""
-        from ..layouts.convert import to_layout
+        from ..layouts.write import to_layout
 
         return to_layout(self, layout, prefix=prefix)
 
@@ -292,3 +273,55 @@ class LSTMWeights:
         )
 
     __hash__ = None  # type: ignore[assignment]
+
+
+def _random_cell(spec: LSTMSpec, layer: int, direction: int, seed: int, init: str) -> CellWeights:
+    arrays: dict[str, Any] = random_arrays(spec, layer, direction, seed, init)
+    return CellWeights(**{k: v.view(GateArray) if k in ("W", "U", "b", "b_r") else v for k, v in arrays.items()})
+
+
+#: Reads the cell of (layer, direction), rounded and checked.
+ReadCell = Callable[[int, int], CellWeights]
+
+
+class DeferredWeights(LSTMWeights):
+    """LSTMWeights that are read on first use of `layers` and kept from then on.
+
+    `cell`, `cells`, comparisons and the fingerprint read one cell at a time and keep none, so that a file larger than
+    memory can be compared. Exceptions of reading, such as CheckpointError, are raised by the first use.
+    """
+
+    @classmethod
+    def of(cls, spec: LSTMSpec, dtype: str, read: ReadCell) -> DeferredWeights:
+        """Weights of this spec and precision whose cells `read` returns."""
+        weights = object.__new__(cls)
+        for name, value in (("spec", spec), ("dtype", dtype), ("_read", read)):
+            object.__setattr__(weights, name, value)
+        return weights
+
+    def __getattr__(self, name: str) -> Any:
+        """Read `layers` on first access."""
+        if name != "layers":
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        spec = self.spec
+        layers = tuple(tuple(self.cell(k, d) for d in range(spec.num_directions)) for k in range(spec.num_layers))
+        object.__setattr__(self, "layers", layers)
+        return layers
+
+    def cell(self, layer: int, direction: int) -> CellWeights:
+        """The parameters of one direction of one layer, read unless `layers` is."""
+        if "layers" in self.__dict__:
+            return self.layers[layer][direction]
+        read: ReadCell = self.__dict__["_read"]
+        return read(layer, direction)
+
+    def layer(self, index: int) -> LSTMWeights:
+        """One layer of a stack, unread like this one."""
+        if "layers" in self.__dict__:
+            return super().layer(index)
+        read: ReadCell = self.__dict__["_read"]
+        return DeferredWeights.of(self.spec.layer(index), self.dtype, lambda _, direction: read(index, direction))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copy and pickle as plain LSTMWeights, since `read` belongs to its process."""
+        return LSTMWeights, (self.spec, self.layers, self.dtype)

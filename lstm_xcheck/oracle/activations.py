@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ..arrays import Array
-from ..model.activations import Activation
+from ..model.spec import Activation
 
 #: Stands for 1 in 1 - s and 1 - t^2, so that they are never too small: saturated s and t are off by up to 2^-52, in
 #: float32 by 2^-25; squaring rounds once more.

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..arrays import Array
 from ..model import CellWeights, LSTMSpec
-from ..model.activations import Activation
+from ..model.spec import Activation
 from .activations import apply
 
 

@@ -75,8 +75,8 @@ CHECKPOINTS: dict[str, set[str]] = {
 
 #: Imports against the direction, as (file, name): the two methods `LSTMWeights.to_layout` and `from_layout`.
 EXCEPTIONS = {
-    ("model/weights.py", "lstm_xcheck.layouts.convert.from_layout"),
-    ("model/weights.py", "lstm_xcheck.layouts.convert.to_layout"),
+    ("model/weights.py", "lstm_xcheck.layouts.read.from_layout"),
+    ("model/weights.py", "lstm_xcheck.layouts.write.to_layout"),
 }
 
 #: Everything but the standard library and NumPy, by the files that may import it.
@@ -238,7 +238,7 @@ BAD = {
         "engine may not import checkpoints",
     ),
     "knows-the-top": ("report/bad.py", "from ..cli.main import main", "report may not import cli"),
-    "exception-elsewhere": ("model/case.py", "from ..layouts.convert import to_layout", "model may not import layouts"),
+    "exception-elsewhere": ("model/case.py", "from ..layouts.write import to_layout", "model may not import layouts"),
     "new-package": ("attic/bad.py", "from ..model import Case", "attic is no package of the table"),
     "codec-knows-model": (
         "checkpoints/codecs/bad.py",
@@ -277,7 +277,7 @@ GOOD = {
     "own-package": ("oracle/good.py", "from .cell import step\nfrom . import precision_profiles"),
     "typing-only": ("model/good.py", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import torch"),
     "listed-framework": ("adapters/jax_scan/adapter.py", "import jax.numpy as jnp\nfrom jax import lax"),
-    "listed-exception": ("model/weights.py", "def f():\n    from ..layouts.convert import to_layout"),
+    "listed-exception": ("model/weights.py", "def f():\n    from ..layouts.write import to_layout"),
     "family": ("checkpoints/torch/good.py", "from ..detect.torch_names import x\nfrom .tensors import y"),
     "listed-family": ("checkpoints/safetensors/good.py", "from ..torch.names import state_names"),
     "top": ("cli/verify.py", "import click\nfrom ..checkpoints import load\nfrom .. import api"),

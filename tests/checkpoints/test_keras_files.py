@@ -16,7 +16,7 @@ import pytest
 
 from lstm_xcheck.checkpoints import FoundLSTM, load, read_checkpoint
 from lstm_xcheck.model import CellWeights, LSTMSpec
-from lstm_xcheck.model.activations import HARD_SIGMOID_KERAS2, HARD_SIGMOID_KERAS3
+from lstm_xcheck.model.spec import HARD_SIGMOID_KERAS2, HARD_SIGMOID_KERAS3
 
 h5py = pytest.importorskip("h5py")
 

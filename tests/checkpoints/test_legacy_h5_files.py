@@ -18,7 +18,7 @@ from lstm_xcheck.checkpoints import FoundLSTM, read_checkpoint
 from lstm_xcheck.checkpoints.write import write_checkpoint
 from lstm_xcheck.errors import CheckpointError
 from lstm_xcheck.model import CellWeights, LSTMSpec, LSTMWeights
-from lstm_xcheck.model.activations import HARD_SIGMOID_KERAS2, HARD_SIGMOID_KERAS3
+from lstm_xcheck.model.spec import HARD_SIGMOID_KERAS2, HARD_SIGMOID_KERAS3
 
 h5py = pytest.importorskip("h5py")
 

@@ -15,7 +15,7 @@ from lstm_xcheck.checkpoints import load, read_checkpoint
 from lstm_xcheck.checkpoints.write import write_checkpoint
 from lstm_xcheck.errors import CheckpointError
 from lstm_xcheck.model import LSTMSpec, LSTMWeights
-from lstm_xcheck.model.activations import HARD_SIGMOID_KERAS2, HARD_SIGMOID_KERAS3
+from lstm_xcheck.model.spec import HARD_SIGMOID_KERAS2, HARD_SIGMOID_KERAS3
 
 onnx = pytest.importorskip("onnx")
 X, H, STEPS, BATCH = 5, 4, 7, 3

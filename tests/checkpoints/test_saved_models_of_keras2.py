@@ -15,7 +15,7 @@ import pytest
 
 from lstm_xcheck import Case, CheckpointError, Result, judge
 from lstm_xcheck.checkpoints import load, read_checkpoint
-from lstm_xcheck.model.activations import HARD_SIGMOID_KERAS2
+from lstm_xcheck.model.spec import HARD_SIGMOID_KERAS2
 
 WRITE = r"""
 import sys

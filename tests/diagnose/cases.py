@@ -14,7 +14,7 @@ from lstm_xcheck.compare.reference import observed_quantities
 from lstm_xcheck.diagnose import CATALOGUE, Mistake
 from lstm_xcheck.diagnose.mistake import Outputs, result_from, run_mistakes
 from lstm_xcheck.model import Case, LSTMSpec, Result
-from lstm_xcheck.model.activations import HARD_SIGMOID_KERAS3
+from lstm_xcheck.model.spec import HARD_SIGMOID_KERAS3
 from lstm_xcheck.oracle import forward
 
 

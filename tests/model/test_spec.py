@@ -11,8 +11,7 @@ import pytest
 from lstm_xcheck.errors import SpecError, UserError
 from lstm_xcheck.layouts import count_parameters
 from lstm_xcheck.model import LSTMSpec
-from lstm_xcheck.model.activations import HARD_SIGMOID_KERAS2, HARD_SIGMOID_KERAS3, Activation
-from lstm_xcheck.model.spec import Bias
+from lstm_xcheck.model.spec import HARD_SIGMOID_KERAS2, HARD_SIGMOID_KERAS3, Activation, Bias
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "input-0": ({"input_size": 0}, "input_size is 0, but should be a positive whole number"),

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from lstm_xcheck.model import Case, LSTMSpec, LSTMWeights
-from lstm_xcheck.model.activations import HARD_SIGMOID_KERAS2, HARD_SIGMOID_KERAS3
+from lstm_xcheck.model.spec import HARD_SIGMOID_KERAS2, HARD_SIGMOID_KERAS3
 
 _SPECS: dict[str, dict[str, Any]] = {
     "plain": {},

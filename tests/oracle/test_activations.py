@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from lstm_xcheck.model.activations import HARD_SIGMOID_KERAS2, HARD_SIGMOID_KERAS3, Activation
+from lstm_xcheck.model.spec import HARD_SIGMOID_KERAS2, HARD_SIGMOID_KERAS3, Activation
 from lstm_xcheck.oracle.activations import apply, error_units, steepest
 
 SMOOTH = ("sigmoid", "tanh")

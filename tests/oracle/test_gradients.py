@@ -9,7 +9,7 @@ import pytest
 
 from lstm_xcheck.arrays import Array
 from lstm_xcheck.model import Case, CellWeights, LSTMSpec, LSTMWeights, cotangents, gradient_names
-from lstm_xcheck.model.activations import HARD_SIGMOID_KERAS2, Activation
+from lstm_xcheck.model.spec import HARD_SIGMOID_KERAS2, Activation
 from lstm_xcheck.oracle import forward, gradients, profile_named
 from lstm_xcheck.oracle.activations import apply, slope
 

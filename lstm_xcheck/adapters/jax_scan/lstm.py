@@ -34,7 +34,7 @@ import numpy as np
 from jax import Array, lax
 
 from ...model import LSTMSpec
-from ...model.activations import Activation
+from ...model.spec import Activation
 
 #: Arrays of one direction: W (input, 4 hidden), U (output, 4 hidden), b (4 hidden), optionally P (hidden, output) and
 #: peephole (3 hidden); gates in the order i, f, g, o, peepholes i, f, o.

@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from ...arrays import Array, to_numpy
 from ...model import Case, LSTMSpec, Result
-from ...model.activations import HARD_SIGMOID_KERAS2, Activation
+from ...model.spec import HARD_SIGMOID_KERAS2, Activation
 from ..case_arrays import padding_mask
 from .stack import KerasVersion, Stack, layer_states, unsupported_by_keras
 

@@ -13,7 +13,7 @@ from ... import arrays
 from ...arrays import Array
 from ...errors import AdapterError
 from ...model import LSTMSpec
-from ...model.activations import HARD_SIGMOID_KERAS3, Activation
+from ...model.spec import HARD_SIGMOID_KERAS3, Activation
 from .stack import Tensor
 
 BACKEND: str = keras.config.backend()

@@ -13,8 +13,7 @@ from ...arrays import Array
 from ...errors import CheckpointError, SpecError
 from ...layouts import from_layout, read_cell, spec_of
 from ...model import CellWeights, DeferredWeights, LSTMSpec, LSTMWeights
-from ...model.lazy_weights import ReadCell
-from ...model.weights import checked_cell
+from ...model.weights import ReadCell, checked_cell
 from ..codecs.lazy_bytes import file_version, refuse_changed
 from ..codecs.limits import FLOAT_SIZES, escape
 from ..model import FoundLSTM, OtherTensor

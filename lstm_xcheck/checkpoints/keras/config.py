@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import CheckpointError
-from ...model.activations import HARD_SIGMOID_KERAS2, HARD_SIGMOID_KERAS3
+from ...model.spec import HARD_SIGMOID_KERAS2, HARD_SIGMOID_KERAS3
 from ..codecs.limits import escape
 
 #: Containers whose members are numbered per class, and the config keys of single children by their attribute name.

@@ -13,7 +13,7 @@ from typing import Any
 from ...errors import CheckpointError
 from ...layouts.other_layers import OTHER_LAYERS
 from ...model import LSTMSpec, LSTMWeights
-from ...model.activations import HARD_SIGMOID_KERAS3
+from ...model.spec import HARD_SIGMOID_KERAS3
 from ..codecs.limits import escape
 from ..layout_arrays import chain_of
 from ..other_layers.model import Layer, OtherLayers, plain_name

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from ...arrays import Array
-from ...model.activations import HARD_SIGMOID_KERAS3
+from ...model.spec import HARD_SIGMOID_KERAS3
 from ..codecs.limits import FLOAT_SIZES, escape
 from ..tensor_info import TensorInfo
 from .cell import GATES, Cell, Leaf, NotReadError, read_as_float

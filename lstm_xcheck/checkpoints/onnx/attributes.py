@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ...model import LSTMSpec
-from ...model.activations import Activation
+from ...model.spec import Activation
 
 DIRECTIONS = {"forward": 1, "reverse": 1, "bidirectional": 2}
 #: The names of a spec, without those that take numbers.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...model.activations import HARD_SIGMOID_KERAS2, HARD_SIGMOID_KERAS3
+from ...model.spec import HARD_SIGMOID_KERAS2, HARD_SIGMOID_KERAS3
 from ..mistake import Mistake, with_spec
 
 

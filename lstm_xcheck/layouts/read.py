@@ -1,59 +1,24 @@
-"""Conversion between canonical weights and any layout, in both directions.
+"""Reads canonical weights from the arrays of any layout.
 
-Only this file permutes gates. It knows no framework: all facts come from the row.
+It knows no framework: all facts come from the row.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from ..arrays import STORAGE, Array, contiguous, frozen, round_to
+from ..arrays import STORAGE, Array, frozen
 from ..errors import SpecError
 from ..model import CellWeights, LSTMSpec, LSTMWeights
 from ..model.spec import Bias
-from .naming import stack_from_names, storage_order, tensor_names
+from ..model.weights import check_shapes
+from .naming import in_order, shift_forget, stack_from_names, storage_order, tensor_names
 from .table import Layout, Tensor, layout_named
 
 _VECTORS = ("b", "b_r", "peephole")
-
-
-def to_layout(weights: LSTMWeights, layout: str | Layout, *, prefix: str = "", copy: bool = True) -> dict[str, Array]:
-    """Canonical weights as a framework stores them.
-
-    Where the layout has one bias vector, a split bias is added up, rounded once to the weights' precision; where it
-    has two, a single bias gets a second vector of zeros. A constant that the framework adds to the forget gate is
-    subtracted, rounded once. All other bits are kept.
-
-    Args:
-        weights: canonical.
-        layout: by name or as a row.
-        prefix: of every name.
-        copy: False for arrays that are only read; arrays that need no conversion are then read-only views.
-
-    Raises:
-        SpecError: when the layout has no tensor for a projection or peephole.
-
-    >>> from lstm_xcheck.model import LSTMSpec, LSTMWeights
-    >>> weights = LSTMWeights.random(LSTMSpec(input_size=3, hidden_size=2))
-    >>> {name: array.shape for name, array in to_layout(weights, "keras").items()}
-    {'kernel': (3, 8), 'recurrent_kernel': (2, 8), 'bias': (8,)}
-    """
-    row = layout if isinstance(layout, Layout) else layout_named(layout)
-    spec = weights.spec
-    result: dict[str, Array] = {}
-    for layer, cells in enumerate(weights.layers):
-        per_direction = [_write_cell(row, _with_bias_of(row, cell, weights.dtype), copy) for cell in cells]
-        if row.direction_axis:
-            per_direction = [_stacked(per_direction)]
-        for direction, stored in enumerate(per_direction):
-            for tensor, arrays in stored.items():
-                names = tensor_names(row, tensor, layer, direction, spec.num_layers, spec.num_directions)
-                result.update({prefix + name: array for name, array in zip(names, arrays, strict=True)})
-    return result
 
 
 def from_layout(
@@ -80,6 +45,65 @@ def from_layout(
     spec = settled_spec(row, [[shapes_of(parts) for parts in directions] for directions in cells], spec)
     layers = tuple(tuple(CellWeights(**parts) for parts in directions) for directions in cells)  # type: ignore[arg-type]
     return LSTMWeights(spec, layers, dtype or _precision_of(given))
+
+
+def spec_of(shapes: Mapping[str, tuple[int, ...]], layout: str, spec: LSTMSpec | None = None) -> LSTMSpec:
+    """The spec that `from_layout` finds in arrays of these shapes.
+
+    Raises:
+        SpecError: for missing or surplus arrays, or wrong shapes.
+
+    >>> spec_of({"kernel": (3, 8), "recurrent_kernel": (2, 8)}, "keras").hidden_size
+    2
+    """
+    row = layout_named(layout)
+    cells = read_all_parts(row, {name: _shape_only(name, shape) for name, shape in shapes.items()})
+    found = [[shapes_of(parts) for parts in directions] for directions in cells]
+    spec = settled_spec(row, found, spec)
+    for layer, directions in enumerate(found):
+        for direction, actual in enumerate(directions):
+            check_shapes(spec, layer, direction, actual)
+    return spec
+
+
+def read_cell(
+    shapes: Mapping[str, tuple[int, ...]], fetch: Callable[[str], Array], layout: str, layer: int, direction: int
+) -> CellWeights:
+    """Read a single cell; `fetch` returns an array by name.
+
+    Raises:
+        SpecError: as `from_layout`.
+    """
+    row = layout_named(layout)
+    stack = stack_of(row, {name: _shape_only(name, shape) for name, shape in shapes.items()})
+    return CellWeights(**read_parts(row, _Fetched(shapes, fetch), layer, direction, *stack))  # type: ignore[arg-type]
+
+
+class _Fetched(Mapping[str, Array]):
+    """Arrays that are fetched on access."""
+
+    def __init__(self, shapes: Mapping[str, tuple[int, ...]], fetch: Callable[[str], Array]) -> None:
+        self._shapes, self._fetch = shapes, fetch
+
+    def __getitem__(self, name: str) -> Array:
+        return self._fetch(name)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._shapes
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._shapes)
+
+    def __len__(self) -> int:
+        return len(self._shapes)
+
+
+def _shape_only(name: str, shape: tuple[int, ...]) -> Array:
+    """An array of this shape in one byte of memory."""
+    try:
+        return np.broadcast_to(np.int8(0), shape)
+    except ValueError as error:
+        raise SpecError(f"{name} has shape {shape}, which no array can have: {error}") from error
 
 
 def shapes_of(parts: Mapping[str, Array]) -> dict[str, tuple[int, ...]]:
@@ -131,111 +155,6 @@ def _leading_axis(row: Layout, given: Mapping[str, Array]) -> int:
     return sizes[0] if given else 1
 
 
-def adapt_bias(weights: LSTMWeights, bias: Bias) -> LSTMWeights:
-    """The same LSTM with another bias scheme.
-
-    `split` adds a vector of zeros, `single` adds the two vectors up, rounded once.
-    """
-    if weights.spec.bias in ("none", bias):
-        return weights
-    layers = tuple(tuple(adapt_cell(cell, bias, weights.dtype) for cell in row) for row in weights.layers)
-    return LSTMWeights(replace(weights.spec, bias=bias), layers, weights.dtype)
-
-
-def stored_cell(cell: CellWeights, layout: str, dtype: str) -> CellWeights:
-    """The cell after a round trip through a layout, its bias adapted.
-
-    Raises:
-        SpecError: when the layout has no tensor for a parameter.
-    """
-    row = layout_named(layout)
-    arrays = _with_bias_of(row, cell, dtype)
-    if row.forget_bias:
-        arrays["b"] = _shift_forget(arrays["b"], row.forget_bias)
-    return CellWeights(**arrays)  # type: ignore[arg-type]
-
-
-def adapt_cell(cell: CellWeights, bias: str, dtype: str) -> CellWeights:
-    """`adapt_bias` of one cell with a bias; matrices are not copied."""
-    others = {name: array for name, array in cell.items() if name not in ("b", "b_r")}
-    b = np.asarray(cell.b)
-    if bias == "single":
-        total = b if cell.b_r is None else round_to(b + np.asarray(cell.b_r), dtype)
-        return CellWeights(**others, b=total)  # type: ignore[arg-type]
-    return CellWeights(**others, b=b, b_r=np.zeros_like(b))  # type: ignore[arg-type]
-
-
-def _with_bias_of(row: Layout, cell: CellWeights, dtype: str) -> dict[str, Array]:
-    """The cell's arrays with the layout's bias scheme, without a run-time forget bias."""
-    if cell.b is not None and (cell.b_r is None) == (row.bias == "split"):
-        cell = adapt_cell(cell, row.bias, dtype)
-    arrays = {name: np.asarray(array) for name, array in cell.items()}
-    for name in arrays:
-        if row.tensor_for(name) is None:
-            raise SpecError(f"layout {row.name} has no place for {name}; {row.source} stores no such parameter")
-    if row.forget_bias:
-        if "b" not in arrays:
-            arrays["b"] = np.zeros(arrays["W"].shape[:2], arrays["W"].dtype)
-        # bfloat16 is stored in float32 arrays, where the difference could have more bits.
-        arrays["b"] = round_to(_shift_forget(arrays["b"], -row.forget_bias), dtype)
-    return arrays
-
-
-def _shift_forget(bias: Array, constant: float) -> Array:
-    shifted = bias.copy()
-    shifted[1] += bias.dtype.type(constant)
-    return shifted
-
-
-def _write_cell(row: Layout, arrays: dict[str, Array], copy: bool) -> dict[Tensor, list[Array]]:
-    """The tensors of one direction, each one array, or one per gate."""
-    stored = {}
-    for tensor in row.tensors:
-        if all(part in arrays for part in tensor.parts):
-            parts = [_write_part(row, part, arrays[part], "{gate}" in tensor.name, copy) for part in tensor.parts]
-            joined = [np.concatenate(g, axis=-1) if len(g) > 1 or copy else g[0] for g in zip(*parts, strict=True)]
-            stored[tensor] = [contiguous(_to_storage(tensor, a)) for a in joined]
-    return stored
-
-
-def _to_storage(tensor: Tensor, array: Array) -> Array:
-    """(4 hidden, input) in the tensor's orientation."""
-    if tensor.reshaped and array.ndim == 2:
-        blocks = array.reshape(4, array.shape[1], -1)
-        return np.concatenate(list(blocks), axis=1)
-    return array.T if tensor.transposed else array
-
-
-def _from_storage(row: Layout, tensor: Tensor, array: Array) -> Array:
-    """A stored tensor as (4 hidden, input), the inverse of `_to_storage`."""
-    if tensor.reshaped and array.ndim == 2:
-        if array.shape[1] % 4 or not array.size:
-            raise SpecError(
-                f"layout {row.name}: {tensor.name} has shape {array.shape}, but should have 4 x hidden columns"
-            )
-        blocks = np.split(array, 4, axis=1)
-        return np.concatenate([block.reshape(-1, array.shape[0]) for block in blocks])
-    if not tensor.transposed:
-        return array
-    # A copy releases the array that was read; an array of one repeated number stays small.
-    return frozen(array.T) if any(array.strides) else array.T
-
-
-def _write_part(row: Layout, part: str, array: Array, separate: bool, copy: bool) -> list[Array]:
-    """A canonical array in the layout's gate order, (4 hidden, input) or per gate."""
-    if part == "projection":
-        return [array]
-    if part == "peephole":
-        ordered = array[["ifo".index(gate) for gate in row.peephole_order]]
-        return list(ordered) if separate else [ordered.reshape(-1)]
-    if separate:
-        return list(array)
-    ordered = array[storage_order(row)] if copy else _in_order(array, storage_order(row))
-    if row.gates == "units":
-        ordered = np.swapaxes(ordered, 0, 1)
-    return [ordered.reshape(-1, *array.shape[2:])]
-
-
 def read_parts(
     row: Layout, given: Mapping[str, Array], layer: int, direction: int, num_layers: int, num_directions: int
 ) -> dict[str, Array]:
@@ -261,8 +180,23 @@ def read_parts(
     for tensor, arrays in stored.items():
         parts.update(_read_tensor(row, tensor, arrays, hidden, width))
     if row.forget_bias and "b" in parts:
-        parts["b"] = _shift_forget(parts["b"], row.forget_bias)
+        parts["b"] = shift_forget(parts["b"], row.forget_bias)
     return parts
+
+
+def _from_storage(row: Layout, tensor: Tensor, array: Array) -> Array:
+    """A stored tensor as (4 hidden, input), the inverse of `_to_storage`."""
+    if tensor.reshaped and array.ndim == 2:
+        if array.shape[1] % 4 or not array.size:
+            raise SpecError(
+                f"layout {row.name}: {tensor.name} has shape {array.shape}, but should have 4 x hidden columns"
+            )
+        blocks = np.split(array, 4, axis=1)
+        return np.concatenate([block.reshape(-1, array.shape[0]) for block in blocks])
+    if not tensor.transposed:
+        return array
+    # A copy releases the array that was read; an array of one repeated number stays small.
+    return frozen(array.T) if any(array.strides) else array.T
 
 
 def _hidden_and_width(row: Layout, stored: dict[Tensor, list[Array]]) -> tuple[int, int]:
@@ -311,19 +245,14 @@ def _read_part(row: Layout, part: str, piece: Array, hidden: int, *, separate: b
         )
     if part == "peephole":
         blocks = flat.reshape(3, hidden)
-        return _in_order(blocks, [row.peephole_order.index(gate) for gate in "ifo"])
+        return in_order(blocks, [row.peephole_order.index(gate) for gate in "ifo"])
     if separate:
         return flat.reshape(4, hidden, *flat.shape[1:])
     if row.gates == "units":
         blocks = np.swapaxes(flat.reshape(hidden, 4, *flat.shape[1:]), 0, 1)
     else:
         blocks = flat.reshape(4, hidden, *flat.shape[1:])
-    return _in_order(blocks, np.argsort(storage_order(row)).tolist())
-
-
-def _in_order(blocks: Array, order: list[int]) -> Array:
-    """The blocks in this order, copied only if that changes anything."""
-    return blocks if order == list(range(len(order))) or not any(blocks.strides) else blocks[order]
+    return in_order(blocks, np.argsort(storage_order(row)).tolist())
 
 
 def _describe(layers: Sequence[Sequence[Mapping[str, tuple[int, ...]]]]) -> LSTMSpec:
@@ -356,11 +285,3 @@ def _precision_of(arrays: Mapping[str, Array]) -> str:
     if len(types) != 1 or types[0] not in STORAGE:
         raise SpecError(f"the arrays have types {', '.join(types)}, but should all have one of {', '.join(STORAGE)}")
     return types[0]
-
-
-def _stacked(per_direction: list[dict[Tensor, list[Array]]]) -> dict[Tensor, list[Array]]:
-    """Tensors of all directions with a leading axis of directions."""
-    return {
-        tensor: [np.stack(arrays) for arrays in zip(*(stored[tensor] for stored in per_direction), strict=True)]
-        for tensor in per_direction[0]
-    }
