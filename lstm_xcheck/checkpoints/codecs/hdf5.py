@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, NamedTuple
 import h5py
 import numpy as np
 
-from ...arrays import Array, float_values
+from ...arrays import Array, native_values
 from ...errors import CheckpointError
 from ..tensor_info import TensorInfo
 from .hdf5_attributes import text_attribute
@@ -108,7 +108,7 @@ def _is_contiguous(dataset: Any) -> bool:
 
 
 def _load_range(byte_range: ByteRange, start: int, size: int, shape: tuple[int, ...], dtype: str) -> Array:
-    return float_values(byte_range.read(start, size), dtype).reshape(shape)
+    return native_values(byte_range.read(start, size), dtype).reshape(shape)
 
 
 def _load(path: Path, name: str, dataset: Any, dtype: str, size: int) -> Array:
@@ -123,5 +123,5 @@ def _load(path: Path, name: str, dataset: Any, dtype: str, size: int) -> Array:
             )
         values: Array = dataset[()]
         if dtype == "bfloat16":
-            return float_values(np.ascontiguousarray(values).tobytes(), dtype).reshape(values.shape)
+            return native_values(np.ascontiguousarray(values).tobytes(), dtype).reshape(values.shape)
         return values.astype(values.dtype.newbyteorder("="))

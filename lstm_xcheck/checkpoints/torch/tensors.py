@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ...arrays import Array, float_values
+from ...arrays import Array, native_values
 from ...errors import CheckpointError
 from ..codecs.limits import FLOAT_SIZES, SMALL, escape
 from ..codecs.pickle_tree import named_leaves
@@ -117,7 +117,7 @@ def load_view(path: Path, view: TensorView, fetch: Fetch) -> Array:
     data, big_endian = fetch(view.storage)
     if len(data) != view.storage.nbytes:
         raise CheckpointError(f"{path}: storage {escape(view.storage.key)} does not have {view.storage.nbytes} bytes")
-    flat = float_values(data, view.dtype, big_endian=big_endian)[view.offset :]
+    flat = native_values(data, view.dtype, big_endian=big_endian)[view.offset :]
     strides = tuple(step * flat.itemsize for step in view.strides)
     seen = np.lib.stride_tricks.as_strided(flat, view.shape, strides, writeable=False)
     return flat.reshape(view.shape) if seen.flags.c_contiguous and seen.size == flat.size else seen.copy()
