@@ -192,7 +192,7 @@ def _pieces(array: Array) -> Iterator[Array]:
 
 
 def bit_equal(a: Array, b: Array) -> Array:
-    """Compares the bits of each element: -0.0 differs from 0.0, equal NaNs do not."""
+    """Compares the bits of each element, so that -0.0 differs from 0.0."""
     unsigned = {2: np.uint16, 4: np.uint32, 8: np.uint64}[a.dtype.itemsize]
     same: Array = contiguous(a).view(unsigned) == contiguous(b).view(unsigned)
     return same

@@ -82,7 +82,7 @@ def test_crashes_are_told_and_kept(tmp_path: Path, capsys: pytest.CaptureFixture
     assert lx(capsys, "replay", file)[0] == 2
 
 
-def test_live_adapters_answer_beside_recordings(two: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_live_adapters_answer_next_to_recordings(two: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = lx(capsys, "replay", two, "--adapters", "Honest,WrongOrder", "--json")
     report, names = json.loads(out), ("one", "two")
     assert code == 1
