@@ -37,7 +37,7 @@ def round_to(array: npt.ArrayLike, precision: str) -> Array:
     return _round_bfloat16(rounded)
 
 
-def float_values(data: bytes | memoryview | Array, dtype: str, *, big_endian: bool = False) -> Array:
+def native_values(data: bytes | memoryview | Array, dtype: str, *, big_endian: bool = False) -> Array:
     """Stored bytes as a flat native array; bfloat16 widens exactly to float32.
 
     An array of bytes is viewed and not copied, where its type permits.
@@ -51,7 +51,7 @@ def float_values(data: bytes | memoryview | Array, dtype: str, *, big_endian: bo
 
 
 def stored_values(array: Array, dtype: str, *, big_endian: bool = False) -> Array:
-    """The array as files store it, C-contiguous: the inverse of `float_values`.
+    """The array as files store it, C-contiguous: the inverse of `native_values`.
 
     >>> stored_values(np.array([1.0], np.float32), "bfloat16").tolist()
     [16256]
@@ -192,7 +192,7 @@ def _pieces(array: Array) -> Iterator[Array]:
 
 
 def bit_equal(a: Array, b: Array) -> Array:
-    """Compares the bits of each element: -0.0 differs from 0.0, equal NaNs do not."""
+    """Compares the bits of each element, so that -0.0 differs from 0.0."""
     unsigned = {2: np.uint16, 4: np.uint32, 8: np.uint64}[a.dtype.itemsize]
     same: Array = contiguous(a).view(unsigned) == contiguous(b).view(unsigned)
     return same

@@ -14,7 +14,8 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from ..errors import CheckpointError
+from ..errors import CheckpointError, SpecError
+from ..layouts.table import Layout, layout_named
 from ..model import LSTMWeights
 from . import sniff
 from .codecs.limits import escape, shortlist
@@ -220,7 +221,7 @@ def read_checkpoint(
     Raises:
         CheckpointError: for a file that is missing, damaged, hostile, ambiguous or of an unknown format.
     """
-    options = ReadOptions.of(layout, load_other_tensors)
+    options = ReadOptions(None if layout is None else _layout_row(layout), load_other_tensors)
     file = _resolve(Path(path))
     try:
         _refuse_unreadable(file)
@@ -230,6 +231,14 @@ def read_checkpoint(
     if layout is not None:
         _refuse_other_layout(checkpoint, layout)
     return checkpoint
+
+
+def _layout_row(name: str) -> Layout:
+    """The row of `--layout`."""
+    try:
+        return layout_named(name)
+    except SpecError as error:
+        raise CheckpointError(f"--layout: {error}") from error
 
 
 def _refuse_other_layout(checkpoint: Checkpoint, layout: str) -> None:
@@ -256,7 +265,8 @@ def load(path: str | PathLike[str], layout: str | None = None) -> dict[str, LSTM
     Raises:
         CheckpointError: when the file cannot be read or holds no LSTM; the message says what it holds.
     """
-    found = {lstm.name: lstm.weights for lstm in read_checkpoint(path, layout).require_lstms()}
+    checkpoint = read_checkpoint(path, layout)
+    found = {lstm.name: lstm.weights for lstm in checkpoint.lstms or checkpoint.require_lstms()}
     for weights in found.values():
         _ = weights.layers  # read now: whoever loads a file may change it afterwards
     return found

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..errors import CheckpointError, SpecError
-from ..layouts.table import Layout, layout_named
+from ..layouts.table import Layout
 
 
 @dataclass(frozen=True)
@@ -19,15 +18,3 @@ class ReadOptions:
 
     layout: Layout | None = None
     load_other_tensors: bool = False
-
-    @classmethod
-    def of(cls, layout: str | None = None, load_other_tensors: bool = False) -> ReadOptions:
-        """Options with the layout by its name.
-
-        Raises:
-            CheckpointError: for a layout that the table does not have.
-        """
-        try:
-            return cls(layout_named(layout) if layout else None, load_other_tensors)
-        except SpecError as error:
-            raise CheckpointError(f"--layout: {error}") from error

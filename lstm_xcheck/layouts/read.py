@@ -47,7 +47,7 @@ def from_layout(
     return LSTMWeights(spec, layers, dtype or _precision_of(given))
 
 
-def spec_of(shapes: Mapping[str, tuple[int, ...]], layout: str, spec: LSTMSpec | None = None) -> LSTMSpec:
+def spec_of(shapes: Mapping[str, tuple[int, ...]], layout: str | Layout, spec: LSTMSpec | None = None) -> LSTMSpec:
     """The spec that `from_layout` finds in arrays of these shapes.
 
     Raises:
@@ -56,7 +56,7 @@ def spec_of(shapes: Mapping[str, tuple[int, ...]], layout: str, spec: LSTMSpec |
     >>> spec_of({"kernel": (3, 8), "recurrent_kernel": (2, 8)}, "keras").hidden_size
     2
     """
-    row = layout_named(layout)
+    row = layout if isinstance(layout, Layout) else layout_named(layout)
     cells = read_all_parts(row, {name: _shape_only(name, shape) for name, shape in shapes.items()})
     found = [[shapes_of(parts) for parts in directions] for directions in cells]
     spec = settled_spec(row, found, spec)
@@ -67,14 +67,18 @@ def spec_of(shapes: Mapping[str, tuple[int, ...]], layout: str, spec: LSTMSpec |
 
 
 def read_cell(
-    shapes: Mapping[str, tuple[int, ...]], fetch: Callable[[str], Array], layout: str, layer: int, direction: int
+    shapes: Mapping[str, tuple[int, ...]],
+    fetch: Callable[[str], Array],
+    layout: str | Layout,
+    layer: int,
+    direction: int,
 ) -> CellWeights:
     """Read a single cell; `fetch` returns an array by name.
 
     Raises:
         SpecError: as `from_layout`.
     """
-    row = layout_named(layout)
+    row = layout if isinstance(layout, Layout) else layout_named(layout)
     stack = stack_of(row, {name: _shape_only(name, shape) for name, shape in shapes.items()})
     return CellWeights(**read_parts(row, _Fetched(shapes, fetch), layer, direction, *stack))  # type: ignore[arg-type]
 

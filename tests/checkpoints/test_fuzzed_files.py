@@ -79,7 +79,7 @@ def test_a_repacked_file_of_keras(keras_files: Path, tmp_path: Path, repack: Cal
     survives(repack(keras_files / "sequential.weights.h5", tmp_path / "repacked.weights.h5"))
 
 
-def test_onnx_with_its_numbers_beside_it(tmp_path: Path) -> None:
+def test_onnx_with_external_data(tmp_path: Path) -> None:
     onnx = pytest.importorskip("onnx")
     good = tmp_path / "m.onnx"
     write_checkpoint(good, {"enc": LSTMWeights.random(SPECS["enc"])})

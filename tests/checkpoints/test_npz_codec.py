@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from lstm_xcheck.arrays import Array, float_values, round_to, same_bits, stored_values
+from lstm_xcheck.arrays import Array, native_values, round_to, same_bits, stored_values
 from lstm_xcheck.checkpoints.codecs import npy, npz
 from lstm_xcheck.checkpoints.codecs.limits import open_archive
 
@@ -75,7 +75,7 @@ def test_stored_numbers_are_read_in_every_precision(array: Array, big_endian: bo
     for dtype in (*FLOATS, "bfloat16"):
         rounded = round_to(array, dtype)
         data = stored_values(rounded, dtype, big_endian=big_endian).tobytes()
-        back = float_values(data, dtype, big_endian=big_endian).reshape(rounded.shape)
+        back = native_values(data, dtype, big_endian=big_endian).reshape(rounded.shape)
         assert np.array_equal(back, rounded, equal_nan=True)
         assert dtype == "bfloat16" or same_bits(back, rounded)
         assert len(data) == rounded.size * (2 if dtype == "bfloat16" else rounded.itemsize)

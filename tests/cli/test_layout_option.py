@@ -11,7 +11,6 @@ import pytest
 
 import lstm_xcheck as lx
 from lstm_xcheck.checkpoints import load, read_checkpoint
-from lstm_xcheck.checkpoints.options import ReadOptions
 from lstm_xcheck.errors import CheckpointError
 from lstm_xcheck.layouts import to_layout
 from lstm_xcheck.porting.recheck import recheck
@@ -105,7 +104,7 @@ def test_a_file_that_states_its_layout_refuses_another(tmp_path: Path) -> None:
 
 def test_names_of_no_layout_are_refused() -> None:
     with pytest.raises(CheckpointError, match="--layout: unknown layout 'tf2'; expected one of torch, keras"):
-        ReadOptions.of("tf2")
+        read_checkpoint(__file__, "tf2")
 
 
 def test_every_verb_takes_the_option(tmp_path: Path, command: Command) -> None:

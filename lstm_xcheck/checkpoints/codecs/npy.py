@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...arrays import Array, float_values, stored_values
+from ...arrays import Array, native_values, stored_values
 from ...errors import CheckpointError
 from ..tensor_info import TensorInfo
 from .limits import escape
@@ -44,12 +44,7 @@ class Header(NamedTuple):
 
     def values(self, data: bytes | memoryview | Array) -> Array:
         """The array from its `size` bytes, uncopied if they are an array."""
-        if self.kind == "bfloat16":
-            flat = float_values(data, self.kind)
-        elif isinstance(data, np.ndarray):
-            flat = data.view(self.dtype).astype(self.dtype.newbyteorder("="), copy=False)
-        else:
-            flat = np.frombuffer(data, self.dtype).astype(self.dtype.newbyteorder("="))
+        flat = native_values(data, self.kind, big_endian=self.dtype.byteorder == ">")
         return flat.reshape(self.shape, order="F" if self.fortran else "C")
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from ...arrays import Array, float_values
+from ...arrays import Array, native_values
 from ...errors import CheckpointError
 from .limits import FLOAT_SIZES, escape
 from .restricted_pickle import Symbol, Unpickler
@@ -64,7 +64,7 @@ class PickledArray:
 
     def load(self) -> Array:
         """The values, C-contiguous."""
-        flat = float_values(memoryview(self.data or b""), self.dtype, big_endian=self.big_endian)
+        flat = native_values(memoryview(self.data or b""), self.dtype, big_endian=self.big_endian)
         return np.ascontiguousarray(flat.reshape(self.shape, order="F" if self.fortran else "C"))
 
 

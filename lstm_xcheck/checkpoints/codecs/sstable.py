@@ -33,15 +33,15 @@ def entries(data: bytes) -> dict[bytes, bytes]:
     _, _, position = _handle(footer, 0)
     start, size, _ = _handle(footer, position)
     result: dict[bytes, bytes] = {}
-    read = spelled = 0
+    read = key_bytes = 0
     for _, handle in _block(data, start, size):
         start, size, _ = _handle(handle, 0)
         read += size
         if read > len(data):
             raise ValueError("blocks overlap")
         for key, value in _block(data, start, size):
-            spelled += len(key)
-            if key in result or spelled > MAX_EXPANSION * len(data):
+            key_bytes += len(key)
+            if key in result or key_bytes > MAX_EXPANSION * len(data):
                 raise ValueError("a key is there twice, or keys are longer than in any real table")
             result[key] = value
     return result

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from pathlib import Path
 from ...arrays import Array
 from ...errors import CheckpointError, SpecError
 from ...layouts import from_layout, read_cell, spec_of
+from ...layouts.table import Layout
 from ...model import CellWeights, DeferredWeights, LSTMSpec, LSTMWeights
 from ...model.weights import ReadCell, checked_cell
 from ..codecs.lazy_bytes import file_version, refuse_changed
@@ -19,7 +21,6 @@ from ..codecs.limits import FLOAT_SIZES, escape
 from ..model import FoundLSTM, OtherTensor
 from ..options import ReadOptions
 from ..tensor_info import TensorInfo
-from .training_state import is_training_state
 
 #: The LSTMs of a file, and every tensor that belongs to none.
 Detected = tuple[tuple[FoundLSTM, ...], tuple[OtherTensor, ...]]
@@ -57,7 +58,7 @@ def unique_names(path: Path, found: Sequence[tuple[FoundLSTM, str]]) -> tuple[Fo
 
 
 def build(
-    path: Path, name: str, layout: str, tensors: Mapping[str, TensorInfo], spec: LSTMSpec | None = None
+    path: Path, name: str, layout: Layout, tensors: Mapping[str, TensorInfo], spec: LSTMSpec | None = None
 ) -> LSTMWeights:
     """Canonical weights from tensors under the layout's own names.
 
@@ -94,7 +95,7 @@ def deferred(path: Path, name: str, spec: LSTMSpec, dtype: str, read: ReadCell) 
     return DeferredWeights.of(spec, dtype, checked)
 
 
-def _read_cell(tensors: Mapping[str, TensorInfo], layout: str, layer: int, direction: int) -> CellWeights:
+def _read_cell(tensors: Mapping[str, TensorInfo], layout: Layout, layer: int, direction: int) -> CellWeights:
     shapes = {key: tensor.shape for key, tensor in tensors.items()}
     return read_cell(shapes, lambda key: tensors[key].load(), layout, layer, direction)
 
@@ -108,3 +109,34 @@ def _as_checkpoint_error(path: Path, name: str) -> Iterator[None]:
         raise CheckpointError(f"{path}: LSTM {escape(name)} cannot be read: {escape(error, 400)}") from error
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read: {escape(error.strerror or error)}") from error
+
+
+#: What training leaves in a file beside the model: optimizers' slots, learning rates, states of random generators.
+#: As the first part of a name in a tree; a state dict that is no container has layers of such names.
+_STATE_FIRST = re.compile(r"(?:optim|optimizer|opt_state|lr_scheduler|rngs?)(?:_[a-z]+)*")
+_STATE_ANYWHERE = re.compile(r"seed_generator(_state)?|rngs")
+#: The same as entries of a checkpoint that is a dict of containers, by the names that people and trainers give them.
+_CONTAINER = re.compile(
+    r"(?:\w*_)?(?:optimi[sz]er\w*|optims?(?:_\w+)?|scheduler\w*"
+    r"|(?:opt|sched|rng|amp|scaler|grad_?scaler|scaling|callback|loop|hparam|hyper_?parameter|metric)s?"
+    r"(?:_?states?)?(?:_dicts?)?)",
+    re.IGNORECASE,
+)
+#: Single numbers beside them: how long was trained, and how well.
+_COUNTER = re.compile(
+    r"best_\w+|(?:\w+_)?(?:epochs?|steps?|iters?|iterations?|loss|acc|accuracy|score|lr|learning_rate)", re.IGNORECASE
+)
+
+
+def is_training_state(tensor: TensorInfo) -> bool:
+    """Whether a tensor belongs to training alone.
+
+    `optimizer/vars/3` does, and `state.0.exp_avg` within `optim_state_dict`; `layers/dense/vars/0` does not, nor does
+    the layer of a state dict that is called `scaler`.
+    """
+    parts = re.split(r"[./]", tensor.name)
+    if _COUNTER.fullmatch(tensor.name) and tensor.shape == ():
+        return True
+    if _CONTAINER.fullmatch(re.split(r"[./]", tensor.scope)[0]):
+        return True
+    return bool(_STATE_FIRST.fullmatch(parts[0])) or any(_STATE_ANYWHERE.fullmatch(part) for part in parts[:-1])

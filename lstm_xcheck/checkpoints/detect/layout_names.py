@@ -189,7 +189,7 @@ def _found(path: Path, pair: tuple[_Group, ...]) -> tuple[FoundLSTM, str]:
     # A number, as in `layers.0`, is no name by itself.
     name = escape((place if last.isdecimal() else last) or "lstm", 200)
     arrays = _under_row_names(pair)
-    weights = build(path, name, first.row.name, arrays)
+    weights = build(path, name, first.row, arrays)
     u = first.of("U")[0]
     found = FoundLSTM(
         name=name,

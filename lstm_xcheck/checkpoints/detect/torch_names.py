@@ -12,11 +12,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ...errors import CheckpointError
+from ...layouts.table import layout_named
 from ..codecs.limits import FLOAT_SIZES, escape
 from ..model import FoundLSTM
 from ..options import ReadOptions
 from ..tensor_info import TensorInfo
 from .assemble import Detected, build, others, unique_names
+
+_LAYOUT = layout_named("torch")
 
 #: torch 2.13.0 nn.LSTM (`_l{k}`, `_reverse`) and nn.LSTMCell (no suffix), torch/nn/modules/rnn.py.
 _TORCH_NAME = re.compile(
@@ -131,7 +134,7 @@ def _torch_lstm(path: Path, group: _Group) -> FoundLSTM:
         short = short.partition(".")[2]
     name = escape(short.rstrip("./") or "lstm", 200)
     arrays = {kind + (place or "_l0"): t for place, kinds in group.places.items() for kind, t in kinds.items()}
-    weights = build(path, name, "torch", arrays)
+    weights = build(path, name, _LAYOUT, arrays)
     first = next(iter(group.places.values()))
     rows, columns = first["weight_hh"].shape
     return FoundLSTM(

@@ -17,11 +17,10 @@ from ..codecs.limits import escape
 from ..model import FoundLSTM, OtherTensor
 from ..options import ReadOptions
 from ..tensor_info import TensorInfo
-from .assemble import Detected, Detector, build, others, unique_names
+from .assemble import Detected, Detector, build, is_training_state, others, unique_names
 from .by_shape import ShapeMatch, fits, shape_matches
 from .layout_names import detect_layout_names, own_names
 from .torch_names import detect_torch_names
-from .training_state import is_training_state
 
 
 def detect(path: Path, tensors: Sequence[TensorInfo], usual: Detector, options: ReadOptions) -> Detected:
@@ -59,7 +58,7 @@ def _in_layout(path: Path, tensors: Sequence[TensorInfo], row: Layout, options: 
 def _found(path: Path, one: ShapeMatch, row: Layout) -> tuple[FoundLSTM, str]:
     name = escape(one.name or "lstm", 200)
     arrays = {own_names(row, row_tensor)[0]: tensor for row_tensor, tensor in one.under(row)}
-    weights = build(path, name, row.name, arrays)
+    weights = build(path, name, row, arrays)
     found = FoundLSTM(
         name=name,
         weights=weights,

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ...errors import CheckpointError
+from ...layouts.table import layout_named
 from ...model import LSTMWeights
 from ..codecs import npy
 from ..codecs.limits import FLOAT_SIZES
@@ -22,6 +23,8 @@ from ..options import ReadOptions
 from ..other_layers.model import OtherLayers
 from ..template import Template
 from ..tensor_info import TensorInfo
+
+_LAYOUT = layout_named("equinox")
 
 _KINDS = ("weight_ih", "weight_hh", "bias")
 _MAX_ARRAYS = 100_000
@@ -40,7 +43,7 @@ def read(path: Path, options: ReadOptions) -> Checkpoint:
     for number, start in enumerate(starts):
         three = tensors[start : start + 3]
         name = "lstm" if len(starts) == 1 else f"lstm_{number}"
-        weights = build(path, name, "equinox", dict(zip(_KINDS, three, strict=True)))
+        weights = build(path, name, _LAYOUT, dict(zip(_KINDS, three, strict=True)))
         shapes = ", ".join(str(list(tensor.shape)) for tensor in three)
         lstms.append(
             FoundLSTM(

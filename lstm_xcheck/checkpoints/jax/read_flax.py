@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from ...arrays import Array, float_values
+from ...arrays import Array, native_values
 from ...errors import CheckpointError
 from ..codecs.limits import FLOAT_SIZES, escape
 from ..codecs.msgpack import ARRAY, CHUNKED, Decoder, Extension
@@ -112,5 +112,5 @@ def _naturals(value: Any) -> bool:
 
 
 def _load(pieces: list[memoryview], shape: tuple[int, ...], dtype: str) -> Array:
-    flat = [float_values(piece, dtype) for piece in pieces]
+    flat = [native_values(piece, dtype) for piece in pieces]
     return (np.concatenate(flat) if len(flat) > 1 else flat[0]).reshape(shape)

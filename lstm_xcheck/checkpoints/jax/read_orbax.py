@@ -14,7 +14,7 @@ from typing import Any
 
 import tensorstore
 
-from ...arrays import Array, float_values
+from ...arrays import Array, native_values
 from ...atomic_files import files_in
 from ...errors import CheckpointError
 from ..codecs.limits import FLOAT_SIZES, MAX_EXPANSION, SMALL, escape, shortlist
@@ -150,7 +150,7 @@ def _load(item: Path, name: str, store: Any, limits: tuple[int, int], dtype: str
         values = store.read().result()
     except _FAULTS as error:
         raise _damaged(item, name, error) from error
-    return float_values(values.tobytes(), dtype).reshape(values.shape)
+    return native_values(values.tobytes(), dtype).reshape(values.shape)
 
 
 def _damaged(item: Path, name: str, error: Exception) -> CheckpointError:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ...errors import CheckpointError
-from ...layouts.table import layout_named
+from ...layouts.table import Layout, layout_named
 from ...model import LSTMSpec
 from ..codecs.limits import FLOAT_SIZES, escape
 from ..detect.assemble import Detected, build, others, unique_names
@@ -20,6 +20,7 @@ from ..options import ReadOptions
 from ..tensor_info import TensorInfo
 from .config import KerasConfig, LayerConfig
 
+_KERAS, _CUDNN = layout_named("keras"), layout_named("cudnn-keras")
 _KERNELS = ("kernel", "recurrent_kernel", "bias")
 _DIRECTIONS = ("forward_layer", "backward_layer")
 
@@ -54,10 +55,10 @@ class _Cell:
         return self.tensors["kernel"].shape[0]
 
     @property
-    def layout(self) -> str:
+    def layout(self) -> Layout:
         """The layout row; CuDNNLSTM has two biases in one vector."""
         bias = self.tensors.get("bias")
-        return "cudnn-keras" if bias and bias.shape == (8 * self.units,) else "keras"
+        return _CUDNN if bias and bias.shape == (8 * self.units,) else _KERAS
 
     @property
     def shared(self) -> tuple[object, ...]:
@@ -206,19 +207,19 @@ def _found(path: Path, cells: tuple[_Cell, ...], names: Mapping[str, str], confi
         input_size=first.input_size,
         hidden_size=first.units,
         bidirectional=both,
-        bias="none" if "bias" not in first.tensors else layout_named(first.layout).bias,
+        bias="none" if "bias" not in first.tensors else first.layout.bias,
         reverse=first.backward and not both,
         gate_activation=first.recurrent_activation,
         cell_activation=first.activation,
         output_activation=first.activation,
     )
-    prefixes = layout_named(first.layout).directions[1:] if both else ("",)
+    prefixes = first.layout.directions[1:] if both else ("",)
     tensors = {p + kind: t for p, cell in zip(prefixes, cells, strict=True) for kind, t in cell.tensors.items()}
     weights = build(path, name, first.layout, tensors, spec)
     return FoundLSTM(
         name=name,
         weights=weights,
-        layout=first.layout,
+        layout=first.layout.name,
         why=(
             f"{escape(first.place)} has a recurrent kernel of {first.units} x {4 * first.units}: "
             "4 columns per unit make an LSTM, a GRU has 3 and a SimpleRNN 1"

@@ -16,8 +16,7 @@ from typing import Any, BinaryIO
 import h5py
 
 from ...errors import CheckpointError
-from ..codecs.hdf5 import hdf5_faults, walk
-from ..codecs.hdf5_attributes import text_attribute
+from ..codecs.hdf5 import hdf5_faults, text_attribute, walk
 from ..codecs.lazy_bytes import ByteRange, ByteRangeFile, Member
 from ..codecs.limits import escape, open_archive, read_member
 from ..model import Checkpoint

@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ...errors import CheckpointError
-from ..codecs.hdf5 import walk
-from ..codecs.hdf5_attributes import text_attribute
+from ..codecs.hdf5 import text_attribute, walk
 from ..codecs.lazy_bytes import ByteRange
 from ..codecs.limits import escape
 from ..tensor_info import TensorInfo

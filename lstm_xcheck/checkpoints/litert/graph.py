@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...arrays import Array, float_values
+from ...arrays import Array, native_values
 from ...errors import CheckpointError
 from ..codecs.flatbuffer import Source, Table
 from ..codecs.limits import FLOAT_SIZES, escape
@@ -207,7 +207,7 @@ class Model:
             raise CheckpointError(f"{self.path} uses its weights again and again; it is not a real model")
         content = memoryview(self.data)[start : start + size]
         if tensor.dtype in FLOAT_SIZES:
-            return float_values(content, tensor.dtype).reshape(tensor.shape)
+            return native_values(content, tensor.dtype).reshape(tensor.shape)
         return np.frombuffer(content, _INT_CODES[tensor.dtype]).reshape(tensor.shape)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from ...errors import CheckpointError, SpecError
 from ...layouts import spec_of
+from ...layouts.table import layout_named
 from ...model import LSTMSpec
 from ..codecs.limits import escape
 from ..detect.assemble import build, others, unique_names
@@ -23,6 +24,8 @@ from .cell import FUSED, Cell, Leaf, NotReadError, fused_cells
 from .directions import pairs, placed
 from .graph import Graph, Model, Operator, parse
 from .loop import loop_cell
+
+_LAYOUT = layout_named("litert")
 
 #: What exporters call a tensor whose maker has no name.
 _NAMELESS = ("StatefulPartitionedCall", "PartitionedCall", "tfl.", "arith.", "Identity")
@@ -118,7 +121,7 @@ def _found(path: Path, name: str, directions: tuple[Cell, ...]) -> FoundLSTM:
     prefixes = ("",) if len(directions) == 1 else ("fw_", "bw_")
     given = {p + key: t for p, cell in zip(prefixes, directions, strict=True) for key, t in cell.tensors.items()}
     tensors = _of_one_type(given)
-    weights = build(path, name, "litert", tensors, _spec(tensors, directions))
+    weights = build(path, name, _LAYOUT, tensors, _spec(tensors, directions))
     stored = sorted({tensor.dtype for tensor in given.values()})
     widened = () if stored == ["float32"] else (f"stored as {' and '.join(stored)}; the graph widens it to float32",)
     model = directions[0].graph.model

@@ -15,6 +15,7 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from ...errors import CheckpointError, SpecError
+from ...layouts.table import layout_named
 from ...model import LSTMSpec, LSTMWeights
 from ..codecs.limits import FLOAT_SIZES, SMALL, escape
 from ..detect.assemble import build, others, unique_names
@@ -26,6 +27,8 @@ from .attributes import NotInSpecError, spec_options
 from .layers import attributes_of, key_of
 from .tensors import Constants, constants_of, data_files, floating, stored, tensors_of
 from .topology import graph_topology
+
+_LAYOUT = layout_named("onnx")
 
 #: Position of each input that holds weights, and of those that do not.
 _WEIGHTS = {"W": 1, "R": 2, "B": 3, "P": 7}
@@ -212,7 +215,7 @@ class Shared:
                     f"{MOST_SHARED} times what the model has; it was not read"
                 )
             # Building it shows that the file has what it claims.
-            self._read[key] = build(self._path, name, "onnx", tensors, spec)
+            self._read[key] = build(self._path, name, _LAYOUT, tensors, spec)
             self._left -= sum(math.prod(tensor.shape) * FLOAT_SIZES[tensor.dtype] for tensor in tensors.values())
         return self._read[key]
 

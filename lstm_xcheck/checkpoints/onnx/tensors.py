@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from ...arrays import Array, float_values
+from ...arrays import Array, native_values
 from ...errors import CheckpointError
 from ..codecs.lazy_bytes import ByteRange
 from ..codecs.limits import FLOAT_SIZES, SMALL, escape
@@ -129,7 +129,7 @@ def _load(path: Path, name: str, tensor: Any, shape: tuple[int, ...], dtype: str
             f"{path}: tensor {escape(name)} of shape {list(shape)[:8]} and type {dtype} should take {size} bytes, "
             f"but has {len(data)}; copy or download the file again"
         )
-    return float_values(data, dtype).reshape(shape)
+    return native_values(data, dtype).reshape(shape)
 
 
 def _typed(tensor: Any, dtype: str) -> bytes:

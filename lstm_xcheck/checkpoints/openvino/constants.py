@@ -14,7 +14,7 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
-from ...arrays import Array, float_values
+from ...arrays import Array, native_values
 from ...errors import CheckpointError
 from ..codecs.limits import FLOAT_SIZES, escape
 from ..tensor_info import TensorInfo
@@ -127,7 +127,7 @@ class Constants:
         if len(content) != size:
             raise CheckpointError(f"{self.bin} ended while it was read; was it replaced meanwhile?")
         if dtype in FLOAT_SIZES:
-            return float_values(content, dtype).reshape(shape)
+            return native_values(content, dtype).reshape(shape)
         return np.frombuffer(content, {"i32": "<i4", "i64": "<i8"}[kind]).reshape(shape)
 
 

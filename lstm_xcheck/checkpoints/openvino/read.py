@@ -13,6 +13,7 @@ from xml.etree.ElementTree import Element
 import numpy as np
 
 from ...errors import CheckpointError, SpecError
+from ...layouts.table import layout_named
 from ...model import LSTMSpec
 from ..codecs.limits import FLOAT_SIZES, escape
 from ..detect.assemble import build, others, unique_names
@@ -21,6 +22,8 @@ from ..options import ReadOptions
 from ..tensor_info import TensorInfo
 from .constants import Constant, Constants
 from .graph import Graph, Source, data, graphs, parse
+
+_LAYOUT = layout_named("openvino")
 
 #: Position of W, R and B, of the initial states, and how many inputs there are.
 _PLACES = {"LSTMSequence": ((4, 5, 6), (1, 2), 7), "LSTMCell": ((3, 4, 5), (1, 2), 6)}
@@ -112,7 +115,7 @@ def _read_node(path: Path, constants: Constants, graph: Graph, layer: Element, n
     options = _options(kind, graph, data(layer))
     tensors = _tensors(parts, cell=kind == "LSTMCell")
     spec = _spec(path, name, data(layer), tensors, options)
-    weights = build(path, name, "openvino", tensors, spec)
+    weights = build(path, name, _LAYOUT, tensors, spec)
     states = [constants.at(graph, inputs[place]) for place in states_at]
     leaves = [leaf for part in [*parts.values(), *states] if part for leaf in part.leaves]
     found = FoundLSTM(

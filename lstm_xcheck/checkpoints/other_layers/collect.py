@@ -13,7 +13,7 @@ import numpy as np
 
 from ...layouts.other_layers import transposed
 from ..codecs.limits import escape
-from ..detect.training_state import is_training_state
+from ..detect.assemble import is_training_state
 from ..model import Checkpoint, OtherTensor
 from ..tensor_info import TensorInfo
 from ..topology import GraphLayer, LayerGroup

@@ -13,7 +13,7 @@ from ...arrays import Array, stored_values
 from ...errors import CheckpointError
 from ..codecs.limits import escape
 from ..codecs.numpy_pickle import NumpyUnpickler, PickledArray, as_paddle
-from ..codecs.pickle_tree import named_leaves
+from ..codecs.restricted_pickle import named_leaves
 from ..template import Template
 from .read import PADDLE_TABLE, canonical_name
 

@@ -19,7 +19,7 @@ from ...errors import CheckpointError
 from ...layouts.other_layers import family_of
 from ..codecs.limits import FLOAT_SIZES, escape
 from ..codecs.numpy_pickle import NumpyUnpickler, PickledArray, as_paddle, checked
-from ..codecs.pickle_tree import named_leaves
+from ..codecs.restricted_pickle import named_leaves
 from ..detect.layout_names import detect_any_layout
 from ..detect.user_layout import detect
 from ..model import Checkpoint, FoundLSTM, OtherTensor

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ...arrays import Array, float_values
+from ...arrays import Array, native_values
 from ...errors import CheckpointError
 from ...layouts.other_layers import family_of
 from ..codecs.lazy_bytes import ByteRange
@@ -77,7 +77,7 @@ def _is_there() -> None:
 
 
 def _load(byte_range: ByteRange, dtype: str, shape: tuple[int, ...]) -> Array:
-    return float_values(byte_range.read_all(), dtype).reshape(shape)
+    return native_values(byte_range.read_all(), dtype).reshape(shape)
 
 
 _Entry = tuple[str, tuple[int, ...], int, int]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from ...arrays import Array, float_values
+from ...arrays import Array, native_values
 from ...errors import CheckpointError
 from ..codecs.crc32c import crc32c, masked
 from ..codecs.limits import escape
@@ -137,7 +137,7 @@ class Bundle:
                 f"{self.path}: the numbers of {escape(key)} do not fit their checksum; "
                 "copy or download both files again"
             )
-        return float_values(data, entry.dtype, big_endian=self.big_endian).reshape(entry.shape)
+        return native_values(data, entry.dtype, big_endian=self.big_endian).reshape(entry.shape)
 
 
 def read_bundle(path: Path, prefix: Path) -> Bundle:

@@ -24,8 +24,7 @@ from ..model import Checkpoint
 from ..options import ReadOptions
 from ..sniff import TORCH_LEGACY_MAGIC, beginning, is_zip
 from ..topology import ModelTopology
-from .pickle_globals import TorchUnpickler
-from .tensors import Storage, named_tensors, storage_of, tensor_of
+from .tensors import Storage, TorchUnpickler, named_tensors, storage_of, tensor_of
 
 #: The pickle holds descriptions alone; a model of 10,000 tensors takes 2 MB.
 MAX_PICKLE = 64 << 20

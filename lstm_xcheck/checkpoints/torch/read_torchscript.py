@@ -21,9 +21,8 @@ from ..detect.user_layout import detect
 from ..model import Checkpoint, OtherTensor
 from ..options import ReadOptions
 from ..tensor_info import TensorInfo
-from .pickle_globals import TorchUnpickler
 from .read import MAX_PICKLE, archive_root, fetch_member, is_big_endian
-from .tensors import Storage, TensorView, named_tensors, storage_of, tensor_of
+from .tensors import Storage, TensorView, TorchUnpickler, named_tensors, storage_of, tensor_of
 
 #: What turns a plain list or dict into a typed one.
 _TYPED = frozenset({"restore_type_tag", "build_tensorlist", "build_intlist", "build_doublelist", "build_boollist"})

@@ -22,7 +22,7 @@ from ..layout_arrays import Typed
 from ..other_layers.model import OtherLayers
 from ..template import Template
 from .names import state_names
-from .pickle_globals import STORAGES
+from .tensors import STORAGES
 
 _ROOT = "archive/"
 _ALIGNMENT = 64
