@@ -1,0 +1,1 @@
+"""Checkpoints that old versions of frameworks wrote, kept with what those versions computed."""
