@@ -19,7 +19,6 @@ OTHER_MEANINGS = ("adapters", "layouts", "checkpoints", "model")
 #: Files elsewhere in which a word that is an adapter's name, too, means something else.
 EXCEPTIONS = {
     ("engine/presets.py", "torch"): "an initializer",
-    ("porting/other_layers.py", "torch"): "a family of file formats",
 }
 
 
