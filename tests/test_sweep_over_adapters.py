@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from lstm_xcheck.workers.pool import Worker
 
 import lstm_xcheck as lx
 from lstm_xcheck.adapters import entry_named
 from lstm_xcheck.model import Case
 from lstm_xcheck.pytest_toolkit import Toolkit
+from lstm_xcheck.workers.process import Worker
 
 CASES = [
     *lx.sweep(hidden=1, input=1, steps=5, batch=1, bias="single", states=False, returns=["sequence", "last"]),
