@@ -21,7 +21,7 @@ PAGE = Path(__file__).parent / "reference" / "formats.md"
 
 DTYPES = ("float64", "float32", "float16", "bfloat16")
 
-#: What an LSTM may have beside the plain one, as options of `LSTMSpec`.
+#: What an LSTM may have in addition, as options of `LSTMSpec`.
 OPTIONS: dict[str, dict[str, Any]] = {
     "no bias": {"bias": "none"},
     "bidirectional": {"bidirectional": True},
@@ -183,9 +183,9 @@ decides how it is read, its suffix or `--to` how it is written. How to port is i
 ## Readers and writers
 
 The tests that are named read files of the real frameworks, and load written ones with the frameworks' own loaders.
-*Outputs*: what the framework computes is held against the weights. *Bits*: every number is the framework's own. ONNX
+*Outputs*: what the framework computes is judged against the weights. *Bits*: every number is the framework's own. ONNX
 files to read are made with onnx; Haiku has no loader, so its arrays are compared; the `npz` of lstm-xcheck is NumPy's.
-The columns of needs name what must be importable beside NumPy.
+The columns of needs name what must be importable besides NumPy.
 """
 
 _KEPT = """\
@@ -196,10 +196,10 @@ names it; nothing is ever left out in silence. `relu` stands for activations, of
 Precisions that are not listed above are refused too.
 """
 
-_BESIDE = """\
-## Layers beside the LSTMs
+_OTHER_LAYERS = """\
+## Other layers
 
-What a writer calls the arrays of other layers; a kernel is (input, output) but where (output, input) is said. `no`, and
+The names that a writer gives to arrays of other layers; a kernel is (input, output) unless marked (output, input). `no`, and
 every layer that is not in the table: `port` names it and writes nothing, exit code 1, unless `--lstm-only` is given.
 ONNX files and `.keras` are models that run: they keep the order of the layers and activations too. ONNX has
 LayerNormalization since operator set 17, so only `onnx-22` takes it.
@@ -221,7 +221,7 @@ From any writable format to any other and back every bit stays, with two excepti
 def page() -> str:
     """The whole page as it should be."""
     kept = (_HEAD, _table(_READERS, map(_described, FORMATS)), _KEPT, _table(_KEEPS, _kept()))
-    parts = (*kept, _BESIDE, _table(_LAYERS, _carried()), _PAIRS)
+    parts = (*kept, _OTHER_LAYERS, _table(_LAYERS, _carried()), _PAIRS)
     return "\n".join(parts)
 
 

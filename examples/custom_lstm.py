@@ -39,7 +39,7 @@ def lstm(
 ) -> tuple[Array, Array, Array]:
     """The equations, step by step, for weights whose gates are taken to be in this order.
 
-    NotImplementedError says what it lacks, so that no such case is held against it.
+    NotImplementedError says what it lacks, so that such cases are reported as unsupported.
     """
     spec = weights.spec
     if spec.num_layers > 1 or spec.bidirectional or spec.proj_size or spec.bias != "split" or lengths is not None:
