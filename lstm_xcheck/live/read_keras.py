@@ -10,8 +10,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from ..adapters.keras.keras3_functions import float64_becomes
-from ..arrays import STORAGE, Array, to_numpy
+from ..adapters.keras.keras3_functions import float64_becomes, to_numpy, to_tensor
+from ..arrays import STORAGE, Array
 from ..errors import SpecError, Unsupported, UserError
 from ..layouts import from_layout
 from ..model import LSTMSpec, LSTMWeights, Result
@@ -87,10 +87,10 @@ def _weights(halves: list[Any]) -> LSTMWeights:
     arrays: dict[str, Array] = {}
     prefixes = ("forward_layer/", "backward_layer/") if len(halves) == 2 else ("",)
     for prefix, half in zip(prefixes, halves, strict=True):
-        arrays[f"{prefix}kernel"] = _to_numpy(half.cell.kernel)
-        arrays[f"{prefix}recurrent_kernel"] = _to_numpy(half.cell.recurrent_kernel)
+        arrays[f"{prefix}kernel"] = to_numpy(half.cell.kernel)
+        arrays[f"{prefix}recurrent_kernel"] = to_numpy(half.cell.recurrent_kernel)
         if half.cell.use_bias:
-            arrays[f"{prefix}bias"] = _to_numpy(half.cell.bias)
+            arrays[f"{prefix}bias"] = to_numpy(half.cell.bias)
     cell = halves[0].cell
     activation, gate = _activation(cell.activation), _activation(cell.recurrent_activation)
     for half in halves[1:]:
@@ -128,26 +128,26 @@ def _run(
     if mask is not None and not layer.return_sequences and not mask.any(axis=1).all():
         raise Unsupported("mask: LSTM(return_sequences=False) has no last output for a row without a valid step")
     dtype = str(layer.compute_dtype)
-    states = [_tensor(state, dtype) for pair in zip(h0, c0, strict=True) for state in pair]
+    states = [to_tensor(state, dtype) for pair in zip(h0, c0, strict=True) for state in pair]
     keywords = {
         "mask": None if mask is None else keras.ops.convert_to_tensor(np.array(mask)),
         "initial_state": states,
         "training": False,
     }
-    given = _tensor(x, dtype)
+    given = to_tensor(x, dtype)
     last = None
     if not layer.return_sequences:
         answer = layer(given, **keywords)
-        last = _to_numpy(answer[0] if layer.return_state else answer)
+        last = to_numpy(answer[0] if layer.return_state else answer)
     with _everything_returned([layer, *halves]):
         output, *finals = layer(given, **keywords)
-    y = _to_numpy(output)
+    y = to_numpy(output)
     if len(halves) == 1 and layer.go_backwards:
         y = y[:, ::-1]  # Keras answers in the order of processing
     if mask is not None:
         y = np.where(mask[..., None], y, np.zeros((), y.dtype))  # by default Keras repeats outputs through padding
     computed_in, note = _precision(weights, dtype, masked=mask is not None)
-    h_n, c_n = (np.stack([_to_numpy(state) for state in finals[start::2]]) for start in (0, 1))
+    h_n, c_n = (np.stack([to_numpy(state) for state in finals[start::2]]) for start in (0, 1))
     return Result(y=y, h_n=h_n, c_n=c_n, last=last, computed_in=computed_in, note=note)
 
 
@@ -172,12 +172,3 @@ def _everything_returned(layers: list[Any]) -> Iterator[None]:
     finally:
         for layer, sequences, state in before:
             layer.return_sequences, layer.return_state = sequences, state
-
-
-def _tensor(array: Array, dtype: str) -> Any:
-    """A writable copy: torch warns of read-only memory."""
-    return keras.ops.convert_to_tensor(np.array(array), dtype=dtype)
-
-
-def _to_numpy(tensor: Any) -> Array:
-    return to_numpy(keras.ops.convert_to_numpy(tensor))
