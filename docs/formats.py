@@ -80,8 +80,8 @@ def _bits(test: str) -> Proof:
 
 
 _TRAINED = _outputs("trained/test_trained_models.py::test_every_file_in_every_backend")
-_SHARDED = _outputs("checkpoints/test_sharded_files.py::test_an_lstm_spread_over_shards_is_whole")
-_ARRAYS = "checkpoints/test_array_files.py"
+_SHARDED = _outputs("checkpoints/safetensors/test_sharded_files.py::test_an_lstm_spread_over_shards_is_whole")
+_ARRAYS = "checkpoints/jax/test_array_files.py"
 _WRITERS = "porting/test_writers.py"
 _WHOLE = "porting/test_whole_models.py"
 _TO_KERAS = _outputs(f"{_WHOLE}::test_torch_to_keras_loads_and_predicts_the_same")
@@ -101,7 +101,7 @@ FACTS: dict[tuple[str, str], Facts] = {
         whole=_outputs(f"{_WHOLE}::test_keras_to_torch_loads_strictly_and_predicts_the_same"),
     ),
     ("TorchScript", ""): Facts(
-        _outputs("checkpoints/test_torchscript_files.py::test_the_program_computes_what_is_read")
+        _outputs("checkpoints/torch/test_torchscript_files.py::test_the_program_computes_what_is_read")
     ),
     ("safetensors", "safetensors"): Facts(
         _TRAINED, _bits(f"{_WRITERS}::test_safetensors_loads_the_file"), (*_USUAL, "proj_size"),
@@ -130,8 +130,8 @@ FACTS: dict[tuple[str, str], Facts] = {
         whole=_bits("porting/test_whole_flax_models.py::test_there_and_back_gives_the_same_predictions"),
     ),
     ("Orbax", "orbax"): Facts(
-        _outputs("checkpoints/test_orbax_folders.py::test_linen_computes_what_is_read"),
-        _outputs("checkpoints/test_orbax_folders.py::test_orbax_restores_what_linen_runs"),
+        _outputs("checkpoints/jax/test_orbax_folders.py::test_linen_computes_what_is_read"),
+        _outputs("checkpoints/jax/test_orbax_folders.py::test_orbax_restores_what_linen_runs"),
         whole=_outputs(f"{_OTHERS}::test_orbax_restores_what_linen_runs"),
     ),
     ("ONNX", "onnx"): _ONNX,
@@ -141,7 +141,9 @@ FACTS: dict[tuple[str, str], Facts] = {
         _outputs("checkpoints/test_openvino_files.py::test_written_files_are_run_by_openvino"),
         (*_USUAL, "reverse", "relu", "gate_clip"),
     ),
-    ("LiteRT", ""): Facts(_outputs("checkpoints/test_litert_files.py::test_loops_of_keras_compute_what_is_read")),
+    ("LiteRT", ""): Facts(
+        _outputs("checkpoints/litert/test_litert_files.py::test_loops_of_keras_compute_what_is_read")
+    ),
     ("Equinox", "equinox"): Facts(
         _bits(f"{_ARRAYS}::test_equinox_both_ways"), _RUN, ()
     ),
@@ -155,14 +157,14 @@ FACTS: dict[tuple[str, str], Facts] = {
         _outputs("checkpoints/test_pickle_files.py::test_haiku_parameters_compute_what_haiku_computes")
     ),
     ("TensorFlow checkpoint", "tensorflow"): Facts(
-        _outputs("checkpoints/test_tensorflow_files.py::test_files_of_keras_compute_what_keras_computes"),
-        _outputs("checkpoints/test_tensorflow_files.py::test_tensorflow_restores_what_is_written"),
+        _outputs("checkpoints/tensorflow/test_tensorflow_files.py::test_files_of_keras_compute_what_keras_computes"),
+        _outputs("checkpoints/tensorflow/test_tensorflow_files.py::test_tensorflow_restores_what_is_written"),
     ),
     ("TensorFlow SavedModel", ""): Facts(
-        _outputs("checkpoints/test_tensorflow_files.py::test_files_of_keras_compute_what_keras_computes")
+        _outputs("checkpoints/tensorflow/test_tensorflow_files.py::test_files_of_keras_compute_what_keras_computes")
     ),
     ("Keras HDF5", "keras-h5"): Facts(
-        _bits("checkpoints/test_legacy_h5_files.py::test_every_lstm_is_read_bit_for_bit"),
+        _bits("checkpoints/keras/test_legacy_h5_files.py::test_every_lstm_is_read_bit_for_bit"),
         _outputs("checkpoints/test_written_run.py::test_keras_computes_what_a_legacy_file_says"),
         dtypes=("float64", "float32", "float16"), whole=_TO_KERAS,
     ),

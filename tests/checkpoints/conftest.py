@@ -151,7 +151,7 @@ def written_by() -> Callable[..., Path]:
             if importlib.util.find_spec(module) is None:
                 pytest.skip(f"needs {module}")
         done = subprocess.run(
-            [sys.executable, "-W", "ignore", str(Path(__file__).with_name(script)), str(folder)],
+            [sys.executable, "-W", "ignore", str(Path(__file__).with_name("litert") / script), str(folder)],
             capture_output=True, text=True, check=False, timeout=400,
             env={**os.environ, "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3", **environment},
         )  # fmt: skip

@@ -264,7 +264,7 @@ answer(arrays, layer(paddle.to_tensor(x))[0].numpy())
         "litert",
         ("tensorflow", "flatbuffers"),
         f"""
-sys.path.insert(0, {str(Path(__file__).parents[1] / "checkpoints")!r})
+sys.path.insert(0, {str(Path(__file__).parents[1] / "checkpoints" / "litert")!r})
 import tensorflow as tf
 import litert_operators as operators
 operators.STEPS, given = STEPS, dict(both=True, time_major=True, projected=True)
