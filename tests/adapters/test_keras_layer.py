@@ -25,6 +25,8 @@ from lstm_xcheck.errors import UserError
 from lstm_xcheck.layouts import to_layout
 from lstm_xcheck.model import Case, LSTMSpec
 
+pytestmark = pytest.mark.framework
+
 ADAPTERS = ("keras-tensorflow", "keras-jax", "keras-torch")
 #: What is added to an adapter's name where it compiles, as for runs that repeat shapes.
 REPEATED = " in graphs"

@@ -17,6 +17,8 @@ import lstm_xcheck as lx
 from lstm_xcheck.checkpoints import read_checkpoint, write_checkpoint
 from lstm_xcheck.cli.main import run
 
+pytestmark = pytest.mark.framework
+
 SUFFIXES = (".safetensors", ".npz", ".weights.h5", ".keras", ".pt")
 WEIGHTS = lx.LSTMWeights.random(lx.LSTMSpec(300, 200, bias="single"))
 

@@ -19,7 +19,7 @@ from lstm_xcheck.arrays import Array
 from lstm_xcheck.checkpoints import read_checkpoint, write_checkpoint
 from lstm_xcheck.porting.port import recheck
 
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.framework, pytest.mark.filterwarnings("ignore")]
 
 X, H, OUT = 5, 4, 2
 WEIGHTS = lx.LSTMWeights.random(lx.LSTMSpec(X, H, bias="single"), seed=11)

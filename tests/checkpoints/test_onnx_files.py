@@ -18,6 +18,8 @@ from lstm_xcheck.model import LSTMSpec, LSTMWeights
 from lstm_xcheck.model.activations import HARD_SIGMOID_KERAS2, HARD_SIGMOID_KERAS3
 
 onnx = pytest.importorskip("onnx")
+
+pytestmark = pytest.mark.framework
 X, H, STEPS, BATCH = 5, 4, 7, 3
 
 

@@ -38,6 +38,7 @@ def own_model(path: Path, direction: str, clip: float = 0.0, *, half: bool = Fal
     return path
 
 
+@pytest.mark.framework
 @pytest.mark.parametrize("half", [False, True], ids=["float32", "compressed"])
 @pytest.mark.parametrize(
     ("direction", "clip"), [("forward", 0.0), ("reverse", 0.0), ("bidirectional", 0.0), ("forward", 0.7)]
@@ -57,10 +58,10 @@ def test_what_is_read_is_what_openvino_computes(tmp_path: Path, direction: str, 
     assert judge(Result(y=y), case).verdict == "match"
 
 
+@pytest.mark.framework("onnx")
 @pytest.mark.parametrize("how", ["converted", "as-read"])
 def test_models_from_onnx(tmp_path: Path, how: str) -> None:
     """A model that is only read from ONNX keeps the gates of ONNX and puts them in order with Split and Concat."""
-    pytest.importorskip("onnx")
     openvino = pytest.importorskip("openvino")
     weights = LSTMWeights.random(LSTMSpec(X, H, num_layers=2, bidirectional=True))
     write_checkpoint(tmp_path / "m.onnx", {"enc": weights})
@@ -76,6 +77,7 @@ def test_models_from_onnx(tmp_path: Path, how: str) -> None:
             np.testing.assert_array_equal(np.asarray(read.layers[0][direction].b), cell.b + cell.b_r)
 
 
+@pytest.mark.framework
 @pytest.mark.parametrize("stride", [1, -1])
 def test_a_cell_in_a_loop_has_the_direction_of_the_loop(tmp_path: Path, stride: int) -> None:
     openvino = pytest.importorskip("openvino")
@@ -113,6 +115,7 @@ WRITTEN: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.framework
 @pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "bfloat16"])
 @pytest.mark.parametrize("options", WRITTEN.values(), ids=WRITTEN)
 def test_written_files_are_run_by_openvino(tmp_path: Path, options: dict[str, Any], dtype: str) -> None:

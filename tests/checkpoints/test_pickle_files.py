@@ -97,6 +97,7 @@ def loaded_by_paddle(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str,
     return answer
 
 
+@pytest.mark.framework
 @pytest.mark.parametrize("file", ["flat", "nested", "old"])
 @pytest.mark.parametrize("name", OPTIONS)
 def test_files_of_paddle_compute_what_paddle_computes(saved_by_paddle: Path, name: str, file: str) -> None:
@@ -112,6 +113,7 @@ def test_files_of_paddle_compute_what_paddle_computes(saved_by_paddle: Path, nam
 
 
 # Without the outputs of each layer, float64 answers of a stack prove nothing.
+@pytest.mark.framework
 @pytest.mark.parametrize(
     ("name", "dtype"),
     [(name, "float32") for name in OPTIONS] + [(name, "float64") for name in OPTIONS if "stack" not in name],
@@ -169,6 +171,7 @@ def test_a_file_that_was_written_is_filled(tmp_path: Path) -> None:
     assert (tmp_path / "n.pdparams").read_bytes() == (tmp_path / "whole.pdparams").read_bytes()
 
 
+@pytest.mark.framework
 @pytest.mark.parametrize("kind", ["numpy", "jax", "flat-map", "fortran"])
 @pytest.mark.parametrize("protocol", [2, 3, 4, 5])
 def test_haiku_parameters_compute_what_haiku_computes(tmp_path: Path, kind: str, protocol: int) -> None:
@@ -200,6 +203,7 @@ def test_haiku_parameters_compute_what_haiku_computes(tmp_path: Path, kind: str,
     assert judge(result, case).verdict == "match"
 
 
+@pytest.mark.framework
 def test_bfloat16_of_jax(tmp_path: Path) -> None:
     numpy = pytest.importorskip("jax.numpy")
     weights = LSTMWeights.random(LSTMSpec(3, 2, bias="single"), seed=1).astype("bfloat16")

@@ -22,7 +22,7 @@ from lstm_xcheck.arrays import Array
 from lstm_xcheck.checkpoints import write_checkpoint
 from lstm_xcheck.checkpoints.write import chain_of
 
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.framework, pytest.mark.filterwarnings("ignore")]
 
 SPECS = {
     "one": LSTMSpec(5, 4, bias="single"),

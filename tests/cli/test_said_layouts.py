@@ -93,8 +93,8 @@ def test_kernels_of_tf1_need_their_name_or_to_be_told(tmp_path: Path) -> None:
         load(dense)
 
 
+@pytest.mark.framework("h5py")
 def test_a_file_that_says_it_itself_refuses_another(tmp_path: Path) -> None:
-    pytest.importorskip("h5py")
     lx_file = tmp_path / "m.keras"
     from lstm_xcheck.checkpoints import write_checkpoint
 
@@ -112,8 +112,8 @@ def test_names_of_no_layout_are_refused_and_forgotten() -> None:
         raise AssertionError
 
 
+@pytest.mark.framework("h5py")
 def test_every_verb_takes_it(tmp_path: Path, command: Callable[..., Any]) -> None:
-    pytest.importorskip("h5py")
     path, twin = strange(tmp_path / "m.npz", "dl4j"), strange(tmp_path / "n.npz", "keras")
     assert command("inspect", str(path), "--layout", "dl4j").code == 0
     assert command("inspect", str(path)).code == 2

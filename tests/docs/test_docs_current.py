@@ -34,6 +34,7 @@ def folder(tmp_path: Path) -> Path:
     return Path(generate.working_folder(str(tmp_path)))
 
 
+@pytest.mark.framework
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_the_shown_outputs_of_a_page_are_current(page: Path, folder: Path) -> None:
     """In the order of the page and in one folder, since a command may read what an earlier one wrote."""

@@ -85,6 +85,7 @@ def facts_of(format: Format) -> object:
     return formats.FACTS[format.name, format.to]
 
 
+@pytest.mark.framework
 @pytest.mark.parametrize("option", formats.OPTIONS)
 @pytest.mark.parametrize("to", WRITABLE)
 def test_an_option_is_kept_or_refused_by_its_name(tmp_path: Path, to: str, option: str) -> None:
@@ -104,6 +105,7 @@ def test_an_option_is_kept_or_refused_by_its_name(tmp_path: Path, to: str, optio
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.framework
 @pytest.mark.parametrize("dtype", formats.DTYPES)
 @pytest.mark.parametrize("to", WRITABLE)
 def test_a_precision_is_kept_or_refused_by_its_name(tmp_path: Path, to: str, dtype: str) -> None:

@@ -41,9 +41,8 @@ def test_an_adapter_is_told_to_compile_where_shapes_come_again(monkeypatch: pyte
     assert for_repeats([entry], seeds(10, hidden=3)) == (entry,)
 
 
+@pytest.mark.framework("tensorflow", "keras")
 def test_every_way_to_run_a_sweep_tells_adapters_so() -> None:
-    pytest.importorskip("tensorflow")
-    pytest.importorskip("keras")
     with ThreadPoolExecutor(1) as executor:
         reports = [
             lx.verify(seeds(4, hidden=2), ["keras-tensorflow"]),

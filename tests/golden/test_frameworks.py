@@ -19,7 +19,7 @@ from lstm_xcheck.workers.pool import Worker
 from .corpus import UNSET, Inexpressible, folder, golden_names, load
 from .expectations import Ask, answers
 
-pytestmark = pytest.mark.skipif(folder() is None, reason=UNSET)
+pytestmark = [pytest.mark.framework, pytest.mark.skipif(folder() is None, reason=UNSET)]
 
 #: How many golden cases each framework really runs; of the others it has no such LSTM.
 RUN = {"torch": 32, "keras-tensorflow": 52, "jax": 75}

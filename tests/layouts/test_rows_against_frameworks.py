@@ -19,6 +19,8 @@ from lstm_xcheck.arrays import Array
 from lstm_xcheck.layouts import Layout, from_layout, layout_named
 from lstm_xcheck.model import CellWeights, LSTMWeights
 
+pytestmark = pytest.mark.framework
+
 X, H, STEPS, BATCH = 5, 4, 7, 3
 
 

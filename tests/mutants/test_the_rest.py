@@ -46,7 +46,10 @@ ELSEWHERE = {
 }
 REST = [mistake for mistake in CATALOGUE if mistake.id not in ELSEWHERE]
 #: torch 2.13.0 says so once, of projections.
-pytestmark = pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
+pytestmark = [
+    pytest.mark.framework,
+    pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN"),
+]
 SMALL = {"double"}  # in float64 the rest of the catalogue is run by the other files
 
 

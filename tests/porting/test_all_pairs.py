@@ -19,6 +19,8 @@ from lstm_xcheck.checkpoints.write import chain_of, matched
 from lstm_xcheck.layouts import adapt_bias
 from lstm_xcheck.porting.certificate import Ported, joined, losses
 
+pytestmark = pytest.mark.framework
+
 WRITABLE = {format.to: format for format in FORMATS if format.writes}
 PAIRS = list(permutations(WRITABLE, 2))
 

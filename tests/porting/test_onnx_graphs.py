@@ -20,7 +20,7 @@ onnx = pytest.importorskip("onnx")
 WORDS, SIZE, UNITS, CLASSES, STEPS = 11, 5, 4, 8, 6
 IDS = np.random.default_rng(3).integers(0, WORDS, (3, STEPS))
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+pytestmark = [pytest.mark.framework, pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")]
 
 
 @pytest.fixture(autouse=True)

@@ -68,6 +68,7 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     return source
 
 
+@pytest.mark.framework
 @pytest.mark.parametrize(("first", "second"), PAIRS, ids=[f"{first}-to-{second}" for first, second in PAIRS])
 def test_the_certificate_of_every_pair_holds(
     tmp_path: Path, sources: Callable[[str], Path], first: str, second: str
@@ -108,6 +109,7 @@ def check_every_part(certificate: Path, role: str) -> list[str]:
     return sorted(content["parts"])
 
 
+@pytest.mark.framework
 @pytest.mark.parametrize("name", WRITABLE)
 def test_a_changed_byte_of_any_written_file_is_found(tmp_path: Path, name: str) -> None:
     certificate = ported(tmp_path, name)
@@ -190,6 +192,7 @@ SEVERAL = {
 }  # fmt: skip
 
 
+@pytest.mark.framework
 @pytest.mark.parametrize(("make", "least"), SEVERAL.items(), ids=[make.__name__ for make in SEVERAL])
 def test_every_part_of_a_source_is_held_to_its_hash(tmp_path: Path, make: Callable[[Path], Path], least: int) -> None:
     (tmp_path / "in").mkdir()
@@ -204,6 +207,7 @@ def test_every_part_of_a_source_is_held_to_its_hash(tmp_path: Path, make: Callab
         recheck(tmp_path / "new" / "m.npz.xcheck.json")
 
 
+@pytest.mark.framework
 @pytest.mark.parametrize("make", [sharded_folder, saved_model, orbax], ids=lambda make: make.__name__)
 def test_a_port_into_the_folder_of_its_source_holds(tmp_path: Path, make: Callable[[Path], Path]) -> None:
     source = make(tmp_path)
@@ -211,6 +215,7 @@ def test_a_port_into_the_folder_of_its_source_holds(tmp_path: Path, make: Callab
     recheck(source / "own.npz.xcheck.json")
 
 
+@pytest.mark.framework
 @pytest.mark.parametrize("make", [saved_model, orbax], ids=lambda make: make.__name__)
 def test_a_file_that_came_to_a_folder_is_named(tmp_path: Path, make: Callable[[Path], Path]) -> None:
     (tmp_path / "in").mkdir()

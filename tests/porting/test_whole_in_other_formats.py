@@ -22,6 +22,8 @@ from lstm_xcheck.checkpoints.detect.training_state import reading_whole
 from lstm_xcheck.checkpoints.other_layers.model import Layer, OtherLayers, by_name, collect_layers
 from lstm_xcheck.checkpoints.other_layers.store import kinds_of
 
+pytestmark = pytest.mark.framework
+
 WORDS, SIZE, UNITS, STEPS = 11, 5, 4, 6
 IDS = np.random.default_rng(3).integers(0, WORDS, (3, STEPS))
 

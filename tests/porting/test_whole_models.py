@@ -26,7 +26,7 @@ torch = pytest.importorskip("torch")
 keras = pytest.importorskip("keras")
 pytest.importorskip("h5py")
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+pytestmark = [pytest.mark.framework, pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")]
 
 WORDS, SIZE, UNITS, CLASSES, STEPS = 11, 5, 4, 8, 6
 IDS = np.random.default_rng(3).integers(0, WORDS, (3, STEPS))

@@ -29,7 +29,7 @@ IDS = np.random.default_rng(3).integers(0, WORDS, (3, STEPS))
 #: A head as wide as its input: a kernel that is not turned still fits.
 assert CLASSES == 2 * UNITS
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+pytestmark = [pytest.mark.framework, pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")]
 
 
 @pytest.fixture(autouse=True)

@@ -20,7 +20,7 @@ from lstm_xcheck.checkpoints import FORMATS, read_checkpoint, write_checkpoint
 from lstm_xcheck.checkpoints.write import as_stored, chain_of
 
 #: Keras on JAX with NumPy 2, none of our doing.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+pytestmark = [pytest.mark.framework, pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")]
 
 OWN = {"torch": ".pt", "safetensors": ".safetensors", "npz": ".npz", "keras": ".keras", "keras-weights": ".weights.h5"}
 STACKS = {format.to: format.stacks for format in FORMATS}

@@ -174,8 +174,8 @@ def test_a_mistake_is_one_sentence(
     assert Path("weights.npz").read_bytes() == before
 
 
+@pytest.mark.framework("torch")
 def test_torch_is_recorded_and_agrees(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("torch")
     file = tmp_path / "torch.npz"
     assert (
         lx(capsys, "record", "--out", file, "--adapters", "torch", "--grid", "hidden=2 layers=1,2", "--env", "now")[0]

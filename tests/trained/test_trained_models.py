@@ -12,6 +12,8 @@ import pytest
 for name in ("torch", "keras", "tensorflow", "jax", "h5py", "safetensors"):
     pytest.importorskip(name)
 
+pytestmark = pytest.mark.framework
+
 ADAPTERS = {"torch", "keras-tensorflow", "keras-jax", "keras-torch", "jax"}
 FILES = {
     "vowels.keras": ("reader", 29, 12, 1, False),

@@ -28,7 +28,7 @@ from lstm_xcheck.workers.pool import Worker
 for _name in ("torch", "keras", "tensorflow", "jax", "h5py", "safetensors"):
     pytest.importorskip(_name)
 
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.framework, pytest.mark.filterwarnings("ignore")]
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "train_and_verify.py"
 WRITABLE = {format.to: format for format in FORMATS if format.writes}

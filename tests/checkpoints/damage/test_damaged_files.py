@@ -33,6 +33,7 @@ def good(keras_files: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.framework
 @pytest.mark.parametrize("kind", KINDS)
 def test_truncated_at_any_length(good: Path, tmp_path: Path, kind: str, refusal: Callable[[Path], str]) -> None:
     data = (good / kind).read_bytes()
@@ -54,6 +55,7 @@ def refused_or_none(path: Path) -> str | None:
     return None
 
 
+@pytest.mark.framework
 @pytest.mark.parametrize("kind", KINDS)
 def test_altered_bytes_never_escape_as_another_exception(good: Path, tmp_path: Path, kind: str) -> None:
     data = (good / kind).read_bytes()
@@ -105,6 +107,7 @@ def test_unknown_format_lists_the_readable_ones(tmp_path: Path, refusal: Callabl
         assert entry.folder or (entry.name in sentence and entry.suffixes[0] in sentence)
 
 
+@pytest.mark.framework
 @pytest.mark.parametrize("kind", ["m.keras", "m.weights.h5"])
 def test_missing_h5py_names_the_extra(
     good: Path, kind: str, monkeypatch: pytest.MonkeyPatch, refusal: Callable[[Path], str]
@@ -113,12 +116,14 @@ def test_missing_h5py_names_the_extra(
     assert "pip install 'lstm-xcheck[hdf5]'" in refusal(good / kind)
 
 
+@pytest.mark.framework
 @pytest.mark.parametrize("kind", KINDS)
 def test_content_decides_whatever_the_name(good: Path, tmp_path: Path, kind: str) -> None:
     (tmp_path / "name.without_meaning").write_bytes((good / kind).read_bytes())
     assert read_checkpoint(tmp_path / "name.without_meaning").lstms
 
 
+@pytest.mark.framework
 def test_reading_pytorch_and_safetensors_loads_numpy_alone(good: Path) -> None:
     code = (
         "import sys; from lstm_xcheck.checkpoints import load; "

@@ -45,6 +45,7 @@ def survives(good: Path) -> dict[str, int]:
     return outcomes
 
 
+@pytest.mark.framework
 @pytest.mark.parametrize("format", WRITABLE, ids=[format.to for format in WRITABLE])
 def test_every_written_format(tmp_path: Path, format: Format) -> None:
     for module in (*format.requires, *format.writer_requires):
@@ -54,6 +55,7 @@ def test_every_written_format(tmp_path: Path, format: Format) -> None:
     survives(good)
 
 
+@pytest.mark.framework
 def test_torch_before_1_6(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
     torch.save(torch.nn.LSTM(5, 4).state_dict(), tmp_path / "legacy.pt", _use_new_zipfile_serialization=False)
@@ -66,6 +68,7 @@ def test_compressed_npz(tmp_path: Path) -> None:
     survives(tmp_path / "m.npz")
 
 
+@pytest.mark.framework
 @pytest.mark.parametrize("stem", ["sequential", "functional"])
 @pytest.mark.parametrize("suffix", [".keras", ".weights.h5"])
 def test_files_of_keras_itself(keras_files: Path, tmp_path: Path, stem: str, suffix: str) -> None:
@@ -74,6 +77,7 @@ def test_files_of_keras_itself(keras_files: Path, tmp_path: Path, stem: str, suf
     survives(good)
 
 
+@pytest.mark.framework
 def test_onnx_with_its_numbers_beside_it(tmp_path: Path) -> None:
     onnx = pytest.importorskip("onnx")
     good = tmp_path / "m.onnx"
@@ -82,6 +86,7 @@ def test_onnx_with_its_numbers_beside_it(tmp_path: Path) -> None:
     survives(good)
 
 
+@pytest.mark.framework
 @pytest.mark.parametrize("stem", ["both-with-all", "peepholes"])
 def test_operators_of_litert(litert_operators: Path, tmp_path: Path, stem: str) -> None:
     good = tmp_path / f"{stem}.tflite"
@@ -89,6 +94,7 @@ def test_operators_of_litert(litert_operators: Path, tmp_path: Path, stem: str) 
     survives(good)
 
 
+@pytest.mark.framework
 @pytest.mark.parametrize("stem", ["model", "half"])
 def test_loops_of_litert(litert_loops: Path, tmp_path: Path, stem: str) -> None:
     good = tmp_path / f"{stem}.tflite"
@@ -96,6 +102,7 @@ def test_loops_of_litert(litert_loops: Path, tmp_path: Path, stem: str) -> None:
     survives(good)
 
 
+@pytest.mark.framework
 @pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
 def test_torchscript(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")

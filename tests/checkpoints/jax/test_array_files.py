@@ -53,6 +53,7 @@ def assert_columns(cell: CellWeights, w: Array, u: Array, b: Array, order: str =
         np.testing.assert_array_equal(cell.b[gate], b[columns] + np.float32(forget if gate == "f" else 0))
 
 
+@pytest.mark.framework
 def test_flax_linen_model(tmp_path: Path) -> None:
     nn = pytest.importorskip("flax.linen")
     jax = pytest.importorskip("jax")
@@ -74,6 +75,7 @@ def test_flax_linen_model(tmp_path: Path) -> None:
     assert {tensor.name.split("/")[1] for tensor in checkpoint.other} == {"GRUCell_0", "Dense_0"}
 
 
+@pytest.mark.framework
 @pytest.mark.parametrize("kind", ["msgpack", "orbax"])
 def test_the_moments_of_an_optimizer_are_no_lstms(tmp_path: Path, kind: str) -> None:
     """Adam keeps two more trees of the same names and shapes as the parameters'."""
@@ -94,6 +96,7 @@ def test_the_moments_of_an_optimizer_are_no_lstms(tmp_path: Path, kind: str) -> 
     assert sum("/mu/" in tensor.name for tensor in checkpoint.other) == 12
 
 
+@pytest.mark.framework
 def test_flax_bidirectional_is_one_lstm_and_is_written_as_one(tmp_path: Path) -> None:
     nn = pytest.importorskip("flax.linen")
     jax = pytest.importorskip("jax")
@@ -111,6 +114,7 @@ def test_flax_bidirectional_is_one_lstm_and_is_written_as_one(tmp_path: Path) ->
     jax.tree.map(np.testing.assert_array_equal, restored, params)
 
 
+@pytest.mark.framework
 @pytest.mark.parametrize("optimized", [False, True], ids=["LSTMCell", "OptimizedLSTMCell"])
 def test_flax_nnx(tmp_path: Path, optimized: bool) -> None:
     nnx = pytest.importorskip("flax.nnx")
@@ -131,6 +135,7 @@ def test_flax_nnx(tmp_path: Path, optimized: bool) -> None:
     jax.tree.map(np.testing.assert_array_equal, restored, state)
 
 
+@pytest.mark.framework
 def test_haiku_npz_both_ways(tmp_path: Path) -> None:
     hk = pytest.importorskip("haiku")
     jax = pytest.importorskip("jax")
@@ -157,6 +162,7 @@ def test_the_rounding_of_a_haiku_forget_bias_is_noted(tmp_path: Path) -> None:
     assert any("1 is added to the stored forget bias" in note for note in found.notes)
 
 
+@pytest.mark.framework
 def test_mlx_npz_both_ways(tmp_path: Path) -> None:
     mx = pytest.importorskip("mlx.core")
     nn = pytest.importorskip("mlx.nn")
@@ -184,6 +190,7 @@ def test_mlx_npz_both_ways(tmp_path: Path) -> None:
     assert mx.array_equal(fresh.layers[0].bias, model.layers[0].bias)
 
 
+@pytest.mark.framework
 def test_equinox_both_ways(tmp_path: Path) -> None:
     eqx = pytest.importorskip("equinox")
     jax = pytest.importorskip("jax")

@@ -20,7 +20,7 @@ jax = pytest.importorskip("jax")
 linen = pytest.importorskip("flax.linen")
 nnx = pytest.importorskip("flax.nnx")
 
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.framework, pytest.mark.filterwarnings("ignore")]
 
 X, H = 5, 4
 

@@ -20,6 +20,8 @@ from lstm_xcheck.model.activations import HARD_SIGMOID_KERAS2, HARD_SIGMOID_KERA
 
 h5py = pytest.importorskip("h5py")
 
+pytestmark = pytest.mark.framework
+
 Truth = Callable[[str, str], list[Any]]
 SUFFIXES = [".keras", ".weights.h5"]
 

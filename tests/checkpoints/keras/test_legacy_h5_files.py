@@ -22,6 +22,8 @@ from lstm_xcheck.model.activations import HARD_SIGMOID_KERAS2, HARD_SIGMOID_KERA
 
 h5py = pytest.importorskip("h5py")
 
+pytestmark = pytest.mark.framework
+
 WRITE = r"""
 import sys
 from pathlib import Path

@@ -18,6 +18,8 @@ from lstm_xcheck.errors import DisagreementError
 from lstm_xcheck.model import CellWeights
 from lstm_xcheck.porting.port import port, recheck
 
+pytestmark = pytest.mark.framework
+
 X, H = 5, 4
 HARD = f"hard_sigmoid:{1 / 6!r},0.5"
 

@@ -39,6 +39,7 @@ def test_file_of_the_safetensors_package_is_read_bit_for_bit(tmp_path: Path, dty
     assert [(t.name, t.dtype, t.shape) for t in checkpoint.other] == [("head.weight", "int8", (2, 4))]
 
 
+@pytest.mark.framework
 def test_bfloat16_is_kept_exactly(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
     package = pytest.importorskip("safetensors.torch")

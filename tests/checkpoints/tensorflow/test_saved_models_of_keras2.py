@@ -17,6 +17,8 @@ from lstm_xcheck import Case, CheckpointError, Result, judge
 from lstm_xcheck.checkpoints import load, read_checkpoint
 from lstm_xcheck.model.activations import HARD_SIGMOID_KERAS2
 
+pytestmark = pytest.mark.framework
+
 WRITE = r"""
 import sys
 import numpy as np, tensorflow as tf, tf_keras as keras

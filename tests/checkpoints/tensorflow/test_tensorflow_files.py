@@ -116,6 +116,7 @@ def copy(folder: Path, tmp_path: Path) -> Path:
     return tmp_path / "train-1.index"
 
 
+@pytest.mark.framework
 @pytest.mark.parametrize("name", ["train-1", "train-1.index", "saved"])
 def test_files_of_keras_compute_what_keras_computes(folder: Path, name: str) -> None:
     checkpoint = read_checkpoint(folder / name)
@@ -129,6 +130,7 @@ def test_files_of_keras_compute_what_keras_computes(folder: Path, name: str) -> 
             assert judge(Result(y=seen[layer]), case).verdict == "match"
 
 
+@pytest.mark.framework
 def test_every_number_is_what_tensorflow_reads(folder: Path) -> None:
     with np.load(folder / "tensors.npz") as tensors:
         for lstm in read_checkpoint(folder / "train-1").lstms:
@@ -137,6 +139,7 @@ def test_every_number_is_what_tensorflow_reads(folder: Path) -> None:
             assert [array.tobytes() for array in checkpoint] == [array.tobytes() for array in own]
 
 
+@pytest.mark.framework
 @pytest.mark.parametrize("name", ["plain", "peep", "narrow", "both"])
 def test_cells_of_tf1_compute_what_they_computed(cells: Path, name: str) -> None:
     checkpoint = read_checkpoint(cells / "model.ckpt-7")
@@ -155,6 +158,7 @@ def test_cells_of_tf1_compute_what_they_computed(cells: Path, name: str) -> None
     assert judge(result, case).verdict == "match"
 
 
+@pytest.mark.framework
 def test_reading_needs_no_tensorflow(folder: Path) -> None:
     code = (
         "import sys; from lstm_xcheck.checkpoints import load; "
@@ -164,15 +168,18 @@ def test_reading_needs_no_tensorflow(folder: Path) -> None:
     assert done.stdout.strip() == "['both', 'encoder'] False"
 
 
+@pytest.mark.framework
 def test_the_data_file_must_be_there(copy: Path, refusal: Callable[[Path], str]) -> None:
     copy.with_suffix(".data-00000-of-00001").unlink()
     assert "needs train-1.data-00000-of-00001 beside it" in refusal(copy)
 
 
+@pytest.mark.framework
 def test_an_index_of_another_name(copy: Path, refusal: Callable[[Path], str]) -> None:
     assert "name it PREFIX.index" in refusal(copy.rename(copy.with_name("model.bin")))
 
 
+@pytest.mark.framework
 @pytest.mark.parametrize("suffix", [".index", ".data-00000-of-00001"])
 def test_truncated_at_any_length(copy: Path, suffix: str, refusal: Callable[[Path], str]) -> None:
     file = copy.with_suffix(suffix)
@@ -183,6 +190,7 @@ def test_truncated_at_any_length(copy: Path, suffix: str, refusal: Callable[[Pat
         refusal(copy)
 
 
+@pytest.mark.framework
 def test_altered_bytes_are_noticed_and_never_escape_as_another_exception(copy: Path) -> None:
     data = copy.read_bytes()
     rng = np.random.default_rng(3)
@@ -194,6 +202,7 @@ def test_altered_bytes_are_noticed_and_never_escape_as_another_exception(copy: P
             read_checkpoint(copy)
 
 
+@pytest.mark.framework
 def test_an_altered_number_does_not_fit_its_checksum(copy: Path, refusal: Callable[[Path], str]) -> None:
     file = copy.with_suffix(".data-00000-of-00001")
     found = read_checkpoint(copy).lstms[0]
@@ -220,6 +229,7 @@ np.savez(f"{folder}/y.npz", enc=single(x), both=both(x))
 """
 
 
+@pytest.mark.framework
 def test_tensorflow_restores_what_is_written(tmp_path: Path) -> None:
     skip_without("tensorflow", "keras")
     given = {
@@ -236,6 +246,7 @@ def test_tensorflow_restores_what_is_written(tmp_path: Path) -> None:
             assert judge(Result(y=answers[name]), Case(weights=weights, x=x)).verdict == "match"
 
 
+@pytest.mark.framework
 @pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "bfloat16"])
 @pytest.mark.parametrize("bias", ["split", "none"])
 def test_written_files_say_every_bit(tmp_path: Path, bias: Any, dtype: str) -> None:
@@ -253,8 +264,8 @@ def test_written_files_say_every_bit(tmp_path: Path, bias: Any, dtype: str) -> N
     assert reader.get_tensor(back.lstms[0].tensors[0]).shape == (3, 16)
 
 
+@pytest.mark.framework("tensorflow")
 def test_a_checkpoint_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
-    pytest.importorskip("tensorflow")
     weights = LSTMWeights.random(LSTMSpec(3, 4, bias="single"), seed=3)
     for name, says in (("a.b", "--rename"), ("a/b", "--rename")):
         with pytest.raises(CheckpointError, match=says):
@@ -371,12 +382,14 @@ def test_keys_that_multiply_end_at_once(tmp_path: Path, refusal: Callable[[Path]
     refusal(path)
 
 
+@pytest.mark.framework
 def test_a_saved_model_without_its_variables(folder: Path, tmp_path: Path, refusal: Callable[[Path], str]) -> None:
     shutil.copytree(folder / "saved", tmp_path / "saved")
     (tmp_path / "saved" / "variables" / "variables.index").unlink()
     assert "is a directory" in refusal(tmp_path / "saved")
 
 
+@pytest.mark.framework
 def test_inspect_takes_the_bare_prefix(folder: Path) -> None:
     command = [sys.executable, "-m", "lstm_xcheck", "inspect", "--json", str(folder / "train-1")]
     done = subprocess.run(command, capture_output=True, text=True, check=True)

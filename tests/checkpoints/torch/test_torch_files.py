@@ -18,6 +18,8 @@ from lstm_xcheck.model import LSTMSpec, LSTMWeights
 
 torch = pytest.importorskip("torch")
 
+pytestmark = pytest.mark.framework
+
 
 def lstm(seed: int = 0, **options: Any) -> Any:
     torch.manual_seed(seed)

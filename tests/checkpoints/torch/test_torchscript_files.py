@@ -19,6 +19,7 @@ torch = pytest.importorskip("torch")
 
 #: PyTorch 2.13 calls TorchScript deprecated; files of it remain.
 pytestmark = [
+    pytest.mark.framework,
     pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning"),
     pytest.mark.filterwarnings("ignore:LSTM with projections:UserWarning"),
