@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,8 @@ from lstm_xcheck.checkpoints.write import write_checkpoint
 from lstm_xcheck.errors import CheckpointError
 from lstm_xcheck.model import LSTMSpec, LSTMWeights
 from lstm_xcheck.model.activations import HARD_SIGMOID_KERAS2, HARD_SIGMOID_KERAS3
+
+from .damage import refusal
 
 onnx = pytest.importorskip("onnx")
 
@@ -101,9 +102,7 @@ def test_attributes_become_the_spec(tmp_path: Path, attributes: dict[str, Any], 
     ],
     ids=["elu", "two-activations", "unknown"],
 )
-def test_what_a_spec_cannot_say_is_refused_by_name(
-    tmp_path: Path, attributes: dict[str, Any], reason: str, refusal: Callable[[Path], str]
-) -> None:
+def test_what_a_spec_cannot_say_is_refused_by_name(tmp_path: Path, attributes: dict[str, Any], reason: str) -> None:
     checkpoint = read_checkpoint(node_model(tmp_path / "m.onnx", random_arrays(1), **attributes))
     assert checkpoint.lstms == ()
     with pytest.raises(CheckpointError, match=reason):
@@ -151,9 +150,7 @@ def test_data_in_another_file_is_read(tmp_path: Path) -> None:
         ("m.onnx", "the model claims"),
     ],
 )
-def test_data_outside_the_folder_is_not_opened(
-    tmp_path: Path, location: str, reason: str, refusal: Callable[[Path], str]
-) -> None:
+def test_data_outside_the_folder_is_not_opened(tmp_path: Path, location: str, reason: str) -> None:
     folder = tmp_path / "model"
     folder.mkdir()
     (tmp_path / "secret").write_bytes(b"x" * 4096)
@@ -169,7 +166,7 @@ def test_data_outside_the_folder_is_not_opened(
     assert reason in refusal(path)
 
 
-def test_dims_that_claim_more_than_there_is_are_refused(tmp_path: Path, refusal: Callable[[Path], str]) -> None:
+def test_dims_that_claim_more_than_there_is_are_refused(tmp_path: Path) -> None:
     path = node_model(tmp_path / "m.onnx", random_arrays(1))
     model = onnx.load(path)
     model.graph.initializer[0].dims[2] = 2**40
@@ -292,9 +289,7 @@ def test_nodes_that_share_constants_share_memory(tmp_path: Path) -> None:
     assert all(lstm.weights is lstms[0].weights for lstm in lstms)
 
 
-def test_constants_combined_without_end_are_refused_before_they_are_read(
-    tmp_path: Path, refusal: Callable[[Path], str]
-) -> None:
+def test_constants_combined_without_end_are_refused_before_they_are_read(tmp_path: Path) -> None:
     pairs = [(w, r) for w in range(12) for r in range(12)]
     assert "take more than 4 times what the model has" in refusal(combined(tmp_path / "m.onnx", pairs, 12))
     assert len(read_checkpoint(combined(tmp_path / "n.onnx", pairs[:24], 12)).lstms) == 24

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,8 @@ import pytest
 from lstm_xcheck import Case, CheckpointError, LSTMSpec, LSTMWeights, Result, judge
 from lstm_xcheck.arrays import Array
 from lstm_xcheck.checkpoints import load, read_checkpoint, write, write_checkpoint
+
+from .damage import refusal
 
 X, H, STEPS, BATCH = 5, 4, 7, 3
 
@@ -212,9 +213,7 @@ EDITS = {
 
 
 @pytest.mark.parametrize(("old", "new", "reason"), EDITS.values(), ids=EDITS)
-def test_hostile_models_are_refused(
-    good: Path, old: str, new: str, reason: str, refusal: Callable[[Path], str]
-) -> None:
+def test_hostile_models_are_refused(good: Path, old: str, new: str, reason: str) -> None:
     text = good.read_text()
     assert old in text
     good.write_text(text.replace(old, new, 1))
@@ -238,7 +237,7 @@ def test_what_a_spec_cannot_say_is_named(good: Path, old: str, new: str, reason:
         load(good)
 
 
-def test_a_missing_or_short_bin_is_refused(good: Path, refusal: Callable[[Path], str]) -> None:
+def test_a_missing_or_short_bin_is_refused(good: Path) -> None:
     content = good.with_suffix(".bin").read_bytes()
     good.with_suffix(".bin").write_bytes(content[:-1])
     assert "copy both again" in refusal(good)
@@ -246,7 +245,7 @@ def test_a_missing_or_short_bin_is_refused(good: Path, refusal: Callable[[Path],
     assert "which is not there" in refusal(good)
 
 
-def test_elements_without_end_are_refused(tmp_path: Path, refusal: Callable[[Path], str]) -> None:
+def test_elements_without_end_are_refused(tmp_path: Path) -> None:
     (tmp_path / "m.xml").write_text('<net name="m">' + "<a>" * 100_000)
     assert "nests elements" in refusal(tmp_path / "m.xml")
 

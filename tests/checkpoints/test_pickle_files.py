@@ -17,6 +17,8 @@ import pytest
 from lstm_xcheck import Case, CheckpointError, LSTMSpec, LSTMWeights, Result, judge
 from lstm_xcheck.checkpoints import read_checkpoint, write_checkpoint
 
+from .damage import refusal
+
 OPTIONS: dict[str, dict[str, Any]] = {
     "one": {"hidden_size": 4},
     "stack": {"hidden_size": 4, "num_layers": 3},
@@ -149,7 +151,7 @@ def state_of(**tensors: Any) -> dict[str, Any]:
     return {**weights.to_layout("torch"), **weights.to_layout("paddle"), **tensors}
 
 
-def test_the_two_names_of_a_tensor_must_agree(tmp_path: Path, refusal: Callable[[Path], str]) -> None:
+def test_the_two_names_of_a_tensor_must_agree(tmp_path: Path) -> None:
     path = tmp_path / "m.pdparams"
     path.write_bytes(pickle.dumps(state_of(), 4))
     assert len(read_checkpoint(path).lstms) == 1
@@ -219,7 +221,7 @@ def test_bfloat16_of_jax(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("protocol", [2, 4, 5])
-def test_truncated_at_any_length(tmp_path: Path, protocol: int, refusal: Callable[[Path], str]) -> None:
+def test_truncated_at_any_length(tmp_path: Path, protocol: int) -> None:
     data = pickle.dumps(state_of(), protocol)
     path = tmp_path / "m.pdparams"
     for length in sorted({0, 1, 2, 3, *map(int, np.linspace(4, len(data) - 1, 80))}):
@@ -273,7 +275,7 @@ LIES = {
 
 
 @pytest.mark.parametrize("lie", LIES.values(), ids=LIES)
-def test_arrays_that_lie_about_themselves(tmp_path: Path, lie: Any, refusal: Callable[[Path], str]) -> None:
+def test_arrays_that_lie_about_themselves(tmp_path: Path, lie: Any) -> None:
     path = tmp_path / "m.pdparams"
     path.write_bytes(pickle.dumps(state_of(extra=lie), 4))
     refusal(path)

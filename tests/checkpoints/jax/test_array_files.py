@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import pickle
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,8 @@ from lstm_xcheck.checkpoints.codecs.msgpack import Extension, encode
 from lstm_xcheck.checkpoints.write import write_checkpoint
 from lstm_xcheck.errors import CheckpointError
 from lstm_xcheck.model import CellWeights, LSTMSpec, LSTMWeights
+
+from ..damage import refusal
 
 X, H = 5, 4
 
@@ -260,7 +261,7 @@ def test_truncated_and_altered_files_are_refused_or_read(tmp_path: Path, to: str
     assert not any("\n" in outcome for outcome in outcomes)
 
 
-def test_pickled_members_are_not_run(tmp_path: Path, refusal: Callable[[Path], str]) -> None:
+def test_pickled_members_are_not_run(tmp_path: Path) -> None:
     class Payload:
         def __reduce__(self) -> Any:
             return open, (str(tmp_path / "ran"), "w")
@@ -287,12 +288,12 @@ MSGPACKS = {
 
 
 @pytest.mark.parametrize(("data", "reason"), MSGPACKS.values(), ids=MSGPACKS)
-def test_msgpack_that_lies_is_refused(tmp_path: Path, data: bytes, reason: str, refusal: Callable[[Path], str]) -> None:
+def test_msgpack_that_lies_is_refused(tmp_path: Path, data: bytes, reason: str) -> None:
     (tmp_path / "m.msgpack").write_bytes(data)
     assert reason in refusal(tmp_path / "m.msgpack")
 
 
-def test_npy_that_claims_more_than_there_is_is_refused(tmp_path: Path, refusal: Callable[[Path], str]) -> None:
+def test_npy_that_claims_more_than_there_is_is_refused(tmp_path: Path) -> None:
     buffer = io.BytesIO()
     np.lib.format.write_array_header_1_0(buffer, {"descr": "<f4", "fortran_order": False, "shape": (2**40, 2**20)})
     (tmp_path / "m.eqx").write_bytes(buffer.getvalue() + b"1234")

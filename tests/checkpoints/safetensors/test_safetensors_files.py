@@ -14,6 +14,8 @@ from lstm_xcheck.layouts import to_layout
 from lstm_xcheck.model import LSTMSpec, LSTMWeights
 from lstm_xcheck.porting.port import port
 
+from ..damage import refusal
+
 NAMES = {"weight_ih_l0": (16, 5), "weight_hh_l0": (16, 4), "bias_ih_l0": (16,), "bias_hh_l0": (16,)}
 
 
@@ -120,18 +122,16 @@ def entry(dtype: str = "F32", shape: object = (2,), offsets: object = (0, 8)) ->
         "endless-nesting", "duplicate",
     ],
 )  # fmt: skip
-def test_lying_headers_are_refused(
-    header: object, size: int, says: str, write_safetensors: Callable, refusal: Callable
-) -> None:
+def test_lying_headers_are_refused(header: object, size: int, says: str, write_safetensors: Callable) -> None:
     assert says in refusal(write_safetensors(header, bytes(size)))
 
 
 @pytest.mark.parametrize("length", [0, 1, 100, 1 << 32, (1 << 64) - 1])
-def test_header_length_that_the_file_does_not_have(length: int, write_safetensors: Callable, refusal: Callable) -> None:
+def test_header_length_that_the_file_does_not_have(length: int, write_safetensors: Callable) -> None:
     refusal(write_safetensors({"a": entry()}, bytes(8), length=length))
 
 
-def test_names_cannot_disturb_the_message(write_safetensors: Callable, refusal: Callable) -> None:
+def test_names_cannot_disturb_the_message(write_safetensors: Callable) -> None:
     sentence = refusal(write_safetensors({"evil\x1b[2J\n" + "x" * 10_000: entry(offsets=(0, 80))}, bytes(8)))
     assert "\x1b" not in sentence
 

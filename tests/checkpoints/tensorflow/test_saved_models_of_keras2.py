@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,8 @@ import pytest
 from lstm_xcheck import Case, CheckpointError, Result, judge
 from lstm_xcheck.checkpoints import load, read_checkpoint
 from lstm_xcheck.model.activations import HARD_SIGMOID_KERAS2
+
+from ..damage import refusal
 
 pytestmark = pytest.mark.framework
 
@@ -83,7 +84,7 @@ def test_an_activation_without_a_canonical_form_is_named(folder: Path) -> None:
         load(folder / "odd")
 
 
-def test_damaged_metadata_are_refused_or_say_less(folder: Path, tmp_path: Path, refusal: Callable[[Path], str]) -> None:
+def test_damaged_metadata_are_refused_or_say_less(folder: Path, tmp_path: Path) -> None:
     shutil.copytree(folder / "saved", tmp_path / "saved")
     file = tmp_path / "saved" / "keras_metadata.pb"
     whole = file.read_bytes()

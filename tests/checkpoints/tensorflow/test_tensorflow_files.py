@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,8 @@ from lstm_xcheck.checkpoints import read_checkpoint, write_checkpoint
 from lstm_xcheck.checkpoints.codecs.crc32c import crc32c, masked
 from lstm_xcheck.checkpoints.sniff import TABLE_MAGIC
 from lstm_xcheck.checkpoints.write import as_stored, chain_of
+
+from ..damage import refusal
 
 KERAS = r"""
 import sys
@@ -169,19 +171,19 @@ def test_reading_needs_no_tensorflow(folder: Path) -> None:
 
 
 @pytest.mark.framework
-def test_the_data_file_must_be_there(copy: Path, refusal: Callable[[Path], str]) -> None:
+def test_the_data_file_must_be_there(copy: Path) -> None:
     copy.with_suffix(".data-00000-of-00001").unlink()
     assert "needs train-1.data-00000-of-00001 beside it" in refusal(copy)
 
 
 @pytest.mark.framework
-def test_an_index_of_another_name(copy: Path, refusal: Callable[[Path], str]) -> None:
+def test_an_index_of_another_name(copy: Path) -> None:
     assert "name it PREFIX.index" in refusal(copy.rename(copy.with_name("model.bin")))
 
 
 @pytest.mark.framework
 @pytest.mark.parametrize("suffix", [".index", ".data-00000-of-00001"])
-def test_truncated_at_any_length(copy: Path, suffix: str, refusal: Callable[[Path], str]) -> None:
+def test_truncated_at_any_length(copy: Path, suffix: str) -> None:
     file = copy.with_suffix(suffix)
     data = file.read_bytes()
     # The optimizer's slots, which are not read, are the last things in the data.
@@ -203,7 +205,7 @@ def test_altered_bytes_are_noticed_and_never_escape_as_another_exception(copy: P
 
 
 @pytest.mark.framework
-def test_an_altered_number_does_not_fit_its_checksum(copy: Path, refusal: Callable[[Path], str]) -> None:
+def test_an_altered_number_does_not_fit_its_checksum(copy: Path) -> None:
     file = copy.with_suffix(".data-00000-of-00001")
     found = read_checkpoint(copy).lstms[0]
     weights = next(iter(found.weights.to_layout("keras").values())).tobytes()
@@ -349,7 +351,7 @@ def test_the_crafted_table_is_good_when_it_does_not_lie(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("items", CRAFTED.values(), ids=CRAFTED)
-def test_tables_that_lie(tmp_path: Path, items: Any, refusal: Callable[[Path], str]) -> None:
+def test_tables_that_lie(tmp_path: Path, items: Any) -> None:
     path = craft(tmp_path, table(items))
     tracemalloc.start()
     try:
@@ -366,11 +368,11 @@ def test_types_that_do_not_exist_are_named_and_not_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("shape", [{"shared": 5}, {"start": 1}, {"start": 1 << 40}], ids=str)
-def test_blocks_that_lie(tmp_path: Path, shape: dict[str, int], refusal: Callable[[Path], str]) -> None:
+def test_blocks_that_lie(tmp_path: Path, shape: dict[str, int]) -> None:
     refusal(craft(tmp_path, table([HEADER, (b"w", entry((4,), 16))], **shape)))
 
 
-def test_keys_that_multiply_end_at_once(tmp_path: Path, refusal: Callable[[Path], str]) -> None:
+def test_keys_that_multiply_end_at_once(tmp_path: Path) -> None:
     long = [(b"k" * 100_000, b""), *((b"", b"") for _ in range(1))]
     body = block(long)[:0] + number(0) + number(100_000) + number(0) + b"k" * 100_000
     body += b"".join(number(100_000 - 1) + number(1) + number(0) + b"x" for _ in range(20_000))
@@ -383,7 +385,7 @@ def test_keys_that_multiply_end_at_once(tmp_path: Path, refusal: Callable[[Path]
 
 
 @pytest.mark.framework
-def test_a_saved_model_without_its_variables(folder: Path, tmp_path: Path, refusal: Callable[[Path], str]) -> None:
+def test_a_saved_model_without_its_variables(folder: Path, tmp_path: Path) -> None:
     shutil.copytree(folder / "saved", tmp_path / "saved")
     (tmp_path / "saved" / "variables" / "variables.index").unlink()
     assert "is a directory" in refusal(tmp_path / "saved")

@@ -15,6 +15,8 @@ import pytest
 import lstm_xcheck as lx
 from lstm_xcheck.checkpoints import read_checkpoint, write_checkpoint
 
+from ..damage import refusal
+
 torch = pytest.importorskip("torch")
 
 #: PyTorch 2.13 calls TorchScript deprecated; files of it remain.
@@ -121,9 +123,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE)
-def test_hostile_pickles_are_refused(
-    crafted: Callable[[bytes], Path], content: bytes, refusal: Callable[[Path], str]
-) -> None:
+def test_hostile_pickles_are_refused(crafted: Callable[[bytes], Path], content: bytes) -> None:
     refusal(crafted(content))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,8 @@ import pytest
 
 from lstm_xcheck.checkpoints import FORMATS, formats, read_checkpoint
 from lstm_xcheck.errors import CheckpointError
+
+from ..damage import refusal
 
 KINDS = ["m.pt", "legacy.pt", "m.safetensors", "m.keras", "m.weights.h5"]
 
@@ -35,7 +36,7 @@ def good(keras_files: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.framework
 @pytest.mark.parametrize("kind", KINDS)
-def test_truncated_at_any_length(good: Path, tmp_path: Path, kind: str, refusal: Callable[[Path], str]) -> None:
+def test_truncated_at_any_length(good: Path, tmp_path: Path, kind: str) -> None:
     data = (good / kind).read_bytes()
     lengths = {0, 1, 2, 3, 4, 7, 8, 9, 10, 16, 33, 64, 100}
     lengths |= {len(data) - n for n in (1, 2, 22, 23)}
@@ -78,20 +79,18 @@ def test_altered_bytes_never_escape_as_another_exception(good: Path, tmp_path: P
     [b"hello, this is text\n", b"<!DOCTYPE html>", b"\x00" * 100, b"PK\x03\x04"],
     ids=["text", "html", "zeros", "zip"],
 )
-def test_other_content_under_a_known_suffix(
-    tmp_path: Path, suffix: str, content: bytes, refusal: Callable[[Path], str]
-) -> None:
+def test_other_content_under_a_known_suffix(tmp_path: Path, suffix: str, content: bytes) -> None:
     path = tmp_path / f"model{suffix}"
     path.write_bytes(content)
     refusal(path)
 
 
-def test_text_named_pt_is_shown(tmp_path: Path, refusal: Callable[[Path], str]) -> None:
+def test_text_named_pt_is_shown(tmp_path: Path) -> None:
     (tmp_path / "m.pt").write_text("hello world")
     assert "is not a PyTorch file: it begins with 'hello world'" in refusal(tmp_path / "m.pt")
 
 
-def test_missing_empty_directory_and_pointer(tmp_path: Path, refusal: Callable[[Path], str]) -> None:
+def test_missing_empty_directory_and_pointer(tmp_path: Path) -> None:
     assert refusal(tmp_path / "nothing.pt") == " does not exist; check the path"
     assert "is a directory" in refusal(tmp_path)
     (tmp_path / "empty.pt").touch()
@@ -100,7 +99,7 @@ def test_missing_empty_directory_and_pointer(tmp_path: Path, refusal: Callable[[
     assert "git lfs pull" in refusal(tmp_path / "lfs.pt")
 
 
-def test_unknown_format_lists_the_readable_ones(tmp_path: Path, refusal: Callable[[Path], str]) -> None:
+def test_unknown_format_lists_the_readable_ones(tmp_path: Path) -> None:
     (tmp_path / "m.xyz").write_bytes(b"\x01\x02")
     sentence = refusal(tmp_path / "m.xyz")
     for entry in FORMATS:
@@ -109,9 +108,7 @@ def test_unknown_format_lists_the_readable_ones(tmp_path: Path, refusal: Callabl
 
 @pytest.mark.framework
 @pytest.mark.parametrize("kind", ["m.keras", "m.weights.h5"])
-def test_missing_h5py_names_the_extra(
-    good: Path, kind: str, monkeypatch: pytest.MonkeyPatch, refusal: Callable[[Path], str]
-) -> None:
+def test_missing_h5py_names_the_extra(good: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(formats.importlib.util, "find_spec", lambda name: None)
     assert "pip install 'lstm-xcheck[hdf5]'" in refusal(good / kind)
 
