@@ -29,6 +29,12 @@ def needs(*modules: str) -> None:
             pytest.skip(f"needs {module}")
 
 
+@pytest.fixture
+def oracle_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ports are proven by the oracle alone; frameworks are run by the test itself, or not at all."""
+    monkeypatch.setattr("lstm_xcheck.porting.verification.installed", dict)
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     for mark in item.iter_markers("framework"):
         needs(*mark.args)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ..conftest import needs
-from ..processes import run_python
+from ..helpers import run_python
 
 #: Run by a fresh interpreter, because Keras fixes its backend on import.
 WRITE_KERAS_FILES = r"""

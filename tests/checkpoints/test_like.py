@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
 import pickle
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +14,9 @@ import lstm_xcheck as lx
 from lstm_xcheck.arrays import Array
 from lstm_xcheck.checkpoints import read_checkpoint, write_checkpoint
 from lstm_xcheck.porting.port import recheck
+
+from ..conftest import needs
+from ..helpers import run_python
 
 pytestmark = [pytest.mark.framework, pytest.mark.filterwarnings("ignore")]
 
@@ -47,16 +46,6 @@ def fill(folder: Path, like: Path, target: Path, name: str, weights: lx.LSTMWeig
     lx.port(folder / "new.npz", target, like=like, rename={"enc": name})
     recheck(target.with_name(f"{target.name}.xcheck.json"))
     return target
-
-
-def run(code: str, folder: Path, *arguments: str) -> None:
-    """In a fresh interpreter: Paddle imported after TensorFlow crashes, and Keras fixes its backend on import."""
-    quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "", "KERAS_BACKEND": "tensorflow"}
-    command = [sys.executable, "-W", "ignore", "-c", code, str(folder), *arguments]
-    done = subprocess.run(
-        command, env={**os.environ, **quiet}, capture_output=True, text=True, check=False, timeout=300
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
 
 
 PADDLE = r"""
@@ -90,11 +79,10 @@ else:
 
 @pytest.fixture(scope="module")
 def paddle_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if importlib.util.find_spec("paddle") is None:
-        pytest.skip("needs paddle: pip install paddlepaddle")
+    needs("paddle")
     folder = tmp_path_factory.mktemp("paddle")
     np.save(folder / "x.npy", asked(BOTH).x)
-    run(PADDLE, folder, "save")
+    run_python(PADDLE, folder, "save")
     return folder
 
 
@@ -104,7 +92,7 @@ def test_paddle_runs_the_filled_state_dict(paddle_files: Path, tmp_path: Path, k
     (checkpoint,) = read_checkpoint(like).lstms
     filled = fill(tmp_path, like, paddle_files / f"{kind}-new.pdparams", checkpoint.name, BOTH)
     for step in (kind, f"{kind}-new"):
-        run(PADDLE, paddle_files, step)
+        run_python(PADDLE, paddle_files, step)
     assert verdict(np.load(paddle_files / f"{kind}-new.npy"), BOTH) == "match"
     assert verdict(np.load(paddle_files / f"{kind}.npy"), BOTH) == "mismatch", "the old weights are told from the new"
     before, after = like.read_bytes(), filled.read_bytes()
@@ -173,12 +161,10 @@ else:
 
 @pytest.fixture(scope="module")
 def tensorflow_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    for module in ("tensorflow", "keras"):
-        if importlib.util.find_spec(module) is None:
-            pytest.skip(f"needs {module}")
+    needs("tensorflow", "keras")
     folder = tmp_path_factory.mktemp("tensorflow")
     np.save(folder / "x.npy", asked().x)
-    run(TENSORFLOW, folder, "save")
+    run_python(TENSORFLOW, folder, "save", KERAS_BACKEND="tensorflow")
     return folder
 
 
@@ -192,7 +178,7 @@ def test_tensorflow_restores_the_filled_checkpoint(tensorflow_files: Path, tmp_p
     assert after.lstms[0].tensors == before.lstms[0].tensors
     assert list(map(str, after.other)) == list(map(str, before.other)) != []
     for step in ("like-1", target.stem):
-        run(TENSORFLOW, tensorflow_files, step)
+        run_python(TENSORFLOW, tensorflow_files, step, KERAS_BACKEND="tensorflow")
     assert verdict(np.load(tensorflow_files / f"{target.stem}.npy")) == "match"
     assert verdict(np.load(tensorflow_files / "like-1.npy")) == "mismatch", "the old weights are told from the new"
 

@@ -2,27 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from ..helpers import ROOT, load_file
 
-
-def _load(file: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("docs_generate", file)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["docs_generate"] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
-generate = _load(ROOT / "docs" / "generate.py")
+generate = load_file(ROOT / "docs" / "generate.py", "docs_generate")
 
 PAGES = [page for page in generate.pages() if list(generate.blocks(page.read_text(encoding="utf-8")))]
 

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
@@ -18,6 +14,9 @@ import pytest
 from lstm_xcheck.arrays import Array
 from lstm_xcheck.layouts import Layout, from_layout, layout_named
 from lstm_xcheck.model import CellWeights, LSTMWeights
+
+from ..conftest import needs
+from ..helpers import run_python
 
 pytestmark = pytest.mark.framework
 
@@ -298,17 +297,8 @@ answer(arrays, np.stack(y, axis=1))
 @pytest.mark.parametrize(("row", "modules", "program"), PROGRAMS.values(), ids=PROGRAMS)
 def test_row(row: str, modules: tuple[str, ...], program: str) -> None:
     """In float32, in a process of its own: these frameworks do not all bear each other's company."""
-    if any(importlib.util.find_spec(module) is None for module in modules):
-        pytest.skip(f"{', '.join(modules)} not all installed; run: pip install 'lstm-xcheck[{','.join(modules)}]'")
-    answered = _run(_PREAMBLE + program)
+    needs(*modules)
+    printed = run_python(_PREAMBLE + program, KERAS_BACKEND="tensorflow")
+    answered: dict[str, Any] = json.loads(printed.partition("ANSWER")[2])
     arrays = {name: np.array(array) for name, array in answered["arrays"].items()}
     assert_only_the_true_order_fits(row, arrays, np.array(answered["x"]), np.array(answered["y"]), 2e-6)
-
-
-def _run(program: str) -> dict[str, Any]:
-    environment = {**os.environ, "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
-    command = [sys.executable, "-c", program]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=300)
-    assert done.returncode == 0, done.stderr[-2000:]
-    answered: dict[str, Any] = json.loads(done.stdout.partition("ANSWER")[2])
-    return answered

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -13,19 +11,13 @@ from lstm_xcheck.diagnose.catalogue import CATALOGUE
 from lstm_xcheck.diagnose.mistake import result_from, run_mistakes
 from lstm_xcheck.model import Case, LSTMSpec
 
+from ..helpers import ROOT, load_file
 from .questions import named
 
 CASE = Case.random(LSTMSpec(4, 5), steps=4, batch=2, seed=1, init="torch")
 
 
-def _same_thing() -> Callable[..., bool]:
-    path = Path(__file__).parents[2] / "benchmarks" / "same_thing.py"
-    spec = importlib.util.spec_from_file_location("same_thing", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    function: Callable[..., bool] = module.same_thing
-    return function
+same_thing: Callable[..., bool] = load_file(ROOT / "benchmarks" / "same_thing.py").same_thing
 
 
 @pytest.mark.parametrize(
@@ -47,7 +39,7 @@ def _same_thing() -> Callable[..., bool]:
 def test_the_same_thing_is_told_by_computing(explanation: tuple[str, ...], truth: tuple[str, ...], same: bool) -> None:
     made, done = [named(id) for id in explanation], [named(id) for id in truth]
     outputs = run_mistakes(done, CASE)
-    assert _same_thing()(made, done, CASE, outputs) is same
+    assert same_thing(made, done, CASE, outputs) is same
 
 
 def test_two_constants_on_one_bias_are_not_offered_for_a_third() -> None:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,22 +17,10 @@ from lstm_xcheck.model import Case, LSTMSpec, LSTMWeights, Result
 
 pytest.importorskip("torch")  # what these two tell of their entries needs it
 
+from ..diagnose.cases import CASES
 from . import test_semantics, test_weights
 from .questions import assert_caught_and_named
 
-
-def _cases() -> dict[str, Case]:
-    """Those on which, together, every entry shows."""
-    path = Path(__file__).parents[1] / "diagnose" / "cases.py"
-    spec = importlib.util.spec_from_file_location("cases_of_diagnose", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    cases: dict[str, Case] = module.CASES
-    return cases
-
-
-CASES = _cases()
 Runner = Callable[[Case], Result]
 
 ELSEWHERE = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 from itertools import permutations
@@ -13,15 +12,16 @@ import numpy as np
 import pytest
 
 from lstm_xcheck import CheckpointError, LSTMSpec, LSTMWeights
-from lstm_xcheck.checkpoints import FORMATS, Checkpoint, FoundLSTM, read_checkpoint, write_checkpoint
+from lstm_xcheck.checkpoints import Checkpoint, FoundLSTM, read_checkpoint, write_checkpoint
 from lstm_xcheck.checkpoints.formats import Format
 from lstm_xcheck.checkpoints.write import chain_of, matched
 from lstm_xcheck.layouts import adapt_bias
 from lstm_xcheck.porting.certificate import Ported, joined, losses
 
+from ..helpers import WRITABLE, usable
+
 pytestmark = pytest.mark.framework
 
-WRITABLE = {format.to: format for format in FORMATS if format.writes}
 PAIRS = list(permutations(WRITABLE, 2))
 
 
@@ -58,15 +58,6 @@ SHIFTED = "1 taken off the forget bias, which the framework adds itself"
 REFUSING = [(first, second) for first, second in PAIRS if second in REFUSED]
 
 Holder = Callable[[str, tuple[str, ...]], dict[str, FoundLSTM]]
-
-
-def usable(name: str) -> Format:
-    """The format, or a skip that says which module is missing."""
-    format = WRITABLE[name]
-    for module in (*format.requires, *format.writer_requires):
-        if importlib.util.find_spec(module) is None:
-            pytest.skip(f"{name} needs {module}")
-    return format
 
 
 def weights_of(lstms: Mapping[str, FoundLSTM]) -> dict[str, LSTMWeights]:

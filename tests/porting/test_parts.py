@@ -14,14 +14,15 @@ import pytest
 
 import lstm_xcheck as lx
 from lstm_xcheck.atomic_files import files_in, sha256_of
-from lstm_xcheck.checkpoints import FORMATS, read_checkpoint, write_checkpoint
+from lstm_xcheck.checkpoints import read_checkpoint, write_checkpoint
 from lstm_xcheck.checkpoints.formats import Format
 from lstm_xcheck.errors import XcheckError
 from lstm_xcheck.porting.certificate import checksum
 from lstm_xcheck.porting.port import SUFFIX, recheck
 
+from ..helpers import WRITABLE, usable
+
 WEIGHTS = lx.LSTMWeights.random(lx.LSTMSpec(2, 3, bias="single"), seed=1)
-WRITABLE = {format.to: format for format in FORMATS if format.writes}
 PAIRS = list(product(WRITABLE, repeat=2))
 
 
@@ -30,14 +31,6 @@ def _no_frameworks(monkeypatch: pytest.MonkeyPatch) -> None:
     """The oracle alone judges; what a match proves, the same for every file here and not rechecked, is left out."""
     monkeypatch.setattr("lstm_xcheck.porting.verification.installed", dict)
     monkeypatch.setattr("lstm_xcheck.porting.verification.detection_power", lambda _: [])
-
-
-def usable(name: str) -> Format:
-    """The format, or a skip that says which module is missing."""
-    format = WRITABLE[name]
-    for module in (*format.requires, *format.writer_requires):
-        pytest.importorskip(module)
-    return format
 
 
 def named(folder: Path, format: Format) -> Path:

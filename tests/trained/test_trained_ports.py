@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import runpy
 import sys
 from collections.abc import Callable, Iterator
@@ -17,7 +16,7 @@ import pytest
 import lstm_xcheck as lx
 from lstm_xcheck.adapters.registry import installed
 from lstm_xcheck.arrays import Array
-from lstm_xcheck.checkpoints import FORMATS, Checkpoint, read_checkpoint
+from lstm_xcheck.checkpoints import Checkpoint, read_checkpoint
 from lstm_xcheck.checkpoints.detect.training_state import reading_whole
 from lstm_xcheck.checkpoints.other_layers.model import collect_layers
 from lstm_xcheck.checkpoints.other_layers.store import FAMILIES
@@ -25,13 +24,14 @@ from lstm_xcheck.porting.certificate import joined
 from lstm_xcheck.porting.port import SUFFIX, recheck
 from lstm_xcheck.workers.pool import Worker
 
-for _name in ("torch", "keras", "tensorflow", "jax", "h5py", "safetensors"):
-    pytest.importorskip(_name)
+from ..helpers import WRITABLE, usable
 
-pytestmark = [pytest.mark.framework, pytest.mark.filterwarnings("ignore")]
+pytestmark = [
+    pytest.mark.framework("torch", "keras", "tensorflow", "jax", "h5py", "safetensors"),
+    pytest.mark.filterwarnings("ignore"),
+]
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "train_and_verify.py"
-WRITABLE = {format.to: format for format in FORMATS if format.writes}
 MODELS = {"keras": "vowels.keras", "torch": "tagger.pt"}
 #: Who runs a file's weights: its own framework, or the scan that reads any.
 ADAPTERS = {"torch": "torch", "keras": "keras-tensorflow"}
@@ -77,10 +77,7 @@ def labels(y: Array, which: str, head: Checkpoint) -> Array:
 def test_predictions_stay(
     trained: Path, x: Array, run: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, which: str, to: str
 ) -> None:
-    format = WRITABLE[to]
-    for module in (*format.requires, *format.writer_requires):
-        if importlib.util.find_spec(module) is None:
-            pytest.skip(f"{to} needs {module}")
+    format = usable(to)
     # The frameworks are asked below, for all data that the model knows; the port itself asks the oracle.
     monkeypatch.setattr("lstm_xcheck.porting.verification.installed", dict)
     monkeypatch.setattr("lstm_xcheck.porting.verification.detection_power", lambda _: [])

@@ -15,7 +15,7 @@ from lstm_xcheck.checkpoints import load, read_checkpoint
 from lstm_xcheck.model import LSTMSpec
 from lstm_xcheck.model.activations import HARD_SIGMOID_KERAS2, HARD_SIGMOID_KERAS3
 
-from ...processes import run_python
+from ...helpers import run_python
 from ..damage import refusal
 from ..weights import assert_columns, lstms_in
 

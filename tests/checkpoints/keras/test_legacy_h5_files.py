@@ -16,7 +16,7 @@ from lstm_xcheck.errors import CheckpointError
 from lstm_xcheck.model import LSTMSpec, LSTMWeights
 from lstm_xcheck.model.activations import HARD_SIGMOID_KERAS2, HARD_SIGMOID_KERAS3
 
-from ...processes import keras_backend, run_python
+from ...helpers import keras_backend, run_python
 from ..damage import outcomes_of_alterations
 from ..weights import assert_columns, lstms_in
 

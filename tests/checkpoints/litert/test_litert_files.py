@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from lstm_xcheck.errors import DisagreementError
 from lstm_xcheck.model import CellWeights
 from lstm_xcheck.porting.port import port, recheck
 
+from ..conftest import litert
 from ..damage import refusal
 
 pytestmark = pytest.mark.framework
@@ -27,9 +27,8 @@ HARD = f"hard_sigmoid:{1 / 6!r},0.5"
 
 
 @pytest.fixture(scope="module")
-def legacy(tmp_path_factory: pytest.TempPathFactory, written_by: Callable[..., Path]) -> Path:
-    folder = tmp_path_factory.mktemp("legacy")
-    return written_by("litert_converted.py", folder, "tensorflow", "tf_keras", TF_USE_LEGACY_KERAS="1")
+def legacy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return litert("litert_converted.py", tmp_path_factory.mktemp("legacy"), "tf_keras", TF_USE_LEGACY_KERAS="1")
 
 
 @pytest.fixture

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +12,8 @@ from lstm_xcheck import Case, CheckpointError, Result, judge
 from lstm_xcheck.checkpoints import load, read_checkpoint
 from lstm_xcheck.model.activations import HARD_SIGMOID_KERAS2
 
+from ...conftest import needs
+from ...helpers import run_python
 from ..damage import refusal
 
 pytestmark = pytest.mark.framework
@@ -44,14 +42,9 @@ np.savez(f"{folder}/seen.npz", **seen)
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    for module in ("tensorflow", "tf_keras"):
-        if importlib.util.find_spec(module) is None:
-            pytest.skip(f"needs {module}")
+    needs("tensorflow", "tf_keras")
     made = tmp_path_factory.mktemp("keras2")
-    quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
-    command = [sys.executable, "-W", "ignore", "-c", WRITE, str(made)]
-    done = subprocess.run(command, env=quiet, capture_output=True, text=True, check=False, timeout=300)
-    assert done.returncode == 0, done.stderr[-2000:]
+    run_python(WRITE, made)
     return made
 
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import os
 import shutil
 import subprocess
 import sys
-import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,7 +19,9 @@ from lstm_xcheck.checkpoints.codecs.crc32c import crc32c, masked
 from lstm_xcheck.checkpoints.sniff import TABLE_MAGIC
 from lstm_xcheck.checkpoints.write import as_stored, chain_of
 
-from ..damage import refusal
+from ...conftest import needs
+from ...helpers import run_python
+from ..damage import memory_below, refusal
 
 KERAS = r"""
 import sys
@@ -84,29 +83,19 @@ np.savez(f"{folder}/seen.npz", x=x, **flat)
 
 
 def made_by_tensorflow(code: str, folder: Path, **environment: str) -> Path:
-    command = [sys.executable, "-W", "ignore", "-c", code, str(folder)]
-    quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "", "KERAS_BACKEND": "tensorflow"}
-    given = {**os.environ, **quiet, **environment}
-    done = subprocess.run(command, env=given, capture_output=True, text=True, check=False, timeout=300)
-    assert done.returncode == 0, done.stderr[-2000:]
+    run_python(code, folder, KERAS_BACKEND="tensorflow", **environment)
     return folder
-
-
-def skip_without(*modules: str) -> None:
-    for module in modules:
-        if importlib.util.find_spec(module) is None:
-            pytest.skip(f"needs {module}")
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    skip_without("tensorflow", "keras")
+    needs("tensorflow", "keras")
     return made_by_tensorflow(KERAS, tmp_path_factory.mktemp("keras"))
 
 
 @pytest.fixture(scope="module")
 def cells(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    skip_without("tensorflow", "tf_keras")
+    needs("tensorflow", "tf_keras")
     return made_by_tensorflow(CELLS, tmp_path_factory.mktemp("cells"), TF_USE_LEGACY_KERAS="1")
 
 
@@ -166,8 +155,7 @@ def test_reading_needs_no_tensorflow(folder: Path) -> None:
         "import sys; from lstm_xcheck.checkpoints import load; "
         f"print(sorted(load({str(folder / 'train-1')!r})), 'tensorflow' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "['both', 'encoder'] False"
+    assert run_python(code).strip() == "['both', 'encoder'] False"
 
 
 @pytest.mark.framework
@@ -233,7 +221,7 @@ np.savez(f"{folder}/y.npz", enc=single(x), both=both(x))
 
 @pytest.mark.framework
 def test_tensorflow_restores_what_is_written(tmp_path: Path) -> None:
-    skip_without("tensorflow", "keras")
+    needs("tensorflow", "keras")
     given = {
         "enc": LSTMWeights.random(LSTMSpec(5, 4, bias="single"), seed=1),
         "both": LSTMWeights.random(LSTMSpec(5, 3, bidirectional=True, bias="single"), seed=2),
@@ -353,13 +341,8 @@ def test_the_crafted_table_is_good_when_it_does_not_lie(tmp_path: Path) -> None:
 @pytest.mark.parametrize("items", CRAFTED.values(), ids=CRAFTED)
 def test_tables_that_lie(tmp_path: Path, items: Any) -> None:
     path = craft(tmp_path, table(items))
-    tracemalloc.start()
-    try:
+    with memory_below(8 << 20):
         refusal(path)
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert peak < 8 << 20
 
 
 def test_types_that_do_not_exist_are_named_and_not_read(tmp_path: Path) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from lstm_xcheck.checkpoints import load, read_checkpoint
 from lstm_xcheck.errors import CheckpointError
 from lstm_xcheck.model import LSTMSpec, LSTMWeights
 
+from ...helpers import run_python
 from ..damage import refusal
 
 torch = pytest.importorskip("torch")
@@ -234,8 +233,7 @@ def test_reading_needs_no_torch(tmp_path: Path) -> None:
         "import sys; sys.modules['torch'] = None; from lstm_xcheck.checkpoints import load; "
         f"print(load({str(tmp_path / 'm.pt')!r})['lstm'].fingerprint)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == load(tmp_path / "m.pt")["lstm"].fingerprint
+    assert run_python(code).strip() == load(tmp_path / "m.pt")["lstm"].fingerprint
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")

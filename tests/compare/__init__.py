@@ -1,1 +1,0 @@
-"""The judge: every verdict, and what its reason says."""

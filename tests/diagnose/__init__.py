@@ -1,1 +1,0 @@
-"""The catalogue of mistakes, and whether each is named."""

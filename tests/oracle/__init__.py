@@ -1,1 +1,0 @@
-"""The oracle against fifty digits, and its bounds against honest arithmetic."""
