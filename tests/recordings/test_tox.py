@@ -79,7 +79,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "record.py").write_text(RECORD.format(here=str(Path(__file__).parent)), encoding="utf-8")
     (folder / "test_it.py").write_text("def test_it():\n    pass\n", encoding="utf-8")
     (folder / ".ci").mkdir()
-    shutil.copy(ROOT / ".ci" / "ran_nowhere.py", folder / ".ci")
+    shutil.copy(ROOT / ".ci" / "test_reports.py", folder / ".ci")
     shutil.copy(ROOT / "toxfile.py", folder)
     return folder
 
