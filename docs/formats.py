@@ -80,18 +80,18 @@ def _bits(test: str) -> Proof:
 
 
 _TRAINED = _outputs("trained/test_trained_models.py::test_every_file_in_every_backend")
-_SHARDED = _outputs("checkpoints/safetensors/test_sharded_files.py::test_an_lstm_spread_over_shards_is_whole")
+_SHARDED = _outputs("checkpoints/safetensors/test_sharded_files.py::test_an_lstm_spread_over_shards_is_complete")
 _ARRAYS = "checkpoints/jax/test_array_files.py"
 _WRITERS = "porting/test_writers.py"
-_WHOLE = "porting/test_whole_models.py"
+_WHOLE = "porting/test_models.py"
 _TO_KERAS = _outputs(f"{_WHOLE}::test_torch_to_keras_loads_and_predicts_the_same")
-_OTHERS = "porting/test_whole_in_other_formats.py"
+_OTHERS = "porting/test_models_in_other_formats.py"
 _RUN = _outputs("checkpoints/test_written_run.py::test_the_framework_computes_what_was_written")
 _ONNX = Facts(
     _bits("checkpoints/test_onnx_files.py::test_both_directions_are_read_bit_for_bit"),
     _outputs("checkpoints/test_onnx_files.py::test_written_files_give_the_same_weights_and_are_run"),
     (*_USUAL, "reverse", "relu", "gate_clip", "coupling", "peepholes"),
-    whole=_outputs("porting/test_whole_onnx_models.py::test_a_trained_model_predicts_the_same"),
+    whole=_outputs("porting/test_onnx_models.py::test_a_trained_model_predicts_the_same"),
 )
 
 #: By the format's name and what `--to` calls it.
@@ -127,7 +127,7 @@ FACTS: dict[tuple[str, str], Facts] = {
     ("Flax msgpack", "flax"): Facts(
         _bits(f"{_ARRAYS}::test_flax_linen_model"),
         _RUN,
-        whole=_bits("porting/test_whole_flax_models.py::test_there_and_back_gives_the_same_predictions"),
+        whole=_bits("porting/test_flax_models.py::test_there_and_back_gives_the_same_predictions"),
     ),
     ("Orbax", "orbax"): Facts(
         _outputs("checkpoints/jax/test_orbax_folders.py::test_linen_computes_what_is_read"),

@@ -70,7 +70,7 @@ def test_a_forgotten_mark_is_an_error_that_says_what_to_do(project: pytest.Pytes
     assert "ERROR at setup of test_forgotten_because_of_a_fixture" in ran.stdout.str()
 
 
-def test_a_file_that_skips_as_a_whole_is_marked_as_a_whole(project: pytest.Pytester) -> None:
+def test_a_file_that_skips_at_import_has_a_file_mark(project: pytest.Pytester) -> None:
     project.makepyfile(
         test_marked=FILE.format(mark="pytestmark = pytest.mark.framework"),
         test_listed=FILE.format(mark="pytestmark = [pytest.mark.framework]"),

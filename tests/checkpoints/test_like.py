@@ -303,7 +303,7 @@ def test_orbax_restores_the_filled_folder(tmp_path: Path, options: dict[str, Any
     assert verdict(layers[0].apply({"params": old["model"]["params"]["layers_0"]}, asked().x)) == "mismatch"
 
 
-def test_a_managers_folder_is_filled_whole(tmp_path: Path) -> None:
+def test_the_folder_of_a_manager_is_filled(tmp_path: Path) -> None:
     orbax = pytest.importorskip("orbax.checkpoint")
     write_checkpoint(tmp_path / "one.npz", {"enc": WEIGHTS})
     tree = {"params": {f"l{k}": np.zeros((2, 2), np.float32) for k in range(2)}}

@@ -40,7 +40,7 @@ def test_every_format_has_its_row_and_every_writer_its_proof() -> None:
     assert {to for (_, to), facts in formats.FACTS.items() if facts.loaded} == set(WRITABLE)
 
 
-def test_every_writer_of_whole_models_has_a_proof_of_it() -> None:
+def test_every_writer_of_models_has_a_proof_of_it() -> None:
     assert {to for (_, to), facts in formats.FACTS.items() if facts.whole} == set(FAMILIES)
 
 

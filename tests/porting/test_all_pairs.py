@@ -97,8 +97,8 @@ def ported(before: Mapping[str, FoundLSTM], after: Mapping[str, FoundLSTM]) -> d
         chain = [f"{name}_{index}" for index in range(found.weights.spec.num_layers)]
         names = (name,) if name in after else tuple(chain)
         mine = [after[key] for key in names]
-        whole = joined([part.weights for part in mine]) if len(mine) > 1 else mine[0].weights
-        pairs[name] = Ported(name, found.weights, found.layout, names, whole, mine[0].layout)
+        stack = joined([part.weights for part in mine]) if len(mine) > 1 else mine[0].weights
+        pairs[name] = Ported(name, found.weights, found.layout, names, stack, mine[0].layout)
     return pairs
 
 
@@ -168,8 +168,8 @@ def test_there_and_back(tmp_path: Path, checkpoint: Holder, first: str, second: 
     steps, returns = ported(before, there), ported(there, back)
     for name, step in steps.items():
         rest = [returns[key] for key in step.names]
-        whole = joined([part.written for part in rest]) if len(rest) > 1 else rest[0].written
-        again = Ported(name, step.written, step.written_layout, rest[0].names, whole, rest[0].written_layout)
+        stack = joined([part.written for part in rest]) if len(rest) > 1 else rest[0].written
+        again = Ported(name, step.written, step.written_layout, rest[0].names, stack, rest[0].written_layout)
         check_trip(step, again, second, first)
 
 

@@ -104,7 +104,7 @@ def test_several_lstms_are_matched_by_name(tmp_path: Path) -> None:
     assert found["same"]
 
 
-def test_what_cannot_be_told_apart_is_refused(tmp_path: Path) -> None:
+def test_what_cannot_be_distinguished_is_refused(tmp_path: Path) -> None:
     one, other = (lx.LSTMWeights.random(lx.LSTMSpec(3, 4), seed) for seed in (1, 2))
     paths = saved(tmp_path, "a.npz", x=one, y=other), saved(tmp_path, "b.npz", p=other, q=one)
     with pytest.raises(lx.UserError, match="not clear which LSTM to compare with which"):

@@ -187,7 +187,9 @@ SEVERAL = {
 
 @pytest.mark.framework
 @pytest.mark.parametrize(("make", "least"), SEVERAL.items(), ids=[make.__name__ for make in SEVERAL])
-def test_every_part_of_a_source_is_held_to_its_hash(tmp_path: Path, make: Callable[[Path], Path], least: int) -> None:
+def test_every_part_of_a_source_is_checked_by_its_hash(
+    tmp_path: Path, make: Callable[[Path], Path], least: int
+) -> None:
     (tmp_path / "in").mkdir()
     source = make(tmp_path / "in")
     lx.port(source, tmp_path / "m.npz", lstm_only=True)

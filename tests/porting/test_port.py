@@ -91,11 +91,11 @@ def test_the_sum_of_float64_biases_is_rounded_too(tmp_path: Path) -> None:
 
 @pytest.mark.framework
 def test_other_layers_are_named_and_nothing_is_written(tmp_path: Path) -> None:
-    whole = with_head(tmp_path)
+    path = with_head(tmp_path)
     with pytest.raises(lx.DisagreementError, match=r"head\.weight float32\[2, 4\]; head\.bias .*--lstm-only"):
-        lx.port(whole, tmp_path / "m.npz")
+        lx.port(path, tmp_path / "m.npz")
     assert [file.name for file in tmp_path.iterdir()] == ["whole.pt"]
-    certificate = lx.port(whole, tmp_path / "m.npz", lstm_only=True)
+    certificate = lx.port(path, tmp_path / "m.npz", lstm_only=True)
     assert certificate["left_out"] == ["head.weight float32[2, 4]", "head.bias float32[2]"]
 
 

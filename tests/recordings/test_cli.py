@@ -73,7 +73,7 @@ def test_a_wrong_gate_order_is_caught(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "MISMATCH WrongOrder" in out
 
 
-def test_crashes_are_told_and_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_crashes_are_reported_and_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "bad.npz"
     code, out, _ = lx(capsys, "record", "--out", file, "--adapters", "Honest", "--grid", "batch=1,6")
     assert code == 2
@@ -82,7 +82,7 @@ def test_crashes_are_told_and_kept(tmp_path: Path, capsys: pytest.CaptureFixture
     assert lx(capsys, "replay", file)[0] == 2
 
 
-def test_live_adapters_answer_beside_recordings(two: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_live_adapters_answer_along_with_recordings(two: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = lx(capsys, "replay", two, "--adapters", "Honest,WrongOrder", "--json")
     report, names = json.loads(out), ("one", "two")
     assert code == 1

@@ -101,7 +101,7 @@ def test_one_changed_number_is_caught(here: Recording) -> None:
     assert row.worst == (0, 1, 1)
 
 
-def test_weights_that_were_not_held_are_caught(maker: Maker) -> None:
+def test_weights_that_were_not_loaded_are_caught(maker: Maker) -> None:
     report = report_of(maker("Forgetful"))
     assert report.exit_code == 1
     assert {row.quantity for row in report.rows if row.verdict == "mismatch"} == {"weights"}
@@ -130,7 +130,7 @@ def test_one_flipped_bit_of_the_inputs_is_drift(here: Recording) -> None:
     assert [reason.startswith("INPUT DRIFT: ") for reason in reasons(report, "crashed")] == [True]
 
 
-def test_a_crash_is_recorded_and_told(maker: Maker) -> None:
+def test_a_crash_is_recorded_and_reported(maker: Maker) -> None:
     recording = maker("Honest", recipes=(Recipe(hidden=1), Recipe(hidden=1, batch=6)))
     report = report_of(recording)
     assert report.exit_code == 2
@@ -257,7 +257,7 @@ def test_an_older_id_stays(here: Recording) -> None:
     assert {row.case for row in report.rows} == {"old-id", here.questions[1].id}
 
 
-def test_an_unknown_layout_is_told(here: Recording) -> None:
+def test_an_unknown_layout_is_reported(here: Recording) -> None:
     report = report_of(replace(here, layouts={"Honest": "nowhere"}))
     assert report.exit_code == 2
     assert "nowhere" in reasons(report, "crashed")[0]

@@ -60,7 +60,7 @@ def run() -> Iterator[Runner]:
         yield answer
 
 
-def whole(path: Path) -> Checkpoint:
+def read_all(path: Path) -> Checkpoint:
     with reading_whole():
         return read_checkpoint(path)
 
@@ -89,7 +89,7 @@ def test_predictions_stay(
     certificate = lx.port(source, target, to=to, lstm_only=to not in FAMILIES)
     recheck(target.with_name(target.name + SUFFIX))
     assert (certificate["verdict"], len(certificate["layers"])) == ("agree", int(to in FAMILIES))
-    checkpoint = whole(target)
+    checkpoint = read_all(target)
     by_name = {lstm.name: lstm for lstm in checkpoint.lstms}
     parts = [by_name[name] for name in certificate["lstms"][0]["destination"]]
     expected = np.load((trained / MODELS[which]).with_suffix(".npy"))
@@ -99,7 +99,7 @@ def test_predictions_stay(
     # What the target holds natively is the certificate's business; every output that was seen is judged.
     seen = replace(written, native={}, parameter_count=None)
     assert lx.judge(seen, lx.Case(weights=own, x=x)).verdict == "match"
-    head = checkpoint if to in FAMILIES else whole(source)
+    head = checkpoint if to in FAMILIES else read_all(source)
     assert np.array_equal(labels(written.y, which, head), expected)
     if to in FAMILIES:
         exchanged: Any = written.y[..., ::-1]

@@ -64,7 +64,7 @@ def test_other_content_under_a_known_suffix(tmp_path: Path, suffix: str, content
     refusal(path)
 
 
-def test_text_named_pt_is_shown(tmp_path: Path) -> None:
+def test_text_named_pt_is_quoted(tmp_path: Path) -> None:
     (tmp_path / "m.pt").write_text("hello world")
     assert "is not a PyTorch file: it begins with 'hello world'" in refusal(tmp_path / "m.pt")
 

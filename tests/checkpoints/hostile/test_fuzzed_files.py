@@ -76,7 +76,7 @@ def test_files_of_keras_itself(keras_files: Path, tmp_path: Path, stem: str, suf
 
 
 @pytest.mark.framework
-def test_onnx_with_its_numbers_beside_it(tmp_path: Path) -> None:
+def test_onnx_with_external_data(tmp_path: Path) -> None:
     onnx = pytest.importorskip("onnx")
     good = tmp_path / "m.onnx"
     write_checkpoint(good, {"enc": LSTMWeights.random(SPECS["enc"])})

@@ -46,7 +46,7 @@ def read_index(folder: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("given", ["folder", "index"])
-def test_an_lstm_spread_over_shards_is_whole(model: tuple[Path, dict[str, Array]], given: str) -> None:
+def test_an_lstm_spread_over_shards_is_complete(model: tuple[Path, dict[str, Array]], given: str) -> None:
     torch = pytest.importorskip("torch")
     folder, arrays = model
     checkpoint = read_checkpoint(folder if given == "folder" else folder / INDEX)

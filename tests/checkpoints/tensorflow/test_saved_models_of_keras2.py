@@ -80,8 +80,8 @@ def test_an_activation_without_a_canonical_form_is_named(folder: Path) -> None:
 def test_damaged_metadata_are_refused_or_say_less(folder: Path, tmp_path: Path) -> None:
     shutil.copytree(folder / "saved", tmp_path / "saved")
     file = tmp_path / "saved" / "keras_metadata.pb"
-    whole = file.read_bytes()
-    file.write_bytes(whole[: len(whole) // 2])
+    content = file.read_bytes()
+    file.write_bytes(content[: len(content) // 2])
     assert "keras_metadata.pb is damaged" in refusal(tmp_path / "saved")
     file.write_bytes(b"")
     assert len(read_checkpoint(tmp_path / "saved").lstms) == 3

@@ -255,7 +255,7 @@ def test_written_files_say_every_bit(tmp_path: Path, bias: Any, dtype: str) -> N
 
 
 @pytest.mark.framework("tensorflow")
-def test_a_checkpoint_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+def test_a_checkpoint_is_written_completely_or_not_at_all(tmp_path: Path) -> None:
     weights = LSTMWeights.random(LSTMSpec(3, 4, bias="single"), seed=3)
     for name, says in (("a.b", "--rename"), ("a/b", "--rename")):
         with pytest.raises(CheckpointError, match=says):

@@ -104,7 +104,7 @@ def test_training_checkpoint_with_wrappers_optimizer_and_buffers(tmp_path: Path)
     assert listed["optimizer.state.0.exp_avg"] == ((16, 5), "float32")
 
 
-def test_a_whole_lightning_checkpoint_is_ported_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lightning_checkpoint_is_ported_with_its_layers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Callbacks, schedulers and two optimizers stand beside the state dict; a layer called scaler stands in it."""
     pytest.importorskip("h5py")
     monkeypatch.setattr("lstm_xcheck.porting.verification.installed", dict)
@@ -220,7 +220,7 @@ def test_mixed_types_and_nan_are_refused(tmp_path: Path) -> None:
     assert "should be a finite number" in refusal(tmp_path / "nan.pt")
 
 
-def test_whole_modules_are_refused(tmp_path: Path) -> None:
+def test_pickled_modules_are_refused(tmp_path: Path) -> None:
     torch.save(lstm(), tmp_path / "whole.pt")
     sentence = refusal(tmp_path / "whole.pt")
     assert "torch.nn.modules.rnn.LSTM" in sentence

@@ -65,7 +65,7 @@ def test_torch_to_keras_loads_and_predicts_the_same(tmp_path: Path, torch_file: 
         assert disagreements_with(torch_file, *ran) == []
 
 
-def test_a_square_kernel_that_is_not_turned_is_seen(tmp_path: Path, torch_file: Path) -> None:
+def test_a_square_kernel_that_is_not_transposed_is_caught(tmp_path: Path, torch_file: Path) -> None:
     state = torch.load(torch_file, weights_only=True)
     state["head.weight"] = state["head.weight"].T.contiguous()
     torch.save(state, tmp_path / "mutant.pt")
@@ -81,7 +81,7 @@ def test_exchanged_directions_are_seen(tmp_path: Path, torch_file: Path) -> None
     assert "lstm" in disagreements_with(torch_file, *run_torch(tmp_path / "mutant.pt"))
 
 
-def test_a_writer_that_does_not_turn_the_kernel_is_refused(
+def test_a_writer_that_does_not_transpose_the_kernel_is_refused(
     tmp_path: Path, torch_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
@@ -230,7 +230,7 @@ def test_names_have_one_spelling() -> None:
     assert plain_name("decoder/head") == "decoder.head"
 
 
-def test_a_name_with_control_characters_is_shown_safely(tmp_path: Path) -> None:
+def test_control_characters_of_a_name_are_escaped(tmp_path: Path) -> None:
     path = two_matrices(tmp_path / "m.pt", "embed\x1b[2J", 9, 4)
     assert list(layers_in(path)) == ["embed\\x1b[2J"]
 

@@ -51,7 +51,7 @@ def test_a_trained_model_predicts_the_same(tmp_path: Path, which: str, to: str, 
     assert check_run(tmp_path / "tagger.onnx", source) == []
 
 
-def test_a_square_kernel_that_is_not_turned_is_seen(tmp_path: Path, torch_file: Path) -> None:
+def test_a_square_kernel_that_is_not_transposed_is_caught(tmp_path: Path, torch_file: Path) -> None:
     lx.port(torch_file, tmp_path / "tagger.onnx")
     model = onnx.load(tmp_path / "tagger.onnx")
     kernel = next(tensor for tensor in model.graph.initializer if tensor.name == "head.kernel")
@@ -71,7 +71,7 @@ def test_exchanged_directions_are_seen(tmp_path: Path, torch_file: Path) -> None
     assert "lstm" in check_run(tmp_path / "mutant.onnx", torch_file)
 
 
-def test_a_writer_that_turns_the_kernel_is_refused(
+def test_a_writer_that_transposes_the_kernel_is_refused(
     tmp_path: Path, torch_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
