@@ -17,7 +17,7 @@ from lstm_xcheck.compare.reference import observed_quantities
 from lstm_xcheck.diagnose import CATALOGUE, Diagnosis, Mistake, diagnose
 from lstm_xcheck.diagnose.discrepancy import Discrepancy
 from lstm_xcheck.diagnose.fit import fit
-from lstm_xcheck.diagnose.mistake import Outputs, result_from, run_mistakes
+from lstm_xcheck.diagnose.mistake import Outputs, changed_case, changed_outputs, result_from, run_mistakes
 from lstm_xcheck.errors import SpecError, Unsupported
 from lstm_xcheck.model import Case, LSTMSpec, Result
 from lstm_xcheck.model.initializers import INITIALIZERS
@@ -158,16 +158,9 @@ def _torch() -> Any:
 
 def mutated_run(mistakes: tuple[Mistake, ...], case: Case, draw: Draw, rng: np.random.Generator) -> Result | None:
     """What an implementation with these mistakes answers; None where they make no sense together."""
-    changed: Case | None = case
-    for mistake in mistakes:
-        changed = None if changed is None else mistake.change_case(changed)
+    changed = changed_case(mistakes, case)
     result = None if changed is None else honest_run(changed, draw, rng)
-    if result is None:
-        return None
-    outputs: Outputs | None = observed_quantities(result)
-    for mistake in mistakes:
-        if mistake.after is not None and outputs is not None:
-            outputs = mistake.after(outputs, case)
+    outputs = None if result is None else changed_outputs(mistakes, observed_quantities(result), case)
     return None if outputs is None else result_from(outputs)
 
 

@@ -31,7 +31,7 @@ def same_thing(explanation: Sequence[Mistake], mistakes: Sequence[Mistake], case
     if same(run_mistakes(explanation, case), truth):
         return True
     own, other = _stages(explanation, case), _stages(mistakes, case)
-    after = [[mistake.after for mistake in made if mistake.after is not None] for made in (explanation, mistakes)]
+    after = [[mistake.outputs for mistake in made if mistake.outputs is not None] for made in (explanation, mistakes)]
     if own is None or other is None or after[0] != after[1] or not _same_data(own[-1], other[-1]):
         return False
     if not all(_same_shapes(own[-1], stage) for stage in (*own, *other)):

@@ -15,7 +15,6 @@ from typing import Any
 
 from lstm_xcheck.checkpoints import FORMATS
 from lstm_xcheck.checkpoints.formats import Format
-from lstm_xcheck.checkpoints.other_layers.store import FAMILIES
 from lstm_xcheck.layouts.other_layers import KINDS, OTHER_LAYERS, Row
 
 PAGE = Path(__file__).parent / "reference" / "formats.md"
@@ -94,81 +93,80 @@ _ONNX = Facts(
     whole=_outputs("porting/test_onnx_models.py::test_a_trained_model_predicts_the_same"),
 )
 
-#: By the format's name and what `--to` calls it.
-FACTS: dict[tuple[str, str], Facts] = {
-    ("PyTorch", "torch"): Facts(
+#: By the format's id.
+FACTS: dict[str, Facts] = {
+    "torch": Facts(
         _TRAINED, _outputs(f"{_WRITERS}::test_torch_loads_the_state_dict"), (*_USUAL, "proj_size"),
         whole=_outputs(f"{_WHOLE}::test_keras_to_torch_loads_strictly_and_predicts_the_same"),
     ),
-    ("TorchScript", ""): Facts(
+    "torchscript": Facts(
         _outputs("checkpoints/torch/test_torchscript_files.py::test_the_program_computes_what_is_read")
     ),
-    ("safetensors", "safetensors"): Facts(
+    "safetensors": Facts(
         _TRAINED, _bits(f"{_WRITERS}::test_safetensors_loads_the_file"), (*_USUAL, "proj_size"),
         whole=_bits(f"{_WHOLE}::test_there_and_back_is_bit_for_bit"),
     ),
-    ("sharded safetensors", ""): Facts(_SHARDED),
-    ("Keras archive", "keras"): Facts(
+    "safetensors-index": Facts(_SHARDED),
+    "safetensors-folder": Facts(_SHARDED),
+    "keras": Facts(
         _TRAINED, _outputs(f"{_WRITERS}::test_keras_loads_the_model"), (*_USUAL, "reverse", "relu"), whole=_TO_KERAS
     ),
-    ("lstm-xcheck npz", "npz"): Facts(
+    "npz": Facts(
         _bits(f"{_WRITERS}::test_a_file_says_what_was_written"),
         _bits(f"{_WRITERS}::test_numpy_loads_the_own_file"),
         tuple(OPTIONS),
     ),
-    ("NumPy npz", "haiku"): Facts(
+    "haiku": Facts(
         _bits(f"{_ARRAYS}::test_haiku_npz_both_ways"), _bits(f"{_ARRAYS}::test_haiku_npz_both_ways"),
         whole=_outputs(f"{_OTHERS}::test_haiku_takes_the_parameters_and_predicts_the_same"),
     ),
-    ("MLX npz", "mlx"): Facts(
+    "mlx": Facts(
         _bits(f"{_ARRAYS}::test_mlx_npz_both_ways"), _RUN,
         whole=_outputs(f"{_OTHERS}::test_mlx_loads_the_weights_and_predicts_the_same"),
     ),
-    ("Flax msgpack", "flax"): Facts(
+    "flax": Facts(
         _bits(f"{_ARRAYS}::test_flax_linen_model"),
         _RUN,
         whole=_bits("porting/test_flax_models.py::test_there_and_back_gives_the_same_predictions"),
     ),
-    ("Orbax", "orbax"): Facts(
+    "orbax": Facts(
         _outputs("checkpoints/jax/test_orbax_folders.py::test_linen_computes_what_is_read"),
         _outputs("checkpoints/jax/test_orbax_folders.py::test_orbax_restores_what_linen_runs"),
         whole=_outputs(f"{_OTHERS}::test_orbax_restores_what_linen_runs"),
     ),
-    ("ONNX", "onnx"): _ONNX,
-    ("ONNX opset 22", "onnx-22"): _ONNX,
-    ("OpenVINO", "openvino"): Facts(
+    "onnx": _ONNX,
+    "onnx-22": _ONNX,
+    "openvino": Facts(
         _outputs("checkpoints/test_openvino_files.py::test_what_is_read_is_what_openvino_computes"),
         _outputs("checkpoints/test_openvino_files.py::test_written_files_are_run_by_openvino"),
         (*_USUAL, "reverse", "relu", "gate_clip"),
     ),
-    ("LiteRT", ""): Facts(
-        _outputs("checkpoints/litert/test_litert_files.py::test_loops_of_keras_compute_what_is_read")
-    ),
-    ("Equinox", "equinox"): Facts(
+    "litert": Facts(_outputs("checkpoints/litert/test_litert_files.py::test_loops_of_keras_compute_what_is_read")),
+    "equinox": Facts(
         _bits(f"{_ARRAYS}::test_equinox_both_ways"), _RUN, ()
     ),
-    ("Paddle", "paddle"): Facts(
+    "paddle": Facts(
         _outputs("checkpoints/test_pickle_files.py::test_files_of_paddle_compute_what_paddle_computes"),
         _outputs("checkpoints/test_pickle_files.py::test_paddle_loads_what_is_written"),
         (*_USUAL, "proj_size"),
         whole=_outputs(f"{_OTHERS}::test_paddle_loads_the_model_and_predicts_the_same"),
     ),
-    ("Haiku pickle", ""): Facts(
+    "haiku-pickle": Facts(
         _outputs("checkpoints/test_pickle_files.py::test_haiku_parameters_compute_what_haiku_computes")
     ),
-    ("TensorFlow checkpoint", "tensorflow"): Facts(
+    "tensorflow": Facts(
         _outputs("checkpoints/tensorflow/test_tensorflow_files.py::test_files_of_keras_compute_what_keras_computes"),
         _outputs("checkpoints/tensorflow/test_tensorflow_files.py::test_tensorflow_restores_what_is_written"),
     ),
-    ("TensorFlow SavedModel", ""): Facts(
+    "saved-model": Facts(
         _outputs("checkpoints/tensorflow/test_tensorflow_files.py::test_files_of_keras_compute_what_keras_computes")
     ),
-    ("Keras HDF5", "keras-h5"): Facts(
+    "keras-h5": Facts(
         _bits("checkpoints/keras/test_legacy_h5_files.py::test_every_lstm_is_read_bit_for_bit"),
         _outputs("checkpoints/test_written_run.py::test_keras_computes_what_a_legacy_file_says"),
         dtypes=("float64", "float32", "float16"), whole=_TO_KERAS,
     ),
-    ("Keras weights", "keras-weights"): Facts(
+    "keras-weights": Facts(
         _TRAINED, _outputs(f"{_WRITERS}::test_keras_loads_the_weights_into_a_model"), whole=_TO_KERAS
     ),
 }  # fmt: skip
@@ -236,29 +234,29 @@ _KEEPS = ("`--to`", *(f"`{name}`" if "_" in name else name for name in OPTIONS))
 
 
 def _described(format: Format) -> list[str]:
-    facts = FACTS[format.name, format.to]
+    facts = FACTS[format.id]
     suffixes = _code([*format.suffixes, *format.companions])
     where = "a folder" + (f", {suffixes}" if suffixes else "") if format.folder else suffixes
-    written = [f"`{format.to}`", _needs(format.writer_requires), "a stack" if format.stacks else "a chain"]
+    written = [f"`{format.id}`", _needs(format.writes_with), "a stack" if format.stacks else "a chain"]
     loaded = [_proof(facts.loaded), "all" if facts.dtypes == DTYPES else ", ".join(facts.dtypes)]
-    if not format.writes:
+    if not format.writer:
         written, loaded = ["only read", "", ""], ["", ""]
-    return [format.name, where, _needs(format.requires), *written, _proof(facts.read), *loaded]
+    return [format.name, where, _needs(format.reads_with), *written, _proof(facts.read), *loaded]
 
 
 def _kept() -> Iterator[list[str]]:
     for format in FORMATS:
-        if format.writes:
-            keeps = FACTS[format.name, format.to].keeps
-            yield [f"`{format.to}`", *("yes" if option in keeps else "no" for option in OPTIONS)]
+        if format.writer:
+            keeps = FACTS[format.id].keeps
+            yield [f"`{format.id}`", *("yes" if option in keeps else "no" for option in OPTIONS)]
 
 
 def _carried() -> Iterator[list[str]]:
     for format in FORMATS:
-        if format.writes:
-            rows = OTHER_LAYERS.get(FAMILIES.get(format.to, ""), {})
+        if format.writer:
+            rows = OTHER_LAYERS.get(format.family, {})
             cells = [_arrays(rows.get(kind)) for kind in KINDS]
-            yield [f"`{format.to}`", *cells, _proof(FACTS[format.name, format.to].whole)]
+            yield [f"`{format.id}`", *cells, _proof(FACTS[format.id].whole)]
 
 
 def _arrays(row: Row | None) -> str:

@@ -1,4 +1,4 @@
-"""The public functions: the rooms put together."""
+"""The public functions."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ Adapters = Sequence[str] | Mapping[str, Callable[..., Any]] | None
 
 
 def run(adapter: str, case: Case, *, python: str | None = None, timeout: float = 120.0) -> Result:
-    """Run one case in one framework, in a process of its own.
+    """Run one case in one framework, in its own process.
 
     Args:
         adapter: such as `torch`, `keras-jax` or `jax`.
@@ -53,7 +53,7 @@ def run(adapter: str, case: Case, *, python: str | None = None, timeout: float =
     Raises:
         AdapterError: for an unknown adapter or a missing framework.
         Unsupported: when the framework has no such LSTM.
-        WorkerCrashed: when it died.
+        WorkerCrashed: when its process died.
     """
     _require(case, Case)
     (entry,) = choose_entries([adapter], {adapter: python} if python else None)
@@ -62,10 +62,11 @@ def run(adapter: str, case: Case, *, python: str | None = None, timeout: float =
 
 
 def judge(result: Result, case: Case) -> Verdict:
-    """Judge any implementation's outputs for a case, yours too: `lx.Result(y=..., h_n=..., c_n=...)`.
+    """Judge the outputs of any implementation for a case.
 
     Args:
-        result: what was observed; the outputs of every step, or the bound may be too wide to decide.
+        result: the outputs, such as `lx.Result(y=..., h_n=..., c_n=...)`; without those of every step the bound may be
+            too wide to decide.
         case: the weights and data they were computed from.
 
     Returns:
@@ -86,7 +87,7 @@ def _require(given: object, kind: type) -> None:
 
 
 def _questions(cases: Case | Recipe | Iterable[Case | Recipe], gradients: bool) -> tuple[Case | Recipe, ...]:
-    """The cases, of which there may be one alone."""
+    """One case or several as a tuple."""
     questions = (cases,) if isinstance(cases, (Case, Recipe)) else tuple(cases)
     for question in questions:
         if not isinstance(question, Recipe):
@@ -103,16 +104,19 @@ def verify(
     workers: Mapping[str, str] | None = None,
     gradients: bool = False,
 ) -> Report:
-    """Run cases in several frameworks and judge every answer; `report.power` says what the matches prove.
+    """Run cases in several frameworks and judge every answer.
 
     Args:
-        cases: what to run, one case or many.
-        adapters: names, by default all whose framework is installed; or a mapping from a name to a function
-            `(weights, x, h0, c0, lengths) -> y, h, c` of your own.
+        cases: one case or many.
+        adapters: names, by default all whose framework is installed; or a mapping from a name to your own function
+            `(weights, x, h0, c0, lengths) -> y, h, c`.
         jobs: worker processes at a time, by default one for each core.
         timeout: seconds for one case.
         workers: interpreters by adapter name, for frameworks in other environments.
-        gradients: whether every case is asked for its gradients, too; a case may ask for them by itself.
+        gradients: whether to compare gradients of every case; a case may also request them itself.
+
+    Returns:
+        The report; its `power` lists the mistakes that the matches would have caught.
 
     Raises:
         NothingComparedError: when there is no case or no adapter.
@@ -156,12 +160,12 @@ def verify_grid(
     timeout: float = 120.0,
     gradients: bool = False,
 ) -> Report:
-    """Verify a grid; with an executor, the work goes wherever that executor runs.
+    """Verify a grid, optionally on an executor.
 
     Args:
         recipes: from `grid`.
         adapters: names, by default all whose framework is installed.
-        executor: any `concurrent.futures.Executor`; by default worker processes on this machine.
+        executor: any `concurrent.futures.Executor`, local or remote; by default worker processes on this machine.
         jobs, timeout, gradients: as in `verify`.
     """
     questions = _questions(recipes, gradients)
@@ -177,7 +181,9 @@ def verify_grid(
 
 
 def sweep(**axes: Any) -> list[Any]:
-    """A grid as pytest parameters with readable ids; a combination that is no LSTM is a skipped test with its reason.
+    """A grid as pytest parameters with readable ids.
+
+    A combination that is no LSTM is a skipped test with its reason.
 
     >>> [parameter.id for parameter in sweep(hidden=[1, 8], steps=2)]
     ['h1-x5-t2-b3-split-states-float32-s0', 'h8-x5-t2-b3-split-states-float32-s0']

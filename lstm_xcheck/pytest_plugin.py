@@ -1,7 +1,7 @@
 """The pytest plugin: fixtures `lstm_xcheck` and `xcheck_adapter`, options, a summary.
 
-Every pytest run of an environment that has this package imports this file, so that it imports pytest and the standard
-library alone; what works behind it is `lstm_xcheck.pytest_toolkit`.
+Every pytest run of an environment with this package imports this file, so it imports pytest and the standard library
+alone. The code behind the fixtures is in `lstm_xcheck.pytest_toolkit`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _NONE_LEFT = pytest.param(
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """The options and their twins in the ini file."""
+    """Add the options of the command line and of the ini file."""
     group = parser.getgroup("lstm-xcheck", "LSTMs in every framework")
     group.addoption(
         "--xcheck-adapters",
@@ -43,7 +43,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker; refuse wrong options before anything is collected."""
+    """Register the marker; check the options before collection."""
     config.addinivalue_line(
         "markers",
         "xcheck(adapters): the adapters this test is for, such as @pytest.mark.xcheck(adapters=['torch', 'jax'])",
@@ -57,13 +57,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_report_header(config: pytest.Config) -> str:
-    """Which adapters were chosen."""
+    """The chosen adapters."""
     names = _option_names(config)
     return f"lstm-xcheck: adapters {', '.join(names) if names else 'all whose framework is installed'}"
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """One test per adapter, sorted by name, for whoever asks for `xcheck_adapter`."""
+    """One test per adapter, sorted by name, for tests with `xcheck_adapter`."""
     if "xcheck_adapter" not in metafunc.fixturenames:
         return
     grouped = metafunc.config.pluginmanager.hasplugin("xdist")
@@ -81,7 +81,7 @@ def _parameter(name: str, grouped: bool) -> Any:
 
 
 def adapters_of(config: pytest.Config, node: pytest.Item | None) -> tuple[str, ...]:
-    """The adapters of a test: those of its marker, among those of the option, among all; sorted."""
+    """The adapters of a test by its marker and the option, sorted."""
     from .pytest_toolkit import known_names
 
     names = set(_option_names(config) or known_names())
@@ -124,7 +124,7 @@ def _record_folder(config: pytest.Config) -> Path | None:
 
 @pytest.fixture(scope="session", name="lstm_xcheck")
 def _lstm_xcheck(request: pytest.FixtureRequest) -> Iterator[Toolkit]:
-    """Run and judge cases: verify, assert_agrees, run, judge, assert_equivalent; workers stay warm for the session."""
+    """Run and judge cases; workers stay warm for the session."""
     from .pytest_toolkit import Toolkit
 
     config = request.config
@@ -139,7 +139,7 @@ def _lstm_xcheck(request: pytest.FixtureRequest) -> Iterator[Toolkit]:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Remember which test runs, for the properties of its JUnit entry; the fixture itself serves the whole session."""
+    """Keep the running test, for its JUnit properties; the fixture has session scope."""
     item.config.stash[_ITEM] = item
     try:
         return (yield)
@@ -148,7 +148,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Write the report; under pytest-xdist also send the totals to the controller."""
+    """Write the report; pytest-xdist workers send their totals to the controller."""
     config = session.config
     toolkit = config.stash.get(_TOOLKIT, None)
     if toolkit is None or not toolkit.judged:
@@ -166,14 +166,14 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    """A worker of pytest-xdist has ended: keep its totals."""
+    """Keep the totals of a pytest-xdist worker that ended."""
     tally = getattr(node, "workeroutput", {}).get("lstm_xcheck")
     if tally is not None:
         node.config.stash.setdefault(_TALLIES, []).append(tally)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Cells by verdict and adapter."""
+    """Print cells by verdict and adapter."""
     tallies = config.stash.get(_TALLIES, [])
     if not tallies:
         return

@@ -1,4 +1,4 @@
-"""What the pytest fixture `lstm_xcheck` can do. Loaded when a test first asks for it."""
+"""The pytest fixture `lstm_xcheck`; imported when a test first uses it."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ import pytest
 
 from .adapters import known
 from .adapters.registry import entry_named
-from .compare import VERDICTS, Verdict, worst_of
+from .compare import Verdict, VerdictName, worst_of
 from .compare import judge as judge_result
 from .engine import Recipe
 from .engine.explain import Explainer
 from .engine.run import run_cell
 from .engine.task import left_out, made
-from .errors import DisagreementError, NothingComparedError
+from .errors import NothingComparedError
 from .events import Outcome, Planned
 from .live.equivalence import assert_equivalent
 from .model import Case, Result
 from .report import Report
 from .report.json_file import write_report
+from .report.summary import counted
 from .workers.pool import Worker
 
 
@@ -32,7 +33,7 @@ def known_names() -> tuple[str, ...]:
 
 
 def why_missing(name: str) -> str:
-    """Why an adapter cannot run here, with the pip command; empty when it can.
+    """Why an adapter cannot run here, with the pip command, or "".
 
     Raises:
         AdapterError: for an unknown name.
@@ -43,11 +44,11 @@ def why_missing(name: str) -> str:
 
 
 class Toolkit:
-    """The fixture: runs and judges, keeps one warm worker for each adapter, remembers what was judged.
+    """The fixture: runs and judges cases, with one warm worker for each adapter.
 
     Args:
-        current: the running test, whose JUnit properties get the scores.
-        adapters: the names chosen for the running test by options and marker.
+        current: gives the running test, whose JUnit properties get the scores.
+        adapters: gives the names chosen for the running test by options and marker.
         timeout: seconds for one case.
     """
 
@@ -62,12 +63,15 @@ class Toolkit:
         self._report = Report()
 
     def verify(self, cases: Case | Recipe | Iterable[Case | Recipe], adapters: Sequence[str] | None = None) -> Report:
-        """Run cases in frameworks and judge every answer; `report.ok` says whether all agree.
+        """Run cases in frameworks and judge every answer.
 
         Args:
             cases: one or several.
-            adapters: names; by default those chosen for this test, as far as their frameworks are installed. A test
-                none of whose adapters is installed is skipped, with the pip command.
+            adapters: names; by default those chosen for this test whose frameworks are installed. Without any
+                installed adapter the test is skipped, with the pip command.
+
+        Returns:
+            The report; its `ok` is true when all agree.
 
         Raises:
             NothingComparedError: when there is no case.
@@ -92,9 +96,9 @@ class Toolkit:
     def assert_agrees(
         self, cases: Case | Recipe | Iterable[Case | Recipe], adapters: Sequence[str] | None = None
     ) -> None:
-        """As `verify`, but fail unless everything that could be compared agrees.
+        """As `verify`, but fail unless everything that was compared agrees.
 
-        A test is skipped, with the reasons, when there is no such LSTM, or no framework in question has it.
+        The test is skipped, with the reasons, when a case is no LSTM or no framework supports it.
 
         Raises:
             DisagreementError: an AssertionError with the worst rows.
@@ -105,13 +109,7 @@ class Toolkit:
         totals = report.totals
         if totals["unsupported"] + totals["skipped"] == totals["planned"]:
             pytest.skip("; ".join(sorted({f"{row.adapter}: {row.reason}" for row in report.rows})))
-        message = ""
-        try:
-            report.raise_if_failed()
-        except DisagreementError as error:
-            message = str(error)
-        if message:
-            raise DisagreementError(message)
+        report.raise_if_failed()
 
     def run(self, adapter: str, case: Case) -> Result:
         """One case in one framework, not judged.
@@ -119,15 +117,15 @@ class Toolkit:
         Raises:
             AdapterError: for an unknown adapter.
             Unsupported: when the framework has no such LSTM.
-            WorkerCrashed: when it died.
+            WorkerCrashed: when its process died.
         """
         (name,) = self._installed([adapter])
         return self._worker(name).run(case)
 
     def judge(self, result: Result, case: Case, *, adapter: str = "result") -> Verdict:
-        """Judge outputs of your own; `.verdict` is "match" when they are what honest rounding allows.
+        """Judge your own outputs; `.verdict` is "match" within the rounding bound.
 
-        What is wrong with others, and the mistake that explains it, is shown with the test when it fails.
+        A failing test shows what is wrong with others, and the mistake that explains it.
         """
         verdict = judge_result(result, case, adapter=adapter)
         wrong = any(row.verdict in ("mismatch", "suspect") for row in verdict.of_outputs)
@@ -136,11 +134,11 @@ class Toolkit:
         self._remember(outcome)
         item = self._current()
         if item is not None and outcome.verdict in ("mismatch", "suspect"):
-            item.add_report_section("call", "lstm-xcheck", _told(outcome))
+            item.add_report_section("call", "lstm-xcheck", _explanation(outcome))
         return verdict
 
     def assert_equivalent(self, first: Any, second: Any, **options: Any) -> None:
-        """`lstm_xcheck.assert_equivalent`: two live layers, files, weights or functions.
+        """As `lstm_xcheck.assert_equivalent`.
 
         Raises:
             DisagreementError: an AssertionError that names what differs.
@@ -150,18 +148,18 @@ class Toolkit:
 
     @property
     def judged(self) -> bool:
-        """Whether anything was."""
+        """Whether anything was judged."""
         return bool(self._report.outcomes)
 
     def record(self, file: Path) -> str:
-        """Write all that was judged as one JSON report; returns where."""
+        """Write all that was judged as one JSON report; returns its path."""
         file.parent.mkdir(parents=True, exist_ok=True)
         write_report(self._report, file)
         return str(file)
 
     def tally(self) -> dict[str, Any]:
         """Cells by adapter and verdict, as plain data."""
-        counts: dict[str, Counter[str]] = {}
+        counts: dict[str, Counter[VerdictName]] = {}
         for outcome in self._report.outcomes:
             counts.setdefault(outcome.adapter, Counter())[outcome.verdict] += 1
         return {"cells": {adapter: dict(found) for adapter, found in counts.items()}}
@@ -172,7 +170,7 @@ class Toolkit:
             self._workers.popitem()[1].close()
 
     def _installed(self, adapters: Sequence[str] | None) -> tuple[str, ...]:
-        """The adapters to run; skips the test where something asked for is not installed."""
+        """The adapters to run; skips the test where a named one is not installed."""
         names = tuple(dict.fromkeys(adapters if adapters is not None else self._adapters()))
         if not names:
             raise NothingComparedError("no adapter is left by --xcheck-adapters and the marker xcheck; choose others")
@@ -195,8 +193,8 @@ class Toolkit:
             _add_properties(item, outcome)
 
 
-def _told(outcome: Outcome) -> str:
-    """An outcome that is wrong, and why, for people."""
+def _explanation(outcome: Outcome) -> str:
+    """What is wrong with an outcome, and its cause, as text."""
     report = Report()
     report.handle(Planned(1, 1, (outcome.adapter,)))
     report.handle(outcome)
@@ -205,32 +203,26 @@ def _told(outcome: Outcome) -> str:
 
 
 def _add_properties(item: pytest.Item, outcome: Outcome) -> None:
-    """The worst verdict and score of each adapter, as properties of the test's JUnit entry."""
-    known_already = dict(item.user_properties)
+    """Set the worst verdict and score as JUnit properties of a test."""
+    properties = dict(item.user_properties)
     scores = [row.score for row in outcome.rows if row.score is not None]
     name = f"xcheck_verdict[{outcome.adapter}]"
-    before: Any = known_already.get(name)
-    known_already[name] = worst_of([outcome.verdict, *([before] if before else [])])
+    before: Any = properties.get(name)
+    properties[name] = worst_of([outcome.verdict, *([before] if before else [])])
     if scores:
         name = f"xcheck_score[{outcome.adapter}]"
-        known_already[name] = max([*scores, float(str(known_already.get(name, 0.0)))])
-    mine = [(key, value) for key, value in known_already.items() if key.startswith("xcheck_")]
+        properties[name] = max([*scores, float(str(properties.get(name, 0.0)))])
+    mine = [(key, value) for key, value in properties.items() if key.startswith("xcheck_")]
     item.user_properties[:] = [pair for pair in item.user_properties if not pair[0].startswith("xcheck_")] + mine
 
 
 def summary_lines(tallies: Sequence[dict[str, Any]]) -> list[str]:
-    """Cells by verdict for each adapter and in all, and where the reports are."""
-    by_adapter: dict[str, Counter[str]] = {}
+    """Cells by verdict for each adapter and in total, and the reports' paths."""
+    by_adapter: dict[str, Counter[VerdictName]] = {}
     for tally in tallies:
         for adapter, found in tally["cells"].items():
             by_adapter.setdefault(adapter, Counter()).update(found)
-    lines = [f"{adapter}: {_counted(found)}" for adapter, found in sorted(by_adapter.items())]
-    total: Counter[str] = Counter()
-    for found in by_adapter.values():
-        total.update(found)
+    lines = [f"{adapter}: {counted(found)}" for adapter, found in sorted(by_adapter.items())]
+    total = sum(by_adapter.values(), Counter[VerdictName]())
     files = sorted(tally["file"] for tally in tallies if "file" in tally)
-    return [*lines, f"{sum(total.values())} cells = {_counted(total)}", *(f"report: {file}" for file in files)]
-
-
-def _counted(found: Counter[str]) -> str:
-    return ", ".join(f"{found[verdict]} {verdict}" for verdict in VERDICTS if found[verdict])
+    return [*lines, f"{sum(total.values())} cells = {counted(total)}", *(f"report: {file}" for file in files)]

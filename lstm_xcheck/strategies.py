@@ -1,11 +1,11 @@
-"""Hypothesis strategies for property tests of LSTMs: `lx.strategies.lstm_cases(max_hidden=16)`.
+"""Hypothesis strategies for property tests of LSTMs.
 
     @given(lx.strategies.lstm_cases(layers=1, directions=1, bias="split"))
     def test_my_kernel(case):
         assert lx.verify([case], adapters={"mine": my_kernel}).ok
 
-Everything is drawn as a `Recipe`: sizes, options and a seed from which the numbers follow, the same bits everywhere.
-So an example shrinks to one unit, one step, one layer and plain options, and is rebuilt from one printed line.
+Every example is drawn as a `Recipe`: sizes, options and a seed that fixes the numbers, bit for bit on every machine.
+So an example shrinks to one unit, one step, one layer and plain options, and one printed line rebuilds it.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ except ModuleNotFoundError as error:
 
 __all__ = ["lengths", "lstm_cases", "lstm_recipes", "lstm_specs", "lstm_weights", "seeds"]
 
-#: What is drawn for an axis that is not given; the first value is the one that examples shrink to.
+#: Values of an axis that is not given; examples shrink to the first.
 _CHOICES: Mapping[str, Sequence[Any]] = {
     "directions": (1, 2),
     "bias": ("none", "single", "split"),
@@ -59,9 +59,14 @@ def lengths(batch: int, steps: int) -> SearchStrategy[Array]:
 def lstm_specs(
     *, max_hidden: int = 8, max_input: int = 8, max_layers: int = 3, plain: bool = True
 ) -> SearchStrategy[LSTMSpec]:
-    """Specs of the textbook LSTM; with `plain=False` also peepholes, clips, coupling, activations and reverse."""
+    """Specs of the textbook LSTM.
+
+    Args:
+        max_hidden, max_input, max_layers: the largest sizes.
+        plain: False for peepholes, clips, coupling, activations and reverse, too.
+    """
     sizes = lstm_recipes(max_hidden=max_hidden, max_input=max_input, max_layers=max_layers, steps=1, batch=1)
-    specs = sizes.map(_spec_of)
+    specs = sizes.map(lambda recipe: recipe.spec)
     return specs if plain else specs.flatmap(_unusual)
 
 
@@ -71,7 +76,7 @@ def lstm_weights(
     inits: Sequence[str] = tuple(INITIALIZERS),
     dtypes: Sequence[str] = ("float32",),
 ) -> SearchStrategy[LSTMWeights]:
-    """Canonical weights of every regime: designed, as frameworks draw them, tiny, saturated, chaotic and so on.
+    """Canonical weights of every regime, such as tiny, saturated or chaotic.
 
     Args:
         specs: one spec, or a strategy of specs; by default `lstm_specs()`.
@@ -94,7 +99,7 @@ def lstm_cases(
     max_layers: int = 3,
     **axes: Any,
 ) -> SearchStrategy[Case]:
-    """Whole cases: weights, inputs, initial states and lengths.
+    """Cases: weights, inputs, initial states and lengths.
 
     Args:
         specs: of the LSTMs; by default those of `lstm_recipes`.
@@ -114,7 +119,7 @@ def lstm_cases(
 
 @st.composite
 def _recipes(draw: DrawFn, most: Mapping[str, int], axes: Mapping[str, Sequence[Any]]) -> Recipe:
-    """Sizes that shape everything first, so that shrinking gets rid of layers and steps before it turns to numbers."""
+    """Draws sizes first, so that layers and steps shrink before numbers."""
     values: dict[str, Any] = {}
     for name in ("layers", "directions", "hidden", "steps", "batch", "input"):
         values[name] = _draw_axis(draw, name, most, axes)
@@ -143,7 +148,7 @@ def lstm_recipes(
     max_layers: int = 3,
     **axes: Any,
 ) -> SearchStrategy[Recipe]:
-    """The recipes that `lstm_cases` makes cases of: small, hashable, and printed as what rebuilds the case.
+    """The recipes of `lstm_cases`: small, hashable, and printed as code.
 
     Raises:
         SpecError: for an unknown axis or value.
@@ -156,7 +161,7 @@ def lstm_recipes(
 
 
 def _checked(axes: Mapping[str, Any]) -> dict[str, list[Any]]:
-    """The values of each axis, as the grid of that axis alone has them."""
+    """The values of each axis, as a grid of that axis alone has them."""
     checked = {}
     for name, given in axes.items():
         key = "seed" if name == "seeds" else name
@@ -165,12 +170,8 @@ def _checked(axes: Mapping[str, Any]) -> dict[str, list[Any]]:
     return checked
 
 
-def _spec_of(recipe: Recipe) -> LSTMSpec:
-    return recipe.spec
-
-
 def _case_of(spec: LSTMSpec, recipe: Recipe) -> Case:
-    """A case of that spec with everything else from the recipe."""
+    """A case of the spec, with everything else from the recipe."""
     return Case.random(
         spec,
         steps=recipe.steps,

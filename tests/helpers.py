@@ -19,7 +19,7 @@ from .conftest import needs
 ROOT = Path(__file__).parents[1]
 
 #: Formats that can be written, by what `--to` calls them.
-WRITABLE = {format.to: format for format in FORMATS if format.writes}
+WRITABLE = {format.id: format for format in FORMATS if format.writer}
 #: Settings of the frameworks in fresh interpreters.
 QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
 
@@ -49,7 +49,7 @@ def keras_backend(*wanted: str) -> str:
 def usable(name: str) -> Format:
     """The format that `--to` calls so, or a skip that says which module is missing."""
     format = WRITABLE[name]
-    needs(*format.requires, *format.writer_requires)
+    needs(*format.reads_with, *format.writes_with)
     return format
 
 

@@ -1,4 +1,4 @@
-"""What the public functions say to arguments that mean nothing: one sentence, before any work is done."""
+"""Public functions refuse meaningless arguments with one sentence, before any work."""
 
 from __future__ import annotations
 

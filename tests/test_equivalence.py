@@ -1,4 +1,4 @@
-"""Two LSTMs are told to be the same exactly when they are: weights, files, functions and PyTorch modules."""
+"""assert_equivalent on weights, files, functions and PyTorch modules."""
 
 from __future__ import annotations
 
@@ -276,7 +276,7 @@ def test_wrong_torch_weights_are_found_and_their_outputs_too(
 
 
 @pytest.mark.framework
-def test_a_module_that_computes_something_else_is_found() -> None:
+def test_a_module_that_computes_another_function_is_found() -> None:
     torch = pytest.importorskip("torch")
 
     class Swapped(torch.nn.LSTM):  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""Live Keras layers against PyTorch modules, on Keras's PyTorch backend, in a process of their own.
+"""assert_equivalent on live Keras layers and PyTorch modules, in another process.
 
 Run as a script, this file is that process: it prints what became of each scenario.
 """
@@ -185,7 +185,7 @@ def one_that_reads_backwards() -> None:
 
 
 def refusals() -> dict[str, str]:
-    """What is said about layers that cannot be compared."""
+    """The errors for layers that cannot be compared."""
     import keras
 
     layer = keras_layer(4, 5)

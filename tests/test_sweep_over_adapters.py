@@ -1,12 +1,14 @@
-"""The project's own sweep, written as a user would write it: every installed adapter answers every case."""
+"""A sweep as users write one: every installed adapter, every case."""
 
 from __future__ import annotations
 
 import pytest
 
 import lstm_xcheck as lx
+from lstm_xcheck.adapters import entry_named
 from lstm_xcheck.model import Case
 from lstm_xcheck.pytest_toolkit import Toolkit
+from lstm_xcheck.workers.pool import Worker
 
 pytestmark = pytest.mark.framework
 
@@ -23,6 +25,13 @@ CASES = [
 @pytest.mark.parametrize("case", CASES)
 def test_every_installed_adapter_agrees(case: Case, xcheck_adapter: str, lstm_xcheck: Toolkit) -> None:
     lstm_xcheck.assert_agrees(case, [xcheck_adapter])
+
+
+def test_the_registry_has_the_layout_of_each_adapter(xcheck_adapter: str, lstm_xcheck: Toolkit) -> None:
+    entry = entry_named(xcheck_adapter)
+    with Worker(entry) as worker:
+        worker.start()
+        assert worker.layout == (entry.layout or entry.name)
 
 
 @pytest.mark.xcheck(adapters=["torch"])

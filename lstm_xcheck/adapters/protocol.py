@@ -1,7 +1,7 @@
-"""What an adapter owes: one file per implementation, the same methods in the same order in each.
+"""The protocol of adapters: the same methods in the same order in each file.
 
-An adapter gets canonical weights and NumPy arrays and gives NumPy arrays back; no framework type leaves it.
-It converts through `lstm_xcheck.layouts` alone and never sees the oracle: the judged do not know the judge.
+An adapter takes canonical weights and NumPy arrays and returns NumPy arrays; no framework type leaves it.
+It converts through `lstm_xcheck.layouts` alone and never imports the oracle: the judged do not know the judge.
 """
 
 from __future__ import annotations
@@ -22,30 +22,30 @@ class Adapter(Protocol):
 
     #: Name as users write it, such as `torch`.
     name: str
-    #: Row of `lstm_xcheck.layouts.TABLE` that describes the framework's own arrays; "" for what takes canonical
-    #: weights, for which nothing is built, loaded, read back or counted.
+    #: Row of `lstm_xcheck.layouts.TABLE` for the framework's own arrays; "" for a function of canonical weights,
+    #: for which nothing is built, loaded, read back or counted.
     layout: str
 
     def environment(self) -> dict[str, str]:
-        """Versions of what computes."""
+        """Versions of the packages that compute."""
 
     def unsupported(self, case: Case) -> str | None:
-        """Why the framework cannot run this case, or None when it can."""
+        """The reason why the framework cannot run this case, or None."""
 
     def computes_in(self, case: Case) -> tuple[str, str]:
-        """The precision in which it really computes, and why that is not the one asked for ("" when it is)."""
+        """The precision computed in, and why it is not the one requested, or ""."""
 
     def build(self, spec: LSTMSpec, precision: str) -> Any:
-        """The framework's own layer or stack, ready to take weights."""
+        """Build the framework's own layer or stack."""
 
     def load(self, model: Any, arrays: Mapping[str, Array]) -> None:
-        """Put arrays in the framework's layout into the model."""
+        """Load arrays in the framework's layout into the model."""
 
     def read_back(self, model: Any) -> dict[str, Array]:
-        """The arrays the model holds now, under the layout's names."""
+        """The model's present arrays, under the layout's names."""
 
     def count_parameters(self, model: Any) -> int:
-        """Trainable numbers as the framework itself reports them."""
+        """The number of trainable parameters that the framework itself reports."""
 
     def run(self, model: Any, case: Case) -> Result:
         """Outputs and states in canonical form."""
@@ -53,13 +53,13 @@ class Adapter(Protocol):
 
 @runtime_checkable
 class Differentiates(Protocol):
-    """What an adapter has besides when its framework can give gradients."""
+    """An adapter whose framework computes gradients."""
 
     def run_with_gradients(self, model: Any, case: Case) -> Result:
-        """As `run`, with the framework's own gradients of the loss in `model/loss.py`, all from one forward pass.
+        """As `run`, with the framework's gradients of the loss in `model/loss.py`.
 
-        `Result.gradients` has canonical names; those of parameters come through `gradients_from_layout`. The outputs
-        must be those that were differentiated: another kernel rounds in another way.
+        `Result.gradients` has canonical names; those of parameters come through `gradients_from_layout`. Outputs and
+        gradients must come from the same forward pass: another kernel rounds in another way.
 
         Raises:
             Unsupported: with the framework's reason, where it has no such gradient.
@@ -68,7 +68,7 @@ class Differentiates(Protocol):
 
 @dataclass
 class Session:
-    """Runs cases through one adapter; keeps the last model, so that cases of one shape share a build."""
+    """Runs cases through one adapter; cases of one shape share a model."""
 
     adapter: Adapter
     _key: tuple[LSTMSpec, str] | None = None
@@ -76,11 +76,11 @@ class Session:
 
     @cached_property
     def environment(self) -> dict[str, str]:
-        """The adapter's, asked for once: reading a package's version takes as long as a small case."""
+        """The adapter's environment, cached: reading versions takes as long as a small case."""
         return self.adapter.environment()
 
     def execute(self, case: Case) -> Result:
-        """Build (or reuse), load, read back, count and run.
+        """Build or reuse a model, load it, read it back, count and run.
 
         Raises:
             Unsupported: with the framework's reason.
@@ -97,7 +97,7 @@ class Session:
             self._key = key
         adapter.load(self._model, to_layout(case.weights, adapter.layout))
         native = adapter.read_back(self._model)
-        count = int(adapter.count_parameters(self._model))  # NumPy's whole numbers are not JSON's
+        count = int(adapter.count_parameters(self._model))  # json cannot encode NumPy integers
         computed_in, note = adapter.computes_in(case)
         run = adapter.run_with_gradients if case.gradients and isinstance(adapter, Differentiates) else adapter.run
         result = run(self._model, case)
@@ -112,14 +112,14 @@ class Session:
 
 
 def _no_gradients(adapter: Adapter, case: Case) -> str | None:
-    """A function of one's own, which has no layout, may answer with gradients by itself."""
+    """The reason why there are no gradients; a user's function may return its own."""
     if not case.gradients or not adapter.layout or isinstance(adapter, Differentiates):
         return None
     return f"gradients: adapter {adapter.name} gives none; leave out --gradients to compare its outputs"
 
 
 def plain_function_only(spec: LSTMSpec, framework: str) -> str | None:
-    """The reason of a framework that computes the textbook function alone, or None when the spec is that."""
+    """The reason of a framework that computes the textbook LSTM alone, or None."""
     if spec.peepholes:
         return f"peepholes: {framework} has none"
     if not spec.is_plain:

@@ -1,4 +1,4 @@
-"""Which adapters exist, where their code is and what must be installed. Loads no framework."""
+"""The table of all adapters: one row each. Loads no framework."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import importlib.util
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import entry_points
 from pathlib import Path
+from typing import Any
 
 from ..errors import AdapterError
 from .function import FUNCTION
@@ -17,17 +19,22 @@ from .protocol import Adapter
 
 @dataclass(frozen=True)
 class Entry:
-    """One adapter that can be started.
+    """One adapter that can be started, and all that other packages know of it.
 
     Attributes:
         name: as users write it.
         target: `module:Class`, imported only inside a worker.
-        requires: importable modules that must be there.
+        requires: importable modules that must be there, the one with the layers first.
         install: what `pip install` takes.
         variables: environment variables that must be set before the framework is imported.
         when_repeated: further ones, which the user may set otherwise, for runs in which compiling each shape pays.
         path: folders put on the worker's import path, for adapters outside this package.
         summary: what it runs.
+        layout: row of the layouts whose files it runs; "" for the one of its own name.
+        rank: of several installed adapters of a layout, the lowest verifies a port.
+        call: key of its call in `fuzz/calls.py`, for reproducers; "" where none is known.
+        call_versions: package -> how the versions begin that the call is written for.
+        live: `module:function` that reads a live layer of `requires[0]`; "" where there is none.
     """
 
     name: str
@@ -38,6 +45,11 @@ class Entry:
     when_repeated: dict[str, str] = field(default_factory=dict)
     path: tuple[str, ...] = ()
     summary: str = ""
+    layout: str = ""
+    rank: int = 0
+    call: str = ""
+    call_versions: dict[str, str] = field(default_factory=dict)
+    live: str = ""
 
     def missing(self) -> list[str]:
         """Required modules that this interpreter cannot find."""
@@ -54,7 +66,7 @@ class Entry:
 
 
 def _is_found(module: str) -> bool:
-    """Whether it can be imported; of a part of a package, whether that is there too."""
+    """Whether a module or a part of a package can be imported."""
     try:
         return importlib.util.find_spec(module) is not None
     except (ImportError, ValueError):  # the package around it is missing, or it was loaded in some other way
@@ -63,6 +75,16 @@ def _is_found(module: str) -> bool:
 
 _QUIET_TENSORFLOW = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "0"}
 
+#: The Keras adapters differ in their backend alone.
+_keras_entry = partial(
+    Entry,
+    target="lstm_xcheck.adapters.keras.choice:keras_adapter",
+    layout="keras",
+    call="keras.layers.LSTM",
+    call_versions={"keras": "3"},
+    live="lstm_xcheck.live.read_keras:read",
+)
+
 _BUILT_IN = (
     Entry(
         name="torch",
@@ -70,27 +92,29 @@ _BUILT_IN = (
         requires=("torch",),
         install="lstm-xcheck[torch]",
         summary="torch.nn.LSTM",
+        layout="torch",
+        call="torch.nn.LSTM",
+        live="lstm_xcheck.live.read_torch:read",
     ),
-    Entry(
+    _keras_entry(
         name="keras-tensorflow",
-        target="lstm_xcheck.adapters.keras.choice:keras_adapter",
         requires=("keras", "tensorflow"),
         install="lstm-xcheck[keras,tensorflow]",
         variables={"KERAS_BACKEND": "tensorflow", **_QUIET_TENSORFLOW},
         when_repeated={"LSTM_XCHECK_TENSORFLOW": "function"},
         summary="keras.layers.LSTM and Bidirectional on TensorFlow",
+        rank=2,
     ),
-    Entry(
+    _keras_entry(
         name="keras-jax",
-        target="lstm_xcheck.adapters.keras.choice:keras_adapter",
         requires=("keras", "jax"),
         install="lstm-xcheck[keras,jax]",
         variables={"KERAS_BACKEND": "jax", "JAX_ENABLE_X64": "1", "JAX_PLATFORMS": "cpu"},
         summary="keras.layers.LSTM and Bidirectional on JAX",
+        rank=1,
     ),
-    Entry(
+    _keras_entry(
         name="keras-torch",
-        target="lstm_xcheck.adapters.keras.choice:keras_adapter",
         requires=("keras", "torch"),
         install="lstm-xcheck[keras,torch]",
         variables={"KERAS_BACKEND": "torch"},
@@ -103,6 +127,8 @@ _BUILT_IN = (
         install="lstm-xcheck[jax]",
         variables={"JAX_ENABLE_X64": "1"},
         summary="a readable jax.lax.scan",
+        layout="jax",
+        call="jax.lax.scan",
     ),
 )
 
@@ -112,7 +138,17 @@ _registered: dict[str, Entry] = {}
 def register_adapter(
     name: str, target: str, *, requires: tuple[str, ...] = (), install: str = "", path: tuple[str, ...] = ()
 ) -> Entry:
-    """Add an adapter for this process: `target` is `package.module:Class`, imported in the worker.
+    """Add an adapter for this process.
+
+    Args:
+        name: as users write it.
+        target: `package.module:Class`, imported in the worker.
+        requires: importable modules that must be there.
+        install: what `pip install` takes; by default the name.
+        path: folders put on the worker's import path; by default the one that holds the target.
+
+    Raises:
+        AdapterError: for a target of another form.
 
     >>> register_adapter("mine", "my_package.my_lstm:MyAdapter").name
     'mine'
@@ -125,7 +161,12 @@ def register_adapter(
 
 
 def function_entry(name: str, target: str, folder: str) -> Entry:
-    """An implementation of one's own, `package.module:function`, found from a folder and run in a worker.
+    """An entry for a user's own function, run in a worker.
+
+    Args:
+        name: as users write it.
+        target: `package.module:function`.
+        folder: where the module is found.
 
     Raises:
         AdapterError: for another form, or a name that an adapter already has.
@@ -144,7 +185,7 @@ def function_entry(name: str, target: str, folder: str) -> Entry:
 
 
 def _importable_from(target: str) -> tuple[str, ...]:
-    """The folder a module on this process's import path lives under, so that a worker finds it too."""
+    """The folder of the target's package here, for a worker's import path."""
     top = target.partition(":")[0].partition(".")[0]
     found = importlib.util.find_spec(top)
     if found is None or found.origin is None:
@@ -154,7 +195,7 @@ def _importable_from(target: str) -> tuple[str, ...]:
 
 
 def known() -> dict[str, Entry]:
-    """Every adapter by name: built in, from entry points of other packages, and registered."""
+    """Every adapter by name: built-in, from entry points, registered."""
     entries = {entry.name: entry for entry in _BUILT_IN}
     for point in entry_points(group="lstm_xcheck.adapters"):
         entries[point.name] = Entry(point.name, point.value, install=point.dist.name if point.dist else point.name)
@@ -179,10 +220,20 @@ def entry_named(name: str) -> Entry:
 
 
 def load_adapter(target: str, name: str, path: tuple[str, ...] = ()) -> Adapter:
-    """Import `module:Class` and make the adapter; called inside a worker, where the framework may load."""
+    """Make an adapter inside a worker, where its framework may load."""
     for folder in path:
         if folder not in sys.path:
             sys.path.append(folder)
-    module, _, attribute = target.partition(":")
-    factory: Callable[[str], Adapter] = getattr(importlib.import_module(module), attribute)
+    factory: Callable[[str], Adapter] = attribute_at(target)
     return factory(name)
+
+
+def live_readers() -> dict[str, str]:
+    """Package of live layers -> `module:function` that reads one."""
+    return {entry.requires[0]: entry.live for entry in _BUILT_IN if entry.live}
+
+
+def attribute_at(target: str) -> Any:
+    """What `module:attribute` names; its module is imported."""
+    module, _, attribute = target.partition(":")
+    return getattr(importlib.import_module(module), attribute)

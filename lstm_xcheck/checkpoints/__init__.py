@@ -1,4 +1,4 @@
-"""Files: every LSTM of a checkpoint in canonical form. Loads no format's library until a file needs it."""
+"""Reads and writes the LSTMs of checkpoints in canonical form."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +9,6 @@ from .formats import read_checkpoint as read_checkpoint
 from .model import Checkpoint as Checkpoint
 from .model import FoundLSTM as FoundLSTM
 from .model import OtherTensor as OtherTensor
-from .model import Reader as Reader
 
 if TYPE_CHECKING:
     from .write import write_checkpoint as write_checkpoint

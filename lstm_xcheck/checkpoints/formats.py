@@ -1,56 +1,94 @@
-"""Which formats can be read and written, how each is told from the others, and what must be installed.
+"""The formats that can be read and written, one row each.
 
-A new format is one file with `read(path)`, perhaps `write(path, lstms, like)` there or in a file of its own, and one
-entry here. Loads no format's library until a file needs it.
+A new format is a folder beside this file with a reader and perhaps a writer, and one row here. A format's library is
+loaded when a file needs it.
 """
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 from ..errors import CheckpointError
 from ..model import LSTMWeights
 from . import sniff
 from .codecs.limits import escape, shortlist
-from .detect.user_layout import reading_as
-from .model import Checkpoint, Writer
+from .model import Checkpoint
+from .options import ReadOptions
+
+if TYPE_CHECKING:
+    from .other_layers.model import OtherLayers
+    from .template import Template
+
+Reader = Callable[[Path, ReadOptions], Checkpoint]
+
+
+class Writer(Protocol):
+    """A module that writes one format.
+
+    `write_checkpoint` does all the rest: it refuses to overwrite, gives a temporary path with the format's suffix in
+    the folder of the destination, reads the file back, compares every bit and renames.
+    """
+
+    def write(self, path: Path, lstms: Mapping[str, LSTMWeights], other_layers: OtherLayers) -> None:
+        """Writes a new file.
+
+        Args:
+            path: where to; no file but the format's own is touched.
+            lstms: by the name each is to be found under when the file is read again, in their order. The weights'
+                dtype is kept; a bias scheme that the format lacks is adapted by `to_layout`.
+            other_layers: layers to write with them; empty for a format without a family.
+
+        Raises:
+            CheckpointError: when the format cannot say what a spec or a name says; nothing else but OSError.
+        """
+
+    def fill(self, path: Path, template: Template) -> None:
+        """Writes the template with new numbers; all else stays.
+
+        Raises:
+            CheckpointError: for a file that cannot be filled; nothing else but OSError.
+        """
 
 
 @dataclass(frozen=True)
 class Format:
-    """One readable format; a `Reader` whose code is imported when it is needed.
+    """Everything about one format.
 
     Attributes:
-        name: as reports show it.
+        id: what `--to` calls it.
+        name: as messages show it.
         suffixes: file endings, the longest that fits counts; used when the content says nothing.
-        signature: whether a file's content is of this format; a folder's, where `folder` says so.
-        module: the file beside this one that has `read`.
-        requires: importable modules that reading needs.
-        install: what `pip install` takes.
-        to: what `--to` calls it; empty for a format that is only read.
-        writer: the file beside this one that has `write`.
-        writer_requires: importable modules that writing needs.
-        writer_install: what `pip install` takes for them.
+        sniff: whether a file's content is of this format; a folder's, where `folder` says so. Never raises on a
+            readable file.
+        reader: function that reads it, as `module:function` below this package.
+        writer: module that writes it; empty for a format that is only read.
+        extra: the extra of this package that installs its library.
+        reads_with: importable modules that reading needs.
+        writes_with: importable modules that writing needs.
+        family: framework whose names other layers are written under; empty where only LSTMs are written.
+        is_model: whether a file is a model that runs, not weights alone.
         stacks: whether one LSTM of the file may have several layers; else a stack is written as a chain.
         folder: whether a checkpoint is a folder, not a file.
         companions: suffixes of the files beside the one that is named, which the writer makes too.
     """
 
+    id: str
     name: str
     suffixes: tuple[str, ...]
-    signature: Callable[[Path], bool]
-    module: str
-    requires: tuple[str, ...] = ()
-    install: str = ""
-    to: str = ""
+    sniff: Callable[[Path], bool]
+    reader: str
     writer: str = ""
-    writer_requires: tuple[str, ...] = ()
-    writer_install: str = ""
+    extra: str = ""
+    reads_with: tuple[str, ...] = ()
+    writes_with: tuple[str, ...] = ()
+    family: str = ""
+    is_model: bool = False
     stacks: bool = True
     folder: bool = False
     companions: tuple[str, ...] = ()
@@ -59,24 +97,16 @@ class Format:
         """The files of a checkpoint, the one that is named last."""
         return (*(path.with_suffix(suffix) for suffix in self.companions), path)
 
-    @property
-    def writes(self) -> bool:
-        """Whether such files can be written."""
-        return bool(self.writer)
-
-    def sniff(self, path: Path) -> bool:
-        """Whether the content, not the name, is of this format."""
-        return self.signature(path)
-
-    def read(self, path: Path) -> Checkpoint:
+    def read(self, path: Path, options: ReadOptions) -> Checkpoint:
         """Every LSTM in the file.
 
         Raises:
             CheckpointError: for a file that cannot be read, and when a module is missing.
         """
-        self._require(path, self.requires, self.install)
-        reader: Callable[[Path], Checkpoint] = importlib.import_module(f".{self.module}", __package__).read
-        return reader(path)
+        self._require(path, self.reads_with)
+        module, _, function = self.reader.partition(":")
+        reader: Reader = getattr(importlib.import_module(f".{module}", __package__), function)
+        return reader(path, options)
 
     def load_writer(self, path: Path) -> Writer:
         """The module that writes this format.
@@ -84,118 +114,131 @@ class Format:
         Raises:
             CheckpointError: when the format is only read, or a module is missing.
         """
-        if not self.writes:
+        if not self.writer:
             raise CheckpointError(f"{path}: {self.name} files can only be read; choose another format with --to")
-        self._require(path, self.writer_requires, self.writer_install)
+        self._require(path, self.writes_with)
         module: Writer = importlib.import_module(f".{self.writer}", __package__)
         return module
 
-    def _require(self, path: Path, modules: tuple[str, ...], install: str) -> None:
+    def _require(self, path: Path, modules: tuple[str, ...]) -> None:
         missing = [name for name in modules if importlib.util.find_spec(name) is None]
         if missing:
             raise CheckpointError(
                 f"{path} is a {self.name} file; it needs {', '.join(missing)}, which this Python does not have; "
-                f"run: pip install '{install}'"
+                f"run: pip install 'lstm-xcheck[{self.extra}]'"
             )
 
 
 FORMATS: tuple[Format, ...] = (
     Format(
-        "PyTorch", (".pt", ".pth", ".bin", ".ckpt"), sniff.is_torch, "torch.read",
-        to="torch", writer="torch.write",
+        "torch", "PyTorch", (".pt", ".pth", ".bin", ".ckpt"), sniff.is_torch, "torch.read:read", "torch.write",
+        family="torch",
     ),
-    Format("TorchScript", (".pt", ".ptl"), sniff.is_torch_script, "torch.read_torchscript"),
+    Format("torchscript", "TorchScript", (".pt", ".ptl"), sniff.is_torch_script, "torch.read_torchscript:read"),
     Format(
-        "safetensors", (".safetensors",), sniff.is_safetensors, "safetensors.read",
-        to="safetensors", writer="safetensors.write",
-    ),
-    Format("sharded safetensors", (sniff.SHARD_INDEX,), sniff.is_shard_index, "safetensors.read_sharded"),
-    Format("sharded safetensors", (), sniff.has_shard_index, "safetensors.read_sharded", folder=True),
-    Format(
-        "Keras archive", (".keras",), sniff.is_keras_archive, "keras.read_archive", ("h5py",), "lstm-xcheck[hdf5]",
-        to="keras", writer="keras.write_archive", writer_requires=("h5py",), writer_install="lstm-xcheck[hdf5]",
-        stacks=False,
-    ),
-    Format("lstm-xcheck npz", (".npz",), sniff.is_own_npz, "numpy.own_npz", to="npz", writer="numpy.own_npz"),
-    Format(
-        "NumPy npz", (".npz",), sniff.is_npz, "numpy.named_npz", to="haiku", writer="numpy.write_haiku", stacks=False,
-    ),
-    Format("MLX npz", (".npz",), sniff.is_npz, "numpy.named_npz", to="mlx", writer="numpy.write_mlx", stacks=False),
-    Format(
-        "Flax msgpack", (".msgpack",), sniff.is_flax_msgpack, "jax.read_flax",
-        to="flax", writer="jax.write_flax", stacks=False,
+        "safetensors", "safetensors", (".safetensors",), sniff.is_safetensors, "safetensors.read:read",
+        "safetensors.write", family="torch",
     ),
     Format(
-        "Orbax", (".orbax",), sniff.is_orbax, "jax.read_orbax", ("tensorstore",), "lstm-xcheck[orbax]", to="orbax",
-        writer="jax.write_orbax", writer_requires=("orbax", "tensorstore"), writer_install="lstm-xcheck[orbax]",
-        stacks=False, folder=True,
+        "safetensors-index", "sharded safetensors", (sniff.SHARD_INDEX,), sniff.is_shard_index,
+        "safetensors.read_sharded:read",
     ),
     Format(
-        "ONNX", (".onnx",), sniff.is_onnx, "onnx.read", ("onnx",), "lstm-xcheck[onnx]",
-        to="onnx", writer="onnx.write", writer_requires=("onnx",), writer_install="lstm-xcheck[onnx]", stacks=False,
+        "safetensors-folder", "sharded safetensors", (), sniff.has_shard_index, "safetensors.read_sharded:read",
+        folder=True,
     ),
     Format(
-        "ONNX opset 22", (".onnx",), sniff.is_onnx, "onnx.read", ("onnx",), "lstm-xcheck[onnx]",
-        to="onnx-22", writer="onnx.write_opset22", writer_requires=("onnx",), writer_install="lstm-xcheck[onnx]",
+        "keras", "Keras archive", (".keras",), sniff.is_keras_archive, "keras.read:read_archive",
+        "keras.write_archive", "hdf5", ("h5py",), ("h5py",), family="keras", is_model=True, stacks=False,
+    ),
+    Format("npz", "lstm-xcheck npz", (".npz",), sniff.is_own_npz, "numpy.own_npz:read", "numpy.own_npz"),
+    Format(
+        "haiku", "NumPy npz", (".npz",), sniff.is_npz, "numpy.named_npz:read", "numpy.write_haiku", family="haiku",
         stacks=False,
     ),
     Format(
-        "OpenVINO", (".xml",), sniff.is_openvino, "openvino.read",
-        to="openvino", writer="openvino.write", stacks=False, companions=(".bin",),
+        "mlx", "MLX npz", (".npz",), sniff.is_npz, "numpy.named_npz:read", "numpy.write_mlx", family="mlx",
+        stacks=False,
     ),
-    Format("LiteRT", (".tflite",), sniff.is_litert, "litert.read"),
-    Format("Equinox", (".eqx",), sniff.is_npy, "jax.equinox", to="equinox", writer="jax.equinox", stacks=False),
-    Format("Paddle", (".pdparams",), sniff.is_pickle, "paddle.read", to="paddle", writer="paddle.write"),
-    Format("Haiku pickle", (".pkl", ".pickle"), sniff.is_pickle, "paddle.read"),
     Format(
-        "TensorFlow checkpoint", (".index",), sniff.is_tensorflow_index, "tensorflow.read",
-        to="tensorflow", writer="tensorflow.write", writer_requires=("tensorflow",),
-        writer_install="lstm-xcheck[tensorflow]", stacks=False, companions=(".data-00000-of-00001",),
+        "flax", "Flax msgpack", (".msgpack",), sniff.is_flax_msgpack, "jax.read_flax:read", "jax.write_flax",
+        family="flax", stacks=False,
     ),
-    Format("TensorFlow SavedModel", (), sniff.is_saved_model, "tensorflow.read", folder=True),
+    Format(
+        "orbax", "Orbax", (".orbax",), sniff.is_orbax, "jax.read_orbax:read", "jax.write_orbax", "orbax",
+        ("tensorstore",), ("orbax", "tensorstore"), family="flax", stacks=False, folder=True,
+    ),
+    Format(
+        "onnx", "ONNX", (".onnx",), sniff.is_onnx, "onnx.read:read", "onnx.write", "onnx", ("onnx",), ("onnx",),
+        family="onnx", is_model=True, stacks=False,
+    ),
+    Format(
+        "onnx-22", "ONNX opset 22", (".onnx",), sniff.is_onnx, "onnx.read:read", "onnx.write_opset22", "onnx",
+        ("onnx",), ("onnx",), family="onnx", is_model=True, stacks=False,
+    ),
+    Format(
+        "openvino", "OpenVINO", (".xml",), sniff.is_openvino, "openvino.read:read", "openvino.write", stacks=False,
+        companions=(".bin",),
+    ),
+    Format("litert", "LiteRT", (".tflite",), sniff.is_litert, "litert.read:read"),
+    Format("equinox", "Equinox", (".eqx",), sniff.is_npy, "jax.equinox:read", "jax.equinox", stacks=False),
+    Format(
+        "paddle", "Paddle", (".pdparams",), sniff.is_pickle, "paddle.read:read", "paddle.write", family="paddle",
+    ),
+    Format("haiku-pickle", "Haiku pickle", (".pkl", ".pickle"), sniff.is_pickle, "paddle.read:read"),
+    Format(
+        "tensorflow", "TensorFlow checkpoint", (".index",), sniff.is_tensorflow_index, "tensorflow.read:read",
+        "tensorflow.write", "tensorflow", (), ("tensorflow",), stacks=False, companions=(".data-00000-of-00001",),
+    ),
+    Format(
+        "saved-model", "TensorFlow SavedModel", (), sniff.is_saved_model, "tensorflow.read:read", folder=True,
+    ),
     # Before the other: Keras takes a plain `.h5` for the older kind, and `.weights.h5` for the newer.
     Format(
-        "Keras HDF5", (".h5",), sniff.is_hdf5, "keras.read_weights_h5", ("h5py",), "lstm-xcheck[hdf5]",
-        to="keras-h5", writer="keras.write_legacy_h5", writer_requires=("h5py",), writer_install="lstm-xcheck[hdf5]",
-        stacks=False,
+        "keras-h5", "Keras HDF5", (".h5",), sniff.is_hdf5, "keras.read:read_weights", "keras.write_legacy_h5", "hdf5",
+        ("h5py",), ("h5py",), family="keras", stacks=False,
     ),
     Format(
-        "Keras weights", (".weights.h5", ".h5", ".hdf5"), sniff.is_hdf5, "keras.read_weights_h5", ("h5py",),
-        "lstm-xcheck[hdf5]", to="keras-weights", writer="keras.write_weights_h5", writer_requires=("h5py",),
-        writer_install="lstm-xcheck[hdf5]", stacks=False,
+        "keras-weights", "Keras weights", (".weights.h5", ".h5", ".hdf5"), sniff.is_hdf5, "keras.read:read_weights",
+        "keras.write_weights_h5", "hdf5", ("h5py",), ("h5py",), family="keras", stacks=False,
     ),
 )  # fmt: skip
 
 
-def read_checkpoint(path: str | PathLike[str], layout: str | None = None) -> Checkpoint:
-    """Every LSTM in a checkpoint, and the names of all other tensors. The content decides the format, then the suffix.
+def read_checkpoint(
+    path: str | PathLike[str], layout: str | None = None, *, load_other_tensors: bool = False
+) -> Checkpoint:
+    """Reads every LSTM of a checkpoint, and lists all other tensors.
+
+    The content decides the format, then the suffix.
 
     Args:
         path: a file or a folder.
         layout: the row of the layout table that its tensors follow, where their names do not say it.
+        load_other_tensors: whether the values of all other tensors are loaded too, for who wants the whole model.
 
     Raises:
         CheckpointError: for a file that is missing, damaged, hostile, ambiguous or of an unknown format.
     """
-    file = _meant(Path(path))
+    options = ReadOptions.of(layout, load_other_tensors)
+    file = _resolve(Path(path))
     try:
         _refuse_unreadable(file)
-        with reading_as(layout):
-            checkpoint = _format_of(file).read(file)
+        checkpoint = format_of(file).read(file, options)
     except OSError as error:
         raise CheckpointError(f"{file} cannot be read: {escape(error.strerror or error)}") from error
     if layout is not None:
-        _refuse_said(checkpoint, layout)
+        _refuse_other_layout(checkpoint, layout)
     return checkpoint
 
 
-def _refuse_said(checkpoint: Checkpoint, layout: str) -> None:
+def _refuse_other_layout(checkpoint: Checkpoint, layout: str) -> None:
     """Refuse a layout that is none of the file's."""
-    unsupported = [lstm for lstm in checkpoint.lstms if lstm.layout != layout]
-    if unsupported:
+    other = [lstm for lstm in checkpoint.lstms if lstm.layout != layout]
+    if other:
         raise CheckpointError(
             f"{checkpoint.path}: --layout is {layout}, but a {checkpoint.format} file says itself how it stores "
-            f"{unsupported[0].name}: as {unsupported[0].layout}; leave --layout out for it"
+            f"{other[0].name}: as {other[0].layout}; leave --layout out for it"
         )
     if not checkpoint.lstms:
         tensors = shortlist([str(tensor) for tensor in checkpoint.other])
@@ -219,22 +262,27 @@ def load(path: str | PathLike[str], layout: str | None = None) -> dict[str, LSTM
     return found
 
 
-def format_for_writing(path: Path, name: str | None = None) -> Format:
-    """The format that `--to` names, else the one of the path's longest suffix.
+def writable() -> dict[str, Format]:
+    """The formats that `--to` takes, by their ids."""
+    return {format.id: format for format in FORMATS if format.writer}
+
+
+def format_for_writing(path: Path, id: str | None = None) -> Format:
+    """The format of `--to`, else of the path's longest suffix.
 
     Raises:
         CheckpointError: for an unknown name or suffix, and a format that is only read; the message lists what can be.
     """
-    writable = ", ".join(f"{f.to} ({' '.join(f.suffixes)})" for f in FORMATS if f.writes)
-    if name is not None:
-        for candidate in FORMATS:
-            if name == candidate.to and candidate.writes:
-                return candidate
-        raise CheckpointError(f"--to is {escape(name)!r}, but should be one of {writable}")
+    choices = writable()
+    listed = ", ".join(f"{f.id} ({' '.join(f.suffixes)})" for f in choices.values())
+    if id is not None:
+        if id not in choices:
+            raise CheckpointError(f"--to is {escape(id)!r}, but should be one of {listed}")
+        return choices[id]
     fitting = _by_suffix(path)
-    chosen = [f for f in fitting if f.writes] or fitting
+    chosen = [f for f in fitting if f.writer] or fitting
     if not chosen:
-        raise CheckpointError(f"{path}: the suffix names no format; change it or add --to with one of {writable}")
+        raise CheckpointError(f"{path}: the suffix names no format; change it or add --to with one of {listed}")
     return chosen[0]
 
 
@@ -244,8 +292,8 @@ def _by_suffix(path: Path) -> list[Format]:
     return [f for _, f in sorted(fitting, key=lambda pair: -pair[0])]
 
 
-def _meant(path: Path) -> Path:
-    """The file that a name without suffix means: TensorFlow names its checkpoints so."""
+def _resolve(path: Path) -> Path:
+    """The `.index` file that a TensorFlow prefix means."""
     index = path.with_name(f"{path.name}.index") if path.name else path
     return index if not path.exists() and index.is_file() else path
 
@@ -263,8 +311,12 @@ def _refuse_unreadable(path: Path) -> None:
         raise CheckpointError(f"{path} is a Git LFS pointer, not the checkpoint itself; run: git lfs pull")
 
 
-def _format_of(path: Path) -> Format:
-    """The format by content, else by the longest suffix that fits."""
+def format_of(path: Path) -> Format:
+    """The format by content, else by the longest suffix that fits.
+
+    Raises:
+        CheckpointError: for an unknown format; the message lists what can be read.
+    """
     for candidate in FORMATS:
         if candidate.folder == path.is_dir() and candidate.sniff(path):
             return candidate

@@ -1,25 +1,74 @@
-"""Arrays of LSTMs under the names that a framework with trees of parameters gives them."""
+"""Turns LSTMs into chains of layers and into named arrays."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from ..arrays import Array
 from ..errors import CheckpointError, SpecError
-from ..layouts import to_layout
-from ..model import LSTMWeights
+from ..layouts import from_layout, stored_cell, to_layout
+from ..model import CellWeights, LSTMSpec, LSTMWeights
 from .codecs.limits import escape
-from .model import FoundLSTM
-from .write import chain_of
+
+#: What `FoundLSTM.layout` says of files that keep the canonical form itself.
+CANONICAL = "canonical"
+#: An array and its precision.
+Typed = tuple[Array, str]
 
 
-def tree_arrays(lstms: Mapping[str, LSTMWeights], layout: str, separator: str = "/") -> dict[str, tuple[Array, str]]:
-    """Every array with its precision by `<lstm>/<name in the layout>`; a stack becomes a chain.
+def chain_of(lstms: Mapping[str, LSTMWeights]) -> dict[str, LSTMWeights]:
+    """Each layer as its own LSTM: a stack becomes `name_0`, `name_1`, ...
+
+    Raises:
+        CheckpointError: for a backward stack, whose chain is another function in Keras, and for two layers of one name.
+    """
+    chain: dict[str, LSTMWeights] = {}
+    for name, weights in lstms.items():
+        layers = weights.spec.num_layers
+        if layers > 1 and weights.spec.reverse:
+            raise CheckpointError(
+                f"{escape(name)} is a stack of {layers} layers that read backward, which a chain of layers cannot say; "
+                "choose another format with --to"
+            )
+        for index in range(layers):
+            label = name if layers == 1 else f"{name}_{index}"
+            if label in chain:
+                raise CheckpointError(f"two layers would be named {escape(label)}; rename one with --rename")
+            chain[label] = weights if layers == 1 else weights.layer(index)
+    return chain
+
+
+def as_stored(weights: LSTMWeights, layout: str) -> LSTMWeights:
+    """Weights after a trip through a layout, which may adapt biases.
+
+    Raises:
+        SpecError: when the layout has no place for a parameter.
+    """
+    if layout == CANONICAL:
+        return weights
+    back = from_layout(to_layout(weights, layout), layout, dtype=weights.dtype)
+    return LSTMWeights(replace(weights.spec, bias=back.spec.bias), back.layers, weights.dtype)
+
+
+def cell_as_stored(cell: CellWeights, layout: str, dtype: str) -> CellWeights:
+    """One cell after one trip through a layout."""
+    return cell if layout == CANONICAL else stored_cell(cell, layout, dtype)
+
+
+def spec_as_stored(weights: LSTMWeights, layout: str) -> LSTMSpec:
+    """The spec after a trip through a layout."""
+    cell = cell_as_stored(weights.cell(0, 0), layout, weights.dtype)
+    return replace(weights.spec, bias="none" if cell.b is None else "single" if cell.b_r is None else "split")
+
+
+def tree_arrays(lstms: Mapping[str, LSTMWeights], layout: str, separator: str = "/") -> dict[str, Typed]:
+    """Arrays by `<lstm>/<name in the layout>`; a stack becomes a chain.
 
     Raises:
         CheckpointError: for what the layout has no place for, and two arrays of one name.
     """
-    result: dict[str, tuple[Array, str]] = {}
+    result: dict[str, Typed] = {}
     for name, weights in chain_of(lstms).items():
         place = separator.join(part for part in name.replace(".", "/").split("/") if part)
         for key, array in layout_arrays(name, weights, layout).items():
@@ -42,19 +91,8 @@ def layout_arrays(name: str, weights: LSTMWeights, layout: str) -> dict[str, Arr
         raise CheckpointError(f"LSTM {escape(name)} cannot be written: {error}") from error
 
 
-def like_arrays(template: Mapping[str, FoundLSTM], lstms: Mapping[str, LSTMWeights]) -> dict[str, tuple[Array, str]]:
-    """New values by the names under which a file holds these LSTMs now, in the layout that it follows."""
-    return {
-        place: (array, weights.dtype)
-        for name, weights in chain_of(lstms).items()
-        for place, array in zip(
-            template[name].tensors, layout_arrays(name, weights, template[name].layout).values(), strict=True
-        )
-    }
-
-
 def _own_name(layout: str, place: str, key: str) -> str:
-    """A Haiku module that is called an LSTM needs no second one in it; Flax's RNN holds a cell."""
+    """Drops Haiku's inner `lstm`, adds the cell of Flax's RNN."""
     if layout == "haiku" and "lstm" in place.lower() and key.startswith("lstm/"):
         return key.removeprefix("lstm/")
     return key.replace("_rnn/", "_rnn/cell/") if layout.startswith("flax") else key

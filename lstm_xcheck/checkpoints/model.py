@@ -1,49 +1,25 @@
-"""What reading a file gives: the LSTMs in it, and everything else by name.
+"""What reading a file gives: LSTMs and other tensors.
 
-A format file turns its bytes into `TensorInfo`s and hands them to `detect`; it never decides by itself what an
-LSTM is. Tensors are read lazily, so that a large checkpoint costs only its LSTMs.
+A format's reader describes its tensors and hands them to a detector; it never decides by itself what an LSTM is.
+Tensors are read lazily, so that a large checkpoint costs only its LSTMs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
-from ..arrays import Array
 from ..errors import CheckpointError
 from ..model import LSTMWeights
 from .codecs.limits import shortlist
-from .keras.config import KerasConfig
-from .topology import GraphModel
-
-
-@dataclass(frozen=True)
-class TensorInfo:
-    """One tensor of a file, described but not read yet.
-
-    Attributes:
-        name: full name in the file, such as `state_dict.encoder.weight_ih_l0`.
-        shape: as stored.
-        dtype: `float32`, `bfloat16`, `int64`, ...
-        load: reads the values; bfloat16 comes widened, exactly, to float32. Raises CheckpointError.
-        scope: leading part of the name that is only a container of the file, such as `state_dict.`.
-        check: for a tensor that may be loaded long after the reader has returned, which is what makes an LSTM's
-            weights lazy: raises CheckpointError when the file cannot hold what it claims, without reading a value.
-    """
-
-    name: str
-    shape: tuple[int, ...]
-    dtype: str
-    load: Callable[[], Array]
-    scope: str = ""
-    check: Callable[[], None] | None = None
+from .tensor_info import TensorInfo
+from .topology import ModelTopology
 
 
 @dataclass(frozen=True)
 class OtherTensor:
-    """A tensor that is part of no LSTM; `note` says why where its name suggests one.
+    """A tensor of no LSTM; `note` says why where its name suggests one.
 
     `stored` gives its full name and values where the file was read whole.
     """
@@ -73,6 +49,7 @@ class FoundLSTM:
         source_dtype: precision in the file.
         tensors: the names used, in the file's own spelling.
         notes: what the file leaves open or the canonical form cannot say.
+        arrays: name of each array in the layout -> the tensor that holds it, where one tensor is one array.
     """
 
     name: str
@@ -83,14 +60,7 @@ class FoundLSTM:
     source_dtype: str
     tensors: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class KerasModel:
-    """What a Keras file says of its layers: the user's names by place, and the config where there is one."""
-
-    names: Mapping[str, str]
-    config: KerasConfig | None
+    arrays: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -102,9 +72,9 @@ class Checkpoint:
         format: as `Format.read` names it.
         lstms: in the file's order.
         other: every tensor that is part of no LSTM.
-        order: names of all tensors, where their order in the file is that of the layers.
-        keras: what a Keras file adds.
-        graph: what a graph of operators adds, where it was read whole.
+        family: the framework whose names other layers have, a key of `lstm_xcheck.layouts.other_layers.OTHER_LAYERS`;
+            empty for a format that carries LSTMs alone.
+        topology: what the file says of layers and their order.
         parts: every file that the checkpoint consists of, where it is not `path` alone.
         hashes: sha256 of every file, as it was when it was read back; of a checkpoint that was just written.
     """
@@ -113,15 +83,14 @@ class Checkpoint:
     format: str
     lstms: tuple[FoundLSTM, ...]
     other: tuple[OtherTensor, ...]
-    order: tuple[str, ...] = ()
-    keras: KerasModel | None = None
-    graph: GraphModel | None = None
+    family: str = ""
+    topology: ModelTopology = field(default_factory=ModelTopology)
     parts: tuple[Path, ...] = ()
     hashes: Mapping[Path, str] = field(default_factory=dict)
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """Every file that the checkpoint consists of; a changed byte in any of them may change what is read."""
+        """Every file that the checkpoint consists of."""
         return self.parts or (self.path,)
 
     def require_lstms(self) -> tuple[FoundLSTM, ...]:
@@ -138,41 +107,3 @@ class Checkpoint:
             raise CheckpointError(f"{self.path} holds no LSTM; it holds no tensor at all")
         listed = [str(tensor) + (f" ({tensor.note})" if tensor.note else "") for tensor in other]
         raise CheckpointError(f"{self.path} holds no LSTM; its {len(other)} tensors are {shortlist(listed)}")
-
-
-class Reader(Protocol):
-    """One file format that can be read."""
-
-    def sniff(self, path: Path) -> bool:
-        """Whether the content, not the name, is of this format. Must not raise on any readable file."""
-
-    def read(self, path: Path) -> Checkpoint:
-        """Every LSTM in the file.
-
-        Raises:
-            CheckpointError: for a file that is damaged, hostile or ambiguous; nothing else.
-        """
-
-
-class Writer(Protocol):
-    """One file format that can be written: a module with this function.
-
-    The registry does all the rest: it refuses to overwrite, splits stacks for formats that have none, gives a temporary
-    path with the format's suffix in the folder of the destination, reads the file back, compares every bit and renames.
-    """
-
-    def write(self, path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None) -> None:
-        """Write the LSTMs, and nothing else, to a path that does not exist yet.
-
-        A writer of a format that `beside_write.FAMILIES` names takes `other_layers` too: the layers to write with them.
-
-        Args:
-            path: where to; one file, no other is touched.
-            lstms: by the name each is to be found under when the file is read again, in their order. The weights'
-                dtype is kept; a bias scheme that the format lacks is adapted by `to_layout`.
-            like: a file of the same format: its keys, its other tensors and its structure are kept, and its LSTMs of
-                these names, all present and of the same shapes, get the new values.
-
-        Raises:
-            CheckpointError: when the format cannot say what a spec or a name says; nothing else but OSError.
-        """

@@ -1,4 +1,4 @@
-"""Plain arrays by name from an `.npz` or `.safetensors` file, such as outputs that somebody observed."""
+"""Reads plain arrays from `.npz` and `.safetensors`, such as observed outputs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the first bytes of a file, or the members of an archive, say about its format. Loads no format's library."""
+"""Tells formats by first bytes and archive members, without their libraries."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def beginning(path: Path, size: int) -> bytes:
 
 
 def is_zip(path: Path) -> bool:
-    """Whether it begins as a zip archive; whether it ends as one is the reader's business."""
+    """Whether it begins as a zip archive."""
     return beginning(path, 4) == b"PK\x03\x04"
 
 
 def members(path: Path) -> list[str]:
-    """Names in a zip archive, none when it is damaged or no archive."""
+    """Names in a zip archive; none in any other file."""
     if not is_zip(path):
         return []
     try:
@@ -43,7 +43,7 @@ def members(path: Path) -> list[str]:
 
 
 def is_torch(path: Path) -> bool:
-    """A zip archive with a `data.pkl` that is no program, or PyTorch's old magic number."""
+    """A zip with `data.pkl` that is no program, or the old magic number."""
     return (_has_member(path, "data.pkl") and not is_torch_script(path)) or TORCH_LEGACY_MAGIC in beginning(path, 32)
 
 
@@ -57,7 +57,7 @@ def _has_member(path: Path, last: str) -> bool:
 
 
 def is_keras_archive(path: Path) -> bool:
-    """A zip archive with a `config.json` at its top, as `model.save("x.keras")` writes."""
+    """A zip with `config.json` at its top."""
     return "config.json" in members(path)
 
 
@@ -67,31 +67,31 @@ def is_hdf5(path: Path) -> bool:
 
 
 def is_safetensors(path: Path) -> bool:
-    """A header length that fits the file, then the header's opening brace."""
+    """A header length that fits the file, then a brace."""
     head = beginning(path, 9)
     length = int.from_bytes(head[:8], "little")
     return head[8:] == b"{" and 0 < length <= path.stat().st_size - 8
 
 
 def is_own_npz(path: Path) -> bool:
-    """A zip archive with the member that only this project's own files have."""
+    """A zip with this project's own index."""
     return "lstm_xcheck.npy" in members(path)
 
 
 def is_npz(path: Path) -> bool:
-    """A zip archive of `.npy` members and nothing else, as `numpy.savez` writes."""
+    """A zip of `.npy` members and nothing else."""
     names = members(path)
     return bool(names) and all(name.endswith(".npy") for name in names)
 
 
 def is_pickle(path: Path) -> bool:
-    """A pickle of protocol 2 to 5, such as Paddle's and Haiku's; PyTorch's has a magic number besides."""
+    """A pickle of protocol 2 to 5."""
     head = beginning(path, 2)
     return len(head) == 2 and head[0] == 0x80 and 2 <= head[1] <= 5
 
 
 def is_tensorflow_index(path: Path) -> bool:
-    """A sorted table of keys by its last bytes, as the `.index` of a TensorFlow checkpoint is."""
+    """A sorted table (SSTable) by its last bytes."""
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - len(TABLE_MAGIC)))
         return file.read() == TABLE_MAGIC
@@ -103,7 +103,7 @@ def is_saved_model(path: Path) -> bool:
 
 
 def is_npy(path: Path) -> bool:
-    """An array in NumPy's form at the beginning; Equinox writes one behind the other."""
+    """An array in NumPy's form at the beginning."""
     return beginning(path, 6) == b"\x93NUMPY"
 
 
@@ -114,7 +114,7 @@ def is_flax_msgpack(path: Path) -> bool:
 
 
 def is_onnx(path: Path) -> bool:
-    """A protobuf message that begins as ONNX's ModelProto does: ir_version from 3, then a field of the model."""
+    """A protobuf message that begins as ONNX's ModelProto does."""
     head = beginning(path, 3)
     return (
         len(head) == 3 and head[0] == 0x08 and 3 <= head[1] < 0x30 and head[2] in (0x12, 0x1A, 0x22, 0x28, 0x3A, 0x42)
@@ -133,7 +133,7 @@ def is_litert(path: Path) -> bool:
 
 
 def is_shard_index(path: Path) -> bool:
-    """JSON that maps tensors to files, as it stands beside the shards of a big model."""
+    """JSON that maps tensors to shards."""
     head = beginning(path, 1 << 16).lstrip()
     return head.startswith(b"{") and b'"weight_map"' in head
 
@@ -144,5 +144,5 @@ def has_shard_index(path: Path) -> bool:
 
 
 def is_orbax(path: Path) -> bool:
-    """A folder with the description of an Orbax tree in it, in an item of it, or in an item of a step of it."""
+    """A folder with an Orbax tree, at most two levels down."""
     return any(next(path.glob(f"{inner}{ORBAX_TREE}"), None) for inner in ("", "*/", "*/*/"))

@@ -1,18 +1,20 @@
-"""`lstm-xcheck compare`: two checkpoints, one LSTM?"""
+"""`compare`: whether two checkpoints hold the same LSTMs."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
-from .layout_option import HELP
+from .options import PATH, layouts_for, layouts_option
 
 
 @click.command("compare")
-@click.argument("first", type=click.Path(path_type=Path), metavar="A")
-@click.argument("second", type=click.Path(path_type=Path), metavar="B")
-@click.option("--layout", "layouts", multiple=True, metavar="NAME", help=HELP)
+@click.argument("first", type=PATH, metavar="A")
+@click.argument("second", type=PATH, metavar="B")
+@layouts_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(first: Path, second: Path, layouts: tuple[str, ...], as_json: bool) -> int:
     """Say whether A and B, checkpoints of any formats, hold the same LSTMs.
@@ -20,6 +22,57 @@ def command(first: Path, second: Path, layouts: tuple[str, ...], as_json: bool) 
     Weights are compared bit for bit in canonical form, the function by the float64 oracle on inputs that show every
     mistake, and the parameter counts are reconciled. Where they differ, the mistake that turns A into B is named.
     """
-    from .compare_run import run_compare
+    from ..porting.compare_files import compare_files
+    from .output import print_json
 
-    return run_compare(first, second, as_json, layouts)
+    found = compare_files(first, second, layouts_for(layouts, [first, second]))
+    if as_json:
+        print_json(found, allow_nan=False)
+    else:
+        click.echo("\n".join(_lines(found)))
+    return 0 if found["same"] else 1
+
+
+def _lines(found: Mapping[str, Any]) -> list[str]:
+    lines = [f"A: {found['first']} ({found['formats'][0]})", f"B: {found['second']} ({found['formats'][1]})"]
+    for pair in found["lstms"]:
+        verdict = "the same LSTM" if pair["same"] else "NOT the same LSTM"
+        lines += ["", f"{pair['first']} and {pair['second']}: {verdict}"]
+        lines += [f"  {text}" for text in _details(pair)]
+    lines += ["", f"other layers that differ: {', '.join(found['layers'])}"] if found["layers"] else []
+    return [*lines, "", "SAME: every LSTM is the same" if found["same"] else "DIFFERENT: not the same LSTMs"]
+
+
+def _details(pair: Mapping[str, Any]) -> list[str]:
+    lines = [f"spec: {text}" for text in pair["spec"]]
+    if not pair["spec"]:
+        summed = ", the two biases of one taken as their sum" if len(set(pair["bias"])) > 1 else ""
+        same = f"weights: the same, bit for bit, in canonical form{summed}"
+        lines += [_tensor(entry) for entry in pair["weights"]] or [same]
+    function = pair["function"]
+    score = function.get("score")
+    size = "" if score is None else f"; largest error {float(score):.2g} of what rounding allows"
+    lines.append(f"function: {function['verdict']}{size}")
+    for side, key in (("A", "first"), ("B", "second")):
+        lines.append(f"parameters of {side}: {pair['counts'][key]['explanation']}")
+    why = pair["diagnosis"]
+    if why is not None:
+        lines.append(f"diagnosis: {_cause(why)}")
+    return lines
+
+
+def _tensor(entry: Mapping[str, Any]) -> str:
+    worst = entry["worst"]
+    gate = f"gate {worst['gate']} " if worst["gate"] else ""
+    return (
+        f"weights: {entry['tensor']}: {entry['numbers']} of {entry['of']} numbers differ, "
+        f"by up to {entry['max_ulp']:.3g} ulp; "
+        f"{gate}{worst['index']} is {worst['first']:.9g} in A and {worst['second']:.9g} in B"
+    )
+
+
+def _cause(why: Mapping[str, Any]) -> str:
+    if why["cause"] is None:
+        return f"none found; {why['explanation']}"
+    how = "B is exactly A with this mistake" if why["certain"] else "this explains B's outputs"
+    return f"{why['cause']} ({how}). {why['fix']}"

@@ -1,4 +1,4 @@
-"""`--adapter NAME=package.module:function`: implementations of the user's own beside the adapters."""
+"""`--adapter NAME=package.module:function`: a user's function as an adapter."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ def chosen_entries(
     names: Sequence[str] | None,
     functions: Sequence[str],
     pythons: Mapping[str, str] | None = None,
-    held: Mapping[str, Entry] | None = None,
+    available: Mapping[str, Entry] | None = None,
 ) -> tuple[Entry, ...]:
     """The adapters of `--adapters` and `--adapter` together.
 
-    Own functions alone when no other adapter is named, since the oracle judges each on its own. `held`: what the
-    workers of a cluster have, in place of what this Python has.
+    Custom functions run alone when no other adapter is named, since the oracle judges each one separately.
+    `available` replaces the adapters of this Python with those that the workers of a cluster have.
 
     Raises:
         UserError: for a function that cannot be imported or called, or an unknown adapter.
     """
     pythons = pythons or {}
-    own = own_entries(functions, pythons)
-    others = None if names is None and not own else [name for name in names or () if name not in own]
-    labels = {label: python for label, python in pythons.items() if label not in own}
-    entries = choose_entries(others, labels, held) if others is None or others or labels else ()
-    return (*entries, *own.values())
+    custom = custom_entries(functions, pythons)
+    others = None if names is None and not custom else [name for name in names or () if name not in custom]
+    labels = {label: python for label, python in pythons.items() if label not in custom}
+    entries = choose_entries(others, labels, available) if others is None or others or labels else ()
+    return (*entries, *custom.values())
 
 
-def own_entries(functions: Sequence[str], pythons: Mapping[str, str]) -> dict[str, Entry]:
-    """The functions of `NAME=package.module:function`, each imported once in a worker to see that it can be.
+def custom_entries(functions: Sequence[str], pythons: Mapping[str, str]) -> dict[str, Entry]:
+    """The functions of --adapter; a worker imports each one as a trial.
 
     Raises:
         UserError: for another form; for what cannot be imported, in one sentence.
@@ -50,13 +50,9 @@ def own_entries(functions: Sequence[str], pythons: Mapping[str, str]) -> dict[st
             raise UserError(f"--adapter {name} is given twice; give each function its own name")
         entries[name] = function_entry(name, target, str(Path.cwd()))
     for name, entry in entries.items():
-        _try_out(entry, pythons.get(name, sys.executable))
+        try:
+            with Worker(entry, pythons.get(name, sys.executable)) as worker:
+                worker.start()
+        except WorkerCrashed as crash:
+            raise AdapterError(f"--adapter {name}: {crash}") from crash
     return entries
-
-
-def _try_out(entry: Entry, python: str) -> None:
-    try:
-        with Worker(entry, python) as worker:
-            worker.start()
-    except WorkerCrashed as crash:
-        raise AdapterError(f"--adapter {entry.name}: {crash}") from crash

@@ -1,15 +1,27 @@
-"""`lstm-xcheck diagnose`: which mistake explains these outputs?"""
+"""`diagnose`: which mistake explains these outputs."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..errors import UserError
+from .options import PATH
+
+if TYPE_CHECKING:
+    from ..arrays import Array
+    from ..diagnose import Diagnosis
+    from ..model import Case, LSTMWeights, Result
+
+_DATA = ("x", "h0", "c0", "lengths", "mask")
+_OUTPUTS = ("y", "h_n", "c_n", "last")
+
 
 @click.command("diagnose")
-@click.argument("weights", type=click.Path(path_type=Path))
-@click.argument("observed", type=click.Path(path_type=Path))
+@click.argument("weights", type=PATH)
+@click.argument("observed", type=PATH)
 @click.option("--layer-name", metavar="NAME", help="Which LSTM of WEIGHTS, where it holds several.")
 @click.option("--no-pairs", is_flag=True, help="Do not look for two mistakes at once.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -20,6 +32,104 @@ def command(weights: Path, observed: Path, layer_name: str | None, no_pairs: boo
     have them h0, c0, h_n, c_n (layers * directions, batch, width), lengths (batch), and layer0.y, layer1.y ... for the
     outputs of lower layers. Exit code 0 when nothing is wrong, 1 when something is, explained or not.
     """
-    from .diagnose_run import run_diagnose
+    from ..checkpoints.formats import load
+    from ..compare import judge
+    from ..diagnose import diagnose
+    from .output import print_json
 
-    return run_diagnose(weights, observed, layer_name, not no_pairs, as_json)
+    chosen = choose(load(weights), layer_name, weights)
+    case, result = read_observed(observed, chosen)
+    found = diagnose(result, case, pairs=not no_pairs)
+    agrees = judge(result, case).verdict == "match"
+    if as_json:
+        print_json({"agrees": agrees, **found.to_dict()})
+    else:
+        _print(found, agrees)
+    return 0 if agrees else 1
+
+
+def choose(lstms: dict[str, LSTMWeights], name: str | None, path: Path) -> LSTMWeights:
+    """The LSTM of that name, or the only one.
+
+    Raises:
+        UserError: when the name is unknown, or none is given and there are several.
+    """
+    if name is None and len(lstms) == 1:
+        return next(iter(lstms.values()))
+    if name not in lstms:
+        content = f"holds no LSTM {name!r}" if name else f"holds {len(lstms)} LSTMs"
+        raise UserError(f"{path} {content}; give --layer-name with one of {', '.join(lstms)}")
+    return lstms[name]
+
+
+def read_observed(path: Path, weights: LSTMWeights) -> tuple[Case, Result]:
+    """The case and the observed outputs.
+
+    Raises:
+        UserError: when x or all outputs are missing, or an array has an unknown name or a wrong shape.
+    """
+    from ..checkpoints.plain_arrays import read_arrays
+    from ..diagnose.search import check_observed
+    from ..model import Case, Result
+
+    arrays = read_arrays(path)
+    layers = [f"layer{k}.y" for k in range(weights.spec.num_layers - 1)]
+    unknown = sorted(set(arrays) - {*_DATA, *_OUTPUTS, *layers})
+    if unknown:
+        raise UserError(f"{path} holds {unknown[0]!r}; expected names are {', '.join([*_DATA, *_OUTPUTS, *layers])}")
+    if "x" not in arrays or not set(arrays) & set(_OUTPUTS):
+        raise UserError(f"{path} holds {', '.join(sorted(arrays)) or 'nothing'}, but should hold x and y at least")
+    _refuse_other_types(path, arrays)
+    data: dict[str, Any] = {name: arrays[name] for name in _DATA if name in arrays}
+    case = Case(weights=weights, **data)
+    outputs: dict[str, Any] = {name: _floats(arrays[name]) for name in _OUTPUTS if name in arrays}
+    present = [name for name in layers if name in arrays]
+    if present and present != layers:
+        raise UserError(f"{path} holds {', '.join(present)}, but should hold those of all lower layers or none")
+    check_observed({**outputs, **{name: _floats(arrays[name]) for name in present}}, case)
+    return case, Result(**outputs, layer_outputs=tuple(_floats(arrays[name]) for name in present))
+
+
+def _refuse_other_types(path: Path, arrays: dict[str, Array]) -> None:
+    """Refuse arrays of anything but real numbers, except masks and lengths.
+
+    Raises:
+        UserError: for text, dates, complex numbers or truth values.
+    """
+    for name, array in arrays.items():
+        if array.dtype.kind in "cbSUOMm" and name not in ("mask", "lengths"):
+            raise UserError(f"{path} holds {name} as {array.dtype}, but should hold real numbers")
+
+
+def _floats(array: Array) -> Array:
+    return array if array.dtype.kind == "f" else array.astype("float64")
+
+
+def _print(found: Diagnosis, agrees: bool) -> None:
+    from ..diagnose.remedy import remedy
+    from ..layouts.layer_code import LAYER_CODE
+
+    if agrees or found.cause is None:
+        click.echo(found.explanation)
+        return
+    click.echo(f"cause: {found.cause}")
+    click.echo(f"why:   {found.explanation}")
+    click.echo(f"fix:   {found.fix}")
+    evidence = found.evidence
+    click.echo(
+        f"proof: error is {evidence['residual_before']:.3g} x the bound as it is, "
+        f"{evidence['residual_after']:.2g} x with this explanation"
+    )
+    if evidence["first"]:
+        first = evidence["first"]
+        click.echo(
+            f"first: layer {first['layer']}, direction {first['direction']}, step {first['step']}, "
+            f"row {first['batch']}, unit {first['unit']}"
+        )
+    for other in found.alternatives:
+        same = "the same thing on this case" if other["same_on_this_case"] else "fits too"
+        click.echo(f"or:    {other['cause']} ({same})")
+    for layout in LAYER_CODE:
+        code = remedy(found, layout)
+        if code:
+            click.echo(f"\n# in {layout}\n{code}")

@@ -1,4 +1,4 @@
-"""`lstm-xcheck`: verbs are loaded when they are called, so that --help is quick and needs no framework."""
+"""The command `lstm-xcheck`; imports a verb only to run it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import click
 from .. import __version__
 from ..errors import DisagreementError, XcheckError
 
-#: Verb -> its one-line help; the command is `command` in the module of that name.
+#: Verb -> its one-line help; the module of that name defines `command`.
 VERBS = {
     "verify": "Check that LSTMs give the same answers in every framework (the main job).",
     "compare": "Say whether two checkpoints hold the same LSTM, and what differs if not.",
@@ -32,10 +32,10 @@ VERBS = {
 
 
 class LazyGroup(click.Group):
-    """A group whose commands are imported when used."""
+    """A group that imports commands on use."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The verbs, in the order in which one learns them."""
+        """The verbs in the order of the help."""
         return list(VERBS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
@@ -54,19 +54,20 @@ class LazyGroup(click.Group):
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="lstm-xcheck")
 def cli() -> None:
-    """Prove that an LSTM is the same LSTM in every framework, and name the mistake when it is not.
+    """Prove that an LSTM is the same LSTM in every framework,
+    and name the mistake when it is not.
 
     Exit codes: 0 agree; 1 disagreement; 2 usage error, bad input, crashed, or nothing compared; 130 interrupted.
     """
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line and exit; a user's mistake is one sentence on stderr."""
+    """Run the command line and exit with its code."""
     sys.exit(run(arguments))
 
 
 def run(arguments: list[str] | None = None) -> int:
-    """The exit code of a command line."""
+    """The exit code of a command line; an error is one sentence on stderr."""
     try:
         code: Any = cli.main(args=arguments, prog_name="lstm-xcheck", standalone_mode=False)
         return code if isinstance(code, int) else 0
@@ -78,12 +79,9 @@ def run(arguments: list[str] | None = None) -> int:
     except (KeyboardInterrupt, click.exceptions.Abort):
         click.echo("interrupted", err=True)
         return 130
-    except DisagreementError as error:
-        click.echo(f"Error: {error}", err=True)
-        return 1
     except XcheckError as error:
         click.echo(f"Error: {error}", err=True)
-        return 2
+        return 1 if isinstance(error, DisagreementError) else 2
     except MemoryError:
         click.echo("Error: there is not enough memory for LSTMs of these sizes; use smaller ones", err=True)
         return 2

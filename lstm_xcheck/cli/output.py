@@ -1,27 +1,85 @@
-"""How a report leaves the command line: files, then JSON or tables on stdout, then the exit code."""
+"""Progress, report files, JSON and tables of the command line."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Generator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
-from rich.console import Console
-from rich.markup import escape
 
 from ..errors import UserError
-from ..report.json_file import write_report
-from ..report.model import Report
-from ..report.terminal import print_report
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from ..events import Event
+    from ..report.model import Report
+
+Events = Generator["Event", None, None]
+
+
+def print_json(data: Any, *, allow_nan: bool = True) -> None:
+    """Print plain data as indented JSON."""
+    import json
+
+    click.echo(json.dumps(data, indent=1, allow_nan=allow_nan))
+
+
+def plain_table(*headings: str, no_wrap: Collection[str] = (), right: Collection[str] = ()) -> Table:
+    """A table without lines; the arguments are headings."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in headings:
+        justify: Literal["left", "right"] = "right" if heading in right else "left"
+        table.add_column(heading, justify=justify, no_wrap=heading in no_wrap)
+    return table
+
+
+def watch(events: Events) -> Report:
+    """The report of a run, followed with a progress bar.
+
+    Ctrl-C ends the run; the report then holds the results so far.
+    """
+    from ..events import Finished
+    from ..report.model import Report
+    from ..report.terminal import ProgressBar
+
+    report = Report()
+    with ProgressBar() as bar:
+        try:
+            for event in events:
+                report.handle(event)
+                bar.handle(event)
+        except KeyboardInterrupt:
+            report.handle(Finished(0.0, interrupted=True))
+        finally:
+            events.close()
+    return report
+
+
+def check_report_paths(paths: Sequence[Path]) -> None:
+    """Refuse report files that could not be written.
+
+    Raises:
+        UserError: for an unknown suffix or a folder that does not exist.
+    """
+    from ..report.json_file import check_report_path
+
+    for path in paths:
+        check_report_path(path)
 
 
 def deliver(report: Report, files: Sequence[Path], as_json: bool) -> int:
-    """Write and print; returns the exit code, whether or not somebody reads to the end.
+    """Write and print a report; returns its exit code.
 
     Raises:
         UserError: when a file or standard output cannot be written.
     """
+    from ..report.json_file import write_report
+
     for path in files:
         write_report(report, path)
     try:
@@ -40,14 +98,14 @@ def _write(report: Report, as_json: bool) -> None:
     if as_json:
         sys.stdout.writelines(report.json_parts())
         click.echo()
-    else:
-        _print(report)
+        return
+    from rich.console import Console
+    from rich.markup import escape
 
+    from ..report.terminal import print_report
 
-def _print(report: Report) -> None:
     console = Console()
-    lstms = report.subject.get("lstms", [])
-    for lstm in lstms:
+    for lstm in report.subject.get("lstms", []):
         spec = lstm["spec"]
         console.print(
             f"{escape(lstm['file'])}: [bold]{escape(lstm['name'])}[/] "

@@ -1,19 +1,19 @@
-"""`params`: how many parameters each convention counts, and why the numbers differ."""
+"""`params`: parameters by convention, and why the numbers differ."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..errors import UserError
-from .spec_options import build_spec, spec_options
+from .options import spec_options
 
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from ..layouts.counts import ParameterCount
     from ..model import LSTMSpec
 
 #: Bias scheme -> its best known user, and the scheme in words.
@@ -26,26 +26,24 @@ _LABELS = {
 
 @dataclass(frozen=True)
 class Convention:
-    """What the frameworks of one bias scheme count.
+    """The count of the layouts with one bias scheme.
 
     Attributes:
         scheme: `single`, `split` or `none`.
-        layouts: the frameworks that count so.
-        by_tensor: numbers by canonical array.
-        lstm: their sum.
+        layouts: their names.
+        count: of the LSTM.
         head: parameters of the Dense layer behind it.
     """
 
     scheme: str
     layouts: tuple[str, ...]
-    by_tensor: dict[str, int]
-    lstm: int
+    count: ParameterCount
     head: int
 
     @property
     def total(self) -> int:
         """LSTM and head."""
-        return self.lstm + self.head
+        return self.count.total + self.head
 
 
 @click.command("params")
@@ -53,84 +51,79 @@ class Convention:
 @click.option("--head", type=int, default=0, metavar="N", help="Add a Dense layer of N units on the last output.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(head: int, as_json: bool, **options: Any) -> None:
-    """Count the parameters of an LSTM in each convention, with the formula and the sizes of W, U and b.
+    """Count the parameters of an LSTM in each convention,
+    with the formula and the sizes of W, U and b.
 
     For example: lstm-xcheck params --input-size 2308 --hidden-size 32 --head 1
     """
-    given = options["bias"]
-    spec = build_spec(**options)
+    from .output import print_json
+    from .parsed_options import SpecOptions
+
+    spec = SpecOptions(**options).spec()
     if head < 0:
         raise UserError(f"--head is {head}, but should be the number of units of the Dense layer, 1 or more")
     found = conventions(spec, head)
     if as_json:
-        click.echo(json.dumps(_to_dict(spec, head, found), indent=1))
+        print_json(_to_dict(spec, head, found))
     else:
-        _print(spec, head, found, given)
+        _print(spec, head, found, options["bias"])
 
 
 def conventions(spec: LSTMSpec, head: int) -> list[Convention]:
-    """One entry for each bias scheme among the layouts, the frameworks that cannot store this LSTM left out."""
+    """The counts by bias scheme, of layouts that can store this LSTM."""
     from ..layouts import TABLE, count_parameters
 
+    without, size = left_out(spec), head_count(spec, head)
     groups: dict[str, list[str]] = {}
     for row in TABLE:
-        if _obstacle(spec, row.name) is None:
+        if row.name not in without:
             groups.setdefault("none" if spec.bias == "none" else row.bias, []).append(row.name)
-    result = []
-    for scheme in sorted(groups, key=list(_LABELS).index):
-        count = count_parameters(spec, layout=groups[scheme][0])
-        size = head_count(spec, head)
-        result.append(Convention(scheme, tuple(groups[scheme]), count.by_tensor, count.total, size))
-    return result
+    return [
+        Convention(scheme, tuple(groups[scheme]), count_parameters(spec, layout=groups[scheme][0]), size)
+        for scheme in _LABELS
+        if scheme in groups
+    ]
 
 
 def head_count(spec: LSTMSpec, head: int) -> int:
-    """Weights and biases of a Dense layer on the last output of both directions."""
+    """Parameters of a Dense layer on the last output of all directions."""
     return (spec.num_directions * spec.output_size + 1) * head
 
 
-def _obstacle(spec: LSTMSpec, layout: str) -> str | None:
-    """Why a framework cannot store this LSTM, if so."""
-    from ..layouts import layout_named
-
-    row = layout_named(layout)
-    if spec.proj_size and row.tensor_for("projection") is None:
-        return "no place for a projection"
-    if spec.bias == "none" and row.forget_bias:
-        return "a bias all the same, to undo its run-time forget bias"
-    return None
-
-
-def _obstacles(spec: LSTMSpec) -> dict[str, str]:
+def left_out(spec: LSTMSpec) -> dict[str, str]:
+    """The layouts that cannot store this LSTM, with the reasons."""
     from ..layouts import TABLE
 
-    reasons = {row.name: _obstacle(spec, row.name) for row in TABLE}
-    return {name: reason for name, reason in reasons.items() if reason}
+    reasons = {}
+    for row in TABLE:
+        if spec.proj_size and row.tensor_for("projection") is None:
+            reasons[row.name] = "no place for a projection"
+        elif spec.bias == "none" and row.forget_bias:
+            reasons[row.name] = "a bias all the same, to undo its run-time forget bias"
+    return reasons
 
 
 def _to_dict(spec: LSTMSpec, head: int, found: list[Convention]) -> dict[str, Any]:
-    from ..layouts.counts import explain_count, formula
+    from ..layouts.counts import formula
 
+    fields = ("input_size", "hidden_size", "num_layers", "bidirectional", "proj_size")
     return {
-        "spec": {
-            name: getattr(spec, name)
-            for name in ("input_size", "hidden_size", "num_layers", "bidirectional", "proj_size")
-        },
+        "spec": {name: getattr(spec, name) for name in fields},
         "formula": formula(spec),
         "canonical": spec.canonical_count,
         "head": {"units": head, "parameters": head_count(spec, head)},
         "conventions": {
             one.scheme: {
                 "layouts": list(one.layouts),
-                "by_tensor": one.by_tensor,
-                "lstm": one.lstm,
+                "by_tensor": one.count.by_tensor,
+                "lstm": one.count.total,
                 "head": one.head,
                 "total": one.total,
-                "explanation": explain_count(spec, one.lstm),
+                "explanation": one.count.explanation,
             }
             for one in found
         },
-        "left_out": _obstacles(spec),
+        "left_out": left_out(spec),
     }
 
 
@@ -138,26 +131,28 @@ def _print(spec: LSTMSpec, head: int, found: list[Convention], given: str | None
     from rich.console import Console
 
     console = Console(highlight=False)
-    lines = [*_formula_lines(spec), *_head_lines(spec, head)]
-    console.print("\n".join(lines), markup=False, soft_wrap=True)
+    console.print("\n".join(_formula_lines(spec, head)), markup=False, soft_wrap=True)
     console.print()
     console.print(_table(found))
     console.print()
     for one in found:
         console.print(_sentence(spec, one, given), markup=False, soft_wrap=True)
-    reasons = _obstacles(spec)
+    reasons = left_out(spec)
     for reason in dict.fromkeys(reasons.values()):
         names = ", ".join(name for name in reasons if reasons[name] == reason)
         console.print(f"Left out: {names}: {reason}.", markup=False, soft_wrap=True)
 
 
-def _formula_lines(spec: LSTMSpec) -> list[str]:
-    """The formula with its values: for the first layer, and once for all layers above, which are alike."""
+def _formula_lines(spec: LSTMSpec, head: int) -> list[str]:
+    """The formula with its values, by layer, and that of the head."""
     lines = [_layer_line(spec, 0, "one layer" if spec.num_layers == 1 else "layer 0")]
     if spec.num_layers > 1:
         above = spec.num_layers - 1
         lines.append(_layer_line(spec, 1, "layer 1" if above == 1 else f"layers 1 to {above}, each"))
         lines.append(f"all {spec.num_layers} layers: {spec.canonical_count:,}")
+    if head:
+        width, count = spec.num_directions * spec.output_size, head_count(spec, head)
+        lines.append(f"head: Dense on the last output = {width:,} * {head:,} + {head:,} = {count:,}")
     return lines
 
 
@@ -173,46 +168,36 @@ def _layer_line(spec: LSTMSpec, layer: int, label: str) -> str:
     return f"{label}: {symbols} = {values} = {count:,}"
 
 
-def _head_lines(spec: LSTMSpec, head: int) -> list[str]:
-    if not head:
-        return []
-    width = spec.num_directions * spec.output_size
-    count = head_count(spec, head)
-    return [f"head: Dense on the last output = {width:,} * {head:,} + {head:,} = {count:,}"]
-
-
 def _table(found: list[Convention]) -> Table:
-    from rich.table import Table
+    from .output import plain_table
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("convention")
-    tensors = list(dict.fromkeys(name for one in found for name in one.by_tensor))
-    for heading in (*tensors, "LSTM", "head", "total"):
-        table.add_column(heading, justify="right")
+    tensors = list(dict.fromkeys(name for one in found for name in one.count.by_tensor))
+    counts = (*tensors, "LSTM", "head", "total")
+    table = plain_table("convention", *counts, right=counts)
     for one in found:
-        sizes = [f"{one.by_tensor[name]:,}" if name in one.by_tensor else "" for name in tensors]
+        sizes = [f"{one.count.by_tensor[name]:,}" if name in one.count.by_tensor else "" for name in tensors]
         head = f"{one.head:,}" if one.head else ""
-        table.add_row(_LABELS[one.scheme][0], *sizes, f"{one.lstm:,}", head, f"{one.total:,}")
+        table.add_row(_LABELS[one.scheme][0], *sizes, f"{one.count.total:,}", head, f"{one.total:,}")
     return table
 
 
 def _sentence(spec: LSTMSpec, one: Convention, given: str | None) -> str:
-    """The total of a convention and its reason."""
+    """The total of a convention, explained."""
     name, vectors = _LABELS[one.scheme]
-    total = f"{one.lstm:,} + {one.head:,} = {one.total:,}" if one.head else f"{one.lstm:,}"
+    total = f"{one.count.total:,} + {one.head:,} = {one.total:,}" if one.head else f"{one.count.total:,}"
     text = f"{name} convention ({', '.join(one.layouts)}): {total}, {vectors} per layer and direction."
-    second = one.by_tensor.get("b_r", 0)
+    second, lstm = one.count.by_tensor.get("b_r", 0), one.count.total
     if second:
         cells = spec.num_layers * spec.num_directions
         each = f"4h = {4 * spec.hidden_size:,}"
         times = f" for each of {cells} layers and directions" if cells > 1 else ""
-        text += f" {name} reports {one.lstm:,} = {spec.canonical_count:,} + {second:,}: a second bias of {each}{times}."
+        text += f" {name} reports {lstm:,} = {spec.canonical_count:,} + {second:,}: a second bias of {each}{times}."
         text += " The two vectors are only ever added, so the function is the same."
     return text + _conversion(given, one.scheme)
 
 
 def _conversion(given: str | None, scheme: str) -> str:
-    """What becomes of the bias of the LSTM at hand."""
+    """How a convention stores the bias that --bias describes."""
     if given == "single" and scheme == "split":
         return " Yours has one: it is stored beside a vector of zeros."
     if given == "split" and scheme == "single":

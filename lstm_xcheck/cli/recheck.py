@@ -1,4 +1,4 @@
-"""`lstm-xcheck recheck`: a certificate once more."""
+"""`recheck`: repeat what a certificate claims."""
 
 from __future__ import annotations
 
@@ -6,15 +6,20 @@ from pathlib import Path
 
 import click
 
+from .options import PATH
+
 
 @click.command("recheck")
-@click.argument("certificate", type=click.Path(path_type=Path), metavar="CERT")
-def command(certificate: Path) -> int:
+@click.argument("certificate", type=PATH, metavar="CERT")
+def command(certificate: Path) -> None:
     """Repeat what CERT, such as model.pt.xcheck.json, claims: same bytes, same weights, same verdicts.
 
     Needs both files where the certificate expects them, seen from its own folder, and no network. Frameworks that are
     not installed here are left out and named; the float64 oracle always runs.
     """
-    from .port_run import run_recheck
+    from ..porting.recheck import recheck
+    from .port import status
 
-    return run_recheck(certificate)
+    with status(f"rechecking {certificate}"):
+        summary = recheck(certificate)
+    click.echo(summary)

@@ -1,15 +1,23 @@
-"""`lstm-xcheck record`: what the frameworks of this environment answer, kept for `replay`."""
+"""`record`: keep the outputs of installed frameworks for `replay`."""
 
 from __future__ import annotations
 
+import sys
+from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..errors import UserError
+from .options import PATH, adapter_names
+
+if TYPE_CHECKING:
+    from ..recordings import Recording
+
 
 @click.command("record")
-@click.option("--out", type=click.Path(path_type=Path), required=True, metavar="FILE", help="Write this .npz file.")
+@click.option("--out", type=PATH, required=True, metavar="FILE", help="Write this .npz file.")
 @click.option("--env", "environment", default="", metavar="NAME", help="Name of this environment, such as py311-torch.")
 @click.option("--run", "run_id", default="", metavar="ID", help="Run it belongs to; default: a digest of the content.")
 @click.option("--adapters", metavar="A,B", help="Adapters to ask; default: all whose framework is installed.")
@@ -21,12 +29,73 @@ import click
 @click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Workers at a time.  [default: one per core]")
 @click.option("--worker", "workers", multiple=True, metavar="NAME=PYTHON", help="Run an adapter by another Python.")
 @click.option("--timeout", type=click.FloatRange(min=0.1), default=120.0, metavar="S", help="Seconds for one case.")
-def command(**options: Any) -> int:
-    """Ask the frameworks of this environment deterministic cases and keep what they answer in one file.
+def command(**arguments: Any) -> int:
+    """Ask the frameworks of this environment deterministic cases
+    and keep what they answer in one file.
 
     Nothing is judged here. `lstm-xcheck replay` judges any number of such files, in any environment that has NumPy,
     and notices when the cases were not the same there. An existing recording is replaced, any other file is not.
     """
-    from .record_run import run_record
+    from ..engine import choose_entries
+    from ..recordings.schema import is_name
+    from ..runs.record import record
+    from .parsed_options import RecordOptions
 
-    return run_record(**options)
+    options = RecordOptions(**arguments)
+    for option, text in (("--env", options.environment), ("--run", options.run_id)):
+        if text and not is_name(text):
+            raise UserError(f"{option} is {text!r}, but should be letters, digits and . _ + - =")
+    options.check_precision()
+    check_target(options.out)
+    pythons = options.pythons()
+    entries = choose_entries(adapter_names(options.adapters), pythons)
+    plan = options.plan(options.recipes(), entries, pythons)
+    cells = len(plan.cases) * len(plan.entries)
+    with click.progressbar(length=cells, label=f"recording {cells} cells", file=sys.stderr) as bar:
+        recording = record(plan, options.environment, options.run_id, bar.update)
+    _write(recording, options.out)
+    return 2 if _summarize(recording, options.out) else 0
+
+
+def check_target(path: Path) -> None:
+    """Refuse a file that cannot or should not be written.
+
+    Raises:
+        UserError: for another suffix than .npz, a folder, and an existing file that is no recording.
+    """
+    if path.suffix != ".npz":
+        raise UserError(f"--out {path}: the suffix is {path.suffix!r}, but a recording is an .npz file")
+    if path.is_dir():
+        raise UserError(f"--out {path}: is a folder, but should be a file to write")
+    if path.exists() and b"manifest.npy" not in _beginning(path):
+        raise UserError(f"--out {path}: exists and is no recording, so it is not written over; choose another name")
+
+
+def _beginning(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(64)
+
+
+def _write(recording: Recording, path: Path) -> None:
+    from ..atomic_files import write_atomically
+    from ..recordings import encode
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, encode(recording))
+    except OSError as error:
+        raise UserError(f"--out {path}: cannot be written: {error.strerror}") from error
+
+
+def _summarize(recording: Recording, path: Path) -> int:
+    """Print a line per adapter and crash; returns the number of crashes."""
+    size = path.stat().st_size / 1e6
+    named = f"environment {recording.environment}, " if recording.environment else ""
+    click.echo(f"{path}: {named}run {recording.run}, {len(recording.questions)} cases, {size:.2f} MB")
+    crashes = [answer for answer in recording.answers if answer.kind == "crashed"]
+    for adapter in recording.adapters:
+        kinds = Counter(answer.kind for answer in recording.answers if answer.adapter == adapter)
+        click.echo(f"  {adapter}: {', '.join(f'{kinds[kind]} {kind}' for kind in sorted(kinds))}")
+    for answer in crashes[:5]:
+        click.echo(f"  CRASHED {answer.adapter}, case {answer.question}: {answer.reason}")
+    return len(crashes)

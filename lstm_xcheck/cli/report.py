@@ -1,33 +1,102 @@
-"""`lstm-xcheck report`: look at a run that verify --out keeps."""
+"""`report`: look at a run that `verify --out` keeps."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
+from ..errors import UserError
+from .options import PATH, report_options
+
+if TYPE_CHECKING:
+    from ..compare import Row
+    from ..report.model import Report
+    from ..runs.folder import Description
+
+INDEX = "index.sqlite"
+
 
 @click.command("report")
-@click.argument("folder", type=click.Path(path_type=Path), metavar="DIR")
+@click.argument("folder", type=PATH, metavar="DIR")
 @click.option("--adapter", "adapters", multiple=True, metavar="NAME", help="List rows of this adapter.  [repeatable]")
 @click.option("--verdict", "verdicts", multiple=True, metavar="NAME", help="List rows of this verdict.  [repeatable]")
 @click.option("--case", metavar="TEXT", help="List rows whose case's name holds this text.")
 @click.option("--worst", type=click.IntRange(min=1), metavar="N", help="List the N rows of the largest error / bound.")
-@click.option(
-    "--report",
-    "reports",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Write FILE.{html,json,xml,md}.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout and nothing else.")
-def command(**options: Any) -> int:
-    """Show the run in DIR, finished or not: its verdicts, or the rows that fit what is asked.
+@report_options(what="JSON")
+def command(
+    folder: Path,
+    adapters: tuple[str, ...],
+    verdicts: tuple[str, ...],
+    case: str | None,
+    worst: int | None,
+    reports: tuple[Path, ...],
+    as_json: bool,
+) -> int:
+    """Show the run in DIR, finished or not: its verdicts,
+    or the rows that fit what is asked.
 
     The exit code is that of the run; cells that have not ended yet make it 2.
     """
-    from .report_run import run_report
+    from ..compare import VERDICTS
+    from ..report.index import find, opened
+    from ..report.json_file import write_report
+    from ..runs.folder import CELLS, Description
+    from ..runs.resume import replayed_outcomes
+    from .output import check_report_paths, deliver
 
-    return run_report(**options)
+    check_report_paths(reports)
+    for verdict in verdicts:
+        if verdict not in VERDICTS:
+            raise UserError(f"--verdict is {verdict!r}, but should be one of {', '.join(VERDICTS)}")
+    description = Description.read(folder)
+    for adapter in adapters:
+        if adapter not in description.adapters:
+            raise UserError(f"--adapter is {adapter!r}, but {folder} holds {', '.join(description.adapters)}")
+    report = report_of(folder, description)
+    if not (adapters or verdicts or case or worst):
+        return deliver(report, reports, as_json)
+    for path in reports:
+        write_report(report, path)
+    with opened(folder / INDEX, folder / CELLS, lambda: replayed_outcomes(folder)) as index:
+        rows = find(index, adapters=adapters, verdicts=verdicts, case=case or "", limit=worst)
+        _print_rows(list(rows), as_json)
+    return report.exit_code
+
+
+def report_of(folder: Path, description: Description) -> Report:
+    """The report of a folder, finished or not."""
+    from ..report.model import Report
+    from ..runs.folder import read_power
+    from ..runs.resume import replay
+
+    report = Report.of(replay(folder))
+    report.subject.update(description.subject)
+    report.power = read_power(folder)
+    return report
+
+
+def _print_rows(rows: list[Row], as_json: bool) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.measure import Measurement
+
+    from ..report.summary import short
+    from .output import plain_table, print_json
+
+    if as_json:
+        print_json({"rows": [row.to_dict() for row in rows]})
+        return
+    names, figures = ("case", "adapter", "quantity", "verdict"), ("error", "error / bound")
+    table = plain_table(*names, *figures, no_wrap=(*names, *figures), right=figures)
+    table.add_column("reason", min_width=30)
+    for row in rows:
+        words = (row.case, row.adapter, row.quantity, row.verdict, short(row.max_abs), short(row.score), row.reason)
+        table.add_row(*map(escape, words))
+    console = Console()
+    # Names and figures are never cut: where they do not fit, the terminal breaks the line.
+    needed = Measurement.get(console, console.options.update(max_width=10_000), table).minimum
+    console.width = max(console.width, needed)
+    console.print(table)
+    console.print(f"{len(rows)} rows", highlight=False)

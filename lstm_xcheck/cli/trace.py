@@ -1,24 +1,34 @@
-"""`lstm-xcheck trace`: gates and states, step by step."""
+"""`trace`: gates and states, step by step."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from .spec_options import spec_options
+from ..errors import UserError
+from .options import PATH, spec_options
+
+if TYPE_CHECKING:
+    from ..model import LSTMSpec, LSTMWeights
+    from ..oracle.trace import Trace
+    from ..report.trace_view import Choice
+    from .parsed_options import TraceOptions
+
+#: Units that are printed unless --unit names others.
+_DEFAULT_UNITS = 8
+#: Larger random LSTMs would fill the memory with numbers that nobody reads.
+_MAX_PARAMETERS = 100_000_000
 
 
 @click.command("trace")
-@click.argument("file", required=False, type=click.Path(path_type=Path))
+@click.argument("file", required=False, type=PATH)
 @click.option("--layer-name", metavar="NAME", help="Which LSTM of FILE, where it holds several.")
 @spec_options
 @click.option("--seed", type=click.IntRange(min=0), default=0, metavar="S", help="Of random weights.  [default: 0]")
 @click.option("--init", metavar="NAME", help="How to draw weights: probe, keras, torch, ...  [default: probe]")
-@click.option(
-    "--input", "input_file", type=click.Path(path_type=Path), metavar="X.npy", help="(steps, features), or a batch."
-)
+@click.option("--input", "input_file", type=PATH, metavar="X.npy", help="(steps, features), or a batch.")
 @click.option("--one-hot", metavar="4,7,8,4", help="One-hot steps by their indices; needs --depth.")
 @click.option("--depth", type=int, metavar="N", help="Width of a one-hot step.")
 @click.option("--values", metavar="1,2,3,4", help="One number per step; 1,2;3,4 is two features in two steps.")
@@ -28,8 +38,9 @@ from .spec_options import spec_options
 @click.option("--direction", type=click.Choice(["forward", "backward"]), help="Direction to show.  [default: all]")
 @click.option("--unit", metavar="0,3", help="Units to show.  [default: the first 8]")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON: all layers, units and rows.")
-def command(**options: Any) -> None:
-    """Show the gates i, f, g (cell candidate), o and the states c, h of every step, in float64.
+def command(**arguments: Any) -> None:
+    """Show the gates i, f, g (cell candidate), o and the states c,
+    h of every step, in float64.
 
     The LSTM comes from FILE (a checkpoint) or, with random weights, from --input-size and --hidden-size. The input
     comes from --input, --one-hot or --values. Initial states are zero.
@@ -38,6 +49,132 @@ def command(**options: Any) -> None:
 
     For a checkpoint: lstm-xcheck trace model.pt --one-hot 4,7,8,4 --depth 10
     """
-    from .trace_run import run_trace
+    from rich.console import Console
 
-    run_trace(**options)
+    from ..model import Case
+    from ..oracle.trace import trace
+    from ..report.trace_view import print_trace, to_dict
+    from .output import print_json
+    from .parsed_options import TraceOptions
+    from .trace_input import read_input
+
+    options = TraceOptions(**arguments)
+    weights, origin = _weights(options)
+    x, content = read_input(weights.spec, options)
+    run = trace(Case(weights=weights, x=x))
+    if options.as_json:
+        cells = [cell for cells in run.cells for cell in cells]
+        print_json({"weights": origin, "input": content, **to_dict(run, cells)}, allow_nan=False)
+        return
+    choice = _choose(run, options)
+    console = Console(highlight=False)
+    for line in (*_heading(run, origin, content, options.row), *_hints(run.case.spec, options)):
+        console.print(line, markup=False, soft_wrap=True)
+    print_trace(run, choice, console)
+
+
+def _weights(options: TraceOptions) -> tuple[LSTMWeights, str]:
+    """The LSTM, and where it comes from in words."""
+    from dataclasses import fields
+
+    from ..model import LSTMWeights
+    from .parsed_options import SpecOptions
+
+    file, name, init = options.file, options.layer_name, options.init
+    if file is None:
+        if name is not None:
+            raise UserError(f"--layer-name {name} chooses an LSTM of a FILE, but no FILE is given")
+        spec = options.spec()
+        if spec.parameter_count > _MAX_PARAMETERS:
+            raise UserError(
+                f"this LSTM has {spec.parameter_count:,} parameters; trace one of {_MAX_PARAMETERS:,} or fewer"
+            )
+        seed, init = options.seed, init or "probe"
+        return LSTMWeights.random(spec, seed=seed, init=init), f"random weights ({init}, seed {seed})"
+    given = [
+        field.name for field in fields(SpecOptions) if getattr(options, field.name) not in (field.default, None, 0)
+    ]
+    if given or init is not None:
+        extra = given[0] if given else "init"
+        raise UserError(
+            f"--{extra.replace('_', '-')} describes random weights, but FILE {file} has its own; leave one out"
+        )
+    return _load(file, name)
+
+
+def _load(file: Path, name: str | None) -> tuple[LSTMWeights, str]:
+    from ..checkpoints.codecs.limits import escape, shortlist
+    from ..checkpoints.formats import load
+
+    found = load(file)
+    names = shortlist([escape(key) for key in found])
+    if name is None and len(found) == 1:
+        name = next(iter(found))
+    if name is None:
+        raise UserError(f"{file} holds {len(found)} LSTMs; choose one by --layer-name: {names}")
+    if name not in found:
+        raise UserError(f"{file} has no LSTM named {name!r}; it has {names}")
+    return found[name], f"{escape(name) or 'the LSTM'} of {file}"
+
+
+def _choose(run: Trace, options: TraceOptions) -> Choice:
+    from ..report.trace_view import Choice
+
+    spec, direction = run.case.spec, options.direction
+    _check_range("--row", options.row, run.case.batch, "rows")
+    layer = spec.num_layers - 1 if options.layer is None else options.layer
+    _check_range("--layer", layer, spec.num_layers, "layers")
+    cells = run.cells[layer]
+    if direction is not None:
+        cells = tuple(cell for cell in cells if spec.is_backward(cell.direction) == (direction == "backward"))
+    if not cells:
+        raise UserError(f"--direction {direction}: the LSTM reads the sequence the other way only")
+    return Choice(options.row, cells, _units(options.unit, spec.hidden_size))
+
+
+def _units(text: str | None, hidden: int) -> tuple[int, ...]:
+    if text is None:
+        return tuple(range(min(hidden, _DEFAULT_UNITS)))
+    try:
+        units = tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise UserError(f"--unit is {text!r}, but should be whole numbers such as 0,3") from None
+    for unit in units:
+        _check_range("--unit", unit, hidden, "units")
+    return units
+
+
+def _check_range(option: str, value: int, size: int, items: str) -> None:
+    if not 0 <= value < size:
+        raise UserError(f"{option} is {value}, but should be from 0 to {size - 1}: there are {size} {items}")
+
+
+def _heading(run: Trace, origin: str, content: str, row: int) -> list[str]:
+    spec, case = run.case.spec, run.case
+    extras = [f"{spec.num_layers} layers"] if spec.num_layers > 1 else []
+    extras += ["bidirectional"] if spec.bidirectional else []
+    extras += [f"projection {spec.proj_size}"] if spec.proj_size else []
+    shape = ", ".join([f"input {spec.input_size}, hidden {spec.hidden_size}", *extras])
+    rows = f", showing row {row}" if case.batch > 1 else ""
+    return [
+        f"LSTM: {shape}; {_count(spec)}; {origin}",
+        f"input: {content}, (batch, steps, features) = {case.x.shape}{rows}",
+    ]
+
+
+def _count(spec: LSTMSpec) -> str:
+    if spec.bias == "none":
+        return f"{spec.canonical_count:,} parameters"
+    second = 4 * spec.hidden_size * spec.num_layers * spec.num_directions
+    one, two = spec.canonical_count, spec.canonical_count + second
+    return f"{one:,} parameters with one bias (Keras), {two:,} with two (PyTorch)"
+
+
+def _hints(spec: LSTMSpec, options: TraceOptions) -> list[str]:
+    """Options that show the remaining layers and units."""
+    hints = []
+    if options.layer is None and spec.num_layers > 1:
+        hints.append(f"showing the top layer of {spec.num_layers}; --layer 0 shows the lowest")
+    if options.unit is None and spec.hidden_size > _DEFAULT_UNITS:
+        hints.append(f"showing units 0 to {_DEFAULT_UNITS - 1} of {spec.hidden_size}; --unit 8,9 shows others")
+    return hints

@@ -1,4 +1,4 @@
-"""The input of `trace`: a .npy file, one-hot indices, numbers on the command line, or random steps."""
+"""The input of `trace`: a .npy file, indices, numbers or random."""
 
 from __future__ import annotations
 
@@ -11,37 +11,37 @@ import numpy as np
 from ..arrays import Array
 from ..errors import UserError
 from ..model import Case, LSTMSpec
+from .parsed_options import TraceOptions
 
-#: What every .npy file starts with.
+#: The first bytes of every .npy file.
 _NPY = b"\x93NUMPY"
 _CHOICES = ("input_file", "one_hot", "values", "steps")
 _DEFAULT_STEPS = 5
 
 
-def read_input(spec: LSTMSpec, options: dict[str, Any]) -> tuple[Array, str]:
-    """The input, shape (batch, steps, features), and what it is in words.
+def read_input(spec: LSTMSpec, options: TraceOptions) -> tuple[Array, str]:
+    """The input, shape (batch, steps, features), and its description in words.
 
     Raises:
         UserError: when two inputs are given, or the one given does not fit.
     """
-    given = [name for name in _CHOICES if options[name] is not None]
+    given = [name for name in _CHOICES if getattr(options, name) is not None]
     if len(given) > 1:
         names = " and ".join("--" + name.replace("_file", "").replace("_", "-") for name in given)
         raise UserError(f"{names} are both inputs; give one")
-    if options["depth"] is not None and options["one_hot"] is None:
-        raise UserError(f"--depth {options['depth']} belongs to --one-hot, which is missing")
-    if options["input_file"] is not None:
-        x, what = read_npy(options["input_file"]), str(options["input_file"])
-    elif options["one_hot"] is not None:
-        x, what = one_hot(options["one_hot"], options["depth"]), f"one-hot {options['one_hot']}"
-    elif options["values"] is not None:
-        x, what = numbers(options["values"]), "the values given"
+    if options.depth is not None and options.one_hot is None:
+        raise UserError(f"--depth {options.depth} belongs to --one-hot, which is missing")
+    if options.input_file is not None:
+        x, content = read_npy(options.input_file), str(options.input_file)
+    elif options.one_hot is not None:
+        x, content = one_hot(options.one_hot, options.depth), f"one-hot {options.one_hot}"
+    elif options.values is not None:
+        x, content = numbers(options.values), "the values given"
     else:
-        steps = options["steps"] or _DEFAULT_STEPS
-        return _random(spec, steps, options["seed"]), f"random (seed {options['seed']})"
+        x, content = _random(spec, options.steps or _DEFAULT_STEPS, options.seed), f"random (seed {options.seed})"
     if x.shape[2] != spec.input_size:
         raise UserError(f"the input has {x.shape[2]} features per step, but the LSTM reads {spec.input_size}")
-    return x, what
+    return x, content
 
 
 def _random(spec: LSTMSpec, steps: int, seed: int) -> Array:
@@ -50,7 +50,7 @@ def _random(spec: LSTMSpec, steps: int, seed: int) -> Array:
 
 
 def one_hot(text: str, depth: int | None) -> Array:
-    """Rows with a single one.
+    """One-hot rows from their indices, such as `4,7`.
 
     >>> one_hot("2,0", depth=3).tolist()
     [[[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]]
@@ -69,7 +69,7 @@ def one_hot(text: str, depth: int | None) -> Array:
 
 
 def numbers(text: str) -> Array:
-    """Steps of one feature by commas, or of several with semicolons between the steps.
+    """Steps of one feature by commas, or of several by semicolons.
 
     >>> numbers("1,2,3,4").tolist()
     [[[1.0], [2.0], [3.0], [4.0]]]
@@ -93,7 +93,7 @@ def _parsed(option: str, text: str, kind: Callable[[str], Any], wanted: str) -> 
 
 
 def read_npy(path: Path) -> Array:
-    """An array of numbers, (steps, features) or (batch, steps, features); never unpickles.
+    """The numbers of a file, with shape (batch, steps, features); never unpickles.
 
     Raises:
         UserError: for a file that is missing, damaged, no .npy or of another shape.

@@ -1,24 +1,37 @@
-"""`lstm-xcheck verify`: the main job."""
+"""`verify`: run the same LSTMs in every framework and judge them."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from .layout_option import HELP
+from ..errors import UserError
+from .options import PATH, adapter_names, layouts_for, layouts_option, report_options
+
+if TYPE_CHECKING:
+    from ..adapters import Entry
+    from ..engine import Plan
+    from ..engine.run import Question
+    from ..model import Case, LSTMWeights
+    from ..runs.resume import Engine
+    from .output import Events
+    from .parsed_options import VerifyOptions
 
 
 @click.command("verify")
-@click.argument("files", nargs=-1, type=click.Path(path_type=Path), metavar="[FILE...]")
+@click.argument("files", nargs=-1, type=PATH, metavar="[FILE...]")
 @click.option("--adapters", metavar="A,B", help="Adapters to run; default: all whose framework is installed.")
 @click.option(
     "--adapter", "functions", multiple=True, metavar="NAME=MODULE:FUNCTION", help="Run a function of your own."
 )
 @click.option("--preset", metavar="NAME", help="Cases to run: quick, standard or deep.  [default: standard]")
 @click.option("--grid", "grid_text", metavar="AXES", help='Cases to run: "hidden=1,32 steps=1,20 bias=split,none".')
-@click.option("--layout", "layouts", multiple=True, metavar="NAME", help=HELP)
+@layouts_option
 @click.option("--seeds", type=click.IntRange(min=1), metavar="N", help="Run every case with N seeds.")
 @click.option("--seed", type=click.IntRange(min=0), metavar="S", default=0, help="First seed.  [default: 0]")
 @click.option("--precision", metavar="NAME", help="float32, float64, bfloat16 or float16 for every case.")
@@ -26,26 +39,133 @@ from .layout_option import HELP
 @click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Workers at a time.  [default: one per core]")
 @click.option("--worker", "workers", multiple=True, metavar="NAME=PYTHON", help="Run an adapter by another Python.")
 @click.option("--timeout", type=click.FloatRange(min=0.1), default=120.0, metavar="S", help="Seconds for one case.")
-@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Keep every finished cell in this folder.")
+@click.option("--out", type=PATH, metavar="DIR", help="Keep every finished cell in this folder.")
 @click.option("--resume", is_flag=True, help="Go on with the run that --out DIR holds.")
 @click.option("--shard", metavar="I/N", help="Run only part I of N of the cases; merge puts the parts together.")
 @click.option("--dask", metavar="ADDRESS", help="Run on the workers of a Dask scheduler, such as tcp://host:8786.")
-@click.option(
-    "--report",
-    "reports",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="Write FILE.{html,json,xml,md}.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print the JSON report on stdout and nothing else.")
-def command(**options: Any) -> int:
-    """Run the same LSTMs in every framework and judge every number by what honest rounding allows.
+@report_options()
+def command(**arguments: Any) -> int:
+    """Run the same LSTMs in every framework and judge
+    every number by what honest rounding allows.
 
     Without FILE: a grid of designed cases. With FILE: every LSTM found in each checkpoint of any readable format,
     with its own weights. No tolerance is guessed: a float64 oracle follows each framework's
     own outputs and bounds the rounding of every element.
     """
-    from .verify_run import run_verify
+    from ..engine import asking_gradients, for_repeats
+    from ..report.detection_power import statements
+    from ..runs.folder import write_power
+    from ..runs.resume import sharded
+    from .custom_adapters import chosen_entries
+    from .output import check_report_paths, deliver, watch
+    from .parsed_options import VerifyOptions
 
-    return run_verify(**options)
+    options = VerifyOptions(**arguments)
+    options.check_precision()
+    check_report_paths(options.reports)
+    shard = options.shard_number()
+    if options.resume and options.out is None:
+        raise UserError("--resume goes on with the run of a folder; add --out DIR")
+    pythons = options.pythons()
+    names = adapter_names(options.adapters, nothing="no adapter")
+    entries = chosen_entries(names, options.functions, pythons, cluster_entries(options.dask))
+    cases, subject = _questions(options)
+    if options.gradients:
+        cases = asking_gradients(cases)
+    plan = options.plan(sharded(cases, shard), for_repeats(entries, cases), pythons)
+    with events_of(plan, cases, options, subject) as events:
+        report = watch(events)
+    report.subject.update(subject)
+    if not report.interrupted:
+        report.power = statements(cases, report)
+        if options.out is not None:
+            write_power(options.out, report.power)
+    return deliver(report, options.reports, options.as_json)
+
+
+def _questions(options: VerifyOptions) -> tuple[tuple[Question, ...], dict[str, object]]:
+    """All cases, and descriptions of the LSTMs in the files."""
+    layouts = layouts_for(options.layouts, options.files)
+    if not options.files:
+        return tuple(options.recipes()), {}
+    if options.preset is not None or options.grid_text is not None:
+        raise UserError("--preset and --grid choose designed cases, but FILE brings its own weights; give one of them")
+    from ..checkpoints.formats import read_checkpoint
+
+    cases: list[Question] = []
+    found: list[dict[str, object]] = []
+    labels: Counter[str] = Counter()
+    for path, layout in zip(options.files, layouts, strict=True):
+        for lstm in read_checkpoint(path, layout).require_lstms():
+            label = _label(path, lstm.name, len(options.files))
+            labels[label] += 1
+            label += f"-{labels[label]}" if labels[label] > 1 else ""
+            for seed in range(options.seed, options.seed + (options.seeds or 1)):
+                cases += weights_cases(lstm.weights, label, seed, options.precision)
+            found.append({"file": str(path), "name": lstm.name, "spec": lstm.weights.spec.to_dict(), "why": lstm.why})
+    return tuple(cases), {"lstms": found}
+
+
+def _label(path: Path, name: str, files: int) -> str:
+    """An id of an LSTM, with the file's name if there are several files."""
+    text = f"{path.name}-{name}" if files > 1 else name or path.stem
+    return "".join(letter.lower() if letter.isalnum() else "-" for letter in text).strip("-")
+
+
+def weights_cases(weights: LSTMWeights, label: str, seed: int, precision: str | None) -> list[Case]:
+    """Three cases with these weights, and a designed probe."""
+    from ..diagnose.probe import shrunk
+    from ..model import Case
+
+    spec, chosen = weights.spec, precision or weights.dtype
+    shape: dict[str, Any] = {"steps": 12, "batch": 4, "seed": seed, "weights": weights, "precision": chosen}
+    return [
+        Case.random(spec, **shape, id=f"{label}-states-s{seed}"),
+        Case.random(spec, **shape, ragged=True, id=f"{label}-ragged-s{seed}"),
+        Case.random(spec, **shape, states=False, returns="last", id=f"{label}-zero-states-s{seed}"),
+        Case.random(shrunk(spec), batch=4, seed=seed, ragged=True, precision=chosen, id=f"{label}-probe-s{seed}"),
+    ]
+
+
+def cluster_entries(address: str | None) -> dict[str, Entry] | None:
+    """The adapters that a cluster's workers have; None without a cluster."""
+    if address is None:
+        return None
+    from ..engine.dask_cluster import entries_on
+
+    return entries_on(address)
+
+
+@contextmanager
+def events_of(
+    plan: Plan, cases: tuple[Question, ...], options: VerifyOptions, subject: dict[str, object]
+) -> Iterator[Events]:
+    """The events of a plan; --out keeps them in a folder.
+
+    The plan is a shard of `cases`, or all of them.
+    """
+    from ..runs.folder import RunFolder
+    from ..runs.resume import describe, run_in
+
+    with _engine(options.dask) as engine:
+        if options.out is None:
+            yield engine(plan)
+            return
+        description = describe(plan, cases, options.shard_number(), subject)
+        with RunFolder(options.out, description, resume=options.resume) as folder:
+            yield run_in(folder, plan, engine)
+
+
+@contextmanager
+def _engine(address: str | None) -> Iterator[Engine]:
+    """The engine: this process, or the cluster of a Dask scheduler."""
+    if address is None:
+        from ..engine import run
+
+        yield run
+        return
+    from ..engine.dask_cluster import connected
+    from ..engine.distributed import run_on
+
+    with connected(address) as executors:
+        yield lambda plan: run_on(executors, plan)

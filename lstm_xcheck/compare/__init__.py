@@ -1,4 +1,4 @@
-"""Do they agree? Verdicts from bounds, never from tolerances."""
+"""Verdicts on results, from error bounds and never from tolerances."""
 
 from .judge import judge as judge
 from .verdict import VERDICTS as VERDICTS

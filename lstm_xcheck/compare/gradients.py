@@ -1,18 +1,18 @@
-"""Are the gradients what honest roundings allow?
+"""Verdicts on gradients, with limits from Monte-Carlo rounding.
 
-The reference is back-propagated in float64 along the outputs that were observed, and sixteen more copies of it are
-disturbed by roundings of the backend's precision. An error beyond
+The reference is back-propagated in float64 along the observed outputs; sixteen more copies of it have random roundings
+of the backend's precision. An error beyond
 
     limit = 10 max(rms of the element, rms of its tensor / 10)
 
-is `suspect`. The copies' roundings are independent; where those of a backend all err to the same side, as in a sum of
-equal terms, a sum of n of them is off by 4 sqrt(n) standard deviations. Beyond that many, too, is a `mismatch`.
+is `suspect`. Roundings of the copies are independent; where those of a backend all have the same sign, as in a sum of
+equal terms, a sum of n of them is off by 4 sqrt(n) standard deviations. An error beyond that too is a `mismatch`.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -20,43 +20,48 @@ from ..arrays import STORAGE, Array
 from ..model import Case, Result, gradient_names
 from ..model.loss import DATA, PARAMETERS
 from ..oracle import Gradients, Profile, gradients, rougher_than
-from .reference import expected_shapes, observed_quantities
-from .verdict import Row, VerdictName
+from .reference import usable_outputs
+from .scores import index_of_max, score
+from .verdict import Row
 
-#: Root mean squares that an honest error may be away.
-_TIMES = 10.0
-#: An element that few roundings reach is measured by its tensor.
-_FLOOR = 0.1
-#: Products of numbers within this factor of the largest one may overflow on the way.
+#: Largest honest error in root mean squares.
+_LIMIT_RMS = 10.0
+#: Least limit of an element that few roundings reach, in limits of its tensor.
+_LEAST_SHARE = 0.1
+#: Products of numbers within this factor of the largest number may overflow.
 _HEADROOM = 16.0
 
 
 @dataclass(frozen=True)
 class _Piece:
-    """One tensor: where it is in the rows of its kind, what was observed, and what is expected."""
+    """One observed tensor and its reference.
 
-    place: tuple[int, ...]
-    seen: Array
+    Attributes:
+        position: its leading indices in the row, such as (layer, direction).
+        observed, value, limit: of the tensor's shape.
+    """
+
+    position: tuple[int, ...]
+    observed: Array
     value: Array
     limit: Array
 
     @property
-    def score(self) -> Array:
-        """Error / limit."""
-        error = np.abs(np.asarray(self.seen, np.float64) - self.value)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return np.where(error == 0.0, 0.0, error / self.limit)
+    def error(self) -> Array:
+        """Absolute errors."""
+        error: Array = np.abs(np.asarray(self.observed, np.float64) - self.value)
+        return error
 
 
 def gradient_rows(result: Result, case: Case, profile: Profile, adapter: str) -> list[Row]:
-    """A row for each kind of gradient: grad:W, grad:U, grad:b and so on, of all layers and directions together.
+    """One row per kind of gradient (grad:W, grad:U, ...) over all layers and directions.
 
-    All are expected where the case asks for them, and else those that the result holds.
+    All kinds are expected where the case requests gradients, else those in the result.
     """
     if not result.gradients and not case.gradients:
         return []
-    outputs = _outputs(result, case)
-    if outputs is None:
+    outputs = usable_outputs(result, case)
+    if len(outputs) < case.spec.num_layers:
         reason = (
             "the outputs of every step and layer are needed to check gradients along them; give y and layer_outputs"
         )
@@ -70,30 +75,21 @@ def gradient_rows(result: Result, case: Case, profile: Profile, adapter: str) ->
 def _explained_by_precision(
     rows: list[Row], result: Result, case: Case, outputs: dict[int, Array], profile: Profile, adapter: str
 ) -> list[Row]:
-    """Say so when a rougher precision would explain every gradient; what the roughest does not explain, none does."""
+    """Add a note where a lower precision would explain every gradient.
 
-    def explains(rougher: Profile) -> bool:
-        again = _rows(result, case, gradients(case, outputs, rougher), rougher, adapter)
+    The lowest precision is tried first: if it does not explain the errors, no other does.
+    """
+
+    def explains(lower: Profile) -> bool:
+        again = _rows(result, case, gradients(case, outputs, lower), lower, adapter)
         return all(row.verdict == "match" for row in again)
 
     candidates = rougher_than(profile.name)
     if not candidates or not explains(candidates[-1]):
         return rows
-    named = next((rougher for rougher in candidates[:-1] if explains(rougher)), candidates[-1])
+    named = next((lower for lower in candidates[:-1] if explains(lower)), candidates[-1])
     hint = f"computing gradients in {named.name} instead of {profile.name} would explain them all"
-    return [row if row.verdict == "match" else _noted(row, hint) for row in rows]
-
-
-def _outputs(result: Result, case: Case) -> dict[int, Array] | None:
-    """Finite outputs of every layer, or None."""
-    observed, shapes, top = observed_quantities(result), expected_shapes(case), case.spec.num_layers - 1
-    found = {}
-    for layer in range(top + 1):
-        name = "y" if layer == top else f"layer{layer}.y"
-        if name not in observed or observed[name].shape != shapes[name] or not np.isfinite(observed[name]).all():
-            return None
-        found[layer] = observed[name]
-    return found
+    return [row if row.verdict == "match" else row.with_note(hint) for row in rows]
 
 
 def _kinds(result: Result, case: Case) -> list[str]:
@@ -113,90 +109,74 @@ def _row(kind: str, result: Result, case: Case, expected: Gradients, profile: Pr
         names |= {name for name in gradient_names(case.spec) if name.rpartition(".")[2] == kind}
     pieces: list[_Piece] = []
     for name in sorted(names):
-        known = _reference_name(name)
-        seen, value = result.gradients.get(name), expected.value.get(known)
-        if seen is None or value is None or np.shape(seen) != value.shape:
-            reason = _ill_shaped(name, seen, value)
+        # Both vectors of a split bias have the gradient of their sum.
+        known = name.removesuffix("_r") if name.endswith(".b_r") else name
+        observed, value = result.gradients.get(name), expected.value.get(known)
+        if observed is None or value is None or np.shape(observed) != value.shape:
+            reason = _wrong_shape(name, observed, value)
             return Row(case.id, adapter, quantity, "mismatch", reason=reason)
-        pieces += _pieces(name, np.asarray(seen), value, expected.rms[known], case)
+        pieces += _pieces(name, np.asarray(observed), value, expected.rms[known], case)
     return _judged(Row(case.id, adapter, quantity, "match"), pieces, case, expected, profile)
 
 
-def _reference_name(name: str) -> str:
-    """Both vectors of a split bias have the gradient of their sum."""
-    return name.removesuffix("_r") if name.endswith(".b_r") else name
-
-
-def _ill_shaped(name: str, seen: Array | None, value: Array | None) -> str:
+def _wrong_shape(name: str, observed: Array | None, value: Array | None) -> str:
     if value is None:
         return f"the gradient of {name} was given, but this LSTM has no such array"
-    if seen is None:
+    if observed is None:
         return f"the gradient of {name} was not given, but should be, with shape {value.shape}"
-    return f"the gradient of {name} has shape {np.shape(seen)}, but should be {value.shape}"
+    return f"the gradient of {name} has shape {np.shape(observed)}, but should be {value.shape}"
 
 
-def _pieces(name: str, seen: Array, value: Array, rms: Array, case: Case) -> list[_Piece]:
-    """A tensor with its limits; h0 and c0 row by row, since each layer and direction is a tensor of its own."""
+def _pieces(name: str, observed: Array, value: Array, rms: Array, case: Case) -> list[_Piece]:
+    """A tensor with its limits; one per layer and direction for h0 and c0."""
     if name in ("h0", "c0"):
-        return [_Piece((row,), seen[row], value[row], _limit(rms[row])) for row in range(len(value))]
+        return [_Piece((row,), observed[row], value[row], _limit(rms[row])) for row in range(len(value))]
     if name == "x":
-        return [_Piece((), seen, value, np.where(case.valid[..., None], _limit(rms), 0.0))]
+        return [_Piece((), observed, value, np.where(case.valid[..., None], _limit(rms), 0.0))]
     layer, direction, _ = name.split(".")
-    return [_Piece((int(layer), int(direction)), seen, value, _limit(rms))]
+    return [_Piece((int(layer), int(direction)), observed, value, _limit(rms))]
 
 
 def _limit(rms: Array) -> Array:
-    limit: Array = _TIMES * np.maximum(rms, _FLOOR * np.sqrt(np.mean(rms**2)))
+    limit: Array = _LIMIT_RMS * np.maximum(rms, _LEAST_SHARE * np.sqrt(np.mean(rms**2)))
     return limit
 
 
 def _judged(row: Row, pieces: list[_Piece], case: Case, expected: Gradients, profile: Profile) -> Row:
-    """The worst element of all pieces decides."""
+    """The row with the verdict on its worst element."""
     if expected.peak * _HEADROOM > float(np.finfo(STORAGE.get(profile.name, np.float32)).max):
         reason = f"gradients of this case come near the largest number of {profile.name}; use smaller weights or steps"
-        return _with(row, "inconclusive", None, None, None, reason)
+        return replace(row, verdict="inconclusive", reason=reason)
     for piece in pieces:
-        if not np.isfinite(piece.seen).all():
-            at = _place(np.argmax(~np.isfinite(piece.seen)), piece.seen.shape)
-            reason = f"{row.quantity}{[*piece.place, *at]} = {piece.seen[at]}, but should be {piece.value[at]:.6g}"
-            return _with(row, "mismatch", float("inf"), float("inf"), (*piece.place, *at), reason)
-    scores = [piece.score for piece in pieces]
-    piece, score = max(zip(pieces, scores, strict=True), key=lambda pair: float(pair[1].max()))
-    at = _place(np.argmax(score), score.shape)
-    top, where = float(score[at]), (*piece.place, *at)
-    error = max(float(np.abs(np.asarray(p.seen, np.float64) - p.value).max()) for p in pieces)
+        if not np.isfinite(piece.observed).all():
+            at = index_of_max(~np.isfinite(piece.observed))
+            where = (*piece.position, *at)
+            reason = f"{row.quantity}{list(where)} = {piece.observed[at]}, but should be {piece.value[at]:.6g}"
+            infinite = float("inf")
+            return replace(row, verdict="mismatch", max_abs=infinite, score=infinite, worst=where, reason=reason)
+    scores = [score(piece.error, piece.limit) for piece in pieces]
+    piece, worst = max(zip(pieces, scores, strict=True), key=lambda pair: float(pair[1].max()))
+    at = index_of_max(worst)
+    top, where = float(worst[at]), (*piece.position, *at)
+    row = replace(row, max_abs=max(float(p.error.max()) for p in pieces), score=top, worst=where)
     if top <= 1.0:
-        return _with(row, "match", error, top, where, "")
+        return row
     reason = (
-        f"{row.quantity}{list(where)} = {piece.seen[at]:.6g}, but should be {piece.value[at]:.6g} "
+        f"{row.quantity}{list(where)} = {piece.observed[at]:.6g}, but should be {piece.value[at]:.6g} "
         f"+/- {piece.limit[at]:.2g} (error is {top:.3g} x the limit); "
         f"{sum(int((s > 1.0).sum()) for s in scores)} of {sum(s.size for s in scores)} elements outside"
     )
     if expected.near_kink:
         reason += "; but a clip or kink is within rounding here, so that either slope is right"
-        return _with(row, "inconclusive", error, top, where, reason)
-    if top <= _same_sided(case):
-        return _with(row, "suspect", error, top, where, f"{reason}, within what roundings to one side could do")
-    return _with(row, "mismatch", error, top, where, reason)
+        return replace(row, verdict="inconclusive", reason=reason)
+    if top <= _same_sign_score(case):
+        return replace(row, verdict="suspect", reason=f"{reason}, within what roundings to one side could do")
+    return replace(row, verdict="mismatch", reason=reason)
 
 
-def _same_sided(case: Case) -> float:
-    """How many limits roundings that all err to the same side may reach, in the longest sum of the case."""
+def _same_sign_score(case: Case) -> float:
+    """Largest score of roundings of equal sign in the case's longest sum."""
     spec = case.spec
     widest = max(spec.layer_input_size(layer) for layer in range(spec.num_layers)) + spec.output_size
     longest = max(widest, 4 * spec.hidden_size, case.batch * case.steps)
-    return max(1.0, 4.0 * math.sqrt(longest) / _TIMES)
-
-
-def _place(index: np.intp, shape: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(int(i) for i in np.unravel_index(int(index), shape))
-
-
-def _with(
-    row: Row, verdict: VerdictName, error: float | None, score: float | None, at: tuple[int, ...] | None, reason: str
-) -> Row:
-    return Row(row.case, row.adapter, row.quantity, verdict, error, score, at, reason)
-
-
-def _noted(row: Row, hint: str) -> Row:
-    return _with(row, row.verdict, row.max_abs, row.score, row.worst, f"{row.reason}; {hint}")
+    return max(1.0, 4.0 * math.sqrt(longest) / _LIMIT_RMS)

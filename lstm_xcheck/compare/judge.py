@@ -1,8 +1,8 @@
-"""Decide about one result: is every number what honest rounding allows?
+"""The verdict on one result: is every number what honest rounding allows?
 
-A number beyond the worst-case bound is a `mismatch`: no order of summation and no rounding at that precision
-explains it. One within the bound but beyond 8 standard deviations of independent roundings is a `suspect`.
-There is no tolerance to choose.
+A number beyond the worst-case bound is a `mismatch`: no order of summation and no rounding at that precision explains
+it. A number within the bound but beyond 8 standard deviations of independent roundings is a `suspect`. There is no
+tolerance to choose.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ from ..layouts import count_parameters, explain_count, to_layout
 from ..model import Case, Result
 from ..oracle import Profile, profile_named, rougher_than
 from .gradients import gradient_rows
-from .reference import Reference, expected_shapes, observed_quantities, references
+from .reference import Reference, expected_shapes, observed_quantities, references, usable_outputs
+from .scores import index_of_max, score
 from .verdict import CountRow, Row, Verdict, VerdictName
 
-#: A rounding error this many standard deviations out is suspect. Honest runs were measured to stay within 3.
+#: Errors beyond this many standard deviations are suspect. Measured honest runs stay within 3.
 SIGMAS = 8.0
-#: A free-running bound wider than this many units of rounding proves nothing.
+#: Without teacher forcing, a bound wider than this many units of rounding is inconclusive.
 LOOSE = 1000.0
 
 
@@ -30,13 +31,13 @@ def judge(result: Result, case: Case, *, adapter: str = "result", layout: str = 
     """Judge any implementation's outputs for a case.
 
     Args:
-        result: what was observed; every step's outputs, or the bound may be too wide to decide.
+        result: the observed quantities; without the outputs of every step the bound may be too wide to decide.
         case: the weights and data they were computed from.
         adapter: name for the rows.
-        layout: the framework's layout, when the weights read back and the count are to be checked against it.
+        layout: the framework's layout, to check the weights read back and the parameter count.
 
     Raises:
-        NothingComparedError: when the result has nothing in common with the case.
+        NothingComparedError: when the result has no quantity of the case.
 
     >>> from lstm_xcheck.oracle import forward
     >>> from lstm_xcheck.model import Case, LSTMSpec
@@ -53,7 +54,7 @@ def judge(result: Result, case: Case, *, adapter: str = "result", layout: str = 
     rows = _explain_by_precision(rows, result, case, profile, adapter)
     rows += gradient_rows(result, case, profile, adapter)
     if result.note:
-        rows = [_with_note(row, result.note) for row in rows]
+        rows = [row.with_note(result.note) for row in rows]
     rows += _weight_rows(result, case, adapter, layout)
     count = _count_row(result, case, adapter)
     if count is not None and layout:
@@ -62,16 +63,12 @@ def judge(result: Result, case: Case, *, adapter: str = "result", layout: str = 
 
 
 def _quantity_rows(result: Result, case: Case, profile: Profile, adapter: str) -> list[Row]:
-    observed = observed_quantities(result)
     shapes = expected_shapes(case)
-    usable = {name: a for name, a in observed.items() if a.shape == shapes.get(name) and np.isfinite(a).all()}
-    top = case.spec.num_layers - 1
-    outputs = {k: usable[n] for k in range(top + 1) if (n := "y" if k == top else f"layer{k}.y") in usable}
     with np.errstate(over="ignore", invalid="ignore"):
-        expected = references(case, outputs, profile)
+        expected = references(case, usable_outputs(result, case), profile)
         return [
             _judge_quantity(case, adapter, name, array, shapes.get(name), expected.get(name), profile)
-            for name, array in observed.items()
+            for name, array in observed_quantities(result).items()
         ]
 
 
@@ -90,7 +87,7 @@ def _judge_quantity(
     defined = _representable(reference.value, case.precision)
     wrong = defined & ~np.isfinite(array)
     if wrong.any():
-        where = _index(wrong, array.shape)
+        where = index_of_max(wrong)
         reason = f"{name}{list(where)} = {array[where]}, but should be {reference.value[where]:.6g}"
         return Row(case.id, adapter, name, "mismatch", float("inf"), float("inf"), where, reason)
     bounded = defined & np.isfinite(reference.bound)
@@ -108,14 +105,13 @@ def _judge_quantity(
 
 
 def _representable(value: Array, precision: str) -> Array:
-    """Where the truth is a number of this precision: an honest backend overflows nowhere else."""
-    largest = np.finfo(STORAGE[precision]).max
-    return np.abs(value) <= largest
+    """Whether each value is a finite number in this precision."""
+    return np.abs(value) <= np.finfo(STORAGE[precision]).max
 
 
-def _only(reference: Reference, kept: Array) -> Reference:
-    """The reference with zeros, which agree with anything set to zero, where it is undefined."""
-    value, bound, sigma = (np.where(kept, part, 0.0) for part in (reference.value, reference.bound, reference.sigma))
+def _only(reference: Reference, defined: Array) -> Reference:
+    """The reference with zeros where it is not defined."""
+    value, bound, sigma = (np.where(defined, part, 0.0) for part in (reference.value, reference.bound, reference.sigma))
     return replace(reference, value=value, bound=bound, sigma=sigma)
 
 
@@ -128,18 +124,17 @@ def _too_wide(reference: Reference, name: str, width: float) -> str:
 
 def _judge_numbers(case: Case, adapter: str, name: str, array: Array, reference: Reference, profile: Profile) -> Row:
     error = np.abs(array - reference.value)
-    score = _ratio(error, reference.bound)
-    sigmas = _ratio(error, reference.sigma)
-    where = tuple(int(i) for i in np.unravel_index(np.argmax(score), score.shape))
-    top, noise = float(score[where]), float(sigmas.max())
+    scores = score(error, reference.bound)
+    where = index_of_max(scores)
+    top, noise = float(scores[where]), float(score(error, reference.sigma).max())
     verdict: VerdictName = "match"
     reason = ""
     if top > 1.0:
-        verdict, reason = "mismatch", _wrong(name, array, reference, score, where, case)
+        verdict, reason = "mismatch", _mismatch_reason(name, array, reference, scores, where, case)
     elif reference.free and reference.bound.max() > LOOSE * profile.u * max(1.0, float(np.abs(reference.value).max())):
         verdict = "inconclusive"
         reason = _too_wide(reference, name, float(reference.bound.max()))
-    elif noise > SIGMAS and not reference.free:  # the errors of a free run depend on each other: sigma is too small
+    elif noise > SIGMAS and not reference.free:  # errors of a free run are correlated, so sigma is too small
         verdict = "suspect"
         reason = (
             f"{name} is {noise:.1f} standard deviations of independent rounding away (limit {SIGMAS:g}), though within "
@@ -148,22 +143,14 @@ def _judge_numbers(case: Case, adapter: str, name: str, array: Array, reference:
     return Row(case.id, adapter, name, verdict, float(error.max()), top, where, reason)
 
 
-def _ratio(error: Array, bound: Array) -> Array:
-    """error / bound, with 0 / 0 = 0: where nothing may differ and nothing does."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(error == 0.0, 0.0, error / bound)
-
-
-def _index(mask: Array, shape: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(int(i) for i in np.unravel_index(int(np.argmax(mask)), shape))
-
-
-def _wrong(name: str, array: Array, reference: Reference, score: Array, where: tuple[int, ...], case: Case) -> str:
-    """Got, expected, how many, and when it begins."""
-    outside = score > 1.0
+def _mismatch_reason(
+    name: str, array: Array, reference: Reference, scores: Array, where: tuple[int, ...], case: Case
+) -> str:
+    """Observed and expected value, number of wrong elements, and first wrong step."""
+    outside = scores > 1.0
     text = (
         f"{name}{list(where)} = {array[where]:.6g}, but should be {reference.value[where]:.6g} "
-        f"+/- {reference.bound[where]:.2g} (error is {score[where]:.3g} x the bound); "
+        f"+/- {reference.bound[where]:.2g} (error is {scores[where]:.3g} x the bound); "
         f"{int(outside.sum())} of {outside.size} elements outside"
     )
     if name.endswith("y"):
@@ -175,25 +162,25 @@ def _wrong(name: str, array: Array, reference: Reference, score: Array, where: t
 
 
 def _explain_by_precision(rows: list[Row], result: Result, case: Case, profile: Profile, adapter: str) -> list[Row]:
-    """Say so when a rougher precision would explain every number: a silent downgrade is a finding of its own."""
+    """Add a note where a lower precision would explain every number: a silent downgrade."""
     if all(row.verdict in ("match", "inconclusive") for row in rows):
         return rows
     explaining = [
-        rougher
-        for rougher in rougher_than(profile.name)
-        if all(row.verdict == "match" for row in _quantity_rows(result, case, rougher, adapter))
+        lower
+        for lower in rougher_than(profile.name)
+        if all(row.verdict == "match" for row in _quantity_rows(result, case, lower, adapter))
     ]
     if not explaining:
         return rows
-    # A wider bound explains what a narrower one does; numbers that all fit a shorter format give that format away.
-    stored = [rougher for rougher in explaining if _all_fit(result, rougher.name)]
+    # Wider bounds explain whatever narrower ones do, so the numbers themselves decide: all fit a shorter format.
+    stored = [lower for lower in explaining if _all_fit(result, lower.name)]
     named = stored[-1] if stored else explaining[0]
     hint = f"computing in {named.name} instead of {profile.name} would explain every number"
-    return [_with_note(row, hint) if row.verdict in ("mismatch", "suspect") else row for row in rows]
+    return [row.with_note(hint) if row.verdict in ("mismatch", "suspect") else row for row in rows]
 
 
 def _all_fit(result: Result, precision: str) -> bool:
-    """Whether every observed number can be stored in that precision without rounding."""
+    """Whether every observed number is exact in that precision."""
     if precision not in STORAGE:
         return False
     arrays = observed_quantities(result).values()
@@ -201,12 +188,8 @@ def _all_fit(result: Result, precision: str) -> bool:
         return all(bool((round_to(array, precision) == array).all()) for array in arrays)
 
 
-def _with_note(row: Row, note: str) -> Row:
-    return replace(row, reason=f"{row.reason}; {note}" if row.reason else note)
-
-
 def _weight_rows(result: Result, case: Case, adapter: str, layout: str) -> list[Row]:
-    """The weights the framework holds must be the given ones, bit for bit."""
+    """Compare the weights read back from the framework bit for bit."""
     if not result.native or not layout:
         return []
     given = to_layout(case.weights, layout)
@@ -214,15 +197,15 @@ def _weight_rows(result: Result, case: Case, adapter: str, layout: str) -> list[
         reason = f"the framework holds {sorted(result.native)}, but was given {sorted(given)}"
         return [Row(case.id, adapter, "weights", "mismatch", reason=reason)]
     for name, array in given.items():
-        held = np.asarray(result.native[name])
-        if held.shape != array.shape or held.dtype != array.dtype:
-            reason = f"{name} is held as {held.shape} {held.dtype}, but was given as {array.shape} {array.dtype}"
+        stored = np.asarray(result.native[name])
+        if stored.shape != array.shape or stored.dtype != array.dtype:
+            reason = f"{name} is held as {stored.shape} {stored.dtype}, but was given as {array.shape} {array.dtype}"
             return [Row(case.id, adapter, "weights", "mismatch", reason=reason)]
-        same = bit_equal(held, array)
+        same = bit_equal(stored, array)
         if not same.all():
-            where = _index(~same, same.shape)
-            reason = f"{name}{list(where)} is held as {held[where]!r}, but was given as {array[where]!r}"
-            error = float(np.abs(held.astype(np.float64) - array).max())
+            where = index_of_max(~same)
+            reason = f"{name}{list(where)} is held as {stored[where]!r}, but was given as {array[where]!r}"
+            error = float(np.abs(stored.astype(np.float64) - array).max())
             return [Row(case.id, adapter, "weights", "mismatch", error, float("inf"), where, reason)]
     return [Row(case.id, adapter, "weights", "match", 0.0, 0.0)]
 

@@ -1,13 +1,14 @@
-"""What each observed quantity should be, with its bound, gathered over layers and directions."""
+"""Expected value and error bound of each quantity, over layers and directions."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..arrays import Array, has_nan
-from ..model import Case, Result
+from ..model import QUANTITIES, Case, LSTMSpec, Result
 from ..oracle import Profile, TeacherForced, teacher_force
 
 
@@ -17,7 +18,7 @@ class Reference:
 
     Attributes:
         value, bound, sigma: of the quantity's shape.
-        free: whether the oracle had to run on its own states, so that the bound may be too wide to prove anything.
+        free: whether the oracle ran on its own states, so that the bound may be too wide to decide.
         why_free: what was not observed.
     """
 
@@ -32,12 +33,11 @@ def expected_shapes(case: Case) -> dict[str, tuple[int, ...]]:
     """The canonical shape of every quantity."""
     spec = case.spec
     rows, width = spec.num_layers * spec.num_directions, spec.output_size * spec.num_directions
-    shapes: dict[str, tuple[int, ...]] = {
-        f"layer{k}.y": (case.batch, case.steps, width) for k in range(spec.num_layers - 1)
+    outputs: dict[str, tuple[int, ...]] = {
+        _outputs_name(spec, layer): (case.batch, case.steps, width) for layer in range(spec.num_layers)
     }
     return {
-        **shapes,
-        "y": (case.batch, case.steps, width),
+        **outputs,
         "h_n": (rows, case.batch, spec.output_size),
         "c_n": (rows, case.batch, spec.hidden_size),
         "last": (case.batch, width),
@@ -45,75 +45,85 @@ def expected_shapes(case: Case) -> dict[str, tuple[int, ...]]:
 
 
 def observed_quantities(result: Result) -> dict[str, Array]:
-    """Everything a result holds, by quantity name."""
+    """The arrays of a result by quantity."""
     lower = {f"layer{k}.y": array for k, array in enumerate(result.layer_outputs)}
-    named = {"y": result.y, "h_n": result.h_n, "c_n": result.c_n, "last": result.last}
+    named = {name: getattr(result, name) for name in QUANTITIES}
     return {**lower, **{name: array for name, array in named.items() if array is not None}}
 
 
+def usable_outputs(result: Result, case: Case) -> dict[int, Array]:
+    """The outputs of each layer that are finite and of the right shape."""
+    observed, shapes = observed_quantities(result), expected_shapes(case)
+    outputs = {}
+    for layer in range(case.spec.num_layers):
+        name = _outputs_name(case.spec, layer)
+        array = observed.get(name)
+        if array is not None and array.shape == shapes[name] and np.isfinite(array).all():
+            outputs[layer] = array
+    return outputs
+
+
+def _outputs_name(spec: LSTMSpec, layer: int) -> str:
+    """The quantity that a layer's outputs are."""
+    return "y" if layer == spec.num_layers - 1 else f"layer{layer}.y"
+
+
 def references(case: Case, outputs: dict[int, Array], profile: Profile) -> dict[str, Reference]:
-    """Drive every layer and direction.
+    """Run every layer and direction with teacher forcing.
 
     Args:
-        outputs: the observed outputs of each layer, (batch, steps, width), NaN where they were not observed; a layer
-            left out runs freely.
+        outputs: the observed outputs of each layer, (batch, steps, width), NaN where not observed; a missing layer
+            runs on its own outputs.
     """
     spec = case.spec
-    x, dx, hidden = case.x, None, ""
+    x, dx, unobserved = case.x, None, ""
     result: dict[str, Reference] = {}
-    finals: list[tuple[TeacherForced, str]] = []
+    finals: list[TeacherForced] = []
     for layer in range(spec.num_layers):
-        seen = outputs.get(layer)
-        if seen is None or has_nan(seen):
-            hidden = hidden or f"the outputs of layer {layer} were not observed at every step"
-        halves = [_drive_half(case, layer, d, x, seen, profile, dx) for d in range(spec.num_directions)]
-        finals += [(half, hidden) for half in halves]
-        stacked = [_side_by_side([getattr(half, n) for half in halves]) for n in ("y", "y_bound", "y_sigma")]
-        top = layer == spec.num_layers - 1
-        result["y" if top else f"layer{layer}.y"] = Reference(stacked[0], stacked[1], stacked[2], bool(hidden), hidden)
-        if not top:
-            x, dx = _as_input(seen, stacked[0], stacked[1])
-    result.update(_final_states(finals, spec.num_directions))
+        observed = outputs.get(layer)
+        if observed is None or has_nan(observed):
+            unobserved = unobserved or f"the outputs of layer {layer} were not observed at every step"
+        halves = []
+        for direction in range(spec.num_directions):
+            columns = slice(direction * spec.output_size, (direction + 1) * spec.output_size)
+            half = None if observed is None else observed[..., columns]
+            halves.append(teacher_force(case, layer, direction, x, half, profile, dx))
+        finals += halves
+        y = _reference("y", halves, _joined, unobserved)
+        result[_outputs_name(spec, layer)] = y
+        if layer < spec.num_layers - 1:
+            x, dx = _as_input(observed, y)
+    result["h_n"] = _reference("h", finals, _stacked, unobserved)
+    result["c_n"] = _reference("c", finals, _stacked, unobserved)
+    result["last"] = _reference("h", finals[-spec.num_directions :], _joined, unobserved)
     return result
 
 
-def _side_by_side(parts: list[Array]) -> Array:
-    """Both directions' numbers, or those of the only one."""
+def _reference(
+    quantity: str, parts: list[TeacherForced], combine: Callable[[list[Array]], Array], unobserved: str
+) -> Reference:
+    """One quantity of several directions."""
+    value, bound, sigma = (
+        combine([getattr(part, quantity + field) for part in parts]) for field in ("", "_bound", "_sigma")
+    )
+    return Reference(value, bound, sigma, bool(unobserved), unobserved)
+
+
+def _joined(parts: list[Array]) -> Array:
+    """The directions of one layer in one row."""
     return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-1)
 
 
 def _stacked(parts: list[Array]) -> Array:
-    """A row for each layer and direction."""
+    """One row per layer and direction."""
     return parts[0][None] if len(parts) == 1 else np.stack(parts)
 
 
-def _as_input(seen: Array | None, value: Array, bound: Array) -> tuple[Array, Array | None]:
-    """What the next layer reads: the observed outputs, and the oracle's own with their bound where there are none."""
-    if seen is None:
-        return value, bound
-    if not has_nan(seen):
-        return seen, None
-    unseen = np.isnan(seen)
-    return np.where(unseen, value, seen), np.where(unseen, bound, 0.0)
-
-
-def _drive_half(
-    case: Case, layer: int, direction: int, x: Array, seen: Array | None, profile: Profile, dx: Array | None
-) -> TeacherForced:
-    width = case.spec.output_size
-    half = None if seen is None else seen[..., direction * width : (direction + 1) * width]
-    return teacher_force(case, layer, direction, x, half, profile, dx)
-
-
-def _final_states(finals: list[tuple[TeacherForced, str]], directions: int) -> dict[str, Reference]:
-    """h_n and c_n of all layers, and the top layer's h side by side as `last`."""
-    hidden = next((why for _, why in finals if why), "")
-    free = bool(hidden)
-    result = {}
-    for name, letter in (("h_n", "h"), ("c_n", "c")):
-        parts = [_stacked([getattr(d, letter + part) for d, _ in finals]) for part in ("", "_bound", "_sigma")]
-        result[name] = Reference(parts[0], parts[1], parts[2], free, hidden)
-    top = [d for d, _ in finals[-directions:]]
-    parts = [_side_by_side([getattr(d, "h" + part) for d in top]) for part in ("", "_bound", "_sigma")]
-    result["last"] = Reference(parts[0], parts[1], parts[2], free, hidden)
-    return result
+def _as_input(observed: Array | None, expected: Reference) -> tuple[Array, Array | None]:
+    """Inputs of the next layer, and their error bound where outputs were not observed."""
+    if observed is None:
+        return expected.value, expected.bound
+    if not has_nan(observed):
+        return observed, None
+    unobserved = np.isnan(observed)
+    return np.where(unobserved, expected.value, observed), np.where(unobserved, expected.bound, 0.0)

@@ -1,9 +1,9 @@
-"""The closed list of verdicts and the rows that carry them."""
+"""The closed list of verdicts, and rows of judged quantities."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, get_args
 
 VerdictName = Literal["match", "suspect", "mismatch", "inconclusive", "unsupported", "crashed", "skipped"]
@@ -11,7 +11,7 @@ VerdictName = Literal["match", "suspect", "mismatch", "inconclusive", "unsupport
 #: Every verdict, in the order of the report.
 VERDICTS: tuple[VerdictName, ...] = get_args(VerdictName)
 
-#: The verdict of several rows together is the first of these that occurs: what is proven wrong comes first.
+#: The verdict of several rows is the first of these that occurs: proven errors come first.
 _SEVERITY: tuple[VerdictName, ...] = (
     "mismatch", "crashed", "suspect", "inconclusive", "match", "unsupported", "skipped",
 )  # fmt: skip
@@ -22,7 +22,7 @@ class Row:
     """One judged quantity.
 
     Attributes:
-        case, adapter: who answered what.
+        case, adapter: ids.
         quantity: y, h_n, c_n, last, layer0.y, grad:W and so on, weights, parameters; empty where nothing was run.
         verdict: one of VERDICTS.
         max_abs: largest absolute error.
@@ -41,13 +41,17 @@ class Row:
     reason: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON; numbers that JSON has no name for become strings."""
+        """Plain data for JSON; NaN and infinity become strings."""
         data = asdict(self)
         data["worst"] = None if self.worst is None else list(self.worst)
         for key in ("max_abs", "score"):
             value = data[key]
             data[key] = value if value is None or abs(value) < float("inf") else str(value)
         return data
+
+    def with_note(self, note: str) -> Row:
+        """The row with a note after its reason."""
+        return replace(self, reason=f"{self.reason}; {note}" if self.reason else note)
 
 
 @dataclass(frozen=True)
@@ -67,13 +71,13 @@ class CountRow:
 
 @dataclass(frozen=True, repr=False)
 class Verdict:
-    """What was decided about one result.
+    """The verdict on one result.
 
     Attributes:
         verdict: the worst of the rows.
-        rows: one for each quantity that was compared.
+        rows: one per compared quantity.
         count: the reconciled parameter count, where the result has one.
-        state_power: makes the statement of `power`, where somebody asks for it.
+        state_power: computes `power` on demand.
     """
 
     rows: tuple[Row, ...]
@@ -81,7 +85,7 @@ class Verdict:
     state_power: Callable[[], dict[str, Any]] | None = field(default=None, repr=False, compare=False)
 
     def __repr__(self) -> str:
-        """What a failed `assert verdict.verdict == "match", verdict` says: worst element, how far off, since when."""
+        """The text of a failed `assert`: reason of the worst row."""
         worst = [row for row in self.rows if row.verdict == self.verdict]
         more = f", and {len(worst) - 1} more" if len(worst) > 1 else ""
         return f"<Verdict {self.verdict}: {worst[0].reason or worst[0].quantity}{more}>"
@@ -93,12 +97,12 @@ class Verdict:
 
     @property
     def of_outputs(self) -> tuple[Row, ...]:
-        """All rows but those of gradients."""
+        """All rows except gradients."""
         return tuple(row for row in self.rows if not row.quantity.startswith("grad:"))
 
     @property
     def power(self) -> dict[str, Any]:
-        """What a match on this case proves: mistakes that would have been caught, and those it is blind to."""
+        """Detection power of a match: mistakes it would and would not detect."""
         return {} if self.state_power is None else self.state_power()
 
 
@@ -106,12 +110,12 @@ def worst_of(verdicts: Iterable[VerdictName]) -> VerdictName:
     """The most serious verdict.
 
     Raises:
-        ValueError: when there is none: a comparison of nothing has no verdict.
+        ValueError: for no verdicts at all.
 
     >>> worst_of(["match", "suspect"])
     'suspect'
     """
-    seen = set(verdicts)
-    if not seen:
+    given = set(verdicts)
+    if not given:
         raise ValueError("no verdict: nothing was compared")
-    return next(verdict for verdict in _SEVERITY if verdict in seen)
+    return next(verdict for verdict in _SEVERITY if verdict in given)

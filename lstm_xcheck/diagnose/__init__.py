@@ -1,4 +1,4 @@
-"""Why do they differ? A catalogue of mistakes, and the search for the one that explains the outputs."""
+"""Names the mistake that explains wrong outputs."""
 
 from .catalogue import CATALOGUE as CATALOGUE
 from .mistake import Mistake as Mistake

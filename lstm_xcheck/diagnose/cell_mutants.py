@@ -1,8 +1,8 @@
-"""One cell as each mistake of weights would change it, seen through a window.
+"""Mutants of one cell, compared with a window of its outputs.
 
-The pre-activations of a step are a sum of what W, U and the biases contribute. Each mistake's contributions are
-computed once; a reordering of gates merely reorders the honest ones, and pairs of mistakes are mostly sums of known
-parts.
+The pre-activations of a step are the sum of the contributions of W, U and the biases. Each mutant's contributions are
+computed once. A permutation of gates permutes the honest contributions, and most pairs of mistakes are sums of known
+contributions.
 """
 
 from __future__ import annotations
@@ -15,126 +15,127 @@ from ..arrays import Array
 from ..model import Case, CellWeights
 from ..oracle.cell import Cell
 from .mistake import Mistake
-from .prefilter import UNSEEN, Window, distances, product
+from .prefilter import UNOBSERVED, Window, contribution, memory_key, window_distances
 
-#: Changed copies of a cell are kept while they have at most this many numbers together.
-_KEPT = 2**22
+#: Changed cells are cached while they have at most this many weights together.
+_CACHE_LIMIT = 2**22
 _ALL = slice(None)
 
 
-class Parts:
-    """Contributions to the pre-activations, one entry for each mistake.
+class Contributions:
+    """Contributions to the pre-activations, one entry for each mutant.
 
     Attributes:
-        arrays: of W and U (mistakes, steps, rows, 4, hidden), of the biases (mistakes, 1, 1, 4, hidden).
-        touched: which of the three a mistake changes, boolean (mistakes, 3).
+        arrays: of W and U (mutants, steps, rows, 4, hidden), of the biases (mutants, 1, 1, 4, hidden).
+        changed: which of the three a mistake changes, boolean (mutants, 3).
     """
 
     def __init__(self, arrays: Sequence[Array], honest: Sequence[Array]) -> None:
         self.arrays = tuple(arrays)
-        self.touched = np.stack([(a != b).any(axis=(1, 2, 3, 4)) for a, b in zip(arrays, honest, strict=True)], axis=1)
+        self.changed = np.stack([(a != b).any(axis=(1, 2, 3, 4)) for a, b in zip(arrays, honest, strict=True)], axis=1)
 
     def total(self, which: Array | slice = _ALL, steps: int | None = None, rows: int | None = None) -> Array:
-        """The pre-activations of some mistakes, or of all, at the first steps and rows, or at all."""
+        """Pre-activations of these mutants at the first steps and rows."""
         w, u, b = self.arrays
         total: Array = w[which, :steps, :rows] + u[which, :steps, :rows] + b[which]
         return total
 
 
 class CellMutants:
-    """One cell's wrong versions.
+    """The mutants of one cell.
 
     Attributes:
         mistakes: those that change W, U or a bias, and nothing else.
-        elsewhere: those that also change a peephole or projection, which a window does not vary.
+        unfiltered: those that also change a peephole or projection, which all mutants of a window share.
+        orders: each mistake's order of gates, (mistakes, 4).
+        permuting: whether a mistake is a permutation of gates, (mistakes).
+        permuted: which of W, U and the biases it permutes, (mistakes, 3).
     """
 
-    def __init__(self, mistakes: Sequence[Mistake], honest: CellWeights) -> None:
+    def __init__(self, catalogue: Sequence[Mistake], honest: CellWeights) -> None:
         self.honest = honest
         self.mistakes: list[Mistake] = []
-        self.elsewhere: list[Mistake] = []
+        self.unfiltered: list[Mistake] = []
         self._cells: dict[int, CellWeights] = {}
-        self._parts: dict[tuple[bytes, bytes], Parts] = {}
+        self._contributions: dict[tuple[bytes, bytes], Contributions] = {}
         present = {name for name, _ in honest.items()}
-        keep = 64 * honest.W.size <= _KEPT
-        for mistake in mistakes:
+        cached = 64 * honest.W.size <= _CACHE_LIMIT
+        for mistake in catalogue:
+            if mistake.cell is None:
+                continue
             if mistake.permutes is not None:
                 if present & set(mistake.permutes[1]):
                     self.mistakes.append(mistake)
-            elif mistake.cell is not None and (changed := mistake.cell(honest)) is not None:
-                seen = _same(changed.peephole, honest.peephole) and _same(changed.projection, honest.projection)
-                if seen and keep:
+            elif (changed := mistake.cell(honest)) is not None:
+                filtered = _equal(changed.peephole, honest.peephole) and _equal(changed.projection, honest.projection)
+                if filtered and cached:
                     self._cells[len(self.mistakes)] = changed
-                (self.mistakes if seen else self.elsewhere).append(mistake)
+                (self.mistakes if filtered else self.unfiltered).append(mistake)
         self.orders = np.array([m.permutes[0] if m.permutes else range(4) for m in self.mistakes]).reshape(-1, 4)
-        self.reorders = np.array([m.permutes is not None for m in self.mistakes], dtype=bool)
-        self.moved = np.array([_moved(m) for m in self.mistakes], dtype=bool).reshape(-1, 3)
+        self.permuting = np.array([m.permutes is not None for m in self.mistakes], dtype=bool)
+        self.permuted = np.array(
+            [[m.permutes is not None and name in m.permutes[1] for name in ("W", "U", "b")] for m in self.mistakes],
+            dtype=bool,
+        ).reshape(-1, 3)
 
     def cell(self, k: int) -> CellWeights:
-        """The cell as mistake k makes it."""
-        known = self._cells.get(k)
-        if known is not None:
-            return known
+        """The cell with mistake k."""
+        if k in self._cells:
+            return self._cells[k]
         change = self.mistakes[k].cell
         assert change is not None
         changed = change(self.honest)
         assert changed is not None
         return changed
 
-    def parts(self, look: Window) -> Parts:
-        """The contributions of every mistake."""
-        key = (look.x.tobytes(), look.h.tobytes())
-        if key not in self._parts:
-            self._parts[key] = self._contributions(look)
-        return self._parts[key]
+    def contributions(self, window: Window) -> Contributions:
+        """The contributions of every mutant."""
+        key = (window.x.tobytes(), window.h.tobytes())
+        if key not in self._contributions:
+            self._contributions[key] = self._compute(window)
+        return self._contributions[key]
 
-    def _contributions(self, look: Window) -> Parts:
-        honest = contributions(self.honest, look)
+    def _compute(self, window: Window) -> Contributions:
+        honest = cell_contributions(self.honest, window)
         arrays = [np.repeat(array[None], len(self.mistakes), axis=0) for array in honest]
-        for array, own, moved in zip(arrays, honest, self.moved.T, strict=True):
-            array[moved] = np.moveaxis(own[:, :, self.orders[moved]], 2, 0)
-        for k in map(int, np.flatnonzero(~self.reorders)):
-            for array, own in zip(arrays, contributions(self.cell(k), look, self.honest, honest), strict=True):
+        for array, own, permuted in zip(arrays, honest, self.permuted.T, strict=True):
+            array[permuted] = np.moveaxis(own[:, :, self.orders[permuted]], 2, 0)
+        for k in map(int, np.flatnonzero(~self.permuting)):
+            mutant = cell_contributions(self.cell(k), window, self.honest, honest)
+            for array, own in zip(arrays, mutant, strict=True):
                 array[k] = own
-        return Parts(arrays, honest)
+        return Contributions(arrays, honest)
 
-    def near(self, case: Case, layer: int, direction: int, look: Window, limit: float) -> list[tuple[float, Mistake]]:
-        """The mistakes that may explain the window, each with its distance."""
+    def candidates(
+        self, case: Case, index: tuple[int, int], window: Window, limit: float
+    ) -> list[tuple[float, Mistake]]:
+        """Distances and mistakes that may explain the window of a cell."""
+        unfiltered = [(UNOBSERVED, mistake) for mistake in self.unfiltered]
         if not self.mistakes:
-            return [(UNSEEN, mistake) for mistake in self.elsewhere]
-        cell = Cell(case.spec, case.weights.layers[layer][direction])
-        parts = self.parts(look)
-        few = np.flatnonzero(np.isfinite(distances(cell, look.cut(1, 1), parts.total(steps=1, rows=1), limit)))
-        worst = distances(cell, look, parts.total(few), limit) if few.size else ()
-        close = [(float(far), self.mistakes[k]) for far, k in zip(worst, few, strict=True) if np.isfinite(far)]
-        return close + [(UNSEEN, mistake) for mistake in self.elsewhere]
+            return unfiltered
+        cell = Cell(case.spec, case.weights.layers[index[0]][index[1]])
+        contributions = self.contributions(window)
+        first_step = window_distances(cell, window.cut(1, 1), contributions.total(steps=1, rows=1), limit)
+        near = np.flatnonzero(np.isfinite(first_step))
+        distances = window_distances(cell, window, contributions.total(near), limit) if near.size else ()
+        found = [(float(far), self.mistakes[k]) for far, k in zip(distances, near, strict=True) if np.isfinite(far)]
+        return found + unfiltered
 
 
-def contributions(
-    cell: CellWeights, look: Window, known: CellWeights | None = None, parts: Sequence[Array] = ()
+def cell_contributions(
+    cell: CellWeights, window: Window, known: CellWeights | None = None, known_contributions: Sequence[Array] = ()
 ) -> tuple[Array, Array, Array]:
-    """What W, U and the biases of a cell contribute; what it shares with a known cell is taken from there."""
-    arrays = (cell.W, cell.U, cell.b, cell.b_r)
-    same = (False,) * 4 if known is None else tuple(map(_shared, arrays, (known.W, known.U, known.b, known.b_r)))
+    """Contributions of W, U and biases, reusing a known cell's."""
+    same_w, same_u, same_b, same_b_r = (
+        known is not None and memory_key(getattr(cell, name)) == memory_key(getattr(known, name))
+        for name in ("W", "U", "b", "b_r")
+    )
     return (
-        parts[0] if same[0] else product(cell.W, look.x),
-        parts[1] if same[1] else product(cell.U, look.h),
-        parts[2] if same[2] and same[3] else cell.total_bias[None, None],
+        known_contributions[0] if same_w else contribution(cell.W, window.x),
+        known_contributions[1] if same_u else contribution(cell.U, window.h),
+        known_contributions[2] if same_b and same_b_r else cell.total_bias[None, None],
     )
 
 
-def _moved(mistake: Mistake) -> tuple[bool, bool, bool]:
-    """Which of W, U and the biases a reordering touches."""
-    names = mistake.permutes[1] if mistake.permutes else ()
-    return "W" in names, "U" in names, "b" in names
-
-
-def _shared(a: Array | None, b: Array | None) -> bool:
-    """Whether two arrays are the same memory."""
-    if a is None or b is None:
-        return a is b
-    return bool(a.shape == b.shape and a.__array_interface__["data"] == b.__array_interface__["data"])
-
-
-def _same(a: Array | None, b: Array | None) -> bool:
+def _equal(a: Array | None, b: Array | None) -> bool:
     return a is b if a is None or b is None else np.array_equal(a, b)

@@ -1,8 +1,8 @@
-"""What a match proves: which mistakes would have been caught on this very case, and which it is blind to.
+"""Detection power: the mistakes that a match rules out.
 
-For each mistake of the catalogue the mistaken LSTM is run in float64 and its outputs are scored by the same bound.
-A score above 2 is caught for certain, since an honest result may use up one bound and the mistaken one's own
-rounding another. Most mistakes show at the first step, where the states are known and no run is needed.
+The LSTM with each mistake of the catalogue is run in float64 and its outputs are scored by the usual bound. A score
+above 2 is caught for certain: an honest result may use up one bound, and the rounding of the faulty one another. Most
+mistakes show at the first step, where the states are known and no run is needed.
 """
 
 from __future__ import annotations
@@ -13,34 +13,33 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Array
 from ..compare.reference import observed_quantities, references
 from ..model import Case
 from ..oracle import forward, profile_named, teacher_force
 from .catalogue import CATALOGUE
 from .cell_mutants import CellMutants
-from .fit import layer_outputs
-from .mistake import Mistake, Outputs, applied, run_mistakes
-from .prefilter import window
+from .fit import direction_half, largest_ratio, layer_outputs
+from .mistake import Mistake, Outputs, applicable_mistakes, output_name, run_mistakes
+from .prefilter import observed_window
 
 #: Caught for certain beyond this many bounds.
 CERTAIN = 2.0
 #: What the oracle's own rounding comes to, in bounds of float32.
-_NOTHING = 1e-6
-#: Cases larger than this, in pre-activations of a run, get no statement: a probe of the same spec tells as much.
+_ORACLE_ROUNDING = 1e-6
+#: Larger cases, in multiplications of a run, get no statement: a probe of the same spec proves as much.
 _MOST_WORK = 4_000_000
 
 
 @dataclass(frozen=True)
 class Power:
-    """The power of one case.
+    """The detection power of one case.
 
     Attributes:
         case: its id.
         caught: ids of the mistakes that would certainly have been caught.
         blind: ids of those that make no difference beyond rounding on this case, with the reason.
         uncertain: ids of those whose effect is near the bound.
-        not_applicable: how many entries make no sense for this spec, such as exchanged directions of one direction.
+        not_applicable: how many entries do not apply to this spec, such as exchanged directions of one direction.
     """
 
     case: str
@@ -55,21 +54,15 @@ class Power:
         total = len(self.caught) + len(self.blind) + len(self.uncertain)
         text = f"would have caught {len(self.caught)} of {total} mistakes"
         if self.blind:
-            shown = [f"{name} ({why})" for name, why in list(self.blind.items())[:4]]
+            first = [f"{name} ({why})" for name, why in list(self.blind.items())[:4]]
             more = f" and {len(self.blind) - 4} more" if len(self.blind) > 4 else ""
-            text += f"; blind here to {', '.join(shown)}{more}"
+            text += f"; blind here to {', '.join(first)}{more}"
         return text
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
-        return {
-            "case": self.case,
-            "caught": list(self.caught),
-            "blind": self.blind,
-            "uncertain": list(self.uncertain),
-            "not_applicable": self.not_applicable,
-            "sentence": self.sentence,
-        }
+        lists = {"caught": list(self.caught), "uncertain": list(self.uncertain)}
+        return {**vars(self), **lists, "sentence": self.sentence}
 
 
 def power(case: Case, catalogue: Sequence[Mistake] = CATALOGUE) -> Power:
@@ -80,7 +73,7 @@ def power(case: Case, catalogue: Sequence[Mistake] = CATALOGUE) -> Power:
     True
     """
     honest = observed_quantities(forward(case))
-    certain = _seen_at_once(case, honest, catalogue)
+    certain = _caught_at_first_step(case, honest, catalogue)
     caught, uncertain, blind, inapplicable = [], [], {}, 0
     for mistake in catalogue:
         score = CERTAIN + 1.0 if mistake.id in certain else _score(mistake, case)
@@ -91,54 +84,46 @@ def power(case: Case, catalogue: Sequence[Mistake] = CATALOGUE) -> Power:
         elif score > 0.5:
             uncertain.append(mistake.id)
         else:
-            blind[mistake.id] = why_blind(mistake, case, score)
+            blind[mistake.id] = _why_blind(mistake, case, score)
     return Power(case.id, tuple(caught), blind, tuple(uncertain), inapplicable)
 
 
 def is_small(case: Case) -> bool:
-    """Whether a statement of power is cheap enough to be made beside a verification."""
+    """Whether stating the power is cheap beside a verification."""
     spec = case.spec
     cells = spec.num_layers * spec.num_directions
     return cells * case.batch * case.steps * 4 * spec.hidden_size * (spec.hidden_size + spec.input_size) <= _MOST_WORK
 
 
-def _seen_at_once(case: Case, honest: Outputs, catalogue: Sequence[Mistake]) -> set[str]:
-    """Mistakes that put the first step of the first cell beyond any doubt."""
-    look = window(case, honest, 0, 0)
-    if look is None:
+def _caught_at_first_step(case: Case, honest: Outputs, catalogue: Sequence[Mistake]) -> set[str]:
+    """Ids of mistakes that show at the first step."""
+    window = observed_window(case, honest, (0, 0))
+    if window is None:
         return set()
-    width = case.spec.output_size
-    bound = teacher_force(
-        case, 0, 0, case.x, _first_outputs(honest, case)[..., :width], profile_named(case.precision)
-    ).y_bound
-    wrongs = CellMutants([mistake for mistake in catalogue if mistake.cell is not None], case.weights.layers[0][0])
-    close = wrongs.near(case, 0, 0, look.cut(1, len(look.c)), 2.0 * CERTAIN * float(bound.max()))
-    return {mistake.id for mistake in wrongs.mistakes} - {mistake.id for _, mistake in close}
-
-
-def _first_outputs(honest: Outputs, case: Case) -> Array:
-    """The first layer's outputs."""
-    return honest["y" if case.spec.num_layers == 1 else "layer0.y"]
+    y = direction_half(honest[output_name(case.spec, 0)], case.spec, 0)
+    bound = teacher_force(case, 0, 0, case.x, y, profile_named(case.precision)).y_bound
+    mutants = CellMutants(catalogue, case.weights.layers[0][0])
+    limit = 2.0 * CERTAIN * float(bound.max())
+    candidates = mutants.candidates(case, (0, 0), window.cut(1, len(window.c)), limit)
+    return {mistake.id for mistake in mutants.mistakes} - {mistake.id for _, mistake in candidates}
 
 
 def _score(mistake: Mistake, case: Case) -> float | None:
-    """The mistaken float64 outputs in units of the bound; None where the mistake makes no sense."""
+    """Largest error / bound of the mutant; None if inapplicable."""
     outputs = run_mistakes([mistake], case)
-    if outputs is None or not applied([mistake], outputs, case):
+    if outputs is None or not applicable_mistakes([mistake], outputs, case):
         return None
     with np.errstate(over="ignore", invalid="ignore"):
         expected = references(case, layer_outputs(outputs, case), profile_named(case.precision))
-        top = 0.0
+        worst = 0.0
         for name, array in outputs.items():
             if array.shape != expected[name].value.shape:
                 return float("inf")
-            error = np.abs(array - expected[name].value)
-            ratio = np.where(error == 0.0, 0.0, error / np.maximum(expected[name].bound, 1e-300))
-            top = max(top, float(np.nan_to_num(ratio, nan=np.inf).max()))
-    return top
+            worst = max(worst, largest_ratio(np.abs(array - expected[name].value), expected[name].bound))
+    return worst
 
 
-def why_blind(mistake: Mistake, case: Case, score: float) -> str:
+def _why_blind(mistake: Mistake, case: Case, score: float) -> str:
     """Why a mistake does not show."""
     if mistake.family == "bias" or mistake.id.endswith("-b"):
         cell = case.weights.layers[0][0]
@@ -152,4 +137,4 @@ def why_blind(mistake: Mistake, case: Case, score: float) -> str:
         return "nothing is that large here"
     if mistake.family == "precision":
         return "the rounding is lost in that of the computation"
-    return "it makes no difference here" if score < _NOTHING else f"its effect is {score:.1g} of the bound"
+    return "it makes no difference here" if score < _ORACLE_ROUNDING else f"its effect is {score:.1g} of the bound"

@@ -1,4 +1,4 @@
-"""What was observed beside what should have been: how wrong it is, and where that shows first."""
+"""How wrong observed outputs are, and where first."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from ..compare.judge import SIGMAS
 from ..compare.reference import Reference, references
 from ..model import Case
 from ..oracle import Profile
-from .fit import is_loose, largest, layer_outputs
-from .mistake import Outputs
+from .fit import direction_half, is_loose, largest_ratio, layer_outputs
+from .mistake import Outputs, layer_number, output_name
 
 
 @dataclass(frozen=True)
 class Discrepancy:
-    """Observed outputs, the case they belong to, and the references that follow from both."""
+    """Observed outputs with their case and references."""
 
     observed: Outputs
     case: Case
@@ -28,20 +28,20 @@ class Discrepancy:
 
     @classmethod
     def of(cls, observed: Outputs, case: Case, profile: Profile) -> Discrepancy:
-        """Drive the oracle by what was observed."""
+        """Run the oracle with teacher forcing by the observed outputs."""
         with np.errstate(over="ignore", invalid="ignore"):
             return cls(observed, case, profile, references(case, layer_outputs(observed, case), profile))
 
     @cached_property
     def comparable(self) -> dict[str, tuple[Array, Reference]]:
-        """The quantities of the right shape, each with its reference."""
+        """The quantities of the expected shape, each with its reference."""
         pairs = {name: (array, self.expected[name]) for name, array in self.observed.items()}
         return {name: (a, r) for name, (a, r) in pairs.items() if a.shape == r.value.shape}
 
     @cached_property
     def scores(self) -> dict[str, float]:
         """Largest error / bound of each quantity."""
-        return {name: largest(np.abs(a - r.value), r.bound) for name, (a, r) in self.comparable.items()}
+        return {name: largest_ratio(np.abs(a - r.value), r.bound) for name, (a, r) in self.comparable.items()}
 
     @cached_property
     def wrong(self) -> frozenset[str]:
@@ -52,10 +52,10 @@ class Discrepancy:
         if name not in self.comparable or self.scores[name] > 1.0:
             return True
         array, reference = self.comparable[name]
-        return not reference.free and largest(np.abs(array - reference.value), reference.sigma) > SIGMAS
+        return not reference.free and largest_ratio(np.abs(array - reference.value), reference.sigma) > SIGMAS
 
-    def why_not_wrong(self) -> str:
-        """What it means that no number is beyond its bound."""
+    def describe_nothing_wrong(self) -> str:
+        """What it means that no number exceeds its bound."""
         loose = [name for name, (_, r) in self.comparable.items() if is_loose(r, self.profile)]
         if not loose:
             return "Nothing is wrong: every number is what honest rounding allows."
@@ -66,34 +66,38 @@ class Discrepancy:
         )
 
     def wrong_cells(self) -> list[tuple[int, int]]:
-        """The (layer, direction) whose outputs are beyond their bound, as far as they were observed."""
-        width, top = self.case.spec.output_size, self.case.spec.num_layers - 1
+        """Each observed (layer, direction) with outputs beyond their bound."""
+        spec = self.case.spec
         wrong = []
         for layer in layer_outputs(self.observed, self.case):
-            array, reference = self.comparable["y" if layer == top else f"layer{layer}.y"]
-            outside = (np.abs(array - reference.value) > reference.bound).any(axis=(0, 1))
-            halves = range(self.case.spec.num_directions)
-            wrong += [(layer, d) for d in halves if outside[d * width : (d + 1) * width].any()]
+            outside = self._outside(output_name(spec, layer))
+            wrong += [(layer, d) for d in range(spec.num_directions) if direction_half(outside, spec, d).any()]
         return wrong
 
+    def _outside(self, name: str) -> Array:
+        """Where a quantity is beyond its bound."""
+        array, reference = self.comparable[name]
+        outside: Array = np.abs(array - reference.value) > reference.bound
+        return outside
+
     def evidence(self) -> dict[str, Any]:
-        """How wrong, and where it shows first: layer, direction, step, row and unit."""
+        """How wrong, and the first wrong layer, step, row and unit."""
         worst = max(self.scores.values(), default=float("inf"))
         return {"residual_before": worst, "by_quantity": dict(self.scores), "first": self._first_wrong()}
 
     def _first_wrong(self) -> dict[str, Any]:
-        for name, (array, reference) in self.comparable.items():
+        for name in self.comparable:
             if name.endswith("y") and self.scores[name] > 1.0:
-                outside = np.abs(array - reference.value) > reference.bound
-                layer = self.case.spec.num_layers - 1 if name == "y" else int(name[5:-2])
+                outside = self._outside(name)
+                layer = self.case.spec.num_layers - 1 if name == "y" else layer_number(name)
                 step = int(np.argmax(outside.any(axis=(0, 2))))
                 row, unit = (int(k) for k in np.argwhere(outside[:, step])[0])
                 direction, unit = divmod(unit, self.case.spec.output_size)
                 return {"layer": layer, "direction": direction, "step": step, "batch": row, "unit": unit}
         return {}
 
-    def unexplained(self) -> str:
-        """What can be said without a cause."""
+    def describe_unexplained(self) -> str:
+        """What is wrong, where no cause was found."""
         first = self._first_wrong()
         if first:
             where = f"It shows first in layer {first['layer']}, direction {first['direction']}, step {first['step']}"

@@ -1,4 +1,4 @@
-"""A look at whole runs, where what a cell fed back to itself was not observed."""
+"""Free runs of mutants, for cells that were not observed."""
 
 from __future__ import annotations
 
@@ -11,34 +11,34 @@ from ..model import Case
 from .batched_mutants import MutantBatches
 from .mistake import Mistake, Outputs, run_mistakes
 
-#: Rounding that a run on its own states adds up may move outputs by this much, relative to the largest.
-_ROUGHLY = 0.02
-#: Longer runs are not tried for hundreds of hypotheses.
+#: Accumulated rounding may move the outputs of a free run by this much, relative to the largest.
+_TOLERANCE = 0.02
+#: Longer cases are not run for hundreds of mutants.
 MOST_STEPS = 64
-#: Steps of the top layer that a crowd is compared in.
+#: How many of the top layer's first steps of a batch are compared.
 _STEPS = 2
-#: Steps of cells that a search may run, each worth about a tenth of a millisecond.
-_MOST_WORK = 6000
-#: What a step of all versions together costs beside a step of one.
-_OF_BATCH = 5
+#: Steps of cells that one search may run, each about a tenth of a millisecond.
+_BUDGET = 6000
+#: Cost of one step of all mutants as a batch, in steps of one cell.
+_BATCH_COST = 5
 
 
 class FreeRuns:
-    """The free runs of one search: how near each comes, until there have been enough.
+    """Free runs and their distances, within the budget of a search.
 
     Attributes:
-        left: steps of cells that may still be run.
-        stopped: whether something was left out.
+        budget: steps of cells that may still be run.
+        exhausted: whether a run was left out.
     """
 
     def __init__(self, observed: Outputs, case: Case) -> None:
         self.observed, self.case = observed, case
-        self.left, self.stopped = _MOST_WORK, False
+        self.budget, self.exhausted = _BUDGET, False
 
-    def far(self, mistakes: Sequence[Mistake]) -> float:
-        """How far the mistaken LSTM, run freely in float64, is from what was observed; infinite beyond all doubt."""
+    def distance(self, mistakes: Sequence[Mistake]) -> float:
+        """Distance of the mutant's free run; infinite beyond the tolerance."""
         case, observed = self.case, self.observed
-        if case.steps > MOST_STEPS or not self._take(case.spec.num_layers * case.spec.num_directions * case.steps):
+        if case.steps > MOST_STEPS or not self._spend(case.spec.num_layers * case.spec.num_directions * case.steps):
             return float("inf")
         with np.errstate(over="ignore", invalid="ignore"):
             outputs = run_mistakes(mistakes, case)
@@ -46,52 +46,55 @@ class FreeRuns:
                 return float("inf")
             return max(_distance(np.asarray(array, np.float64), outputs[name]) for name, array in observed.items())
 
-    def near(self, crowds: MutantBatches, case: Case, driving: Outputs) -> Sequence[Mistake]:
-        """The mistakes of cells with which a case's first outputs, on one row, come anywhere near the observed ones.
+    def candidates(self, batches: MutantBatches, case: Case, observed: Outputs) -> Sequence[Mistake]:
+        """The mistakes of cells whose first outputs come near.
+
+        One row is compared.
 
         Args:
-            crowds: what runs them.
-            case, driving: as another mistake changes the case, and the observed outputs brought back.
+            batches: of the mistakes to run.
+            case, observed: as `mutated_case` gives them for another mistake.
         """
         row = int(np.argmax(case.valid.sum(axis=1)))
-        first = _first_outputs(case, driving, row)
-        batch = crowds.of(case.weights) if case.steps <= MOST_STEPS and len(first) else None
+        first = _first_outputs(case, observed, row)
+        batch = batches.batch(case.weights) if case.steps <= MOST_STEPS and len(first) else None
         if batch is None:
-            return crowds.mistakes
-        if not self._take(_OF_BATCH * _steps_of_batch(case, row)):
+            return batches.mistakes
+        if not self._spend(_BATCH_COST * _batch_steps(case, row)):
             return []
         with np.errstate(over="ignore", invalid="ignore"):
             outputs = batch.first_outputs(case, row, len(first))
             error = np.abs(outputs - first).max(axis=(1, 2))
-            close = error <= 2.0 * _ROUGHLY * np.maximum(1.0, np.abs(outputs).max(axis=(1, 2)))
-        return [mistake for mistake, near in zip(batch.mistakes, close, strict=True) if near]
+            near = error <= 2.0 * _TOLERANCE * np.maximum(1.0, np.abs(outputs).max(axis=(1, 2)))
+        return [mistake for mistake, is_near in zip(batch.mistakes, near, strict=True) if is_near]
 
-    def _take(self, work: int) -> bool:
-        self.stopped = self.stopped or self.left < work
-        self.left -= 0 if self.stopped else work
-        return not self.stopped
+    def _spend(self, work: int) -> bool:
+        self.exhausted = self.exhausted or self.budget < work
+        self.budget -= 0 if self.exhausted else work
+        return not self.exhausted
 
 
-def _first_outputs(case: Case, driving: Outputs, row: int) -> Array:
-    """What was observed of the top layer's first direction at its first steps; empty where nothing was."""
+def _first_outputs(case: Case, observed: Outputs, row: int) -> Array:
+    """Observed first outputs of the top layer's first direction, if any."""
     spec = case.spec
     width = spec.output_size
-    y = driving.get("y")
+    y = observed.get("y")
     if y is None or y.shape != (case.batch, case.steps, width * spec.num_directions):
         return np.empty((0, width))
     valid = np.asarray(y[row, case.valid[row], :width], np.float64)
     first = (valid[::-1] if spec.is_backward(0) else valid)[:_STEPS]
-    seen = np.isfinite(first).all(axis=1)
-    return first if seen.all() else first[: int(np.argmin(seen))]
+    finite = np.isfinite(first).all(axis=1)
+    return first if finite.all() else first[: int(np.argmin(finite))]
 
 
-def _steps_of_batch(case: Case, row: int) -> int:
+def _batch_steps(case: Case, row: int) -> int:
+    """How many steps of cells `BatchedMutants.first_outputs` runs."""
     spec, length = case.spec, int(case.valid[row].sum())
     below = 2 * length if spec.bidirectional else min(_STEPS, length)
     return (spec.num_layers - 1) * below + min(_STEPS, length)
 
 
 def _distance(a: Array, b: Array) -> float:
-    """The largest error relative to the largest number; infinite where rounding cannot have added up to it."""
-    far = float(np.abs(a - b).max()) / max(1.0, float(np.abs(b).max()))
-    return far if far <= _ROUGHLY else float("inf")
+    """Relative distance; infinite beyond the tolerance."""
+    distance = float(np.abs(a - b).max()) / max(1.0, float(np.abs(b).max()))
+    return distance if distance <= _TOLERANCE else float("inf")

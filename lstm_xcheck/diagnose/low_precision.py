@@ -1,14 +1,16 @@
-"""Arithmetic that is rougher than the one asked for, as exact hypotheses where that is possible.
+"""Tests whether outputs were computed in a lower precision.
 
-Rounding the operands of matrix products to fewer bits (TF32, or bfloat16 with float32 sums) is a definite change of
-numbers, so it is tested like any other mistake. Rounding everything is not: there the profile's wider bound decides,
-and only outputs that all fit the shorter format count as evidence, for a wide bound explains many a small mistake.
+Rounding the operands of matrix products to fewer bits (TF32, or bfloat16 with float32 sums) changes definite numbers,
+so it is tested like any other mistake. Rounding everything is not definite: there the bound of the lower precision
+decides. Since a wide bound explains many a small mistake, it counts as proof only if all outputs fit the shorter
+format.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -16,66 +18,55 @@ from ..arrays import STORAGE, Array, round_to
 from ..model import Case
 from ..oracle import Profile, rougher_than
 from .fit import Fit, fit
-from .mistake import Mistake, Outputs, edit
+from .mistake import Mistake, Outputs, with_arrays
 
 Rounding = Callable[[Array], Array]
 
 
-def rough_arithmetic(observed: Outputs, case: Case, profile: Profile) -> tuple[Mistake, Fit] | None:
-    """The rougher arithmetic that explains the outputs, or None."""
+def low_precision_mistake(observed: Outputs, case: Case, profile: Profile) -> tuple[Mistake, Fit] | None:
+    """The lower precision that explains the outputs, or None."""
     if profile.name == "float32":
-        for mistake in OPERANDS:
+        for mistake in ROUNDED_OPERANDS:
             quality = fit([mistake], observed, case, profile)
-            if quality.holds:
+            if quality.within_bound:
                 return mistake, quality
-    for rougher in reversed(rougher_than(profile.name)):  # numbers of a shorter format fit a longer one as well
-        if rougher.name in STORAGE and _all_fit(observed, rougher.name):
-            quality = fit([], observed, case, rougher)
-            if quality.holds:
-                return _entry(rougher.name, "", f"computed in {rougher.name} instead of {profile.name}"), quality
+    for lower in reversed(rougher_than(profile.name)):  # numbers of a shorter format fit a longer one as well
+        if lower.name in STORAGE and _all_fit(observed, lower.name):
+            quality = fit([], observed, case, lower)
+            if quality.within_bound:
+                return _entry(lower.name, "", f"computed in {lower.name} instead of {profile.name}"), quality
     return None
 
 
-def wide_enough(observed: Outputs, case: Case, profile: Profile) -> str:
-    """The first rougher arithmetic whose bounds hold everything observed, or ""; a hint and no proof."""
-    return next((p.name for p in rougher_than(profile.name) if fit([], observed, case, p).holds), "")
+def sufficient_precision(observed: Outputs, case: Case, profile: Profile) -> str:
+    """The first lower precision whose bounds allow all outputs, or ""."""
+    return next((p.name for p in rougher_than(profile.name) if fit([], observed, case, p).within_bound), "")
 
 
 def _all_fit(observed: Outputs, precision: str) -> bool:
-    """Whether every number can be stored in that precision without rounding."""
+    """Whether every number is one of that precision."""
     with np.errstate(over="ignore"):
         return all(bool((round_to(array, precision) == array).all()) for array in observed.values())
 
 
-def _nearest(bits: int) -> Rounding:
-    """Round to that many significant bits, to nearest even."""
+def _shorten(bits: int, to_integer: Callable[[Array], Any]) -> Rounding:
+    """Keep that many significant bits, by np.round or np.trunc."""
 
     def change(array: Array) -> Array:
         mantissa, exponent = np.frexp(np.asarray(array, np.float64))
-        rounded: Array = np.ldexp(np.round(np.ldexp(mantissa, bits)), exponent - bits)
-        return rounded.astype(np.asarray(array).dtype)
+        shortened: Array = np.ldexp(to_integer(np.ldexp(mantissa, bits)), exponent - bits)
+        return shortened.astype(np.asarray(array).dtype)
 
     return change
 
 
-def _truncated(bits: int) -> Rounding:
-    """Cut off all but that many significant bits."""
-
-    def change(array: Array) -> Array:
-        mantissa, exponent = np.frexp(np.asarray(array, np.float64))
-        cut: Array = np.ldexp(np.trunc(np.ldexp(mantissa, bits)), exponent - bits)
-        return cut.astype(np.asarray(array).dtype)
-
-    return change
-
-
-def _operands(name: str, how: str, rounding: Rounding) -> Mistake:
-    """Operands of all matrix products rounded, sums and everything else in float32."""
+def _rounded_operands(name: str, how: str, rounding: Rounding) -> Mistake:
+    """Round the operands of all matrix products, and nothing else."""
 
     def case_change(case: Case) -> Case:
         layers = tuple(
             tuple(
-                edit(cell, **{n: rounding(np.asarray(a)) for n, a in cell.items() if n in ("W", "U", "projection")})
+                with_arrays(cell, **{n: rounding(a) for n, a in cell.items() if n in ("W", "U", "projection")})
                 for cell in row
             )
             for row in case.weights.layers
@@ -101,9 +92,9 @@ def _entry(name: str, how: str, title: str) -> Mistake:
     )
 
 
-#: Kernels differ in how they shorten a number; TF32 keeps 11 significant bits, bfloat16 keeps 8.
-OPERANDS = tuple(
-    _operands(name, how, shorten(bits))
+#: Kernels round or cut; TF32 keeps 11 significant bits, bfloat16 keeps 8.
+ROUNDED_OPERANDS = tuple(
+    _rounded_operands(name, how, _shorten(bits, to_integer))
     for name, bits in (("tf32", 11), ("bfloat16", 8))
-    for how, shorten in (("rounded", _nearest), ("cut", _truncated))
+    for how, to_integer in (("rounded", np.round), ("cut", np.trunc))
 )

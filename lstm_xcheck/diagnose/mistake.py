@@ -1,11 +1,11 @@
-"""What a mistake is: a change to the weights, to the case or to the outputs, with its name and its remedy."""
+"""A mistake: a change of weights, case or outputs."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from copy import copy
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -28,43 +28,43 @@ OutputChange = Callable[[Outputs, Case], Outputs | None]
 class Mistake:
     """One entry of the catalogue.
 
-    Every change returns None where it makes no sense for the case, such as exchanged directions in a
-    unidirectional LSTM.
+    Every change returns None where it does not apply to the case, such as exchanged directions in a unidirectional
+    LSTM.
 
     Attributes:
         id: lower-case words and dashes.
-        family: gates, orientation, bias, activation, state, direction, lengths, axes, layers, variant, precision.
         title: what happened, in a few words.
         explanation: why it happens, in one sentence.
         fix: what to do.
-        code: the remedy on a canonical cell's arrays W, U, b (4, hidden, ...), or on the call.
-        cell: changes one cell's parameters; what may go wrong in one layer or direction alone.
+        code: the fix on a canonical cell's arrays W, U, b (4, hidden, ...), or on the call.
+        family: gates, orientation, bias, activation, state, direction, lengths, axes, layers, variant, precision.
+        cell: changes the parameters of one cell; such a mistake may affect one layer or direction alone.
         weights: changes all parameters.
         case: changes the data or the spec.
-        after: changes the outputs. It must be a selection or sum of elements, since it is also applied to bounds.
-        permutes: of a mere reordering of gates, the order and the arrays it touches.
-        mixes: whether a change of a cell, made after a reordering of gates, may be none that could be made before it:
-            it carries numbers from one gate to another, or is for one gate and has no siblings for the others.
-        shifts: of a constant added to the bias of one gate, that gate; two on one gate are a third.
-        reruns: whether a change of the case runs the LSTM, so that it depends on all weights.
-        undo: brings observed outputs back to what the cells fed back to themselves; NaN, or left out, where that
-            cannot be known.
+        outputs: changes the outputs. It must select or add elements, since it is also applied to error bounds.
+        undo: reverses `outputs`, so that observed outputs can be used for teacher forcing; NaN, or left out, where
+            that is impossible.
+        permutes: for a permutation of gates, the order and the arrays that it affects.
+        mixes_gates: whether a change of a cell, made after a permutation of gates, may differ from every change made
+            before it: it moves numbers between gates, or affects one gate and has no counterpart for the others.
+        shifted_gate: for a constant added to one gate's bias, that gate; two constants on one gate add up to a third.
+        reruns: whether the change of the case runs the LSTM, and so depends on all weights.
     """
 
     id: str
-    family: str
     title: str
     explanation: str
     fix: str
     code: str = ""
+    family: str = field(kw_only=True)
     cell: CellChange | None = None
     weights: WeightsChange | None = None
     case: CaseChange | None = None
-    after: OutputChange | None = None
+    outputs: OutputChange | None = None
     undo: OutputChange | None = None
     permutes: tuple[tuple[int, ...], tuple[str, ...]] | None = None
-    mixes: bool = False
-    shifts: str = ""
+    mixes_gates: bool = False
+    shifted_gate: str = ""
     reruns: bool = False
 
     def change_cell(self, weights: LSTMWeights, layer: int, direction: int) -> LSTMWeights | None:
@@ -79,7 +79,7 @@ class Mistake:
         return _rebuild(weights, rows)
 
     def change_case(self, case: Case) -> Case | None:
-        """The case as the mistaken implementation understands it."""
+        """The case as the faulty implementation understands it."""
         weights = self._change_weights(case.weights)
         if weights is None:
             return None
@@ -93,8 +93,18 @@ class Mistake:
         return weights if self.weights is None else self.weights(weights)
 
 
+class MutatedCase(NamedTuple):
+    """A case as mistakes change it, with outputs for teacher forcing.
+
+    Those are the observed outputs with the changes of `Mistake.outputs` undone.
+    """
+
+    case: Case
+    outputs: Outputs
+
+
 def _rebuild(weights: LSTMWeights, rows: Sequence[Sequence[Any]]) -> LSTMWeights | None:
-    """Weights from changed cells; None where the change made numbers that are not finite or fit no spec."""
+    """Weights from changed cells; None if invalid, such as not finite."""
     try:
         return LSTMWeights(weights.spec, tuple(tuple(row) for row in rows), weights.dtype)
     except SpecError:
@@ -102,52 +112,69 @@ def _rebuild(weights: LSTMWeights, rows: Sequence[Sequence[Any]]) -> LSTMWeights
 
 
 def _with_weights(case: Case, weights: LSTMWeights) -> Case:
-    """The same data for other weights of the same shapes; the data have been checked before."""
+    """The same data, not validated again, for other weights."""
     changed = copy(case)
     object.__setattr__(changed, "weights", weights)
     changed.__dict__.pop("fingerprint", None)
     return changed
 
 
-def applied(mistakes: Sequence[Mistake], observed: Outputs, case: Case) -> list[tuple[Mistake, Case, Outputs]]:
-    """The mistakes that make sense here, with the case as they change it and the outputs brought back."""
+def changed_case(mistakes: Sequence[Mistake], case: Case) -> Case | None:
+    """The case after these mistakes; None if inapplicable."""
+    changed: Case | None = case
+    for mistake in mistakes:
+        changed = None if changed is None else mistake.change_case(changed)
+    return changed
+
+
+def changed_outputs(mistakes: Sequence[Mistake], outputs: Outputs, case: Case) -> Outputs | None:
+    """The outputs after these mistakes; None if inapplicable."""
+    changed: Outputs | None = outputs
+    for mistake in mistakes:
+        if mistake.outputs is not None and changed is not None:
+            changed = mistake.outputs(changed, case)
+    return changed
+
+
+def mutated_case(mistakes: Sequence[Mistake], observed: Outputs, case: Case) -> MutatedCase | None:
+    """The case after these mistakes, with outputs for teacher forcing."""
+    changed, teacher = changed_case(mistakes, case), observed
+    for mistake in reversed(mistakes):
+        undone = teacher if mistake.undo is None else mistake.undo(teacher, case)
+        if undone is None:
+            return None
+        teacher = undone
+    return None if changed is None else MutatedCase(changed, teacher)
+
+
+def applicable_mistakes(
+    mistakes: Sequence[Mistake], observed: Outputs, case: Case, *, any_shape: bool = False
+) -> list[tuple[Mistake, MutatedCase]]:
+    """The mistakes that apply, with the case as they change it.
+
+    `any_shape`: also those that give other shapes than the observed ones.
+    """
+    mutated = ((mistake, mutated_case((mistake,), observed, case)) for mistake in mistakes)
     return [
-        (mistake, changed, driving)
-        for mistake in mistakes
-        if (changed := mistake.change_case(case)) is not None
-        if (driving := observed if mistake.undo is None else mistake.undo(observed, case)) is not None
-        if gives_shapes((mistake,), observed, case)
+        (mistake, found)
+        for mistake, found in mutated
+        if found is not None and (any_shape or gives_shapes((mistake,), observed, case))
     ]
 
 
-def brought_back(mistakes: Sequence[Mistake], observed: Outputs, case: Case) -> tuple[Case, Outputs] | None:
-    """The case as mistakes made in this order change it, and the outputs brought back to what its cells gave."""
-    changed: Case | None = case
-    driving: Outputs | None = observed
-    for mistake in mistakes:
-        changed = None if changed is None else mistake.change_case(changed)
-    for mistake in reversed(mistakes):
-        if mistake.undo is not None and driving is not None:
-            driving = mistake.undo(driving, case)
-    return None if changed is None or driving is None else (changed, driving)
-
-
 def gives_shapes(mistakes: Sequence[Mistake], observed: Outputs, case: Case) -> bool:
-    """Whether these mistakes leave outputs of the names and shapes that were observed."""
+    """Whether these mistakes give the observed names and shapes."""
     shapes = expected_shapes(case)
-    if all(mistake.after is None for mistake in mistakes):
+    if all(mistake.outputs is None for mistake in mistakes):
         return all(shapes.get(name) == array.shape for name, array in observed.items())
-    outputs: Outputs | None = {name: np.zeros(shape) for name, shape in shapes.items()}
-    for mistake in mistakes:
-        if mistake.after is not None and outputs is not None:
-            outputs = mistake.after(outputs, case)
+    outputs = changed_outputs(mistakes, {name: np.zeros(shape) for name, shape in shapes.items()}, case)
     if outputs is None:
         return False
     return all(name in outputs and outputs[name].shape == array.shape for name, array in observed.items())
 
 
 def in_cells(mistake: Mistake, cells: Sequence[tuple[int, int]]) -> Mistake:
-    """The same mistake in some cells (layer, direction) alone."""
+    """The same mistake in these cells (layer, direction) alone."""
 
     def change(weights: LSTMWeights) -> LSTMWeights | None:
         changed: LSTMWeights | None = weights
@@ -160,41 +187,45 @@ def in_cells(mistake: Mistake, cells: Sequence[tuple[int, int]]) -> Mistake:
 
 
 def with_spec(weights: LSTMWeights, **changes: Any) -> LSTMWeights | None:
-    """The same numbers under another spec; None when nothing would change."""
+    """The same numbers under another spec; None if unchanged."""
     spec = replace(weights.spec, **changes)
-    return None if spec == weights.spec else reread(weights, spec)
+    return None if spec == weights.spec else with_unchecked_spec(weights, spec)
 
 
-def reread(weights: LSTMWeights, spec: LSTMSpec) -> LSTMWeights:
-    """The same numbers under a spec of the same shapes: they have been checked before, and are not copied."""
+def with_unchecked_spec(weights: LSTMWeights, spec: LSTMSpec) -> LSTMWeights:
+    """The same arrays, unchecked, under a spec of the same shapes."""
     changed = copy(weights)
     object.__setattr__(changed, "spec", spec)
     return changed
 
 
-def edit(cell: CellWeights, **arrays: Any) -> CellWeights:
-    """A cell with some arrays replaced."""
-    kept = {name: np.asarray(array) for name, array in cell.items()}
-    return CellWeights(**{**kept, **arrays})
+def with_arrays(cell: CellWeights, **arrays: Any) -> CellWeights:
+    """A cell with these arrays replaced."""
+    return replace(cell, **arrays)
 
 
 def run_mistakes(mistakes: Sequence[Mistake], case: Case) -> Outputs | None:
-    """What an implementation that makes these mistakes, in this order, answers in float64; None if not applicable."""
-    changed: Case | None = case
-    for mistake in mistakes:
-        changed = None if changed is None else mistake.change_case(changed)
+    """Float64 outputs with these mistakes; None if inapplicable."""
+    changed = changed_case(mistakes, case)
     if changed is None:
         return None
     with np.errstate(over="ignore", invalid="ignore"):
-        outputs: Outputs | None = observed_quantities(forward(changed))
-    for mistake in mistakes:
-        if mistake.after is not None and outputs is not None:
-            outputs = mistake.after(outputs, case)
-    return outputs
+        outputs = observed_quantities(forward(changed))
+    return changed_outputs(mistakes, outputs, case)
+
+
+def output_name(spec: LSTMSpec, layer: int) -> str:
+    """The name of a layer's outputs, such as layer0.y or y."""
+    return "y" if layer == spec.num_layers - 1 else f"layer{layer}.y"
+
+
+def layer_number(name: str) -> int:
+    """The layer of a name such as layer0.y."""
+    return int(name[5:-2])
 
 
 def result_from(outputs: Outputs) -> Result:
-    """Quantities by name as a result."""
-    layers = sorted((name for name in outputs if name.startswith("layer")), key=lambda name: int(name[5:-2]))
+    """A `Result` of quantities by name."""
+    layers = sorted((name for name in outputs if name.startswith("layer")), key=layer_number)
     named: dict[str, Any] = {name: outputs.get(name) for name in ("y", "h_n", "c_n", "last")}
     return Result(**named, layer_outputs=tuple(outputs[name] for name in layers))

@@ -1,272 +1,216 @@
-"""Two mistakes at once."""
+"""Searches for two mistakes that together explain the outputs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from ..arrays import Array
 from ..model import Case
-from ..oracle import Profile
 from ..oracle.cell import Cell
 from .batched_mutants import BatchedMutants, MutantBatches
-from .cell_mutants import CellMutants, Parts, contributions
+from .cell_mutants import CellMutants
+from .cell_pairs import Candidate, Pair, cell_pairs
+from .discrepancy import Discrepancy
 from .fit import Fit, fit
 from .free_run import MOST_STEPS, FreeRuns
-from .mistake import Mistake, Outputs, applied, brought_back, gives_shapes
-from .prefilter import UNSEEN, Window, case_distances, crude_limit, distances, looked_rows, window
+from .mistake import Mistake, MutatedCase, Outputs, applicable_mistakes, changed_case, gives_shapes, mutated_case
+from .prefilter import (
+    UNOBSERVED,
+    Window,
+    case_distances,
+    distance_limit,
+    longest_rows,
+    observed_window,
+    window_distances,
+)
 
-Pair = tuple[Mistake, Mistake]
-#: A pair and its distance from the first steps.
-Candidate = tuple[float, Pair]
-#: A mistake of data, spec or outputs, with the case as it changes it and the outputs brought back.
-Other = tuple[Mistake, Case, Outputs]
+#: A mistake with its mutated case.
+Applied = tuple[Mistake, MutatedCase]
 
-#: The nearest so many are tested in full: more survivors than that mean that the case tells nothing.
+#: So many of the nearest pairs are tested in full; more candidates than that mean that the case proves nothing.
 _MOST_TESTS = 120
-#: Where nothing can be seen of the first cell, distances are those of whole runs, which the right pair comes first in.
-_MOST_BLIND_TESTS = 30
-#: How far single precision may put a whole run, so that nothing is left out for it.
-_OF_BATCH = 0.02
+#: The same without a window of the first cell: distances are then those of free runs, which rank better.
+_MOST_TESTS_UNOBSERVED = 30
+#: How far single precision may move the outputs of a free run.
+_BATCH_TOLERANCE = 0.02
+
+
+@dataclass(frozen=True)
+class _PairSearch:
+    """What all parts of one search share.
+
+    Attributes:
+        observed, case: the observed outputs and their case.
+        limit: how far from the window a pair may be to be tested in full.
+        free_runs: used where the first cell was not observed.
+    """
+
+    observed: Outputs
+    case: Case
+    catalogue: Sequence[Mistake]
+    limit: float
+    free_runs: FreeRuns
+
+    @cached_property
+    def mutants(self) -> CellMutants:
+        """The mutants of the first cell."""
+        return CellMutants(self.catalogue, self.case.weights.layers[0][0])
+
+    @cached_property
+    def window(self) -> Window | None:
+        """The window of the first cell."""
+        return observed_window(self.case, self.observed, (0, 0))
+
+    @cached_property
+    def batches(self) -> MutantBatches:
+        """Batches of all mutants."""
+        return MutantBatches(self.mutants.mistakes)
 
 
 def fitting_pairs(
-    observed: Outputs,
-    case: Case,
-    profile: Profile,
-    catalogue: Sequence[Mistake],
-    limit: float,
-    looks: FreeRuns,
-    wrong: Sequence[tuple[int, int]],
+    discrepancy: Discrepancy, catalogue: Sequence[Mistake], limit: float, free_runs: FreeRuns
 ) -> Iterator[tuple[Pair, Fit]]:
-    """Every pair that explains the outputs, up to a number of full tests.
+    """Every pair that explains the outputs, among those nearest to the window.
 
-    Args:
-        limit: how far the first steps of the first cell may be from what is tested in full.
-        looks: the free runs that may be made where there are no first steps to look at.
-        wrong: cells (layer, direction) known to be wrong.
+    `limit`: how far from the window of the first cell a pair may be.
     """
+    observed, case, profile = discrepancy.observed, discrepancy.case, discrepancy.profile
+    search = _PairSearch(observed, case, catalogue, limit, free_runs)
+    wrong_cells = discrepancy.wrong_cells()[:1]
+    most = _MOST_TESTS if search.window is not None else _MOST_TESTS_UNOBSERVED
     found = False
-    most = _MOST_TESTS if window(case, observed, 0, 0) is not None else _MOST_BLIND_TESTS
     for candidates in (_candidates, _rerun_pairs):  # the second is seldom needed
-        nearest = sorted(candidates(observed, case, catalogue, limit, looks), key=lambda candidate: candidate[0])
-        pairs = [pair for _, pair in nearest[:most]]
-        for pair in _near_elsewhere(pairs, observed, case, profile, wrong[:1]):
-            quality = fit(pair, observed, case, profile, wrong[:1])
-            if quality.holds:
+        nearest = sorted(candidates(search), key=lambda candidate: candidate[0])
+        for pair in _near_wrong_cell([pair for _, pair in nearest[:most]], discrepancy, wrong_cells):
+            quality = fit(pair, observed, case, profile, wrong_cells)
+            if quality.within_bound:
                 found = True
                 yield pair, quality
         if found:
             return
 
 
-def _near_elsewhere(
-    pairs: Sequence[Pair], observed: Outputs, case: Case, profile: Profile, wrong: Sequence[tuple[int, int]]
+def _near_wrong_cell(
+    pairs: Sequence[Pair], discrepancy: Discrepancy, wrong_cells: Sequence[tuple[int, int]]
 ) -> Sequence[Pair]:
-    """The pairs that may explain the first steps of a wrong cell other than the first as well."""
-    look = window(case, observed, *wrong[0]) if wrong and wrong[0] != (0, 0) else None
-    if look is None:
+    """The pairs that may explain the window of a wrong cell."""
+    observed, case = discrepancy.observed, discrepancy.case
+    index = wrong_cells[0] if wrong_cells else (0, 0)
+    window = observed_window(case, observed, index) if index != (0, 0) else None
+    if window is None:
         return pairs
-    limit = crude_limit(case.weights.layers[wrong[0][0]][wrong[0][1]], look, profile)
-    questions = {pair: question for pair in pairs if (question := brought_back(pair, observed, case)) is not None}
-    far = dict(zip(questions, case_distances([*questions.values()], limit, wrong[0]), strict=True))
-    return [pair for pair in pairs if far.get(pair, 0.0) < float("inf")]
+    limit = distance_limit(case.weights.layers[index[0]][index[1]], window, discrepancy.profile)
+    mutated = {pair: found for pair in pairs if (found := mutated_case(pair, observed, case)) is not None}
+    distances = dict(zip(mutated, case_distances([*mutated.values()], limit, index), strict=True))
+    return [pair for pair in pairs if distances.get(pair, 0.0) < float("inf")]
 
 
-def _candidates(
-    observed: Outputs, case: Case, catalogue: Sequence[Mistake], limit: float, looks: FreeRuns
-) -> Iterator[Candidate]:
-    wrongs = CellMutants([mistake for mistake in catalogue if mistake.cell is not None], case.weights.layers[0][0])
-    look = window(case, observed, 0, 0)
-    if look is not None:
-        yield from _cell_pairs(wrongs, case, look, limit)
-    rest = [*wrongs.elsewhere, *(mistake for mistake in catalogue if mistake.cell is None)]
-    crowds = MutantBatches(wrongs.mistakes)
-    for other in applied(rest, observed, case):
-        yield from _mixed_pairs(other, wrongs, limit, looks, crowds)
-    others = _other_pairs(_without_shapes(rest, observed, case), observed, case, limit)
-    blind = look is None and case.steps <= MOST_STEPS
-    for distance, pair in others:
-        far = looks.far(pair) if blind and distance == UNSEEN else distance
-        if far < float("inf"):
-            yield far, pair
+def _candidates(search: _PairSearch) -> Iterator[Candidate]:
+    if search.window is not None:
+        yield from cell_pairs(search.mutants, search.case, search.window, search.limit)
+    others = [*search.mutants.unfiltered, *(mistake for mistake in search.catalogue if mistake.cell is None)]
+    applied = applicable_mistakes(others, search.observed, search.case, any_shape=True)
+    for second, mutated in applied:
+        if gives_shapes((second,), search.observed, search.case):
+            yield from _mixed_pairs(search, second, mutated)
+    by_free_run = search.window is None and search.case.steps <= MOST_STEPS
+    for distance, pair in _other_pairs(search, applied):
+        final = search.free_runs.distance(pair) if by_free_run and distance == UNOBSERVED else distance
+        if final < float("inf"):
+            yield final, pair
 
 
-def _without_shapes(rest: Sequence[Mistake], observed: Outputs, case: Case) -> list[Other]:
-    """What may be half of a pair, though it leaves outputs of the wrong shape alone."""
-    found = []
-    for mistake in rest:
-        changed = mistake.change_case(case)
-        driving = observed if mistake.undo is None else mistake.undo(observed, case)
-        if changed is not None and driving is not None:
-            found.append((mistake, changed, driving))
-    return found
-
-
-def _mixed_pairs(
-    other: Other, wrongs: CellMutants, limit: float, looks: FreeRuns, crowds: MutantBatches
-) -> Iterator[Candidate]:
-    """A mistake of weights beside one of data, spec or outputs."""
-    mistake, changed, driving = other
-    look = window(changed, driving, 0, 0)
-    if look is None:
-        pairs = ((first, mistake) for first in looks.near(crowds, changed, driving))
-        yield from ((far, pair) for pair in pairs if (far := looks.far(pair)) < float("inf"))
+def _mixed_pairs(search: _PairSearch, second: Mistake, mutated: MutatedCase) -> Iterator[Candidate]:
+    """Pairs of a weight mistake and one of another kind."""
+    case, outputs = mutated
+    window = observed_window(case, outputs, (0, 0))
+    if window is None:
+        pairs = ((first, second) for first in search.free_runs.candidates(search.batches, case, outputs))
+        yield from ((far, pair) for pair in pairs if (far := search.free_runs.distance(pair)) < float("inf"))
         return
-    honest = changed.weights.layers[0][0]
-    own = wrongs if honest is wrongs.honest else CellMutants(wrongs.mistakes, honest)
-    yield from ((distance, (first, mistake)) for distance, first in own.near(changed, 0, 0, look, limit))
+    mutants, honest = search.mutants, case.weights.layers[0][0]
+    own = mutants if honest is mutants.honest else CellMutants(mutants.mistakes, honest)
+    yield from ((far, (first, second)) for far, first in own.candidates(case, (0, 0), window, search.limit))
 
 
-def _rerun_pairs(
-    observed: Outputs, case: Case, catalogue: Sequence[Mistake], limit: float, looks: FreeRuns
-) -> Iterator[Candidate]:
-    """A mistake of weights before one that runs the LSTM, and so depends on all weights."""
-    pairs: list[Pair] = []
-    questions: list[tuple[Case, Outputs]] = []
-    wrongs = CellMutants([mistake for mistake in catalogue if mistake.cell is not None], case.weights.layers[0][0])
-    look, batch = window(case, observed, 0, 0), MutantBatches(wrongs.mistakes).of(case.weights)
-    if look is None:  # each would take a run to make and another to be tested
-        looks.stopped = True
+def _rerun_pairs(search: _PairSearch) -> Iterator[Candidate]:
+    """Pairs of a weight mistake and one that reruns the LSTM."""
+    if search.window is None:  # each pair would take one run to make and another to test
+        search.free_runs.exhausted = True
         return
-    for second in (mistake for mistake in catalogue if mistake.reruns):
-        firsts = [mistake for mistake in catalogue if mistake.cell is not None or mistake.weights is not None]
+    pairs: list[tuple[Pair, MutatedCase]] = []
+    batch = search.batches.batch(search.case.weights)
+    for second in (mistake for mistake in search.catalogue if mistake.reruns):
+        firsts = [mistake for mistake in search.catalogue if mistake.cell is not None or mistake.weights is not None]
         if batch is not None:
-            unlikely = {mistake.id for mistake in batch.mistakes} - _near_carried(batch, wrongs, case, look, limit)
-            firsts = [mistake for mistake in firsts if mistake.id not in unlikely]
+            far = {mistake.id for mistake in batch.mistakes} - _near_after_rerun(search, batch, search.window)
+            firsts = [mistake for mistake in firsts if mistake.id not in far]
         for first in firsts:
-            changed = first.change_case(case)
-            both = None if changed is None else second.change_case(changed)
+            both = changed_case((first, second), search.case)
             if both is not None:
-                pairs.append((first, second))
-                questions.append((both, observed))
-    far = case_distances(questions, limit)
-    yield from ((distance, pair) for distance, pair in zip(far, pairs, strict=True) if distance < float("inf"))
+                pairs.append(((first, second), MutatedCase(both, search.observed)))
+    yield from _within_limit(pairs, search.limit)
 
 
-def _near_carried(batch: BatchedMutants, wrongs: CellMutants, case: Case, look: Window, limit: float) -> set[str]:
-    """The ids of the versions that may explain the first steps when each starts from the states in which it ended."""
-    rows = looked_rows(case)
+def _near_after_rerun(search: _PairSearch, batch: BatchedMutants, window: Window) -> set[str]:
+    """Ids of mutants near the window after a run of their own."""
+    case, mutants = search.case, search.mutants
     with np.errstate(over="ignore", invalid="ignore"):
-        finals = [batch.final_states(case, int(row)) for row in rows]
-        carried = np.stack([batch.carry(h) for h, _ in finals], axis=1)
-        ids = [mistake.id for mistake in wrongs.mistakes]
+        finals = [batch.final_states(case, int(row)) for row in longest_rows(case)]
+        first_u = np.stack([batch.recurrent_contribution(h) for h, _ in finals], axis=1)
+        ids = [mistake.id for mistake in mutants.mistakes]
         places = [ids.index(mistake.id) for mistake in batch.mistakes]
-        w, u, b = (array[places] for array in wrongs.parts(look).arrays)
-        u = np.concatenate([carried[:, None], u[:, 1:]], axis=1)
-        start = look._replace(c=np.stack([c for _, c in finals], axis=1))
-        far = distances(Cell(case.spec, wrongs.honest), start, w + u + b, max(limit, _OF_BATCH))
-    return {mistake.id for mistake, distance in zip(batch.mistakes, far, strict=True) if np.isfinite(distance)}
+        w, u, b = (array[places] for array in mutants.contributions(window).arrays)
+        u = np.concatenate([first_u[:, None], u[:, 1:]], axis=1)
+        restarted = window._replace(c=np.stack([c for _, c in finals], axis=1))
+        limit = max(search.limit, _BATCH_TOLERANCE)
+        distances = window_distances(Cell(case.spec, mutants.honest), restarted, w + u + b, limit)
+    return {mistake.id for mistake, distance in zip(batch.mistakes, distances, strict=True) if np.isfinite(distance)}
 
 
-def _other_pairs(others: Sequence[Other], observed: Outputs, case: Case, limit: float) -> Iterator[Candidate]:
-    """Two mistakes of data, spec or outputs, in both orders where the order matters."""
-    pairs: list[Pair] = []
-    questions: list[tuple[Case, Outputs]] = []
-    for a, (first, changed, _) in enumerate(others):
-        for b, (second, alone, driving) in enumerate(others):
+def _other_pairs(search: _PairSearch, others: Sequence[Applied]) -> Iterator[Candidate]:
+    """Pairs of mistakes of data, spec or outputs, in both orders."""
+    case, pairs = search.case, []
+    for a, (first, by_first) in enumerate(others):
+        for b, (second, by_second) in enumerate(others):
             if a == b or (a > b and _commute(others[a], others[b], case)):
                 continue
-            before = driving if first.undo is None else first.undo(driving, case)
-            both = None if before is None else second.change_case(changed)
-            if both is None or before is None:
+            outputs = by_second.outputs if first.undo is None else first.undo(by_second.outputs, case)
+            both = None if outputs is None else second.change_case(by_first.case)
+            if both is None or outputs is None:
                 continue
-            if _respecify(others[a], others[b], case) and both.spec in (changed.spec, alone.spec):
-                continue  # one leaves nothing of the other
-            if gives_shapes((first, second), observed, case):
-                pairs.append((first, second))
-                questions.append((both, before))
-    far = case_distances(questions, limit)
-    yield from ((distance, pair) for distance, pair in zip(far, pairs, strict=True) if distance < float("inf"))
+            specs = (by_first.case.spec, by_second.case.spec)
+            if _change_spec_alone(others[a], others[b], case) and both.spec in specs:
+                continue  # one overrides the other
+            if gives_shapes((first, second), search.observed, case):
+                pairs.append(((first, second), MutatedCase(both, outputs)))
+    yield from _within_limit(pairs, search.limit)
 
 
-def _commute(first: Other, second: Other, case: Case) -> bool:
-    """Whether the order cannot matter, because the two change different things, or options of the spec alone."""
-    if _respecify(first, second, case):
+def _within_limit(pairs: Sequence[tuple[Pair, MutatedCase]], limit: float) -> Iterator[Candidate]:
+    distances = case_distances([mutated for _, mutated in pairs], limit)
+    for distance, (pair, _) in zip(distances, pairs, strict=True):
+        if distance < float("inf"):
+            yield distance, pair
+
+
+def _commute(first: Applied, second: Applied, case: Case) -> bool:
+    """Whether the order of two mistakes cannot matter."""
+    if _change_spec_alone(first, second, case):
         return True
-    touches = [
-        {name for name in ("cell", "weights", "case", "after") if getattr(mistake, name) is not None}
-        for mistake, _, _ in (first, second)
+    changes = [
+        {name for name in ("cell", "weights", "case", "outputs") if getattr(mistake, name) is not None}
+        for mistake, _ in (first, second)
     ]
-    return not touches[0] & touches[1] and not {"cell", "weights"} <= touches[0] | touches[1]
+    return not changes[0] & changes[1] and not {"cell", "weights"} <= changes[0] | changes[1]
 
 
-def _respecify(first: Other, second: Other, case: Case) -> bool:
+def _change_spec_alone(first: Applied, second: Applied, case: Case) -> bool:
     """Whether both change the spec and no number."""
     return all(
         changed.weights is not case.weights and changed.weights.layers is case.weights.layers
-        for _, changed, _ in (first, second)
+        for _, (changed, _) in (first, second)
     )
-
-
-def _cell_pairs(wrongs: CellMutants, case: Case, look: Window, limit: float) -> Iterator[Candidate]:
-    """Two mistakes of one cell's weights.
-
-    A reordering of gates made after another mistake permutes that mistake's contributions; mistakes that touch
-    different arrays add up; only the rest is composed array by array.
-    """
-    if not wrongs.mistakes:
-        return
-    cell, glance = Cell(case.spec, wrongs.honest), look.cut(1, 1)
-    full, brief = wrongs.parts(look), wrongs.parts(glance)
-    for a, first in enumerate(wrongs.mistakes):
-        simple, composed = _partners(wrongs, full, a)
-        for sums, window_ in ((brief, glance), (full, look)):
-            if simple.size:
-                far = distances(cell, window_, _sums(wrongs, sums, full.touched, a, simple), limit)
-                simple, far = simple[np.isfinite(far)], far[np.isfinite(far)]
-        if simple.size:
-            yield from ((float(d), (first, wrongs.mistakes[b])) for d, b in zip(far, simple, strict=True))
-        if composed.size:
-            yield from _composed(wrongs, full, cell, a, composed, look, limit)
-
-
-def _partners(wrongs: CellMutants, parts: Parts, a: int) -> tuple[Array, Array]:
-    """What may be made after mistake a: as a sum of known contributions, or composed anew."""
-    touched = parts.touched
-    changes = wrongs.moved | touched
-    alive = touched.any(axis=1) & touched[a].any()
-    alive[a] = False
-    if wrongs.mistakes[a].shifts:
-        alive &= np.array([mistake.shifts != wrongs.mistakes[a].shifts for mistake in wrongs.mistakes])
-    shared = (touched[a] & changes).any(axis=1)
-    back = (changes[a] & touched).any(axis=1)
-    other = np.arange(len(touched))
-    if wrongs.reorders[a]:
-        mixes = np.array([mistake.mixes for mistake in wrongs.mistakes])
-        third = wrongs.reorders & (wrongs.moved == wrongs.moved[a]).all(axis=1)  # two reorderings are a third
-        simple = alive & ((wrongs.reorders & shared & ~third) | (~shared & (back | (other > a))))
-        return np.flatnonzero(simple), np.flatnonzero(alive & ~wrongs.reorders & shared & mixes)
-    simple = alive & ((wrongs.reorders & shared) | (~shared & (back | (other > a))))
-    return np.flatnonzero(simple), np.flatnonzero(alive & ~wrongs.reorders & shared)
-
-
-def _sums(wrongs: CellMutants, parts: Parts, touched: Array, a: int, others: Array) -> Array:
-    """Pre-activations with mistake a made before each of the others."""
-    total: Array | float = 0.0
-    changes = wrongs.moved | touched
-    for k, array in enumerate(parts.arrays):
-        picked = array[np.where(changes[others, k], others, a)]
-        again = touched[a, k] & wrongs.moved[others, k]
-        if again.any():
-            picked[again] = np.moveaxis(array[a][:, :, wrongs.orders[others[again]]], 2, 0)
-        total = total + picked
-    return np.asarray(total)
-
-
-def _composed(
-    wrongs: CellMutants, parts: Parts, cell: Cell, a: int, others: Array, look: Window, limit: float
-) -> Iterator[Candidate]:
-    """Mistakes made on the very cell that mistake a left."""
-    before, known = wrongs.cell(a), [array[a] for array in parts.arrays]
-    made, batch = [], []
-    for second in (wrongs.mistakes[b] for b in others):
-        after = None if second.cell is None else second.cell(before)
-        if after is not None:
-            w, u, bias = contributions(after, look, before, known)
-            made.append((wrongs.mistakes[a], second))
-            batch.append(w + u + bias)
-    if batch:
-        far = distances(cell, look, np.stack(batch), limit)
-        yield from ((float(d), pair) for d, pair in zip(far, made, strict=True) if np.isfinite(d))

@@ -1,7 +1,7 @@
-"""A quick look at the first steps of a cell, to leave out what cannot explain them.
+"""Cheap test of mutants on the first steps of one cell.
 
-Whatever is left out is farther from the observed outputs than rounding could ever put it; whatever passes is tested
-in full.
+A mutant is dropped if its outputs are farther from the observed ones than rounding could ever put them. Every other
+mutant is tested in full.
 """
 
 from __future__ import annotations
@@ -15,21 +15,24 @@ from ..arrays import Array
 from ..model import Case, CellWeights
 from ..oracle import Profile
 from ..oracle.cell import Cell, activate
-from .fit import layer_outputs
-from .mistake import Outputs
+from .fit import cell_arrays, layer_outputs
+from .mistake import MutatedCase, Outputs
 
-#: Rows and steps that are looked at: as many steps as make this many numbers in a row, at least two.
+#: A window has at most so many rows, and as many steps as make this many numbers in a row, but at least two.
 ROWS, NUMBERS = 3, 24
-#: A survivor may be this many times farther than the crudest bound of an honest step: hypotheses differ in theirs.
+#: A candidate may be this many times farther than the crudest bound of an honest step: mutants differ in theirs.
 _SLACK = 8.0
-#: The distance of what cannot be looked at: to be tested in full, after everything else.
-UNSEEN = 1e300
-#: From this many hypotheses on, one row and step are looked at before the rest.
+#: Distance of what no window shows: tested in full, after everything else.
+UNOBSERVED = 1e300
+#: From this many mutants on, one row and step are compared before the rest.
 _MANY = 12
 
 
 class Window(NamedTuple):
-    """The first steps of one cell: x, h and y (steps, rows, width), and c before them (rows, hidden)."""
+    """The first steps of one cell.
+
+    x, h and y are (steps, rows, width); c, before the first step, is (rows, hidden).
+    """
 
     x: Array
     h: Array
@@ -41,19 +44,17 @@ class Window(NamedTuple):
         return Window(self.x[:steps, :rows], self.h[:steps, :rows], self.c[:rows], self.y[:steps, :rows])
 
 
-def window(case: Case, observed: Outputs, layer: int, direction: int) -> Window | None:
-    """Cut the window out; None where the cell's inputs or first outputs were not observed."""
-    outputs = layer_outputs(observed, case)
-    if layer not in outputs or (layer and layer - 1 not in outputs):
+def observed_window(case: Case, observed: Outputs, index: tuple[int, int]) -> Window | None:
+    """The window of cell (layer, direction); None if not observed."""
+    arrays = cell_arrays(case, layer_outputs(observed, case), index)
+    if arrays is None:
         return None
-    width = case.spec.output_size
-    half = outputs[layer][..., direction * width : (direction + 1) * width]
-    inputs = np.asarray(case.x if layer == 0 else outputs[layer - 1], np.float64)
-    rows = looked_rows(case)
-    times = _first_steps(case, direction, rows)
-    x, y = inputs[rows, times], np.asarray(half[rows, times], np.float64)
-    seen = np.asarray(np.isfinite(x).all(axis=(1, 2)) & np.isfinite(y).all(axis=(1, 2)))
-    steps = len(seen) if seen.all() else int(np.argmin(seen))
+    layer, direction = index
+    rows = longest_rows(case)
+    times = _first_times(case, direction, rows)
+    x, y = (np.asarray(array[rows, times], np.float64) for array in arrays)
+    finite = np.asarray(np.isfinite(x).all(axis=(1, 2)) & np.isfinite(y).all(axis=(1, 2)))
+    steps = len(finite) if finite.all() else int(np.argmin(finite))
     if not steps:
         return None
     x, y = x[:steps], y[:steps]
@@ -61,21 +62,21 @@ def window(case: Case, observed: Outputs, layer: int, direction: int) -> Window 
     return Window(x, h, case.initial("c0", layer, direction)[rows], y)
 
 
-def unseen_window(case: Case, observed: Outputs, direction: int) -> Window:
-    """A window as large as one onto the first layer could be, where its outputs were not observed; for a limit."""
+def unobserved_window(case: Case, observed: Outputs, direction: int) -> Window:
+    """A stand-in for `distance_limit`, as large as any window."""
     x = np.moveaxis(np.asarray(case.x, np.float64), 1, 0)
     h, c = (case.initial(name, 0, direction) for name in ("h0", "c0"))
     return Window(x, h, c, np.concatenate([np.asarray(array, np.float64).ravel() for array in observed.values()]))
 
 
-def looked_rows(case: Case) -> Array:
-    """The longest rows."""
+def longest_rows(case: Case) -> Array:
+    """The rows of a window: those with most valid steps."""
     rows: Array = np.argsort(-case.valid.sum(axis=1), kind="stable")[:ROWS]
     return rows
 
 
-def _first_steps(case: Case, direction: int, rows: Array) -> Array:
-    """The times at which some rows' first valid steps are processed, shape (steps, rows)."""
+def _first_times(case: Case, direction: int, rows: Array) -> Array:
+    """The times of each row's first processed steps, (steps, rows)."""
     backward = case.spec.is_backward(direction)
     valid = case.valid[rows, ::-1] if backward else case.valid[rows]
     count = min(max(2, NUMBERS // case.spec.output_size), int(valid.sum(axis=1).min()))
@@ -83,116 +84,106 @@ def _first_steps(case: Case, direction: int, rows: Array) -> Array:
     return case.steps - 1 - order if backward else order
 
 
-def crude_limit(cell: CellWeights, look: Window, profile: Profile) -> float:
-    """How far from a hypothesis the window may be for it to be worth a full test.
+def distance_limit(cell: CellWeights, window: Window, profile: Profile) -> float:
+    """How far from the window a candidate may be.
 
-    A bound on the rounding of any pre-activation, carried to h with every slope at its steepest and every state as
-    large as it comes.
+    A bound on the rounding of any pre-activation, carried to h with the steepest slopes and the largest states.
     """
-    flat = flatten(cell)
-    state = max(1.0, float(np.abs(look.h).max()), float(np.abs(look.c).max()), float(np.abs(look.y).max()))
-    rows = np.abs(flat.W).sum(axis=1) * float(np.abs(look.x).max()) + np.abs(flat.U).sum(axis=1) * state
-    mass = float(rows.max() + np.abs(flat.b).max())
-    terms = float((np.count_nonzero(flat.W, axis=1) + np.count_nonzero(flat.U, axis=1)).max()) + 8.0
-    state *= max(1.0, len(look.x) / 2.0)  # c adds up what it is off by at each step
+    w, u = np.abs(np.asarray(cell.W, np.float64)), np.abs(np.asarray(cell.U, np.float64))
+    state = max(1.0, float(np.abs(window.h).max()), float(np.abs(window.c).max()), float(np.abs(window.y).max()))
+    rows = w.sum(axis=2) * float(np.abs(window.x).max()) + u.sum(axis=2) * state
+    mass = float(rows.max() + np.abs(cell.total_bias).max())
+    terms = float((np.count_nonzero(w, axis=2) + np.count_nonzero(u, axis=2)).max()) + 8.0
+    state *= max(1.0, len(window.x) / 2.0)  # c accumulates the error of each step
     return _SLACK * (terms * profile.u_sum + 2.0 * profile.u_in + 8.0 * profile.u) * max(1.0, mass) * state
 
 
-class Flat(NamedTuple):
-    """A cell's arrays in float64: (4 * hidden, width) and (4, hidden)."""
-
-    W: Array
-    U: Array
-    b: Array
-
-
-def flatten(cell: CellWeights) -> Flat:
-    """What pre-activations are made of."""
-    w, u = np.asarray(cell.W, np.float64), np.asarray(cell.U, np.float64)
-    return Flat(w.reshape(-1, w.shape[2]), u.reshape(-1, u.shape[2]), cell.total_bias)
-
-
-def product(matrix: Array, vectors: Array) -> Array:
-    """What a matrix (4, hidden, width) contributes to pre-activations, (steps, rows, 4, hidden)."""
+def contribution(matrix: Array, vectors: Array) -> Array:
+    """Matrix (4, hidden, width) times vectors, (steps, rows, 4, hidden)."""
     flat = np.asarray(matrix, np.float64).reshape(-1, matrix.shape[2])
     steps, rows = vectors.shape[:2]
     return (vectors.reshape(steps * rows, -1) @ flat.T).reshape(steps, rows, 4, -1)
 
 
-def distances(cell: Cell, look: Window, z: Array, limit: float) -> Array:
-    """How far each hypothesis z (hypotheses, steps, rows, 4, hidden) is from the window; infinite beyond the limit.
+def window_distances(cell: Cell, window: Window, z: Array, limit: float) -> Array:
+    """Each mutant's distance from the window; infinite beyond the limit.
 
-    Peephole, projection, clips and activations are the cell's; c and y of the window may differ by hypothesis.
+    Args:
+        cell: gives peephole, projection, clips and activations.
+        window: its c and y may differ by mutant.
+        z: pre-activations (mutants, steps, rows, 4, hidden).
     """
     count, steps, rows = z.shape[:3]
-    c = np.broadcast_to(look.c, (count, *look.c.shape[-2:]))
-    y = np.broadcast_to(look.y, (count, *look.y.shape[-3:]))
+    c = np.broadcast_to(window.c, (count, *window.c.shape[-2:]))
+    y = np.broadcast_to(window.y, (count, *window.y.shape[-3:]))
     if count >= _MANY and rows > 1:
-        few = np.isfinite(distances(cell, look._replace(c=c[:, :1], y=y[:, :1, :1]), z[:, :1, :1], limit))
-        if 4 * few.sum() < count:
+        first_row = window._replace(c=c[:, :1], y=y[:, :1, :1])
+        near = np.isfinite(window_distances(cell, first_row, z[:, :1, :1], limit))
+        if 4 * near.sum() < count:
             worst = np.full(count, np.inf)
-            worst[few] = distances(cell, look._replace(c=c[few], y=y[few]), z[few], limit)
+            worst[near] = window_distances(cell, window._replace(c=c[near], y=y[near]), z[near], limit)
             return worst
-    alive, worst = np.arange(count), np.zeros(count)
+    remaining, worst = np.arange(count), np.zeros(count)
     with np.errstate(over="ignore", invalid="ignore"):
         for step in range(steps):
             now = activate(cell, z[:, step], c)
             error = np.abs(now.h - y[:, step]).max(axis=(-2, -1))
-            worst[alive] = np.where(error <= limit, np.maximum(worst[alive], error), np.inf)  # NaN is beyond it
-            close = error <= limit
-            alive, z, y, c = alive[close], z[close], y[close], now.c[close]
-            if not alive.size:
+            near = error <= limit  # NaN is beyond it
+            worst[remaining] = np.where(near, np.maximum(worst[remaining], error), np.inf)
+            remaining, z, y, c = remaining[near], z[near], y[near], now.c[near]
+            if not remaining.size:
                 break
     return worst
 
 
-def case_distances(
-    questions: Sequence[tuple[Case, Outputs]], limit: float, where: tuple[int, int] = (0, 0)
-) -> list[float]:
-    """The same of cases that are already changed, with outputs already brought back; `UNSEEN` where nothing is seen.
+def case_distances(mutated: Sequence[MutatedCase], limit: float, index: tuple[int, int] = (0, 0)) -> list[float]:
+    """Each case's distance from its window; `UNOBSERVED` without one.
 
-    Those of one spec and shape are looked at together.
+    Cases of one spec and shape are compared in one batch.
     """
-    answers = [UNSEEN] * len(questions)
+    layer, direction = index
+    result = [UNOBSERVED] * len(mutated)
     groups: dict[tuple[object, ...], list[tuple[int, Window]]] = {}
-    looked: dict[tuple[object, ...], Window | None] = {}
-    for k, (case, observed) in enumerate(questions):
-        same = _what_is_seen(case, observed, where[1])
-        if same not in looked:
-            looked[same] = window(case, observed, *where)
-        look = looked[same]
-        if look is not None:
-            cell = case.weights.layers[where[0]][where[1]]
-            key = (case.spec, look.y.shape, _memory(cell.peephole), _memory(cell.projection))
-            groups.setdefault(key, []).append((k, look))
-    known: dict[tuple[int, bytes, bytes], Array] = {}
+    windows: dict[tuple[object, ...], Window | None] = {}
+    for k, (case, outputs) in enumerate(mutated):
+        source = _window_source(case, outputs, direction)
+        if source not in windows:
+            windows[source] = observed_window(case, outputs, index)
+        window = windows[source]
+        if window is not None:
+            cell = case.weights.layers[layer][direction]
+            group = (case.spec, window.y.shape, memory_key(cell.peephole), memory_key(cell.projection))
+            groups.setdefault(group, []).append((k, window))
+    cache: dict[tuple[int, bytes, bytes], Array] = {}
     for members in groups.values():
-        cells = [questions[k][0].weights.layers[where[0]][where[1]] for k, _ in members]
-        z = np.stack([_pre_activations(cell, look, known) for cell, (_, look) in zip(cells, members, strict=True)])
-        looks = [look for _, look in members]
-        together = looks[0]._replace(c=np.stack([look.c for look in looks]), y=np.stack([look.y for look in looks]))
-        worst = distances(Cell(questions[members[0][0]][0].spec, cells[0]), together, z, limit)
-        for (k, _), answer in zip(members, worst, strict=True):
-            answers[k] = float(answer)
-    return answers
+        cells = [mutated[k].case.weights.layers[layer][direction] for k, _ in members]
+        z = np.stack([_pre_activations(cell, own, cache) for cell, (_, own) in zip(cells, members, strict=True)])
+        own_windows = [own for _, own in members]
+        batch = own_windows[0]._replace(
+            c=np.stack([own.c for own in own_windows]), y=np.stack([own.y for own in own_windows])
+        )
+        distances = window_distances(Cell(mutated[members[0][0]].case.spec, cells[0]), batch, z, limit)
+        for (k, _), distance in zip(members, distances, strict=True):
+            result[k] = float(distance)
+    return result
 
 
-def _what_is_seen(case: Case, observed: Outputs, direction: int) -> tuple[object, ...]:
-    """Equal for questions of the same window, while all of them are kept."""
-    data = (case.x, case.h0, case.c0, case.lengths, case.mask, observed)
+def _window_source(case: Case, outputs: Outputs, direction: int) -> tuple[object, ...]:
+    """A key that cases with the same window share."""
+    data = (case.x, case.h0, case.c0, case.lengths, case.mask, outputs)
     spec = case.spec
     shape = (spec.num_layers, spec.num_directions, spec.output_size, spec.hidden_size, spec.is_backward(direction))
     return (*map(id, data), *shape)
 
 
-def _memory(array: Array | None) -> object:
-    """Equal for arrays that share their numbers."""
-    return None if array is None else array.__array_interface__["data"]
+def memory_key(array: Array | None) -> object:
+    """A key that arrays of the same memory and shape share."""
+    return None if array is None else (array.shape, array.__array_interface__["data"])
 
 
-def _pre_activations(cell: CellWeights, look: Window, known: dict[tuple[int, bytes, bytes], Array]) -> Array:
-    """Pre-activations of a window; many questions share the weights and the data."""
-    key = (id(cell), look.x.tobytes(), look.h.tobytes())
-    if key not in known:
-        known[key] = product(cell.W, look.x) + product(cell.U, look.h) + cell.total_bias
-    return known[key]
+def _pre_activations(cell: CellWeights, window: Window, cache: dict[tuple[int, bytes, bytes], Array]) -> Array:
+    """Cached pre-activations; many cases share weights and data."""
+    key = (id(cell), window.x.tobytes(), window.h.tobytes())
+    if key not in cache:
+        cache[key] = contribution(cell.W, window.x) + contribution(cell.U, window.h) + cell.total_bias
+    return cache[key]

@@ -1,13 +1,14 @@
-"""Asking the implementation itself: a probe settles what the observed outputs leave open.
+"""Runs the implementation again, on a probe or the same case.
 
-An implementation that is at hand can be run again. A small probe of the same kind of LSTM shows a mistake that a large
-model hides in hundreds of hypotheses; a second run of the same case shows whether the answer is chance.
+A small probe of the same kind of LSTM tells mistakes apart that the observed outputs do not, and is cheaper to search
+than a large model. A second run of the same case shows whether the implementation is deterministic.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -16,22 +17,28 @@ from ..errors import XcheckError
 from ..model import Case, LSTMSpec, Result
 from .discrepancy import Discrepancy
 
-#: Runs a case in the implementation in question; raises `XcheckError` for one that it cannot run.
+#: Runs a case in the implementation; raises `XcheckError` for one that it cannot run.
 Ask = Callable[[Case], Result]
 
-#: A cell of more numbers is large: its mistake is looked for on a probe first, two at once nowhere else.
+#: A cell with more weights is large: its mistake is searched for on a probe first, pairs of mistakes only there.
 _LARGE = 2**17
 _HIDDEN, _INPUT, _STEPS, _BATCH, _SEED = 8, 6, 6, 4, 41
 
 
 def is_large(case: Case) -> bool:
-    """Whether hundreds of wrong versions of this model take long."""
+    """Whether hundreds of mutants of this model take long."""
     return any(cell.W.size + cell.U.size > _LARGE for _, _, cell in case.weights.cells())
 
 
-def probed(case: Case, ask: Ask) -> tuple[Case, Result] | None:
-    """A probe and what the implementation answers: a small one, else other data for the very weights; None: neither."""
-    for probe in (_small(case), _same_weights(case)):
+def run_probe(case: Case, ask: Ask) -> tuple[Case, Result] | None:
+    """A probe and its result; None if every probe was refused.
+
+    The first probe is a small LSTM, the second has these weights and other data.
+    """
+    for probe in (
+        _probe(case, shrunk(case.spec), "probe"),
+        _probe(case, case.spec, "probe-of-these-weights", weights=case.weights, scale=3.0),
+    ):
         try:
             result = ask(probe)
         except XcheckError:  # it has no such LSTM, or cannot take other weights
@@ -41,35 +48,28 @@ def probed(case: Case, ask: Ask) -> tuple[Case, Result] | None:
     return None
 
 
-def is_chance(view: Discrepancy, ask: Ask) -> bool:
-    """Whether the same case, run again, gives numbers that honest rounding cannot make of the same ones."""
+def is_nondeterministic(discrepancy: Discrepancy, ask: Ask) -> bool:
+    """Whether a second run differs by more than rounding."""
     try:
-        again = observed_quantities(ask(view.case))
-    except XcheckError:  # it has no answer this time; that is no proof
+        again = observed_quantities(ask(discrepancy.case))
+    except XcheckError:  # no answer this time proves nothing
         return False
     return any(
         again[name].shape == array.shape and bool((np.abs(again[name] - array) > 2.0 * reference.bound).any())
-        for name, (array, reference) in view.comparable.items()
+        for name, (array, reference) in discrepancy.comparable.items()
         if name in again
     )
 
 
-def _small(case: Case) -> Case:
+def _probe(case: Case, spec: LSTMSpec, id: str, **options: Any) -> Case:
     return Case.random(
-        shrunk(case.spec), steps=_STEPS, batch=_BATCH, seed=_SEED, precision=case.precision,
-        states=case.h0 is not None or case.c0 is not None, ragged=case.lengths is not None, id="probe",
-    )  # fmt: skip
-
-
-def _same_weights(case: Case) -> Case:
-    return Case.random(
-        case.spec, weights=case.weights, steps=_STEPS, batch=_BATCH, seed=_SEED, scale=3.0, precision=case.precision,
-        states=case.h0 is not None or case.c0 is not None, ragged=case.lengths is not None, id="probe-of-these-weights",
+        spec, steps=_STEPS, batch=_BATCH, seed=_SEED, precision=case.precision,
+        states=case.h0 is not None or case.c0 is not None, ragged=case.lengths is not None, id=id, **options,
     )  # fmt: skip
 
 
 def shrunk(spec: LSTMSpec) -> LSTMSpec:
-    """The same kind of LSTM, small: what an implementation does wrong it does wrong at any size."""
+    """The same kind of LSTM, small: mistakes do not depend on size."""
     hidden = min(spec.hidden_size, _HIDDEN)
     return replace(
         spec, input_size=min(spec.input_size, _INPUT), hidden_size=hidden, proj_size=min(spec.proj_size, hidden - 1)

@@ -1,8 +1,8 @@
-"""Which mistake explains the observed outputs? The one that does within the bound is named, or none is."""
+"""Searches the catalogue for the mistakes that explain the outputs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,16 +18,16 @@ from .cell_mutants import CellMutants
 from .discrepancy import Discrepancy
 from .fit import Fit, fit
 from .free_run import MOST_STEPS, FreeRuns
-from .low_precision import rough_arithmetic, wide_enough
-from .mistake import Mistake, Outputs, applied, gives_shapes, in_cells, run_mistakes
+from .low_precision import low_precision_mistake, sufficient_precision
+from .mistake import Mistake, Outputs, applicable_mistakes, gives_shapes, in_cells, run_mistakes
 from .pairs import fitting_pairs
-from .prefilter import case_distances, crude_limit, unseen_window, window
-from .probe import Ask, is_chance, is_large, probed
+from .prefilter import case_distances, distance_limit, observed_window, unobserved_window
+from .probe import Ask, is_large, is_nondeterministic, run_probe
 
 #: One mistake or two, and how well they fit.
 Explanation = tuple[tuple[Mistake, ...], Fit]
 
-#: Outputs that differ less than this in float64 are the same on a case.
+#: Float64 runs that differ by no more than this are the same on a case.
 _SAME = 1e-12
 
 
@@ -40,7 +40,7 @@ class Diagnosis:
         mistakes: the ids of the catalogue that make up the cause: one, or two together.
         explanation, fix, code: why it happens, what to do, and that as code on canonical arrays.
         evidence: residuals (error / bound) before and after, and where the error shows first.
-        alternatives: other mistakes that explain the outputs, and whether they are the same thing on this case.
+        alternatives: other mistakes that explain the outputs, and whether they give the same numbers on this case.
     """
 
     cause: str | None
@@ -53,15 +53,7 @@ class Diagnosis:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
-        return {
-            "cause": self.cause,
-            "mistakes": list(self.mistakes),
-            "explanation": self.explanation,
-            "fix": self.fix,
-            "code": self.code,
-            "evidence": self.evidence,
-            "alternatives": list(self.alternatives),
-        }
+        return {**vars(self), "mistakes": list(self.mistakes), "alternatives": list(self.alternatives)}
 
 
 def diagnose(
@@ -72,15 +64,15 @@ def diagnose(
     catalogue: Sequence[Mistake] = CATALOGUE,
     ask: Ask | None = None,
 ) -> Diagnosis:
-    """Name the mistake, or the two mistakes, that explain a result.
+    """Name the mistake, or the two, that explain a result.
 
     Args:
-        result: what was observed; y with the outputs of every layer tells most.
-        case: what it should have been computed from.
-        pairs: whether two mistakes at once are looked for when no single one explains the result.
+        result: the observed outputs; y with the outputs of every layer proves most.
+        case: what they should have been computed from.
+        pairs: whether to search for two mistakes at once when no single one explains the result.
         catalogue: the mistakes to consider.
-        ask: runs another case in the implementation in question. It is used only where several mistakes explain the
-            outputs or none does, and for large models, whose mistake is looked for on a small probe.
+        ask: runs another case in the implementation. It is called only where several mistakes explain the outputs or
+            none does, and for large models, whose mistake is searched for on a small probe.
 
     Raises:
         SpecError: for outputs that no mistake can explain: another shape, not finite, or constant.
@@ -96,60 +88,57 @@ def diagnose(
     observed = observed_quantities(result)
     check_observed(observed, case)
     profile = profile_named(result.computed_in or case.precision)
-    view = Discrepancy.of(observed, case, profile)
-    if not view.wrong:
-        return Diagnosis(None, explanation=view.why_not_wrong(), evidence=view.evidence())
-    looks = FreeRuns(observed, case)
-    found = _found_on_probe(view, catalogue, pairs, ask) if ask is not None and is_large(case) else []
-    found = found or _fitting_singles(view, catalogue, looks)
+    discrepancy = Discrepancy.of(observed, case, profile)
+    if not discrepancy.wrong:
+        return Diagnosis(None, explanation=discrepancy.describe_nothing_wrong(), evidence=discrepancy.evidence())
+    free_runs = FreeRuns(observed, case)
+    found = _found_on_probe(discrepancy, catalogue, pairs, ask) if ask is not None and is_large(case) else []
+    found = found or _fitting_singles(discrepancy, catalogue, free_runs)
     if not found:
-        rougher = rough_arithmetic(observed, case, profile)
-        found = [] if rougher is None else [((rougher[0],), rougher[1])]
-    found = found or _fitted(view)
+        lower = low_precision_mistake(observed, case, profile)
+        found = [] if lower is None else [((lower[0],), lower[1])]
+    found = found or _fitted(discrepancy)
     if not found and pairs and not is_large(case):
-        found = _fitting_pairs(view, catalogue, looks)
+        found = _fitting_pairs(discrepancy, catalogue, free_runs)
     if not found:
-        return _unexplained(view, looks, ask)
+        return _unexplained(discrepancy, free_runs, ask)
     if len(found) > 1 and ask is not None:
-        found = _settled(found, view, ask)
-    return _name(found, view, catalogue)
+        found = _confirmed_by_probe(found, discrepancy, ask)
+    return _name(found, discrepancy, catalogue)
 
 
-def _found_on_probe(view: Discrepancy, catalogue: Sequence[Mistake], pairs: bool, ask: Ask) -> list[Explanation]:
-    """What a small probe shows to be wrong, where that explains these outputs as well."""
-    asked = probed(view.case, ask)
-    if asked is None:
+def _found_on_probe(discrepancy: Discrepancy, catalogue: Sequence[Mistake], pairs: bool, ask: Ask) -> list[Explanation]:
+    """Mistakes found on a probe that explain these outputs too."""
+    probed = run_probe(discrepancy.case, ask)
+    if probed is None:
         return []
-    probe, result = asked
+    probe, result = probed
     try:
         cause = diagnose(result, probe, pairs=pairs, catalogue=catalogue)
-    except SpecError:  # the probe's outputs tell nothing; these may
+    except SpecError:  # the probe's outputs prove nothing; these may
         return []
     known = {mistake.id: mistake for mistake in catalogue}
-    found = []
-    for ids in (cause.mistakes, *(tuple(other["mistakes"]) for other in cause.alternatives)):
-        if ids and all(id in known for id in ids):
-            mistakes = tuple(known[id] for id in ids)
-            found.append((mistakes, fit(mistakes, view.observed, view.case, view.profile)))
-    return [(mistakes, quality) for mistakes, quality in found if quality.holds and quality.decides & view.wrong]
+    all_ids = [cause.mistakes, *(tuple(other["mistakes"]) for other in cause.alternatives)]
+    found = [tuple(known[id] for id in ids) for ids in all_ids if ids and all(id in known for id in ids)]
+    return _explaining(discrepancy, found)
 
 
-def _settled(found: list[Explanation], view: Discrepancy, ask: Ask) -> list[Explanation]:
-    """Those explanations that a probe bears out as well; all of them where it bears out none."""
-    asked = probed(view.case, ask)
-    if asked is None:
+def _confirmed_by_probe(found: list[Explanation], discrepancy: Discrepancy, ask: Ask) -> list[Explanation]:
+    """The explanations that also fit a probe, or all."""
+    probed = run_probe(discrepancy.case, ask)
+    if probed is None:
         return found
-    probe, result = asked
+    probe, result = probed
     outputs, profile = observed_quantities(result), profile_named(result.computed_in or probe.precision)
-    borne_out = [entry for entry in found if fit(entry[0], outputs, probe, profile).holds]
-    return borne_out or found
+    confirmed = [entry for entry in found if fit(entry[0], outputs, probe, profile).within_bound]
+    return confirmed or found
 
 
 def check_observed(observed: Outputs, case: Case) -> None:
-    """Refuse outputs that are not this case's at all.
+    """Refuse outputs that cannot be outputs of this case.
 
     Raises:
-        SpecError: saying what was found and expected.
+        SpecError: with what was found and expected.
     """
     shapes = expected_shapes(case)
     for name, array in observed.items():
@@ -167,90 +156,101 @@ def check_observed(observed: Outputs, case: Case) -> None:
 
 
 def _merged_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Directions summed or averaged leave half the width."""
+    """The shape when directions are summed or averaged."""
     return (*shape[:-1], shape[-1] // 2)
 
 
-def _fitting_singles(view: Discrepancy, catalogue: Sequence[Mistake], looks: FreeRuns) -> list[Explanation]:
+def _explaining(
+    discrepancy: Discrepancy, candidates: Iterable[tuple[Mistake, ...]], wrong_cells: Sequence[tuple[int, int]] = ()
+) -> list[Explanation]:
+    """The candidates within the bound that explain a wrong quantity."""
+    observed, case, profile = discrepancy.observed, discrepancy.case, discrepancy.profile
+    tested = ((mistakes, fit(mistakes, observed, case, profile, wrong_cells)) for mistakes in candidates)
+    return [(m, quality) for m, quality in tested if quality.within_bound and quality.decisive & discrepancy.wrong]
+
+
+def _fitting_singles(discrepancy: Discrepancy, catalogue: Sequence[Mistake], free_runs: FreeRuns) -> list[Explanation]:
     """Every single mistake that explains the outputs."""
-    doubtful = view.wrong_cells()[:1]
-    tested = [
-        (m, fit([m], view.observed, view.case, view.profile, doubtful)) for m in _candidates(view, catalogue, looks)
-    ]
-    return [((mistake,), quality) for mistake, quality in tested if quality.holds and quality.decides & view.wrong]
+    candidates = ((mistake,) for mistake in _candidates(discrepancy, catalogue, free_runs))
+    return _explaining(discrepancy, candidates, discrepancy.wrong_cells()[:1])
 
 
-def _fitted(view: Discrepancy) -> list[Explanation]:
-    """The mistakes whose own numbers can be read off the outputs, where they then explain them."""
-    made = [mistake for one in FITTED if (mistake := one.fitted(view.observed, view.case)) is not None]
-    tested = [((mistake,), fit([mistake], view.observed, view.case, view.profile)) for mistake in made]
-    return [(mistakes, quality) for mistakes, quality in tested if quality.holds and quality.decides & view.wrong]
+def _fitted(discrepancy: Discrepancy) -> list[Explanation]:
+    """Mistakes with fitted parameters that explain the outputs."""
+    found = [fitted.fit(discrepancy.observed, discrepancy.case) for fitted in FITTED]
+    return _explaining(discrepancy, [(mistake,) for mistake in found if mistake is not None])
 
 
-def _fitting_pairs(view: Discrepancy, catalogue: Sequence[Mistake], looks: FreeRuns) -> list[Explanation]:
+def _fitting_pairs(discrepancy: Discrepancy, catalogue: Sequence[Mistake], free_runs: FreeRuns) -> list[Explanation]:
     """Every pair of mistakes that explains the outputs."""
-    limit, wrong = _limit(view, (0, 0)), view.wrong_cells()
-    tested = fitting_pairs(view.observed, view.case, view.profile, catalogue, limit, looks, wrong)
-    return [(pair, quality) for pair, quality in tested if quality.decides & view.wrong]
+    tested = fitting_pairs(discrepancy, catalogue, _distance_limit(discrepancy, (0, 0)), free_runs)
+    return [(pair, quality) for pair, quality in tested if quality.decisive & discrepancy.wrong]
 
 
-def _candidates(view: Discrepancy, catalogue: Sequence[Mistake], looks: FreeRuns) -> Iterator[Mistake]:
-    """What survives the quick look: mistakes in all cells, of the rest, and in the wrong cells alone."""
-    of_cells = [mistake for mistake in catalogue if mistake.cell is not None]
-    if gives_shapes((), view.observed, view.case):
-        yield from _near_in_cell(of_cells, view, (0, 0), looks)
-    others = applied([mistake for mistake in catalogue if mistake.cell is None], view.observed, view.case)
-    wrong = view.wrong_cells()
-    for where in dict.fromkeys([(0, 0), *wrong[:1]]):  # what is right in the first cell may be wrong in another
-        far = case_distances([(changed, driving) for _, changed, driving in others], _limit(view, where), where)
-        others = [other for other, distance in zip(others, far, strict=True) if distance < float("inf")]
-    blind = window(view.case, view.observed, 0, 0) is None and view.case.steps <= MOST_STEPS
-    yield from (m for m, _, _ in others if not blind or looks.far((m,)) < float("inf"))
-    if 0 < len(wrong) < view.case.spec.num_layers * view.case.spec.num_directions:
-        yield from (in_cells(mistake, wrong) for mistake in _near_in_cell(of_cells, view, wrong[0], looks))
+def _candidates(discrepancy: Discrepancy, catalogue: Sequence[Mistake], free_runs: FreeRuns) -> Iterator[Mistake]:
+    """The mistakes that pass the prefilter.
+
+    First those of all cells, then those of data, spec and outputs, then those in the wrong cells alone.
+    """
+    observed, case = discrepancy.observed, discrepancy.case
+    if gives_shapes((), observed, case):
+        yield from _cell_candidates(catalogue, discrepancy, (0, 0), free_runs)
+    others = applicable_mistakes([mistake for mistake in catalogue if mistake.cell is None], observed, case)
+    wrong = discrepancy.wrong_cells()
+    for index in dict.fromkeys([(0, 0), *wrong[:1]]):  # what fits the first cell may not fit another
+        distances = case_distances([mutated for _, mutated in others], _distance_limit(discrepancy, index), index)
+        others = [other for other, distance in zip(others, distances, strict=True) if distance < float("inf")]
+    by_free_run = observed_window(case, observed, (0, 0)) is None and case.steps <= MOST_STEPS
+    for mistake, _ in others:
+        if not by_free_run or free_runs.distance((mistake,)) < float("inf"):
+            yield mistake
+    if 0 < len(wrong) < case.spec.num_layers * case.spec.num_directions:
+        yield from (in_cells(m, wrong) for m in _cell_candidates(catalogue, discrepancy, wrong[0], free_runs))
 
 
-def _near_in_cell(
-    mistakes: Sequence[Mistake], view: Discrepancy, where: tuple[int, int], looks: FreeRuns
+def _cell_candidates(
+    catalogue: Sequence[Mistake], discrepancy: Discrepancy, index: tuple[int, int], free_runs: FreeRuns
 ) -> list[Mistake]:
-    """The mistakes of weights that may explain the first steps of one cell."""
-    observed, case = view.observed, view.case
-    look = window(case, observed, *where)
-    wrongs = CellMutants(mistakes, case.weights.layers[where[0]][where[1]])
-    if look is None:
-        near = [*looks.near(MutantBatches(wrongs.mistakes), case, observed), *wrongs.elsewhere]
-        return [mistake for mistake in near if looks.far((mistake,)) < float("inf")]
-    return [mistake for _, mistake in wrongs.near(case, *where, look, _limit(view, where))]
+    """The mistakes that may explain the window of one cell."""
+    observed, case = discrepancy.observed, discrepancy.case
+    window = observed_window(case, observed, index)
+    mutants = CellMutants(catalogue, case.weights.layers[index[0]][index[1]])
+    if window is None:
+        near = [*free_runs.candidates(MutantBatches(mutants.mistakes), case, observed), *mutants.unfiltered]
+        return [mistake for mistake in near if free_runs.distance((mistake,)) < float("inf")]
+    limit = _distance_limit(discrepancy, index)
+    return [mistake for _, mistake in mutants.candidates(case, index, window, limit)]
 
 
-def _limit(view: Discrepancy, where: tuple[int, int]) -> float:
-    """How far the first steps of a cell may be from what is tested in full."""
-    look = window(view.case, view.observed, *where)
-    if look is None and where[0] == 0:  # what a mistake of layers makes visible all the same
-        look = unseen_window(view.case, view.observed, where[1])
-    cell = view.case.weights.layers[where[0]][where[1]]
-    return float("inf") if look is None else crude_limit(cell, look, view.profile)
+def _distance_limit(discrepancy: Discrepancy, index: tuple[int, int]) -> float:
+    """How far from a cell's window a candidate may be."""
+    observed, case = discrepancy.observed, discrepancy.case
+    window = observed_window(case, observed, index)
+    if window is None and index[0] == 0:  # a mistake of layers may make it visible
+        window = unobserved_window(case, observed, index[1])
+    cell = case.weights.layers[index[0]][index[1]]
+    return float("inf") if window is None else distance_limit(cell, window, discrepancy.profile)
 
 
-def _unexplained(view: Discrepancy, looks: FreeRuns, ask: Ask | None) -> Diagnosis:
-    """What can be said without a cause."""
-    rougher = wide_enough(view.observed, view.case, view.profile)
-    hint = f" The errors are no larger than computing in {rougher} could make them." if rougher else ""
-    if ask is not None and is_chance(view, ask):
+def _unexplained(discrepancy: Discrepancy, free_runs: FreeRuns, ask: Ask | None) -> Diagnosis:
+    """A diagnosis without a cause."""
+    lower = sufficient_precision(discrepancy.observed, discrepancy.case, discrepancy.profile)
+    hint = f" The errors are no larger than computing in {lower} could make them." if lower else ""
+    if ask is not None and is_nondeterministic(discrepancy, ask):
         hint += " The same case run again gives other numbers: the answer is not deterministic; is dropout left on?"
-    if is_large(view.case):
+    if is_large(discrepancy.case):
         hint += " Two mistakes at once were not looked for in a model of this size: look at a smaller one of its kind."
-    elif looks.stopped:
+    elif free_runs.exhausted:
         hint += " Not every pair of mistakes was tried: give the outputs of every layer, or a smaller case."
-    return Diagnosis(None, explanation=view.unexplained() + hint, evidence=view.evidence())
+    return Diagnosis(None, explanation=discrepancy.describe_unexplained() + hint, evidence=discrepancy.evidence())
 
 
-def _name(found: list[Explanation], view: Discrepancy, catalogue: Sequence[Mistake]) -> Diagnosis:
-    """Name the best explanation; of those that are the same on this case, the first of the catalogue."""
+def _name(found: list[Explanation], discrepancy: Discrepancy, catalogue: Sequence[Mistake]) -> Diagnosis:
+    """Name the best explanation, or the first equal to it."""
     order = {mistake.id: k for k, mistake in enumerate(catalogue)}
     found = sorted(found, key=lambda entry: [order.get(mistake.id, len(order)) for mistake in entry[0]])
-    runs = [run_mistakes(mistakes, view.case) for mistakes, _ in found] if len(found) > 1 else [None]
-    best = min(range(len(found)), key=lambda k: found[k][1].misfit)
+    runs = [run_mistakes(mistakes, discrepancy.case) for mistakes, _ in found] if len(found) > 1 else [None]
+    best = min(range(len(found)), key=lambda k: found[k][1].rms_sigmas)
     first = next(k for k in range(len(found)) if k == best or _same(runs[k], runs[best]))
     mistakes, quality = found[first]
     alternatives = tuple(
@@ -269,7 +269,7 @@ def _name(found: list[Explanation], view: Discrepancy, catalogue: Sequence[Mista
         explanation=" ".join(mistake.explanation for mistake in mistakes),
         fix=" ".join(mistake.fix for mistake in mistakes),
         code="\n".join(mistake.code for mistake in mistakes if mistake.code),
-        evidence={**view.evidence(), "residual_after": quality.score},
+        evidence={**discrepancy.evidence(), "residual_after": quality.score},
         alternatives=alternatives,
     )
 

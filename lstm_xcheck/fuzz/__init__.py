@@ -1,4 +1,4 @@
-"""The search for disagreements: draw cases, shrink what disagrees, name the mistake, write a test that shows it."""
+"""Fuzzing: draws cases, shrinks a disagreement, names its mistake, writes a test of it."""
 
 from .explain import explain as explain
 from .reproducer import CannotReproduce as CannotReproduce

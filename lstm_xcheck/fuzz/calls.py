@@ -1,11 +1,11 @@
-"""How a reproducer calls each implementation: text of a function `implementation` over the file's own arrays.
+"""The function `implementation` of a reproducer, as text, for each public interface.
 
 The text uses X, H0, C0, LENGTHS, CELLS, PRECISION, HIDDEN, OUTPUT and the helpers of `script.SCRIPT`.
 """
 
 from __future__ import annotations
 
-TORCH = '''
+_TORCH = '''
 def implementation():
     """torch.nn.LSTM with these weights."""
     import torch
@@ -29,7 +29,7 @@ def implementation():
     return {name: tensor.double().numpy() for name, tensor in {"y": y, "h_n": h_n, "c_n": c_n}.items()}
 '''
 
-KERAS = '''
+_KERAS = '''
 def implementation():
     """keras.layers.LSTM with these weights, one layer after the other."""
     import keras
@@ -62,7 +62,7 @@ def keras_arrays(cell):
     return arrays + ([(cell["b"] + cell.get("b_r", 0)).reshape(-1)] if "b" in cell else [])
 '''
 
-JAX = '''
+_JAX = '''
 def implementation():
     """The equations as a jax.lax.scan, all gates from one tanh."""
     import jax
@@ -109,8 +109,11 @@ def jax_direction(cell, x, keep, index, backward):
     return y, h, c
 '''
 
+#: By the column `call` of the adapters' registry.
+CALLS = {"torch.nn.LSTM": _TORCH, "keras.layers.LSTM": _KERAS, "jax.lax.scan": _JAX}
+
 #: Follows the line `from package.module import function as own_function`.
-FUNCTION = '''
+OWN_FUNCTION = '''
 class Gates(np.ndarray):
     """An array whose first axis is the gates; gates["f"] is the forget gate's slice."""
 

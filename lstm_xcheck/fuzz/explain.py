@@ -1,4 +1,4 @@
-"""Name the mistake behind a finding: on the smallest case, and where several fit there, on a telling one."""
+"""Names the mistake behind a finding: on its case and on a designed one."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from .search import Finding, answered
 
 
 def explain(finding: Finding, entry: Entry, timeout: float = 30.0) -> Diagnosis | None:
-    """Why a finding disagrees; None for a crash.
+    """The diagnosis of a finding; None for a crash.
 
-    On a small case one mistake may look like another. The implementation is therefore asked for a probe of the same
-    kind as well, designed so that every mistake shows, and only what explains both is named.
+    On a small case one mistake may look like another. The implementation also runs a probe of the same kind, designed
+    so that every mistake shows, and only a mistake that explains both is named.
     """
     if finding.result is None or finding.outcome.verdict not in ("mismatch", "suspect"):
         return None
@@ -25,15 +25,15 @@ def explain(finding: Finding, entry: Entry, timeout: float = 30.0) -> Diagnosis 
     if small.evidence and small.cause is None:
         return small
     with Worker(entry, timeout=timeout) as worker:
-        for recipe in telling(finding.recipe):
+        for recipe in probes_of(finding.recipe):
             outcome, result = answered(worker, recipe)
             if result is not None and outcome.verdict in ("mismatch", "suspect"):
                 return _together(small, _diagnosed(result, recipe))
     return small
 
 
-def telling(recipe: Recipe) -> list[Recipe]:
-    """The same kind of case, so large that mistakes which are one thing on a small case are not; best with biases."""
+def probes_of(recipe: Recipe) -> list[Recipe]:
+    """Probes of the same kind, large enough to tell mistakes apart; with biases first."""
     sizes = {"hidden": 6, "input": 5, "steps": 7, "batch": 3}
     larger = {name: max(getattr(recipe, name), size) for name, size in sizes.items()}
     probe = replace(recipe, **larger, states=True, one_hot=False, init="probe")
@@ -41,7 +41,7 @@ def telling(recipe: Recipe) -> list[Recipe]:
 
 
 def _diagnosed(result: Result, recipe: Recipe) -> Diagnosis:
-    """The diagnosis, or the sentence that says why the outputs cannot be examined; there is no evidence then."""
+    """The diagnosis, or without evidence the reason why there is none."""
     try:
         return diagnose(result, recipe.case())
     except SpecError as reason:
@@ -49,7 +49,7 @@ def _diagnosed(result: Result, recipe: Recipe) -> Diagnosis:
 
 
 def _together(small: Diagnosis, probe: Diagnosis) -> Diagnosis:
-    """What explains both cases; the probe may show a second mistake beside it."""
+    """What explains both cases; the probe may show a second mistake."""
     possible = {small.mistakes, *(tuple(other["mistakes"]) for other in small.alternatives)}
     if not small.evidence or any(set(mistakes) & set(probe.mistakes) for mistakes in possible):
         return probe

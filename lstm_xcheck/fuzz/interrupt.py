@@ -1,4 +1,4 @@
-"""Ctrl-C during a search, at whatever moment it comes."""
+"""Ctrl-C during a search, garbage collections included."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-#: By a function of this name Hypothesis measures how long garbage collections take.
+#: The function with which Hypothesis measures garbage collections.
 _CALLBACK = "gc_callback"
 
 
 @contextmanager
 def kept_interrupts() -> Iterator[Callable[[], None]]:
-    """Give a function that raises KeyboardInterrupt when one was lost.
+    """Yields a function that raises a KeyboardInterrupt that was lost.
 
-    Python answers Ctrl-C when it next runs Python code. During a garbage collection that is Hypothesis' callback, and
-    no exception leaves a callback: Python would print it and go on with the search. It is kept for the next case.
+    Python handles Ctrl-C when it next runs Python code. During a garbage collection that is Hypothesis' callback, and
+    no exception leaves a callback: Python would print it and continue the search. The function raises it at the next
+    case.
     """
     pressed: list[int] = []
 

@@ -1,4 +1,4 @@
-"""The arrays of a reproducer as text that gives back every bit."""
+"""The arrays of a reproducer as text, without losing a bit."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..oracle import forward, profile_named
 from .search import Finding
 
 WIDTH = 110
-#: Larger arrays are written in base64.
+#: Arrays with more elements are written in base64.
 _MOST_LITERAL = 64
 
 UNPACK = '''
@@ -61,7 +61,7 @@ def _quoted(value: object) -> str:
 
 
 def _bounds(finding: Finding) -> dict[str, Array]:
-    """The bound of each quantity for outputs near the right ones: worst case, or what is suspect beyond it."""
+    """Bounds near the right outputs: worst case, or statistical for a suspect."""
     case = finding.recipe.case()
     profile = profile_named((finding.result.computed_in if finding.result else "") or case.precision)
     truth = forward(case)
@@ -73,7 +73,7 @@ def _bounds(finding: Finding) -> dict[str, Array]:
 
 
 def _upward(array: Array) -> Array:
-    """Three significant digits, never less than the number itself."""
+    """Three significant digits, rounded up."""
     with np.errstate(divide="ignore"):
         unit = 10.0 ** (np.floor(np.log10(array)) - 2)
     rounded = np.vectorize(lambda number: float(f"{number:.2e}"))(np.ceil(array / np.where(unit > 0, unit, 1.0)) * unit)
@@ -87,7 +87,7 @@ def _mapping(arrays: Mapping[str, Array], indent: int) -> str:
 
 
 def literal(array: Array, indent: int = 0) -> str:
-    """An expression for the array."""
+    """An expression for an array."""
     if array.size <= _MOST_LITERAL and np.isfinite(array).all():
         return f'np.array({_nested(array, indent)}, "{array.dtype.name}")'
     little = np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<"))
@@ -108,6 +108,6 @@ def _nested(array: Array, indent: int) -> str:
 
 
 def _shortest(number: Array) -> str:
-    """As few digits as give back the number, also after a way through float64."""
+    """The fewest digits that restore the number, also through float64."""
     short = str(number[()])
     return short if number.dtype.type(float(short)) == number else repr(float(number))

@@ -10,14 +10,14 @@ from ..adapters import Entry
 from ..adapters.function import FUNCTION
 from ..diagnose import Diagnosis
 from ..errors import XcheckError
-from . import calls
+from .calls import CALLS, OWN_FUNCTION
 from .literals import UNPACK, WIDTH, data, spec_values
 from .script import CHECK, SCRIPT
 from .search import Finding
 
 
 class CannotReproduce(XcheckError):
-    """There is no way to call this implementation without lstm-xcheck; the message says why."""
+    """No call of the implementation without lstm-xcheck is known."""
 
 
 def reproducer(finding: Finding, entry: Entry, diagnosis: Diagnosis | None, folder: Path) -> str:
@@ -25,12 +25,12 @@ def reproducer(finding: Finding, entry: Entry, diagnosis: Diagnosis | None, fold
 
     Args:
         finding: what to reproduce.
-        entry: of the implementation that disagrees.
-        diagnosis: for the file's first lines.
-        folder: where the file will lie, so that it finds a function of the user's own.
+        entry: the implementation that disagrees.
+        diagnosis: for the file's docstring.
+        folder: the file's folder, from which it finds a user's own function.
 
     Raises:
-        CannotReproduce: for an adapter from elsewhere, or Keras 2.
+        CannotReproduce: for an adapter, or a version of its framework, without a known call.
     """
     setup, call = _call(finding, entry, folder)
     text = data(finding) + (spec_values(finding.recipe.spec) if FUNCTION in entry.variables else "")
@@ -43,21 +43,20 @@ def reproducer(finding: Finding, entry: Entry, diagnosis: Diagnosis | None, fold
 
 
 def _call(finding: Finding, entry: Entry, folder: Path) -> tuple[list[str], str]:
-    """The lines before `import numpy`, and the function `implementation`."""
+    """Lines before `import numpy`, and the function `implementation`."""
     target = entry.variables.get(FUNCTION)
     if target:
         return _own_function(target, entry, folder)
-    environment = {} if finding.result is None else finding.result.environment
-    keras3 = str(environment.get("keras", "3")).startswith("3")
-    known = {"torch": calls.TORCH, "jax": calls.JAX, **({"keras": calls.KERAS} if keras3 else {})}
-    family = entry.name.partition("-")[0]
-    if family not in known or not entry.target.startswith("lstm_xcheck."):
+    versions = {} if finding.result is None else finding.result.environment
+    fits = all(str(versions.get(name, start)).startswith(start) for name, start in entry.call_versions.items())
+    if entry.call not in CALLS or not fits:
         raise CannotReproduce(f"a call of {entry.name} without lstm-xcheck is not known")
     settings = [f'os.environ["{name}"] = "{value}"' for name, value in entry.variables.items()]
-    return (["import os", "", *settings] if settings else []), known[family]
+    return (["import os", "", *settings] if settings else []), CALLS[entry.call]
 
 
 def _own_function(target: str, entry: Entry, folder: Path) -> tuple[list[str], str]:
+    """The same for a user's function."""
     module, _, path = target.partition(":")
     place = os.path.relpath(entry.path[0], folder.resolve())
     first, *rest = path.split(".")
@@ -70,7 +69,7 @@ def _own_function(target: str, entry: Entry, folder: Path) -> tuple[list[str], s
         f'sys.path.insert(0, str(Path(__file__).resolve().parent / "{Path(place).as_posix()}"))',
         f"from {module} import {first} as {'_outer' if rest else 'own_function'}",
         *([renamed] if rest else []),
-    ], calls.FUNCTION
+    ], OWN_FUNCTION
 
 
 def _docstring(finding: Finding, entry: Entry, diagnosis: Diagnosis | None) -> str:

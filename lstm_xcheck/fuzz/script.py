@@ -1,4 +1,4 @@
-"""The text that is the same in every reproducer: the equations in float64, and the test."""
+"""The constant text of every reproducer: the equations in float64, and the test."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Hypothesis draws recipes, warm workers answer them, the judge decides; what disagrees is shrunk.
+"""The search: Hypothesis draws recipes and shrinks, warm workers run them.
 
-Every recipe is asked once: its verdict is kept, so that shrinking meets the same answer again, also from an
-implementation that answers differently each time, and a search whose time is up ends at once.
+Each recipe runs once and its verdict is kept. So shrinking is consistent even where an implementation answers
+differently each time, and a search ends at once when its time is up.
 """
 
 from __future__ import annotations
@@ -29,19 +29,19 @@ from ..model import Result
 from ..workers.pool import Worker
 from .interrupt import kept_interrupts
 
-#: What the search looks for.
+#: Verdicts that the search looks for.
 WRONG: tuple[VerdictName, ...] = ("mismatch", "suspect", "crashed")
 #: Verdicts of a cell whose numbers were compared.
 _COMPARED: tuple[VerdictName, ...] = ("match", "mismatch", "suspect")
-#: Recipes that Hypothesis draws before it begins anew with another seed.
+#: Recipes that Hypothesis draws with one seed.
 _ROUND = 200
-#: Shrinking goes on for at least so long after the time of the search is up.
+#: Shrinking may take this long after the time of the search is up.
 _LEAST_SHRINK_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
 class Budget:
-    """How long to look: seconds, and cases at most (0: no limit)."""
+    """The limits of a search: seconds, and cases (0: no limit)."""
 
     seconds: float = 60.0
     examples: int = 0
@@ -53,12 +53,12 @@ class Finding:
 
     Attributes:
         recipe: of the smallest case found.
-        adapter: who disagrees.
+        adapter: the one that disagrees.
         outcome: the judged rows.
-        result: what was answered; None for a crash.
+        result: its answer; None for a crash.
         repeatable: whether a fresh process disagrees in the same way.
-        examples: cases that were tried until the first disagreement, it included.
-        shrinks: cases that were tried to make it smaller.
+        examples: cases tried up to the first disagreement.
+        shrinks: cases tried after it.
     """
 
     recipe: Recipe
@@ -71,7 +71,7 @@ class Finding:
 
 
 class Wrong(NamedTuple):
-    """A case that an adapter got wrong."""
+    """An adapter's wrong answer to a case."""
 
     adapter: str
     outcome: Outcome
@@ -79,23 +79,23 @@ class Wrong(NamedTuple):
 
     @property
     def kind(self) -> tuple[str, VerdictName]:
-        """Who, and how."""
+        """Adapter and verdict; shrinking keeps both."""
         return self.adapter, self.outcome.verdict
 
 
 @dataclass
 class Search:
-    """One search, deterministic by its seed as long as its time is not up.
+    """One search, deterministic by its seed until its time is up.
 
     Attributes:
-        entries: the adapters that are asked.
+        entries: the adapters.
         strategy: of the recipes.
-        budget: how long.
+        budget: the limits.
         seed: of everything that Hypothesis draws.
         timeout: seconds for one case.
         progress: called with (cases tried, whether something has been found) after each case.
-        asked: cases that were tried so far, and what was wrong with each.
-        compared: cells by adapter whose numbers were compared.
+        asked: the cases tried so far, each with its wrong answer or None.
+        compared: number of compared cells by adapter.
     """
 
     entries: Sequence[Entry]
@@ -113,29 +113,25 @@ class Search:
     _interrupted: Callable[[], None] = lambda: None
 
     def run(self) -> Finding | None:
-        """Look until something is found or the budget is used up.
+        """Search until something is found or the budget is used up.
 
         Raises:
             AdapterError: for an adapter that does not start.
         """
         with ExitStack() as stack, _no_files():
             for entry in self.entries:
-                self._workers[entry.name] = stack.enter_context(Worker(entry, timeout=self.timeout))
-                self._started(self._workers[entry.name])
+                self._workers[entry.name] = worker = stack.enter_context(Worker(entry, timeout=self.timeout))
+                try:
+                    worker.start()
+                except WorkerCrashed as crash:
+                    raise AdapterError(f"adapter {entry.name}: {crash}") from crash
             self._interrupted = stack.enter_context(kept_interrupts())
             self._end = time.monotonic() + self.budget.seconds
             recipe = self._smallest()
         return None if recipe is None else self._finding(recipe)
 
-    @staticmethod
-    def _started(worker: Worker) -> None:
-        try:
-            worker.start()
-        except WorkerCrashed as crash:
-            raise AdapterError(f"adapter {worker.entry.name}: {crash}") from crash
-
     def _smallest(self) -> Recipe | None:
-        """Rounds of Hypothesis until one finds something; a round that only repeats cases ends the search."""
+        """Rounds of Hypothesis until one finds something or only repeats cases."""
         for number in range(1_000_000):
             before = len(self.asked)
             chosen = settings(
@@ -158,7 +154,7 @@ class Search:
         return self._wanted is None and 0 < self.budget.examples <= len(self.asked)
 
     def _is_wrong(self, recipe: Recipe) -> bool:
-        """Whether this case shows what is looked for: at first anything wrong, then the same wrong again."""
+        """Whether the case is wrong; while shrinking, wrong in the same way."""
         self._interrupted()
         if recipe not in self.asked:
             if self._over():
@@ -172,7 +168,7 @@ class Search:
         return found is not None and found.kind == self._wanted
 
     def _ask(self, recipe: Recipe) -> Wrong | None:
-        """The first adapter that is wrong; while shrinking, only the one that was wrong is asked."""
+        """The first wrong answer; while shrinking, only that adapter runs."""
         names = list(self._workers) if self._wanted is None else [self._wanted[0]]
         for name in names:
             outcome, result = answered(self._workers[name], recipe)
@@ -182,7 +178,7 @@ class Search:
         return None
 
     def _finding(self, recipe: Recipe) -> Finding:
-        """The smallest case, asked once more in a fresh process."""
+        """The smallest case, run once more in a fresh process."""
         wrong = self.asked[recipe]
         assert wrong is not None
         with Worker(self._workers[wrong.adapter].entry, timeout=self.timeout) as worker:
@@ -193,7 +189,7 @@ class Search:
 
 
 def answered(worker: Worker, recipe: Recipe) -> tuple[Outcome, Result | None]:
-    """One case through one worker, judged but not yet diagnosed, and the answer itself."""
+    """The judged outcome of one case, not diagnosed, and the answer itself."""
     case, name = recipe.case(), worker.entry.name
     try:
         result = worker.run(case)
@@ -204,11 +200,11 @@ def answered(worker: Worker, recipe: Recipe) -> tuple[Outcome, Result | None]:
 
 @contextmanager
 def _no_files() -> Iterator[None]:
-    """Let Hypothesis keep what it writes besides examples in a folder that goes away, not in the user's."""
-    kept = configuration.storage_directory(intent_to_write=False).path
+    """Give Hypothesis a temporary folder for its files instead of the user's."""
+    before = configuration.storage_directory(intent_to_write=False).path
     with TemporaryDirectory() as folder:
         configuration.set_hypothesis_home_dir(Path(folder))
         try:
             yield
         finally:
-            configuration.set_hypothesis_home_dir(kept)
+            configuration.set_hypothesis_home_dir(before)

@@ -1,4 +1,4 @@
-"""How other frameworks store an LSTM: rows of data and the one engine that converts."""
+"""Layouts: how frameworks store an LSTM, and conversion by rows of data."""
 
 from .convert import adapt_bias as adapt_bias
 from .convert import adapt_cell as adapt_cell

@@ -1,6 +1,6 @@
-"""The one engine that moves weights between the canonical form and a layout, both ways.
+"""Conversion between canonical weights and any layout, in both directions.
 
-This is the only file that permutes gates. It knows no framework: everything it does is written in the row.
+Only this file permutes gates. It knows no framework: all facts come from the row.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ _VECTORS = ("b", "b_r", "peephole")
 def to_layout(weights: LSTMWeights, layout: str | Layout, *, prefix: str = "", copy: bool = True) -> dict[str, Array]:
     """Canonical weights as a framework stores them.
 
-    A split bias becomes one vector by one rounded addition in the weights' own precision where the layout has one
-    vector; a single bias gets a second vector of zeros where it has two. Where the framework adds a constant to the
-    forget gate itself, it is taken off, rounded once. Nothing else can change a bit.
+    Where the layout has one bias vector, a split bias is added up, rounded once to the weights' precision; where it
+    has two, a single bias gets a second vector of zeros. A constant that the framework adds to the forget gate is
+    subtracted, rounded once. All other bits are kept.
 
     Args:
         weights: canonical.
         layout: by name or as a row.
-        prefix: put before every name.
-        copy: False for arrays that are only read: those that the layout stores as they are then come read-only.
+        prefix: of every name.
+        copy: False for arrays that are only read; arrays that need no conversion are then read-only views.
 
     Raises:
-        SpecError: when the layout has no place for a projection, peephole or second bias.
+        SpecError: when the layout has no tensor for a projection or peephole.
 
     >>> from lstm_xcheck.model import LSTMSpec, LSTMWeights
     >>> weights = LSTMWeights.random(LSTMSpec(input_size=3, hidden_size=2))
@@ -48,7 +48,7 @@ def to_layout(weights: LSTMWeights, layout: str | Layout, *, prefix: str = "", c
     for layer, cells in enumerate(weights.layers):
         per_direction = [_write_cell(row, _with_bias_of(row, cell, weights.dtype), copy) for cell in cells]
         if row.direction_axis:
-            per_direction = [{tensor: _stack(arrays) for tensor, arrays in _transpose(per_direction).items()}]
+            per_direction = [_stacked(per_direction)]
         for direction, stored in enumerate(per_direction):
             for tensor, arrays in stored.items():
                 names = tensor_names(row, tensor, layer, direction, spec.num_layers, spec.num_directions)
@@ -64,15 +64,15 @@ def from_layout(
     prefix: str = "",
     dtype: str | None = None,
 ) -> LSTMWeights:
-    """A framework's arrays in canonical form; sizes are read from the shapes.
+    """A framework's arrays in canonical form, with sizes from their shapes.
 
     Args:
-        arrays: the stored arrays by name. All of them must be used, those without `prefix` aside.
-        spec: checked against what the shapes say, and the source of what they cannot say (activations, clips).
-        dtype: `bfloat16` when float32 arrays stand for it; else the arrays' own type.
+        arrays: the stored arrays by name. Each one with `prefix` must belong to the LSTM.
+        spec: checked against the shapes, and the source of other options (activations, clips).
+        dtype: `bfloat16` when float32 arrays represent it; else the arrays' type.
 
     Raises:
-        SpecError: for missing, left-over or ill-shaped arrays.
+        SpecError: for missing or surplus arrays, or wrong shapes.
     """
     row = layout if isinstance(layout, Layout) else layout_named(layout)
     given = {name[len(prefix) :]: np.asarray(array) for name, array in arrays.items() if name.startswith(prefix)}
@@ -88,7 +88,7 @@ def shapes_of(parts: Mapping[str, Array]) -> dict[str, tuple[int, ...]]:
 
 
 def stack_of(row: Layout, given: Mapping[str, Array]) -> tuple[int, int]:
-    """How many layers and directions the arrays are of."""
+    """Number of layers and directions of the arrays."""
     return stack_from_names(row, given, _leading_axis(row, given))
 
 
@@ -104,7 +104,7 @@ def read_all_parts(row: Layout, given: Mapping[str, Array]) -> list[list[dict[st
 def settled_spec(
     row: Layout, cells: Sequence[Sequence[Mapping[str, tuple[int, ...]]]], spec: LSTMSpec | None
 ) -> LSTMSpec:
-    """The spec that the shapes mean, or the given one where it agrees."""
+    """The spec of these shapes, or the given one if it agrees."""
     found = _describe(cells)
     if spec is None:
         return found
@@ -113,10 +113,10 @@ def settled_spec(
 
 
 def _leading_axis(row: Layout, given: Mapping[str, Array]) -> int:
-    """How many directions the arrays stack; 1 where they are named apart.
+    """Size of the directions' axis; 1 where directions have different names.
 
     Raises:
-        SpecError: for an array with too few axes to be read, or arrays that stack different numbers of directions.
+        SpecError: for too few axes, or different numbers of directions.
     """
     least = 2 if row.direction_axis else 1
     for name, array in given.items():
@@ -132,7 +132,10 @@ def _leading_axis(row: Layout, given: Mapping[str, Array]) -> int:
 
 
 def adapt_bias(weights: LSTMWeights, bias: Bias) -> LSTMWeights:
-    """The same LSTM with another bias scheme: `split` adds zeros, `single` adds the two vectors up once, rounded."""
+    """The same LSTM with another bias scheme.
+
+    `split` adds a vector of zeros, `single` adds the two vectors up, rounded once.
+    """
     if weights.spec.bias in ("none", bias):
         return weights
     layers = tuple(tuple(adapt_cell(cell, bias, weights.dtype) for cell in row) for row in weights.layers)
@@ -140,10 +143,10 @@ def adapt_bias(weights: LSTMWeights, bias: Bias) -> LSTMWeights:
 
 
 def stored_cell(cell: CellWeights, layout: str, dtype: str) -> CellWeights:
-    """What is read of a cell after one trip through a layout: a bias adapted to its scheme, all else as it was.
+    """The cell after a round trip through a layout, its bias adapted.
 
     Raises:
-        SpecError: when the layout has no place for a parameter.
+        SpecError: when the layout has no tensor for a parameter.
     """
     row = layout_named(layout)
     arrays = _with_bias_of(row, cell, dtype)
@@ -153,17 +156,17 @@ def stored_cell(cell: CellWeights, layout: str, dtype: str) -> CellWeights:
 
 
 def adapt_cell(cell: CellWeights, bias: str, dtype: str) -> CellWeights:
-    """`adapt_bias` of a cell that has a bias; its matrices stay where they are."""
-    kept = {name: array for name, array in cell.items() if name not in ("b", "b_r")}
+    """`adapt_bias` of one cell with a bias; matrices are not copied."""
+    others = {name: array for name, array in cell.items() if name not in ("b", "b_r")}
     b = np.asarray(cell.b)
     if bias == "single":
         total = b if cell.b_r is None else round_to(b + np.asarray(cell.b_r), dtype)
-        return CellWeights(**kept, b=total)  # type: ignore[arg-type]
-    return CellWeights(**kept, b=b, b_r=np.zeros_like(b))  # type: ignore[arg-type]
+        return CellWeights(**others, b=total)  # type: ignore[arg-type]
+    return CellWeights(**others, b=b, b_r=np.zeros_like(b))  # type: ignore[arg-type]
 
 
 def _with_bias_of(row: Layout, cell: CellWeights, dtype: str) -> dict[str, Array]:
-    """The cell's arrays with the layout's bias scheme and without its run-time forget bias."""
+    """The cell's arrays with the layout's bias scheme, without a run-time forget bias."""
     if cell.b is not None and (cell.b_r is None) == (row.bias == "split"):
         cell = adapt_cell(cell, row.bias, dtype)
     arrays = {name: np.asarray(array) for name, array in cell.items()}
@@ -173,7 +176,7 @@ def _with_bias_of(row: Layout, cell: CellWeights, dtype: str) -> dict[str, Array
     if row.forget_bias:
         if "b" not in arrays:
             arrays["b"] = np.zeros(arrays["W"].shape[:2], arrays["W"].dtype)
-        # bfloat16 lies in float32 arrays, where the difference would have more bits than a file keeps.
+        # bfloat16 is stored in float32 arrays, where the difference could have more bits.
         arrays["b"] = round_to(_shift_forget(arrays["b"], -row.forget_bias), dtype)
     return arrays
 
@@ -185,26 +188,26 @@ def _shift_forget(bias: Array, constant: float) -> Array:
 
 
 def _write_cell(row: Layout, arrays: dict[str, Array], copy: bool) -> dict[Tensor, list[Array]]:
-    """Each tensor of one direction, as a list with one array, or one for each gate where they are stored apart."""
+    """The tensors of one direction, each one array, or one per gate."""
     stored = {}
     for tensor in row.tensors:
         if all(part in arrays for part in tensor.parts):
             parts = [_write_part(row, part, arrays[part], "{gate}" in tensor.name, copy) for part in tensor.parts]
             joined = [np.concatenate(g, axis=-1) if len(g) > 1 or copy else g[0] for g in zip(*parts, strict=True)]
-            stored[tensor] = [contiguous(_turn(tensor, a)) for a in joined]
+            stored[tensor] = [contiguous(_to_storage(tensor, a)) for a in joined]
     return stored
 
 
-def _turn(tensor: Tensor, array: Array) -> Array:
-    """(4 hidden, input) as the tensor is stored."""
+def _to_storage(tensor: Tensor, array: Array) -> Array:
+    """(4 hidden, input) in the tensor's orientation."""
     if tensor.reshaped and array.ndim == 2:
         blocks = array.reshape(4, array.shape[1], -1)
         return np.concatenate(list(blocks), axis=1)
     return array.T if tensor.transposed else array
 
 
-def _turn_back(row: Layout, tensor: Tensor, array: Array) -> Array:
-    """A stored tensor as (4 hidden, input)."""
+def _from_storage(row: Layout, tensor: Tensor, array: Array) -> Array:
+    """A stored tensor as (4 hidden, input), the inverse of `_to_storage`."""
     if tensor.reshaped and array.ndim == 2:
         if array.shape[1] % 4 or not array.size:
             raise SpecError(
@@ -214,18 +217,18 @@ def _turn_back(row: Layout, tensor: Tensor, array: Array) -> Array:
         return np.concatenate([block.reshape(-1, array.shape[0]) for block in blocks])
     if not tensor.transposed:
         return array
-    # Copied now, so that what was read is let go; one repeated number would become an array of its size.
+    # A copy releases the array that was read; an array of one repeated number stays small.
     return frozen(array.T) if any(array.strides) else array.T
 
 
-def _write_part(row: Layout, part: str, array: Array, apart: bool, copy: bool) -> list[Array]:
-    """A canonical array with the layout's gate order: rows of (4 hidden, input), or four blocks of them."""
+def _write_part(row: Layout, part: str, array: Array, separate: bool, copy: bool) -> list[Array]:
+    """A canonical array in the layout's gate order, (4 hidden, input) or per gate."""
     if part == "projection":
         return [array]
     if part == "peephole":
         ordered = array[["ifo".index(gate) for gate in row.peephole_order]]
-        return list(ordered) if apart else [ordered.reshape(-1)]
-    if apart:
+        return list(ordered) if separate else [ordered.reshape(-1)]
+    if separate:
         return list(array)
     ordered = array[storage_order(row)] if copy else _in_order(array, storage_order(row))
     if row.gates == "units":
@@ -252,7 +255,7 @@ def read_parts(
                 raise SpecError(
                     f"layout {row.name}: {shapes} are of different shapes, but the gates should all be alike"
                 )
-            stored[tensor] = [_turn_back(row, tensor, a) for a in picked]
+            stored[tensor] = [_from_storage(row, tensor, a) for a in picked]
     hidden, width = _hidden_and_width(row, stored)
     parts: dict[str, Array] = {}
     for tensor, arrays in stored.items():
@@ -263,7 +266,7 @@ def read_parts(
 
 
 def _hidden_and_width(row: Layout, stored: dict[Tensor, list[Array]]) -> tuple[int, int]:
-    """Hidden size H and output width R of one direction."""
+    """Hidden size and output width of one direction."""
     kernel = next(tensor for tensor in stored if "W" in tensor.parts)
     arrays = stored[kernel]
     rows = sum(a.shape[0] for a in arrays if a.ndim == 2)
@@ -278,7 +281,7 @@ def _hidden_and_width(row: Layout, stored: dict[Tensor, list[Array]]) -> tuple[i
 
 
 def _read_tensor(row: Layout, tensor: Tensor, arrays: list[Array], hidden: int, width: int) -> dict[str, Array]:
-    """Split a stored tensor into its canonical arrays."""
+    """The canonical arrays of a stored tensor."""
     joined = np.concatenate(arrays, axis=0) if len(arrays) > 1 else arrays[0]
     sizes = {"U": width, "b": 4 * hidden, "b_r": 4 * hidden, "peephole": 3 * hidden}
     known = sum(sizes.get(part, 0) for part in tensor.parts)
@@ -288,7 +291,7 @@ def _read_tensor(row: Layout, tensor: Tensor, arrays: list[Array], hidden: int, 
         size = sizes.get(part, joined.shape[-1] - known)
         piece = joined[..., start : start + size]
         start += size
-        parts[part] = _read_part(row, part, piece, hidden, apart=len(arrays) > 1)
+        parts[part] = _read_part(row, part, piece, hidden, separate=len(arrays) > 1)
     if start != joined.shape[-1]:
         raise SpecError(
             f"layout {row.name}: {tensor.name} has shape {joined.shape}, "
@@ -297,7 +300,7 @@ def _read_tensor(row: Layout, tensor: Tensor, arrays: list[Array], hidden: int, 
     return parts
 
 
-def _read_part(row: Layout, part: str, piece: Array, hidden: int, *, apart: bool) -> Array:
+def _read_part(row: Layout, part: str, piece: Array, hidden: int, *, separate: bool) -> Array:
     if part == "projection":
         return piece
     gates = 3 if part == "peephole" else 4
@@ -309,7 +312,7 @@ def _read_part(row: Layout, part: str, piece: Array, hidden: int, *, apart: bool
     if part == "peephole":
         blocks = flat.reshape(3, hidden)
         return _in_order(blocks, [row.peephole_order.index(gate) for gate in "ifo"])
-    if apart:
+    if separate:
         return flat.reshape(4, hidden, *flat.shape[1:])
     if row.gates == "units":
         blocks = np.swapaxes(flat.reshape(hidden, 4, *flat.shape[1:]), 0, 1)
@@ -319,12 +322,12 @@ def _read_part(row: Layout, part: str, piece: Array, hidden: int, *, apart: bool
 
 
 def _in_order(blocks: Array, order: list[int]) -> Array:
-    """The blocks in another order; no copy where that is the order they have, or one repeated number in any order."""
+    """The blocks in this order, copied only if that changes anything."""
     return blocks if order == list(range(len(order))) or not any(blocks.strides) else blocks[order]
 
 
 def _describe(layers: Sequence[Sequence[Mapping[str, tuple[int, ...]]]]) -> LSTMSpec:
-    """The spec that these shapes mean."""
+    """The spec of these shapes."""
     cell = layers[0][0]
     _, hidden, inputs = cell["W"]
     bias: Bias = "none" if "b" not in cell else ("single" if "b_r" not in cell else "split")
@@ -355,9 +358,9 @@ def _precision_of(arrays: Mapping[str, Array]) -> str:
     return types[0]
 
 
-def _transpose(per_direction: list[dict[Tensor, list[Array]]]) -> dict[Tensor, list[list[Array]]]:
-    return {tensor: [stored[tensor] for stored in per_direction] for tensor in per_direction[0]}
-
-
-def _stack(per_direction: list[list[Array]]) -> list[Array]:
-    return [np.stack(arrays) for arrays in zip(*per_direction, strict=True)]
+def _stacked(per_direction: list[dict[Tensor, list[Array]]]) -> dict[Tensor, list[Array]]:
+    """Tensors of all directions with a leading axis of directions."""
+    return {
+        tensor: [np.stack(arrays) for arrays in zip(*(stored[tensor] for stored in per_direction), strict=True)]
+        for tensor in per_direction[0]
+    }

@@ -1,10 +1,12 @@
-"""How many parameters each convention stores, and why the numbers differ."""
+"""Parameter counts by layout, explained by the canonical formula."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 from ..model import LSTMSpec
+from ..model.weights import expected_shapes
 from .table import layout_named
 
 
@@ -13,8 +15,8 @@ class ParameterCount:
     """A count with its breakdown.
 
     Attributes:
-        total: trainable numbers.
-        by_tensor: numbers by canonical array: W, U, b, b_r, peephole, projection.
+        total: number of trainable parameters.
+        by_tensor: the same by canonical array: W, U, b, b_r, peephole, projection.
         explanation: one sentence relating the total to the canonical formula 4((x+h)h+h).
     """
 
@@ -24,7 +26,7 @@ class ParameterCount:
 
 
 def count_parameters(spec: LSTMSpec, layout: str = "keras") -> ParameterCount:
-    """Count the parameters of an LSTM under a framework's bias scheme.
+    """Count the parameters of an LSTM with a layout's bias scheme.
 
     >>> count_parameters(LSTMSpec(input_size=1, hidden_size=1), layout="keras").total
     12
@@ -32,24 +34,17 @@ def count_parameters(spec: LSTMSpec, layout: str = "keras") -> ParameterCount:
     16
     """
     row = layout_named(layout)
-    hidden, width = spec.hidden_size, spec.output_size
+    stored = spec if spec.bias == "none" else replace(spec, bias=row.bias)
     by_tensor: dict[str, int] = {}
     for layer in range(spec.num_layers):
-        sizes = {"W": 4 * hidden * spec.layer_input_size(layer), "U": 4 * hidden * width}
-        if spec.bias != "none":
-            sizes["b"] = 4 * hidden
-            sizes["b_r"] = 4 * hidden if row.bias == "split" else 0
-        sizes["peephole"] = 3 * hidden if spec.peepholes else 0
-        sizes["projection"] = width * hidden if spec.proj_size else 0
-        for name, size in sizes.items():
-            by_tensor[name] = by_tensor.get(name, 0) + size * spec.num_directions
-    by_tensor = {name: size for name, size in by_tensor.items() if size}
+        for name, shape in expected_shapes(stored, layer).items():
+            by_tensor[name] = by_tensor.get(name, 0) + math.prod(shape) * spec.num_directions
     total = sum(by_tensor.values())
     return ParameterCount(total, by_tensor, explain_count(spec, total))
 
 
 def explain_count(spec: LSTMSpec, native: int) -> str:
-    """Say in one sentence how a framework's own count relates to the canonical one.
+    """One sentence that relates a framework's count to the canonical one.
 
     >>> explain_count(LSTMSpec(input_size=1, hidden_size=1), 16)
     '16 = canonical 12 + 4, a second bias of 4h = 4 for each of 1 layer and direction'
@@ -69,7 +64,7 @@ def explain_count(spec: LSTMSpec, native: int) -> str:
 
 
 def formula(spec: LSTMSpec) -> str:
-    """The canonical count written out for each layer.
+    """The formula of the canonical count, layer by layer.
 
     >>> formula(LSTMSpec(input_size=2308, hidden_size=32))
     '4((2308+32)*32+32)'

@@ -1,4 +1,4 @@
-"""A framework's gradients in canonical form, through the same rows as its weights."""
+"""Conversion of a framework's gradients to canonical form."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from .table import Layout, layout_named
 
 
 def gradients_from_layout(arrays: Mapping[str, Array], layout: str | Layout) -> dict[str, Array]:
-    """Gradients with respect to parameters, by canonical name such as `0.1.W`.
+    """Gradients of the parameters by canonical name such as `0.1.W`.
 
-    Each gradient lies where its parameter lies. A constant that a framework adds to the forget bias at run time has
-    no gradient, so nothing is added here. A layout with two bias vectors gives both gradients, `b` and `b_r`, as the
-    framework computed them. NaN and infinity come through: whether they are right is not for a layout to say.
+    Gradients are stored like their parameters. A constant that a framework adds to the forget bias at run time has no
+    gradient, so nothing is added here. A layout with two bias vectors has two gradients, `b` and `b_r`, as computed by
+    the framework. NaN and infinity are kept for the judge.
 
     Raises:
-        SpecError: for missing, left-over or ill-shaped arrays.
+        SpecError: for missing or surplus arrays, or wrong shapes.
 
     >>> from lstm_xcheck.layouts import to_layout
     >>> from lstm_xcheck.model import LSTMSpec, LSTMWeights
@@ -32,7 +32,7 @@ def gradients_from_layout(arrays: Mapping[str, Array], layout: str | Layout) -> 
     cells = read_all_parts(row, {name: np.asarray(array) for name, array in arrays.items()})
     return {
         f"{layer}.{direction}.{name}": np.asarray(array)
-        for layer, beside in enumerate(cells)
-        for direction, cell in enumerate(beside)
+        for layer, directions in enumerate(cells)
+        for direction, cell in enumerate(directions)
         for name, array in cell.items()
     }

@@ -1,4 +1,4 @@
-"""Which array names a layout uses for a stack, and which stack a set of names means."""
+"""Array names of a stack in a layout, and the stack of given names."""
 
 from __future__ import annotations
 
@@ -8,26 +8,27 @@ from ..errors import SpecError
 from ..model import GATES
 from .table import Layout, Tensor
 
-#: A stack deeper than this is a mistake in the names rather than a model.
+#: A deeper stack is a mistake in the names.
 MAX_LAYERS = 512
 
 
 def tensor_names(
     layout: Layout, tensor: Tensor, layer: int, direction: int, num_layers: int, num_directions: int
 ) -> list[str]:
-    """The name of one tensor, or of its four gates, or three diagonals, where the layout stores them apart."""
+    """Names of one tensor: one, or one per gate or diagonal where stored separately."""
     only, template = layout.layer_names
     layer_name = only if num_layers == 1 else template.format(k=layer, _k=f"_{layer}" if layer else "")
     direction_name = layout.directions[0 if num_directions == 1 else 1 + direction]
-    own: tuple[str, ...] = tensor.gate_names or layout.gate_names
+    gates: tuple[str, ...] = tensor.gate_names or layout.gate_names
     if tensor.parts == ("peephole",):
-        own = tuple(own[GATES.index(gate)] for gate in layout.peephole_order)
-    gates = own if "{gate}" in tensor.name else ("",)
+        gates = tuple(gates[GATES.index(gate)] for gate in layout.peephole_order)
+    if "{gate}" not in tensor.name:
+        gates = ("",)
     return [tensor.name.format(layer=layer_name, direction=direction_name, gate=gate) for gate in gates]
 
 
 def all_names(layout: Layout, num_layers: int, num_directions: int) -> Iterator[tuple[Tensor, list[str]]]:
-    """Every tensor and name of a stack; directions that share an axis are named once."""
+    """Every tensor of a stack with its names; directions on an axis share theirs."""
     for layer in range(num_layers):
         for direction in range(1 if layout.direction_axis else num_directions):
             for tensor in layout.tensors:
@@ -35,10 +36,10 @@ def all_names(layout: Layout, num_layers: int, num_directions: int) -> Iterator[
 
 
 def stack_from_names(layout: Layout, names: Iterable[str], axis_directions: int = 1) -> tuple[int, int]:
-    """How many layers and directions these names mean.
+    """Number of layers and directions of a stack with these names.
 
     Raises:
-        SpecError: when the names fit no stack, or some are left over.
+        SpecError: when the names fit no stack, or names are left over.
     """
     given = set(names)
     best: tuple[int, int, int] = (0, 0, 0)
@@ -49,29 +50,27 @@ def stack_from_names(layout: Layout, names: Iterable[str], axis_directions: int 
             if len(names) > len(set(names)):
                 break  # the layout has no names for so many layers or directions
             required = {n for tensor, ns in expected if {"W", "U"} & set(tensor.parts) for n in ns}
-            if not required <= given:
-                if num_layers > 1:
-                    break
-                continue
-            used = len(given & {n for _, ns in expected for n in ns})
-            best = max(best, (used, num_layers, num_directions))
+            if required <= given:
+                best = max(best, (len(given & set(names)), num_layers, num_directions))
+            elif num_layers > 1:
+                break
     used, num_layers, num_directions = best
     if not used:
         example = sorted({n for _, ns in all_names(layout, 1, axis_directions) for n in ns})
         raise SpecError(
-            f"layout {layout.name}: the arrays are named {_some(given)}, "
-            f"but a single layer needs names such as {_some(example)}"
+            f"layout {layout.name}: the arrays are named {_listing(given)}, "
+            f"but a single layer needs names such as {_listing(example)}"
         )
     extra = given - {n for _, ns in all_names(layout, num_layers, num_directions) for n in ns}
     if extra:
         raise SpecError(
-            f"layout {layout.name}: {_some(extra)} left over after reading {num_layers} layers of {num_directions} "
+            f"layout {layout.name}: {_listing(extra)} left over after reading {num_layers} layers of {num_directions} "
             "directions; remove them or pass prefix="
         )
     return num_layers, num_directions
 
 
-def _some(names: Iterable[str]) -> str:
+def _listing(names: Iterable[str]) -> str:
     ordered = sorted(names)
     return ", ".join(ordered[:8]) + (f" and {len(ordered) - 8} more" if len(ordered) > 8 else "") or "nothing"
 

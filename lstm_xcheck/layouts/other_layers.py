@@ -1,14 +1,14 @@
-"""How each framework stores the layers that stand beside LSTMs: rows of data, no code but what looks them up.
+"""Layouts of other layers than LSTMs: one row per framework and kind of layer.
 
 Canonical arrays: an embedding's `table` (entries, size); a dense layer's `kernel` (input, output) and `bias`; a
-normalisation's `scale` and `offset`, and what a batch normalisation saw, `mean`, `variance` and `count`.
-Each row was established by saving a layer of that framework and looking at the file.
+normalisation's `scale` and `offset`, and the statistics of a batch normalisation, `mean`, `variance` and `count`.
+Each row was established by saving a layer of that framework and reading the file.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from ..arrays import Array
@@ -19,11 +19,11 @@ class Kind:
     """One kind of layer.
 
     Attributes:
-        name: as reports show it.
-        parts: its canonical arrays with their number of axes, in the order in which Keras numbers them.
-        needed: the parts without which it is none.
-        words: what says the kind when a class or a user's name for a layer holds it.
-        unmistakable: whether names and shapes of the arrays are enough, in the frameworks that name their arrays.
+        name: as in reports.
+        parts: its canonical arrays and their numbers of axes, in Keras' order.
+        needed: the parts that every layer of this kind has.
+        words: parts of class and layer names that indicate the kind.
+        unmistakable: whether names and shapes of the arrays identify the kind, in frameworks that name arrays.
     """
 
     name: str
@@ -57,13 +57,14 @@ class Row:
     """How one framework stores one kind.
 
     Attributes:
-        class_name: the framework's own.
-        names: the name of each canonical array.
-        transposed: the arrays stored with their two axes exchanged.
-        together: arrays of which the framework has all or none.
-        required: arrays that the framework always has.
-        epsilon: what a normalisation adds to the variance, unless it is told otherwise.
-        source: framework, version that was run.
+        class_name: the framework's class.
+        names: the framework's name of each canonical array.
+        transposed: arrays with their two axes exchanged.
+        together: arrays that are either all present or all absent.
+        required: arrays that are always present.
+        epsilon: default constant added to the variance of a normalisation.
+        axis: the axis that a batch normalisation normalises.
+        source: framework and version that was run.
     """
 
     class_name: str
@@ -73,6 +74,7 @@ class Row:
     together: frozenset[str] = frozenset()
     required: frozenset[str] = frozenset()
     epsilon: float | None = None
+    axis: int = -1
 
 
 _TORCH, _KERAS, _FLAX = "torch 2.13.0", "keras 3.15.1", "flax 0.12.8"
@@ -90,7 +92,7 @@ OTHER_LAYERS: dict[str, dict[str, Row]] = {
         "batch_norm": Row(
             "BatchNorm1d",
             {**_AFFINE, "mean": "running_mean", "variance": "running_var", "count": "num_batches_tracked"},
-            _TORCH, together=frozenset({"scale", "offset"}), epsilon=1e-5,
+            _TORCH, together=frozenset({"scale", "offset"}), epsilon=1e-5, axis=1,
         ),
         "layer_norm": Row("LayerNorm", _AFFINE, _TORCH, together=frozenset({"scale"}), epsilon=1e-5),
     },
@@ -113,11 +115,11 @@ OTHER_LAYERS: dict[str, dict[str, Row]] = {
         "dense": Row("Linear", {"kernel": "weight", "bias": "bias"}, _PADDLE),
         "batch_norm": Row(
             "BatchNorm1D", {**_AFFINE, "mean": "_mean", "variance": "_variance"}, _PADDLE,
-            together=frozenset({"scale", "offset"}), epsilon=1e-5,
+            together=frozenset({"scale", "offset"}), epsilon=1e-5, axis=1,
         ),
         "layer_norm": Row("LayerNorm", _AFFINE, _PADDLE, epsilon=1e-5),
     },
-    # Haiku's batch normalisation keeps averages with counters in a state of its own.
+    # Haiku's batch normalisation keeps averages and counters in a separate state.
     "haiku": {
         "embedding": Row("Embed", {"table": "embeddings"}, _HAIKU),
         "dense": Row("Linear", {"kernel": "w", "bias": "b"}, _HAIKU),
@@ -148,23 +150,36 @@ OTHER_LAYERS: dict[str, dict[str, Row]] = {
 }  # fmt: skip
 
 
+#: Layout of LSTMs -> framework whose names the other layers of their file have.
+_FAMILIES = {
+    "haiku": "haiku", "mlx": "mlx", "torch": "torch", "flax-linen": "flax", "flax-nnx": "flax",
+    "flax-nnx-optimized": "flax",
+}  # fmt: skip
+
+
+def family_of(layouts: Iterable[str], default: str = "") -> str:
+    """The framework whose names a file's other layers have, by the one layout of its LSTMs."""
+    distinct = set(layouts)
+    return _FAMILIES.get(distinct.pop(), "") if len(distinct) == 1 else default
+
+
 def own_names(framework: str, kind: str) -> dict[str, str]:
-    """Canonical name by the framework's own."""
+    """Canonical name by framework name."""
     return {name: part for part, name in OTHER_LAYERS[framework][kind].names.items()}
 
 
 def transposed(framework: str, kind: str, part: str, array: Array) -> Array:
-    """An array from the framework's orientation to the canonical one; the same call leads back."""
+    """An array between the framework's and the canonical orientation, both ways."""
     return array.T if part in OTHER_LAYERS[framework][kind].transposed else array
 
 
 def kinds_named(text: str) -> set[str]:
-    """The kinds that a class or a user's name for a layer speaks of.
+    """The kinds that a class or layer name indicates.
 
     >>> kinds_named("LayerNorm_0"), kinds_named("fc2"), kinds_named("encoder.norm")
     ({'layer_norm'}, {'dense'}, set())
     """
     separate = re.sub("([a-z])([A-Z])", r"\1_\2", text).lower()
-    # Another layer that is called a dense one.
+    # Keras' EinsumDense is another layer than a dense one.
     plain = "_".join(["", *re.findall("[a-z]+", separate), ""]).replace("_einsum_dense_", "_")
     return {kind.name for kind in KINDS.values() if any(f"_{word}_" in plain for word in kind.words)}

@@ -1,4 +1,4 @@
-"""What a row of the table can say about how a framework stores an LSTM."""
+"""The columns of the layout table."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ class Tensor:
     """One stored array.
 
     Attributes:
-        name: template of its name; `{layer}`, `{direction}` and `{gate}` are filled in.
-        parts: the canonical arrays it holds. Matrices are joined along their input axis, vectors end to end.
+        name: template of its name with `{layer}`, `{direction}` and `{gate}`.
+        parts: the canonical arrays it consists of. Matrices are joined along their input axis, vectors end to end.
         transposed: stored as (input, 4 hidden) instead of (4 hidden, input).
-        reshaped: stored as (input, 4 hidden), where each gate's block is (hidden, input) in memory, only called
+        reshaped: stored as (input, 4 hidden), where each gate's block is (hidden, input) in memory despite its shape
             (input, hidden): cuDNN's buffer under a TensorFlow shape.
-        gate_names: what `{gate}` becomes here, where it differs from the layout's.
+        gate_names: values of `{gate}` where they differ from the layout's.
     """
 
     name: str
@@ -28,23 +28,23 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Layout:
-    """The conventions of one framework.
+    """How one framework stores an LSTM.
 
     Attributes:
-        name: short name, as `--layout` takes it.
+        name: short name, as in `--layout`.
         order: the gates in storage order; i, f, g (cell candidate), o.
         bias: `split` for two vectors, `single` for one.
-        tensors: what is stored, the input weights first.
-        gates: `blocks` of h rows, `units` for gates interleaved per unit, `names` for an array per gate.
-        layer_names: what `{layer}` becomes: for the only layer of a stack, and a template for many with `{k}`, or with
-            `{_k}` that is empty for the first and `_k` for the others.
-        directions: what `{direction}` becomes for the only, the forward and the backward direction.
-        direction_axis: both directions are stacked on a leading axis of every tensor.
-        gate_names: what `{gate}` becomes, in the order i, f, g, o.
+        tensors: the stored arrays, the input weights first.
+        gates: `blocks` of hidden rows, `units` for gates interleaved per unit, `names` for an array per gate.
+        layer_names: values of `{layer}`: for a single layer, and a template for stacks with `{k}`, or with `{_k}`,
+            which is empty for the first layer and `_k` for the others.
+        directions: values of `{direction}` for the only, the forward and the backward direction.
+        direction_axis: whether directions are stacked on a leading axis of every tensor.
+        gate_names: values of `{gate}` in the order i, f, g, o.
         forget_bias: a constant added to f at run time and not stored.
-        peephole_order: of the three diagonals.
-        state_order: how states are returned, `hc` or `ch`.
-        source: framework, version that was run, file to read.
+        peephole_order: order of the three diagonals.
+        state_order: order in which states are returned, `hc` or `ch`.
+        source: framework, version that was run, source file.
     """
 
     name: str
@@ -62,5 +62,5 @@ class Layout:
     state_order: Literal["hc", "ch"] = "hc"
 
     def tensor_for(self, part: str) -> Tensor | None:
-        """The tensor that holds a canonical array, or None where the framework has none."""
+        """The tensor with this canonical array, or None."""
         return next((tensor for tensor in self.tensors if part in tensor.parts), None)

@@ -1,4 +1,4 @@
-"""A layout's arrays described before they are read: the spec from shapes alone, and one cell at a time."""
+"""Reading a layout by shapes: the spec without arrays, and single cells."""
 
 from __future__ import annotations
 
@@ -15,39 +15,39 @@ from .table import layout_named
 
 
 def spec_of(shapes: Mapping[str, tuple[int, ...]], layout: str, spec: LSTMSpec | None = None) -> LSTMSpec:
-    """What `from_layout` would find in arrays of these shapes, told without an array.
+    """The spec that `from_layout` finds in arrays of these shapes.
 
     Raises:
-        SpecError: for missing, left-over or ill-shaped arrays.
+        SpecError: for missing or surplus arrays, or wrong shapes.
 
     >>> spec_of({"kernel": (3, 8), "recurrent_kernel": (2, 8)}, "keras").hidden_size
     2
     """
     row = layout_named(layout)
-    cells = read_all_parts(row, {name: _hollow(name, shape) for name, shape in shapes.items()})
+    cells = read_all_parts(row, {name: _shape_only(name, shape) for name, shape in shapes.items()})
     found = [[shapes_of(parts) for parts in directions] for directions in cells]
     spec = settled_spec(row, found, spec)
     for layer, directions in enumerate(found):
-        for direction, held in enumerate(directions):
-            check_shapes(spec, layer, direction, held)
+        for direction, actual in enumerate(directions):
+            check_shapes(spec, layer, direction, actual)
     return spec
 
 
 def read_cell(
     shapes: Mapping[str, tuple[int, ...]], fetch: Callable[[str], Array], layout: str, layer: int, direction: int
 ) -> CellWeights:
-    """One direction of one layer alone; `fetch` gives the arrays that it is made of.
+    """Read a single cell; `fetch` returns an array by name.
 
     Raises:
         SpecError: as `from_layout`.
     """
     row = layout_named(layout)
-    stack = stack_of(row, {name: _hollow(name, shape) for name, shape in shapes.items()})
+    stack = stack_of(row, {name: _shape_only(name, shape) for name, shape in shapes.items()})
     return CellWeights(**read_parts(row, _Fetched(shapes, fetch), layer, direction, *stack))  # type: ignore[arg-type]
 
 
 class _Fetched(Mapping[str, Array]):
-    """Arrays read when they are used."""
+    """Arrays that are fetched on access."""
 
     def __init__(self, shapes: Mapping[str, tuple[int, ...]], fetch: Callable[[str], Array]) -> None:
         self._shapes, self._fetch = shapes, fetch
@@ -65,8 +65,8 @@ class _Fetched(Mapping[str, Array]):
         return len(self._shapes)
 
 
-def _hollow(name: str, shape: tuple[int, ...]) -> Array:
-    """An array of any size that takes one byte."""
+def _shape_only(name: str, shape: tuple[int, ...]) -> Array:
+    """An array of this shape in one byte of memory."""
     try:
         return np.broadcast_to(np.int8(0), shape)
     except ValueError as error:

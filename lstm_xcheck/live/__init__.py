@@ -1,1 +1,1 @@
-"""Layers and modules of a running program, compared with files, weights and functions."""
+"""Compares live layers and modules with files, weights and functions."""

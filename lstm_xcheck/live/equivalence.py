@@ -1,4 +1,4 @@
-"""Are these two the same LSTM? For live layers, files, weights and functions, in any combination."""
+"""Asserts that two LSTMs are the same: live layers, files, weights or functions."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from ..diagnose.detection_power import is_small
 from ..engine.explain import Explainer
 from ..errors import DisagreementError, NothingComparedError, Unsupported, UserError
 from ..layouts import explain_count
-from ..model import GATES, Case, CellWeights, LSTMSpec, LSTMWeights, Result
+from ..model import GATES, Case, CellWeights, LSTMWeights, Result
 from ..oracle import forward
-from .model import live_object
+from .detect import live_lstm
 
-#: Roughest last.
+#: The lowest last.
 _PRECISIONS = tuple(STORAGE)
 
 
@@ -33,10 +33,10 @@ class _Side:
 
     Attributes:
         name: `first`, `second` or `case`.
-        label: what it is.
+        label: what it is, for messages.
         weights: None for a function, which takes them.
-        count: trainable numbers as its framework reports them.
-        ragged: whether it surely takes rows of different lengths.
+        count: trainable parameters as its framework reports them.
+        ragged: whether it is known to take rows of different lengths.
         function: `(weights, x, h0, c0, lengths)`; None where the oracle runs the weights.
     """
 
@@ -49,19 +49,19 @@ class _Side:
 
 
 def assert_equivalent(first: Any, second: Any, *, case: Case | None = None, precision: str | None = None) -> None:
-    """Do nothing when the two are the same LSTM.
+    """Raise unless the two are the same LSTM.
 
     Each may be a Keras layer (`LSTM`, `Bidirectional(LSTM)`, a list or `Sequential` of them), a PyTorch `nn.LSTM` or
     `nn.LSTMCell`, a checkpoint file, `LSTMWeights`, or a function `(weights, x, h0, c0, lengths) -> y, h, c`.
 
-    The weights are compared bit for bit in canonical form. Two biases that add up to the one of the other side are no
-    disagreement, nor is a missing bias against zeros. Then every layer, module and function is itself run, with
-    `training=False` semantics, and each number it answers must be what honest rounding of these weights allows.
+    The weights are compared bit for bit in canonical form. Two biases equal the one bias that is their sum, and a
+    missing bias equals zeros. Then every layer, module and function itself is run, with `training=False` semantics,
+    and each number it returns must lie within the rounding bound of these weights.
 
     Args:
         first, second: what to compare.
-        case: your own inputs, states and lengths; its weights must be those of both sides, and are what functions
-            get. By default random data with initial states, of different lengths where both sides surely take them.
+        case: your own inputs, states and lengths; its weights must be those of both sides, and functions get them.
+            By default random data with initial states, of different lengths where both sides are known to take them.
         precision: round both sides' weights to it before they are compared; functions are judged in it.
 
     Raises:
@@ -70,6 +70,7 @@ def assert_equivalent(first: Any, second: Any, *, case: Case | None = None, prec
         NothingComparedError: when neither side nor `case` has weights, or when the data decide nothing.
         UserError: for what is no LSTM, a file with several (naming them), and an unknown precision.
 
+    >>> from lstm_xcheck.model import LSTMSpec
     >>> weights = LSTMWeights.random(LSTMSpec(input_size=2, hidden_size=3))
     >>> assert_equivalent(weights, weights)
     """
@@ -100,7 +101,7 @@ def _side(name: str, thing: Any) -> _Side:
     if isinstance(thing, (str, PathLike)):
         weights = _from_file(Path(thing))
         return _Side(name, f"file {thing}", weights, weights.parameter_count)
-    live = live_object(thing)
+    live = live_lstm(thing)
     if live is not None:
         run = live.run
         return _Side(
@@ -126,26 +127,18 @@ def _from_file(path: Path) -> LSTMWeights:
     return next(iter(found.values()))
 
 
-def _rounded(weights: LSTMWeights, precision: str | None) -> LSTMWeights:
-    return weights.astype(precision) if precision else weights
-
-
 def _spec_differences(weighted: Sequence[_Side]) -> list[str]:
-    """What no conversion can bridge: sizes, directions, activations."""
+    """Differences that no conversion removes: sizes, directions, activations."""
     base = weighted[0]
     complaints = []
     for other in weighted[1:]:
-        ours, theirs = (_without_bias(side).to_dict() for side in (base, other))
+        ours, theirs = (replace(_weights_of(side).spec, bias="none").to_dict() for side in (base, other))
         complaints += [
             f"{name} is {ours[name]!r} in the {base.name}, but {theirs[name]!r} in the {other.name}"
             for name in ours
             if ours[name] != theirs[name]
         ]
     return complaints
-
-
-def _without_bias(side: _Side) -> LSTMSpec:
-    return replace(_weights_of(side).spec, bias="none")
 
 
 def _weights_of(side: _Side) -> LSTMWeights:
@@ -155,32 +148,30 @@ def _weights_of(side: _Side) -> LSTMWeights:
 
 
 def _weight_differences(weighted: Sequence[_Side], precision: str | None) -> list[str]:
-    """The first array that differs, for each side against the first that has weights."""
-    complaints = []
-    for other in weighted[1:]:
-        found = _first_difference(weighted[0], other, precision)
-        complaints += [found] if found else []
-    return complaints
+    """The first array that differs, of each side against the first with weights."""
+    found = [_first_difference(weighted[0], other, precision) for other in weighted[1:]]
+    return [difference for difference in found if difference]
 
 
 def _first_difference(base: _Side, other: _Side, precision: str | None) -> str:
-    ours, theirs = (_rounded(_weights_of(side), precision) for side in (base, other))
-    rougher = max((ours.dtype, theirs.dtype), key=_PRECISIONS.index)
+    ours, theirs = (_weights_of(side) for side in (base, other))
+    if precision:
+        ours, theirs = ours.astype(precision), theirs.astype(precision)
+    lower = max((ours.dtype, theirs.dtype), key=_PRECISIONS.index)
     for (layer, direction, cell), (_, _, twin) in zip(ours.cells(), theirs.cells(), strict=True):
         for name in ("W", "U", "b", "peephole", "projection"):
-            a, b = (_comparable(c, name, rougher) for c in (cell, twin))
-            if a is not None and b is not None:
-                same = a == b if name == "b" else bit_equal(a, b)
-                if name == "b" and not same.all() and _same_vectors(cell, twin):
-                    continue
-                if not same.all():
-                    where = f"{name} of layer {layer}" + (f", direction {direction}" if len(ours.layers[0]) > 1 else "")
-                    return _describe(where, name, a, b, same, (base, other))
+            a, b = (_comparable(c, name, lower) for c in (cell, twin))
+            if a is None or b is None:
+                continue
+            same = bit_equal(a, b) if name != "b" else (a == b) | _same_vectors(cell, twin)
+            if not same.all():
+                where = f"{name} of layer {layer}" + (f", direction {direction}" if len(ours.layers[0]) > 1 else "")
+                return _describe(where, name, a, b, same, (base, other))
     return ""
 
 
 def _comparable(cell: CellWeights, name: str, dtype: str) -> Array | None:
-    """An array in float64, which changes no value; the bias as the one rounded sum, zeros where there is none."""
+    """An array in float64; a bias as its rounded sum, or zeros."""
     if name != "b":
         array = getattr(cell, name)
         return None if array is None else np.asarray(array, np.float64)
@@ -207,14 +198,15 @@ def _describe(where: str, name: str, a: Array, b: Array, same: Array, sides: tup
 def _output_differences(
     sides: Sequence[_Side], case: Case | None, base: _Side, *, same_weights: bool, precision: str | None
 ) -> list[str]:
-    """Run both and judge each: against its own weights where they are the same, else against the first's."""
+    """Runs and judges both: by their own weights where equal, else the first's."""
     weights = _weights_of(base)
     question = case or _question(sides, weights, precision)
     complaints: list[str] = []
     undecided: list[str] = []
     for side in sides:
-        held = side.weights if same_weights and side.weights is not None else weights
-        own = replace(question, weights=held, precision=_judged_in(side, held, precision))
+        own_weights = side.weights if same_weights and side.weights is not None else weights
+        judged_in = precision if precision and side.weights is None else own_weights.dtype
+        own = replace(question, weights=own_weights, precision=judged_in)
         observed = _observe(side, own)
         rows = judge(observed, own, adapter=side.name).rows
         bad = [row for row in rows if row.verdict in ("mismatch", "suspect")]
@@ -228,15 +220,11 @@ def _output_differences(
 
 
 def _question(sides: Sequence[_Side], weights: LSTMWeights, precision: str | None) -> Case:
-    """Random data, exact in the precision of either side."""
+    """A random case, exact in the precision of either side."""
     given = [side.weights.dtype for side in sides if side.weights is not None]
-    rougher = max([*given, *([precision] if precision else [])], key=_PRECISIONS.index)
+    lower = max([*given, *([precision] if precision else [])], key=_PRECISIONS.index)
     ragged = all(side.ragged for side in sides)
-    return Case.random(weights.spec, weights=weights, ragged=ragged, precision=rougher, id="equivalence")
-
-
-def _judged_in(side: _Side, held: LSTMWeights, precision: str | None) -> str:
-    return precision if precision and side.weights is None else held.dtype
+    return Case.random(weights.spec, weights=weights, ragged=ragged, precision=lower, id="equivalence")
 
 
 def _observe(side: _Side, case: Case) -> Result:
@@ -249,7 +237,7 @@ def _observe(side: _Side, case: Case) -> Result:
 
 
 def _causes(side: _Side, case: Case, observed: Result) -> list[str]:
-    """The mistake that explains the wrong outputs, with its remedy."""
+    """The mistake that explains the wrong outputs, and its remedy."""
     ask = None if side.weights is not None and not is_small(case) else partial(_ask, side, case)
     found = Explainer().explain(observed, case, side.name, ask)
     return [
@@ -261,7 +249,7 @@ def _causes(side: _Side, case: Case, observed: Result) -> list[str]:
 
 
 def _ask(side: _Side, asked: Case, case: Case) -> Result:
-    """Run another case on the same side.
+    """Runs another case on the same side.
 
     Raises:
         Unsupported: for other weights where the side has its own.

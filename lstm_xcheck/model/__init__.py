@@ -1,4 +1,4 @@
-"""What an LSTM is: spec, weights, case and result. Knows nobody else."""
+"""The model of an LSTM: spec, weights, case and result."""
 
 from .case import Case as Case
 from .lazy_weights import DeferredWeights as DeferredWeights

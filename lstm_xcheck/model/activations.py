@@ -1,7 +1,7 @@
 """The activation functions an LSTM may use, by name.
 
 Two functions are called "hard sigmoid": clip(0.2 v + 0.5, 0, 1) in Keras 2 and ONNX's default, and
-clip(v / 6 + 0.5, 0, 1) in Keras 3 and PyTorch. A spec therefore always writes the slope and offset out.
+clip(v / 6 + 0.5, 0, 1) in Keras 3 and PyTorch. A spec therefore always gives slope and offset.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _PLAIN = ("sigmoid", "tanh", "relu", "linear", "softsign", "hard_tanh", "tanh_pa
 
 @dataclass(frozen=True)
 class Activation:
-    """A parsed activation: its kind and, for a hard sigmoid, slope `alpha` and offset `beta`.
+    """A parsed activation; a hard sigmoid has slope `alpha` and offset `beta`.
 
     >>> Activation.parse("hard_sigmoid:0.2,0.5")
     Activation(kind='hard_sigmoid', alpha=0.2, beta=0.5)
@@ -33,7 +33,9 @@ class Activation:
 
     @classmethod
     def parse(cls, name: str) -> Activation:
-        """Read `hard_sigmoid:ALPHA,BETA` or a plain name: sigmoid, tanh, relu, linear, softsign, hard_tanh, tanh_pade.
+        """Parse `hard_sigmoid:ALPHA,BETA` or a plain name.
+
+        Plain names are sigmoid, tanh, relu, linear, softsign, hard_tanh and tanh_pade.
 
         Raises:
             SpecError: for any other name, `hard_sigmoid` without its two numbers included.

@@ -1,4 +1,4 @@
-"""One question to every implementation: weights, inputs, initial states and lengths."""
+"""A case: weights, inputs, initial states and lengths."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Returns = Literal["sequence", "last"]
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """Weights and data that fix what an LSTM must answer.
+    """Weights and data that determine the outputs of an LSTM.
 
     Attributes:
         weights: canonical parameters.
@@ -29,12 +29,12 @@ class Case:
         c0: initial cell state, shape (layers * directions, batch, hidden), or None for zeros.
         lengths: valid steps of each row, shape (batch,), each from 1 to steps; the rest is padding on the right.
         mask: instead of lengths, which steps are valid, boolean, shape (batch, steps).
-        precision: in which the backend is to compute; by default that of the weights. Everything is rounded to it.
-        returns: whether the last output is asked for besides the whole sequence.
-        gradients: whether the gradients of the loss in `model/loss.py` are asked for besides the outputs.
+        precision: in which the backend computes, by default that of the weights. All numbers are rounded to it.
+        returns: whether the last output is requested in addition to the sequence.
+        gradients: whether gradients of the loss in `model/loss.py` are requested in addition to the outputs.
         id: a readable name.
 
-    The states of a row stay as they are through padding, and outputs there are zero.
+    Padding leaves the states of a row unchanged, and outputs there are zero.
 
     Raises:
         SpecError: for shapes that do not fit, lengths outside 1..steps, or numbers that are not finite.
@@ -137,7 +137,7 @@ class Case:
         id: str = "",
         gradients: bool = False,
     ) -> Case:
-        """A case whose numbers are the same bits everywhere; weights of the same seed unless given.
+        """A random case, the same bits everywhere; weights of the same seed unless given.
 
         >>> case = Case.random(LSTMSpec(input_size=5, hidden_size=4), steps=7, batch=3, seed=1)
         >>> case.x.shape, case.h0.shape
@@ -165,22 +165,22 @@ class Case:
 
     @property
     def spec(self) -> LSTMSpec:
-        """The LSTM that the weights describe."""
+        """The spec of the weights."""
         return self.weights.spec
 
     @property
     def batch(self) -> int:
-        """Rows."""
+        """Number of rows."""
         return int(self.x.shape[0])
 
     @property
     def steps(self) -> int:
-        """Time steps, padding included."""
+        """Number of time steps, padding included."""
         return int(self.x.shape[1])
 
     @cached_property
     def valid(self) -> Array:
-        """Which steps count, boolean, shape (batch, steps)."""
+        """Whether each step is valid, boolean, shape (batch, steps)."""
         if self.mask is not None:
             return self.mask
         if self.lengths is not None:
@@ -188,7 +188,7 @@ class Case:
         return np.ones((self.batch, self.steps), dtype=bool)
 
     def initial(self, name: Literal["h0", "c0"], layer: int, direction: int) -> Array:
-        """The initial state of one direction of one layer in float64, zeros where none was given."""
+        """Initial state of one direction of one layer in float64, by default zeros."""
         states = getattr(self, name)
         width = self.spec.output_size if name == "h0" else self.spec.hidden_size
         if states is None:
@@ -196,22 +196,22 @@ class Case:
         return np.asarray(states[layer * self.spec.num_directions + direction], dtype=np.float64)
 
     def arrays(self) -> dict[str, Array]:
-        """The data without the weights, by name; what is absent is left out."""
-        names = ("x", "h0", "c0", "lengths", "mask")
-        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        """The data without the weights, by name; absent arrays are left out."""
+        data = {name: getattr(self, name) for name in ("x", "h0", "c0", "lengths", "mask")}
+        return {name: array for name, array in data.items() if array is not None}
 
     @cached_property
     def fingerprint(self) -> str:
-        """sha256 over weights and data: two cases are the same question exactly when theirs are equal."""
+        """sha256 over weights and data."""
         return fingerprint({**self.weights.arrays(), **self.arrays()})
 
     def with_id(self, id: str) -> Case:
-        """The same case under another name."""
+        """The same case with another id."""
         return replace(self, id=id)
 
 
 def describe_shape(case: Case) -> str:
-    """Lower-case words and dashes, such as `h4-x5-t7-b3-l2-bi-split-states-ragged-float32`."""
+    """A name such as `h4-x5-t7-b3-l2-bi-split-states-ragged-float32`."""
     spec = case.spec
     words = [f"h{spec.hidden_size}", f"x{spec.input_size}", f"t{case.steps}", f"b{case.batch}"]
     words += [f"l{spec.num_layers}"] if spec.num_layers > 1 else []
@@ -232,14 +232,14 @@ def _random_h0(spec: LSTMSpec, batch: int, seed: int) -> Array:
 
 
 def _random_c0(spec: LSTMSpec, batch: int, seed: int) -> Array:
-    """Ordinary cells near 1; every fourth beyond 8, so that a hidden cell clip shows."""
+    """Cells near 1, every fourth beyond 8 to reveal a hidden cell clip."""
     shape = (spec.num_layers * spec.num_directions, batch, spec.hidden_size)
     rng = generator(seed, "c0")
     return np.where(range_units(spec.hidden_size), 9.0, 1.0) * signed(rng, shape, 0.9, 1.3)
 
 
 def _random_lengths(batch: int, steps: int, seed: int) -> Array:
-    """Not sorted, not all equal where that is possible, the longest reaching the end."""
+    """Unsorted lengths, at least one full, not all equal where possible."""
     lengths = 1 + np.floor(uniform(generator(seed, "lengths"), (batch,), 0.0, float(steps))).astype(np.int64)
     lengths = np.minimum(lengths, steps)
     lengths[batch // 2] = steps

@@ -1,7 +1,7 @@
-"""Random weights, states and inputs, the same bits on every Python and NumPy.
+"""Random weights, states and inputs with the same bits on every NumPy.
 
 Only `Philox` + `Generator.random()` (whose stream NumPy guarantees) and correctly rounded elementwise
-operations are used: no `normal()`, no libm function, no BLAS and no `np.sum`, whose last bits vary between builds.
+operations are used: no `normal()`, libm, BLAS or `np.sum`, whose last bits vary between builds.
 """
 
 from __future__ import annotations
@@ -17,16 +17,19 @@ from ..errors import SpecError
 from .spec import LSTMSpec
 from .weights import CellWeights, GateArray, expected_shapes
 
-#: Mean pre-activation of the gates i, f, g, o in a probe: different for each, so that no two can be exchanged unseen.
+#: Mean pre-activation of the gates i, f, g, o in a probe: different, so that exchanged gates are detected.
 PROBE_GATE_MEANS = (0.4, 0.9, -0.6, 0.1)
-#: The same for "range" units, whose gates nearly saturate so that tanh approximations and clips show.
+#: The same for "range" units, whose gates nearly saturate, to detect tanh approximations and clips.
 PROBE_RANGE_MEANS = (2.2, 2.9, 4.5, 1.2)
-#: Non-zeros in each row of W and of U: the rounding bound stays sharp at any width (it grows with non-zeros only).
+#: Non-zeros in each row of W and U: the error bound grows with them, not with the width.
 PROBE_NONZEROS = 4
 
 
 def generator(seed: int, *purpose: object) -> np.random.Generator:
-    """A stream of its own for each purpose, so that one tensor's size never moves another tensor's numbers."""
+    """A separate random stream for each purpose.
+
+    The size of one tensor therefore never changes the numbers of another.
+    """
     digest = hashlib.sha256(repr((seed, *purpose)).encode()).digest()
     return np.random.Generator(np.random.Philox(key=int.from_bytes(digest[:16], "little")))
 
@@ -37,21 +40,21 @@ def uniform(rng: np.random.Generator, shape: tuple[int, ...], low: float, high: 
 
 
 def signed(rng: np.random.Generator, shape: tuple[int, ...], low: float, high: float) -> Array:
-    """Random signs times magnitudes in [low, high): never near zero when low is not."""
+    """Numbers of random sign and magnitude in [low, high)."""
     return np.where(rng.random(shape) < 0.5, -1.0, 1.0) * uniform(rng, shape, low, high)
 
 
 def normal(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
-    """Nearly normal numbers: the sum of twelve uniforms less six (Irwin-Hall), added in a fixed order."""
-    first, *others = rng.random((12, *shape))
-    total: Array = first
+    """Nearly normal numbers: twelve uniforms minus six (Irwin-Hall), added in order."""
+    total: Array
+    total, *others = rng.random((12, *shape))
     for drawn in others:
         total += drawn
     return total - 6.0
 
 
 def range_units(hidden_size: int) -> Array:
-    """Every fourth unit of a probe works near saturation."""
+    """The units of a probe that are near saturation, every fourth one."""
     saturated: Array = np.arange(hidden_size) % 4 == 3
     return saturated
 
@@ -69,7 +72,7 @@ def random_cell(spec: LSTMSpec, layer: int, direction: int, seed: int, init: str
 
 
 def _probe(rng: np.random.Generator, name: str, shape: tuple[int, ...], spec: LSTMSpec) -> Array:
-    """Sparse, asymmetric, every tensor non-zero, biases unlike each other."""
+    """Sparse, asymmetric weights; every tensor non-zero, both biases different."""
     if name in ("b", "b_r"):
         means = np.where(range_units(spec.hidden_size), np.array([PROBE_RANGE_MEANS]).T, np.array([PROBE_GATE_MEANS]).T)
         # The first bias carries 0.7 of the mean and the second 0.3: never equal, never zero.
@@ -82,7 +85,7 @@ def _probe(rng: np.random.Generator, name: str, shape: tuple[int, ...], spec: LS
 
 
 def _sparse(rng: np.random.Generator, shape: tuple[int, ...], amplitude: float) -> Array:
-    """A few non-zeros in each row, spread so that every column is used."""
+    """A few non-zeros per row, spread over all columns."""
     columns = shape[-1]
     nonzeros = min(PROBE_NONZEROS, columns)
     values = signed(rng, shape, 0.35, 1.0) * (amplitude / nonzeros**0.5)
@@ -113,10 +116,10 @@ def _keras(rng: np.random.Generator, name: str, shape: tuple[int, ...], spec: LS
 
 
 def _orthonormal_rows(rng: np.random.Generator, rows: int, columns: int) -> Array:
-    """Gram-Schmidt with sums in a fixed order, so that no BLAS can move the last bit."""
+    """Gram-Schmidt with sums in a fixed order, independent of BLAS."""
     basis = normal(rng, (rows, columns))
     for row in range(rows):
-        for _ in range(2):  # the second pass removes what rounding left over from the first
+        for _ in range(2):  # the second pass removes rounding errors of the first
             overlap = _tree_sum(basis[:row] * basis[row])
             basis[row] = basis[row] - _tree_sum((basis[:row] * overlap[:, None]).T)
         basis[row] = basis[row] / np.sqrt(_tree_sum(basis[row : row + 1] * basis[row]))[0]
@@ -124,16 +127,19 @@ def _orthonormal_rows(rng: np.random.Generator, rows: int, columns: int) -> Arra
 
 
 def _tree_sum(terms: Array) -> Array:
-    """Sum the last axis by halving it: the order of additions depends on the length alone."""
+    """Sum the last axis pairwise, in an order that depends on its length only."""
     while terms.shape[-1] > 1:
         half = terms.shape[-1] // 2
-        odd = terms[..., 2 * half :]
-        terms = np.concatenate([terms[..., :half] + terms[..., half : 2 * half], odd], axis=-1)
+        rest = terms[..., 2 * half :]
+        terms = np.concatenate([terms[..., :half] + terms[..., half : 2 * half], rest], axis=-1)
     return terms[..., 0] if terms.shape[-1] else np.zeros(terms.shape[:-1])
 
 
 def _scaled(weight: float, recurrent: float, bias: float, forget: float = 0.0) -> _Draw:
-    """A dense, nearly normal regime: standard deviations times 1 / sqrt(columns), forget bias added."""
+    """Dense, nearly normal weights of given standard deviations, with a forget bias.
+
+    Those of matrices are multiplied by 1 / sqrt(columns).
+    """
 
     def draw(rng: np.random.Generator, name: str, shape: tuple[int, ...], spec: LSTMSpec) -> Array:
         scale = {"W": weight, "U": recurrent, "projection": 1.0}.get(name)
@@ -159,10 +165,10 @@ def _outliers(rng: np.random.Generator, name: str, shape: tuple[int, ...], spec:
     return np.where(rng.random(shape) < 0.02, values * 40.0, values)
 
 
-#: A name in quotes, since NumPy loads its generators when they are first named.
+#: Quoted, since NumPy loads its generators on first access.
 _Draw = Callable[["np.random.Generator", str, tuple[int, ...], LSTMSpec], Array]
 
-#: Every way to draw weights. The regimes after `torch` are those in which careless comparisons fail.
+#: Initializers by name. The regimes after `torch` are those in which careless comparisons fail.
 INITIALIZERS: dict[str, _Draw] = {
     "probe": _probe,
     "keras": _keras,

@@ -1,7 +1,7 @@
-"""The scalar whose gradients are compared: sum(y G_y) + sum(h_n G_h) + sum(c_n G_c), with G fixed by the shapes.
+"""The loss of gradient comparisons: sum(y G_y) + sum(h_n G_h) + sum(c_n G_c).
 
-The cotangents G are eighths between 1/2 and 11/8 with random signs: exact in every precision down to bfloat16, and
-never near zero, so that every output and every final state pulls at every parameter.
+The cotangents G depend on the shapes alone. They are eighths between 1/2 and 11/8 with random signs: exact in every
+precision down to bfloat16, and never near zero, so that every output and every final state affects every parameter.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from .case import Case
 from .initializers import generator
 from .spec import LSTMSpec
 
-#: Gradients with respect to data, by name; absent states are zeros, and have a gradient too.
+#: Data with gradients; absent states are zeros and have gradients too.
 DATA = ("x", "h0", "c0")
-#: Gradients with respect to parameters, by the name of the array in each cell.
+#: Arrays of each cell with gradients.
 PARAMETERS = ("W", "U", "b", "b_r", "peephole", "projection")
 
 
 class Cotangents(NamedTuple):
-    """What the loss multiplies each output with, in the storage type of the case's precision.
+    """Factors of the outputs in the loss, in the case's storage type.
 
     Attributes:
         y: shape (batch, steps, directions * output).
@@ -36,7 +36,7 @@ class Cotangents(NamedTuple):
 
 
 def cotangents(case: Case) -> Cotangents:
-    """The cotangents of a case: the same for all cases of one shape.
+    """The cotangents of a case, equal for all cases of the same shape.
 
     >>> from lstm_xcheck.model import Case, LSTMSpec
     >>> cotangents(Case.random(LSTMSpec(input_size=1, hidden_size=2), steps=5)).y.shape
@@ -53,10 +53,10 @@ def cotangents(case: Case) -> Cotangents:
 
 
 def gradient_names(spec: LSTMSpec) -> tuple[str, ...]:
-    """What `Result.gradients` of a case with `gradients=True` holds: `0.0.W`, ..., `x`, `h0`, `c0`.
+    """Names in `Result.gradients` of a case with gradients: `0.0.W`, ..., `x`, `h0`, `c0`.
 
-    `b` is the gradient of the bias; an implementation with two vectors gives `b_r` besides, which is the same numbers
-    since both vectors are only ever added.
+    `b` is the gradient of the bias; an implementation with two bias vectors also gives `b_r`, with the same numbers
+    since the vectors are only added.
     """
     present = {"W": True, "U": True, "b": spec.bias != "none", "peephole": spec.peepholes, "projection": spec.proj_size}
     cells = [f"{layer}.{direction}" for layer in range(spec.num_layers) for direction in range(spec.num_directions)]

@@ -1,4 +1,4 @@
-"""What an implementation answered, in canonical form."""
+"""The result of one run in canonical form."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ import numpy as np
 from ..arrays import Array, frozen
 from ..errors import SpecError
 
-#: The quantities that are compared, in the order in which they are reported.
+#: The compared quantities in the order of the report.
 QUANTITIES = ("y", "h_n", "c_n", "last")
 
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """Outputs, final states and parameter count of one run; leave out what was not observed.
+    """Outputs, final states and parameter count of one run, as far as observed.
 
     Attributes:
         y: outputs of the top layer at all steps, shape (batch, steps, directions * output), zero at padding.
         h_n: final hidden states, shape (layers * directions, batch, output).
         c_n: final cell states, shape (layers * directions, batch, hidden).
-        last: the last output, shape (batch, directions * output): of each direction the step it processed last.
+        last: the output of the step that each direction processed last, shape (batch, directions * output).
         layer_outputs: outputs of the layers below the top, each of the shape of y.
         gradients: of the loss in `model/loss.py`, by canonical name, such as `0.0.W`, `x`, `h0`.
-        native: the parameters read back from the framework, under the framework's own names.
-        parameter_count: trainable numbers as the framework itself reports them.
-        computed_in: the precision in which the framework really computed, where that is not the one asked for.
+        native: the parameters read back from the framework, by the framework's names.
+        parameter_count: number of trainable parameters as reported by the framework.
+        computed_in: the precision in which the framework computed, where it differs from the requested one.
         note: why `computed_in` differs.
         environment: versions and settings.
 
     Raises:
-        SpecError: when nothing was observed at all.
+        SpecError: when no quantity was observed.
     """
 
     y: Array | None = None

@@ -1,4 +1,4 @@
-"""What an LSTM is: sizes, directions, bias scheme and the options that change the function.
+"""The spec of an LSTM: sizes, directions, bias scheme and options.
 
 With gates i, f, g (the cell candidate) and o:
 
@@ -18,13 +18,13 @@ from .activations import Activation
 Bias = Literal["split", "single", "none"]
 Coupling = Literal["f=1-i", "i=1-f"]
 
-#: Gate order of the canonical form. `g` is also written c, j, z or "cell candidate".
+#: Gate order of the canonical form; `g`, the cell candidate, is also called c, j or z.
 GATES = ("i", "f", "g", "o")
 
 
 @dataclass(frozen=True)
 class LSTMSpec:
-    """The shape and the function of an LSTM, independent of any framework.
+    """Shape and function of an LSTM, independent of frameworks.
 
     Attributes:
         input_size: features per step.
@@ -34,7 +34,7 @@ class LSTMSpec:
         bias: `split` (two vectors, as PyTorch), `single` (one, as Keras) or `none`.
         proj_size: width of the projected hidden state, 0 for none; must be smaller than `hidden_size`.
         peepholes: whether the gates i, f see c_{t-1} and o sees c_t.
-        reverse: whether a single direction reads the sequence backward; outputs stay aligned in time.
+        reverse: whether the single direction reads the sequence backward; outputs stay aligned in time.
         gate_activation, cell_activation, output_activation: of i, f, o; of g; of c.
         gate_clip: bound on the pre-activations z (ONNX `clip`).
         cell_clip: bound on c_t (TF1 `cell_clip`).
@@ -100,23 +100,23 @@ class LSTMSpec:
 
     @property
     def is_plain(self) -> bool:
-        """Whether the function is the textbook LSTM: no clip, coupling, peephole or unusual activation."""
+        """Whether this is the textbook LSTM: no clip, coupling, peephole, other activation."""
         return self == LSTMSpec(
             self.input_size, self.hidden_size, self.num_layers, self.bidirectional, self.bias, self.proj_size,
             reverse=self.reverse,
         )  # fmt: skip
 
     def layer_input_size(self, layer: int) -> int:
-        """Features that a layer reads: `input_size`, or the width of the layer below."""
+        """Input width of a layer: `input_size`, or the width of the layer below."""
         return self.input_size if layer == 0 else self.output_size * self.num_directions
 
     def is_backward(self, direction: int) -> bool:
-        """Whether this direction (0 or 1) reads the sequence from its end."""
+        """Whether this direction (0 or 1) reads the sequence backward."""
         return self.reverse if direction == 0 else True
 
     @property
     def canonical_count(self) -> int:
-        """Trainable numbers with one bias: 4((x+r)h+h) per layer and direction, plus options."""
+        """Parameters with one bias: 4((x+r)h+h) per layer and direction, plus options."""
         hidden, width = self.hidden_size, self.output_size
         total = 0
         for layer in range(self.num_layers):
@@ -129,12 +129,12 @@ class LSTMSpec:
 
     @property
     def parameter_count(self) -> int:
-        """Trainable numbers as this spec stores them: a split bias counts twice."""
+        """Stored parameters: a split bias counts twice."""
         second = 4 * self.hidden_size if self.bias == "split" else 0
         return self.canonical_count + second * self.num_layers * self.num_directions
 
     def layer(self, index: int) -> LSTMSpec:
-        """The spec of one layer of a stack, on its own."""
+        """The spec of one layer of a stack."""
         return replace(self, input_size=self.layer_input_size(index), num_layers=1)
 
     def to_dict(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The parameters of an LSTM in the one canonical form, gates in the order i, f, g, o."""
+"""Weights of an LSTM in canonical form, gate order i, f, g, o."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from .spec import GATES, LSTMSpec
 
 
 class GateArray(np.ndarray[Any, np.dtype[Any]]):
-    """An array whose first axis is the gates; `array["f"]` is the forget gate's slice.
+    """An array with gates on its first axis; `array["f"]` is the forget gate.
 
     >>> weights = LSTMWeights.random(LSTMSpec(input_size=1, hidden_size=1), seed=0)
     >>> weights.layers[0][0].W["i"].shape
@@ -48,7 +48,9 @@ def _gates(array: Array) -> GateArray:
 
 @dataclass(frozen=True, eq=False)
 class CellWeights:
-    """The parameters of one direction of one layer; hidden width H, input X, output R (= H or the projection).
+    """The parameters of one direction of one layer.
+
+    H is the hidden, X the input and R the output width (H, or that of the projection).
 
     Attributes:
         W: input weights, shape (4, H, X).
@@ -93,7 +95,7 @@ class CellWeights:
 
 
 def expected_shapes(spec: LSTMSpec, layer: int) -> dict[str, tuple[int, ...]]:
-    """The arrays that one direction of a layer must have."""
+    """Shape of each array that one direction of a layer must have."""
     hidden, width = spec.hidden_size, spec.output_size
     shapes: dict[str, tuple[int, ...]] = {
         "W": (4, hidden, spec.layer_input_size(layer)),
@@ -110,12 +112,12 @@ def expected_shapes(spec: LSTMSpec, layer: int) -> dict[str, tuple[int, ...]]:
     return shapes
 
 
-#: Where a cell remembers the precision it was checked in: layers that are taken apart and joined need no second look.
+#: Attribute for the precision in which a cell was checked, so that regrouped layers are not checked again.
 _CHECKED = "_checked_as"
 
 
 def checked_cell(spec: LSTMSpec, layer: int, direction: int, cell: CellWeights, dtype: str) -> CellWeights:
-    """The cell rounded to a precision, its arrays its own: copied, unless nobody can write to them.
+    """The cell rounded and checked; arrays that others can write to are copied.
 
     Raises:
         SpecError: when an array is missing, has another shape, or holds NaN or infinity.
@@ -136,15 +138,15 @@ def checked_cell(spec: LSTMSpec, layer: int, direction: int, cell: CellWeights, 
 
 
 def owned_cell(cell: CellWeights, dtype: str) -> CellWeights:
-    """The cell rounded to a precision, its arrays its own; whether they are finite is not looked at."""
-    return cell.map(lambda array: _own(array, dtype))
+    """The cell rounded to a precision, with read-only arrays; not checked for NaN."""
+    return cell.map(lambda array: _rounded_sealed(array, dtype))
 
 
 def check_shapes(spec: LSTMSpec, layer: int, direction: int, actual: Mapping[str, tuple[int, ...]]) -> None:
-    """Refuse a cell that lacks an array, or has one too many or of another shape.
+    """Check which arrays a cell has, and their shapes.
 
     Raises:
-        SpecError: naming the first that is wrong.
+        SpecError: for the first array that is missing, surplus or of another shape.
     """
     expected = expected_shapes(spec, layer)
     for name in sorted({*expected, *actual}):
@@ -156,13 +158,13 @@ def check_shapes(spec: LSTMSpec, layer: int, direction: int, actual: Mapping[str
 
 
 def same_cell(cell: CellWeights, twin: CellWeights) -> bool:
-    """Same arrays, same types, same bits."""
+    """Whether two cells have the same arrays, types and bits."""
     ours, theirs = dict(cell.items()), dict(twin.items())
     return set(ours) == set(theirs) and all(same_bits(ours[name], theirs[name]) for name in ours)
 
 
-def _own(array: Array, dtype: str) -> Array:
-    """The array rounded to a precision, read-only; itself where that changes nothing."""
+def _rounded_sealed(array: Array, dtype: str) -> Array:
+    """The array rounded to a precision and read-only; copied only where necessary."""
     if array.dtype != STORAGE.get(dtype):
         return sealed(round_to(array, dtype))
     if array.flags.c_contiguous and is_sealed(array) and (dtype != "bfloat16" or _is_bfloat16(array)):
@@ -204,9 +206,9 @@ class LSTMWeights:
 
     @classmethod
     def random(cls, spec: LSTMSpec, seed: int = 0, init: str = "probe", dtype: str = "float32") -> LSTMWeights:
-        """Weights that are the same bits on every Python and NumPy.
+        """Random weights, the same bits on every Python and NumPy.
 
-        `init` is `probe` (designed so that every mistake shows), `keras`, `torch`, or a regime of
+        `init` is `probe` (designed to reveal every mistake), `keras`, `torch`, or a regime of
         `lstm_xcheck.model.initializers`.
         """
         from .initializers import random_cell
@@ -221,20 +223,20 @@ class LSTMWeights:
     def from_layout(
         cls, arrays: Mapping[str, Any], layout: str, *, spec: LSTMSpec | None = None, prefix: str = ""
     ) -> LSTMWeights:
-        """Read another framework's arrays; the inverse of `to_layout`. See `lstm_xcheck.layouts`."""
+        """Weights from a framework's arrays; the inverse of `to_layout`. See `lstm_xcheck.layouts`."""
         from ..layouts.convert import from_layout
 
         return from_layout(arrays, layout, spec=spec, prefix=prefix)
 
     def to_layout(self, layout: str, *, prefix: str = "") -> dict[str, Array]:
-        """These weights as another framework names, orders and orients them. See `lstm_xcheck.layouts`."""
+        """These weights as a framework stores them. See `lstm_xcheck.layouts`."""
         from ..layouts.convert import to_layout
 
         return to_layout(self, layout, prefix=prefix)
 
     @classmethod
     def of_checked(cls, spec: LSTMSpec, layers: tuple[tuple[CellWeights, ...], ...], dtype: str) -> LSTMWeights:
-        """Weights of cells that are already known to be finite, of the right shapes and nobody else's."""
+        """Weights of checked cells: finite, of the right shapes, read-only."""
         weights = object.__new__(cls)
         for name, value in (("spec", spec), ("layers", layers), ("dtype", dtype)):
             object.__setattr__(weights, name, value)
@@ -251,7 +253,7 @@ class LSTMWeights:
                 yield layer, direction, self.cell(layer, direction)
 
     def arrays(self) -> dict[str, Array]:
-        """Every array by the name `layer.direction.name`, such as `0.1.W`."""
+        """Every array by a name such as `0.1.W`, `layer.direction.name`."""
         return {f"{k}.{d}.{name}": np.asarray(array) for k, d, cell in self.cells() for name, array in cell.items()}
 
     def astype(self, dtype: str) -> LSTMWeights:
@@ -259,12 +261,12 @@ class LSTMWeights:
         return self if dtype == self.dtype else replace(self, dtype=dtype)
 
     def layer(self, index: int) -> LSTMWeights:
-        """One layer of a stack, on its own."""
+        """One layer of a stack."""
         return LSTMWeights(self.spec.layer(index), (self.layers[index],), self.dtype)
 
     @property
     def parameter_count(self) -> int:
-        """How many numbers are stored."""
+        """Number of stored parameters."""
         spec = self.spec
         shapes = [shape for layer in range(spec.num_layers) for shape in expected_shapes(spec, layer).values()]
         return spec.num_directions * sum(math.prod(shape) for shape in shapes)
@@ -275,14 +277,14 @@ class LSTMWeights:
         return fingerprint_in_order(self._sorted_arrays())
 
     def _sorted_arrays(self) -> Iterator[tuple[str, Array]]:
-        """Every array in the order of the names that `arrays` gives, one cell after the other."""
+        """The items of `arrays` sorted by name, one cell at a time."""
         places = [(k, d) for k in range(self.spec.num_layers) for d in range(self.spec.num_directions)]
         for layer, direction in sorted(places, key=lambda place: f"{place[0]}.{place[1]}."):
             for name, array in sorted(self.cell(layer, direction).items(), key=lambda item: item[0]):
                 yield f"{layer}.{direction}.{name}", np.asarray(array)
 
     def __eq__(self, other: object) -> bool:
-        """Same spec, same precision, same bits."""
+        """Whether spec, precision and bits are equal."""
         if not isinstance(other, LSTMWeights) or (self.spec, self.dtype) != (other.spec, other.dtype):
             return NotImplemented if not isinstance(other, LSTMWeights) else False
         return all(

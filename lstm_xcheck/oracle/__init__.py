@@ -1,4 +1,4 @@
-"""The float64 truth and the rounding an honest implementation may commit."""
+"""The float64 oracle and its bounds on honest rounding."""
 
 from .forward import forward as forward
 from .gradients import Gradients as Gradients

@@ -1,4 +1,4 @@
-"""Values and slope bounds of the activation functions, in float64.
+"""Activation functions in float64: values, slopes and error bounds.
 
 A bound on an activation's error needs the largest slope on [z - d, z + d]. It is bounded from the value alone:
 the logarithm of sigmoid' changes at most at rate 1 and that of tanh' at most at rate 2, so that
@@ -13,15 +13,15 @@ from numpy.typing import DTypeLike
 from ..arrays import Array
 from ..model.activations import Activation
 
-#: In place of the 1 of 1 - s and 1 - t^2, so that they are never too small: saturated s and t are off by up to 2^-52,
-#: and 2^-25 where float32 holds them; squaring rounds once more.
+#: Stands for 1 in 1 - s and 1 - t^2, so that they are never too small: saturated s and t are off by up to 2^-52, in
+#: float32 by 2^-25; squaring rounds once more.
 _ONE = {"d": 1.0 + 2.0**-50, "f": 1.0 + 2.0**-23}
-#: Smaller errors of pre-activations count as this much, so that one factor does for nearly all numbers.
+#: Smaller errors of pre-activations are rounded up to this one, so that nearly all numbers share one factor.
 _LEAST = 2.0**-12
 
 
 def sigmoid(z: Array, out: Array | None = None) -> Array:
-    """1 / (1 + exp(-z)); where exp overflows the quotient is zero, as it should be."""
+    """1 / (1 + exp(-z)), zero where exp overflows."""
     grown = np.negative(z, out=out)
     with np.errstate(over="ignore"):
         np.exp(grown, out=grown)
@@ -31,7 +31,7 @@ def sigmoid(z: Array, out: Array | None = None) -> Array:
 
 
 def apply(activation: Activation, z: Array, out: Array | None = None) -> Array:
-    """The activation's value, elementwise; `out`, which may be z, is where there is room for it."""
+    """The activation elementwise; `out`: buffer for sigmoid and tanh, may be z."""
     if activation.kind == "sigmoid":
         return sigmoid(z, out)
     if activation.kind == "tanh":
@@ -51,14 +51,18 @@ def apply(activation: Activation, z: Array, out: Array | None = None) -> Array:
 
 
 def steepest(activation: Activation, z: Array, value: Array, size: Array, d: Array, u: float = 1.0) -> Array:
-    """An upper bound on the slope anywhere on [z - u d, z + u d], but for what d's type rounds; of that type.
+    """Upper bound on the slope in an interval, up to rounding in d's type.
+
+    The interval is [z - u d, z + u d].
 
     Args:
-        z: where; `value` is the activation's there, and `size` that without its sign, rounded to d's type.
-        d: in units of u.
+        z: centre of the interval.
+        value: the activation at z.
+        size: |value| in d's type.
+        d: half width of the interval in units of u.
     """
     widest = float(d.max())
-    # In float32 a saturated value has no slope left. What is allowed for that counts only where d is large.
+    # A value saturated in float32 has slope zero; the allowance for that matters only where d is large.
     known = size if widest <= _LEAST / u else value
     if activation.kind == "sigmoid":
         near = np.subtract(_ONE[known.dtype.char], known)
@@ -72,7 +76,7 @@ def steepest(activation: Activation, z: Array, value: Array, size: Array, d: Arr
 
 
 def _steepest_of_pieces(activation: Activation, z: Array, d: Array) -> Array:
-    """The same for functions whose slope is bounded by where z lies."""
+    """The same for piecewise functions, whose slope depends on where z lies."""
     if activation.kind == "relu":
         return np.where(z + d > 0.0, 1.0, 0.0)
     if activation.kind == "hard_sigmoid":
@@ -88,10 +92,10 @@ def _widened(near: Array, rate: float, d: Array, widest: float, u: float, most: 
 
     Args:
         near: slope at z.
-        rate: (1 + rate u d) is how far it grows, up to u d = reach.
-        d: in units of u; the result has its type.
+        rate: the slope grows at most by the factor 1 + rate u d, up to u d = reach.
+        d: half width in units of u; the result has its type.
         widest: the largest d.
-        most: the steepest anywhere.
+        most: the largest slope anywhere.
     """
     slope = near.astype(d.dtype, copy=False)
     if widest <= _LEAST / u:
@@ -106,7 +110,7 @@ def _widened(near: Array, rate: float, d: Array, widest: float, u: float, most: 
 
 
 def slope(activation: Activation, z: Array, value: Array) -> Array:
-    """The derivative at z, from the value where frameworks take it from the value; at a kink that of one side."""
+    """The derivative at z, from the value where frameworks do so; one-sided at kinks."""
     if activation.kind == "sigmoid":
         return value * (1.0 - value)
     if activation.kind == "tanh":
@@ -123,7 +127,7 @@ def slope(activation: Activation, z: Array, value: Array) -> Array:
 
 
 def kinks(activation: Activation) -> tuple[tuple[float, bool], ...]:
-    """Where the derivative jumps, and whether it is zero below (True) or above."""
+    """Points where the derivative jumps, and whether it is zero below (True) or above."""
     if activation.kind == "relu":
         return ((0.0, True),)
     if activation.kind == "hard_sigmoid":
@@ -134,17 +138,18 @@ def kinks(activation: Activation) -> tuple[tuple[float, bool], ...]:
 
 
 def absolute(value: Array, dtype: DTypeLike) -> Array:
-    """|value| in a type; quicker than a cast at the output."""
+    """|value| in a type, faster than a cast afterwards."""
     size: Array = value.astype(dtype)
     np.abs(size, out=size)
     return size
 
 
 def error_units(activation: Activation, size: Array, tanh_absolute: float) -> Array | float:
-    """The activation's own error in units of u, by the value's size: sigmoids absolutely, tanh relatively.
+    """Bound on an activation's rounding error in units of u.
 
-    The constants cover what CPU kernels of eleven libraries were measured to do: sigmoid within 2.6 u absolute
-    (several saturate early or are computed through tanh, so that no relative bound holds), tanh within 7 u relative.
+    It is absolute for sigmoids and relative for the others. The constants cover measured CPU kernels of eleven
+    libraries: sigmoid within 2.6 u absolute (several saturate early or use tanh, so that no relative bound exists),
+    tanh within 7 u relative.
     """
     if activation.kind == "sigmoid":
         return 4.0

@@ -1,4 +1,4 @@
-"""Back-propagation through time for one direction of one layer, in float64, along the outputs that were observed.
+"""Back-propagation through time in float64, along the observed outputs of one direction.
 
 With s the slope of each activation, backward in time from dh = G_h, dc = G_c:
 
@@ -7,8 +7,8 @@ With s the slope of each activation, backward in time from dh = G_h, dc = G_c:
     dW += dz x^T;   dU += dz h_{t-1}^T;              db += dz;          dx = W^T dz
     dh_{t-1} = U^T dz;                               dc_{t-1} = f dc + p_i dz_i + p_f dz_f
 
-h_{t-1} is what the backend answered, so that no error of the forward pass piles up. Every value has a leading axis of
-copies, each with roundings of its own; one copy without roundings is the reference.
+h_{t-1} is the backend's output, so that errors of the forward pass do not accumulate. Every value has a leading axis of
+copies, each rounded independently; a single copy without rounding is the reference.
 """
 
 from __future__ import annotations
@@ -26,8 +26,11 @@ from .cell import Cell
 from .monte_carlo import Roundings
 
 
-class Kept(NamedTuple):
-    """What a step keeps for the way back, each (copies, batch, hidden); `open_*` is 0 where a clip holds."""
+class StepRecord(NamedTuple):
+    """Intermediate values of one forward step, (copies, batch, hidden) each.
+
+    `open_*` is 0 where a clip holds, else 1.
+    """
 
     i: Array
     f: Array
@@ -43,8 +46,11 @@ class Kept(NamedTuple):
     open_h: Array
 
 
-class Flow(NamedTuple):
-    """What flowed back, in the order of processing: dz (copies, batch, steps, 4, hidden), dr of a projection."""
+class BackwardPass(NamedTuple):
+    """Gradients of one direction in processing order.
+
+    dz: (copies, batch, steps, 4, hidden); dr: of a projection's output, or None.
+    """
 
     dz: Array
     dr: Array | None
@@ -55,12 +61,12 @@ class Flow(NamedTuple):
 
 @dataclass(frozen=True)
 class Direction:
-    """One direction of one layer with its data in the order of processing.
+    """One direction of one layer with its data in processing order.
 
     Attributes:
         cell: parameters.
-        x: inputs as the backend fed them, (batch, steps, input).
-        h_prev: the observed state each step starts from, (batch, steps, output).
+        x: inputs as the backend read them, (batch, steps, input).
+        h_prev: the observed h_{t-1} of each step, (batch, steps, output).
         c0: (batch, hidden).
         valid: (batch, steps).
     """
@@ -72,20 +78,20 @@ class Direction:
     valid: Array
 
     @classmethod
-    def of(cls, case: Case, layer: int, direction: int, x: Array, seen: Array) -> Direction:
-        """`x` and the outputs `seen` of this direction are aligned in time."""
+    def of(cls, case: Case, layer: int, direction: int, x: Array, observed: Array) -> Direction:
+        """From inputs and observed outputs of this direction, aligned in time."""
         order = slice(None, None, -1 if case.spec.is_backward(direction) else 1)
-        x, seen, valid = x[:, order], seen[:, order], case.valid[:, order]
-        h, before = case.initial("h0", layer, direction), []
+        x, observed, valid = x[:, order], observed[:, order], case.valid[:, order]
+        h, h_prev = case.initial("h0", layer, direction), []
         for t in range(case.steps):
-            before.append(h)
-            h = np.where(valid[:, t, None], seen[:, t], h)
+            h_prev.append(h)
+            h = np.where(valid[:, t, None], observed[:, t], h)
         cell = Cell(case.spec, case.weights.layers[layer][direction])
-        return cls(cell, x, np.stack(before, axis=1), case.initial("c0", layer, direction), valid)
+        return cls(cell, x, np.stack(h_prev, axis=1), case.initial("c0", layer, direction), valid)
 
     @cached_property
     def inputs(self) -> Array:
-        """x and h_{t-1} side by side, (batch * steps, input + output)."""
+        """[x | h_{t-1}], (batch * steps, input + output)."""
         joined = np.concatenate([self.x, self.h_prev], axis=-1)
         return joined.reshape(-1, joined.shape[-1])
 
@@ -100,21 +106,21 @@ class Direction:
         mass: Array = products + self.cell.bias_mass
         return mass
 
-    def forward(self, r: Roundings) -> list[Kept]:
-        """Every step, c on its own way, h from what was observed."""
-        c, kept = np.broadcast_to(self.c0, (r.copies, *self.c0.shape)), []
+    def forward(self, r: Roundings) -> list[StepRecord]:
+        """Every step from observed h and computed c."""
+        c, steps = np.broadcast_to(self.c0, (r.copies, *self.c0.shape)), []
         sigma = r.of_sum(self._mass, self.cell.terms)
         for t in range(self.z.shape[1]):
             z = r.rounded(np.broadcast_to(self.z[:, t], (r.copies, *self.z[:, t].shape)), sigma[:, t])
             counted = self.valid[:, t, None]
             now = self._step(z, c, r, counted)
-            kept.append(now)
+            steps.append(now)
             c = np.where(counted, now.c, c)
-        return kept
+        return steps
 
-    def _step(self, z: Array, c_prev: Array, r: Roundings, counted: Array) -> Kept:
+    def _step(self, z: Array, c_prev: Array, r: Roundings, counted: Array) -> StepRecord:
         cell, u = self.cell, r.profile.u
-        pre = [self._peep(z[..., k, :], which, c_prev, r) for k, which in ((0, 0), (1, 1), (2, None))]
+        pre = [self._add_peephole(z[..., k, :], which, c_prev, r) for k, which in ((0, 0), (1, 1), (2, None))]
         (i, s_i), (f, s_f), (g, s_g) = (
             self._gate(which, v, r, counted) for which, v in zip((0, 0, 1), pre, strict=True)
         )
@@ -124,15 +130,15 @@ class Direction:
             i = r.rounded(1.0 - f, u * np.ones_like(f))
         c = r.rounded(f * c_prev + i * g, u * (np.abs(f * c_prev) + np.abs(i * g)))
         c, open_c = _clipped(c, cell.spec.cell_clip, r, counted)
-        o, s_o = self._gate(0, self._peep(z[..., 3, :], 2, c, r), r, counted)
+        o, s_o = self._gate(0, self._add_peephole(z[..., 3, :], 2, c, r), r, counted)
         tau, tau_slope = self._activated(2, c, r, counted)
         h, open_h = r.rounded(o * tau, u * np.abs(o * tau)), np.ones(1)
         if cell.projection is not None and cell.spec.proj_clip is not None:
             _, open_h = _clipped(h @ cell.projection.T, cell.spec.proj_clip, r, counted)
         slopes = np.stack([s_i, s_f, s_g, s_o], axis=-2)
-        return Kept(i, f, g, o, c_prev, c, tau, h, slopes, tau_slope, open_c, open_h)
+        return StepRecord(i, f, g, o, c_prev, c, tau, h, slopes, tau_slope, open_c, open_h)
 
-    def _peep(self, z: Array, which: int | None, c: Array, r: Roundings) -> Array:
+    def _add_peephole(self, z: Array, which: int | None, c: Array, r: Roundings) -> Array:
         if self.cell.peephole is None or which is None:
             return z
         term = self.cell.peephole[which] * c
@@ -149,34 +155,40 @@ class Direction:
         for kink, _ in kinks(activation):
             r.watch(z, kink, counted)
         value = apply(activation, z)
-        own = r.profile.u * error_units(activation, np.abs(value), r.profile.tanh_absolute) / 2.5
-        value = r.rounded(value, own)
+        sigma = r.profile.u * error_units(activation, np.abs(value), r.profile.tanh_absolute) / 2.5
+        value = r.rounded(value, sigma)
         return value, slope(activation, z, value)
 
-    def backward(self, kept: list[Kept], g_y: Array, g_h: Array, g_c: Array, r: Roundings) -> Flow:
-        """From the cotangents of y (copies or 1, batch, steps, output), h_n and c_n (batch, width)."""
+    def backward(self, steps: list[StepRecord], g_y: Array, g_h: Array, g_c: Array, r: Roundings) -> BackwardPass:
+        """Back-propagate from the cotangents of y, h_n and c_n.
+
+        Args:
+            steps: of the forward pass with the same roundings.
+            g_y: (copies or 1, batch, steps, output).
+            g_h, g_c: (batch, width).
+        """
         cell = self.cell
         dh, dc = (np.broadcast_to(g, (r.copies, *g.shape)) for g in (g_h, g_c))
         dz = np.zeros((r.copies, *self.z.shape))
         dr = np.zeros((r.copies, *self.h_prev.shape)) if cell.projection is not None else None
         width = self.x.shape[-1]
-        for t in reversed(range(len(kept))):
+        for t in reversed(range(len(steps))):
             keep = self.valid[:, t, None]
             up = r.rounded(dh + g_y[:, :, t], r.profile.u * np.abs(dh))
             if dr is not None:
-                up = np.where(keep, up * kept[t].open_h, 0.0)
+                up = np.where(keep, up * steps[t].open_h, 0.0)
                 dr[:, :, t] = up
                 up = _product(up, cell.projection, r)  # type: ignore[arg-type]
-            step_dz, dc_prev = self._step_back(kept[t], up, dc, r)
+            step_dz, dc_prev = self._step_back(steps[t], up, dc, r)
             dz[:, :, t] = np.where(keep[..., None], step_dz, 0.0)
             flat = step_dz.reshape(*step_dz.shape[:2], -1)
             dh = np.where(keep, _product(flat, cell.kernel[:, width:], r), dh)
             dc = np.where(keep, dc_prev, dc)
         dx = _product(dz.reshape(*dz.shape[:3], -1), cell.kernel[:, :width], r)
-        return Flow(dz, dr, np.where(self.valid[..., None], dx, 0.0), dh, dc)
+        return BackwardPass(dz, dr, np.where(self.valid[..., None], dx, 0.0), dh, dc)
 
-    def _step_back(self, now: Kept, dh: Array, dc: Array, r: Roundings) -> tuple[Array, Array]:
-        """dz and dc of the step before."""
+    def _step_back(self, now: StepRecord, dh: Array, dc: Array, r: Roundings) -> tuple[Array, Array]:
+        """dz of this step and dc of the previous one."""
         u, peephole, spec = r.profile.u, self.cell.peephole, self.cell.spec
         through = dh * now.o * now.tau_slope
         dz_o = dh * now.tau * now.slopes[..., 3, :]
@@ -186,41 +198,43 @@ class Direction:
         di, df, dg = dc * now.g, dc * now.c_prev, dc * now.i
         if spec.coupling is not None:
             both = r.rounded(di - df, u * (np.abs(di) + np.abs(df)))
-            nothing = np.zeros_like(both)
-            di, df = (both, nothing) if spec.coupling == "f=1-i" else (nothing, -both)
+            zero = np.zeros_like(both)
+            di, df = (both, zero) if spec.coupling == "f=1-i" else (zero, -both)
         dz = np.stack([di, df, dg, np.zeros_like(dg)], axis=-2) * now.slopes
         dz[..., 3, :] = dz_o
         dz = r.rounded(dz, 2.0 * u * np.abs(dz))
-        before = dc * now.f
+        dc_prev = dc * now.f
         if peephole is not None:
-            before = before + peephole[0] * dz[..., 0, :] + peephole[1] * dz[..., 1, :]
-        return dz, r.rounded(before, 2.0 * u * np.abs(before))
+            dc_prev = dc_prev + peephole[0] * dz[..., 0, :] + peephole[1] * dz[..., 1, :]
+        return dz, r.rounded(dc_prev, 2.0 * u * np.abs(dc_prev))
 
-    def of_parameters(self, kept: list[Kept], flow: Flow, r: Roundings) -> dict[str, tuple[Array, Array]]:
-        """Gradient of each array, (copies, ...), and the standard deviation of its own last sum."""
+    def of_parameters(
+        self, steps: list[StepRecord], back: BackwardPass, r: Roundings
+    ) -> dict[str, tuple[Array, Array]]:
+        """Gradient of each array, (copies, ...), and standard deviation of its last sum."""
         hidden, width, terms = self.c0.shape[-1], self.x.shape[-1], float(self.valid.sum())
-        dz = flow.dz.reshape(r.copies, -1, 4 * hidden)
+        dz = back.dz.reshape(r.copies, -1, 4 * hidden)
         kernel = np.swapaxes(dz, 1, 2) @ self.inputs
         sigma = r.of_sum(np.abs(dz[0]).T @ np.abs(self.inputs), terms)
         shape = (4, hidden, -1)
         found = {
             "W": (kernel[..., :width].reshape(r.copies, *shape), sigma[:, :width].reshape(shape)),
             "U": (kernel[..., width:].reshape(r.copies, *shape), sigma[:, width:].reshape(shape)),
-            "b": _summed(flow.dz, (1, 2), r, terms),
+            "b": _summed(back.dz, (1, 2), r, terms),
         }
         if self.cell.peephole is not None:
-            before, after = (np.stack([getattr(k, name) for k in kept], axis=2) for name in ("c_prev", "c"))
-            parts = [flow.dz[..., gate, :] * c for gate, c in ((0, before), (1, before), (3, after))]
+            before, after = (np.stack([getattr(s, name) for s in steps], axis=2) for name in ("c_prev", "c"))
+            parts = [back.dz[..., gate, :] * c for gate, c in ((0, before), (1, before), (3, after))]
             found["peephole"] = _summed(np.stack(parts, axis=3), (1, 2), r, terms)
-        if flow.dr is not None:
-            h = np.stack([k.h for k in kept], axis=2).reshape(r.copies, -1, hidden)
-            dr = flow.dr.reshape(r.copies, h.shape[1], -1)
+        if back.dr is not None:
+            h = np.stack([s.h for s in steps], axis=2).reshape(r.copies, -1, hidden)
+            dr = back.dr.reshape(r.copies, h.shape[1], -1)
             found["projection"] = np.swapaxes(dr, 1, 2) @ h, r.of_sum(np.abs(dr[0]).T @ np.abs(h[0]), terms)
         return found
 
 
 def _clipped(value: Array, bound: float | None, r: Roundings, counted: Array) -> tuple[Array, Array]:
-    """The clipped value, and 1 where the clip does not hold."""
+    """The clipped value, and 1.0 where the clip does not hold."""
     if bound is None:
         return value, np.ones(1)
     for kink in (-bound, bound):
@@ -229,7 +243,7 @@ def _clipped(value: Array, bound: float | None, r: Roundings, counted: Array) ->
 
 
 def _product(values: Array, matrix: Array, r: Roundings) -> Array:
-    """values @ matrix, rounded; the first copy's magnitudes stand for all."""
+    """values @ matrix, rounded; magnitudes are those of the first copy."""
     mass = np.abs(values[0]) @ np.abs(matrix)
     return r.rounded(values @ matrix, r.of_sum(mass, np.count_nonzero(matrix, axis=0) + 1.0))
 

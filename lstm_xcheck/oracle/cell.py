@@ -1,4 +1,4 @@
-"""One direction of one layer in float64: the equations, written once for every path that needs them.
+"""The equations of one LSTM cell in float64.
 
 z   = W x_t + U h_{t-1} + b + b_r        (4 gates at once)
 c_t = f c_{t-1} + i g
@@ -21,7 +21,7 @@ from .activations import apply
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell's parameters in float64, with what is derived from them once."""
+    """Parameters of one cell in float64, and arrays derived from them once."""
 
     spec: LSTMSpec
     weights: CellWeights
@@ -39,7 +39,7 @@ class Cell:
 
     @cached_property
     def terms(self) -> Array:
-        """How many rounded terms each pre-activation sums: non-zeros of its row, and two biases; shape (4, hidden)."""
+        """Rounded terms per pre-activation: non-zeros of the row and two biases; (4, hidden)."""
         return _nonzeros(np.asarray(self.weights.W)) + _nonzeros(np.asarray(self.weights.U)) + 2.0
 
     @cached_property
@@ -66,24 +66,24 @@ class Cell:
 
     @cached_property
     def activations(self) -> tuple[Activation, Activation, Activation]:
-        """Of the gates i, f, o; of g; of c."""
+        """Activations of the gates i, f, o; of g; of c."""
         spec = self.spec
         names = (spec.gate_activation, spec.cell_activation, spec.output_activation)
         gate, cell, output = (Activation.parse(name) for name in names)
         return gate, cell, output
 
     def affine(self, x: Array, h: Array) -> Array:
-        """Pre-activations W x + U h + b, shape (..., 4, hidden), for any leading axes."""
+        """Pre-activations W x + U h + b, (..., 4, hidden)."""
         inputs = np.concatenate([x, h], axis=-1)
         return (inputs @ self.kernel.T).reshape(*inputs.shape[:-1], 4, -1) + self.bias
 
     def clip_gates(self, z: Array) -> Array:
-        """Bound the pre-activations where the spec says so."""
+        """Clip pre-activations where the spec says so."""
         clip = self.spec.gate_clip
         return z if clip is None else np.clip(z, -clip, clip)
 
     def project(self, h: Array) -> Array:
-        """P h, clipped where the spec says so; h itself without a projection."""
+        """P h, clipped where the spec says so; h without a projection."""
         if self.projection is None:
             return h
         r = h @ self.projection.T
@@ -92,16 +92,16 @@ class Cell:
 
 
 def _nonzeros(matrix: Array) -> Array:
-    """How many numbers of each row are not zero."""
-    found = matrix != 0.0
-    if found.all():  # which takes a quarter of the time that counting does
+    """Non-zeros of each row."""
+    nonzero = matrix != 0.0
+    if nonzero.all():  # four times faster than counting
         return np.full(matrix.shape[:-1], float(matrix.shape[-1]))
-    counted: Array = found.sum(axis=-1)
-    return counted
+    count: Array = nonzero.sum(axis=-1)
+    return count
 
 
 class Step(NamedTuple):
-    """Everything one step computes, each of shape (batch, hidden); h after the projection."""
+    """Gates and states of one step, (batch, hidden) each; h after the projection."""
 
     i: Array
     f: Array
@@ -117,7 +117,7 @@ def step(cell: Cell, x: Array, h: Array, c: Array) -> Step:
 
 
 def activate(cell: Cell, z: Array, c: Array) -> Step:
-    """The step that follows from pre-activations z (..., 4, hidden) and the previous c (..., hidden)."""
+    """One step from pre-activations z (..., 4, hidden) and previous c (..., hidden)."""
     z_i, z_f, z_g, z_o = np.moveaxis(z, -2, 0)
     gate, candidate, output = cell.activations
     if cell.peephole is not None:

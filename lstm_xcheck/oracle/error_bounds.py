@@ -1,4 +1,4 @@
-"""A run of steps whose previous hidden states are known, all gates at once, with their rounding bounds.
+"""Error bounds of consecutive steps whose previous hidden states are known.
 
 With u the unit roundoff and n the non-zeros of a row (Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed.,
 chapter 3):
@@ -6,10 +6,9 @@ chapter 3):
     |dz| <= (gamma_n(u_sum) + 2 u_in) (|W||x| + |U||h| + |b| + |b_r|)      any order of summation
     |dc_t| <= |f| dc_{t-1} + df |c_{t-1}| + di |g| + |i| dg + gamma_2(u) (|f c| + |i g|)
 
-Beside the worst case, `sigma` carries the standard deviation of independent roundings. Values are float64; bounds are
-in units of u and variances in units of u^2, so that float32, which takes half the time, can hold them. Arrays are
-(steps, batch, ...), time in the order of processing; gates are stacked in front, in the order i, f, o, g, so that the
-three of one activation are one array.
+Variances of independent roundings are computed along with the worst case. Values are float64; bounds are in units of u
+and variances in units of u^2, so that float32 can represent them in half the time. Arrays are (steps, batch, ...) in
+processing order; gates are stacked in front in the order i, f, o, g, so that the three of one activation are one array.
 """
 
 from __future__ import annotations
@@ -25,17 +24,20 @@ from .activations import absolute, apply, error_units, steepest
 from .cell import Cell
 from .precision_profiles import Profile
 
-#: Weights of a cell that are so few that it pays to store what is made of them for its products, and to keep it.
+#: Maximum weights of a cell whose transposed kernels are copied and cached.
 SMALL = 32_768
-#: Bounds that grow without end stop here, so that deviations, which do not, can be given by them.
-_MOST = 1e300
-#: Of i, f, o, g in the canonical order i, f, g, o.
+#: Limit of growing bounds, since the ratio of deviation to bound must stay a number.
+_LARGEST_BOUND = 1e300
+#: Indices of i, f, o, g in the canonical order i, f, g, o.
 _ORDER = np.array([0, 1, 3, 2])
 
 
 @dataclass
-class Carried:
-    """State between blocks: value, bound and variance of c; of h, which matter only where h is not observed."""
+class CellState:
+    """State between blocks: value, bound and variance of c and h.
+
+    Those of h are read only where h is not observed.
+    """
 
     c: Array
     dc: Array
@@ -45,13 +47,13 @@ class Carried:
     var_h: Array
 
     @classmethod
-    def start(cls, h0: Array, c0: Array, dtype: DTypeLike) -> Carried:
-        """Initial states are given, so they are exact."""
-        none_c, none_h = np.zeros_like(c0, dtype), np.zeros_like(h0, dtype)
-        return cls(c0, none_c, none_c, h0, none_h, none_h)
+    def start(cls, h0: Array, c0: Array, dtype: DTypeLike) -> CellState:
+        """Initial states, which are exact."""
+        zero_c, zero_h = np.zeros_like(c0, dtype), np.zeros_like(h0, dtype)
+        return cls(c0, zero_c, zero_c, h0, zero_h, zero_h)
 
-    def leave(self, h: Array, dh: Array, var_h: Array, valid: Array | None) -> None:
-        """What the last step of a block ends with; a row whose step is not valid stays as it is."""
+    def set_h(self, h: Array, dh: Array, var_h: Array, valid: Array | None) -> None:
+        """Store h of a block's last step in rows where it is valid."""
         if valid is not None:
             h, dh = np.where(valid, h, self.h), np.where(valid, dh, self.dh)
             var_h = np.where(valid, var_h, self.var_h)
@@ -60,7 +62,14 @@ class Carried:
 
 @dataclass
 class _Gate:
-    """Activated gates: value, its size in the bounds' type, bound, variance; how fast they follow c by a peephole."""
+    """One activated gate or a stack of gates.
+
+    Attributes:
+        value: float64.
+        size: |value| in the type of the bounds.
+        d, var: bound and variance.
+        pull: slope by c through a peephole.
+    """
 
     value: Array
     size: Array
@@ -69,12 +78,12 @@ class _Gate:
     pull: Array | None = None
 
     def __getitem__(self, which: int) -> _Gate:
-        """One of a stack."""
+        """One gate of a stack."""
         return _Gate(self.value[which], self.size[which], self.d[which], self.var[which])
 
 
-class Block:
-    """The bounds of one cell at one precision; `run` answers for some steps and moves the state on."""
+class BoundedCell:
+    """One cell with what its error bounds need, for one precision profile."""
 
     def __init__(self, cell: Cell, profile: Profile, dtype: DTypeLike) -> None:
         p = profile
@@ -83,27 +92,27 @@ class Block:
         relative = terms * p.u_sum / (1.0 - terms * p.u_sum) + 2.0 * p.u_in + p.u_in**2
         deviation = np.maximum(1.0, np.sqrt(terms) / 4.0) * p.u_sum + p.u_in
         rows = self._rows(bias)
-        self.kernels = _transposed(rows)
-        # The same for dz, from [1, |x|, |h|]. What that rounds, some 2^-24 for each term in float32, is added, and
-        # covers what it underflows by beside eta.
+        self.kernels = _columns(rows)
+        # The same for dz, from [1, |x|, |h|]. The rounding of that product, about 2^-24 per term in float32, is added;
+        # it covers underflows beyond eta.
         errors = absolute(rows, self.dtype)
         allowed = relative * (1.0 + 2.0**-22 * terms) / p.u
         errors *= allowed[..., None].astype(self.dtype)
         errors[..., 0] = allowed * bias_mass + 2.0 * terms * p.eta / p.u * (1.0 + 2.0**-22 * terms)
-        self.errors = _transposed(errors)
-        #: Standard deviation of independent roundings, by dz.
+        self.errors = _columns(errors)
+        #: Standard deviation of independent roundings / dz.
         self.spread = (deviation / relative)[:, None, None].astype(self.dtype)
         self.bias_mass = bias_mass[:, None, None]
         self.two = 2.0 / (1.0 - 2.0 * p.u)
-        #: An underflow.
-        self.least = p.eta / p.u
-        #: Roundings of each partial result, where they are stored in a lower precision than they are summed in.
+        #: Largest error of an underflow, in units of u.
+        self.underflow = p.eta / p.u
+        #: Roundings of partial results that are stored in a lower precision than they are summed in.
         self.stored = 4.0 / (1.0 - 4.0 * p.u) if p.u > p.u_sum else 0.0
-        #: An error of the inputs is passed on by a product that rounds too.
+        #: Factor on an error of the inputs, which passes through a rounded product.
         self.rounded = (1.0 + relative + 2.0 * p.u * self.stored)[:, None, None]
 
     def _rows(self, bias: Array) -> Array:
-        """[b | W | U] of each unit, so that one product with [1, x, h] gives z."""
+        """[b | W | U] of each unit, a factor of [1, x, h]."""
         w, u = np.asarray(self.cell.weights.W), np.asarray(self.cell.weights.U)
         inputs = 1 + w.shape[-1]
         rows = np.empty((*bias.shape, inputs + u.shape[-1]))
@@ -117,33 +126,33 @@ class Block:
         """|[b; W; U]|."""
         return np.abs(self.kernels)
 
-    def run(self, inputs: Array, dx: Array | None, carried: Carried, valid: Array | None) -> tuple[Array, Array, Array]:
-        """Outputs of these steps with bound and variance, (steps, batch, output) each.
+    def run(self, inputs: Array, dx: Array | None, state: CellState, valid: Array | None) -> tuple[Array, Array, Array]:
+        """Outputs of a block with bound and variance, (steps, batch, output) each.
 
         Args:
-            inputs: 1, x and h_{t-1} side by side, (steps, batch, 1 + input + output); NaN where h was not observed,
-                which only a block of one step may have.
+            inputs: 1, x and h_{t-1} in one row, (steps, batch, 1 + input + output); NaN where h was not observed,
+                which is allowed in a block of one step only.
             dx: bound on the error of x in units of u, or None where it is exact.
-            carried: moved on to the end of the block.
+            state: updated to the end of the block.
             valid: (steps, batch), or None where every step is.
         """
-        h_prev = inputs[0, :, -carried.h.shape[-1] :]
-        unseen = np.isnan(h_prev)
-        free = bool(unseen.any())
+        observed_h = inputs[0, :, -state.h.shape[-1] :]
+        unobserved = np.isnan(observed_h)
+        free = bool(unobserved.any())
         if free:
-            own = np.where(unseen, carried.h, h_prev)
-            inputs = np.concatenate([inputs[..., : -own.shape[-1]], own[None]], axis=-1)
+            h_prev = np.where(unobserved, state.h, observed_h)
+            inputs = np.concatenate([inputs[..., : -h_prev.shape[-1]], h_prev[None]], axis=-1)
         parts = self._affine(inputs)
         if dx is not None:
             self._add(parts, self.rounded * _product(dx, self.magnitudes[:, 1 : 1 + dx.shape[-1]]))
         if free:
-            self._add_own(parts, np.where(unseen, carried.dh, 0.0), np.where(unseen, carried.var_h, 0.0))
-        y, dy, var_y = self._step(parts, carried, valid)
-        carried.leave(y[-1], dy[-1], var_y[-1], None if valid is None else valid[-1, :, None])
+            self._add_state_error(parts, np.where(unobserved, state.dh, 0.0), np.where(unobserved, state.var_h, 0.0))
+        y, dy, var_y = self._step(parts, state, valid)
+        state.set_h(y[-1], dy[-1], var_y[-1], None if valid is None else valid[-1, :, None])
         return y, dy, var_y
 
     def _affine(self, inputs: Array) -> list[Array]:
-        """Pre-activations of all gates and steps, (4, steps, batch, hidden), their bound, and by it their deviation."""
+        """Pre-activations, their bound, and standard deviation / bound, each (4, steps, batch, hidden)."""
         z = _product(inputs, self.kernels)
         dz = _product(absolute(inputs, self.dtype), self.errors)
         if not self.stored:
@@ -156,59 +165,59 @@ class Block:
         bound = dz + self.stored * partial
         return [z, bound, (dz * self.spread + partial) / bound]
 
-    def _add_own(self, parts: list[Array], dh: Array, var_h: Array) -> None:
-        """Add what the oracle's own h, where it had to be used, is uncertain by; the block is one step long."""
+    def _add_state_error(self, parts: list[Array], dh: Array, var_h: Array) -> None:
+        """Add the error of an unobserved h; the block is one step long."""
         recurrent = slice(-dh.shape[-1], None)
         bound = self.rounded * _product(dh[None], self.magnitudes[:, recurrent])
         self._add(parts, bound, _product(var_h[None], self.kernels[:, recurrent] ** 2))
 
     def _add(self, parts: list[Array], bound: Array, variance: Array | float = 0.0) -> None:
-        """Add to what pre-activations are uncertain by."""
+        """Add to bound and variance of pre-activations."""
         _, dz, spread = parts
-        parts[1] = np.minimum(dz + bound, _MOST)
+        parts[1] = np.minimum(dz + bound, _LARGEST_BOUND)
         parts[2] = np.sqrt((spread * dz) ** 2 + variance) / parts[1]
 
-    def _step(self, parts: list[Array], carried: Carried, valid: Array | None) -> tuple[Array, Array, Array]:
-        """From pre-activations to outputs. With peepholes the block is one step long and c_{t-1} the carried one."""
+    def _step(self, parts: list[Array], state: CellState, valid: Array | None) -> tuple[Array, Array, Array]:
+        """From pre-activations to outputs; with peepholes the block is one step long."""
         g = self._activate(1, *(part[3] for part in parts))
         if self.cell.peephole is None:
             gates = self._activate(0, *(part[:3] for part in parts))
             i, f, o = gates[0], gates[1], gates[2]
         else:
-            # The error of c_{t-1} that a peephole carries is that of f c_{t-1} too: they add up, not their variances.
-            before = carried.c, carried.dc, np.zeros_like(carried.var_c)
-            i, f = (self._peeping(which, parts, *before) for which in (0, 1))
+            # The error of c_{t-1} passes through a peephole and through f c_{t-1}: errors add up, not variances.
+            before = state.c, state.dc, np.zeros_like(state.var_c)
+            i, f = (self._peephole_gate(which, parts, *before) for which in (0, 1))
         i, f = self._coupled(i, f)
-        c, dc, var_c = self._recur(i, f, g, carried, valid)
+        c, dc, var_c = self._recur(i, f, g, state, valid)
         if self.cell.peephole is not None:
-            o = self._peeping(2, parts, c, dc, var_c)
+            o = self._peephole_gate(2, parts, c, dc, var_c)
         return self._output(o, c, dc, var_c)
 
     def _activate(self, which: int, z: Array, dz: Array, spread: Array, peep: Array | None = None) -> _Gate:
-        """A gate of such pre-activations, which are overwritten; peep: the weight that c has in them."""
-        value, size, own, slope = self._follow(which, self.cell.clip_gates(z), dz, z)
+        """The gate of pre-activations z, which are overwritten; `peep`: weight of c in z."""
+        value, size, rounding, slope = self._follow(which, self.cell.clip_gates(z), dz, z)
         pull = None if peep is None else slope * np.abs(peep)
         slope *= dz
-        d = slope + own
+        d = slope + rounding
         slope *= spread
         slope *= slope
-        slope += _variance(own)
+        slope += _variance(rounding)
         return _Gate(value, size, d, slope, pull)
 
     def _follow(
         self, which: int, z: Array, dz: Array, out: Array | None = None
     ) -> tuple[Array, Array, Array | float, Array]:
-        """An activation's value, the size of it, its own error and its slope; `out`: room for the value."""
+        """Value, size, rounding error and slope of an activation; `out`: buffer for the value."""
         p, activation = self.profile, self.cell.activations[which]
-        # Slopes of pieces are taken from z.
+        # The other activations take their slope from z, which must stay.
         value = apply(activation, z, out if activation.kind in ("sigmoid", "tanh") else None)
         size = value.astype(self.dtype) if activation.kind == "sigmoid" else absolute(value, self.dtype)
-        own = error_units(activation, size, p.tanh_absolute)
-        own += self.least
-        return value, size, own, steepest(activation, z, value, size, dz, p.u)
+        rounding = error_units(activation, size, p.tanh_absolute)
+        rounding += self.underflow
+        return value, size, rounding, steepest(activation, z, value, size, dz, p.u)
 
-    def _peeping(self, which: int, parts: list[Array], c: Array, dc: Array, var: Array) -> _Gate:
-        """A gate that adds p * c to its pre-activation."""
+    def _peephole_gate(self, which: int, parts: list[Array], c: Array, dc: Array, var: Array) -> _Gate:
+        """A gate with p * c added to its pre-activation."""
         assert self.cell.peephole is not None
         z, dz, spread = (part[which] for part in parts)
         p, u = self.cell.peephole[which], self.profile.u
@@ -220,7 +229,10 @@ class Block:
         return self._activate(0, z + term, dz.astype(self.dtype), spread.astype(self.dtype), p)
 
     def _coupled(self, i: _Gate, f: _Gate) -> tuple[_Gate, _Gate]:
-        """Coupled gates carry the same error: (g - c)^2 <= 2 g^2 + 2 c^2, hence twice the variance of each."""
+        """Tie i and f where the spec says so, with twice the variance.
+
+        Coupled gates have the same error: (g - c)^2 <= 2 g^2 + 2 c^2.
+        """
         coupling = self.cell.spec.coupling
         if coupling is None:
             return i, f
@@ -230,28 +242,28 @@ class Block:
         tied = _Gate(value, absolute(value, self.dtype), free.d + 1.0, free.var + 1.0, free.pull)
         return (free, tied) if coupling == "f=1-i" else (tied, free)
 
-    def _recur(self, i: _Gate, f: _Gate, g: _Gate, carried: Carried, valid: Array | None) -> tuple[Array, Array, Array]:
-        """c of every step with bound and variance: two recurrences, each linear in what it carries."""
-        c = self._cells(f.value, np.multiply(i.value, g.value, out=g.value), carried.c, valid)
+    def _recur(self, i: _Gate, f: _Gate, g: _Gate, state: CellState, valid: Array | None) -> tuple[Array, Array, Array]:
+        """c of every step with bound and variance, by linear recurrences."""
+        c = self._cells(f.value, np.multiply(i.value, g.value, out=g.value), state.c, valid)
         size = absolute(c, self.dtype)
-        # Bound and variance side by side: each is gain * (its own before) + term.
+        # Bound and variance in one array: each is gain * (its previous value) + term.
         gain, term = (np.empty((len(c) - 1, 2, *c.shape[1:]), self.dtype) for _ in range(2))
         self._bound_of_c(i, f, g, size[:-1], gain[:, 0], term[:, 0])
         self._variance_of_c(i, f, g, size, gain[:, 1], term[:, 1])
         if valid is not None:
             gain.swapaxes(1, 2)[~valid], term.swapaxes(1, 2)[~valid] = 1.0, 0.0
         spread = np.empty((len(c), 2, *c.shape[1:]), self.dtype)
-        spread[0] = carried.dc, carried.var_c
+        spread[0] = state.dc, state.var_c
         _recurrence(spread, gain, term)
         dc, var_c = np.ascontiguousarray(spread[1:].swapaxes(0, 1))
-        carried.c, carried.dc, carried.var_c = c[-1], dc[-1], var_c[-1]
+        state.c, state.dc, state.var_c = c[-1], dc[-1], var_c[-1]
         return c[1:], dc, var_c
 
-    # Arrays are reused as soon as what they held is no longer needed: a new one costs half as much as the arithmetic.
-    # `gain` and `term` are not contiguous, and so written once each.
+    # Buffers are reused as early as possible: a new array costs half as much as the arithmetic.
+    # `gain` and `term` are not contiguous and are therefore written once each.
 
     def _bound_of_c(self, i: _Gate, f: _Gate, g: _Gate, before: Array, gain: Array, term: Array) -> None:
-        """What a bound on c_{t-1}, of that size, is multiplied by and what is added, to bound f c_{t-1} + i g."""
+        """Gain and term of the bound on f c_{t-1} + i g; `before`: |c_{t-1}|."""
         u, scratch = self.profile.u, np.empty_like(g.d)
         of_f, of_i = self._product_error(f, scratch), self._product_error(i, scratch)
         total = of_f * before
@@ -262,16 +274,16 @@ class Block:
         of_i *= scratch
         total += of_i
         total += np.multiply(i.size, g.d, out=scratch)
-        np.add(total, 4.0 * self.least, out=term)
+        np.add(total, 4.0 * self.underflow, out=term)
 
     def _product_error(self, gate: _Gate, scratch: Array) -> Array:
-        """By how much, at most, gate * v may be off, by |v|: the gate's own error and two roundings."""
+        """Bound on the error of gate * v, divided by |v|: two roundings included."""
         error = (1.0 + self.profile.u * self.two) * gate.d
         error += np.multiply(gate.size, self.two, out=scratch)
         return error
 
     def _variance_of_c(self, i: _Gate, f: _Gate, g: _Gate, size: Array, gain: Array, term: Array) -> None:
-        """The same for variances; size: |c| before the first and after each step."""
+        """Gain and term of the variance; `size`: |c| of `_cells`."""
         of_i, of_f, of_c = i.size * i.size, f.size * f.size, size * size
         if i.pull is None or f.pull is None:
             gain[...] = of_f
@@ -289,7 +301,7 @@ class Block:
         np.add(total, of_c[1:], out=term)  # the sum is rounded too
 
     def _cells(self, f: Array, add: Array, start: Array, valid: Array | None) -> Array:
-        """c before the first and after each step; where a step is padding it stays as it is."""
+        """c before the first and after each step, unchanged by padding."""
         clip = self.cell.spec.cell_clip
         c = np.empty((len(add) + 1, *add.shape[1:]))
         c[0] = start
@@ -305,11 +317,11 @@ class Block:
         return c
 
     def _output(self, o: _Gate, c: Array, dc: Array, var_c: Array) -> tuple[Array, Array, Array]:
-        """h = o tanh(c), projected where the cell has a projection."""
+        """h = o tanh(c), then P h, with bound and variance."""
         u = self.profile.u
-        tanh, size, own, slope = self._follow(2, c, dc)
+        tanh, size, rounding, slope = self._follow(2, c, dc)
         error = slope * dc
-        error += own
+        error += rounding
         h = np.multiply(o.value, tanh, out=o.value)
         dh = (1.0 + u) * o.d
         dh += o.size
@@ -318,10 +330,10 @@ class Block:
         dh *= scratch
         error *= o.size
         dh += error
-        dh += 2.0 * self.least
+        dh += 2.0 * self.underflow
         slope *= slope
         slope *= var_c
-        slope += _variance(own)
+        slope += _variance(rounding)
         square = np.multiply(o.size, o.size, out=scratch)
         var = np.multiply(slope, square, out=slope)
         square += o.var
@@ -331,26 +343,27 @@ class Block:
         return self._project(h, dh, var) if self.cell.projection is not None else (h, dh, var)
 
     def _project(self, h: Array, dh: Array, var: Array) -> tuple[Array, Array, Array]:
+        """P h with bound and variance."""
         p, matrix = self.profile, self.cell.projection
         assert matrix is not None
         magnitude, terms = np.abs(matrix).T, np.count_nonzero(matrix, axis=1) + 1.0
         r = self.cell.project(h)
         mass = (np.abs(h) + p.u * dh) @ magnitude
         gamma = terms * p.u_sum / (1.0 - terms * p.u_sum) + 2.0 * p.u_in
-        dr = gamma / p.u * mass + dh @ magnitude + np.abs(r) + 2.0 * terms * self.least
+        dr = gamma / p.u * mass + dh @ magnitude + np.abs(r) + 2.0 * terms * self.underflow
         kappa = np.maximum(1.0, np.sqrt(terms) / 4.0) * p.u_sum + p.u_in
         return r, dr, var @ (magnitude**2) + (kappa / p.u * mass + np.abs(r)) ** 2
 
 
-def _variance(own: Array | float) -> Array | float:
-    """Of an error whose largest size is taken as two and a half standard deviations; in its place."""
-    own *= 0.4
-    own *= own
-    return own
+def _variance(error: Array | float) -> Array | float:
+    """Variance of an error of at most 2.5 standard deviations, computed in place."""
+    error *= 0.4
+    error *= error
+    return error
 
 
 def _recurrence(values: Array, gain: Array, term: Array) -> None:
-    """values[t + 1] = gain[t] values[t] + term[t], from values[0] on."""
+    """Fill in values[t + 1] = gain[t] values[t] + term[t] from values[0] on."""
     multiply, add, now = np.multiply, np.add, values[0]
     for factor, more, new in zip(gain, term, values[1:], strict=True):
         multiply(factor, now, new)
@@ -358,12 +371,12 @@ def _recurrence(values: Array, gain: Array, term: Array) -> None:
 
 
 def _product(inputs: Array, kernels: Array) -> Array:
-    """(steps, batch, width) by four (width, hidden): (4, steps, batch, hidden)."""
+    """Products of (steps, batch, width) and (4, width, hidden): (4, steps, batch, hidden)."""
     product: Array = np.matmul(inputs.reshape(-1, inputs.shape[-1]), kernels)
     return product.reshape(4, *inputs.shape[:2], -1)
 
 
-def _transposed(rows: Array) -> Array:
-    """Each unit's row as a column; small ones are stored that way, by which products take half the time."""
+def _columns(rows: Array) -> Array:
+    """Rows as columns; small ones are copied, which halves the time of products."""
     columns = rows.swapaxes(1, 2)
     return np.ascontiguousarray(columns) if columns.size <= SMALL else columns

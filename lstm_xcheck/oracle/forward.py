@@ -1,4 +1,4 @@
-"""The float64 truth: the whole stack, running freely on its own states."""
+"""The float64 forward pass of a stack on its own states."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ Observer = Callable[[int, int, int, Step], None]
 
 
 def forward(case: Case, observe: Observer | None = None) -> Result:
-    """Run a case in float64; exact up to about 1e-16 per step.
+    """Run a case in float64, exact up to about 1e-16 per step.
 
     Args:
         case: weights and data.
         observe: called with (layer, direction, time, step) for each step, in processing order.
 
     Returns:
-        y, h_n, c_n, last and every lower layer's output.
+        y, h_n, c_n, last and the outputs of lower layers.
 
     >>> from lstm_xcheck.model import Case, LSTMSpec
     >>> forward(Case.random(LSTMSpec(input_size=1, hidden_size=1), steps=5)).y.shape
@@ -46,7 +46,7 @@ def forward(case: Case, observe: Observer | None = None) -> Result:
 def run_direction(
     case: Case, layer: int, direction: int, x: Array, observe: Observer | None = None
 ) -> tuple[Array, Array, Array]:
-    """One direction over x (batch, steps, input): y (batch, steps, output) aligned in time, final h and c."""
+    """Outputs of one direction, aligned in time, and final h and c."""
     spec = case.spec
     cell = Cell(spec, case.weights.layers[layer][direction])
     h, c = case.initial("h0", layer, direction), case.initial("c0", layer, direction)

@@ -1,7 +1,7 @@
-"""Gradients of the whole stack in float64, and how far honest roundings move each of them.
+"""Gradients of a stack in float64, and how far honest roundings move them.
 
-The spread is measured, not guessed: sixteen copies of the computation, each with roundings of the backend's precision
-drawn at every operation of the forward and the backward pass.
+The spread is measured by Monte-Carlo rounding: sixteen copies of the computation, each with roundings of the backend's
+precision drawn at every operation of the forward and the backward pass.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from .forward import forward
 from .monte_carlo import Roundings
 from .precision_profiles import PROFILES, Profile
 
-#: Copies with roundings. Their mean square is known to a third of its value, which the threshold has room for.
+#: Copies with roundings; their mean square is known to a third of its value, which the threshold allows for.
 COPIES = 16
-#: Copies made at a time: as many as stay below so many numbers, but enough to tell how far they spread.
-_NUMBERS, _LEAST = 2**24, 4
+#: Copies at a time: at most so many numbers, and at least so many copies that their spread is known.
+_MAX_NUMBERS, _MIN_COPIES = 2**24, 4
 
 _Stack = list[list[Direction]]
 
@@ -32,9 +32,9 @@ class Gradients:
 
     Attributes:
         value: by name, as `gradient_names` lists them.
-        rms: root mean square of what roundings change, of the same names and shapes.
-        near_kink: whether a clip or a kinked activation is so near that rounding decides which slope counts.
-        peak: the largest number on the way; beyond the precision's range nothing can be said.
+        rms: root mean square of the changes by rounding, same names and shapes.
+        near_kink: whether rounding decides which slope of a clip or kinked activation counts.
+        peak: the largest intermediate number; beyond the precision's range nothing can be judged.
     """
 
     value: dict[str, Array]
@@ -48,14 +48,17 @@ def gradients(case: Case, outputs: Mapping[int, Array] | None = None, profile: P
 
     Args:
         case: weights and data.
-        outputs: observed outputs of every layer, (batch, steps, directions * output); by default the oracle's own.
+        outputs: observed outputs of each layer, (batch, steps, directions * output); by default those of the oracle.
         profile: the precision whose roundings are drawn; None for the values alone.
 
     >>> from lstm_xcheck.model import Case, LSTMSpec
     >>> sorted(gradients(Case.random(LSTMSpec(input_size=1, hidden_size=1), steps=5)).value)
     ['0.0.U', '0.0.W', '0.0.b', 'c0', 'h0', 'x']
     """
-    stack = _stack(case, _own_outputs(case) if outputs is None else outputs)
+    if outputs is None:
+        free = forward(case)
+        outputs = dict(enumerate([*free.layer_outputs, np.asarray(free.y)]))
+    stack = _stack(case, outputs)
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
         plain = Roundings(profile or PROFILES["float64"])
         found = _back(case, stack, plain)
@@ -66,18 +69,13 @@ def gradients(case: Case, outputs: Mapping[int, Array] | None = None, profile: P
     return result
 
 
-def _own_outputs(case: Case) -> dict[int, Array]:
-    own = forward(case)
-    return dict(enumerate([*own.layer_outputs, np.asarray(own.y)]))
-
-
 def _stack(case: Case, outputs: Mapping[int, Array]) -> _Stack:
     width, x, stack = case.spec.output_size, np.asarray(case.x, np.float64), []
     for layer in range(case.spec.num_layers):
-        seen = np.asarray(outputs[layer], np.float64)
-        halves = [seen[..., d * width : (d + 1) * width] for d in range(case.spec.num_directions)]
+        observed = np.asarray(outputs[layer], np.float64)
+        halves = [observed[..., d * width : (d + 1) * width] for d in range(case.spec.num_directions)]
         stack.append([Direction.of(case, layer, d, x, half) for d, half in enumerate(halves)])
-        x = seen
+        x = observed
     return stack
 
 
@@ -96,33 +94,30 @@ def _copies_at_a_time(case: Case) -> int:
     spec = case.spec
     widest = max(spec.layer_input_size(layer) for layer in range(spec.num_layers)) + spec.output_size
     each = 4 * spec.hidden_size * widest + 16 * case.batch * case.steps * spec.hidden_size
-    return int(np.clip(_NUMBERS // each, _LEAST, COPIES)) // _LEAST * _LEAST
+    return int(np.clip(_MAX_NUMBERS // each, _MIN_COPIES, COPIES)) // _MIN_COPIES * _MIN_COPIES
 
 
 def _back(case: Case, stack: _Stack, r: Roundings) -> dict[str, tuple[Array, Array]]:
-    """Every gradient, (copies, ...), with the standard deviation of its last sum where that is not drawn."""
-    spec, pulls = case.spec, cotangents(case)
-    up, width = np.asarray(pulls.y, np.float64)[None], spec.output_size
+    """Every gradient, (copies, ...), and the standard deviation of its last sum unless drawn."""
+    spec, loss = case.spec, cotangents(case)
+    up, width = np.asarray(loss.y, np.float64)[None], spec.output_size
     found: dict[str, tuple[Array, Array]] = {}
-    finals: dict[int, tuple[Array, Array]] = {}
+    initial: dict[int, tuple[Array, Array]] = {}
     for layer in reversed(range(spec.num_layers)):
         below: list[Array] = []
         for d, direction in enumerate(stack[layer]):
             row, order = layer * spec.num_directions + d, -1 if spec.is_backward(d) else 1
-            kept = direction.forward(r)
+            steps = direction.forward(r)
             g_y = up[..., d * width : (d + 1) * width][:, :, ::order]
-            g_h, g_c = (np.asarray(pull[row], np.float64) for pull in (pulls.h_n, pulls.c_n))
-            flow = direction.backward(kept, g_y, g_h, g_c, r)
-            own = direction.of_parameters(kept, flow, r)
-            found.update({f"{layer}.{d}.{name}": pair for name, pair in own.items() if name != "b" or _biased(case)})
-            below.append(flow.dx[:, :, ::order])
-            finals[row] = flow.dh0, flow.dc0
+            g_h, g_c = (np.asarray(cotangent[row], np.float64) for cotangent in (loss.h_n, loss.c_n))
+            back = direction.backward(steps, g_y, g_h, g_c, r)
+            for name, pair in direction.of_parameters(steps, back, r).items():
+                if name != "b" or spec.bias != "none":
+                    found[f"{layer}.{d}.{name}"] = pair
+            below.append(back.dx[:, :, ::order])
+            initial[row] = back.dh0, back.dc0
         up = below[0] if len(below) == 1 else r.rounded(below[0] + below[1], r.profile.u * np.abs(below[0] + below[1]))
     data = {"x": up}
     for name, index in (("h0", 0), ("c0", 1)):
-        data[name] = np.stack([finals[row][index] for row in sorted(finals)], axis=1)
+        data[name] = np.stack([initial[row][index] for row in sorted(initial)], axis=1)
     return {**found, **{name: (array, np.zeros(array.shape[1:])) for name, array in data.items()}}
-
-
-def _biased(case: Case) -> bool:
-    return case.spec.bias != "none"

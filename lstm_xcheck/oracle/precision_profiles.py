@@ -1,4 +1,4 @@
-"""Precision profiles: which roundings an honest implementation may commit."""
+"""Precision profiles: the roundings of an honest implementation."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..errors import SpecError
 
 @dataclass(frozen=True)
 class Profile:
-    """Unit roundoffs of one way of computing.
+    """Unit roundoffs of one arithmetic.
 
     Attributes:
         name: as users write it.
@@ -30,7 +30,7 @@ class Profile:
 
 _HALF32, _HALF64 = 2.0**-24, 2.0**-53
 
-#: Roughest last: the order in which a silent downgrade is looked for.
+#: Lowest precision last: the order in which a silent downgrade is searched.
 PROFILES: dict[str, Profile] = {
     "float64": Profile("float64", _HALF64, _HALF64, 0.0, 2.0**-1022),
     "float32": Profile("float32", _HALF32, _HALF32, 0.0, 2.0**-126),
@@ -44,7 +44,7 @@ def profile_named(name: str) -> Profile:
     """The profile of that name.
 
     Raises:
-        SpecError: when there is none.
+        SpecError: for an unknown name.
     """
     if name not in PROFILES:
         raise SpecError(f"unknown precision {name!r}; expected one of {', '.join(PROFILES)}")
@@ -52,6 +52,6 @@ def profile_named(name: str) -> Profile:
 
 
 def rougher_than(name: str) -> list[Profile]:
-    """The profiles that round more than this one."""
-    names = list(PROFILES)
-    return [PROFILES[other] for other in names[names.index(name) + 1 :]]
+    """The profiles of lower precision."""
+    profiles = list(PROFILES.values())
+    return profiles[list(PROFILES).index(name) + 1 :]

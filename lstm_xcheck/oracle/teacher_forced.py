@@ -1,9 +1,9 @@
-"""The oracle driven by what a backend answered, with a rounding bound for every number.
+"""Teacher forcing: the oracle on observed outputs, with an error bound for each number.
 
 At each step the oracle takes the *observed* h_{t-1} and its own c_{t-1}. All gates then depend on known numbers:
-one matrix product gives every step's pre-activations, and c alone is a recurrence, linear with 0 < f < 1. A
-componentwise bound on honest rounding can therefore be carried along any sequence without growing, chaotic weights
-included. `block` computes it.
+one matrix product gives every step's pre-activations, and only c is a recurrence, linear with 0 < f < 1. A
+componentwise bound on honest rounding therefore follows a sequence of any length without growing, chaotic weights
+included. `error_bounds` computes it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -18,27 +19,22 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from ..arrays import Array, has_nan
-from ..model import Case, CellWeights, LSTMSpec
+from ..model import Case, LSTMSpec
 from .cell import Cell
-from .error_bounds import SMALL, Block, Carried
+from .error_bounds import SMALL, BoundedCell, CellState
 from .precision_profiles import Profile
 
-# The C library of Linux hands freed memory back to the system, and gets it again zeroed, page by page, for the next
-# block: a fifth of the time at 128 units. How much it keeps is twice the largest piece freed so far (mallopt(3),
-# M_MMAP_THRESHOLD), which this one, never touched, sets to what it may at most be.
-np.empty(31 << 20, np.uint8)
-
-#: Pre-activations computed at a time, in numbers: 256 kB stay in cache.
-_BLOCK = 32_768
-#: Rows of inputs at a time at least, so that reading the weights once more for each block pays.
-_ROWS = 64
-#: What is made of few weights, three times as large, is kept as long as the case is.
-_KEPT: WeakKeyDictionary[Case, dict[Hashable, Block]] = WeakKeyDictionary()
+#: Pre-activations per block of steps: 256 kB stay in cache.
+_BLOCK_NUMBERS = 32_768
+#: Minimum rows of inputs per block, since each block reads all weights again.
+_MIN_ROWS = 64
+#: Bounded cells of small weights (each three times their size), dropped with the case.
+_CELL_CACHE: WeakKeyDictionary[Case, dict[Hashable, BoundedCell]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
 class TeacherForced:
-    """What an honest backend may answer: value, worst-case bound and standard deviation, each of the same shape.
+    """Expected values, worst-case bounds and standard deviations, each of the same shape.
 
     y: (batch, steps, output), aligned in time, zero at padding; h and c: final states, (batch, width).
     """
@@ -64,54 +60,69 @@ def teacher_force(
     dx: Array | None = None,
     units: Array | None = None,
 ) -> TeacherForced:
-    """Drive one direction of one layer.
+    """Run one direction of one layer on observed outputs.
 
     Args:
-        x: inputs of this layer, (batch, steps, input), as the backend fed them.
-        observed: the backend's own outputs, (batch, steps, output), NaN where they were not observed, or None for
-            nowhere: there the oracle runs freely on its own h and the bound grows with the sequence.
-        dx: bound on the inputs' own error, where the layer below was not observed either.
-        units: the hidden units that are asked for, or None for all. No unit depends on another once all outputs are
-            observed, so that some cost less; every output must then be observed, and there be no projection.
+        x: inputs of this layer, (batch, steps, input), as the backend read them.
+        observed: the backend's outputs, (batch, steps, output), NaN where not observed; None for no output at all.
+            Without an observed output the oracle uses its own h, and the bound grows with the sequence.
+        dx: bound on the error of the inputs, where the layer below was not observed either.
+        units: the hidden units to compute, or None for all. Units depend on each other through observed outputs only,
+            so fewer units cost less; every output must then be observed, and the cell must have no projection.
     """
-    given = _Given.of(case, layer, direction, x, observed, dx, units)
+    _keep_freed_memory()
+    inputs = _Inputs.of(case, layer, direction, x, observed, dx, units)
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-        if _float32_holds(case.spec, profile, given):
-            driven = _driven(_block(case, layer, direction, units, profile, np.float32), given)
-            # Sums and cells too large for the squares of float32 are rare, and show.
-            if math.isfinite(driven.y_sigma.max() + driven.c_sigma.max()):
-                return driven
-        return _driven(_block(case, layer, direction, units, profile, np.float64), given)
+        if _float32_suffices(case.spec, profile, inputs):
+            forced = _run_blocks(_bounded_cell(case, layer, direction, units, profile, np.float32), inputs)
+            # Sums and cells too large for the squares of float32 are rare, and become infinite.
+            if math.isfinite(forced.y_sigma.max() + forced.c_sigma.max()):
+                return forced
+        return _run_blocks(_bounded_cell(case, layer, direction, units, profile, np.float64), inputs)
 
 
-def _block(
+@cache
+def _keep_freed_memory() -> None:
+    """Let glibc reuse freed memory, once per process.
+
+    By default it returns freed arrays to the system, and gets them back zeroed page by page: half of the time at 32
+    units. It keeps arrays up to the size of the largest one freed so far, at most 32 MiB (mallopt(3),
+    M_MMAP_THRESHOLD); this one is never written to.
+    """
+    np.empty(31 << 20, np.uint8)
+
+
+def _bounded_cell(
     case: Case, layer: int, direction: int, units: Array | None, profile: Profile, dtype: type[np.floating[Any]]
-) -> Block:
-    """What is made of a cell's weights, once for all the backends that are asked the same case."""
+) -> BoundedCell:
+    """The cell with its bounds, cached for all backends that run the same case."""
     weights = case.weights.layers[layer][direction]
-    if units is not None or weights.W.size + weights.U.size > SMALL:
-        return Block(Cell(case.spec, _of_units(weights, units)), profile, dtype)
-    kept, key = _KEPT.setdefault(case, {}), (layer, direction, profile, dtype)
-    if key not in kept:
-        kept[key] = Block(Cell(case.spec, weights), profile, dtype)
-    return kept[key]
+    if units is not None:
+        # The unit is the second axis of W, U and the biases (4, hidden, ...) and of the peepholes (3, hidden).
+        return BoundedCell(Cell(case.spec, weights.map(lambda array: array[:, units])), profile, dtype)
+    if weights.W.size + weights.U.size > SMALL:
+        return BoundedCell(Cell(case.spec, weights), profile, dtype)
+    cached, key = _CELL_CACHE.setdefault(case, {}), (layer, direction, profile, dtype)
+    if key not in cached:
+        cached[key] = BoundedCell(Cell(case.spec, weights), profile, dtype)
+    return cached[key]
 
 
 @dataclass(frozen=True)
-class _Given:
-    """What a direction starts from, (steps, batch, ...) in the order of processing.
+class _Inputs:
+    """What one direction reads, (steps, batch, ...) in processing order.
 
     Attributes:
-        inputs: 1, x and h_{t-1} side by side; NaN where h was not observed.
-        free: whether it was not observed somewhere.
+        joined: 1, x and h_{t-1} in one row, NaN where h was not observed.
+        unobserved: whether h was not observed somewhere.
         errors: bound on the error of x, or None.
-        valid: or None where every step is.
-        h0, c0: of the units that are asked for.
-        backward: whether the order of processing is the reverse of time.
+        valid: (steps, batch), or None where every step is.
+        h0, c0: initial states of the requested units.
+        backward: whether processing order is the reverse of time.
     """
 
-    inputs: Array
-    free: bool
+    joined: Array
+    unobserved: bool
     errors: Array | None
     valid: Array | None
     h0: Array
@@ -122,67 +133,61 @@ class _Given:
     def of(
         cls, case: Case, layer: int, direction: int, x: Array, observed: Array | None, dx: Array | None,
         units: Array | None,
-    ) -> _Given:  # fmt: skip
-        """As `teacher_force` takes them."""
+    ) -> _Inputs:  # fmt: skip
+        """From the arguments of `teacher_force`."""
         backward = case.spec.is_backward(direction)
         h0, c0 = case.initial("h0", layer, direction), case.initial("c0", layer, direction)
-        valid = _in_order(case.valid, backward) if case.lengths is not None or case.mask is not None else None
-        free = observed is None or has_nan(observed)
-        seen = np.broadcast_to(np.nan, (case.batch, case.steps, h0.shape[-1])) if observed is None else observed
+        valid = _time_major(case.valid, backward) if case.lengths is not None or case.mask is not None else None
+        unobserved = observed is None or has_nan(observed)
+        outputs = np.broadcast_to(np.nan, (case.batch, case.steps, h0.shape[-1])) if observed is None else observed
         width = 1 + x.shape[-1]
-        inputs = np.empty((case.steps, case.batch, width + h0.shape[-1]))
-        inputs[..., 0] = 1.0  # for the bias
-        inputs[..., 1:width] = _transposed(x, backward)
-        _put_previous(inputs[..., width:], _transposed(seen, backward), valid, h0)
+        joined = np.empty((case.steps, case.batch, width + h0.shape[-1]))
+        joined[..., 0] = 1.0  # for the bias
+        joined[..., 1:width] = _time_major_view(x, backward)
+        _put_previous(joined[..., width:], _time_major_view(outputs, backward), valid, h0)
         if units is not None:
             h0, c0 = h0[:, units], c0[:, units]
-        errors = None if dx is None else _in_order(dx, backward)
-        return cls(inputs, free, errors, valid, h0, c0, backward)
+        errors = None if dx is None else _time_major(dx, backward)
+        return cls(joined, unobserved, errors, valid, h0, c0, backward)
 
 
-def _float32_holds(spec: LSTMSpec, profile: Profile, given: _Given) -> bool:
-    """Whether bounds may be computed in float32: it must be no coarser than the profile, and have no long sums."""
-    sums = given.free or given.errors is not None or spec.proj_size > 0
+def _float32_suffices(spec: LSTMSpec, profile: Profile, inputs: _Inputs) -> bool:
+    """Whether float32 can hold the bounds: no finer profile, no long sums."""
+    sums = inputs.unobserved or inputs.errors is not None or spec.proj_size > 0
     return profile.u >= 2.0**-24 and not sums
 
 
-def _driven(block: Block, given: _Given) -> TeacherForced:
-    """With bounds computed in the block's type."""
-    cell, profile, dtype = block.cell, block.profile, block.dtype
-    steps, batch, _ = given.inputs.shape
-    carried = Carried.start(given.h0, given.c0, dtype)
-    rows = max(_ROWS, _BLOCK // (4 * cell.spec.hidden_size))
-    size = 1 if cell.peephole is not None or given.free else max(1, rows // batch)
+def _run_blocks(bounded: BoundedCell, inputs: _Inputs) -> TeacherForced:
+    """All steps, in blocks that fit into cache; bounds in the type of `bounded`."""
+    cell, profile, dtype = bounded.cell, bounded.profile, bounded.dtype
+    steps, batch, _ = inputs.joined.shape
+    state = CellState.start(inputs.h0, inputs.c0, dtype)
+    rows = max(_MIN_ROWS, _BLOCK_NUMBERS // (4 * cell.spec.hidden_size))
+    size = 1 if cell.peephole is not None or inputs.unobserved else max(1, rows // batch)
     blocks = []
     for start in range(0, steps, size):
         part = slice(start, start + size)
-        errors = None if given.errors is None else given.errors[part] / profile.u
-        valid = None if given.valid is None else given.valid[part]
-        blocks.append(block.run(given.inputs[part], errors, carried, valid))
-    y, bound, variance = (_joined(parts) for parts in zip(*blocks, strict=True))
-    widened = _widened(profile, steps, dtype)
-    values = [y, _in_float64(bound, widened), _sigma(variance, profile)]
-    if given.valid is not None:
+        errors = None if inputs.errors is None else inputs.errors[part] / profile.u
+        valid = None if inputs.valid is None else inputs.valid[part]
+        blocks.append(bounded.run(inputs.joined[part], errors, state, valid))
+    y, bound, variance = (parts[0] if len(parts) == 1 else np.concatenate(parts) for parts in zip(*blocks, strict=True))
+    unit = _bound_unit(profile, steps, dtype)
+    values = [y, _in_float64(bound, unit), _sigma(variance, profile)]
+    if inputs.valid is not None:
         for array in values:
-            array[~given.valid] = 0.0
-    final = [_final(array, given.valid, start) for array, start in zip(values, (given.h0, None, None), strict=True)]
-    aligned = [_aligned(array, given.backward) for array in values]
-    return TeacherForced(
-        *[*aligned, *final, carried.c, _in_float64(carried.dc, widened), _sigma(carried.var_c, profile)]
-    )
+            array[~inputs.valid] = 0.0
+    final = [_final(array, inputs.valid, start) for array, start in zip(values, (inputs.h0, None, None), strict=True)]
+    aligned = [_batch_major(array, inputs.backward) for array in values]
+    cells = [state.c, _in_float64(state.dc, unit), _sigma(state.var_c, profile)]
+    return TeacherForced(*[*aligned, *final, *cells])
 
 
-def _joined(parts: tuple[Array, ...]) -> Array:
-    """The steps of all blocks."""
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+def _bound_unit(profile: Profile, steps: int, dtype: DTypeLike) -> float:
+    """The unit of bounds, u, widened by the rounding of the bounds themselves.
 
-
-def _widened(profile: Profile, steps: int, dtype: DTypeLike) -> float:
-    """By what a bound in units of u is multiplied, with what computing it rounded.
-
-    Each step rounds twice what it passes on, and some thirty roundings are beside that; twice as many are allowed for.
-    In float64 all are allowed for twice, so that no bound that must be computed in float64 is narrower than one in
-    float32. The values are rounded too, in float64: negligible beside float32, as much again beside float64.
+    Each step rounds twice what it passes on and performs some thirty roundings besides; twice as many are allowed for.
+    In float64 all are allowed for twice, so that a bound that must be computed in float64 is never narrower than one
+    in float32. The values are rounded too, in float64: negligible beside float32, as much again beside float64.
     """
     twice = 2.0**-23 if profile.u >= 2.0**-24 else 2.0**-52
     rounded = math.expm1(twice * (steps + 32) * (2.0 if dtype == np.float64 else 1.0))
@@ -190,42 +195,34 @@ def _widened(profile: Profile, steps: int, dtype: DTypeLike) -> float:
 
 
 def _sigma(variance: Array, profile: Profile) -> Array:
-    """The standard deviation, with what a variance underflows by."""
+    """The standard deviation; the smallest number stands for an underflow."""
     deviation = variance + np.finfo(variance.dtype).tiny
     return _in_float64(np.sqrt(deviation, out=deviation), profile.u)
 
 
 def _in_float64(array: Array, unit: float) -> Array:
-    """Numbers of that unit, as numbers."""
+    """array * unit."""
     product: Array = np.multiply(array, unit, dtype=np.float64)
     return product
 
 
-def _of_units(weights: CellWeights, units: Array | None) -> CellWeights:
-    """What some units are computed from."""
-    if units is None:
-        return weights
-    # The unit is the second axis of W, U and the biases (4, hidden, ...) and of the peepholes (3, hidden).
-    return weights.map(lambda array: array[:, units])
+def _time_major(array: Array, backward: bool) -> Array:
+    """(batch, steps, ...) as (steps, batch, ...) in processing order."""
+    return np.ascontiguousarray(_time_major_view(array, backward))
 
 
-def _in_order(array: Array, backward: bool) -> Array:
-    """(batch, steps, ...) as (steps, batch, ...), time in the order of processing."""
-    return np.ascontiguousarray(_transposed(array, backward))
-
-
-def _transposed(array: Array, backward: bool) -> Array:
-    """The same as a view."""
+def _time_major_view(array: Array, backward: bool) -> Array:
+    """The same without a copy."""
     return (array[:, ::-1] if backward else array).swapaxes(0, 1)
 
 
-def _aligned(array: Array, backward: bool) -> Array:
-    """The inverse of `_in_order`."""
+def _batch_major(array: Array, backward: bool) -> Array:
+    """The inverse of `_time_major_view`."""
     return (array[::-1] if backward else array).swapaxes(0, 1)
 
 
 def _put_previous(out: Array, y: Array, valid: Array | None, h0: Array) -> None:
-    """The hidden state each step starts from: the last valid output before it, or h0."""
+    """Fill in h_{t-1} of each step: the last valid output before it, or h0."""
     out[0] = h0
     if valid is None:
         out[1:] = y[:-1]
@@ -236,7 +233,7 @@ def _put_previous(out: Array, y: Array, valid: Array | None, h0: Array) -> None:
 
 
 def _final(array: Array, valid: Array | None, start: Array | None) -> Array:
-    """The entry of the last valid step, or the start (zero if None) where a row has no valid step."""
+    """The value after the last valid step, else `start` (zero if None)."""
     if valid is None:
         end: Array = array[-1]
         return end

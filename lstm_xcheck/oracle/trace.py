@@ -1,4 +1,4 @@
-"""Everything an LSTM computes on the way: gates and states of every step, in float64."""
+"""Gates and states of every step, in float64."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from ..model import Case, Result
 from .cell import Step
 from .forward import forward
 
-#: What is recorded at each step: three gates and the candidate, then the states after the step.
+#: Recorded at each step: three gates and the candidate, then the states after the step.
 TRACED = ("i", "f", "g", "o", "c", "h")
 
 
 @dataclass(frozen=True, eq=False)
 class CellTrace:
-    """The steps of one direction of one layer, aligned in time; NaN at padding, where nothing is computed.
+    """Steps of one direction of one layer, aligned in time; NaN at padding.
 
     Attributes:
-        layer, direction: which cell; direction 0 is the only or the forward one.
+        layer, direction: position of the cell; direction 0 is the only or the forward one.
         i, f, g, o, c: shape (batch, steps, hidden).
         h: after the projection, shape (batch, steps, output).
-        last: the step that each row processed last, shape (batch,); of a backward direction the first in time.
+        last: the last step that each row processed, shape (batch,); of a backward direction the first in time.
     """
 
     layer: int
@@ -39,7 +39,7 @@ class CellTrace:
 
 @dataclass(frozen=True, eq=False)
 class Trace:
-    """A case with the trace of every cell, `cells[layer][direction]`, and the result."""
+    """A case, the trace of each cell as `cells[layer][direction]`, and the result."""
 
     case: Case
     cells: tuple[tuple[CellTrace, ...], ...]
@@ -47,7 +47,7 @@ class Trace:
 
 
 def trace(case: Case) -> Trace:
-    """Run a case in float64 and keep what every step computed.
+    """Run a case in float64 and record every step.
 
     >>> from lstm_xcheck.model import Case, LSTMSpec
     >>> run = trace(Case.random(LSTMSpec(input_size=1, hidden_size=1), steps=5))
@@ -56,20 +56,20 @@ def trace(case: Case) -> Trace:
     """
     spec = case.spec
     shapes = {name: (case.batch, case.steps, spec.output_size if name == "h" else spec.hidden_size) for name in TRACED}
-    kept = [
+    recorded = [
         [{name: np.full(shape, np.nan) for name, shape in shapes.items()} for _ in range(spec.num_directions)]
         for _ in range(spec.num_layers)
     ]
 
     def observe(layer: int, direction: int, time: int, now: Step) -> None:
         rows = case.valid[:, time]
-        for name, array in kept[layer][direction].items():
+        for name, array in recorded[layer][direction].items():
             array[rows, time] = getattr(now, name)[rows]
 
     result = forward(case, observe)
     cells = tuple(
         tuple(CellTrace(layer, d, last=_last_step(case, d), **arrays) for d, arrays in enumerate(directions))
-        for layer, directions in enumerate(kept)
+        for layer, directions in enumerate(recorded)
     )
     return Trace(case, cells, result)
 

@@ -1,1 +1,1 @@
-"""From a checkpoint of one framework to one of another, with a certificate."""
+"""Ports checkpoints between frameworks, with a certificate."""

@@ -1,6 +1,6 @@
-"""What a certificate says of a ported file: both sides' weights by their hashes, what was lost, and a seal over it all.
+"""The certificate of a port: hashes, losses and verdicts.
 
-`proof` has how the verdicts in it are found.
+A checksum over all of it shows damage; it is no signature. `verification` finds the verdicts.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,79 @@ class Ported:
     written: LSTMWeights
     written_layout: str
 
+    @classmethod
+    def of(
+        cls, name: str, weights: LSTMWeights, layout: str, names: tuple[str, ...], written: LSTMWeights, to: str
+    ) -> Ported:
+        """Both sides; one object where every bit is the same."""
+        return cls(name, weights, layout, names, weights if weights == written else written, to)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The entry of a certificate."""
+        written = fingerprints(self.written)
+        return {
+            "source": self.name,
+            "destination": list(self.names),
+            **fingerprints(self.weights),
+            "written": {"fingerprint": written["fingerprint"], "bias": self.written.spec.bias},
+        }
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """The content of `DST.xcheck.json`.
+
+    Attributes:
+        source: path, hashes, format and layout of what was read.
+        destination: path, hashes and format of what was written.
+        lstms: each LSTM by its names and fingerprints on both sides.
+        losses: what the destination cannot say to the last bit, with its size.
+        layers: each other layer by its names, fingerprint and arrays.
+        left_out: what was left behind on purpose.
+        without: clips that were taken off.
+        training: tensors of training, which are never ported.
+        notes: what the user has to know, by layer.
+        rows: verdicts on both sides.
+        inputs: the cases that were judged, by id and fingerprint.
+        adapters: those that ran each side, by role.
+        environment: versions, by adapter.
+        power: what the matches would have caught.
+        versions: of Python, NumPy and this package.
+    """
+
+    source: dict[str, Any]
+    destination: dict[str, Any]
+    lstms: list[dict[str, Any]]
+    losses: list[dict[str, Any]]
+    layers: list[dict[str, Any]]
+    left_out: list[str]
+    without: list[str]
+    training: list[str]
+    notes: dict[str, list[str]]
+    rows: list[dict[str, Any]]
+    inputs: list[dict[str, str]]
+    adapters: dict[str, list[str]]
+    environment: dict[str, dict[str, str]]
+    power: list[dict[str, Any]]
+    versions: dict[str, str]
+
+    @property
+    def verdict(self) -> str:
+        """`agree`, `disagree` or `error`, from the rows."""
+        return verdict_of(self.rows)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The content of the file, checksum included."""
+        own = {field.name: getattr(self, field.name) for field in fields(self)}
+        content = {"schema": SCHEMA, "kind": KIND, **own, "verdict": self.verdict}
+        return {**content, "seal": checksum(content)}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Certificate:
+        """A certificate from its content; KeyError if a part is missing."""
+        parts = {"without": [], **content}  # which the first certificates did not have
+        return cls(**{field.name: parts[field.name] for field in fields(cls)})
+
 
 def joined(layers: Sequence[LSTMWeights]) -> LSTMWeights:
     """The layers of a chain as one stack."""
@@ -54,7 +127,10 @@ def joined(layers: Sequence[LSTMWeights]) -> LSTMWeights:
 
 
 def losses(lstm: Ported) -> list[dict[str, Any]]:
-    """What the destination cannot say to the last bit, with its size: sums of two biases, and forget biases less 1."""
+    """What the destination rounds, with its size.
+
+    That is the sum of two biases, and a forget bias less 1.
+    """
     found = []
     cells = [
         cell if cell.b is None else adapt_cell(cell, "single", lstm.weights.dtype) for *_, cell in lstm.weights.cells()
@@ -64,14 +140,14 @@ def losses(lstm: Ported) -> list[dict[str, Any]]:
         found.append(_loss(lstm, "two biases summed into one", [_rounding(own, total) for (*_, own), total in pairs]))
     if any(row.name == lstm.written_layout and row.forget_bias for row in TABLE):
         pairs = zip(lstm.written.cells(), cells, strict=True)
-        errors = [np.abs(held.total_bias[1] - total.total_bias[1]) for (*_, held), total in pairs]
+        errors = [np.abs(written.total_bias[1] - total.total_bias[1]) for (*_, written), total in pairs]
         if any(error.any() for error in errors):
             found.append(_loss(lstm, "1 taken off the forget bias, which the framework adds itself", errors))
     return found
 
 
 def _rounding(own: CellWeights, summed: CellWeights) -> Array:
-    """How far each sum is from b + b_r: exact, as the larger one is taken off first (Dekker's fast two-sum)."""
+    """The exact error of b + b_r, by Dekker's fast two-sum."""
     b, b_r = (np.asarray(bias, np.float64) for bias in (own.b, own.b_r))
     large, small = np.where(np.abs(b) >= np.abs(b_r), (b, b_r), (b_r, b))
     error: Array = np.abs(small - (summed.total_bias - large))
@@ -89,7 +165,10 @@ def _loss(lstm: Ported, what: str, errors: Sequence[Array]) -> dict[str, Any]:
 
 
 def verdict_of(rows: Sequence[Mapping[str, Any]]) -> str:
-    """`disagree` for anything proven or suspected wrong, `error` for a crash or no match at all, else `agree`."""
+    """`disagree`, `error` or `agree`.
+
+    `disagree` for anything proven or suspected wrong, `error` for a crash or no match at all.
+    """
     seen = {row["verdict"] for row in rows}
     if seen & {"mismatch", "suspect"}:
         return "disagree"

@@ -1,4 +1,4 @@
-"""Do two checkpoints hold the same LSTMs? Weights, function, counts, and the mistake that turns one into the other."""
+"""Compares the LSTMs of two checkpoints: weights, function and counts."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ import numpy as np
 
 from ..arrays import STORAGE, Array, round_to
 from ..checkpoints import Checkpoint, read_checkpoint
-from ..checkpoints.detect.training_state import reading_whole
-from ..checkpoints.write import chain_of
+from ..checkpoints.layout_arrays import chain_of
 from ..compare import judge
 from ..diagnose import diagnose
 from ..diagnose.catalogue import CATALOGUE
@@ -55,8 +54,10 @@ def compare_files(
         CheckpointError: when a file cannot be read or holds no LSTM.
         UserError: when it is not clear which LSTM is to be compared with which.
     """
-    with reading_whole():
-        files = [read_checkpoint(Path(path), layouts) for path, layouts in zip((first, second), layouts, strict=True)]
+    files = [
+        read_checkpoint(Path(path), layout, load_other_tensors=True)
+        for path, layout in zip((first, second), layouts, strict=True)
+    ]
     pairs = [_compare(one, other) for one, other in _paired(files)]
     return {
         "first": str(first),
@@ -76,7 +77,7 @@ def _sides(checkpoint: Checkpoint) -> list[_Side]:
 
 
 def _paired(files: Sequence[Checkpoint]) -> list[tuple[_Side, _Side]]:
-    """By name; else a stack with the chain of its layers; else by order where that leaves no doubt."""
+    """Pairs by name, as stack and chain, or by certain order."""
     ours, theirs = (_sides(checkpoint) for checkpoint in files)
     for one, other in ((ours, theirs), *_as_chains(ours, theirs)):
         by_name = {side.name: side for side in other}
@@ -86,11 +87,11 @@ def _paired(files: Sequence[Checkpoint]) -> list[tuple[_Side, _Side]]:
         if len(one) == len(other) == 1:
             return [(one[0], other[0])]
     in_order = list(zip(ours, theirs, strict=False))
-    alike = [_shape(one) == _shape(other) for one, other in in_order]
+    same_shapes = [_shape(one) == _shape(other) for one, other in in_order]
     certain = len({_shape(side) for side in ours}) == len(ours)
     if (
         len(ours) == len(theirs)
-        and all(alike)
+        and all(same_shapes)
         and (certain or not any(differences(one.weights, other.weights) for one, other in in_order))
     ):
         return in_order
@@ -120,7 +121,7 @@ def _apart(sides: list[_Side]) -> list[_Side]:
 
 
 def _as_stack(sides: list[_Side], others: list[_Side]) -> list[_Side]:
-    """Layers that fit on each other as the one stack that the other file has; else as they are."""
+    """Layers joined to a stack, if the other file has one."""
     specs = [side.weights.spec for side in sides]
     fitting = (
         len(others) == 1
@@ -165,7 +166,7 @@ def spec_differences(ours: LSTMWeights, theirs: LSTMWeights) -> list[str]:
 
 
 def differences(ours: LSTMWeights, theirs: LSTMWeights) -> list[dict[str, Any]]:
-    """Every array that differs in a bit: how many numbers, the largest error and how many units in the last place.
+    """Every array that differs: count, largest error, units in last place.
 
     Two biases count as their one rounded sum, a missing bias as zeros.
     """
@@ -183,7 +184,7 @@ def differences(ours: LSTMWeights, theirs: LSTMWeights) -> list[dict[str, Any]]:
 
 
 def _comparable(cell: CellWeights, name: str, dtype: str) -> Array | None:
-    """An array in float64, which changes no value; the bias as its rounded sum."""
+    """An array in exact float64; biases as their rounded sum."""
     if name == "b":
         return np.asarray(round_to(cell.total_bias, dtype), np.float64)
     array = getattr(cell, name)
@@ -236,7 +237,7 @@ def _probe(ours: LSTMWeights, theirs: LSTMWeights) -> Case:
 
 
 def _why(ours: LSTMWeights, theirs: LSTMWeights, arrays: Sequence[dict[str, Any]], function: str) -> dict[str, Any]:
-    """The mistake that turns the first's weights into the second's; else what explains the second's outputs."""
+    """The mistake between two LSTMs, by weights or by outputs."""
     if ours.dtype != theirs.dtype and not differences(ours.astype(theirs.dtype), theirs):
         fix = f"Keep {ours.dtype} when saving, if the numbers are to stay as they are."
         return {"cause": f"rounded from {ours.dtype} to {theirs.dtype}", "fix": fix, "certain": True}
@@ -260,14 +261,14 @@ def _cell_of(entry: dict[str, Any]) -> tuple[int, int]:
 
 
 def mistake_between(ours: LSTMWeights, theirs: LSTMWeights, wrong: Sequence[tuple[int, int]]) -> Mistake | None:
-    """The first mistake of the catalogue that gives exactly these weights, in all cells or in the wrong ones alone."""
+    """The first mistake that gives exactly these weights."""
     case = Case.random(ours.spec, weights=ours, steps=1, batch=1, states=False, precision=ours.dtype)
     everywhere = [mistake for mistake in CATALOGUE if mistake.cell is not None or mistake.weights is not None]
     partial = 0 < len(wrong) < ours.spec.num_layers * ours.spec.num_directions
     alone = [in_cells(mistake, wrong) for mistake in everywhere if mistake.cell is not None] if partial else []
     for mistake in (*everywhere, *alone):
         changed = mistake.change_case(case)
-        if changed is None or mistake.case is not None or mistake.after is not None:
+        if changed is None or mistake.case is not None or mistake.outputs is not None:
             continue
         if not spec_differences(changed.weights, theirs) and not differences(changed.weights, theirs):
             return mistake

@@ -1,4 +1,4 @@
-"""The files that a checkpoint consists of, by name and hash: what a certificate speaks of, and whether it still does.
+"""The manifest of a checkpoint: its files by name and hash.
 
 A checkpoint may be one file, a file with others beside it (data of TensorFlow, OpenVINO and ONNX, shards), or a folder.
 """
@@ -16,17 +16,17 @@ from ..errors import DisagreementError, UserError
 
 
 def hashed(path: Path, files: Sequence[Path]) -> dict[str, str]:
-    """The hash of every file of a checkpoint by its name, as seen from the checkpoint's folder."""
+    """Hashes of a checkpoint's files by relative name."""
     return named(path, {file: sha256_of(file) for file in files})
 
 
 def named(path: Path, hashes: Mapping[Path, str]) -> dict[str, str]:
-    """Hashes of a checkpoint's files by their names, as seen from the checkpoint's folder."""
+    """Given hashes by relative name."""
     return {_name(path, file): digest for file, digest in hashes.items()}
 
 
 def described(path: Path, folder: Path, format: str, parts: Mapping[str, str]) -> dict[str, Any]:
-    """A checkpoint as seen from the certificate's folder, so that both can move together.
+    """A checkpoint as seen from the certificate's folder.
 
     `sha256` is the file's own, as other tools print it; a folder's is over the names and hashes of its parts.
     """
@@ -65,7 +65,7 @@ def refuse_changed(certificate: Path, role: str, path: Path, parts: Mapping[str,
 def refuse_added(
     certificate: Path, role: str, path: Path, parts: Mapping[str, str], files: Sequence[Path], own: Collection[Path]
 ) -> None:
-    """Refuse a checkpoint that has a part of which the certificate says nothing.
+    """Refuses a checkpoint with a part unknown to the certificate.
 
     Args:
         certificate: where it is.

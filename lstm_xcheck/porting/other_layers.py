@@ -1,4 +1,4 @@
-"""What `port` does with layers beside LSTMs: sort them out, rename them, say what they need, check them again."""
+"""Carries other layers over: selects, renames, notes and rechecks them."""
 
 from __future__ import annotations
 
@@ -11,36 +11,38 @@ import numpy as np
 from ..checkpoints import Checkpoint, FoundLSTM, OtherTensor
 from ..checkpoints.codecs.limits import escape, shortlist
 from ..checkpoints.formats import Format
-from ..checkpoints.other_layers.model import Layer, OtherLayers, Step, by_name, collect_layers, plain_name
-from ..checkpoints.other_layers.order import with_chain
-from ..checkpoints.other_layers.store import FAMILIES, kinds_of, same_bits, to_framework
+from ..checkpoints.other_layers.collect import collect_layers
+from ..checkpoints.other_layers.model import Layer, OtherLayers, by_name, plain_name
+from ..checkpoints.other_layers.order import infer_layer_order
+from ..checkpoints.other_layers.store import kinds_of, same_bits, to_framework
+from ..checkpoints.topology import Step
 from ..errors import DisagreementError, UserError
 from ..layouts.other_layers import OTHER_LAYERS, kinds_named
 from .certificate import joined
 
 
 def carried(checkpoint: Checkpoint, chosen: Format, rename: Mapping[str, str]) -> OtherLayers:
-    """Everything beside the LSTMs of a file that was read whole, if the format has a place for all of it.
+    """The other layers, if the format has a place for all.
 
     Raises:
         DisagreementError: naming what it has no place for, and what could not be recognised.
     """
-    others = with_chain(checkpoint, collect_layers(checkpoint, _kinds_said(rename)))
-    family = FAMILIES.get(chosen.to)
-    if family is None and others.layers:
+    others = infer_layer_order(checkpoint, collect_layers(checkpoint, _kinds_said(rename)))
+    family = chosen.family
+    if not family and others.layers:
         listed = [tensor for tensor in checkpoint.other if tensor not in others.training]
         raise DisagreementError(_cannot(checkpoint, f"for which {chosen.name} files have no place", listed))
-    homeless = {
-        name for one in others.layers if one.kind not in OTHER_LAYERS[family or ""] for name in one.tensors.values()
+    without_place = {
+        name for one in others.layers if one.kind not in OTHER_LAYERS[family] for name in one.tensors.values()
     }
-    if homeless:
-        listed = [tensor for tensor in checkpoint.other if tensor.stored and tensor.stored.name in homeless]
+    if without_place:
+        listed = [tensor for tensor in checkpoint.other if tensor.stored and tensor.stored.name in without_place]
         listed += others.unknown
         raise DisagreementError(_cannot(checkpoint, f"of which {chosen.name} files have no place for these", listed))
     if others.unknown:
         raise DisagreementError(_cannot(checkpoint, "of which these cannot be carried over", others.unknown))
     computing = [layer for layer in others.unsupported if not layer.endswith(tuple(f"({name})" for name in _SILENT))]
-    if computing and _runs(chosen.to):
+    if computing and chosen.is_model:
         raise DisagreementError(
             f"{checkpoint.path} computes what cannot be carried over: {shortlist(computing)}; {chosen.name} files are "
             "models, and this one would lack it; nothing was written; choose a format of weights alone, such as "
@@ -50,7 +52,7 @@ def carried(checkpoint: Checkpoint, chosen: Format, rename: Mapping[str, str]) -
 
 
 def _kinds_said(rename: Mapping[str, str]) -> dict[str, str]:
-    """Kinds that new names speak of: `--rename table=word_embedding` says what `table` is."""
+    """Kinds in new names: `--rename table=word_embedding` says what `table` is."""
     by_layer = {old: kinds_named(new) for old, new in rename.items()}
     return {old: next(iter(kinds)) for old, kinds in by_layer.items() if len(kinds) == 1}
 
@@ -66,7 +68,7 @@ def _cannot(checkpoint: Checkpoint, why: str, tensors: Sequence[OtherTensor]) ->
 def stacked(
     chosen: Sequence[FoundLSTM], others: OtherLayers, rename: Mapping[str, str]
 ) -> tuple[tuple[FoundLSTM, ...], OtherLayers]:
-    """The LSTMs after `--rename a,b=NEW` has made one stack of several, called `a,b` until it is renamed.
+    """The LSTMs after `--rename a,b=NEW` has stacked some.
 
     Raises:
         UserError: for LSTMs that are no layers of one stack.
@@ -93,15 +95,15 @@ def stacked(
 def _refuse_no_stack(old: str, parts: Sequence[FoundLSTM]) -> None:
     first = parts[0].weights
     width = first.spec.output_size * first.spec.num_directions
-    alike = [replace(part.weights.spec, input_size=1, num_layers=1) for part in parts]
-    if first.spec.reverse or any(spec != alike[0] for spec in alike) or len({p.weights.dtype for p in parts}) > 1:
+    specs = [replace(part.weights.spec, input_size=1, num_layers=1) for part in parts]
+    if first.spec.reverse or any(spec != specs[0] for spec in specs) or len({p.weights.dtype for p in parts}) > 1:
         raise UserError(f"--rename {old!r}: these LSTMs are not alike, so they are no layers of one stack")
     if any(part.weights.spec.input_size != width for part in parts[1:]):
         raise UserError(f"--rename {old!r}: each LSTM should take the {width} numbers that the one before it gives")
 
 
 def _one_step(old: str, names: Sequence[str], chain: tuple[Step, ...]) -> tuple[Step, ...]:
-    """The chain with one step for the stack; layers without weights in between, such as Dropout, are left out.
+    """The chain with one step for the stack.
 
     Raises:
         UserError: when the LSTMs do not follow one another, or a layer between them computes something.
@@ -134,14 +136,14 @@ def renamed(others: OtherLayers, rename: Mapping[str, str]) -> OtherLayers:
 
 
 def entries(before: OtherLayers, after: OtherLayers, back: Checkpoint, chosen: Format) -> list[dict[str, Any]]:
-    """What a certificate says of each layer; `after` has the same layers under their new names."""
+    """A certificate's entries; `after` has the layers renamed."""
     if not before.layers:
         return []
     found = collect_layers(back, kinds_of(after.layers)).layers
     read = {plain_name(layer.name): layer.name for layer in found}
     result = []
     for old, new in zip(before.layers, after.layers, strict=True):
-        laid = to_framework(new, FAMILIES[chosen.to])
+        stored = to_framework(new, chosen.family)
         name = plain_name(new.name)
         result.append(
             {
@@ -151,15 +153,15 @@ def entries(before: OtherLayers, after: OtherLayers, back: Checkpoint, chosen: F
                 "dtype": old.dtype,
                 "shapes": {part: list(array.shape) for part, array in old.arrays.items()},
                 "fingerprint": old.fingerprint,
-                "filled": list(laid.filled),
-                "lost": list(laid.lost),
+                "filled": list(stored.defaulted),
+                "lost": list(stored.dropped),
             }
         )
     return result
 
 
 def refuse_other_layers(file: Any, listed: Sequence[Mapping[str, Any]], before: Checkpoint, after: Checkpoint) -> None:
-    """Hold the layers of a certificate against both files, which were read whole.
+    """Compares the layers of a certificate with both files.
 
     Raises:
         DisagreementError: naming the first that is not as it says.
@@ -176,7 +178,7 @@ def refuse_other_layers(file: Any, listed: Sequence[Mapping[str, Any]], before: 
 
 
 def left_out(others: OtherLayers, listed: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Single arrays of carried layers that the destination has no place for."""
+    """Arrays that the destination has no place for."""
     lost = {entry["source"]: entry["lost"] for entry in listed}
     return [
         f"{escape(layer.tensors[part], 200)} int64[]" for layer in others.layers for part in lost.get(layer.name, ())
@@ -184,12 +186,12 @@ def left_out(others: OtherLayers, listed: Sequence[Mapping[str, Any]]) -> list[s
 
 
 def notes(others: OtherLayers, chosen: Format, listed: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
-    """What the destination cannot say of the layers, so that its user has to."""
-    family = FAMILIES.get(chosen.to, "")
-    by_layer = {layer.name: _layer_notes(layer, family, chosen.to) for layer in others.layers}
+    """What the user must do about layers, by name."""
+    family = chosen.family
+    by_layer = {layer.name: _layer_notes(layer, chosen) for layer in others.layers}
     for entry in listed:
         by_layer[entry["source"]] += [f"{name} is filled in; it changes nothing" for name in entry["filled"]]
-    runs = _runs(chosen.to)
+    runs = chosen.is_model
     for step in others.chain:
         if step.kind == "plain" and not (others.layers and runs):
             by_layer[step.name] = [f"a {step.attributes['class_name']}: it has no weights; put it into your model"]
@@ -204,15 +206,8 @@ def notes(others: OtherLayers, chosen: Format, listed: Sequence[Mapping[str, Any
     return {name: texts for name, texts in by_layer.items() if texts}
 
 
-#: Families whose batch normalisation is along axis 1.
-_SECOND_AXIS = ("torch", "paddle")
 #: Keras layers that do nothing outside training.
 _SILENT = ("Dropout", "SpatialDropout1D", "GaussianNoise", "ActivityRegularization")
-
-
-def _runs(to: str) -> bool:
-    """Whether a file of this format is a model that runs, not weights alone."""
-    return to in ("keras", "onnx", "onnx-22")
 
 
 def _model_note(others: OtherLayers) -> str:
@@ -223,30 +218,30 @@ def _model_note(others: OtherLayers) -> str:
     return f"one model, its layers in order by {others.order_source}{silent}"
 
 
-def _layer_notes(layer: Layer, family: str, to: str) -> list[str]:
-    found = []
+def _layer_notes(layer: Layer, chosen: Format) -> list[str]:
+    found, family, runs = [], chosen.family, chosen.is_model
     row = OTHER_LAYERS.get(family, {}).get(layer.kind)
     activation = layer.attributes.get("activation", "linear")
-    if not _runs(to) and activation not in (None, "linear"):
+    if not runs and activation not in (None, "linear"):
         named = activation if isinstance(activation, str) else "of its own"
         found.append(f"its activation {named} is not in such a file; apply it in your model")
     if layer.attributes.get("mask_zero") and family != "keras":
         graph = "; the graph does not: give it sequences without padding"
-        found.append(f"mask_zero: Keras skips id 0{graph if _runs(to) else ', which your model has to do by lengths'}")
+        found.append(f"mask_zero: Keras skips id 0{graph if runs else ', which your model has to do by lengths'}")
     if row and row.epsilon is not None:
         own = layer.attributes.get("epsilon", OTHER_LAYERS[layer.family][layer.kind].epsilon)
         sure = (
             "" if "epsilon" in layer.attributes else f", the default of {layer.family}, unless the source had another"
         )
-        if _runs(to) or own != row.epsilon:
-            found.append(f"{'it has' if _runs(to) else 'build it with'} epsilon {own}{sure}")
-    if layer.kind == "batch_norm" and (family in _SECOND_AXIS) != (layer.family in _SECOND_AXIS):
+        if runs or own != row.epsilon:
+            found.append(f"{'it has' if runs else 'build it with'} epsilon {own}{sure}")
+    if row and layer.kind == "batch_norm" and row.axis != OTHER_LAYERS[layer.family][layer.kind].axis:
         found.append("PyTorch and Paddle normalise axis 1, others the last; turn the data where that differs")
     return found
 
 
 def differing_layers(first: Checkpoint, second: Checkpoint) -> list[str]:
-    """The layers beside the LSTMs that two files name alike and hold differently, each with its arrays that differ."""
+    """Other layers that differ under one name, with their arrays."""
     ours = by_name(collect_layers(first).layers)
     theirs = by_name(collect_layers(second, kinds_of(list(ours.values()))).layers)
     found = []

@@ -1,3 +1,3 @@
-"""Reports: listeners of a run's events, and views of what they gathered."""
+"""Reports: gather the events of a run and show them."""
 
 from .model import Report as Report

@@ -1,4 +1,4 @@
-"""What the matches of a run prove: statements for the cases that stand for the others."""
+"""Detection power of a run: the mistakes that its matches would have caught."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from ..diagnose.detection_power import is_small, power
 from ..model import Case, LSTMSpec
 from .model import Report
 
-#: Statements made for one run: cases that differ only in size or seed prove the same.
+#: Statements made for one run; cases that differ only in size or seed share one.
 MOST = 12
 
 
 class Question(Protocol):
-    """A case, or something that can be made into one."""
+    """A case, or a recipe of one."""
 
     @property
     def id(self) -> str:
@@ -26,9 +26,9 @@ class Question(Protocol):
 
 
 def statements(questions: Iterable[Question], report: Report, most: int = MOST) -> list[dict[str, Any]]:
-    """The power of matching cases, one for each kind of LSTM and data, in the order of the run.
+    """Detection power of matching cases, one statement for each kind of LSTM and data.
 
-    A statement lists under `stands_for` the other cases of its kind.
+    Statements come in the order of the run; each lists under `stands_for` the other cases of its kind.
     """
     matched = {outcome.case for outcome in report.outcomes if outcome.verdict == "match"}
     kinds: dict[tuple[object, ...], list[Question]] = {}
@@ -45,7 +45,7 @@ def statements(questions: Iterable[Question], report: Report, most: int = MOST) 
 
 
 def _kind(question: Question) -> tuple[object, ...]:
-    """What decides which mistakes can show: the spec without its sizes, and which data there are."""
+    """The spec without sizes, and the kinds of data: these decide what shows."""
     spec = question.spec
     shape = (spec.num_layers > 1, spec.num_directions, spec.bias, bool(spec.proj_size), spec.is_plain)
     if isinstance(question, Case):
@@ -55,7 +55,7 @@ def _kind(question: Question) -> tuple[object, ...]:
 
 
 def _first_small(members: Sequence[Question]) -> Case | None:
-    """The first case that is cheap enough to be run with every mistake."""
+    """The first case small enough to run with every mistake."""
     for member in members:
         case = member if isinstance(member, Case) else member.case()  # type: ignore[attr-defined]
         if is_small(case):
@@ -63,12 +63,12 @@ def _first_small(members: Sequence[Question]) -> Case | None:
     return None
 
 
-def summarise(found: Sequence[dict[str, Any]]) -> list[str]:
-    """Sentences for people: what all statements together prove, then each one that is blind to something."""
+def sentences(found: Sequence[dict[str, Any]]) -> list[str]:
+    """The power of all statements together, then each statement with a blind spot."""
     if not found:
         return []
-    caught = set().union(*(set(statement["caught"]) for statement in found))
-    everything = caught.union(*({*statement["blind"], *statement["uncertain"]} for statement in found))
+    caught = set().union(*(statement["caught"] for statement in found))
+    everything = caught.union(*(statement[key] for statement in found for key in ("blind", "uncertain")))
     missed = sorted(everything - caught)
     lines = [
         f"the matches together would have caught {len(caught)} of {len(everything)} mistakes"

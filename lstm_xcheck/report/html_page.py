@@ -1,4 +1,4 @@
-"""The report as one HTML file that needs nothing else: no server, no network, no library, and works without scripts."""
+"""The report as one HTML file without server, network or library."""
 
 from __future__ import annotations
 
@@ -10,14 +10,12 @@ from html import escape
 from pathlib import Path
 from string import Template
 
-from ..compare import VERDICTS
 from ..events import Outcome
-from .detection_power import summarise
+from .detection_power import sentences
 from .model import Report
-from .summary import TROUBLE, Digest, digest
-from .terminal import short
+from .summary import TROUBLE, Summary, largest, short, summarise
 
-#: Matching cells listed; browsers grow slow with more, and the JSON report has them all.
+#: Matching cells in the table; browsers are slow with more, and the JSON report has all.
 LISTED = 5000
 _HEADINGS = (
     ("case", ""), ("adapter", ""), ("verdict", ""), ("largest error", "n"), ("error / bound", "n"), ("seconds", "n"),
@@ -30,44 +28,36 @@ _LEFT, _WIDE, _HIGH = 150, 800, 26
 
 def to_html(report: Report) -> str:
     """The page."""
-    found = digest(report, 0)
-    left_out = max(0, len(report.outcomes) - _troubled_cells(found) - LISTED)
+    summary = summarise(report, 0)
+    left_out = max(0, sum(adapter.cells["match"] for adapter in summary.adapters.values()) - LISTED)
     template = Template((Path(__file__).parent / "templates" / "report.html").read_text(encoding="utf-8"))
     return template.substitute(
-        word="INTERRUPTED" if report.interrupted else report.verdict.upper(),
-        verdict="interrupted" if report.interrupted else report.verdict,
-        totals=_totals(report),
-        adapters=_adapters(report, found),
+        word=summary.word,
+        verdict=summary.word.lower(),
+        totals=_totals(summary, report.seconds),
+        adapters=_adapters(summary),
         plot=_plot(report),
-        choices="".join(f"<option>{verdict}</option>" for verdict in VERDICTS if report.totals[verdict]),
+        choices="".join(f"<option>{verdict}</option>" for verdict in summary.totals),
         headings="".join(f'<th class="{kind}"><button>{name}</button></th>' for name, kind in _HEADINGS),
         cells="\n".join(_cells(report)),
         left_out=f"{left_out} more matching cells are not listed here; the JSON report has them." if left_out else "",
-        sections="".join(_sections(report, found)),
+        sections="".join(_sections(report, summary)),
         environment=escape(json.dumps(report.environment(), indent=1)),
     )
 
 
-def _troubled_cells(found: Digest) -> int:
-    return sum(adapter.cells.total() - adapter.cells["match"] for adapter in found.adapters.values())
+def _totals(summary: Summary, seconds: float) -> str:
+    cells = ", ".join(f'<span class="{name}">{number} {name}</span>' for name, number in summary.totals.items())
+    return f"{summary.planned} cells planned = {cells or 'nothing'}, in {seconds:.1f} s"
 
 
-def _totals(report: Report) -> str:
-    totals = report.totals
-    counted = ", ".join(f'<span class="{name}">{totals[name]} {name}</span>' for name in VERDICTS if totals[name])
-    return f"{totals['planned']} cells planned = {counted or 'nothing'}, in {report.seconds:.1f} s"
-
-
-def _adapters(report: Report, found: Digest) -> str:
-    environments = report.environment()["adapters"]
-    names = [name for name in VERDICTS if report.totals[name]]
-    heading = _row("th", ["adapter", "version", *names, "largest error", "error / bound", "seconds"])
-    rows = []
-    for name, adapter in found.adapters.items():
-        versions = ", ".join(f"{key} {value}" for key, value in environments.get(name, {}).items())
-        cells = [str(adapter.cells[verdict] or "") for verdict in names]
-        numbers = [short(adapter.max_abs), short(adapter.score), f"{adapter.seconds:.2f}"]
-        rows.append(_row("td", [name, versions, *cells, *numbers]))
+def _adapters(summary: Summary) -> str:
+    verdicts = list(summary.totals)
+    heading = _row("th", ["adapter", "version", *verdicts, "largest error", "error / bound", "seconds"])
+    rows = [
+        _row("td", [name, adapter.versions, *adapter.columns(verdicts), f"{adapter.seconds:.2f}"])
+        for name, adapter in summary.adapters.items()
+    ]
     return f"<table><thead>{heading}</thead><tbody>{''.join(rows)}</tbody></table>"
 
 
@@ -76,7 +66,7 @@ def _row(tag: str, cells: Iterable[str]) -> str:
 
 
 def _cells(report: Report) -> Iterator[str]:
-    """A row for each cell: all that do not match, and the first of those that do."""
+    """A row for each cell that does not match, and for the first matches."""
     left = LISTED
     for outcome in report.outcomes:
         if outcome.verdict != "match":
@@ -89,11 +79,11 @@ def _cells(report: Report) -> Iterator[str]:
 def _cell(outcome: Outcome) -> str:
     reasons = list(dict.fromkeys(row.reason for row in outcome.rows if row.reason))
     worst = [row.reason for row in outcome.rows if row.verdict in TROUBLE and row.reason]
-    errors = [row.max_abs for row in outcome.rows if row.max_abs is not None]
+    error = largest([row.max_abs for row in outcome.rows])
     verdict = outcome.verdict
     return (
         f'<tr data-verdict="{verdict}"><td>{escape(outcome.case)}</td><td>{escape(outcome.adapter)}</td>'
-        f'<td class="{verdict}">{verdict}</td>{_number(max(errors, default=None))}{_number(score_of(outcome))}'
+        f'<td class="{verdict}">{verdict}</td>{_number(error)}{_number(_score(outcome))}'
         f'{_number(outcome.seconds)}<td class="reason">{escape("; ".join(worst or reasons))}</td></tr>'
     )
 
@@ -102,17 +92,17 @@ def _number(value: float | None) -> str:
     return '<td class="n"></td>' if value is None else f'<td class="n" data-value="{value!r}">{short(value)}</td>'
 
 
-def score_of(outcome: Outcome) -> float | None:
+def _score(outcome: Outcome) -> float | None:
     """The largest error / bound of a cell."""
-    return max((row.score for row in outcome.rows if row.score is not None), default=None)
+    return largest([row.score for row in outcome.rows])
 
 
 def _plot(report: Report) -> str:
-    """A strip for each adapter: how its cells' error / bound spread over the decades."""
+    """A strip for each adapter: its cells' error / bound over the decades."""
     strips: dict[str, Counter[int]] = {name: Counter() for name in report.adapters}
     last = (_LAST - _FIRST) * _MARKS - 1
     for outcome in report.outcomes:
-        score = score_of(outcome)
+        score = _score(outcome)
         if score is not None:
             place = math.log10(score) if 0 < score < math.inf else (_FIRST if score == 0 else _LAST)
             mark = min(last, max(0, int((place - _FIRST) * _MARKS)))
@@ -147,13 +137,13 @@ def _axis(bottom: int) -> str:
     return f'{labels}<line x1="{line:.0f}" x2="{line:.0f}" y1="0" y2="{bottom + 4}" stroke="currentColor"/>'
 
 
-def _sections(report: Report, found: Digest) -> Iterator[str]:
-    """Parameter counts, notes, diagnoses and power, each only where there is something to say."""
-    counts = [f"{label} in {number} cases, e.g. {example}" for label, (number, example) in found.counts.items()]
+def _sections(report: Report, summary: Summary) -> Iterator[str]:
+    """Parameter counts, notes, diagnoses and detection power, where there are any."""
+    counts = [f"{label} in {number} cases, e.g. {example}" for label, (number, example) in summary.counts.items()]
     yield _section("Parameter counts", counts)
-    yield _section("Notes", [f"{text} ({number})" for text, number in found.notes.items()])
+    yield _section("Notes", [f"{text} ({number})" for text, number in summary.notes.items()])
     yield _section("Diagnosis", report.causes)
-    yield _section("What the matches prove", summarise(report.power))
+    yield _section("What the matches prove", sentences(report.power))
 
 
 def _section(title: str, lines: list[str]) -> str:

@@ -1,6 +1,6 @@
-"""Rows of a run in SQLite, so that questions about many of them are answered at once.
+"""An SQLite index of a run's rows, for fast queries.
 
-The index is only ever made from the lines of a run, and made anew when those have changed.
+It is made from the lines of a run, again whenever those have changed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ..compare import Row
 from ..errors import UserError
 from ..events import Outcome
 
-#: Version of the tables; an index of another one is made anew.
+#: Version of the tables; an index of another version is made again.
 _SCHEMA = "1"
 
 _TABLES = """
@@ -35,7 +35,12 @@ _COLUMNS = '"case", adapter, quantity, verdict, max_abs, score, worst, reason'
 
 @contextmanager
 def opened(file: Path, lines: Path, outcomes: Callable[[], Iterable[Outcome]]) -> Iterator[sqlite3.Connection]:
-    """The index `file` of the run whose cells are in `lines`; in memory where the folder cannot be written to.
+    """Open the index of a run; in memory where it cannot be written.
+
+    Args:
+        file: the index.
+        lines: the run's cells, which decide whether the index is still valid.
+        outcomes: reads them, where the index has to be made.
 
     Raises:
         UserError: when the index cannot be made.
@@ -63,7 +68,7 @@ def find(
     case: str = "",
     limit: int | None = None,
 ) -> Iterator[Row]:
-    """Rows that fit all that is given, the largest score first."""
+    """Rows that satisfy all conditions, the largest score first."""
     conditions, values = ["1"], list[object]()
     for column, wanted in (("adapter", adapters), ("verdict", verdicts)):
         if wanted:
@@ -81,18 +86,18 @@ def find(
 
 
 def _is_fresh(file: Path, source: tuple[str, int, int]) -> bool:
-    """Whether the index was made of the lines as they are now."""
+    """Whether the index was made of the present lines."""
     if not file.exists():
         return False
     with closing(sqlite3.connect(file)) as connection:
         try:
             return connection.execute("SELECT schema, size, changed FROM source").fetchall() == [source]
-        except sqlite3.DatabaseError:  # no database, or another one's tables
+        except sqlite3.DatabaseError:  # no database, or other tables
             return False
 
 
 def _make(file: Path, source: tuple[str, int, int], outcomes: Iterable[Outcome]) -> None:
-    """Make it beside its place and put it there whole."""
+    """Make the index under a temporary name, then rename it."""
     temporary = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
     try:
         with closing(sqlite3.connect(temporary)) as connection:

@@ -1,4 +1,4 @@
-"""Reports as files, written whole or not at all."""
+"""Writes reports atomically, in the format of the file's suffix."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _WRITERS: dict[str, Callable[[Report], Iterable[str]]] = {
 
 
 def check_report_path(path: Path) -> None:
-    """Refuse an unknown suffix or a missing folder before any work is done.
+    """Check suffix and folder before any work is done.
 
     Raises:
-        UserError: naming what is possible.
+        UserError: for a path that cannot be written.
     """
     if path.suffix not in _WRITERS:
         raise UserError(f"--report {path}: the suffix is {path.suffix!r}, but should be one of {', '.join(_WRITERS)}")
@@ -40,7 +40,11 @@ def check_report_path(path: Path) -> None:
 
 
 def write_report(report: Report, path: Path) -> None:
-    """Write a report in the format of its suffix, through a temporary file in the same folder."""
+    """Write a report in the format of its suffix.
+
+    Raises:
+        UserError: when the file cannot be written.
+    """
     check_report_path(path)
     try:
         write_atomically(path, (part.encode() for part in _WRITERS[path.suffix](report)))

@@ -1,8 +1,7 @@
-"""The report as JUnit XML, which every CI server reads: a test case for each cell."""
+"""The report as JUnit XML: a test case for each cell."""
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Iterator
 from xml.etree import ElementTree
@@ -10,11 +9,12 @@ from xml.etree import ElementTree
 from ..compare import VerdictName
 from ..events import Outcome
 from .model import Report
+from .summary import largest
 
-#: What XML 1.0 cannot carry: control characters, unpaired surrogates and two others.
+#: Not allowed in XML 1.0: control characters, unpaired surrogates, U+FFFE and U+FFFF.
 _NO_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
-#: Verdict -> the element that says so; a match has none.
+#: Verdict -> its element; a match has none.
 _ELEMENTS: dict[VerdictName, str] = {
     "mismatch": "failure",
     "suspect": "failure",
@@ -26,7 +26,7 @@ _ELEMENTS: dict[VerdictName, str] = {
 
 
 def junit_parts(report: Report) -> Iterator[str]:
-    """The XML, a test case at a time; cells that never ended are one with an error: nothing was proven of them."""
+    """The XML, one test case at a time; unfinished cells together are one error."""
     totals = report.totals
     unfinished = report.planned - len(report.outcomes)
     numbers = {
@@ -38,12 +38,13 @@ def junit_parts(report: Report) -> Iterator[str]:
     attributes = "".join(f' {name}="{number}"' for name, number in numbers.items())
     yield '<?xml version="1.0" encoding="utf-8"?>\n<testsuites>\n'
     yield f'<testsuite name="lstm-xcheck"{attributes} time="{report.seconds:.3f}">\n'
-    told = {(found.get("case"), found.get("adapter")): str(found.get("explanation", "")) for found in report.diagnoses}
+    diagnoses = {(found.get("case"), found.get("adapter")): found for found in report.diagnoses}
     for outcome in report.outcomes:
-        yield _text(_test_case(outcome, told.get((outcome.case, outcome.adapter), "")))
+        diagnosis = diagnoses.get((outcome.case, outcome.adapter), {})
+        yield _text(_test_case(outcome, str(diagnosis.get("explanation", ""))))
     if unfinished:
         case = ElementTree.Element("testcase", classname="lstm-xcheck", name="unfinished cells", time="0")
-        _tell(case, "error", f"{unfinished} of {report.planned} cells never ended", "")
+        _add_element(case, "error", f"{unfinished} of {report.planned} cells never ended", "")
         yield _text(case)
     yield "</testsuite>\n</testsuites>\n"
 
@@ -62,27 +63,26 @@ def _test_case(outcome: Outcome, diagnosis: str) -> ElementTree.Element:
         ElementTree.SubElement(properties, "property", name=_clean(key), value=value)
     tag = _ELEMENTS.get(outcome.verdict)
     if tag:
-        told = [row for row in outcome.rows if row.reason]
-        reasons = [f"{row.quantity}: {row.reason}" if row.quantity else row.reason for row in told]
+        rows = [row for row in outcome.rows if row.reason]
+        reasons = [f"{row.quantity}: {row.reason}" if row.quantity else row.reason for row in rows]
         reasons += [diagnosis] if diagnosis else []
-        _tell(case, tag, f"{outcome.verdict}: {reasons[0] if reasons else 'no reason given'}", "\n".join(reasons))
+        first = reasons[0] if reasons else "no reason given"
+        _add_element(case, tag, f"{outcome.verdict}: {first}", "\n".join(reasons))
     return case
 
 
 def _numbers(outcome: Outcome) -> dict[str, str]:
     """The cell's largest error and score, and each quantity's score."""
     scores = {f"score[{row.quantity}]": row.score for row in outcome.rows if row.score is not None}
-    errors = [row.max_abs for row in outcome.rows if row.max_abs is not None]
-    result = {"score": max(scores.values())} if scores else {}
-    result.update({"max_abs": max(errors)} if errors else {})
-    return {name: _number(value) for name, value in {**result, **scores}.items()}
+    numbers = {
+        "score": largest([row.score for row in outcome.rows]),
+        "max_abs": largest([row.max_abs for row in outcome.rows]),
+        **scores,
+    }
+    return {name: f"{number:.6g}" for name, number in numbers.items() if number is not None}
 
 
-def _number(value: float) -> str:
-    return f"{value:.6g}" if math.isfinite(value) else str(value)
-
-
-def _tell(case: ElementTree.Element, tag: str, message: str, text: str) -> None:
+def _add_element(case: ElementTree.Element, tag: str, message: str, text: str) -> None:
     element = ElementTree.SubElement(case, tag, message=_clean(message))
     element.text = _clean(text)
 

@@ -1,32 +1,27 @@
-"""The report as Markdown, short enough for a summary page of a CI server."""
+"""The report as Markdown, for the summary page of a CI server."""
 
 from __future__ import annotations
 
 import re
 
-from ..compare import VERDICTS
-from .detection_power import summarise
+from .detection_power import sentences
 from .model import Report
-from .summary import Digest, digest
-from .terminal import short
+from .summary import Summary, counted, summarise
 
-#: Rows of trouble listed, and characters of a reason.
-_SHOWN, _LONG = 50, 400
+#: Rows of trouble, and characters of a reason.
+_LISTED, _LONG = 50, 400
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#!|~])")
 
 
 def to_markdown(report: Report) -> str:
     """The page: verdict and totals, a table of adapters, what is wrong, notes."""
-    found = digest(report, _SHOWN)
-    totals = report.totals
-    counted = ", ".join(f"{totals[verdict]} {verdict}" for verdict in VERDICTS if totals[verdict])
-    word = "INTERRUPTED" if report.interrupted else report.verdict.upper()
-    lines = [f"## lstm-xcheck: {word}", "", f"{totals['planned']} cells planned = {counted or 'nothing'}", ""]
-    lines += _adapters(report, found)
-    lines += _troubles(found)
+    summary = summarise(report, _LISTED)
+    lines = [f"## lstm-xcheck: {summary.word}", "", f"{summary.planned} cells planned = {counted(summary.totals)}", ""]
+    lines += _adapters(summary)
+    lines += _troubles(summary)
     lines += _section("Diagnosis", report.causes)
-    lines += _section("What the matches prove", summarise(report.power)[:1])
-    lines += _section("Notes", [f"{note} ({number})" for note, number in found.notes.items()])
+    lines += _section("What the matches prove", sentences(report.power)[:1])
+    lines += _section("Notes", [f"{note} ({number})" for note, number in summary.notes.items()])
     return "\n".join(lines) + "\n"
 
 
@@ -34,25 +29,22 @@ def _section(title: str, texts: list[str]) -> list[str]:
     return ["", f"### {title}", "", *(f"- {_text(text)}" for text in texts)] if texts else []
 
 
-def _adapters(report: Report, found: Digest) -> list[str]:
-    totals, environments = report.totals, report.environment()["adapters"]
-    names = [verdict for verdict in VERDICTS if totals[verdict]]
-    headings = ["adapter", "version", *names, "largest error", "error / bound"]
+def _adapters(summary: Summary) -> list[str]:
+    verdicts = list(summary.totals)
+    headings = ["adapter", "version", *verdicts, "largest error", "error / bound"]
     lines = [_row(headings), "| " + " | ".join(["---", "---", *["---:"] * (len(headings) - 2)]) + " |"]
-    for name, adapter in found.adapters.items():
-        versions = ", ".join(f"{key} {value}" for key, value in environments.get(name, {}).items())
-        cells = [str(adapter.cells[verdict] or "") for verdict in names]
-        lines.append(_row([_text(name), _text(versions), *cells, short(adapter.max_abs), short(adapter.score)]))
+    for name, adapter in summary.adapters.items():
+        lines.append(_row([_text(name), _text(adapter.versions), *adapter.columns(verdicts)]))
     return lines
 
 
-def _troubles(found: Digest) -> list[str]:
-    if not found.troubles:
+def _troubles(summary: Summary) -> list[str]:
+    if not summary.troubles:
         return []
     lines = ["", "### What is wrong", "", _row(["verdict", "adapter", "case", "reason"]), "| --- | --- | --- | --- |"]
-    for row in found.troubles:
+    for row in summary.troubles:
         lines.append(_row([row.verdict, _text(row.adapter), _text(row.case), _text(row.reason)]))
-    more = found.troubled - len(found.troubles)
+    more = summary.troubled - len(summary.troubles)
     return [*lines, "", f"and {more} more"] if more else lines
 
 
@@ -61,6 +53,6 @@ def _row(cells: list[str]) -> str:
 
 
 def _text(text: str) -> str:
-    """One line that Markdown shows as it is."""
+    """One line without any markup, cut where it is long."""
     line = " ".join(text.split())
     return _SPECIAL.sub(r"\\\1", line if len(line) <= _LONG else line[:_LONG] + "...")

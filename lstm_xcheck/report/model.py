@@ -1,4 +1,4 @@
-"""Events gathered into a report: plain data whose totals must add up."""
+"""The report of a run, gathered from its events; its totals must add up."""
 
 from __future__ import annotations
 
@@ -24,15 +24,16 @@ ReportVerdict = Literal["agree", "disagree", "error"]
 
 @dataclass
 class Report:
-    """Every cell of a run and what became of it; feed it events, then read it.
+    """Every cell of a run with its outcome; feed it events, then read it.
 
     Attributes:
-        planned: cells that were to be run.
-        outcomes: those that ended.
-        adapters: who was asked.
+        planned: number of planned cells.
+        adapters: names, in the order of the run.
+        outcomes: of the cells that ended.
+        seconds: how long the run took.
         interrupted: whether the run was stopped before its end.
         subject: what was verified, such as a file.
-        power: what the matches prove, a statement for each kind of case.
+        power: detection power of the matches, a statement for each kind of case.
     """
 
     planned: int = 0
@@ -47,7 +48,7 @@ class Report:
 
     @classmethod
     def of(cls, events: Iterable[Event]) -> Report:
-        """A report of a whole run."""
+        """The report of all events of a run."""
         report = cls()
         for event in events:
             report.handle(event)
@@ -63,7 +64,7 @@ class Report:
             self.outcomes.append(event)
             self._found[event.verdict] += 1
             if event.environment:
-                self._environments[event.adapter] = _together(self._environments.get(event.adapter), event.environment)
+                self._environments[event.adapter] = _merged(self._environments.get(event.adapter), event.environment)
         elif isinstance(event, Finished):
             self.seconds += event.seconds
             self.interrupted = self.interrupted or event.interrupted
@@ -80,10 +81,10 @@ class Report:
 
     @property
     def totals(self) -> dict[str, int]:
-        """Cells by verdict; what was planned and never ended counts as skipped.
+        """Cells by verdict; unfinished ones count as skipped.
 
         Raises:
-            XcheckError: when more cells ended than were planned, which is a fault of the engine.
+            XcheckError: when more cells ended than were planned, a bug of the engine.
         """
         found = self._found.copy()
         unfinished = self.planned - len(self.outcomes)
@@ -94,7 +95,7 @@ class Report:
 
     @property
     def verdict(self) -> ReportVerdict:
-        """What became of the whole run.
+        """The verdict of the run.
 
         `disagree` when anything is proven or suspected wrong; `error` when something crashed, a planned cell never
         ended, or nothing was compared; else `agree`.
@@ -107,7 +108,7 @@ class Report:
 
     @property
     def ok(self) -> bool:
-        """Whether everything that was compared agrees, and something was."""
+        """Whether something was compared, and all of it agrees."""
         return self.verdict == "agree"
 
     @property
@@ -118,7 +119,7 @@ class Report:
         return {"agree": 0, "disagree": 1, "error": 2}[self.verdict]
 
     def raise_if_failed(self) -> None:
-        """Do nothing when `ok`.
+        """Raise unless `ok`.
 
         Raises:
             DisagreementError: naming the worst rows.
@@ -144,24 +145,21 @@ class Report:
 
     @property
     def diagnoses(self) -> list[dict[str, Any]]:
-        """The first diagnoses of each adapter, as plain data: by case as they were given, then by adapter.
+        """The first diagnoses of each adapter, in the order of the plan.
 
-        Which more were made depends on what ended first.
+        Which further ones exist depends on what ended first, so they are left out.
         """
-        told: Counter[str] = Counter()
+        listed: Counter[str] = Counter()
         first: list[dict[str, Any]] = []
         for outcome in self.outcomes:
-            if outcome.diagnoses and told[outcome.adapter] < MOST_DIAGNOSES:
-                told[outcome.adapter] += 1
+            if outcome.diagnoses and listed[outcome.adapter] < MOST_DIAGNOSES:
+                listed[outcome.adapter] += 1
                 first += outcome.diagnoses
         return first
 
-    def _place(self, adapter: str) -> int:
-        return self.adapters.index(adapter) if adapter in self.adapters else len(self.adapters)
-
     @property
     def causes(self) -> list[str]:
-        """Each adapter's mistake once, in a sentence with its remedy."""
+        """Each adapter's mistakes once, in a sentence with the remedy."""
         named = {
             f"{found['adapter']}: best explanation: {found['cause']}. {found['fix']}": None
             for found in self.diagnoses
@@ -178,7 +176,7 @@ class Report:
         return "".join(self.json_parts())
 
     def json_parts(self) -> Iterator[str]:
-        """The same text piece by piece, so that a long report never is in memory as a whole."""
+        """The JSON text in pieces, so that memory stays small."""
         return json.JSONEncoder(indent=1, allow_nan=False).iterencode(self._data(Streamed))
 
     def _data(self, listed: Callable[[Iterator[dict[str, Any]]], list[dict[str, Any]]]) -> dict[str, Any]:
@@ -195,23 +193,24 @@ class Report:
         }
 
     def environment(self) -> dict[str, Any]:
-        """Versions of the driver and of every adapter."""
+        """Versions of the driver and of each adapter."""
         from .. import __version__
 
+        names = [*self.adapters, *(name for name in self._environments if name not in self.adapters)]
         return {
             "lstm_xcheck": __version__,
             "python": platform.python_version(),
             "numpy": np.__version__,
             "platform": platform.platform(),
-            "adapters": {name: self._environments[name] for name in sorted(self._environments, key=self._place)},
+            "adapters": {name: self._environments[name] for name in names if name in self._environments},
             "seconds": round(self.seconds, 3),
             "interrupted": self.interrupted,
             **({"subject": self.subject} if self.subject else {}),
         }
 
 
-def _together(before: dict[str, Any] | None, now: dict[str, Any]) -> dict[str, Any]:
-    """What computed, by one name, where machines or parts of a run had different versions: each is named."""
+def _merged(before: dict[str, Any] | None, now: dict[str, Any]) -> dict[str, Any]:
+    """Two environments of one adapter; different versions are joined by "and"."""
     if before is None or before == now:
         return now
     both = dict(before)

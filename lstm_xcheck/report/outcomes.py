@@ -1,4 +1,4 @@
-"""Outcomes kept for a report: in memory while they are few, in a temporary file when they are many."""
+"""The outcomes of a report: in memory while few, else in a temporary file."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from typing import Any
 from ..errors import XcheckError
 from ..events import Outcome
 
-#: Bytes kept in memory; what comes after goes to disk, so that a sweep of any length needs no more.
+#: Bytes kept in memory, whatever the length of a sweep; the rest goes to disk.
 IN_MEMORY = 16 * 2**20
 
 
 class Streamed(list[dict[str, Any]]):
-    """A list for the JSON encoder alone: its items are made one by one, while it is looped over, once."""
+    """A list for the JSON encoder alone: makes its items while iterated, once."""
 
     def __init__(self, items: Iterator[dict[str, Any]]) -> None:
-        super().__init__(itertools.islice(items, 1))  # the encoder asks first whether there is any
+        super().__init__(itertools.islice(items, 1))  # the encoder tests first whether it is empty
         self._rest = items
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
@@ -31,7 +31,7 @@ class Streamed(list[dict[str, Any]]):
 
 
 class Outcomes:
-    """Outcomes in the order of the plan, however they came; to be added to and looped over, at any time.
+    """Outcomes in the order of the plan; append and iterate at any time.
 
     >>> len(Outcomes())
     0
@@ -42,13 +42,13 @@ class Outcomes:
         weakref.finalize(self, self._file.close)
         self._cases: dict[str, int] = {}
         self._adapters: dict[str, int] = {}
-        # Of each outcome: where it stands in the file, its case and its adapter.
+        # Of each outcome: its offset in the file, its case and its adapter.
         self._places, self._of_case, self._of_adapter = array("Q"), array("L"), array("L")
         for outcome in outcomes:
             self.append(outcome)
 
     def expect(self, cases: Iterable[str], adapters: Iterable[str]) -> None:
-        """Outcomes of these cases and adapters are told in this order, others after them as they come."""
+        """Set the order of iteration; other cases and adapters come last."""
         for id in cases:
             self._cases.setdefault(id, len(self._cases))
         for name in adapters:
@@ -75,7 +75,7 @@ class Outcomes:
         return len(self._places)
 
     def __iter__(self) -> Iterator[Outcome]:
-        """Each loop has its own place in the file, so that loops may be nested."""
+        """Iterate in order; loops may be nested."""
         for k in sorted(range(len(self)), key=lambda k: (self._of_case[k], self._of_adapter[k], k)):
             self._file.seek(self._places[k])
             yield Outcome.from_dict(json.loads(self._file.readline()))

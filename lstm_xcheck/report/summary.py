@@ -1,11 +1,13 @@
-"""What every view of a report needs, gathered in one pass over its outcomes."""
+"""The summary of a report that every view needs, gathered in one pass."""
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
-from ..compare import Row, VerdictName
+from ..compare import VERDICTS, Row, VerdictName
 from ..events import Outcome
 from .model import Report
 
@@ -13,51 +15,75 @@ TROUBLE: frozenset[VerdictName] = frozenset(("mismatch", "crashed", "suspect", "
 
 
 @dataclass
-class AdapterDigest:
-    """One adapter: cells by verdict, and the largest error and score of all its rows."""
+class AdapterSummary:
+    """One adapter: cells by verdict, and the largest error and score of its rows."""
 
+    environment: Mapping[str, Any] = field(default_factory=dict)
     cells: Counter[VerdictName] = field(default_factory=Counter)
     max_abs: float | None = None
     score: float | None = None
     seconds: float = 0.0
 
+    @property
+    def versions(self) -> str:
+        """The environment in one line."""
+        return ", ".join(f"{name} {value}" for name, value in self.environment.items())
+
+    def columns(self, verdicts: list[VerdictName]) -> list[str]:
+        """Cells by verdict, largest error, error / bound."""
+        return [*(str(self.cells[verdict] or "") for verdict in verdicts), short(self.max_abs), short(self.score)]
+
 
 @dataclass
-class Digest:
+class Summary:
     """A report in short.
 
     Attributes:
-        adapters: by name, those that were asked first.
+        word: AGREE, DISAGREE, ERROR or INTERRUPTED.
+        planned: number of cells that were planned.
+        totals: cells of each verdict that occurs, in the order of VERDICTS.
+        adapters: by name, in the order of the run.
         counts: kinds of parameter counts: (how many, an example), by label.
-        troubles: the first rows of what went wrong, in order.
-        troubled: how many there are.
-        notes: reasons of what is unsupported, skipped or matches with a reservation, and how often each.
+        troubles: the first rows that are wrong or undecided, in order.
+        troubled: number of all such rows.
+        notes: reasons of what is unsupported, skipped or a match with a reservation, and how often each.
     """
 
-    adapters: dict[str, AdapterDigest]
+    word: str
+    planned: int
+    totals: dict[VerdictName, int]
+    adapters: dict[str, AdapterSummary]
     counts: dict[str, tuple[int, str]] = field(default_factory=dict)
     troubles: list[Row] = field(default_factory=list)
     troubled: int = 0
     notes: Counter[str] = field(default_factory=Counter)
 
 
-def digest(report: Report, shown: int) -> Digest:
-    """The digest of a report, with at most so many troubled rows."""
-    result = Digest({name: AdapterDigest() for name in report.adapters})
+def summarise(report: Report, listed: int) -> Summary:
+    """The summary of a report, with at most so many troubled rows."""
+    totals = report.totals
+    environments = report.environment()["adapters"]
+    result = Summary(
+        word="INTERRUPTED" if report.interrupted else report.verdict.upper(),
+        planned=totals["planned"],
+        totals={verdict: totals[verdict] for verdict in VERDICTS if totals[verdict]},
+        adapters={name: AdapterSummary(environments.get(name, {})) for name in report.adapters},
+    )
     for outcome in report.outcomes:
-        adapter = result.adapters.setdefault(outcome.adapter, AdapterDigest())
+        name = outcome.adapter
+        adapter = result.adapters.setdefault(name, AdapterSummary(environments.get(name, {})))
         adapter.cells[outcome.verdict] += 1
         adapter.seconds += outcome.seconds
-        _take_count(result, outcome)
+        _add_count(result, outcome)
         for row in outcome.rows:
-            _take_row(result, adapter, row, shown)
+            _add_row(result, adapter, row, listed)
     # Which adapter ends first differs from run to run; what is printed should not.
     result.counts = dict(sorted(result.counts.items()))
     result.notes = Counter(dict(sorted(result.notes.items())))
     return result
 
 
-def _take_count(result: Digest, outcome: Outcome) -> None:
+def _add_count(result: Summary, outcome: Outcome) -> None:
     """Each kind of count once: how it relates to the canonical formula."""
     count = outcome.count
     if count is not None:
@@ -66,18 +92,31 @@ def _take_count(result: Digest, outcome: Outcome) -> None:
         result.counts[label] = number + 1, example
 
 
-def _take_row(result: Digest, adapter: AdapterDigest, row: Row, shown: int) -> None:
-    adapter.max_abs = _larger(adapter.max_abs, row.max_abs)
-    adapter.score = _larger(adapter.score, row.score)
+def _add_row(result: Summary, adapter: AdapterSummary, row: Row, listed: int) -> None:
+    adapter.max_abs = largest([adapter.max_abs, row.max_abs])
+    adapter.score = largest([adapter.score, row.score])
     if row.verdict in TROUBLE:
         result.troubled += 1
-        if len(result.troubles) < shown:
+        if len(result.troubles) < listed:
             result.troubles.append(row)
     elif row.reason:  # unsupported, skipped, or a match with a reservation
         result.notes[f"{row.adapter}: {row.reason}"] += 1
 
 
-def _larger(a: float | None, b: float | None) -> float | None:
-    if a is None or b is None:
-        return b if a is None else a
-    return max(a, b)
+def largest(numbers: list[float | None]) -> float | None:
+    """The largest number; None where there is none."""
+    return max((number for number in numbers if number is not None), default=None)
+
+
+def counted(totals: Mapping[VerdictName, int]) -> str:
+    """Cells by verdict in words.
+
+    >>> counted({"match": 2, "mismatch": 0})
+    '2 match'
+    """
+    return ", ".join(f"{totals[name]} {name}" for name in VERDICTS if totals.get(name)) or "nothing"
+
+
+def short(number: float | None) -> str:
+    """Two digits, or nothing."""
+    return "" if number is None else f"{number:.2g}"

@@ -1,4 +1,4 @@
-"""What a person sees: progress while it runs, then tables."""
+"""The report on a terminal: progress bars, then tables."""
 
 from __future__ import annotations
 
@@ -9,11 +9,10 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from ..compare import VERDICTS
 from ..events import Event, Outcome, Planned, Started
-from .detection_power import summarise
+from .detection_power import sentences
 from .model import Report
-from .summary import Digest, digest
+from .summary import Summary, counted, short, summarise
 
 _STYLE = {
     "match": "green",
@@ -24,8 +23,9 @@ _STYLE = {
     "unsupported": "dim",
     "skipped": "dim",
 }
+_WORD_STYLE = {"AGREE": "green", "DISAGREE": "bold red", "ERROR": "bold red", "INTERRUPTED": "yellow"}
 #: Rows of trouble printed in full.
-_SHOWN = 12
+_LISTED = 12
 
 
 class ProgressBar:
@@ -66,70 +66,55 @@ class ProgressBar:
 
 def print_report(report: Report, console: Console) -> None:
     """Verdicts by adapter, parameter counts, what went wrong, and one line at the end."""
-    found = digest(report, _SHOWN)
-    console.print(_adapter_table(report, found))
-    _print_counts(found, console)
-    _print_reasons(found, console)
+    summary = summarise(report, _LISTED)
+    console.print(_adapter_table(summary))
+    _print_counts(summary, console)
+    _print_reasons(summary, console)
     _print_section("diagnosis", report.causes, console)
-    _print_section("power", summarise(report.power), console)
+    _print_section("power", sentences(report.power), console)
     console.print()
-    console.print(summary(report), soft_wrap=True)
+    word = f"[{_WORD_STYLE[summary.word]}]{summary.word}[/]"
+    totals = f"{summary.planned} planned = {counted(summary.totals)} ({report.seconds:.1f} s)"
+    console.print(f"{word}: {totals}", soft_wrap=True)
 
 
-def summary(report: Report) -> str:
-    """One line: the verdict and the totals that are not zero."""
-    totals = report.totals
-    counted = ", ".join(f"{totals[verdict]} {verdict}" for verdict in VERDICTS if totals[verdict])
-    colour = {"agree": "green", "disagree": "bold red", "error": "bold red"}[report.verdict]
-    word = {"agree": "AGREE", "disagree": "DISAGREE", "error": "ERROR"}[report.verdict]
-    if report.interrupted:
-        word, colour = "INTERRUPTED", "yellow"
-    return f"[{colour}]{word}[/]: {totals['planned']} planned = {counted or 'nothing'} ({report.seconds:.1f} s)"
-
-
-def _adapter_table(report: Report, found: Digest) -> Table:
+def _adapter_table(summary: Summary) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     # A name cut short could be that of another recording of the same environment.
-    table.add_column("adapter", min_width=max(map(len, found.adapters), default=0))
+    table.add_column("adapter", min_width=max(map(len, summary.adapters), default=0))
     table.add_column("version")
-    totals, environments = report.totals, report.environment()["adapters"]
-    shown = [verdict for verdict in VERDICTS if totals[verdict]]
-    for heading in (*shown, "largest error", "error / bound"):
+    verdicts = list(summary.totals)
+    for heading in (*verdicts, "largest error", "error / bound"):
         table.add_column(heading, justify="right")
-    for name, adapter in found.adapters.items():
+    for name, adapter in summary.adapters.items():
         cells = [
-            f"[{_STYLE[verdict]}]{adapter.cells[verdict]}[/]" if adapter.cells[verdict] else "" for verdict in shown
+            f"[{_STYLE[verdict]}]{number}[/]" if (number := adapter.cells[verdict]) else "" for verdict in verdicts
         ]
-        versions = ", ".join(f"{k} {v}" for k, v in environments.get(name, {}).items() if str(v)[:1].isdigit())
+        versions = ", ".join(f"{k} {v}" for k, v in adapter.environment.items() if str(v)[:1].isdigit())
         table.add_row(escape(name), escape(versions), *cells, short(adapter.max_abs), short(adapter.score))
     return table
 
 
-def short(number: float | None) -> str:
-    """Two digits, or nothing."""
-    return "" if number is None else f"{number:.2g}"
-
-
-def _print_counts(found: Digest, console: Console) -> None:
-    if found.counts:
+def _print_counts(summary: Summary, console: Console) -> None:
+    if summary.counts:
         console.print("\n[bold]parameter counts[/]")
-    for label, (number, example) in found.counts.items():
+    for label, (number, example) in summary.counts.items():
         text = f"  {label} in {number} case{'s' if number > 1 else ''}, e.g. {example}"
         console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
-def _print_reasons(found: Digest, console: Console) -> None:
-    if found.troubles:
+def _print_reasons(summary: Summary, console: Console) -> None:
+    if summary.troubles:
         console.print("\n[bold]what is wrong[/]")
-    for row in found.troubles:
+    for row in summary.troubles:
         verdict = f"  [{_STYLE[row.verdict]}]{row.verdict.upper()}[/]"
         console.print(f"{verdict} {escape(row.adapter)}, case {escape(row.case)}: ", end="", soft_wrap=True)
         console.print(row.reason, markup=False, highlight=False, soft_wrap=True)
-    if found.troubled > len(found.troubles):
-        console.print(f"  and {found.troubled - len(found.troubles)} more; --report FILE.json has them all")
-    if found.notes:
+    if summary.troubled > len(summary.troubles):
+        console.print(f"  and {summary.troubled - len(summary.troubles)} more; --report FILE.json has them all")
+    if summary.notes:
         console.print("\n[bold]notes[/]")
-    for text, number in found.notes.items():
+    for text, number in summary.notes.items():
         console.print(f"  {text} ({number})", markup=False, highlight=False, soft_wrap=True)
 
 

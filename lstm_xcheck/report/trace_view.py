@@ -1,4 +1,4 @@
-"""A trace as a table of numbers, as a plot in plain characters, and as plain data."""
+"""A trace as a table, as a plot in characters, and as plain data."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _STEP_WIDTH = 6
 
 @dataclass(frozen=True)
 class Choice:
-    """What of a trace is shown: a row of the batch, cells of one layer, and units."""
+    """The printed part of a trace: a batch row, cells and units."""
 
     row: int
     cells: tuple[CellTrace, ...]
@@ -33,7 +33,7 @@ class Choice:
 
 
 def print_trace(trace: Trace, choice: Choice, console: Console) -> None:
-    """Table and plot of each chosen cell, then the last output against the whole sequence."""
+    """Print table and plot of each chosen cell, then the outputs."""
     for cell in choice.cells:
         console.print(f"\n{_title(trace, cell)}", style="bold", markup=False, soft_wrap=True)
         heading, *rows = _table(trace, cell, choice)
@@ -53,7 +53,7 @@ def _title(trace: Trace, cell: CellTrace) -> str:
 
 
 def _table(trace: Trace, cell: CellTrace, choice: Choice) -> list[str]:
-    """Headings and one line for each step and unit; a plain table, since a long sequence has thousands of lines."""
+    """Headings, and one line for each step and unit; there may be thousands."""
     inputs = _inputs(trace, choice.row) if cell.layer == 0 else None
     top = cell.layer == trace.case.spec.num_layers - 1
     rows = [["t", *(["input"] if inputs else []), "unit", *_QUANTITIES, ""]]
@@ -69,19 +69,20 @@ def _table(trace: Trace, cell: CellTrace, choice: Choice) -> list[str]:
 
 
 def _number(array: Array, row: int, t: int, unit: int) -> str:
-    """Four decimals, or three digits where those would hide the number; blank where there is none."""
+    """The number at a step, or blank at padding."""
     if unit >= array.shape[2] or np.isnan(array[row, t, unit]):
         return ""
     return _short(float(array[row, t, unit]))
 
 
 def _short(value: float) -> str:
+    """Four decimals, or three digits of a very small or large number."""
     plain = value == 0 or 1e-4 <= abs(value) < 1e4
     return f"{value:.4f}" if plain else f"{value:.2e}"
 
 
 def _inputs(trace: Trace, row: int) -> list[str] | None:
-    """The inputs in words where they are short: one number each, or the position of the one in a one-hot row."""
+    """The inputs as short texts: a number, or the index of a one-hot row."""
     x = np.asarray(trace.case.x[row], dtype=np.float64)
     if x.shape[1] == 1:
         return [f"{value:g}" for value in x[:, 0]]
@@ -91,10 +92,10 @@ def _inputs(trace: Trace, row: int) -> list[str] | None:
 
 
 def plot(cell: CellTrace, choice: Choice, encoding: str = "utf-8") -> list[str]:
-    """One line of marks for each unit and quantity, between the ends of the scale that it prints.
+    """One line of marks for each unit and quantity, with its scale.
 
-    Gates i, f, o are drawn from 0 to 1 and g from -1 to 1, further where an unusual activation leaves that range; the
-    states c and h between plus and minus their largest value.
+    The scale of the gates i, f, o is 0 to 1 and of g -1 to 1, wider where an unusual activation leaves that range; of
+    the states c and h plus and minus their largest value.
     """
     marks = _BLOCKS if _can_write(_BLOCKS, encoding) else _ASCII
     steps = cell.i.shape[1]
@@ -112,7 +113,7 @@ def plot(cell: CellTrace, choice: Choice, encoding: str = "utf-8") -> list[str]:
 
 
 def sparkline(values: Sequence[float] | Array, low: float, high: float, marks: str = _BLOCKS) -> str:
-    """A mark for each value, the lowest at `low` and the highest at `high`; blank for NaN and infinity.
+    """A mark for each value between `low` and `high`; blank for NaN and infinity.
 
     >>> sparkline([0.0, 0.5, 1.0, float("nan")], 0.0, 1.0, "123")
     '123 '
@@ -135,7 +136,7 @@ def _scale(name: str, values: Array) -> tuple[float, float]:
 
 
 def _squeezed(values: Array) -> Array:
-    """Means of neighbouring steps where there are more steps than columns."""
+    """Means of neighbouring steps where there are too many for the columns."""
     if len(values) <= _PLOT_WIDTH:
         return values
     parts = np.array_split(values, _PLOT_WIDTH)
@@ -157,7 +158,7 @@ def _can_write(text: str, encoding: str) -> bool:
 
 
 def _outputs(trace: Trace, row: int) -> list[str]:
-    """What a framework returns of all this: every h of the top layer, or only the last one."""
+    """What frameworks return: every h of the top layer, or the last one."""
     y, last = trace.result.y, trace.result.last
     assert y is not None  # forward always observes them
     assert last is not None
@@ -170,12 +171,12 @@ def _outputs(trace: Trace, row: int) -> list[str]:
 
 
 def _listed(values: Array) -> str:
-    shown = ", ".join(_short(float(value)) for value in values[:8])
-    return f"[{shown}, ... {len(values)} numbers]" if len(values) > 8 else f"[{shown}]"
+    first = ", ".join(_short(float(value)) for value in values[:8])
+    return f"[{first}, ... {len(values)} numbers]" if len(values) > 8 else f"[{first}]"
 
 
 def to_dict(trace: Trace, cells: Sequence[CellTrace]) -> dict[str, Any]:
-    """The chosen cells with all their units and rows as plain data; null at padding and for infinity."""
+    """The chosen cells as JSON data; null where a number is not finite."""
     case, result = trace.case, trace.result
     return {
         "spec": case.spec.to_dict(),

@@ -1,4 +1,4 @@
-"""Walks every import of the package: rooms may look only along the arrows, frameworks stay in their files."""
+"""Walks every import of the package: packages depend one way, without circles, and frameworks stay in their files."""
 
 from __future__ import annotations
 
@@ -46,8 +46,38 @@ TOP = {
     "strategies",
 }  # fmt: skip
 
-#: The arrows against the stream, as (file, module): the two methods `LSTMWeights.to_layout` and `from_layout`.
-EXCEPTIONS = {("model/weights.py", "lstm_xcheck.layouts.convert")}
+#: The same inside `checkpoints`: base modules, then detection and other layers, then one package for each family of
+#: formats, then what puts them together. A family knows no other one but where it says so here.
+BASE = {"tensor_info", "topology", "options", "codecs", "sniff", "model", "layout_arrays", "template"}
+FAMILY = {*BASE, "detect", "other_layers"}
+CHECKPOINTS: dict[str, set[str]] = {
+    "tensor_info": set(),
+    "options": set(),
+    "codecs": {"tensor_info"},
+    "sniff": {"codecs"},
+    "topology": {"tensor_info"},
+    "model": {"codecs", "tensor_info", "topology"},
+    "layout_arrays": {"codecs"},
+    "template": {"layout_arrays", "model"},
+    "detect": {"codecs", "model", "options", "tensor_info"},
+    "other_layers": {"codecs", "detect", "layout_arrays", "model", "tensor_info", "topology"},
+    **dict.fromkeys(("jax", "keras", "litert", "numpy", "onnx", "openvino", "paddle", "torch"), FAMILY),
+    "safetensors": {*FAMILY, "torch"},  # the names of a state dict
+    "tensorflow": {*FAMILY, "keras"},  # the config that Keras 2 writes into a SavedModel
+    "formats": {"codecs", "model", "options", "sniff", "other_layers", "template"},
+    "plain_arrays": {"codecs", "sniff", "safetensors"},
+    "publish": {"codecs", "formats"},
+    "read_back": {"codecs", "formats", "layout_arrays", "model", "options"},
+    "read_template": {"codecs", "formats", "layout_arrays", "model", "other_layers", "template"},
+    "write": {"formats", "layout_arrays", "model", "options", "other_layers", "publish", "read_back", "read_template"},
+    "__init__": {"formats", "model", "write"},
+}
+
+#: Imports against the direction, as (file, name): the two methods `LSTMWeights.to_layout` and `from_layout`.
+EXCEPTIONS = {
+    ("model/weights.py", "lstm_xcheck.layouts.convert.from_layout"),
+    ("model/weights.py", "lstm_xcheck.layouts.convert.to_layout"),
+}
 
 #: Everything but the standard library and NumPy, by the files that may import it.
 THIRD_PARTY: dict[str, set[str]] = {
@@ -59,8 +89,8 @@ THIRD_PARTY: dict[str, set[str]] = {
     "adapters/torch_*.py": {"torch"},
     "adapters/keras/*.py": {"keras", "tensorflow", "jax", "torch"},
     "adapters/jax_scan/*.py": {"jax", "jaxlib"},
-    "live/keras_layers.py": {"keras", "tensorflow", "jax", "torch"},
-    "live/torch_modules.py": {"torch"},
+    "live/read_keras.py": {"keras", "tensorflow", "jax", "torch"},
+    "live/read_torch.py": {"torch"},
     "checkpoints/codecs/hdf5*.py": {"h5py"},
     "checkpoints/keras/*.py": {"h5py"},
     "checkpoints/onnx/*.py": {"onnx", "google"},
@@ -98,12 +128,10 @@ def _nodes(tree: ast.AST) -> Iterator[ast.AST]:
 
 
 def _absolute(node: ast.ImportFrom, package: list[str]) -> list[str]:
-    """`from ..model import Case` as full names; `from . import x` names the modules behind it."""
+    """`from ..model import Case` as full names, `lstm_xcheck.model.Case`."""
     base = package[: len(package) - node.level + 1] if node.level else []
     parts = [*base, *(node.module.split(".") if node.module else [])]
-    if parts == ["lstm_xcheck"] or not node.module:
-        return [".".join([*parts, alias.name]) for alias in node.names]
-    return [".".join(parts)]
+    return [".".join([*parts, alias.name]) for alias in node.names]
 
 
 def _dynamic(node: ast.Call) -> str | None:
@@ -116,7 +144,7 @@ def _dynamic(node: ast.Call) -> str | None:
 
 
 def imports_of(file: Path, package: Path) -> Iterator[Import]:
-    """(line, full module name) of every import a file can run, those inside functions included."""
+    """(line, full name) of everything a file can import, inside functions too."""
     parents = ["lstm_xcheck", *file.relative_to(package).parts[:-1]]
     for node in _nodes(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -127,14 +155,29 @@ def imports_of(file: Path, package: Path) -> Iterator[Import]:
             yield node.lineno, name
 
 
-def _inner_fault(relative: str, room: str, module: str) -> str | None:
-    parts = module.split(".")
-    target = parts[1] if len(parts) > 1 else "__init__"
-    if room in TOP or target in (room, "__version__") or (relative, module) in EXCEPTIONS:
+def _inner_fault(relative: str, module: str) -> str | None:
+    unit, target = _unit(relative), [*module.split("."), "__init__"][1]
+    if unit == target == "checkpoints":
+        return _checkpoints_fault(relative, module)
+    if unit in TOP or target in (unit, "__version__") or (relative, module) in EXCEPTIONS:
         return None
-    if room not in ARROWS:
-        return f"{room} is no room of the table"
-    return None if target in ARROWS[room] else f"{room} may not import {target}"
+    if unit not in ARROWS:
+        return f"{unit} is no package of the table"
+    return None if target in ARROWS[unit] else f"{unit} may not import {target}"
+
+
+def _checkpoints_fault(relative: str, module: str) -> str | None:
+    unit, target = _unit(relative.partition("/")[2]), [*module.split("."), "", "__init__"][2]
+    if target == unit:
+        return None
+    if unit not in CHECKPOINTS:
+        return f"checkpoints/{unit} is no package of the table"
+    return None if target in CHECKPOINTS[unit] else f"checkpoints/{unit} may not import checkpoints/{target}"
+
+
+def _unit(relative: str) -> str:
+    """The package or module right below a folder that a file belongs to."""
+    return relative.partition("/")[0].removesuffix(".py")
 
 
 def _outer_fault(relative: str, module: str) -> str | None:
@@ -150,10 +193,9 @@ def violations(package: Path) -> list[str]:
     found = []
     for file in sorted(package.rglob("*.py")):
         relative = file.relative_to(package).as_posix()
-        room = relative.partition("/")[0].removesuffix(".py")
         for line, module in imports_of(file, package):
             inner = module.partition(".")[0] == "lstm_xcheck"
-            fault = _inner_fault(relative, room, module) if inner else _outer_fault(relative, module)
+            fault = _inner_fault(relative, module) if inner else _outer_fault(relative, module)
             if fault:
                 found.append(f"{relative}:{line}: {fault}")
     return found
@@ -163,12 +205,13 @@ def test_the_package_keeps_to_the_arrows() -> None:
     assert violations(PACKAGE) == []
 
 
-def test_the_table_has_no_cycle() -> None:
-    left = dict(ARROWS)
+@pytest.mark.parametrize("table", [ARROWS, CHECKPOINTS], ids=["package", "checkpoints"])
+def test_the_table_has_no_cycle(table: dict[str, set[str]]) -> None:
+    left = dict(table)
     while left:
-        free = {room for room, targets in left.items() if not targets & left.keys()}
-        assert free, f"these rooms import each other: {sorted(left)}"
-        left = {room: targets for room, targets in left.items() if room not in free}
+        free = {unit for unit, targets in left.items() if not targets & left.keys()}
+        assert free, f"these import each other: {sorted(left)}"
+        left = {unit: targets for unit, targets in left.items() if unit not in free}
 
 
 def test_every_exception_is_still_needed() -> None:
@@ -193,7 +236,27 @@ BAD = {
     ),
     "knows-the-top": ("report/bad.py", "from ..cli.main import main", "report may not import cli"),
     "exception-elsewhere": ("model/case.py", "from ..layouts.convert import to_layout", "model may not import layouts"),
-    "new-room": ("attic/bad.py", "from ..model import Case", "attic is no room of the table"),
+    "new-package": ("attic/bad.py", "from ..model import Case", "attic is no package of the table"),
+    "codec-knows-model": (
+        "checkpoints/codecs/bad.py",
+        "from ..model import FoundLSTM",
+        "checkpoints/codecs may not import checkpoints/model",
+    ),
+    "family-knows-another": (
+        "checkpoints/onnx/bad.py",
+        "from ..keras.config import KerasConfig",
+        "checkpoints/onnx may not import checkpoints/keras",
+    ),
+    "family-knows-formats": (
+        "checkpoints/torch/bad.py",
+        "def f():\n    from ..formats import FORMATS",
+        "checkpoints/torch may not import checkpoints/formats",
+    ),
+    "new-family": (
+        "checkpoints/attic/bad.py",
+        "from ..model import FoundLSTM",
+        "checkpoints/attic is no package of the table",
+    ),
     "framework": ("adapters/torch_nn.py", "import jax.numpy as jnp", "jax may not be imported here"),
     "framework-outside": ("oracle/bad.py", "from torch import nn", "torch may not be imported here"),
     "dynamic": ("oracle/bad.py", "import importlib\nimportlib.import_module('torch')", "torch may not be imported"),
@@ -207,10 +270,12 @@ BAD = {
 
 GOOD = {
     "downstream": ("compare/good.py", "from ..model import Case\nfrom ..oracle.forward import run"),
-    "own-room": ("oracle/good.py", "from .cell import step\nfrom . import precision_profiles"),
+    "own-package": ("oracle/good.py", "from .cell import step\nfrom . import precision_profiles"),
     "typing-only": ("model/good.py", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import torch"),
     "listed-framework": ("adapters/jax_scan/adapter.py", "import jax.numpy as jnp\nfrom jax import lax"),
     "listed-exception": ("model/weights.py", "def f():\n    from ..layouts.convert import to_layout"),
+    "family": ("checkpoints/torch/good.py", "from ..detect.torch_names import x\nfrom .tensors import y"),
+    "listed-family": ("checkpoints/safetensors/good.py", "from ..torch.names import state_names"),
     "top": ("cli/verify.py", "import click\nfrom ..checkpoints import load\nfrom .. import api"),
 }
 

@@ -77,7 +77,9 @@ def test_the_help_of_every_verb_loads_no_framework() -> None:
 
 def test_porting_loads_what_proves_it_only_where_it_is_proven() -> None:
     """A third of its imports, before it reads a byte."""
-    judges = tuple(f"lstm_xcheck.{room}" for room in ("adapters", "compare", "diagnose", "sweep", "proof"))
+    judges = tuple(
+        f"lstm_xcheck.{room}" for room in ("adapters", "compare", "diagnose", "workers", "porting.verification")
+    )
     assert loaded_after("import lstm_xcheck.porting.port", judges) == []
     assert loaded_after("import lstm_xcheck.porting.verification", judges) == list(judges)
 

@@ -13,7 +13,7 @@ import pytest
 import lstm_xcheck as lx
 from lstm_xcheck.arrays import Array
 from lstm_xcheck.checkpoints import read_checkpoint, write_checkpoint
-from lstm_xcheck.porting.port import recheck
+from lstm_xcheck.porting.recheck import recheck
 
 from ..conftest import needs
 from ..helpers import run_python

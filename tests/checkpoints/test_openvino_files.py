@@ -10,7 +10,7 @@ import pytest
 
 from lstm_xcheck import Case, CheckpointError, LSTMSpec, LSTMWeights, Result, judge
 from lstm_xcheck.arrays import Array
-from lstm_xcheck.checkpoints import load, read_checkpoint, write, write_checkpoint
+from lstm_xcheck.checkpoints import load, publish, read_checkpoint, write_checkpoint
 
 from .damage import outcomes_of_alterations, refusal
 
@@ -179,7 +179,7 @@ def test_when_a_file_cannot_be_named_both_old_ones_stay(
 ) -> None:
     old, new = (LSTMWeights.random(LSTMSpec(X, H, bias="single"), seed) for seed in (1, 2))
     write_checkpoint(tmp_path / "m.xml", {"enc": old})
-    keep, calls = write._keep, []
+    keep, calls = publish._rename, []
 
     def fail(temporary: Path, target: Path, force: bool) -> None:
         calls.append(target)
@@ -187,7 +187,7 @@ def test_when_a_file_cannot_be_named_both_old_ones_stay(
             raise OSError(28, "No space left on device")
         keep(temporary, target, force)
 
-    monkeypatch.setattr(write, "_keep", fail)
+    monkeypatch.setattr(publish, "_rename", fail)
     with pytest.raises(CheckpointError, match="cannot be written: No space left"):
         write_checkpoint(tmp_path / "m.xml", {"enc": new}, force=True)
     assert load(tmp_path / "m.xml") == {"enc": old}

@@ -15,7 +15,7 @@ import pytest
 from lstm_xcheck import Case, LSTMSpec, LSTMWeights, Result, judge
 from lstm_xcheck.arrays import Array
 from lstm_xcheck.checkpoints import write_checkpoint
-from lstm_xcheck.checkpoints.write import chain_of
+from lstm_xcheck.checkpoints.layout_arrays import chain_of
 
 from ..conftest import needs
 from ..helpers import keras_backend, run_python

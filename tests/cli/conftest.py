@@ -1,4 +1,4 @@
-"""Adapters that need NumPy alone, registered for one test, and the command line as a function."""
+"""Adapters that need only NumPy, and the command line as a function."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
 import pytest
+from click.testing import CliRunner
 
 from lstm_xcheck.adapters import Entry, registry
 from lstm_xcheck.cli.main import run
 
 #: Where `faulty_adapters.py` lies.
-SWEEP_TESTS = str(Path(__file__).parents[1] / "sweep")
+ENGINE_TESTS = str(Path(__file__).parents[1] / "engine")
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,14 @@ def command(capfd: pytest.CaptureFixture[str]) -> Command:
     return call
 
 
+def invoke(verb: click.Command, *arguments: object) -> str:
+    """What a verb prints; its error is raised."""
+    result = CliRunner().invoke(verb, [str(argument) for argument in arguments])
+    if result.exception is not None:
+        raise result.exception
+    return result.output
+
+
 @pytest.fixture
 def numpy_adapters(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """`honest`, `lossy`, `miscounting`, `unwilling` and `unloadable` as the only adapters there are."""
@@ -47,7 +57,7 @@ def numpy_adapters(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(registry, "entry_points", lambda group: ())
     monkeypatch.setenv("FAULTY_FOLDER", str(tmp_path))
     for name in ("Honest", "Lossy", "Miscounting", "Unwilling", "Unloadable"):
-        entry = Entry(name.lower(), f"faulty_adapters:{name}", path=(SWEEP_TESTS,), summary=f"{name}, in NumPy")
+        entry = Entry(name.lower(), f"faulty_adapters:{name}", path=(ENGINE_TESTS,), summary=f"{name}, in NumPy")
         monkeypatch.setitem(registry._registered, entry.name, entry)
     absent = Entry(
         "absent", "nowhere:Adapter", requires=("no_such_framework",), install="lstm-xcheck[absent]", summary="nothing"

@@ -1,4 +1,4 @@
-"""`adapters`: what is installed, what each supports, and the pip command for what is missing."""
+"""`adapters`: what is installed and supported, and how to install the rest."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lstm_xcheck.cli.adapters_run import FEATURES
+from lstm_xcheck.cli.adapters import FEATURES
 
 from .conftest import Command
 

@@ -1,4 +1,4 @@
-"""`diagnose` of files that hold no outputs of this LSTM: one sentence and exit code 2, no traceback."""
+"""`diagnose` refuses bad observations with one sentence and exit code 2."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def weights(tmp_path: Path) -> Path:
         "lengths", "mask", "text", "x-text", "complex", "truth", "objects", "no-outputs", "no-inputs", "other-name",
     ],
 )  # fmt: skip
-def test_it_is_said_in_one_sentence(
+def test_bad_arrays_are_reported_in_one_sentence(
     command: Command, weights: Path, tmp_path: Path, arrays: dict[str, Any], sentence: str
 ) -> None:
     np.savez(tmp_path / "observed.npz", **arrays)
@@ -77,7 +77,7 @@ def test_it_is_said_in_one_sentence(
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"PK\x03\x04"], ids=["empty", "text", "torn"])
-def test_what_is_no_file_of_arrays_is_said(command: Command, weights: Path, tmp_path: Path, content: bytes) -> None:
+def test_a_file_without_arrays_is_reported(command: Command, weights: Path, tmp_path: Path, content: bytes) -> None:
     (tmp_path / "observed.npz").write_bytes(content)
     ran = command("diagnose", str(weights), str(tmp_path / "observed.npz"))
     assert ran.code == 2
@@ -85,15 +85,13 @@ def test_what_is_no_file_of_arrays_is_said(command: Command, weights: Path, tmp_
     assert "Traceback" not in ran.err
 
 
-def test_what_is_missing_is_said(command: Command, weights: Path, tmp_path: Path) -> None:
+def test_a_missing_file_is_reported(command: Command, weights: Path, tmp_path: Path) -> None:
     ran = command("diagnose", str(weights), str(tmp_path / "none.npz"))
     assert ran.code == 2
     assert "none.npz is no file" in ran.err
 
 
-def test_outputs_of_other_weights_of_the_same_shape_are_wrong_and_not_explained(
-    command: Command, weights: Path, tmp_path: Path
-) -> None:
+def test_outputs_of_other_weights_stay_unexplained(command: Command, weights: Path, tmp_path: Path) -> None:
     other = forward(Case.random(CASE.spec, steps=5, batch=2, states=False, init="torch", seed=9))
     np.savez(tmp_path / "observed.npz", x=X, y=np.asarray(other.y, np.float32))
     ran = command("diagnose", str(weights), str(tmp_path / "observed.npz"), "--no-pairs")

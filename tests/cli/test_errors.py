@@ -1,4 +1,4 @@
-"""Bad input: one sentence on stderr that says what to do, exit code 2, and nothing written."""
+"""Bad input: one sentence on stderr, exit code 2, nothing written."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 import lstm_xcheck as lx
-from lstm_xcheck.cli import verify_run
+from lstm_xcheck.cli import output
 
 from .conftest import Command, Ran
 
@@ -108,7 +108,7 @@ def test_sizes_beyond_all_memory_are_one_sentence(command: Command, monkeypatch:
     def exhausted(*_: Any) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(verify_run, "watch", exhausted)
+    monkeypatch.setattr(output, "watch", exhausted)
     assert_one_sentence(command("verify", "--adapters", "honest"), "not enough memory", "use smaller ones")
 
 
@@ -116,7 +116,7 @@ def test_sizes_beyond_all_memory_are_one_sentence(command: Command, monkeypatch:
 
 
 def safetensors(path: Path, arrays: dict[str, np.ndarray[Any, Any]]) -> Path:
-    """A .safetensors file, written by the description of the format."""
+    """A .safetensors file, written by hand."""
     header, data = {}, b""
     for name, array in arrays.items():
         raw = np.ascontiguousarray(array, "<f4").tobytes()

@@ -1,4 +1,4 @@
-"""Ctrl-C: exit code 130, what is known so far is reported, and no process stays behind."""
+"""Ctrl-C: exit code 130, a report so far, no process left."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import pytest
 import lstm_xcheck
 from lstm_xcheck.adapters import registry
 
-from .conftest import SWEEP_TESTS
+from .conftest import ENGINE_TESTS
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="children are found through /proc")
 
@@ -25,8 +25,8 @@ pytestmark = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason=
 WITH_SLEEPY = f"""
 from lstm_xcheck import register_adapter
 from lstm_xcheck.cli.main import main
-register_adapter("honest", "faulty_adapters:Honest", path=({SWEEP_TESTS!r},))
-register_adapter("sleepy", "faulty_adapters:Sleepy", path=({SWEEP_TESTS!r},))
+register_adapter("honest", "faulty_adapters:Honest", path=({ENGINE_TESTS!r},))
+register_adapter("sleepy", "faulty_adapters:Sleepy", path=({ENGINE_TESTS!r},))
 main("verify --grid hidden=2 --jobs 2 --json --report x.json --adapters honest,sleepy".split())
 """
 
@@ -65,7 +65,7 @@ def start(arguments: list[str], folder: Path, mark: str) -> subprocess.Popen[str
 
 
 def interrupt(process: subprocess.Popen[str], mark: str) -> tuple[str, str]:
-    """Send SIGINT, wait for the end, and see that every child ends with it."""
+    """Send SIGINT, wait for the end, and check that no child is left."""
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130

@@ -7,21 +7,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
 from lstm_xcheck.cli.layouts import command
 from lstm_xcheck.errors import SpecError
 from lstm_xcheck.layouts import TABLE
 from lstm_xcheck.model import LSTMSpec, LSTMWeights
 
+from .conftest import invoke
+
 ROWS = pytest.mark.parametrize("row", TABLE, ids=lambda row: row.name)
 
 
 def layouts(*arguments: str) -> str:
-    result = CliRunner().invoke(command, list(arguments))
-    if result.exception is not None:
-        raise result.exception
-    return result.output
+    return invoke(command, *arguments)
 
 
 def as_json(*arguments: str) -> Any:
@@ -66,8 +64,8 @@ def test_the_example_of_keras() -> None:
 def test_the_example_of_torch_has_the_names_that_torch_has() -> None:
     torch = pytest.importorskip("torch")
     real = torch.nn.LSTM(3, 2, num_layers=2, bidirectional=True).state_dict()
-    shown = as_json("torch")["examples"]["two layers, both directions"]["arrays"]
-    assert shown == {name: list(array.shape) for name, array in real.items()}
+    example = as_json("torch")["examples"]["two layers, both directions"]["arrays"]
+    assert example == {name: list(array.shape) for name, array in real.items()}
 
 
 @ROWS

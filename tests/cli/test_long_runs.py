@@ -1,4 +1,4 @@
-"""`verify --out`, `--shard`, `merge` and `report`: parts become the whole, and every mistake is one sentence."""
+"""`verify --out`, `--shard`, `merge` and `report`: parts make up a complete run."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def parsed(command: Command, *arguments: str) -> tuple[int, dict[str, Any]]:
 
 @pytest.fixture
 def out(command: Command, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of a run of twelve cells, half of them wrong."""
+    """A run of twelve cells, half of them wrong."""
     once = tmp_path_factory.getbasetemp() / "a-run-of-twelve-cells"
     if not once.exists():
         assert command("verify", *GRID, *BOTH, "--out", str(once)).code == 1
     return Path(shutil.copytree(once, tmp_path / "run"))
 
 
-def test_a_report_of_a_folder_is_what_verify_said(command: Command, out: Path, tmp_path: Path) -> None:
+def test_report_of_a_folder_equals_the_report_of_verify(command: Command, out: Path, tmp_path: Path) -> None:
     code, declared = parsed(command, "verify", *GRID, *BOTH)
     again, report = parsed(command, "report", str(out), "--report", str(tmp_path / "x.html"))
     assert (code, again) == (1, 1)
@@ -47,15 +47,15 @@ def test_a_report_of_a_folder_is_what_verify_said(command: Command, out: Path, t
 
 
 @pytest.mark.parametrize("shards", [2, 3])
-def test_shards_merge_into_the_whole(command: Command, out: Path, tmp_path: Path, shards: int) -> None:
+def test_shards_merge_into_a_complete_run(command: Command, out: Path, tmp_path: Path, shards: int) -> None:
     parts = []
     for number in range(1, shards + 1):
         parts.append(str(tmp_path / f"part-{number}"))
         assert command("verify", *GRID, *BOTH, "--out", parts[-1], "--shard", f"{number}/{shards}").code == 1
     code, merged = parsed(command, "merge", *parts, "--out", str(tmp_path / "merged"))
     assert code == 1
-    _, whole = parsed(command, "report", str(out))
-    assert (merged["rows"], merged["totals"]) == (whole["rows"], whole["totals"])
+    _, complete = parsed(command, "report", str(out))
+    assert (merged["rows"], merged["totals"]) == (complete["rows"], complete["totals"])
     ran = command("verify", *GRID, *BOTH, "--out", str(tmp_path / "merged"), "--resume")
     assert "12 planned = 6 match, 6 mismatch" in ran.out
 
@@ -82,10 +82,10 @@ def test_runs_of_different_adapters_merge(command: Command, out: Path, tmp_path:
 
 def suspected(folder: Path) -> None:
     """Turn every answer into a suspect one."""
-    told = list(read_cells(folder))
+    cells = list(read_cells(folder))
     lines = [
         cell_line(key, replace(outcome, rows=tuple(replace(row, verdict="suspect") for row in outcome.rows)))
-        for key, outcome in told
+        for key, outcome in cells
     ]
     (folder / "cells.jsonl").write_bytes(b"".join(lines))
 
@@ -126,8 +126,8 @@ def test_other_cases_are_not_merged(command: Command, out: Path, tmp_path: Path)
 
 def test_rows_are_found_by_what_is_asked(command: Command, out: Path) -> None:
     _, found = parsed(command, "report", str(out), "--verdict", "mismatch", "--adapter", "lossy", "--case", "h2-")
-    _, whole = parsed(command, "report", str(out))
-    assert found["rows"] == [row for row in whole["rows"] if row["verdict"] == "mismatch" and "h2-" in row["case"]]
+    _, complete = parsed(command, "report", str(out))
+    assert found["rows"] == [row for row in complete["rows"] if row["verdict"] == "mismatch" and "h2-" in row["case"]]
     assert found["rows"]
     ran = command("report", str(out), "--adapter", "honest", "--verdict", "mismatch")
     assert ran.out.splitlines()[-1] == "0 rows"
@@ -136,8 +136,8 @@ def test_rows_are_found_by_what_is_asked(command: Command, out: Path) -> None:
 def test_the_worst_rows_come_first(command: Command, out: Path) -> None:
     ran = command("report", str(out), "--adapter", "honest", "--worst", "4", "--json")
     scores = [row["score"] for row in json.loads(ran.out)["rows"]]
-    _, whole = parsed(command, "report", str(out))
-    known = sorted((row["score"] for row in whole["rows"] if row["adapter"] == "honest"), reverse=True)
+    _, complete = parsed(command, "report", str(out))
+    known = sorted((row["score"] for row in complete["rows"] if row["adapter"] == "honest"), reverse=True)
     assert scores == known[:4]
     assert "\u2026" not in command("report", str(out), "--worst", "4").out  # names and figures are not cut
 

@@ -1,4 +1,4 @@
-"""`params` prints the numbers that people know from their frameworks, and says why they differ."""
+"""`params` prints the frameworks' own numbers and why they differ."""
 
 from __future__ import annotations
 
@@ -6,17 +6,15 @@ import json
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
 
 from lstm_xcheck.cli.params import command
 from lstm_xcheck.errors import SpecError, UserError
 
+from .conftest import invoke
+
 
 def params(*arguments: object) -> str:
-    result = CliRunner().invoke(command, [str(argument) for argument in arguments])
-    if result.exception is not None:
-        raise result.exception
-    return result.output
+    return invoke(command, *arguments)
 
 
 def as_json(*arguments: object) -> Any:

@@ -1,11 +1,9 @@
-"""`port`, `recheck`, `inspect` and `compare`: exit codes, one sentence for every mistake, JSON that is JSON."""
+"""`port`, `recheck`, `inspect`, `compare`: exit codes, error sentences, JSON."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,12 +11,9 @@ import pytest
 from lstm_xcheck import LSTMSpec, LSTMWeights
 from lstm_xcheck.checkpoints import write_checkpoint
 
-Command = Callable[..., Any]
+from .conftest import Command
 
-
-@pytest.fixture(autouse=True)
-def _oracle_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lstm_xcheck.porting.verification.installed", dict)
+pytestmark = pytest.mark.usefixtures("oracle_alone")
 
 
 @pytest.fixture
@@ -30,11 +25,11 @@ def source(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def whole(tmp_path: Path) -> Path:
+def with_head(tmp_path: Path) -> Path:
     library = pytest.importorskip("safetensors.numpy")
     arrays = LSTMWeights.random(LSTMSpec(3, 4)).to_layout("torch", prefix="enc.")
-    library.save_file({**arrays, "head.weight": np.ones((2, 4), np.float32)}, tmp_path / "whole.safetensors")
-    return tmp_path / "whole.safetensors"
+    library.save_file({**arrays, "head.weight": np.ones((2, 4), np.float32)}, tmp_path / "model.safetensors")
+    return tmp_path / "model.safetensors"
 
 
 def one_sentence(text: str) -> bool:
@@ -59,13 +54,13 @@ def test_port_prints_the_certificate_as_json(command: Command, source: Path) -> 
     assert [lstm["destination"] for lstm in certificate["lstms"]] == [["dec"], ["first"]]
 
 
-def test_other_layers_need_lstm_only(command: Command, whole: Path) -> None:
-    target = whole.with_name("m.npz")
-    refused = command("port", str(whole), str(target))
+def test_other_layers_need_lstm_only(command: Command, with_head: Path) -> None:
+    target = with_head.with_name("m.npz")
+    refused = command("port", str(with_head), str(target))
     assert refused.code == 1 and one_sentence(refused.err)
     assert "head.weight float32[2, 4]" in refused.err
     assert not target.exists()
-    ran = command("port", str(whole), str(target), "--lstm-only")
+    ran = command("port", str(with_head), str(target), "--lstm-only")
     assert ran.code == 0 and "left out: head.weight float32[2, 4]" in ran.out
 
 
@@ -77,11 +72,11 @@ def test_recheck_fails_on_a_changed_byte(command: Command, source: Path) -> None
     assert ran.code == 1 and one_sentence(ran.err) and "m.npz is not the destination" in ran.err
 
 
-def test_inspect_shows_lstms_and_other_tensors(command: Command, whole: Path) -> None:
-    ran = command("inspect", str(whole))
+def test_inspect_shows_lstms_and_other_tensors(command: Command, with_head: Path) -> None:
+    ran = command("inspect", str(with_head))
     assert ran.code == 0
     assert "144 = canonical 128 + 16" in ran.out and "head.weight float32[2, 4]" in ran.out
-    found = json.loads(command("inspect", str(whole), "--json").out)
+    found = json.loads(command("inspect", str(with_head), "--json").out)
     (lstm,) = found["lstms"]
     assert (lstm["name"], lstm["layout"], lstm["dtype"]) == ("enc", "torch", "float32")
     assert (lstm["native_count"], lstm["canonical_count"]) == (144, 128)
@@ -127,7 +122,7 @@ def test_a_mistake_is_one_sentence(
     assert {file.name: file.read_bytes() for file in source.parent.iterdir()} == before
 
 
-def test_long_names_are_shown_whole(command: Command, tmp_path: Path) -> None:
+def test_long_names_are_not_cut(command: Command, tmp_path: Path) -> None:
     names = ["model.encoder.lower_layers.recurrent", "model.encoder.upper_layers.recurrent"]
     weights = LSTMWeights.random(LSTMSpec(3, 4, num_layers=2, bidirectional=True))
     write_checkpoint(tmp_path / "m.safetensors", dict.fromkeys(names, weights))

@@ -1,4 +1,4 @@
-"""The exit code is that of the run, whatever becomes of standard output."""
+"""The exit code does not depend on what happens to standard output."""
 
 from __future__ import annotations
 

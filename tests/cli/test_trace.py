@@ -1,4 +1,4 @@
-"""`trace` shows what the equations give: checked by a loop of its own, by PyTorch, and on bad input."""
+"""`trace` against a plain loop, against PyTorch, and on bad input."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
 from lstm_xcheck.cli.trace import command
 from lstm_xcheck.errors import UserError
@@ -18,16 +17,15 @@ from lstm_xcheck.model import Case, LSTMSpec, LSTMWeights
 from lstm_xcheck.oracle.trace import trace
 from lstm_xcheck.report.trace_view import Choice, plot, sparkline
 
+from .conftest import invoke
+
 ROOT = Path(__file__).parents[2]
 ONE = ("--input-size", 1, "--hidden-size", 1)
 BOTH = ("--input-size", 3, "--hidden-size", 2, "--layers", 2, "--bidirectional")
 
 
 def show(*arguments: object) -> str:
-    result = CliRunner().invoke(command, [str(argument) for argument in arguments])
-    if result.exception is not None:
-        raise result.exception
-    return result.output
+    return invoke(command, *arguments)
 
 
 def as_json(*arguments: object) -> Any:

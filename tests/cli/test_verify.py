@@ -1,4 +1,4 @@
-"""`verify` without files: exit codes, the JSON report to the letter, and silence where nobody watches."""
+"""`verify` without files: exit codes, the JSON report, silence without a terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each situation a result can be in, and the verdict and sentence it gets."""
+"""The verdict and the reason for each kind of result."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SPEC = LSTMSpec(input_size=3, hidden_size=4)
 
 
 def honest(case: Case) -> Result:
-    """The exact answer, rounded once to the precision of the case."""
+    """The exact result, rounded once to the case's precision."""
     truth = forward(case)
     arrays = {name: round_to(getattr(truth, name), case.precision) for name in ("y", "h_n", "c_n", "last")}
     lower = tuple(round_to(array, case.precision) for array in truth.layer_outputs)
@@ -53,17 +53,17 @@ def test_an_honest_result_matches_in_every_quantity(case: Case) -> None:
         assert 0.0 < row.max_abs < 1e-6
 
 
-def test_a_mismatch_says_where_what_and_how_far(case: Case) -> None:
+def test_a_mismatch_reports_index_value_and_error(case: Case) -> None:
     result = honest(case)
     assert result.y is not None
-    true = float(result.y[1, 0, 2])
-    row = row_of(judge(changed(result, "y", (1, 0, 2), true + 0.25), case), "y")
+    right = float(result.y[1, 0, 2])
+    row = row_of(judge(changed(result, "y", (1, 0, 2), right + 0.25), case), "y")
     assert row.verdict == "mismatch"
     assert row.worst == (1, 0, 2)
     assert row.max_abs == pytest.approx(0.25, rel=1e-5)
     assert row.score is not None
     assert row.score > 1e4
-    for part in (f"y[1, 0, 2] = {true + 0.25:.6g}", f"should be {true:.6g}", "x the bound", "first at step 0"):
+    for part in (f"y[1, 0, 2] = {right + 0.25:.6g}", f"should be {right:.6g}", "x the bound", "first at step 0"):
         assert part in row.reason
     assert "of 60 elements outside" in row.reason
 
@@ -99,8 +99,8 @@ def test_a_number_that_is_not_finite_is_a_mismatch(case: Case, name: str, value:
     assert verdict.verdict == "mismatch"
 
 
-def test_not_finite_stays_a_mismatch_where_the_bound_is_lost_with_it() -> None:
-    """Without usable outputs the oracle runs freely and its bound overflows; NaN is wrong all the same."""
+def test_nan_is_a_mismatch_even_where_the_bound_overflows() -> None:
+    """Without usable outputs the oracle runs freely and its bound overflows."""
     case = Case.random(LSTMSpec(input_size=4, hidden_size=24), steps=300, batch=1, init="chaos8")
     result = honest(case)
     assert result.y is not None
@@ -113,7 +113,7 @@ def test_not_finite_stays_a_mismatch_where_the_bound_is_lost_with_it() -> None:
 @pytest.mark.parametrize(
     ("name", "shape"), [("y", (5, 3, 4)), ("h_n", (3, 4)), ("c_n", (2, 3, 4)), ("last", (4, 3)), ("y", (3, 5, 8))]
 )
-def test_a_wrong_shape_is_a_mismatch_that_says_the_right_one(case: Case, name: str, shape: tuple[int, ...]) -> None:
+def test_a_wrong_shape_is_a_mismatch_that_reports_the_right_one(case: Case, name: str, shape: tuple[int, ...]) -> None:
     right = getattr(honest(case), name).shape
     row = row_of(judge(replace(honest(case), **{name: np.zeros(shape, np.float32)}), case), name)
     assert (row.verdict, row.reason) == ("mismatch", f"{name} has shape {shape}, but should be {right}")
@@ -132,11 +132,11 @@ def test_nothing_to_compare_is_an_error() -> None:
     assert issubclass(NothingComparedError, Exception)
 
 
-# --- suspect: honest worst case, yet no independent rounding ---
+# --- suspect: within the worst case, beyond independent roundings ---
 
 
 def test_equal_terms_in_one_order_are_suspect_and_never_a_mismatch() -> None:
-    """Two thousand equal terms added one by one in float32: every addition errs to the same side."""
+    """Sequential sum of 2000 equal float32 terms: roundings of equal sign."""
     spec, n = LSTMSpec(input_size=2000, hidden_size=1, bias="none"), 2000
     cell = LSTMWeights.random(spec).layers[0][0].map(lambda array: np.full_like(array, 0.0013))
     case = Case(weights=LSTMWeights(spec, ((cell,),), "float32"), x=np.full((1, 1, n), 0.7), precision="float32")
@@ -155,7 +155,7 @@ def test_equal_terms_in_one_order_are_suspect_and_never_a_mismatch() -> None:
     assert "within the worst case" in row.reason
 
 
-# --- inconclusive: never a silent pass ---
+# --- inconclusive ---
 
 
 def stack_case(steps: int, init: str = "normal") -> Case:
@@ -187,7 +187,7 @@ def test_a_short_stack_is_decided_without_its_lower_layer() -> None:
 
 
 @pytest.mark.parametrize("only", ["last", "h_n", "c_n"])
-def test_one_final_state_alone_is_decided_for_short_and_not_for_long_sequences(only: str) -> None:
+def test_a_final_state_alone_is_decided_for_short_sequences_only(only: str) -> None:
     verdicts = {}
     for steps in (1, 100):
         case = Case.random(LSTMSpec(input_size=4, hidden_size=16), steps=steps, batch=2, init="chaotic")
@@ -195,7 +195,7 @@ def test_one_final_state_alone_is_decided_for_short_and_not_for_long_sequences(o
     assert verdicts == {1: "match", 100: "inconclusive"}
 
 
-def test_a_gross_mistake_shows_even_where_the_bound_is_wide() -> None:
+def test_a_large_error_is_detected_even_where_the_bound_is_wide() -> None:
     case = stack_case(5, init="torch")
     result = replace(honest(case), layer_outputs=())
     assert result.y is not None
@@ -203,7 +203,7 @@ def test_a_gross_mistake_shows_even_where_the_bound_is_wide() -> None:
 
 
 def overflowing_case(precision: str) -> Case:
-    """A cell without tanh that doubles and doubles: it leaves every precision."""
+    """A cell without tanh that grows beyond every precision."""
     spec = LSTMSpec(input_size=1, hidden_size=1, bias="none", cell_activation="relu", output_activation="linear")
     cell = LSTMWeights.random(spec).layers[0][0].map(lambda array: np.full_like(array, 40.0))
     weights = LSTMWeights(spec, ((cell,),), precision)
@@ -223,21 +223,21 @@ def test_overflow_is_inconclusive_where_the_truth_overflows_too(precision: str) 
     assert f"the oracle itself overflows {precision}" in row.reason
 
 
-def test_overflow_is_a_mismatch_where_the_truth_is_finite_still() -> None:
+def test_overflow_is_a_mismatch_where_the_truth_is_finite() -> None:
     case = overflowing_case("float32")
     y = np.full((1, 60, 1), np.inf, np.float32)
     row = row_of(judge(Result(y=y), case), "y")
     assert (row.verdict, row.worst) == ("mismatch", (0, 0, 0))
 
 
-def test_garbage_that_makes_the_driven_oracle_overflow_is_a_mismatch() -> None:
+def test_outputs_that_make_the_oracle_overflow_are_a_mismatch() -> None:
     case = Case.random(SPEC, steps=5, precision="float64")
     y = np.full((3, 5, 4), 1.7e308)
     y[:, ::2] *= -1.0
     assert row_of(judge(Result(y=y), case), "y").verdict == "mismatch"
 
 
-# --- precision: a silent downgrade is named ---
+# --- silent downgrades of precision ---
 
 
 @pytest.mark.parametrize(
@@ -260,7 +260,7 @@ def test_a_silent_downgrade_is_named(asked: str, done: str, named: str) -> None:
 
 
 def downgraded(case: Case, precision: str) -> Result:
-    """What comes out when the stored numbers, or for TF32 the operands of products, have fewer bits."""
+    """A result of lower precision: of stored numbers, or of operands for TF32."""
     if precision != "tf32":
         cast = Case(weights=case.weights, x=case.x, h0=case.h0, c0=case.c0, precision=precision)
         truth = honest(cast)
@@ -277,7 +277,7 @@ def truncated(array: Any) -> Any:
     return np.ldexp(np.round(mantissa * 2.0**11) / 2.0**11, exponent).astype(array.dtype)
 
 
-def test_a_mistake_is_not_blamed_on_precision(case: Case) -> None:
+def test_a_mistake_is_not_attributed_to_precision(case: Case) -> None:
     result = honest(case)
     assert result.y is not None
     verdict = judge(replace(result, y=np.array(result.y)[:, ::-1]), case)
@@ -285,7 +285,7 @@ def test_a_mistake_is_not_blamed_on_precision(case: Case) -> None:
     assert all("would explain" not in row.reason for row in verdict.rows)
 
 
-def test_a_declared_precision_is_judged_by_its_own_profile_and_said() -> None:
+def test_a_declared_precision_is_judged_by_its_profile_and_reported() -> None:
     case = Case.random(SPEC, steps=5, precision="float64")
     single = downgraded(case, "float32")
     assert judge(single, case).verdict == "mismatch"

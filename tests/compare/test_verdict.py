@@ -1,4 +1,4 @@
-"""The closed list of verdicts, which of them wins, and how a row is written."""
+"""The list of verdicts, their order of severity, and rows as JSON."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from lstm_xcheck.compare import VERDICTS, CountRow, Row, Verdict, worst_of
 
-#: What is proven wrong comes first, what says nothing comes last.
+#: Most severe first.
 ORDER = ("mismatch", "crashed", "suspect", "inconclusive", "match", "unsupported", "skipped")
 
 

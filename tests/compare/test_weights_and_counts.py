@@ -1,4 +1,4 @@
-"""Weights must come back bit for bit, and every parameter must be accounted for."""
+"""Weights read back must be equal bit for bit, and all parameters counted."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lstm_xcheck.oracle import forward
 
 
 def loaded(case: Case, layout: str) -> Result:
-    """A perfect result of a framework that holds exactly what it was given."""
+    """The result of a framework with exactly the given weights."""
     truth = forward(case)
     count = count_parameters(case.spec, layout).total
     return replace(truth, native=to_layout(case.weights, layout), parameter_count=count)
@@ -33,7 +33,7 @@ def reason_of(verdict: Verdict, quantity: str) -> str:
 
 
 @pytest.mark.parametrize("layout", ["torch", "keras"])
-def test_weights_and_count_get_rows_of_their_own(case: Case, layout: str) -> None:
+def test_weights_and_count_get_separate_rows(case: Case, layout: str) -> None:
     verdict = judge(loaded(case, layout), case, layout=layout)
     assert {row.quantity: row.verdict for row in verdict.rows if row.quantity in ("weights", "parameters")} == {
         "weights": "match", "parameters": "match",
@@ -58,7 +58,7 @@ def test_one_changed_bit_is_a_mismatch(case: Case, change: str) -> None:
 
 
 def with_zero(case: Case) -> Case:
-    """The case with a zero where the second element of the third row of the input kernel is."""
+    """The case with a zero in the input kernel at [2, 1]."""
     arrays = {name: np.array(array) for name, array in to_layout(case.weights, "torch").items()}
     arrays["weight_ih_l0"][2, 1] = 0.0
     return replace(case, weights=LSTMWeights.from_layout(arrays, "torch"))
@@ -105,6 +105,6 @@ def test_a_count_that_nothing_explains_is_a_mismatch(case: Case, surplus: int) -
 
 
 def test_the_other_conventions_count_is_a_mismatch_too(case: Case) -> None:
-    """PyTorch must report its second bias: the canonical count would mean that one of them is missing."""
+    """PyTorch must count its second bias."""
     result = replace(loaded(case, "torch"), parameter_count=case.spec.canonical_count)
     assert "but should report 144" in reason_of(judge(result, case, layout="torch"), "parameters")

@@ -1,11 +1,9 @@
-"""Cases on which, together, every mistake of the catalogue makes sense and shows."""
+"""Cases on which, together, every mistake applies and shows."""
 
 from __future__ import annotations
 
 from functools import cache
 from typing import Any
-
-import numpy as np
 
 from lstm_xcheck.arrays import round_to
 from lstm_xcheck.compare import judge
@@ -20,9 +18,7 @@ from ..helpers import ROOT, load_file
 
 #: Honest float32 in several orders of summation, for everything a spec can say.
 float32_lstm = load_file(ROOT / "benchmarks" / "float32_lstm.py")
-
-#: Outputs closer than this in float64 are the same.
-SAME = 1e-12
+same = load_file(ROOT / "benchmarks" / "same_thing.py").same
 
 _SPECS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "plain": ({}, {}),
@@ -57,14 +53,14 @@ def run_alone(id: str, name: str) -> Outputs | None:
 
 
 def others_than(mistake: Mistake, case: Case) -> list[Mistake]:
-    """The catalogue without a mistake and without what is the very same thing on a case."""
+    """The catalogue without a mistake and its equals on a case."""
     truth = run_alone(mistake.id, case.id)
     return [m for m in CATALOGUE if m.id != mistake.id and not same(run_alone(m.id, case.id), truth)]
 
 
 @cache
 def where_it_shows(mistake: Mistake) -> Case | None:
-    """The first case on which a mistake changes the outputs by more than rounding could."""
+    """The first case on which a mistake shows."""
     for name, case in CASES.items():
         if run_alone(mistake.id, name) is not None and judge(answer([mistake], case), case).verdict == "mismatch":
             return case
@@ -72,17 +68,10 @@ def where_it_shows(mistake: Mistake) -> Case | None:
 
 
 def answer(mistakes: list[Mistake], case: Case) -> Result:
-    """What comes out with these mistakes, each number rounded to the case's precision."""
+    """Outputs with these mistakes, rounded to the case's precision."""
     outputs = run_mistakes(mistakes, case)
-    assert outputs is not None, f"{[mistake.id for mistake in mistakes]} make no sense on {case.id}"
+    assert outputs is not None, f"{[mistake.id for mistake in mistakes]} do not apply to {case.id}"
     return result_from({name: round_to(array, case.precision) for name, array in outputs.items()})
-
-
-def same(a: Outputs | None, b: Outputs | None) -> bool:
-    """Whether two float64 runs are the same on a case."""
-    if a is None or b is None or a.keys() != b.keys():
-        return False
-    return all(a[n].shape == b[n].shape and float(np.abs(a[n] - b[n]).max()) <= SAME for n in a)
 
 
 def named(*ids: str) -> list[Mistake]:

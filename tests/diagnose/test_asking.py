@@ -1,4 +1,4 @@
-"""Where the implementation is at hand, it is asked: for a probe, or for the same thing again."""
+"""Diagnoses that run the implementation again."""
 
 from __future__ import annotations
 
@@ -45,9 +45,11 @@ def torch_with(id: str) -> Any:
     return run
 
 
-def asked(function: Any, seen: list[Case]) -> Any:
+def recording(function: Any, cases: list[Case]) -> Any:
+    """Runs cases in a function and records them."""
+
     def ask(case: Case) -> Result:
-        seen.append(case)
+        cases.append(case)
         return result_of(function, case)
 
     return ask
@@ -55,19 +57,19 @@ def asked(function: Any, seen: list[Case]) -> Any:
 
 def test_a_large_model_is_explained_by_a_small_probe() -> None:
     case = Case.random(LSTMSpec(input_size=300, hidden_size=256), steps=4, batch=2, init="torch", seed=3)
-    seen: list[Case] = []
-    ask = asked(torch_with("gates-iofg"), seen)
+    cases: list[Case] = []
+    ask = recording(torch_with("gates-iofg"), cases)
     found = diagnose(ask(case), case, ask=ask)
     assert found.mistakes == ("gates-iofg",)
     assert found.evidence["residual_after"] <= 1.0
-    assert [probe.spec.hidden_size for probe in seen] == [256, 8]
+    assert [probe.spec.hidden_size for probe in cases] == [256, 8]
 
 
 @pytest.mark.parametrize("id", ["bias-dropped", "bias-ih-dropped", "bias-hh-twice", "bias-ih-twice", "bias-doubled"])
 def test_a_probe_settles_between_rivals(id: str) -> None:
-    """As Keras draws weights, the second bias is zero: nothing can be told of it."""
+    """Keras draws a second bias of zero, which hides mistakes."""
     case = Case.random(LSTMSpec(input_size=4, hidden_size=5), steps=3, seed=5, states=False, init="keras")
-    ask = asked(torch_with(id), [])
+    ask = recording(torch_with(id), [])
     result = ask(case)
     rivals = diagnose(result, case, pairs=False)
     assert [id] in [list(rivals.mistakes), *(other["mistakes"] for other in rivals.alternatives)]
@@ -76,16 +78,16 @@ def test_a_probe_settles_between_rivals(id: str) -> None:
     assert (found.mistakes, found.alternatives) == ((id,), ())
 
 
-def test_nothing_is_asked_where_one_mistake_explains_all() -> None:
+def test_no_probe_is_run_where_one_mistake_explains_all() -> None:
     case = CASES["plain"]
     result = answer(named("bias-hh-dropped"), case)
-    seen: list[Case] = []
+    cases: list[Case] = []
     assert not diagnose(result, case).alternatives
-    assert diagnose(result, case, ask=asked(torch_with("gates-iofg"), seen)).mistakes == ("bias-hh-dropped",)
-    assert seen == []
+    assert diagnose(result, case, ask=recording(torch_with("gates-iofg"), cases)).mistakes == ("bias-hh-dropped",)
+    assert cases == []
 
 
-def test_who_cannot_be_asked_is_diagnosed_all_the_same() -> None:
+def test_an_implementation_that_refuses_probes_is_diagnosed() -> None:
     case = CASES["square"]
 
     def ask(case: Case) -> Result:
@@ -105,7 +107,7 @@ def with_dropout(weights: LSTMWeights, x: Array, h0: Array, c0: Array, lengths: 
     return y.numpy(), states[0].numpy(), states[1].numpy()
 
 
-def test_dropout_left_on_is_told_by_a_second_run_and_never_misnamed() -> None:
+def test_dropout_left_on_is_detected_by_a_second_run_and_never_misnamed() -> None:
     case = Case.random(LSTMSpec(input_size=5, hidden_size=6, num_layers=2), steps=6, batch=3, seed=8)
     report = api.verify([case], {"mine": with_dropout})
     (found,) = report.diagnoses
@@ -113,14 +115,14 @@ def test_dropout_left_on_is_told_by_a_second_run_and_never_misnamed() -> None:
     assert "the answer is not deterministic; is dropout left on?" in found["explanation"]
 
 
-def test_what_is_wrong_every_time_is_not_called_chance() -> None:
+def test_a_deterministic_error_is_not_called_nondeterministic() -> None:
     case = Case.random(LSTMSpec(input_size=5, hidden_size=6, num_layers=2), steps=3, batch=3, seed=8)
 
-    def odd(weights: LSTMWeights, *data: Any) -> Any:
+    def scaled(weights: LSTMWeights, *data: Any) -> Any:
         y, h, c = torch_with("gates-iofg")(weights, *data)
         return y * np.float32(1.25), h, c
 
-    (found,) = api.verify([case], {"mine": odd}).diagnoses
+    (found,) = api.verify([case], {"mine": scaled}).diagnoses
     assert found["cause"] is None
     assert "deterministic" not in found["explanation"]
 
@@ -133,7 +135,7 @@ def test_the_assertion_names_the_mistake_of_a_function() -> None:
         assert_equivalent(case.weights, torch_with("gates-iofg"), case=case)
 
 
-def test_verify_says_what_its_matches_prove_and_orders_its_diagnoses() -> None:
+def test_verify_states_the_power_of_matches_and_orders_its_diagnoses() -> None:
     cases = [replace(CASES["plain"], id=name) for name in ("z", "a")]
     wrong = torch_with("gates-iofg")
     report = api.verify(cases, {"second": wrong, "first": wrong})

@@ -1,4 +1,4 @@
-"""Outputs that are no outputs of the case are refused in one sentence."""
+"""Impossible outputs are refused in one sentence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every entry of the catalogue owes."""
+"""Properties of every entry of the catalogue."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from lstm_xcheck.diagnose import CATALOGUE, Mistake
 from lstm_xcheck.diagnose.catalogue import mistake_named
-from lstm_xcheck.diagnose.mistake import applied, gives_shapes
+from lstm_xcheck.diagnose.mistake import applicable_mistakes, gives_shapes
 
 from .cases import CASES, HONEST, where_it_shows
 
@@ -19,7 +19,7 @@ FAMILIES = {
     "precision",
 }  # fmt: skip
 OF_CELLS = [mistake for mistake in CATALOGUE if mistake.cell is not None]
-UNDONE = [mistake for mistake in CATALOGUE if mistake.after is not None and mistake.undo is not None]
+WITH_UNDO = [mistake for mistake in CATALOGUE if mistake.outputs is not None and mistake.undo is not None]
 
 
 def by_id(mistake: Mistake) -> str:
@@ -44,11 +44,11 @@ def test_titles_are_unique() -> None:
 
 
 @pytest.mark.parametrize("mistake", CATALOGUE, ids=by_id)
-def test_each_says_what_why_and_what_to_do(mistake: Mistake) -> None:
+def test_each_has_a_title_an_explanation_a_fix_and_a_change(mistake: Mistake) -> None:
     assert mistake.title and not mistake.title.endswith(".")
     for sentence in (mistake.explanation, mistake.fix):
         assert sentence.endswith(".") and len(sentence.split()) > 1
-    changes = (mistake.cell, mistake.weights, mistake.case, mistake.after)
+    changes = (mistake.cell, mistake.weights, mistake.case, mistake.outputs)
     assert any(change is not None for change in changes)
     assert mistake.cell is None or mistake.weights is None
 
@@ -90,41 +90,41 @@ def test_a_declared_reordering_is_one(mistake: Mistake) -> None:
         assert np.array_equal(getattr(changed, name), expected)
 
 
-@pytest.mark.parametrize("mistake", UNDONE, ids=by_id)
-def test_undo_brings_back_what_it_knows(mistake: Mistake) -> None:
-    assert mistake.after is not None and mistake.undo is not None
+@pytest.mark.parametrize("mistake", WITH_UNDO, ids=by_id)
+def test_undo_restores_the_outputs_it_knows(mistake: Mistake) -> None:
+    assert mistake.outputs is not None and mistake.undo is not None
     known = 0
     for name, case in CASES.items():
-        wrong = mistake.after(HONEST[name], case)
+        wrong = mistake.outputs(HONEST[name], case)
         if wrong is None:
             continue
         back = mistake.undo(wrong, case)
         assert back is not None
         for quantity, array in back.items():
-            seen = np.isfinite(array)
-            assert np.array_equal(array[seen], HONEST[name][quantity][seen]), (case.id, quantity)
-            known += int(seen.sum())
+            finite = np.isfinite(array)
+            assert np.array_equal(array[finite], HONEST[name][quantity][finite]), (case.id, quantity)
+            known += int(finite.sum())
     assert known
 
 
-@pytest.mark.parametrize("mistake", [m for m in CATALOGUE if m.after is not None and m.undo is None], ids=by_id)
-def test_what_has_no_undo_leaves_valid_outputs_alone(mistake: Mistake) -> None:
-    """The search looks at the first valid steps of what was observed as if the cells had given them."""
-    assert mistake.after is not None
+@pytest.mark.parametrize("mistake", [m for m in CATALOGUE if m.outputs is not None and m.undo is None], ids=by_id)
+def test_without_undo_valid_outputs_are_unchanged(mistake: Mistake) -> None:
+    """The search takes valid observed steps as outputs of cells."""
+    assert mistake.outputs is not None
     for name, case in CASES.items():
-        wrong = mistake.after(HONEST[name], case)
+        wrong = mistake.outputs(HONEST[name], case)
         for quantity in () if wrong is None else [n for n in HONEST[name] if n.endswith("y")]:
             assert wrong is not None
             assert np.array_equal(wrong[quantity][case.valid], HONEST[name][quantity][case.valid])
 
 
-@pytest.mark.parametrize("mistake", [m for m in CATALOGUE if m.after is not None], ids=by_id)
-def test_what_happens_to_outputs_is_linear(mistake: Mistake) -> None:
-    """Selections and sums of elements: what is done to outputs is done to their bounds as well."""
-    assert mistake.after is not None
+@pytest.mark.parametrize("mistake", [m for m in CATALOGUE if m.outputs is not None], ids=by_id)
+def test_changes_of_outputs_are_linear(mistake: Mistake) -> None:
+    """They are also applied to bounds."""
+    assert mistake.outputs is not None
     for name, case in CASES.items():
         outputs = HONEST[name]
-        one, two = mistake.after(outputs, case), mistake.after({n: 2.0 * a for n, a in outputs.items()}, case)
+        one, two = mistake.outputs(outputs, case), mistake.outputs({n: 2.0 * a for n, a in outputs.items()}, case)
         if one is None or two is None:
             assert one is two
             continue
@@ -132,15 +132,14 @@ def test_what_happens_to_outputs_is_linear(mistake: Mistake) -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_what_does_not_apply_says_so_at_once(name: str) -> None:
-    """Whatever is applied to a case runs, and gives the shapes that were observed."""
+def test_applicable_mistakes_give_the_observed_shapes(name: str) -> None:
     case, observed = CASES[name], HONEST[name]
-    found = applied(CATALOGUE, observed, case)
+    found = applicable_mistakes(CATALOGUE, observed, case)
     assert len(found) > 100
-    for mistake, changed, driving in found:
+    for mistake, (changed, outputs) in found:
         assert gives_shapes((mistake,), observed, case)
         assert changed.x.shape == case.x.shape
-        assert set(driving) <= set(observed)
+        assert set(outputs) <= set(observed)
 
 
 def test_a_mistake_without_a_change_of_its_own_changes_nothing() -> None:

@@ -1,4 +1,4 @@
-"""Dropout left on: named where the outputs themselves show what was dropped, and told by a second run elsewhere."""
+"""Dropout left on is named where the outputs show it."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_dropout_behind_a_real_torch_module_is_named(rate: float) -> None:
 
 @pytest.mark.framework
 def test_dropout_between_layers_is_not_guessed() -> None:
-    """Which of a hidden layer's outputs were dropped cannot be read off the top layer's."""
+    """The top layer does not show what a lower one dropped."""
     torch = pytest.importorskip("torch")
     torch.manual_seed(2)
     case = Case.random(LSTMSpec(4, 6, num_layers=2), steps=5, batch=2, init="torch", seed=5, states=False)
@@ -113,7 +113,7 @@ def test_dropout_between_layers_is_not_guessed() -> None:
     ],
     ids=["zeros-alone", "too-small", "several-factors", "factor-alone"],
 )
-def test_what_is_nearly_dropout_is_not_called_that(spoil: Any) -> None:
+def test_what_only_resembles_dropout_is_not_named_dropout(spoil: Any) -> None:
     case = case_of()
     y = spoil(np.asarray(forward(case).y)).astype(np.float32)
     assert "dropout" not in " ".join(diagnose(Result(y=y), case, pairs=False).mistakes)
@@ -122,7 +122,7 @@ def test_what_is_nearly_dropout_is_not_called_that(spoil: Any) -> None:
 def test_a_mistake_of_the_catalogue_comes_first() -> None:
     case = Case.random(LSTMSpec(3, 4, bidirectional=True), steps=4, batch=2, seed=3)
     (missing,) = [mistake for mistake in CATALOGUE if mistake.id == "backward-missing"]
-    assert missing.after is not None
-    outputs = missing.after({"y": np.asarray(forward(case).y)}, case)
+    assert missing.outputs is not None
+    outputs = missing.outputs({"y": np.asarray(forward(case).y)}, case)
     assert outputs is not None
     assert diagnose(Result(y=outputs["y"].astype(np.float32)), case).mistakes == ("backward-missing",)

@@ -1,4 +1,4 @@
-"""Every mistake is named, none is named for another, and what is not in the catalogue is not guessed."""
+"""Every mistake is named, and none that was not made."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def by_id(mistake: Mistake) -> str:
     return mistake.id
 
 
-def shown(mistake: Mistake) -> Case:
+def visible_case(mistake: Mistake) -> Case:
     case = where_it_shows(mistake)
     assert case is not None
     return case
 
 
 def means(found: Diagnosis, mistake: Mistake, case: Case) -> bool:
-    """Whether the named cause is this mistake, or the very same thing on this case."""
+    """Whether the named cause is this mistake or its equal."""
     return found.mistakes == (mistake.id,) or same(
         run_mistakes(named(*found.mistakes), case) if found.mistakes else None, run_mistakes([mistake], case)
     )
@@ -37,7 +37,7 @@ def means(found: Diagnosis, mistake: Mistake, case: Case) -> bool:
 
 @pytest.mark.parametrize("mistake", CATALOGUE, ids=by_id)
 def test_it_is_named_with_its_remedy(mistake: Mistake) -> None:
-    case = shown(mistake)
+    case = visible_case(mistake)
     found = diagnose(answer([mistake], case), case, pairs=False)
     assert means(found, mistake, case), (found.mistakes, found.explanation)
     (chosen,) = named(*found.mistakes)
@@ -50,15 +50,15 @@ def test_it_is_named_with_its_remedy(mistake: Mistake) -> None:
 
 @pytest.mark.parametrize("mistake", CATALOGUE, ids=by_id)
 def test_without_its_entry_nothing_is_named(mistake: Mistake) -> None:
-    case = shown(mistake)
+    case = visible_case(mistake)
     found = diagnose(answer([mistake], case), case, pairs=False, catalogue=others_than(mistake, case))
     assert found.cause is None, found.mistakes
     assert found.explanation.startswith("No mistake of the catalogue explains these outputs.")
 
 
 @pytest.mark.parametrize("mistake", CATALOGUE[::40], ids=by_id)
-def test_without_its_entry_no_pair_is_named_that_is_not_the_same(mistake: Mistake) -> None:
-    case = shown(mistake)
+def test_without_its_entry_no_pair_is_named_unless_equal(mistake: Mistake) -> None:
+    case = visible_case(mistake)
     truth = run_mistakes([mistake], case)
     found = diagnose(answer([mistake], case), case, catalogue=others_than(mistake, case))
     assert found.cause is None or same(run_mistakes(named(*found.mistakes), case), truth), found.mistakes
@@ -108,9 +108,9 @@ def test_final_states_that_are_wrong_alone_are_named(id: str) -> None:
 
 @pytest.mark.parametrize("id", ["gates-iofg", "bias-hh-dropped", "directions-exchanged"])
 def test_a_stack_is_explained_by_its_top_outputs(id: str) -> None:
-    """The layers below were not observed: the oracle runs freely, and a short sequence still tells."""
-    whole = CASES["stack"]
-    case = replace(whole, x=whole.x[:, :3], id="short")
+    """A free run over few steps replaces the unobserved layers."""
+    stack = CASES["stack"]
+    case = replace(stack, x=stack.x[:, :3], id="short")
     (mistake,) = named(id)
     found = diagnose(Result(y=answer([mistake], case).y), case, pairs=False)
     assert means(found, mistake, case), (found.mistakes, found.explanation)
@@ -125,7 +125,7 @@ def test_merged_directions_are_named_though_y_has_half_the_width(id: str, name: 
     assert diagnose(result, case).mistakes == (id,)
 
 
-def test_merged_directions_that_nothing_explains_are_said_to_be() -> None:
+def test_merged_directions_that_nothing_explains_are_reported() -> None:
     case = CASES["bidirectional"]
     result = answer(named("merge-sum"), case)
     assert result.y is not None
@@ -143,7 +143,7 @@ def test_lengths_are_named_from_the_outputs_and_states(mistake: Mistake) -> None
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_what_is_right_is_left_alone(name: str) -> None:
+def test_correct_outputs_are_not_diagnosed(name: str) -> None:
     case = CASES[name]
     outputs = observed_quantities(forward(case))
     result = result_from({n: round_to(a, case.precision) for n, a in outputs.items()})
@@ -154,7 +154,7 @@ def test_what_is_right_is_left_alone(name: str) -> None:
     assert found.evidence["residual_before"] <= 1.0
 
 
-def test_what_cannot_be_seen_is_not_called_right() -> None:
+def test_unobserved_layers_are_not_called_right() -> None:
     case = Case.random(CASES["stack"].spec, steps=40, batch=2, init="normal")
     honest = forward(case).h_n
     assert honest is not None
@@ -163,7 +163,7 @@ def test_what_cannot_be_seen_is_not_called_right() -> None:
     assert found.explanation.startswith("Nothing is wrong as far as can be seen, but the outputs of layer 0 were not")
 
 
-def test_a_rougher_arithmetic_is_named() -> None:
+def test_a_lower_precision_is_named() -> None:
     case = CASES["plain"]
     coarse = forward(replace(case, precision="bfloat16", id="coarse"))
     rounded = {name: round_to(getattr(coarse, name), "bfloat16") for name in ("y", "h_n", "c_n")}
@@ -172,8 +172,8 @@ def test_a_rougher_arithmetic_is_named() -> None:
     assert found.cause == "computed in bfloat16 instead of float32"
 
 
-def test_a_small_mistake_is_not_blamed_on_rough_arithmetic() -> None:
-    """A wider bound would explain it; but the outputs are no numbers of a shorter format."""
+def test_a_small_mistake_is_not_blamed_on_low_precision() -> None:
+    """A wider bound would explain it, but the format does not fit."""
     case = CASES["plain"]
     (truth,) = named("weights-5-digits")
     others = [mistake for mistake in CATALOGUE if mistake is not truth]
@@ -182,7 +182,7 @@ def test_a_small_mistake_is_not_blamed_on_rough_arithmetic() -> None:
     assert "no larger than computing in tf32 could make them" in found.explanation
 
 
-def test_an_unknown_mistake_is_not_guessed_and_its_place_is_told() -> None:
+def test_an_unknown_mistake_is_not_guessed_and_its_place_is_reported() -> None:
     case = CASES["stack"]
     result = forward(case)
     y = np.array(result.y)
@@ -201,7 +201,7 @@ def test_a_diagnosis_is_plain_data() -> None:
     assert data["alternatives"][0]["same_on_this_case"] is True
 
 
-def test_a_wide_cell_is_named_though_few_units_are_looked_at_first() -> None:
+def test_a_mistake_in_a_wide_cell_is_named() -> None:
     """More than 65,536 numbers in W and U."""
     case = Case.random(LSTMSpec(input_size=40, hidden_size=128), steps=3, batch=2, seed=6, init="torch")
     for id in ("gates-iofg", "h-c-exchanged"):

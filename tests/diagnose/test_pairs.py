@@ -1,4 +1,4 @@
-"""Two mistakes at once."""
+"""Two mistakes at once are named."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .cases import CASES, HONEST, answer, named, same
 
 
 def draw_pairs(count: int) -> list[tuple[str, str, str]]:
-    """Case and two ids, each mistake visible by itself and in the presence of the other."""
+    """Case and two ids, each mistake visible alone and together."""
     rng = np.random.default_rng(7)
     found: list[tuple[str, str, str]] = []
     while len(found) < count:
@@ -72,7 +72,7 @@ def test_one_mistake_is_never_explained_by_two() -> None:
     assert diagnose(answer(named("gates-iofg"), case), case).mistakes == ("gates-iofg",)
 
 
-def test_pairs_are_looked_for_only_when_asked() -> None:
+def test_pairs_are_searched_for_only_on_request() -> None:
     case = CASES["plain"]
     result = answer(named("gates-iofg", "bias-hh-dropped"), case)
     assert diagnose(result, case, pairs=False).cause is None

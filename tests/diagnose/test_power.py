@@ -1,4 +1,4 @@
-"""What a match proves."""
+"""The detection power of a case is what is really caught."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_what_is_predicted_is_caught_in_float32(name: str) -> None:
         assert changed is not None
         orders = float32_lstm.ORDERS
         outputs = observed_quantities(float32_lstm.run(changed, orders[k % len(orders)]))
-        outputs = outputs if mistake.after is None else mistake.after(outputs, case)
+        outputs = outputs if mistake.outputs is None else mistake.outputs(outputs, case)
         assert outputs is not None
         assert judge(result_from(outputs), case).verdict == "mismatch", mistake.id
     assert len(caught) > 150
@@ -36,11 +36,11 @@ def test_what_is_predicted_is_caught_in_float32(name: str) -> None:
 @pytest.mark.parametrize("name", CASES)
 def test_every_entry_is_accounted_for(name: str) -> None:
     statement = power(CASES[name])
-    told = [*statement.caught, *statement.blind, *statement.uncertain]
-    assert len(set(told)) == len(told)
-    assert len(told) + statement.not_applicable == len(CATALOGUE)
-    assert len(statement.caught) > 0.8 * len(told)
-    assert statement.sentence.startswith(f"would have caught {len(statement.caught)} of {len(told)} mistakes")
+    listed = [*statement.caught, *statement.blind, *statement.uncertain]
+    assert len(set(listed)) == len(listed)
+    assert len(listed) + statement.not_applicable == len(CATALOGUE)
+    assert len(statement.caught) > 0.8 * len(listed)
+    assert statement.sentence.startswith(f"would have caught {len(statement.caught)} of {len(listed)} mistakes")
 
 
 def keras_like(**changes: object) -> Case:

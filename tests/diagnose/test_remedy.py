@@ -1,4 +1,4 @@
-"""The code of a remedy, run on a real framework, brings the right weights back."""
+"""The code of a remedy restores the weights of a real framework."""
 
 from __future__ import annotations
 

@@ -9,7 +9,6 @@ import pytest
 
 from lstm_xcheck import CheckpointError, LSTMSpec, LSTMWeights
 from lstm_xcheck.checkpoints import FORMATS, write_checkpoint
-from lstm_xcheck.checkpoints.other_layers.store import FAMILIES
 
 from ..helpers import ROOT, WRITABLE, load_file, usable
 
@@ -36,12 +35,13 @@ def test_the_page_is_current() -> None:
 
 
 def test_every_format_has_its_row_and_every_writer_its_proof() -> None:
-    assert set(formats.FACTS) == {(format.name, format.to) for format in FORMATS}
-    assert {to for (_, to), facts in formats.FACTS.items() if facts.loaded} == set(WRITABLE)
+    assert set(formats.FACTS) == {format.id for format in FORMATS}
+    assert {id for id, facts in formats.FACTS.items() if facts.loaded} == set(WRITABLE)
 
 
 def test_every_writer_of_models_has_a_proof_of_it() -> None:
-    assert {to for (_, to), facts in formats.FACTS.items() if facts.whole} == set(FAMILIES)
+    carrying = {format.id for format in FORMATS if format.family}
+    assert {id for id, facts in formats.FACTS.items() if facts.whole} == carrying
 
 
 @pytest.mark.parametrize(("test", "by"), PROOFS, ids=[test.partition("::")[2] for test, _ in PROOFS])
@@ -68,7 +68,7 @@ def names_of(function: ast.FunctionDef) -> set[str]:
 @pytest.mark.parametrize("to", WRITABLE)
 def test_an_option_is_kept_or_refused_by_its_name(tmp_path: Path, to: str, option: str) -> None:
     format = usable(to)
-    facts = formats.FACTS[format.name, to]
+    facts = formats.FACTS[to]
     values = formats.OPTIONS[option]
     weights = LSTMWeights.random(LSTMSpec(3, 4, **{"bias": "single", **values}), seed=1)
     path = tmp_path / f"m{format.suffixes[0]}"
@@ -88,7 +88,7 @@ def test_an_option_is_kept_or_refused_by_its_name(tmp_path: Path, to: str, optio
 @pytest.mark.parametrize("to", WRITABLE)
 def test_a_precision_is_kept_or_refused_by_its_name(tmp_path: Path, to: str, dtype: str) -> None:
     format = usable(to)
-    facts = formats.FACTS[format.name, to]
+    facts = formats.FACTS[to]
     weights = LSTMWeights.random(LSTMSpec(3, 4, bias="single"), seed=1, dtype=dtype)
     path = tmp_path / f"m{format.suffixes[0]}"
     if dtype in facts.dtypes:

@@ -1,4 +1,4 @@
-"""A whole LSTM in plain NumPy, and the same with one mistake planted in it; run in real workers."""
+"""An LSTM in NumPy, and copies with one mistake each; workers run them."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def halves_exchanged(weights: Any, x: Array, h0: Array, c0: Array, lengths: Arra
 
 
 def wrong_in_second_layer(weights: Any, x: Array, h0: Array, c0: Array, lengths: Array | None) -> Answer:
-    """Wrong with two layers and five steps or more only, in no way that has a name."""
+    """Wrong with two layers and five steps only, by an unnamed mistake."""
     y, h_n, c_n = right(weights, x, h0, c0, lengths)
     return (y + y.dtype.type(0.25) if len(weights.layers) >= 2 and x.shape[1] >= 5 else y), h_n, c_n
 

@@ -1,4 +1,4 @@
-"""The verb, and functions of one's own in it and in `verify`: exit codes, JSON, and one sentence for each slip."""
+"""The verb `fuzz`, and users' functions in it and in `verify`."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_a_wrong_function_is_one_sentence(
     ],
     ids=["suffix", "folder", "exists", "axis", "adapter", "empty", "minutes"],
 )
-def test_a_wrong_option_is_said_before_anything_runs(command: Command, arguments: list[str], message: str) -> None:
+def test_a_wrong_option_is_refused_before_anything_runs(command: Command, arguments: list[str], message: str) -> None:
     ran = command("fuzz", *arguments)
     assert (ran.code, ran.out) == (2, "")
     assert message in ran.err

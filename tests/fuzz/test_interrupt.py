@@ -42,7 +42,7 @@ def test_any_other_interrupt_comes_at_once() -> None:
         signal.raise_signal(signal.SIGINT)
 
 
-def test_the_handler_of_someone_else_stays() -> None:
+def test_a_foreign_handler_stays() -> None:
     def mine(number: int, frame: Any) -> None:
         pass
 

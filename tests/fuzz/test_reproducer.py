@@ -1,4 +1,4 @@
-"""What is written fails with the mistake, passes without it, and needs nothing of lstm-xcheck."""
+"""A reproducer fails with the mistake, passes without it, and needs no lstm-xcheck."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -133,16 +134,19 @@ def honest(entry: Entry, recipe: Recipe) -> Finding:
     return Finding(recipe, entry.name, outcome, result, True, 1, 0)
 
 
-def test_an_adapter_from_elsewhere_has_no_call(tmp_path: Path) -> None:
+OTHER_KERAS = replace(entry_named("keras-jax"), call_versions={"numpy": "9."})
+
+
+@pytest.mark.parametrize("entry", [Entry("torch", "elsewhere:Adapter"), OTHER_KERAS], ids=["elsewhere", "version"])
+def test_an_unknown_adapter_or_version_has_no_call(tmp_path: Path, entry: Entry) -> None:
     recipe = Recipe(hidden=1)
-    entry = Entry("torch", "elsewhere:Adapter")
     own = Entry(
         "mine",
         "lstm_xcheck.adapters.function:FunctionAdapter",
         variables={"LSTM_XCHECK_FUNCTION": "kernels:right"},
         path=(str(Path(__file__).parent),),
     )
-    with pytest.raises(CannotReproduce, match="a call of torch without lstm-xcheck is not known"):
+    with pytest.raises(CannotReproduce, match=f"a call of {entry.name} without lstm-xcheck is not known"):
         reproducer(honest(own, recipe), entry, None, tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""The search finds planted mistakes within a bounded number of cases, makes them small, and names them."""
+"""The search finds planted mistakes within 120 cases, shrinks and names them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lstm_xcheck.adapters.registry import function_entry
 from lstm_xcheck.engine import Recipe
 from lstm_xcheck.errors import AdapterError
 from lstm_xcheck.fuzz import Budget, Finding, Search, explain
-from lstm_xcheck.fuzz.explain import telling
+from lstm_xcheck.fuzz.explain import probes_of
 from lstm_xcheck.strategies import lstm_recipes
 
 FOLDER = str(Path(__file__).parent)
@@ -101,7 +101,7 @@ def test_a_crash_is_a_finding_and_stays_one() -> None:
     assert explain(finding, own("raising")) is None
 
 
-def test_what_a_fresh_process_does_not_repeat_is_said() -> None:
+def test_what_a_fresh_process_does_not_repeat_is_reported() -> None:
     _, finding = searched("forgetful")
     assert finding is not None
     assert not finding.repeatable
@@ -135,9 +135,9 @@ def test_nothing_is_left_in_the_current_folder(tmp_path: Path, monkeypatch: pyte
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_telling_case_is_of_the_same_kind_and_large_enough() -> None:
+def test_a_probe_is_of_the_same_kind_and_large_enough() -> None:
     small = Recipe(hidden=1, input=1, steps=1, batch=1, layers=2, directions=2, bias="none", ragged=True, init="tiny")
-    first, second = telling(small)
+    first, second = probes_of(small)
     assert (first.bias, second.bias) == ("split", "none")
     for recipe in (first, second):
         assert (recipe.layers, recipe.directions, recipe.ragged, recipe.init) == (2, 2, True, "probe")

@@ -1,4 +1,4 @@
-"""Every drawn spec, weight and case is valid, all regimes occur, examples shrink to small ones, and a seed decides."""
+"""The strategies draw valid cases of every regime, shrink, and obey a seed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The golden corpus: files of other projects' numbers read into cases and expected arrays.
+"""The golden corpus: other projects' numbers as cases and expected arrays.
 
 The folder is named by the environment variable LSTM_XCHECK_GOLDEN; its files follow the schema `lstm-golden/1`.
 """
@@ -24,7 +24,7 @@ from .sources import ROWS, read_weights, row_for
 VARIABLE = "LSTM_XCHECK_GOLDEN"
 UNSET = f"{VARIABLE} is not set; it names the folder of the golden corpus"
 
-#: Every option that this loader reads, or that changes nothing here because of the note beside it.
+#: Options that this loader reads, or that have no effect for the reason in the comment.
 _OPTIONS = {
     "direction", "layers", "peephole", "proj", "clip_preact", "clip_cell", "clip_proj", "input_forget", "bias",
     "forget_bias", "activations", "lengths", "zero_length_state", "reverse_lengths", "mask", "mask_output",
@@ -37,7 +37,7 @@ _ACTIVATIONS = {"sigmoid": "sigmoid", "tanh": "tanh", "relu": "relu", "hard_sigm
 
 
 class Inexpressible(Exception):
-    """A golden case, or a number of one, that no `Case` can stand for; the message is the reason."""
+    """A golden case or number without an equivalent `Case`; the message is the reason."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +48,7 @@ class Quantity:
         label: as in the file, such as `y` or `y_last@call1`.
         axes: such as `TB(DR)`; empty where the file has none.
         values: the numbers.
-        digits: how many significant digits of each are printed, zeros at the end aside.
+        digits: significant digits of each printed number, without trailing zeros.
     """
 
     label: str
@@ -58,12 +58,12 @@ class Quantity:
 
     @property
     def name(self) -> str:
-        """Without the call."""
+        """The label without the call."""
         return self.label.partition("@call")[0]
 
     @property
     def call(self) -> int:
-        """Which call with carried states it belongs to, counted from 0; -1 is the last."""
+        """Index of the call with carried states; -1 is the last."""
         return int(self.label.partition("@call")[2] or 0) - 1
 
 
@@ -74,12 +74,12 @@ class Golden:
     Attributes:
         name: of the file.
         row: the layout its weights were read with.
-        case: the question, without rows of length 0.
+        case: without rows of length 0.
         rows: which rows of the source's batch the case holds, boolean, shape (batch,).
-        calls: how often the same inputs are asked, each time from where the call before ended.
-        directions: canonical direction of each of the source's halves.
+        calls: number of runs on the same inputs, each from the final states of the previous one.
+        directions: canonical direction of each half of the source.
         options, head, training: as in the file.
-        quantities: what is expected.
+        quantities: the expected numbers.
     """
 
     name: str
@@ -95,19 +95,19 @@ class Golden:
 
 
 def folder() -> Path | None:
-    """Where the corpus is, or None when nobody said."""
+    """The folder of the corpus, or None if not set."""
     named = os.environ.get(VARIABLE)
     return None if named is None else Path(named)
 
 
 def golden_names() -> list[str]:
-    """Every case of the corpus, none when there is no corpus."""
+    """All cases of the corpus."""
     where = folder()
     return [] if where is None else sorted(path.stem for path in where.glob("*.json"))
 
 
 def load(name: str, *, row: Layout | None = None) -> Golden:
-    """Read one case; `row` reads its weights with another layout than its own.
+    """Read one case, its weights optionally with another `row`.
 
     Raises:
         Inexpressible: with the reason, when the spec has no such LSTM.
@@ -173,7 +173,7 @@ def _activation(value: Any) -> str:
 
 
 def with_options(weights: LSTMWeights, options: Mapping[str, Any]) -> LSTMWeights:
-    """The weights under the spec that the options mean; what shapes and options both say must agree."""
+    """The weights with the spec of these options, which must agree with the shapes."""
     activations = {name: _activation(value) for name, value in options["activations"].items()}
     spec = replace(
         weights.spec,
@@ -203,7 +203,7 @@ def with_options(weights: LSTMWeights, options: Mapping[str, Any]) -> LSTMWeight
 
 
 def _inputs(data: Mapping[str, Any]) -> tuple[Array, Array | None]:
-    """x (batch, steps, input) behind the layer before the LSTM, and the mask that such an embedding makes."""
+    """x (batch, steps, input) after a preceding layer, and an embedding's mask."""
     pre, mask = data.get("pre"), data["options"]["mask"]
     if pre is not None and pre["type"] == "embedding":
         ids = _array(pre["ids"]).astype(int)
@@ -213,7 +213,7 @@ def _inputs(data: Mapping[str, Any]) -> tuple[Array, Array | None]:
 
 
 def to_axes(value: Mapping[str, Any], axes: str) -> Array:
-    """An input in canonical axes; those it lacks get size 1."""
+    """An input in canonical axes; missing ones have size 1."""
     array, given = _array(value), value["axes"]
     array = array.reshape(*array.shape, *[1] * (len(axes) - len(given)))
     order = given + "".join(axis for axis in axes if axis not in given)
@@ -221,7 +221,7 @@ def to_axes(value: Mapping[str, Any], axes: str) -> Array:
 
 
 def _case(data: Mapping[str, Any], weights: LSTMWeights, x: Array, mask: Array | None) -> tuple[Case, Array]:
-    """The question; rows of length 0 stay out of it, since rows do not see each other."""
+    """The case without rows of length 0, which affect no other row."""
     options = data["options"]
     lengths = options["lengths"]
     rows = np.ones(len(x), bool) if lengths is None else np.array(lengths) > 0

@@ -1,4 +1,4 @@
-"""From a canonical result to the numbers that a source asserts, and how far off they may be."""
+"""From a canonical result to the numbers that a source asserts."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _MERGES: dict[str, Callable[..., Array]] = {"sum": np.sum, "ave": np.mean, "mul"
 
 
 def answers(golden: Golden, ask: Ask) -> Iterator[tuple[Quantity, Array | Inexpressible]]:
-    """Every expected quantity with what `ask` computes in its place, in its own axes.
+    """Every expected quantity and the array that `ask` computes for it, in its axes.
 
-    A quantity that no run of an LSTM gives comes with the reason instead.
+    A quantity that is not computed by an LSTM has the reason instead.
     """
     results, case = [], golden.case
     for _ in range(golden.calls):
@@ -53,7 +53,7 @@ def _answer(golden: Golden, quantity: Quantity, result: Result) -> Array:
 
 
 def _training(golden: Golden, quantity: Quantity, result: Result) -> Iterator[tuple[Quantity, Array | Inexpressible]]:
-    """The loss of the first epoch is that of the untrained weights; the rest needs the optimizer."""
+    """The loss of the first epoch, with untrained weights; later ones need training."""
     reason = Inexpressible("needs training: a case is one run with fixed weights")
     training = golden.training or {}
     if quantity.name != "loss" or len(quantity.values) != training["epochs"]:
@@ -71,7 +71,7 @@ def _epochs(quantity: Quantity, label: str, which: slice) -> Quantity:
 
 
 def _prediction(golden: Golden, result: Result) -> Array:
-    """What a Keras-like model answers: the dense head on the merged last output, or on each step's."""
+    """The prediction of a Keras model, with a dense head where present."""
     head = golden.head
     if head is not None and head.get("per_step"):
         return dense(head, _arrange(_outputs(golden, result), "BTDR", "BT(DR)"))
@@ -81,56 +81,56 @@ def _prediction(golden: Golden, result: Result) -> Array:
 
 
 def _outputs(golden: Golden, result: Result) -> Array:
-    """y of the source's whole batch, (batch, steps, directions, output), with its own padding."""
+    """y of the source's batch, (batch, steps, directions, output), with its padding."""
     case = golden.case
     assert result.y is not None, "the oracle and every adapter give y"
     y = result.y.reshape(case.batch, case.steps, case.spec.num_directions, -1)
     if golden.options.get("mask_output") == "hold":
-        y = _held(case, y)
+        y = _with_repeated_outputs(case, y)
     return _with_empty_rows(golden, y, 0)[:, :, golden.directions]
 
 
-def _held(case: Case, y: Array) -> Array:
-    """Padded steps repeat the last output; before the first valid step there are zeros."""
-    held = np.zeros_like(y)
+def _with_repeated_outputs(case: Case, y: Array) -> Array:
+    """y with the last output at padding, zeros before the first valid step."""
+    repeated = np.zeros_like(y)
     for direction in range(case.spec.num_directions):
         output = np.zeros_like(y[:, 0, direction])
         times = range(case.steps)
         for t in reversed(times) if case.spec.is_backward(direction) else times:
             output = np.where(case.valid[:, t, None], y[:, t, direction], output)
-            held[:, t, direction] = output
-    return held
+            repeated[:, t, direction] = output
+    return repeated
 
 
 def _states(golden: Golden, states: Array) -> Array:
-    """States of the source's whole batch, (layers, directions, batch, width)."""
+    """States of the source's batch, (layers, directions, batch, width)."""
     spec = golden.case.spec
     apart = states.reshape(spec.num_layers, spec.num_directions, *states.shape[1:])
     return _with_empty_rows(golden, apart, 2)[:, golden.directions]
 
 
 def _last(golden: Golden, result: Result) -> Array:
-    """Of each direction the step it processed last, (batch, directions, output): the top layer's final state."""
+    """The final state of the top layer, (batch, directions, output)."""
     return np.swapaxes(_states(golden, np.asarray(result.h_n))[-1], 0, 1)
 
 
 def _with_empty_rows(golden: Golden, array: Array, axis: int) -> Array:
-    """Zeros for the rows of length 0, as ONNX Runtime and DL4J return them."""
+    """The array with zeros for empty rows, as in ONNX Runtime and DL4J."""
     shape = list(array.shape)
     shape[axis] = len(golden.rows)
-    whole = np.zeros(shape)
-    whole[(slice(None),) * axis + (golden.rows,)] = array
-    return whole
+    padded = np.zeros(shape)
+    padded[(slice(None),) * axis + (golden.rows,)] = array
+    return padded
 
 
 def _cells_of_all_steps(case: Case, ask: Ask) -> Array:
-    """c after each step, (batch, steps, 1, hidden): the final cell of every shorter sequence."""
+    """c after each step, (batch, steps, 1, hidden), from runs of every length."""
     finals = [np.asarray(ask(replace(case, x=case.x[:, : t + 1])).c_n) for t in range(case.steps)]
     return np.stack([final[0] for final in finals], axis=1)[:, :, None]
 
 
 def _arrange(array: Array, given: str, wanted: str) -> Array:
-    """Transpose to the wanted axes, bracketed ones merged; an axis that is not wanted must have size 1."""
+    """Transpose to the wanted axes, merge bracketed and drop other ones of size 1."""
     letters = wanted.replace("(", "").replace(")", "")
     gone = tuple(axis for axis, letter in enumerate(given) if letter not in letters)
     kept = "".join(letter for letter in given if letter in letters)

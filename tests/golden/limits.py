@@ -1,4 +1,4 @@
-"""How far from an asserted number the exact one may be."""
+"""Limits of the difference from asserted numbers."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from lstm_xcheck.arrays import Array
 
 from .corpus import Quantity
 
-#: Far tighter than the tolerances of the sources, and above the rounding of float32 and of six printed decimals.
+#: Much smaller than the tolerances of the sources, larger than the rounding of float32 and of six decimals.
 STRICT = 1e-6
 
-#: Numbers that upstream printed with so few significant digits that 1e-6 is beyond them: half a unit of the last.
+#: Significant digits of numbers that upstream printed too coarsely for 1e-6; the limit is half a unit of the last.
 ROUNDED = {
     "dl4j__lstmLayer_1/y": 5,
     "keras__stacked_cells_mask/y_last": 4,
@@ -23,7 +23,7 @@ ROUNDED = {
 
 
 def beyond(label: str, quantity: Quantity, computed: Array) -> list[tuple[int, ...]]:
-    """Where the numbers differ by more than 1e-6, or than half a unit of the last printed digit for rounded ones."""
+    """Indices of differences beyond the limit."""
     error = np.abs(computed - quantity.values)
     return [tuple(int(i) for i in index) for index in np.argwhere(~(error <= _limit(label, quantity)))]
 

@@ -1,4 +1,4 @@
-"""How the sources of the golden corpus store weights: rows of the layout table, or rows written here as data."""
+"""Layout rows of the sources of the golden corpus."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ _NGRAPH = replace(
     ),
 )
 
-#: Row of each layout of the corpus. Those taken from the table are proven by other projects' numbers here.
+#: Row of each layout of the corpus; those of the table are tested here with other projects' numbers.
 ROWS: dict[str, Layout] = {
     "torch-ifgo": layout_named("torch"),
     "gluon-ifgo": layout_named("torch"),  # the corpus names gluon's tensors as PyTorch does
@@ -76,7 +76,7 @@ ROWS: dict[str, Layout] = {
 
 
 def row_for(layout: str, arrays: Mapping[str, Array], forget_bias: float | None) -> Layout:
-    """The row that reads these arrays; `forget_bias` is what the source adds while it runs."""
+    """The row of these arrays; `forget_bias` is added by the source at run time."""
     row = ROWS[layout]
     if layout == "keras-ifco" and any(name.endswith("peephole") for name in arrays):
         row = _ND4J  # TensorFlow Addons' peephole cell; Keras itself has no peepholes
@@ -86,7 +86,7 @@ def row_for(layout: str, arrays: Mapping[str, Array], forget_bias: float | None)
 def read_weights(
     row: Layout, layout: str, arrays: Mapping[str, Array], stacked: bool, bidirectional: bool
 ) -> LSTMWeights:
-    """The corpus' arrays in canonical form, under the plain spec that their shapes mean."""
+    """The arrays in canonical form, with the spec of their shapes."""
     given = dict(arrays)
     if row.name == "keras":
         given = {_keras_name(name, stacked, bidirectional): array for name, array in given.items()}
@@ -100,25 +100,25 @@ def read_weights(
 
 
 def _keras_name(name: str, stacked: bool, bidirectional: bool) -> str:
-    """`l0.fw.kernel` as the Keras row calls it."""
+    """`l0.fw.kernel` by its name in the Keras row."""
     layer, direction, tensor = name.split(".")
     half = {"fw": "forward_layer/", "bw": "backward_layer/"}[direction] if bidirectional else ""
     return (f"lstm_{layer[1:]}/" if stacked else "") + half + tensor
 
 
 def _tf1_name(name: str, stacked: bool) -> str:
-    """`l0.kernel` as the TF1 row calls it."""
+    """`l0.kernel` by its name in the TF1 row."""
     layer, _, tensor = name.rpartition(".")
     return (f"cell_{layer[1:]}/" if stacked else "") + tensor
 
 
 def _with_unused_input_gate(array: Array) -> Array:
-    """Gates j, f, o with a zero block i in front: i = 1 - f makes whatever stands there irrelevant."""
+    """Zeros for gate i, unused in coupled gates, before j, f, o."""
     return np.concatenate([np.zeros((*array.shape[:-1], array.shape[-1] // 3)), array], axis=-1)
 
 
 def _join_tflite(arrays: Arrays) -> Arrays:
-    """One peephole vector per direction, and zeros where coupled gates leave the input gate out."""
+    """One peephole vector per direction, with zeros for missing input gates."""
     joined: Arrays = {name: array for name, array in arrays.items() if ".cell_to_" not in name}
     for half in {name.partition(".")[0] for name in arrays}:
         for of_input, of_forget in (

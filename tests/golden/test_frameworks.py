@@ -1,4 +1,4 @@
-"""Real frameworks, in float64, against the numbers that other projects assert."""
+"""Real frameworks in float64 against numbers from other projects' tests."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .expectations import Ask, answers
 
 pytestmark = [pytest.mark.framework, pytest.mark.skipif(folder() is None, reason=UNSET)]
 
-#: How many golden cases each framework really runs; of the others it has no such LSTM.
+#: Number of golden cases that each framework runs; the others are unsupported.
 RUN = {"torch": 32, "keras-tensorflow": 52, "jax": 75}
 
 
@@ -29,7 +29,7 @@ RUN = {"torch": 32, "keras-tensorflow": 52, "jax": 75}
     "adapter", ["torch", *(pytest.param(name, marks=pytest.mark.slow) for name in RUN if name != "torch")]
 )
 def test_every_number_agrees(adapter: str) -> None:
-    """All cases in one test, through one worker, so that a case that silently vanished would change the totals."""
+    """All cases in one worker; a missing case would change the total."""
     ran, left_out, wrong = 0, Counter[str](), []
     with _asking(adapter) as ask:
         for name in golden_names():
@@ -46,7 +46,7 @@ def test_every_number_agrees(adapter: str) -> None:
 
 @contextmanager
 def _asking(adapter: str) -> Iterator[Ask]:
-    """PyTorch in this process, anything slower to import in one of its own."""
+    """PyTorch in this process, slower imports in a worker."""
     entry = entry_named(adapter)
     if entry.missing():
         pytest.skip(f"{adapter} needs {', '.join(entry.missing())}; run: pip install '{entry.install}'")
@@ -58,7 +58,7 @@ def _asking(adapter: str) -> Iterator[Ask]:
 
 
 def _disagreements(name: str, ask: Ask) -> Iterator[str]:
-    """Numbers beyond 1e-6 and one and a half times the error of the exact evaluation."""
+    """Numbers beyond 1e-6 plus 1.5 times the error of the oracle."""
     golden = load(name)
     exact = {q.label: answer for q, answer in answers(golden, forward) if not isinstance(answer, Inexpressible)}
     if not exact:

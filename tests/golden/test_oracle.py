@@ -1,4 +1,4 @@
-"""The oracle against the numbers that other projects assert, to one unit in the sixth decimal."""
+"""The oracle against numbers from other projects' tests, to 1e-6."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .limits import ROUNDED, STRICT, beyond
 
 pytestmark = pytest.mark.skipif(folder() is None, reason=UNSET)
 
-#: What no case can stand for: a whole golden case, or one of its numbers.
+#: Golden cases and numbers without an equivalent `Case`.
 INEXPRESSIBLE = {
     "litert__lstm_layernorm_peephole_projection": "option layer_norm: the spec has none",
     "litert__uniseq_layernorm_cifg_peephole": "option layer_norm: the spec has none",
@@ -28,8 +28,8 @@ INEXPRESSIBLE = {
     "tfjs__bptt_mask/loss": "needs training: a case is one run with fixed weights",
 }
 
-#: Numbers that are wrong upstream, by position. They must really be wrong.
-#: y[t=1, reverse, b=0, unit 0] is -0.04350187, left over from the test with other activations; -0.04356322 is right.
+#: Indices of numbers that are wrong upstream.
+#: y[t=1, reverse, b=0, unit 0] is -0.04350187, copied from a test with other activations; -0.04356322 is right.
 KNOWN_BAD = {
     "ort__lengths_short_middle/y": [(1, 1, 0, 0)],
     "ort__lengths_zero_middle/y": [(1, 1, 0, 0)],
@@ -42,7 +42,7 @@ def test_the_folder_holds_cases() -> None:
 
 @pytest.mark.parametrize("name", golden_names())
 def test_every_number_agrees(name: str) -> None:
-    """A whole case that is inexpressible is left to the test of that table."""
+    """Inexpressible cases have a separate test."""
     try:
         golden = load(name)
     except Inexpressible as reason:
@@ -54,7 +54,7 @@ def test_every_number_agrees(name: str) -> None:
         assert outside == KNOWN_BAD.get(label, []), f"{label}: (computed, expected) at {wrong}"
 
 
-def test_what_is_inexpressible_is_listed_with_its_reason() -> None:
+def test_inexpressible_cases_are_listed_with_their_reason() -> None:
     found = {}
     for name in golden_names():
         try:
@@ -77,7 +77,7 @@ def test_rounded_numbers_need_their_exemption(label: str) -> None:
 
 @pytest.mark.parametrize("label", KNOWN_BAD)
 def test_known_bad_numbers_come_from_the_other_activations(label: str) -> None:
-    """The stale number is what tanh, sigmoid, tanh give, in a case whose other numbers are right."""
+    """The wrong number is that of activations tanh, sigmoid, tanh."""
     quantity, _ = _one(label)
     other, _ = _one("ort__activations_tst_bidir_batch3/y")
     assert [quantity.values[index] for index in KNOWN_BAD[label]] == [other.values[1, 1, 0, 0]]

@@ -1,4 +1,4 @@
-"""A corpus that is not there must not pass silently."""
+"""A missing corpus must not pass silently."""
 
 from __future__ import annotations
 

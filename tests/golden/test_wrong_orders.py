@@ -1,4 +1,4 @@
-"""Rows of the layout table against other projects' numbers: a wrong gate order must show in them."""
+"""Other projects' numbers detect a wrong gate order of a layout row."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from .limits import beyond
 
 pytestmark = pytest.mark.skipif(folder() is None, reason=UNSET)
 
-#: For each order of blocks in the corpus a case that tells it from the 23 others. The cases of TensorFlow 1 have
-#: constant weights and tell none; tests/layouts runs that framework itself.
+#: For each gate order of the corpus a case that distinguishes it from the 23 others. Cases of TensorFlow 1 have
+#: constant weights and distinguish none; tests/layouts runs that framework.
 WITNESSES = {
     "keras": "rtneural__lstm_1d",
     "onnx": "ort__simple_forward",
@@ -26,12 +26,12 @@ WITNESSES = {
 
 
 @pytest.mark.parametrize("name", WITNESSES.values(), ids=WITNESSES)
-def test_all_23_wrong_orders_show(name: str) -> None:
-    assert _unseen(name) == []
+def test_all_23_wrong_orders_are_detected(name: str) -> None:
+    assert _undetected(name) == []
 
 
-def _unseen(name: str) -> list[str]:
-    """Gate orders other than the row's under which every number of the case still agrees."""
+def _undetected(name: str) -> list[str]:
+    """Other gate orders than the row's that agree with every number."""
     true = load(name).row
     orders = ("".join(gates) for gates in permutations("ifgo"))
     return [order for order in orders if order != true.order and _agrees(name, order)]

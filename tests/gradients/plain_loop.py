@@ -1,4 +1,4 @@
-"""An LSTM as a loop in torch's own type, which tests can spoil on the way back."""
+"""An LSTM as a PyTorch loop whose backward pass tests can modify."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ Keep = Callable[[torch.Tensor], torch.Tensor]
 
 
 def same(tensor: torch.Tensor) -> torch.Tensor:
-    """Nothing is spoilt."""
+    """The tensor with its gradient."""
     return tensor
 
 
 def detached(tensor: torch.Tensor) -> torch.Tensor:
-    """The gradient stops here."""
+    """The tensor without a gradient."""
     return tensor.detach()
 
 
 def run_loop(case: Case, *, h: Keep = same, c: Keep = same, output_c: Keep = same, steps: int = 0) -> Result:
-    """One layer, one direction, a single bias; every parameter, x, h0 and c0 differentiated by `torch.autograd`.
+    """Outputs and gradients of a single-bias LSTM of one layer and direction.
 
     Args:
         case: with gradients.

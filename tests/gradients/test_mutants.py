@@ -1,4 +1,4 @@
-"""Wrong gradients are mismatches, each kind in the rows where it is wrong; honest ones never are."""
+"""Wrong gradients are mismatches in their rows; honest ones never are."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def transposed(array: Array) -> Array:
     return np.ascontiguousarray(array.swapaxes(-1, -2))
 
 
-#: Name -> (gradient, what is done to it, the row that must say so).
-SPOILT: dict[str, tuple[str, Callable[[Array], Array], str]] = {
+#: Name -> (gradient, change, the row that must be a mismatch).
+WRONG: dict[str, tuple[str, Callable[[Array], Array], str]] = {
     "gates-of-W-as-onnx": ("0.0.W", lambda a: a[[0, 3, 1, 2]], "grad:W"),
     "gates-of-U-i-f-exchanged": ("0.0.U", lambda a: a[[1, 0, 2, 3]], "grad:U"),
     "gates-of-b-g-o-exchanged": ("0.0.b", lambda a: a[[0, 1, 3, 2]], "grad:b"),
@@ -64,10 +64,10 @@ SPOILT: dict[str, tuple[str, Callable[[Array], Array], str]] = {
 
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("name", SPOILT)
-def test_a_spoilt_gradient_is_a_mismatch_in_its_own_row_alone(name: str, size: str, seed: int) -> None:
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_gradient_is_a_mismatch_in_its_row_only(name: str, size: str, seed: int) -> None:
     case = case_of(size, seed)
-    gradient, change, row = SPOILT[name]
+    gradient, change, row = WRONG[name]
     assert wrong_rows(changed(run_loop(case), gradient, change), case) == {row}
 
 
@@ -84,7 +84,7 @@ def test_a_spoilt_gradient_is_a_mismatch_in_its_own_row_alone(name: str, size: s
     ],
     ids=["truncated", "truncated-every-3", "no-path-through-c", "no-path-through-h", "no-output-through-c"],
 )
-def test_a_path_that_is_cut_is_a_mismatch_everywhere(
+def test_a_detached_path_is_a_mismatch_in_all_rows(
     states: dict[str, Callable[..., object]], rows: set[str], size: str, seed: int
 ) -> None:
     case = case_of(size, seed)
@@ -95,7 +95,7 @@ def test_a_path_that_is_cut_is_a_mismatch_everywhere(
 @pytest.mark.parametrize("precision", ["float32", "float64"])
 @pytest.mark.parametrize("init", INITIALIZERS)
 @pytest.mark.parametrize("size", SIZES)
-def test_an_honest_gradient_never_is(size: str, init: str, precision: str) -> None:
+def test_an_honest_gradient_is_a_match(size: str, init: str, precision: str) -> None:
     for seed in range(4):
         case = case_of(size, seed, precision, init)
         verdict = judge(run_loop(case), case)
@@ -113,24 +113,24 @@ def test_a_gradient_that_is_not_finite_is_a_mismatch(bad: float) -> None:
     assert (row.quantity, row.worst) == ("grad:W", (0, 0, *np.unravel_index(7, (4, 4, 5))))
 
 
-def test_gradients_asked_for_and_not_given_are_mismatches() -> None:
+def test_requested_gradients_that_are_missing_are_mismatches() -> None:
     case = case_of("small", 0)
     assert len(wrong_rows(replace(run_loop(case), gradients={}), case)) == 6
     kept = {name: array for name, array in run_loop(case).gradients.items() if name != "c0"}
     assert wrong_rows(replace(run_loop(case), gradients=kept), case) == {"grad:c0"}
 
 
-def test_gradients_given_without_being_asked_for_are_judged_and_others_are_not_missed() -> None:
+def test_gradients_that_were_not_requested_are_judged_as_far_as_given() -> None:
     case = case_of("small", 0)
     silent = replace(case, gradients=False)
-    some = {"x": run_loop(case).gradients["x"], "0.0.b": 2 * run_loop(case).gradients["0.0.b"]}
-    rows = {row.quantity: row.verdict for row in judge(replace(run_loop(case), gradients=some), silent).rows}
+    given = {"x": run_loop(case).gradients["x"], "0.0.b": 2 * run_loop(case).gradients["0.0.b"]}
+    rows = {row.quantity: row.verdict for row in judge(replace(run_loop(case), gradients=given), silent).rows}
     assert rows == {"y": "match", "h_n": "match", "c_n": "match", "grad:b": "mismatch", "grad:x": "match"}
     none = judge(replace(run_loop(case), gradients={}), silent)
     assert [row.quantity for row in none.rows] == ["y", "h_n", "c_n"]
 
 
-def test_a_gradient_of_what_is_not_there_or_of_another_shape_is_a_mismatch() -> None:
+def test_a_gradient_of_an_unknown_array_or_wrong_shape_is_a_mismatch() -> None:
     case = case_of("small", 0)
     extra = {**run_loop(case).gradients, "1.0.W": np.zeros((4, 4, 4)), "c0": np.zeros((1, 3, 5))}
     rows = {row.quantity: row for row in judge(replace(run_loop(case), gradients=extra), case).rows}
@@ -138,7 +138,7 @@ def test_a_gradient_of_what_is_not_there_or_of_another_shape_is_a_mismatch() -> 
     assert "(1, 3, 5), but should be (1, 3, 4)" in rows["grad:c0"].reason
 
 
-def test_a_lower_precision_of_the_gradients_alone_is_named() -> None:
+def test_a_lower_precision_of_only_the_gradients_is_named() -> None:
     case = case_of("small", 0)
     result = run_loop(case)
     rough = {name: array.astype(np.float16).astype(np.float32) for name, array in result.gradients.items()}
@@ -147,7 +147,7 @@ def test_a_lower_precision_of_the_gradients_alone_is_named() -> None:
     assert all("instead of float32 would explain them all" in row.reason for row in wrong)
 
 
-def test_without_the_outputs_of_every_step_nothing_is_said() -> None:
+def test_without_the_outputs_of_every_step_gradients_are_inconclusive() -> None:
     case = case_of("small", 0)
     rows = judge(replace(run_loop(case), y=None), case).rows
     assert {row.verdict for row in rows if row.quantity.startswith("grad:")} == {"inconclusive"}

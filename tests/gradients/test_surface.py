@@ -1,4 +1,4 @@
-"""Gradients through the layouts, the Python API, functions of one's own, run folders and recordings."""
+"""Gradients in layouts, the API, custom functions, run folders and recordings."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ CASE = Case.random(SPEC, precision="float64")
 
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row.name)
-def test_every_layout_gives_gradients_back_where_the_weights_lie(row: Layout) -> None:
+def test_every_layout_converts_gradients_like_weights(row: Layout) -> None:
     spec = LSTMSpec(input_size=3, hidden_size=2, bias="single")
     weights = LSTMWeights.random(spec, dtype="float64")
     stored = to_layout(weights, replace(row, forget_bias=0.0))
     found = gradients_from_layout(stored, row)
     for name, array in weights.arrays().items():
         np.testing.assert_array_equal(found[name], array)
-    spoilt = {name: np.full_like(array, np.nan) for name, array in stored.items()}
-    assert np.isnan(gradients_from_layout(spoilt, row)["0.0.W"]).all()
+    not_finite = {name: np.full_like(array, np.nan) for name, array in stored.items()}
+    assert np.isnan(gradients_from_layout(not_finite, row)["0.0.W"]).all()
 
 
 def honest(weights: object, x: object, *_: object) -> Result:
@@ -46,7 +46,7 @@ def wrong(weights: object, x: object, *_: object) -> Result:
     return replace(right, gradients={**right.gradients, "0.0.b": 2 * right.gradients["0.0.b"]})
 
 
-def test_functions_of_ones_own_may_give_gradients() -> None:
+def test_custom_functions_may_return_gradients() -> None:
     report = lx.verify([CASE], {"honest": honest, "silent": silent, "wrong": wrong}, gradients=True)
     verdicts = {(row.adapter, row.quantity): row.verdict for row in report.rows}
     assert verdicts["honest", "grad:U"] == verdicts["honest", "grad:b"] == verdicts["wrong", "grad:U"] == "match"
@@ -55,20 +55,20 @@ def test_functions_of_ones_own_may_give_gradients() -> None:
     assert report.to_dict()["diagnoses"] == []  # outputs are right: there is nothing the catalogue could explain
 
 
-def test_without_the_flag_nobody_is_asked() -> None:
+def test_without_the_flag_gradients_are_not_requested() -> None:
     report = lx.verify([CASE], {"silent": silent})
     assert report.ok
     assert {row.quantity for row in report.rows} == {"y", "h_n", "c_n"}
 
 
-def test_asked_questions_are_other_questions() -> None:
+def test_gradients_are_part_of_the_plan_key() -> None:
     for questions in ((CASE,), (Recipe(), Recipe(hidden=2))):
         assert plan_key(asking_gradients(questions)) != plan_key(questions)
     assert asking_gradients([Recipe(), Recipe(gradients=True)]) == (Recipe(gradients=True),)
     assert [case.gradients for case in asking_gradients([CASE])] == [True]
 
 
-def test_an_adapter_without_gradients_says_so() -> None:
+def test_an_adapter_without_gradients_is_unsupported() -> None:
     from lstm_xcheck.adapters.protocol import Session
 
     class Plain:

@@ -1,4 +1,4 @@
-"""The conversion engine: what it must keep bit for bit, the one thing it may round, and what it refuses."""
+"""Conversion: exact bits, one allowed rounding, and refusals."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROWS = {row.name: row for row in TABLE}
 
 
 def specs_of(row: Layout) -> list[LSTMSpec]:
-    """Every combination of layers, directions and parameters that the row stores without changing the spec."""
+    """Every spec that the row stores without changing it."""
     biases: list[Bias] = [row.bias] if row.forget_bias else [row.bias, "none"]
     projections = [0, 2] if row.tensor_for("projection") else [0]
     peepholes = [False, True] if row.tensor_for("peephole") else [False]
@@ -50,7 +50,7 @@ def ravel(array: Array | None) -> Array:
 
 @pytest.mark.parametrize(("name", "spec"), EVERY, ids=IDS)
 def test_round_trip_keeps_every_bit(name: str, spec: LSTMSpec) -> None:
-    """A forget bias that the framework adds itself is the exception: it is taken off and put back, rounded twice."""
+    """Except a run-time forget bias, which is subtracted and added, rounded twice."""
     weights = LSTMWeights.random(spec, seed=3)
     if ROWS[name].forget_bias:
         weights = with_forget_bias_on_a_grid(weights)
@@ -59,7 +59,7 @@ def test_round_trip_keeps_every_bit(name: str, spec: LSTMSpec) -> None:
 
 
 def with_forget_bias_on_a_grid(weights: LSTMWeights) -> LSTMWeights:
-    """Forget biases rounded to multiples of 2**-20: 1 comes off and on again without rounding."""
+    """Forget biases as multiples of 2**-20, to which adding 1 is exact."""
 
     def rounded(cell: CellWeights) -> CellWeights:
         assert cell.b is not None
@@ -81,7 +81,7 @@ def test_round_trip_keeps_every_precision(name: str, dtype: str) -> None:
 
 
 @pytest.mark.parametrize("prefix", ["encoder.", "a/b/"])
-def test_prefix_is_put_before_every_name_and_taken_off_again(prefix: str) -> None:
+def test_every_name_has_the_prefix_and_reading_removes_it(prefix: str) -> None:
     weights = LSTMWeights.random(LSTMSpec(3, 4, num_layers=2, bidirectional=True))
     stored = to_layout(weights, "torch", prefix=prefix)
     assert all(name.startswith(prefix) for name in stored)
@@ -117,7 +117,7 @@ def test_single_to_split_gives_a_second_vector_of_zeros() -> None:
 
 
 @pytest.mark.parametrize("bias", ["split", "single"])
-def test_adapt_bias_leaves_what_fits_alone(bias: Bias) -> None:
+def test_adapt_bias_returns_weights_that_fit_unchanged(bias: Bias) -> None:
     weights = LSTMWeights.random(LSTMSpec(3, 4, bias=bias))
     none = LSTMWeights.random(LSTMSpec(3, 4, bias="none"))
     assert adapt_bias(weights, bias) is weights
@@ -171,7 +171,7 @@ def test_parameters_without_a_place_are_refused(name: str, part: str, options: d
 
 
 @pytest.mark.parametrize("name", ROWS)
-def test_left_over_names_are_refused(name: str) -> None:
+def test_surplus_names_are_refused(name: str) -> None:
     stored = to_layout(LSTMWeights.random(LSTMSpec(3, 4, num_layers=2, bias=ROWS[name].bias)), name)
     with pytest.raises(SpecError, match="surplus left over after reading 2 layers"):
         from_layout({**stored, "surplus": next(iter(stored.values()))}, name)
@@ -179,7 +179,7 @@ def test_left_over_names_are_refused(name: str) -> None:
 
 @pytest.mark.parametrize("name", ROWS)
 def test_missing_matrices_are_refused(name: str) -> None:
-    """Without W or U of a layer the rest is left over, or nothing is recognised at all."""
+    """Without W or U of a layer, arrays are surplus or not recognised."""
     row = ROWS[name]
     stored = to_layout(LSTMWeights.random(LSTMSpec(3, 4, num_layers=2, bias=row.bias)), name)
     matrices = [key for key, array in stored.items() if array.ndim - row.direction_axis == 2]
@@ -234,7 +234,7 @@ def reshaped(array: Array, change: str) -> Array:
 @pytest.mark.parametrize("change", ["a-row-more", "a-row-less", "scalar", "empty", "a-third-axis"])
 @pytest.mark.parametrize("name", ROWS)
 def test_wrong_shapes_are_refused_in_a_sentence(name: str, change: str) -> None:
-    """Another number of inputs is no mistake: rows of a transposed kernel may be more or fewer."""
+    """Except the input width, the rows of a transposed kernel."""
     row = ROWS[name]
     stored = to_layout(LSTMWeights.random(LSTMSpec(3, 4, bias=row.bias)), name)
     transposed = [tensor for tensor in row.tensors if "W" in tensor.parts and (tensor.transposed or tensor.reshaped)]
@@ -256,7 +256,7 @@ def test_different_numbers_of_directions_are_refused(name: str) -> None:
         from_layout({key: np.concatenate([array] * 3) for key, array in stored.items()}, name)
 
 
-def test_types_that_are_mixed_or_no_numbers_are_refused() -> None:
+def test_mixed_and_integer_types_are_refused() -> None:
     stored = to_layout(LSTMWeights.random(LSTMSpec(3, 4)), "torch")
     with pytest.raises(SpecError, match="types float32, float64, but should all have one of"):
         from_layout({**stored, "bias_ih_l0": stored["bias_ih_l0"].astype(np.float64)}, "torch")
@@ -281,7 +281,7 @@ def test_a_spec_that_the_shapes_contradict_is_refused() -> None:
         from_layout(stored, "torch", spec=LSTMSpec(5, 4))
 
 
-def test_what_shapes_cannot_say_comes_from_the_spec() -> None:
+def test_options_without_shapes_come_from_the_spec() -> None:
     spec = LSTMSpec(3, 4, bias="single", gate_activation="hard_sigmoid:0.2,0.5", cell_clip=3.0)
     weights = LSTMWeights.random(spec)
     assert from_layout(to_layout(weights, "keras"), "keras", spec=spec) == weights
@@ -294,7 +294,7 @@ def test_an_unknown_layout_is_refused_with_the_names() -> None:
 
 @pytest.mark.parametrize("layers", [1, 3])
 def test_a_row_without_names_for_layers_reads_one(layers: int) -> None:
-    """Names that do not change from layer to layer mean a single layer, not the deepest stack there is."""
+    """Names without a layer index describe a single layer."""
     row = Layout(
         name="flat",
         order="ifgo",

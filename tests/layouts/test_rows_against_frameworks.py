@@ -1,4 +1,7 @@
-"""Rows of the layout table against numbers of the frameworks themselves; a round trip would let a wrong row pass."""
+"""Rows of the layout table against outputs of real frameworks.
+
+A round trip would not detect a wrong row.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,6 @@ import json
 from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -24,7 +26,7 @@ X, H, STEPS, BATCH = 5, 4, 7, 3
 
 
 def run_loop(weights: LSTMWeights, x: Array) -> Array:
-    """The textbook LSTM on x (batch, steps, input) from zero states, written without the oracle."""
+    """The textbook LSTM from zero states, independent of the oracle."""
     for layer in weights.layers:
         halves = [_run_direction(cell, x if index == 0 else x[:, ::-1]) for index, cell in enumerate(layer)]
         x = np.concatenate([half if index == 0 else half[:, ::-1] for index, half in enumerate(halves)], axis=-1)
@@ -52,25 +54,25 @@ def wrong_orders(order: str) -> list[str]:
 
 
 def in_order(row: Layout, order: str) -> Layout:
-    """The row with its gates in another order; where gates have names, with the names dealt out in that order."""
+    """The row with another gate order, applied to gate names where it has them."""
     if row.gates != "names":
         return replace(row, order=order)
 
-    def dealt(names: tuple[str, str, str, str]) -> tuple[str, str, str, str]:
+    def reordered(names: tuple[str, str, str, str]) -> tuple[str, str, str, str]:
         i, f, g, o = (names["ifgo".index(gate)] for gate in order)
         return i, f, g, o
 
-    tensors = tuple(replace(t, gate_names=t.gate_names and dealt(t.gate_names)) for t in row.tensors)
-    return replace(row, gate_names=dealt(row.gate_names), tensors=tensors)
+    tensors = tuple(replace(t, gate_names=t.gate_names and reordered(t.gate_names)) for t in row.tensors)
+    return replace(row, gate_names=reordered(row.gate_names), tensors=tensors)
 
 
 def assert_only_the_true_order_fits(name: str, arrays: dict[str, Array], x: Array, y: Array, bound: float) -> None:
-    """The row gives the framework's outputs within `bound`; each of the 23 other gate orders is far off."""
+    """Only the row's gate order, not the 23 others, reproduces the outputs."""
     row = layout_named(name)
     assert np.abs(run_loop(from_layout(arrays, row), x) - y).max() < bound
     for order in wrong_orders(row.order):
         error = np.abs(run_loop(from_layout(arrays, in_order(row, order)), x) - y).max()
-        assert error > 1e-2, f"{name}: gate order {order} is not told from {row.order}"
+        assert error > 1e-2, f"{name}: gate order {order} is not distinguished from {row.order}"
 
 
 TORCH_STACKS = {
@@ -126,7 +128,7 @@ nnx.update(cell, nnx.State.from_flat_path({path: nnx.Param(a) for path, a in fla
 answer({"/".join(path): a for path, a in flat.items()}, nnx.RNN(cell)(x))
 """
 
-#: Each program runs a framework on random weights and answers with these weights as the framework names them.
+#: Programs that run a framework on random weights and print them by framework name, with the outputs.
 PROGRAMS: dict[str, tuple[str, tuple[str, ...], str]] = {
     "keras-one-layer": (
         "keras",
@@ -296,9 +298,9 @@ answer(arrays, np.stack(y, axis=1))
 
 @pytest.mark.parametrize(("row", "modules", "program"), PROGRAMS.values(), ids=PROGRAMS)
 def test_row(row: str, modules: tuple[str, ...], program: str) -> None:
-    """In float32, in a process of its own: these frameworks do not all bear each other's company."""
+    """In float32 and in a subprocess, since not all frameworks can share one."""
     needs(*modules)
     printed = run_python(_PREAMBLE + program, KERAS_BACKEND="tensorflow")
-    answered: dict[str, Any] = json.loads(printed.partition("ANSWER")[2])
+    answered = json.loads(printed.partition("ANSWER")[2])
     arrays = {name: np.array(array) for name, array in answered["arrays"].items()}
     assert_only_the_true_order_fits(row, arrays, np.array(answered["x"]), np.array(answered["y"]), 2e-6)

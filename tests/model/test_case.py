@@ -1,4 +1,4 @@
-"""Case and Result: what they refuse and in which words, and what a case derives from its data."""
+"""Case and Result: error sentences and derived data."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def test_a_case_does_not_change_when_its_source_does(precision: str) -> None:
     assert case.valid.all()
 
 
-def test_the_fingerprint_tells_cases_apart() -> None:
+def test_different_cases_have_different_fingerprints() -> None:
     case = Case.random(SPEC, seed=1)
     assert case.fingerprint == Case.random(SPEC, seed=1).fingerprint
     others = [

@@ -1,4 +1,7 @@
-"""Random weights and cases are the same bits on every Python and every NumPy: recordings and reports rely on it."""
+"""Random weights and cases have the same bits on every Python and NumPy.
+
+Recordings and reports rely on it.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from lstm_xcheck.model.initializers import INITIALIZERS
 #: Both directions, two layers, split biases, peepholes and a projection: every kind of array there is.
 SPEC = LSTMSpec(5, 7, num_layers=2, bidirectional=True, proj_size=3, peepholes=True)
 
-#: sha256 of the float64 weights of seed 3. A change here changes every recording ever made.
+#: sha256 of the float64 weights of seed 3; a change invalidates all recordings.
 WEIGHTS = {
     "probe": "247a6f06ed35fb48bb80100acde88e2cb2b2aaa86ea21ac456fac0f743211ce8",
     "keras": "4bafab6194f8f2385fa58de8d3c8f64bb4801ccf3f3db88e2d0fed2c18c96063",
@@ -56,8 +59,8 @@ def test_cases_are_pinned(options: dict[str, Any], pin: str) -> None:
     assert Case.random(SPEC, seed=3, **options).fingerprint == pin
 
 
-def test_one_number_is_what_it_always_was() -> None:
-    """The fingerprint covers names and types as well; this is the bits alone."""
+def test_single_numbers_are_pinned() -> None:
+    """Without names and types, which the fingerprint covers too."""
     case = Case.random(LSTMSpec(1, 1), seed=0, precision="float64")
     assert [float(case.x[0, 0, 0]).hex(), float(np.asarray(case.weights.layers[0][0].W)[0, 0, 0]).hex()] == [
         "-0x1.762cf5e2ca92ep+0",
@@ -66,7 +69,7 @@ def test_one_number_is_what_it_always_was() -> None:
 
 
 def test_a_wider_layer_keeps_the_other_arrays() -> None:
-    """Each array has a stream of its own, so inputs do not move when the hidden size does."""
+    """Each array has a random stream: inputs do not depend on the hidden size."""
     narrow, wide = (Case.random(LSTMSpec(5, hidden), seed=3) for hidden in (4, 9))
     assert np.array_equal(narrow.x, wide.x)
 
@@ -81,8 +84,8 @@ def test_seeds_layers_and_directions_differ(init: str) -> None:
 
 
 @pytest.mark.parametrize("bias", ["split", "single"])
-def test_a_probe_hides_nothing(bias: Any) -> None:
-    """No array is zero, no two gates are alike, and the two biases differ everywhere."""
+def test_a_probe_reveals_every_gate(bias: Any) -> None:
+    """No array is zero, no two gates are equal, both biases differ everywhere."""
     cell = LSTMWeights.random(LSTMSpec(5, 7, bias=bias, peepholes=True), seed=3).layers[0][0]
     for name, array in cell.items():
         rows = np.asarray(array).reshape(len(array), -1)

@@ -49,7 +49,7 @@ def test_arrays_cannot_be_written_to(cell: CellWeights) -> None:
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_weights_do_not_change_when_their_source_does(dtype: str) -> None:
-    """Training may go on in the memory that the arrays came from."""
+    """Training may continue in the source arrays."""
     W, U, projection = np.zeros((4, 4, 3), dtype), np.zeros((4, 4, 2), dtype), np.zeros((2, 4), dtype)
     cell = CellWeights(W, U, projection=projection)  # type: ignore[arg-type]
     weights = LSTMWeights(LSTMSpec(3, 4, bias="none", proj_size=2), ((cell,),), dtype)
@@ -86,13 +86,13 @@ def test_missing_arrays_are_refused(weights: LSTMWeights) -> None:
         with_cell(weights, b_r=None)
 
 
-def test_arrays_the_spec_has_not_are_refused(weights: LSTMWeights) -> None:
+def test_arrays_that_are_not_in_the_spec_are_refused(weights: LSTMWeights) -> None:
     with pytest.raises(SpecError, match=r"peephole has shape \(3, 4\), but should be absent for this spec"):
         with_cell(weights, peephole=np.zeros((3, 4)))
 
 
 @pytest.mark.parametrize("broken", [np.nan, np.inf, -np.inf])
-def test_numbers_that_are_not_finite_are_refused_with_their_place(weights: LSTMWeights, broken: float) -> None:
+def test_numbers_that_are_not_finite_are_refused_with_their_index(weights: LSTMWeights, broken: float) -> None:
     damaged = np.array(weights.layers[0][0].W)
     damaged[2, 1, 0] = broken
     with pytest.raises(SpecError, match=rf"W\[2, 1, 0\] is {broken}, but every weight should be a finite number"):
@@ -122,7 +122,7 @@ def test_one_bit_is_found_anywhere_in_a_large_array() -> None:
     assert not same_bits(large, large.reshape(-1, 3))
 
 
-def test_checked_cells_are_not_looked_at_again_unless_they_could_have_changed(weights: LSTMWeights) -> None:
+def test_cells_are_checked_again_only_if_they_could_have_changed(weights: LSTMWeights) -> None:
     cell = weights.layers[0][0]
     assert LSTMWeights(SPEC, weights.layers, weights.dtype).layers[0][0] is cell
     assert weights.astype("float64").layers[0][0].W.dtype == np.float64
@@ -154,7 +154,7 @@ def test_astype_rounds_once(weights: LSTMWeights) -> None:
     ],
     ids=["plain", "stack", "peepholes"],
 )
-def test_what_is_stored_is_what_the_spec_counts(spec: LSTMSpec) -> None:
+def test_weights_store_as_many_parameters_as_the_spec_counts(spec: LSTMSpec) -> None:
     assert LSTMWeights.random(spec).parameter_count == spec.parameter_count
 
 

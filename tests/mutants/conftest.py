@@ -1,4 +1,4 @@
-"""Real implementations, started once."""
+"""Fixtures with real implementations, started once."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def torch_run() -> Runner:
 
 @pytest.fixture(scope="session")
 def workers() -> Iterator[Callable[[str], Runner]]:
-    """Every other adapter in a process of its own, started when first asked for."""
+    """Other adapters, each in its own process."""
     started: dict[str, Worker] = {}
 
     def runner(name: str) -> Runner:

@@ -1,4 +1,4 @@
-"""A thousand honest runs, and none flagged."""
+"""A thousand honest runs are not flagged."""
 
 from __future__ import annotations
 

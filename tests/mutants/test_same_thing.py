@@ -1,8 +1,6 @@
-"""The score's own judgement: what is the same thing, and what is not."""
+"""When the benchmark counts two explanations as the same mistake."""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import pytest
 
@@ -11,13 +9,9 @@ from lstm_xcheck.diagnose.catalogue import CATALOGUE
 from lstm_xcheck.diagnose.mistake import result_from, run_mistakes
 from lstm_xcheck.model import Case, LSTMSpec
 
-from ..helpers import ROOT, load_file
-from .questions import named
+from .checks import SAME_THING, named
 
 CASE = Case.random(LSTMSpec(4, 5), steps=4, batch=2, seed=1, init="torch")
-
-
-same_thing: Callable[..., bool] = load_file(ROOT / "benchmarks" / "same_thing.py").same_thing
 
 
 @pytest.mark.parametrize(
@@ -36,10 +30,12 @@ same_thing: Callable[..., bool] = load_file(ROOT / "benchmarks" / "same_thing.py
     ],
     ids=lambda value: "+".join(value) if isinstance(value, tuple) else str(value),
 )
-def test_the_same_thing_is_told_by_computing(explanation: tuple[str, ...], truth: tuple[str, ...], same: bool) -> None:
+def test_equal_explanations_are_recognised_by_their_effect(
+    explanation: tuple[str, ...], truth: tuple[str, ...], same: bool
+) -> None:
     made, done = [named(id) for id in explanation], [named(id) for id in truth]
     outputs = run_mistakes(done, CASE)
-    assert same_thing(made, done, CASE, outputs) is same
+    assert SAME_THING.same_thing(made, done, CASE, outputs) is same
 
 
 def test_two_constants_on_one_bias_are_not_offered_for_a_third() -> None:

@@ -1,4 +1,4 @@
-"""The right weights in a wrong implementation: real torch, called as users have been seen to call it."""
+"""Wrong calls of PyTorch with right weights."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lstm_xcheck.diagnose import diagnose
 from lstm_xcheck.layouts import to_layout
 from lstm_xcheck.model import Case, LSTMSpec, Result
 
-from .questions import assert_caught_and_named, means, named
+from .checks import assert_caught_and_named, means, named
 
 torch = pytest.importorskip("torch")
 
@@ -26,7 +26,7 @@ Triple = tuple[Tensor, Tensor, Tensor]
 
 
 class Call:
-    """A case as torch sees it: the module, the tensors and one right way to call it."""
+    """A case as a PyTorch module, tensors and the right call."""
 
     def __init__(self, case: Case, **options: Any) -> None:
         spec = case.spec
@@ -47,7 +47,7 @@ class Call:
         return y, h_n, c_n
 
     def packed(self, x: Tensor, lengths: Array, **options: Any) -> Triple:
-        """Through a packed sequence, sorted by the caller where `enforce_sorted` is left on."""
+        """A call with a packed sequence, sorted unless `enforce_sorted=False`."""
         rnn = torch.nn.utils.rnn
         packed = rnn.pack_padded_sequence(x, torch.tensor(np.array(lengths)), batch_first=True, **options)
         y, (h_n, c_n) = self.lstm(packed, (self.h0, self.c0))
@@ -180,7 +180,7 @@ def last_step(call: Call, lengths: Array) -> Triple:
     return y, y[None, :, -1], c_n
 
 
-def held(call: Call, lengths: Array) -> Triple:
+def repeated_last(call: Call, lengths: Array) -> Triple:
     y, h_n, c_n = call.packed(call.x, lengths, enforce_sorted=False)
     y = y.clone()
     for row, length in enumerate(lengths):
@@ -203,7 +203,7 @@ LENGTHS: dict[str, Callable[[Call, Array], Triple]] = {
     "lengths-ignored": lambda call, lengths: call(),
     "lengths-ignored-then-masked": masked,
     "last-step-state": last_step,
-    "padding-held": held,
+    "padding-held": repeated_last,
     "rows-left-sorted": left_sorted,
     "lengths-sorted": lambda call, lengths: call.packed(call.x, np.sort(lengths)[::-1].copy()),
     "lengths-one-short": lambda call, lengths: call.packed(call.x, np.maximum(lengths - 1, 1), enforce_sorted=False),
@@ -256,11 +256,11 @@ def test_half_precision_is_caught_and_named(name: str, case: Case) -> None:
 
 
 def shortened(tensor: Tensor, bits: int, *, cut: bool) -> Tensor:
-    """Floating-point numbers of fewer significant bits, as matrix units take their operands."""
+    """Numbers with fewer significant bits, as operands of matrix units."""
     drop = 24 - bits
-    whole = tensor.contiguous().view(torch.int32)
-    half = 0 if cut else (1 << (drop - 1)) - 1 + ((whole >> drop) & 1)
-    return ((whole + half) & ~((1 << drop) - 1)).view(torch.float32)
+    integers = tensor.contiguous().view(torch.int32)
+    half = 0 if cut else (1 << (drop - 1)) - 1 + ((integers >> drop) & 1)
+    return ((integers + half) & ~((1 << drop) - 1)).view(torch.float32)
 
 
 @pytest.mark.parametrize("cut", [False, True], ids=["rounded", "cut"])

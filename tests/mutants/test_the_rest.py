@@ -1,4 +1,4 @@
-"""Every entry of the catalogue that no other file here runs, through a backend that can be made to make the mistake."""
+"""The other entries, made with real backends."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from lstm_xcheck.diagnose.mistake import result_from
 from lstm_xcheck.errors import Unsupported
 from lstm_xcheck.model import Case, LSTMSpec, LSTMWeights, Result
 
-pytest.importorskip("torch")  # what these two tell of their entries needs it
+pytest.importorskip("torch")  # the two modules below need it
 
 from ..diagnose.cases import CASES
 from . import test_semantics, test_weights
-from .questions import assert_caught_and_named
+from .checks import assert_caught_and_named
 
 Runner = Callable[[Case], Result]
 
@@ -40,7 +40,7 @@ SMALL = {"double"}  # in float64 the rest of the catalogue is run by the other f
 
 
 def each_direction_alone(case: Case, wrong: Case, run: Runner) -> Result:
-    """Two LSTMs of one direction, each reading in the direction that the wrong one reads in."""
+    """Two LSTMs of one direction, reading as the wrong one."""
     halves = []
     for direction, row in enumerate(case.weights.layers[0]):
         spec = LSTMSpec(**{**case.spec.to_dict(), "bidirectional": False})
@@ -56,7 +56,7 @@ def each_direction_alone(case: Case, wrong: Case, run: Runner) -> Result:
 
 
 def answers(mistake: Mistake, torch_run: Runner, workers: Callable[[str], Runner]) -> Iterator[tuple[Case, Result]]:
-    """The mistake made with real backends, on every case that it shows on and a backend has."""
+    """Results of real backends with this mistake, where it shows."""
     for name, case in CASES.items():
         wrong = mistake.change_case(case)
         if name in SMALL or wrong is None or mistake.id not in power(case, [mistake]).caught:
@@ -68,7 +68,7 @@ def answers(mistake: Mistake, torch_run: Runner, workers: Callable[[str], Runner
             except Unsupported:
                 continue
             outputs = observed_quantities(result)
-            made = outputs if mistake.after is None else mistake.after(outputs, case)
+            made = outputs if mistake.outputs is None else mistake.outputs(outputs, case)
             if made is not None:
                 yield case, result_from(made)
 

@@ -1,4 +1,4 @@
-"""Wrong weights in the right implementation."""
+"""Wrong weights in right implementations are caught and named."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lstm_xcheck.compare import judge
 from lstm_xcheck.diagnose import CATALOGUE, Mistake
 from lstm_xcheck.model import Case, Result
 
-from .questions import CASES, PEEPHOLES, assert_caught_and_named, of_weights, where_it_shows
+from .checks import CASES, PEEPHOLES, assert_caught_and_named, of_weights, where_it_shows
 
 Runner = Callable[[Case], Result]
 OTHERS = ("keras-tensorflow", "keras-jax", "keras-torch", "jax")
@@ -31,7 +31,7 @@ def by_id(mistake: Mistake) -> str:
     return mistake.id
 
 
-def ask(run: Runner, mistake: Mistake, cases: list[Case]) -> None:
+def check(run: Runner, mistake: Mistake, cases: list[Case]) -> None:
     """Load the wrong weights, judge by the right ones."""
     case = where_it_shows(mistake, cases)
     assert case is not None, f"{mistake.id} shows on none of {[case.id for case in cases]}"
@@ -55,7 +55,7 @@ def test_most_of_the_catalogue_is_about_weights() -> None:
 @pytest.mark.parametrize("mistake", COMMON, ids=by_id)
 @pytest.mark.parametrize("kind", CASES)
 def test_torch(torch_run: Runner, mistake: Mistake, kind: str) -> None:
-    ask(torch_run, mistake, CASES[kind])
+    check(torch_run, mistake, CASES[kind])
 
 
 @pytest.mark.parametrize("mistake", [m for m in COMMON if "projection" not in m.id], ids=by_id)
@@ -64,12 +64,12 @@ def test_torch(torch_run: Runner, mistake: Mistake, kind: str) -> None:
 def test_another_backend(workers: Callable[[str], Runner], name: str, kind: str, mistake: Mistake) -> None:
     if (name, mistake.id) == ("keras-jax", "weights-6-digits"):
         pytest.skip("shows in float64 alone, and Keras computes the tanh of a float64 layer in float32 on JAX")
-    ask(workers(name), mistake, [case for case in CASES[kind] if not case.spec.proj_size])
+    check(workers(name), mistake, [case for case in CASES[kind] if not case.spec.proj_size])
 
 
 @pytest.mark.parametrize("mistake", OF_PEEPHOLES, ids=by_id)
 def test_peepholes(workers: Callable[[str], Runner], mistake: Mistake) -> None:
-    ask(workers("jax"), mistake, [PEEPHOLES])
+    check(workers("jax"), mistake, [PEEPHOLES])
 
 
 @pytest.mark.parametrize("case", [case for kind in CASES for case in CASES[kind]], ids=lambda case: case.id)

@@ -1,7 +1,7 @@
-"""Honest implementations in any precision: every operation rounded once, sums in the order that is asked for.
+"""Honest implementations in any precision, with sums in any order.
 
-Sums, products and quotients of numbers of up to 24 bits, computed in float64 and then rounded, are correctly
-rounded, so float64 NumPy stands for the arithmetic of any lower precision.
+Every operation is rounded once. Sums, products and quotients of numbers of up to 24 bits, computed in float64 and then
+rounded, are correctly rounded, so float64 NumPy represents the arithmetic of any lower precision.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ ORDERS = ("sequential", "reversed", "pairwise", "two-products", "tanh-sigmoid")
 
 
 def emulate(case: Case, order: str = "sequential", precision: str = "float32") -> Result:
-    """Outputs, states and every lower layer's outputs of an implementation that rounds as `precision` says."""
+    """The result of an honest implementation in this precision."""
     return _Machine(case, order, precision).run()
 
 
@@ -91,7 +91,7 @@ class _Machine:
         return self.store(self.sum(np.concatenate([*parts, *(b[..., None] for b in biases)], axis=-1)))
 
     def products(self, matrix: Array, vector: Array) -> Array:
-        """Each product of a matrix row and a vector, (batch, rows, columns)."""
+        """Products of matrix rows and vectors, (batch, rows, columns)."""
         return self.accumulate(matrix.astype(np.float64) * vector[:, None, :])
 
     def sum(self, terms: Array) -> Array:

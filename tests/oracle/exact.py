@@ -1,4 +1,4 @@
-"""The LSTM in fifty digits, one number at a time, written from the definition and from nothing in the package."""
+"""The LSTM in fifty-digit arithmetic, written from the definition."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DIGITS = 50
 
 
 class Exact(NamedTuple):
-    """Outputs and final states, correctly rounded to float64, in canonical shapes."""
+    """Outputs and final states, correctly rounded to float64."""
 
     y: np.ndarray[Any, Any]
     h_n: np.ndarray[Any, Any]
@@ -25,7 +25,7 @@ class Exact(NamedTuple):
 
 
 def exact_forward(case: Case) -> Exact:
-    """Run a case in exact arithmetic, to fifty digits."""
+    """Run a case in fifty-digit arithmetic."""
     with mpmath.workdps(DIGITS):
         spec = case.spec
         x = [[_vector(step) for step in row] for row in case.x]

@@ -1,4 +1,4 @@
-"""Cases that together use every option of the spec, small enough for fifty-digit arithmetic."""
+"""Small cases that together use every option of the spec."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _SPECS: dict[str, dict[str, Any]] = {
     },
 }  # fmt: skip
 
-#: Name -> how the case is drawn, beside its spec.
+#: Name -> data options of the case.
 _DATA: dict[str, dict[str, Any]] = {
     "": {},
     "-lengths": {"ragged": True},
@@ -45,7 +45,7 @@ _DATA: dict[str, dict[str, Any]] = {
     "-holes": {"holes": True},
 }
 
-#: Every option, and every kind of data on the options that treat time.
+#: Every option, and every kind of data for the options that depend on time.
 NAMES = [
     *_SPECS,
     *(
@@ -57,7 +57,7 @@ NAMES = [
 
 
 def holes(batch: int, steps: int) -> np.ndarray[Any, Any]:
-    """A mask that starts, pauses and ends anywhere; its last row has no valid step at all."""
+    """A mask with gaps; its last row has no valid step."""
     mask = np.arange(batch * steps).reshape(batch, steps) * 7 % 5 > 1
     mask[-1] = False
     return mask
@@ -80,7 +80,7 @@ def case_named(name: str, *, init: str = "probe", precision: str = "float32", se
 
 
 def constant_case(value: float, x: float, hidden: int = 6, inputs: int = 5, steps: int = 6) -> Case:
-    """Equal weights and equal inputs: every rounding errs to the same side, the worst there is for a sum."""
+    """Equal weights and inputs: all roundings of a sum have the same sign."""
     spec = LSTMSpec(input_size=inputs, hidden_size=hidden)
     drawn = LSTMWeights.random(spec, dtype="float32")
     cell = drawn.layers[0][0].map(lambda array: np.full_like(array, value))

@@ -1,4 +1,4 @@
-"""Activation values, and the slopes and errors that the bound assumes of them."""
+"""Activations: values, slopes and assumed rounding errors."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from lstm_xcheck.oracle.activations import apply, error_units, steepest
 SMOOTH = ("sigmoid", "tanh")
 NAMES = (*SMOOTH, "relu", "linear", HARD_SIGMOID_KERAS2, HARD_SIGMOID_KERAS3, "softsign", "hard_tanh", "tanh_pade")
 
-#: From open to saturated, both signs, zero, and points beside every kink.
+#: From linear to saturated, both signs, zero, and points near every kink.
 Z = np.concatenate([np.linspace(-45, 45, 1201), [0.0, 1e-300, -1e-9, 2.5, -2.5, 3.0, -3.0, 700.0, -700.0]])
-#: From nothing to everything; 1 and 1/2 are where the bound changes its form.
+#: Half widths; the bound changes its form at 1/2 and 1.
 D = np.array([0.0, 1e-300, 2.0**-53, 1e-9, 1e-4, 0.01, 0.3, 0.5, 0.50001, 0.9, 1.0, 1.00001, 2.0, 10.0, 1e3, 1e30])
 
 
 def true_slope(activation: Activation, z: np.ndarray, d: np.ndarray) -> np.ndarray:
-    """The largest slope on [z - d, z + d]: of smooth activations, that at the point nearest to 0."""
+    """The largest slope within d of z; smooth activations have it nearest to 0."""
     nearest = np.minimum(np.maximum(np.abs(z) - d, 0.0), 700.0)
     if activation.kind == "sigmoid":
         return 1.0 / (2.0 + 2.0 * np.cosh(nearest))
@@ -56,8 +56,8 @@ def test_steepest_bounds_the_slope_everywhere(name: str) -> None:
 
 @pytest.mark.parametrize("most", [1e-9, 2.0**-12, 1e30], ids=["small", "at-the-limit", "large"])
 @pytest.mark.parametrize("name", NAMES)
-def test_in_float32_steepest_bounds_the_slope_but_for_its_rounding(name: str, most: float) -> None:
-    """Saturated values, which float32 rounds to 1 and so to no slope at all, included."""
+def test_in_float32_steepest_bounds_the_slope_up_to_rounding(name: str, most: float) -> None:
+    """Including saturated values, which float32 rounds to 1 and thus to slope 0."""
     activation, u = Activation.parse(name), 2.0**-24
     z, d = np.meshgrid(np.concatenate([Z, np.linspace(-20, 20, 4001)]), np.append(D[most >= D], most))
     z, d = z.ravel(), d.ravel()
@@ -72,7 +72,7 @@ def test_in_float32_steepest_bounds_the_slope_but_for_its_rounding(name: str, mo
 
 @pytest.mark.parametrize("name", NAMES)
 def test_steepest_bounds_every_difference(name: str) -> None:
-    """|a(z + s) - a(z)| <= steepest * |s| for shifts inside the interval, to what float64 resolves."""
+    """|a(z + s) - a(z)| <= steepest * |s| inside the interval."""
     activation = Activation.parse(name)
     rng = np.random.default_rng(0)
     z, d = rng.uniform(-20, 20, 20_000), 10.0 ** rng.uniform(-6, 2, 20_000)
@@ -100,8 +100,8 @@ def test_no_activation_overflows(name: str) -> None:
 
 
 @pytest.mark.parametrize("beta", [0.0, 0.2, 0.5, 1.0, 3.0, -2.0])
-def test_a_hard_sigmoid_in_float32_errs_by_no_more_than_assumed(beta: float) -> None:
-    """alpha and beta rounded, the product and the sum: large offsets cancel and leave larger errors."""
+def test_error_of_a_hard_sigmoid_in_float32_is_within_its_bound(beta: float) -> None:
+    """Large offsets cancel, which leaves larger errors."""
     activation = Activation("hard_sigmoid", 0.3, beta)
     low, high = -beta / 0.3, (1.0 - beta) / 0.3
     z = np.random.default_rng(1).uniform(low, high, 200_000).astype(np.float32)
@@ -110,7 +110,7 @@ def test_a_hard_sigmoid_in_float32_errs_by_no_more_than_assumed(beta: float) -> 
     assert (np.abs(rounded - exact) <= 2.0**-24 * error_units(activation, np.abs(exact), 0.0)).all()
 
 
-def test_an_absolute_error_of_tanh_can_be_allowed() -> None:
+def test_a_profile_can_allow_an_absolute_error_of_tanh() -> None:
     activation, value = Activation("tanh"), np.array([0.0, 0.5, 1.0])
     plain, absolute = error_units(activation, value, 0.0), error_units(activation, value, 4.0)
     np.testing.assert_array_equal(absolute - plain, 4.0)

@@ -1,4 +1,4 @@
-"""The float64 oracle against the definition in fifty digits."""
+"""The float64 oracle against fifty-digit arithmetic."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ pytest.importorskip("mpmath")
 
 from .exact import exact_forward
 
-#: Gates are within 1, so that one step errs by a few units of 2^-53; small cases keep |z| below 8 and forget older
-#: errors. 2e-15 is 18 units. With relu or without a clip, numbers grow and the unit with them.
+#: Gates are at most 1, so the error of one step is a few units of 2^-53; small cases keep |z| below 8 and forget older
+#: errors. 2e-15 is 18 units. With relu or without a clip, numbers and units grow.
 LIMIT = 2e-15
 
 
@@ -42,51 +42,51 @@ def test_forward_is_exact_in_extreme_regimes(init: str) -> None:
         assert_within(getattr(computed, quantity), getattr(exact, quantity), LIMIT, quantity)
 
 
-def drive_all(case: Case, result: Result, profile: str = "float32") -> list[tuple[str, TeacherForced]]:
-    """Every layer and direction driven by a result's own outputs, which must hold every layer's."""
+def teacher_force_all(case: Case, result: Result, profile: str = "float32") -> list[tuple[str, TeacherForced]]:
+    """Teacher forcing of every layer and direction; all outputs must be observed."""
     assert result.y is not None
     outputs = [*result.layer_outputs, result.y]
-    width, driven = case.spec.output_size, []
+    width, forced = case.spec.output_size, []
     for layer, y in enumerate(outputs):
         x = case.x if layer == 0 else outputs[layer - 1]
         for direction in range(case.spec.num_directions):
             half = y[..., direction * width : (direction + 1) * width]
-            driven.append(
+            forced.append(
                 (
                     f"layer {layer}, direction {direction}",
                     teacher_force(case, layer, direction, x, half, PROFILES[profile]),
                 )
             )
-    return driven
+    return forced
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_driven_by_its_own_output_the_oracle_answers_the_same(name: str) -> None:
+def test_teacher_forcing_on_its_outputs_gives_the_same(name: str) -> None:
     case = case_named(name)
     free = forward(case)
     assert free.y is not None
     assert free.h_n is not None
     assert free.c_n is not None
     outputs, width = [*free.layer_outputs, free.y], case.spec.output_size
-    for row, (where, driven) in enumerate(drive_all(case, free)):
+    for row, (where, forced) in enumerate(teacher_force_all(case, free)):
         layer, direction = divmod(row, case.spec.num_directions)
         half = outputs[layer][..., direction * width : (direction + 1) * width]
-        assert_within(driven.y, half, LIMIT, f"y of {where}")
-        assert_within(driven.h, free.h_n[row], LIMIT, f"h of {where}")
-        assert_within(driven.c, free.c_n[row], LIMIT, f"c of {where}")
+        assert_within(forced.y, half, LIMIT, f"y of {where}")
+        assert_within(forced.h, free.h_n[row], LIMIT, f"h of {where}")
+        assert_within(forced.c, free.c_n[row], LIMIT, f"c of {where}")
 
 
 @pytest.mark.parametrize(
     "name", ["plain", "bidirectional-lengths", "peepholes-stack-bidirectional-holes", "projection"]
 )
-def test_running_freely_the_oracle_answers_the_same(name: str) -> None:
-    """Without observed outputs: layer by layer on what the oracle itself says."""
+def test_without_observed_outputs_teacher_forcing_gives_the_same(name: str) -> None:
+    """Each layer reads the oracle's outputs of the layer below."""
     case = case_named(name)
     truth = forward(case)
     assert truth.y is not None
     x = np.asarray(case.x, np.float64)
-    for _layer in range(case.spec.num_layers):
-        halves = [teacher_force(case, _layer, d, x, None, PROFILES["float32"]) for d in range(case.spec.num_directions)]
+    for layer in range(case.spec.num_layers):
+        halves = [teacher_force(case, layer, d, x, None, PROFILES["float32"]) for d in range(case.spec.num_directions)]
         x = np.concatenate([half.y for half in halves], axis=-1)
     assert_within(x, truth.y, LIMIT, "y")
 
@@ -98,10 +98,10 @@ def test_padding_and_rows_without_a_valid_step() -> None:
     assert result.h_n is not None
     assert case.h0 is not None
     assert (result.y[~case.valid] == 0.0).all()
-    assert (result.h_n[:, -1] == case.h0[:, -1]).all()  # its last row has no valid step: states stay as they began
+    assert (result.h_n[:, -1] == case.h0[:, -1]).all()  # its last row has no valid step: states do not change
 
 
-def test_last_is_what_each_direction_processed_last() -> None:
+def test_last_is_the_output_that_each_direction_processed_last() -> None:
     spec = LSTMSpec(input_size=3, hidden_size=4, bidirectional=True)
     result = forward(Case.random(spec, steps=6, batch=2, seed=4))
     assert result.y is not None
@@ -109,9 +109,9 @@ def test_last_is_what_each_direction_processed_last() -> None:
     np.testing.assert_array_equal(result.last, expected)
 
 
-def test_the_observer_sees_every_step_in_processing_order() -> None:
+def test_the_observer_gets_every_step_in_processing_order() -> None:
     spec = LSTMSpec(input_size=3, hidden_size=4, num_layers=2, bidirectional=True)
-    seen: list[tuple[int, int, int]] = []
-    forward(Case.random(spec, steps=3, batch=1), lambda layer, direction, t, _: seen.append((layer, direction, t)))
+    calls: list[tuple[int, int, int]] = []
+    forward(Case.random(spec, steps=3, batch=1), lambda layer, direction, t, _: calls.append((layer, direction, t)))
     one_layer = [(0, 0), (0, 1), (0, 2), (1, 2), (1, 1), (1, 0)]
-    assert seen == [(layer, *rest) for layer in (0, 1) for rest in one_layer]
+    assert calls == [(layer, *rest) for layer in (0, 1) for rest in one_layer]

@@ -1,4 +1,4 @@
-"""The float64 gradients against central differences of the oracle, and against torch's in float64."""
+"""Float64 gradients against central differences and PyTorch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from lstm_xcheck.oracle.activations import apply, slope
 
 from .specs import NAMES, case_named
 
-#: Central differences of step 1e-5 are off by its square; the largest loss is some tens.
+#: The error of central differences is the square of the step; losses are below 100.
 STEP, ENOUGH = 1e-5, 1e-7
 
 
@@ -25,7 +25,7 @@ def loss(case: Case) -> float:
 
 
 def moved(case: Case, name: str, index: tuple[int, ...], by: float) -> Case:
-    """The case with one number changed; absent states are zeros."""
+    """The case with one number changed; missing states are zeros."""
     if "." not in name:
         array = getattr(case, name)
         if array is None:
@@ -61,7 +61,7 @@ def test_every_kind_of_gradient_agrees_with_central_differences(name: str) -> No
 
 @pytest.mark.framework("torch")
 @pytest.mark.parametrize("name", ["plain", "stack", "bidirectional-lengths", "projection-stack-bidirectional"])
-def test_they_agree_with_torch_in_float64(name: str) -> None:
+def test_gradients_agree_with_torch_in_float64(name: str) -> None:
     from lstm_xcheck.adapters.protocol import Session
     from lstm_xcheck.adapters.torch_nn import TorchNN
 
@@ -88,7 +88,7 @@ def test_slopes_agree_with_central_differences(name: str) -> None:
     np.testing.assert_allclose(slope(activation, z, apply(activation, z)), difference, atol=1e-8)
 
 
-def test_the_spread_grows_with_the_roundings_and_is_the_same_every_time() -> None:
+def test_the_spread_grows_with_the_roundings_and_is_reproducible() -> None:
     case = Case.random(LSTMSpec(5, 4, num_layers=2), precision="float32")
     spreads = {name: gradients(case, profile=profile_named(name)).rms for name in ("float64", "float32", "bfloat16")}
     again = gradients(case, profile=profile_named("float32")).rms
@@ -100,8 +100,8 @@ def test_the_spread_grows_with_the_roundings_and_is_the_same_every_time() -> Non
 
 
 @pytest.mark.parametrize("activation", ["relu", "hard_tanh"])
-def test_a_kink_within_rounding_is_noticed(activation: str) -> None:
-    bias = -1.0 if activation == "relu" else 0.0  # the candidate's kink, at 0 or at 1, is met by x = 1
+def test_a_kink_within_rounding_is_reported(activation: str) -> None:
+    bias = -1.0 if activation == "relu" else 0.0  # x = 1 meets the candidate's kink at 0 or 1
     spec = LSTMSpec(1, 1, bias="single", cell_activation=activation)
     ones = np.ones((4, 1, 1))
     for away, near in ((2.0**-23, True), (0.3, False)):

@@ -1,4 +1,4 @@
-"""The examples that use the plugin and functions of one's own do what their pages say."""
+"""The examples with the plugin and users' functions do what their pages say."""
 
 from __future__ import annotations
 

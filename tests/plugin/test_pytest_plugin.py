@@ -135,7 +135,7 @@ def test_a_disagreement_is_one_readable_failure(run: Run) -> None:
     result.assert_outcomes(failed=2)
     result.stdout.fnmatch_lines(["E*DisagreementError: 3 quantities disagree:", "E*wrong, case h1-*, mismatch: y*"])
     result.stdout.fnmatch_lines(["wrong: 2 mismatch"])
-    result.stdout.no_fnmatch_line("*testing.py*")
+    result.stdout.no_fnmatch_line("*pytest_toolkit.py*")
     result.stdout.no_fnmatch_line("*report/model.py*")
 
 
@@ -175,7 +175,7 @@ def test_the_marker_of_an_unknown_adapter_is_an_error(run: Run) -> None:
     result.stdout.fnmatch_lines(["*the marker xcheck of *test_sweep: unknown adapter 'torhc'*"])
 
 
-def test_workers_stay_warm_for_the_whole_session(run: Run) -> None:
+def test_workers_stay_warm_for_the_session(run: Run) -> None:
     source = """
 import lstm_xcheck as lx
 import pytest
@@ -215,7 +215,7 @@ def test_the_fixture_fails_a_test_that_should_fail(run: Run, text: str, words: s
     result.stdout.fnmatch_lines([words])
 
 
-def test_outputs_of_ones_own_are_told_with_worst_element_first_bad_step_score_and_diagnosis(run: Run) -> None:
+def test_own_outputs_are_reported_with_worst_element_first_bad_step_score_and_diagnosis(run: Run) -> None:
     text = """
 case = lx.Case.random(lx.LSTMSpec(3, 4), steps=5, batch=3)
 arrays = case.weights.to_layout("torch")
@@ -234,7 +234,7 @@ assert verdict.verdict == "match", verdict
     ])  # fmt: skip
 
 
-def test_a_report_that_failed_is_told_without_its_own_code(run: Run) -> None:
+def test_a_failed_report_hides_its_own_code(run: Run) -> None:
     text = "CASE = lx.Case.random(lx.LSTMSpec(2, 3))\nlstm_xcheck.verify(CASE, ['wrong']).raise_if_failed()"
     result = run(body(text))
     result.assert_outcomes(failed=1)
@@ -283,7 +283,7 @@ def test_a_file_is_no_folder_to_record_in(run: Run, pytester: pytest.Pytester) -
     result.stderr.fnmatch_lines(["ERROR: --xcheck-record *taken: is a file, but should be a folder"])
 
 
-def test_nothing_is_said_or_written_where_nothing_was_judged(run: Run, pytester: pytest.Pytester) -> None:
+def test_nothing_is_printed_or_written_where_nothing_was_judged(run: Run, pytester: pytest.Pytester) -> None:
     result = run("def test_it():\n    pass\n", "--xcheck-record=out")
     result.assert_outcomes(passed=1)
     assert not (pytester.path / "out").exists()
@@ -300,7 +300,7 @@ def test_xdist_gathers_the_totals(run: Run, pytester: pytest.Pytester) -> None:
 
 
 def test_each_adapter_is_a_group_of_xdist(run: Run) -> None:
-    """Only the mark is checked: pytest-xdist 3.8.0 ignores groups under pytest 9.2 (its issue 1386)."""
+    """Only the mark: pytest-xdist 3.8.0 ignores groups under pytest 9.2 (issue 1386)."""
     pytest.importorskip("xdist")
     source = """
 def test_group(xcheck_adapter, request):
@@ -326,7 +326,7 @@ def test_any_width(lstm_xcheck, hidden):
 
 def test_what_is_no_lstm_is_skipped_with_its_reason_and_counted(run: Run) -> None:
     text = """
-from lstm_xcheck.sweep import Recipe
+from lstm_xcheck.engine import Recipe
 report = lstm_xcheck.verify(lx.grid(hidden=[4, 6], proj=[0, 4], input=2, steps=2), ["honest"])
 totals = report.totals
 assert [totals[name] for name in ("planned", "match", "unsupported", "skipped")] == [4, 2, 1, 1]

@@ -17,9 +17,9 @@ import numpy as np
 import lstm_xcheck as lx
 from lstm_xcheck.arrays import Array
 from lstm_xcheck.checkpoints import read_checkpoint
-from lstm_xcheck.checkpoints.detect.training_state import reading_whole
-from lstm_xcheck.checkpoints.other_layers.model import Layer, OtherLayers, by_name, collect_layers
-from lstm_xcheck.checkpoints.other_layers.order import with_chain
+from lstm_xcheck.checkpoints.other_layers.collect import collect_layers
+from lstm_xcheck.checkpoints.other_layers.model import Layer, OtherLayers, by_name
+from lstm_xcheck.checkpoints.other_layers.order import infer_layer_order
 from lstm_xcheck.porting.certificate import joined
 
 WORDS, SIZE, UNITS, CLASSES, STEPS = 11, 5, 4, 8, 6
@@ -60,15 +60,13 @@ def keras_tagger(keras: Any) -> Any:
 
 def read_model(path: Path) -> OtherLayers:
     """The other layers of a file, in the order in which they compute."""
-    with reading_whole():
-        checkpoint = read_checkpoint(path)
-    return with_chain(checkpoint, collect_layers(checkpoint))
+    checkpoint = read_checkpoint(path, load_other_tensors=True)
+    return infer_layer_order(checkpoint, collect_layers(checkpoint))
 
 
 def layers_in(path: Path, kinds: Mapping[str, str] | None = None) -> dict[str, Layer]:
     """The other layers of a file by name; kinds are those that it does not show."""
-    with reading_whole():
-        return by_name(collect_layers(read_checkpoint(path), kinds).layers)
+    return by_name(collect_layers(read_checkpoint(path, load_other_tensors=True), kinds).layers)
 
 
 def disagreements(inner: Array, predicted: Array, layers: Mapping[str, Layer], weights: lx.LSTMWeights) -> list[str]:

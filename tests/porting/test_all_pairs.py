@@ -14,7 +14,8 @@ import pytest
 from lstm_xcheck import CheckpointError, LSTMSpec, LSTMWeights
 from lstm_xcheck.checkpoints import Checkpoint, FoundLSTM, read_checkpoint, write_checkpoint
 from lstm_xcheck.checkpoints.formats import Format
-from lstm_xcheck.checkpoints.write import chain_of, matched
+from lstm_xcheck.checkpoints.layout_arrays import chain_of
+from lstm_xcheck.checkpoints.read_back import matched
 from lstm_xcheck.layouts import adapt_bias
 from lstm_xcheck.porting.certificate import Ported, joined, losses
 
@@ -66,7 +67,7 @@ def weights_of(lstms: Mapping[str, FoundLSTM]) -> dict[str, LSTMWeights]:
 
 def written(path: Path, lstms: Mapping[str, LSTMWeights], format: Format) -> dict[str, FoundLSTM]:
     """What the file holds, by our names; one entry for each layer where the format has no stacks."""
-    return by_name(path, write_checkpoint(path, lstms, format.to), lstms, format)
+    return by_name(path, write_checkpoint(path, lstms, format.id), lstms, format)
 
 
 def by_name(path: Path, file: Checkpoint, lstms: Mapping[str, LSTMWeights], format: Format) -> dict[str, FoundLSTM]:
@@ -83,7 +84,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Holder:
         if key not in kept:
             path = tmp_path_factory.mktemp(name) / f"m{format.suffixes[0]}"
             lstms = {case: CASES[case] for case in cases}
-            write_checkpoint(path, lstms, format.to)
+            write_checkpoint(path, lstms, format.id)
             kept[key] = by_name(path, read_checkpoint(path), lstms, format)
         return kept[key]
 

@@ -22,12 +22,12 @@ ROUNDS = 100
 SERVER = """
 import json, os, random, signal, sys, time
 from pathlib import Path
-from lstm_xcheck import proof
+from lstm_xcheck.porting import verification
 from lstm_xcheck.porting.port import port
 
 # The oracle alone, and no statement of power: what is killed here writes files.
-proof.installed = dict
-proof.strength = lambda lstms: []
+verification.installed = dict
+verification.detection_power = lambda lstms: []
 source, target, rounds, seed = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
 
 def child():

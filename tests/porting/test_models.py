@@ -11,7 +11,7 @@ import pytest
 import lstm_xcheck as lx
 from lstm_xcheck.arrays import Array
 from lstm_xcheck.checkpoints.other_layers.model import plain_name
-from lstm_xcheck.porting.port import recheck
+from lstm_xcheck.porting.recheck import recheck
 
 from .taggers import IDS, SIZE, STEPS, UNITS, disagreements_with, keras_tagger, layers_in, torch_tagger
 
@@ -220,7 +220,7 @@ def test_a_certificate_covers_the_layers(tmp_path: Path, keras_file: Path, monke
     lx.port(keras_file, tmp_path / "m.pt", rename={"lower,upper": "lstm"})
     assert "1 LSTMs and 2 other layers" in recheck(tmp_path / "m.pt.xcheck.json")
     monkeypatch.setattr(
-        "lstm_xcheck.checkpoints.other_layers.model.transposed", lambda family, kind, part, array: array + 1
+        "lstm_xcheck.checkpoints.other_layers.collect.transposed", lambda family, kind, part, array: array + 1
     )
     with pytest.raises(lx.DisagreementError, match="embedding: the embedding read now is not that of"):
         recheck(tmp_path / "m.pt.xcheck.json")

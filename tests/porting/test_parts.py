@@ -18,7 +18,8 @@ from lstm_xcheck.checkpoints import read_checkpoint, write_checkpoint
 from lstm_xcheck.checkpoints.formats import Format
 from lstm_xcheck.errors import XcheckError
 from lstm_xcheck.porting.certificate import checksum
-from lstm_xcheck.porting.port import SUFFIX, recheck
+from lstm_xcheck.porting.port import SUFFIX
+from lstm_xcheck.porting.recheck import recheck
 
 from ..helpers import WRITABLE, usable
 

@@ -12,9 +12,9 @@ import pytest
 
 import lstm_xcheck as lx
 from lstm_xcheck.checkpoints import read_checkpoint, write_checkpoint
-from lstm_xcheck.checkpoints.write import chain_of
+from lstm_xcheck.checkpoints.layout_arrays import chain_of
 from lstm_xcheck.porting.certificate import checksum
-from lstm_xcheck.porting.port import recheck
+from lstm_xcheck.porting.recheck import recheck
 
 SUFFIXES = (".safetensors", ".npz", ".weights.h5", ".keras")
 

@@ -17,13 +17,13 @@ from lstm_xcheck import Case, CheckpointError, LSTMSpec, LSTMWeights, Result, ju
 from lstm_xcheck.arrays import Array
 from lstm_xcheck.atomic_files import sha256_of
 from lstm_xcheck.checkpoints import FORMATS, read_checkpoint, write_checkpoint
-from lstm_xcheck.checkpoints.write import as_stored, chain_of
+from lstm_xcheck.checkpoints.layout_arrays import as_stored, chain_of
 
 #: Keras on JAX with NumPy 2, none of our doing.
 pytestmark = [pytest.mark.framework, pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")]
 
 OWN = {"torch": ".pt", "safetensors": ".safetensors", "npz": ".npz", "keras": ".keras", "keras-weights": ".weights.h5"}
-STACKS = {format.to: format.stacks for format in FORMATS}
+STACKS = {format.id: format.stacks for format in FORMATS}
 
 
 def same_bits(checkpoint: Mapping[str, Array], expected: Mapping[str, Array]) -> bool:
@@ -222,7 +222,7 @@ def test_one_bit_that_the_disk_flips_is_found_and_nothing_is_left(
     needs(target)
     given = LSTMWeights.random(LSTMSpec(3, 4, bias="single"))
     bias = np.asarray(given.layers[0][0].b).tobytes()
-    format = next(format for format in FORMATS if format.to == target)
+    format = next(format for format in FORMATS if format.id == target)
     writer = format.load_writer(tmp_path)
     write = writer.write
 

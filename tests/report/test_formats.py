@@ -1,4 +1,4 @@
-"""The same report as HTML, JUnit XML, Markdown and JSON: nothing is left out, and no text of it becomes markup."""
+"""HTML, JUnit XML, Markdown and JSON lose nothing, and no text becomes markup."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ def report_of(*given: Outcome, planned: int | None = None) -> Report:
 def report() -> Report:
     """Every verdict once, and two cells that never ended."""
     reasons = {name: "" if name == "match" else f"why {name}" for name in VERDICTS}
-    told = [outcome(f"case-{name}", name, reason=reason, score=0.5) for name, reason in reasons.items()]
-    return report_of(*told, outcome("case-nasty", "mismatch", "jax<1>", NASTY, float("inf")), planned=10)
+    cells = [outcome(f"case-{name}", name, reason=reason, score=0.5) for name, reason in reasons.items()]
+    return report_of(*cells, outcome("case-nasty", "mismatch", "jax<1>", NASTY, float("inf")), planned=10)
 
 
 # --- JUnit ---
@@ -75,7 +75,7 @@ def test_junit_has_a_test_case_for_each_cell_with_its_score(report: Report) -> N
     assert [child.tag for child in match] == ["properties"]
 
 
-def test_junit_says_what_went_wrong_by_the_right_element(report: Report) -> None:
+def test_junit_uses_the_right_element_for_each_verdict(report: Report) -> None:
     tags = {case.get("name"): case[1].tag for case in junit(report) if len(case) > 1}
     assert tags == {
         "case-suspect": "failure", "case-mismatch": "failure", "case-nasty": "failure", "case-crashed": "error",
@@ -104,7 +104,7 @@ def test_junit_carries_any_message(report: Report) -> None:
 
 
 class Page(HTMLParser):
-    """Tags that are open, the rows of the table of cells, and what the page would load."""
+    """Open tags, rows of the table of cells, and what would be loaded."""
 
     VOID = frozenset(("meta", "input"))
 
@@ -139,7 +139,7 @@ class Page(HTMLParser):
             self.rows[-1][-1] += data
 
 
-def test_the_page_is_whole_and_loads_nothing(report: Report) -> None:
+def test_the_page_is_complete_and_loads_nothing(report: Report) -> None:
     text = to_html(report)
     page = Page(text)
     assert page.open == []
@@ -165,7 +165,7 @@ def test_the_page_shows_any_message_as_text(report: Report) -> None:
     assert "torch: best explanation: gates swapped. Swap." in page.text
 
 
-def test_a_long_run_lists_all_that_is_wrong_and_says_what_it_leaves_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_run_lists_all_that_is_wrong_and_counts_what_it_leaves_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(html_page, "LISTED", 3)
     good = [outcome(f"good-{k}", "match", score=0.1) for k in range(10)]
     bad = [outcome(f"bad-{k}", "mismatch", reason="wrong", score=9.0) for k in range(5)]
@@ -187,7 +187,7 @@ def test_any_score_has_its_place_in_the_plot(score: float | None) -> None:
 # --- Markdown ---
 
 
-def test_markdown_is_short_and_says_the_worst(report: Report) -> None:
+def test_markdown_is_short_and_lists_the_worst(report: Report) -> None:
     lines = to_markdown(report).splitlines()
     assert lines[0] == "## lstm-xcheck: DISAGREE"
     assert lines[2].startswith("10 cells planned = 1 match, 1 suspect, 2 mismatch")

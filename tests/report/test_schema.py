@@ -1,4 +1,4 @@
-"""The page about the JSON report names every key of a real report, and no other."""
+"""The page about the JSON report names exactly its keys."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def documented() -> dict[str, set[str]]:
 
 @pytest.fixture(scope="module")
 def report() -> dict[str, Any]:
-    """A match, a mismatch with its diagnosis, a count and the power of the match."""
+    """A match with its power, a mismatch with its diagnosis, a count."""
     case = Case.random(LSTMSpec(input_size=3, hidden_size=4), id="case")
     right = forward(case)
 

@@ -17,11 +17,10 @@ import lstm_xcheck as lx
 from lstm_xcheck.adapters.registry import installed
 from lstm_xcheck.arrays import Array
 from lstm_xcheck.checkpoints import Checkpoint, read_checkpoint
-from lstm_xcheck.checkpoints.detect.training_state import reading_whole
-from lstm_xcheck.checkpoints.other_layers.model import collect_layers
-from lstm_xcheck.checkpoints.other_layers.store import FAMILIES
+from lstm_xcheck.checkpoints.other_layers.collect import collect_layers
 from lstm_xcheck.porting.certificate import joined
-from lstm_xcheck.porting.port import SUFFIX, recheck
+from lstm_xcheck.porting.port import SUFFIX
+from lstm_xcheck.porting.recheck import recheck
 from lstm_xcheck.workers.pool import Worker
 
 from ..helpers import WRITABLE, usable
@@ -32,6 +31,8 @@ pytestmark = [
 ]
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "train_and_verify.py"
+#: Formats that hold other layers too.
+CARRYING = {format.id for format in WRITABLE.values() if format.family}
 MODELS = {"keras": "vowels.keras", "torch": "tagger.pt"}
 #: Who runs a file's weights: its own framework, or the scan that reads any.
 ADAPTERS = {"torch": "torch", "keras": "keras-tensorflow"}
@@ -60,11 +61,6 @@ def run() -> Iterator[Runner]:
         yield answer
 
 
-def read_all(path: Path) -> Checkpoint:
-    with reading_whole():
-        return read_checkpoint(path)
-
-
 def labels(y: Array, which: str, head: Checkpoint) -> Array:
     """What the dense layer of a file makes of the LSTM's outputs; the Keras model looks at the last step alone."""
     (dense,) = collect_layers(head).layers
@@ -86,10 +82,10 @@ def test_predictions_stay(
         with pytest.raises(lx.CheckpointError, match="two directions"):
             lx.port(source, target, to=to, lstm_only=True)
         return
-    certificate = lx.port(source, target, to=to, lstm_only=to not in FAMILIES)
+    certificate = lx.port(source, target, to=to, lstm_only=to not in CARRYING)
     recheck(target.with_name(target.name + SUFFIX))
-    assert (certificate["verdict"], len(certificate["layers"])) == ("agree", int(to in FAMILIES))
-    checkpoint = read_all(target)
+    assert (certificate["verdict"], len(certificate["layers"])) == ("agree", int(to in CARRYING))
+    checkpoint = read_checkpoint(target, load_other_tensors=True)
     by_name = {lstm.name: lstm for lstm in checkpoint.lstms}
     parts = [by_name[name] for name in certificate["lstms"][0]["destination"]]
     expected = np.load((trained / MODELS[which]).with_suffix(".npy"))
@@ -99,8 +95,8 @@ def test_predictions_stay(
     # What the target holds natively is the certificate's business; every output that was seen is judged.
     seen = replace(written, native={}, parameter_count=None)
     assert lx.judge(seen, lx.Case(weights=own, x=x)).verdict == "match"
-    head = checkpoint if to in FAMILIES else read_all(source)
+    head = checkpoint if to in CARRYING else read_checkpoint(source, load_other_tensors=True)
     assert np.array_equal(labels(written.y, which, head), expected)
-    if to in FAMILIES:
+    if to in CARRYING:
         exchanged: Any = written.y[..., ::-1]
         assert not np.array_equal(labels(exchanged, which, head), expected), "labels tell one LSTM from another"

@@ -14,7 +14,7 @@ import numpy as np
 
 from ...arrays import Array
 from ...errors import CheckpointError
-from ..model import TensorInfo
+from ..tensor_info import TensorInfo
 from .hdf5_attributes import text_attribute
 from .lazy_bytes import ByteRange
 from .limits import FLOAT_SIZES, MAX_EXPANSION, SMALL, escape, float_values

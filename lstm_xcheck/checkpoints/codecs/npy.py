@@ -17,7 +17,7 @@ import numpy as np
 
 from ...arrays import Array
 from ...errors import CheckpointError
-from ..model import TensorInfo
+from ..tensor_info import TensorInfo
 from .lazy_bytes import Member
 from .limits import escape, float_values
 

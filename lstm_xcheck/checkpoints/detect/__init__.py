@@ -1,1 +1,1 @@
-"""Which tensors of a file make an LSTM, by names, shapes or the layout that the user gives."""
+"""Detects LSTMs among tensors, by names, shapes or the user's layout."""

@@ -1,4 +1,7 @@
-"""Tensors that have the shapes of an LSTM's, whatever they are called: two matrices with 4 blocks, or one of both."""
+"""Finds tensors with the shapes of an LSTM, whatever their names.
+
+That is two matrices with 4 blocks, or one matrix of both.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from itertools import permutations
 from ...layouts.schema import Tensor
 from ...layouts.table import TABLE, Layout
 from ..codecs.limits import FLOAT_SIZES
-from ..model import TensorInfo
+from ..tensor_info import TensorInfo
 
 #: Words in names of recurrent weights; they settle which of two matrices of one shape these are.
 _RECURRENT = re.compile(r"u|r|rw|h|hh|h2h|wh|whh|uh|rec.*|hid.*")
@@ -20,7 +23,7 @@ _NAMED = re.compile(r"lstm|rnn|cell", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class ShapeMatch:
-    """Tensors beside one another that have the shapes of one LSTM cell.
+    """Neighbouring tensors with the shapes of one LSTM cell.
 
     Attributes:
         prefix: what their names have in common, with its last separator.
@@ -82,7 +85,7 @@ def fits(one: ShapeMatch, row: Layout) -> bool:
 
 
 def shape_matches(tensors: Sequence[TensorInfo], *, joint: bool) -> list[ShapeMatch]:
-    """What may be an LSTM cell, one for each prefix at most.
+    """Possible LSTM cells, at most one per prefix.
 
     Args:
         tensors: of one file.
@@ -95,12 +98,12 @@ def shape_matches(tensors: Sequence[TensorInfo], *, joint: bool) -> list[ShapeMa
         if tensor.dtype in FLOAT_SIZES and len(tensor.shape) in (1, 2) and 0 not in tensor.shape:
             groups.setdefault(prefix, []).append(tensor)
     alone = joint and len(groups) == 1
-    found = (_cell(prefix, held, alone or bool(_NAMED.search(prefix))) for prefix, held in groups.items())
+    found = (_cell(prefix, tensors, alone or bool(_NAMED.search(prefix))) for prefix, tensors in groups.items())
     return [one for one in found if one]
 
 
-def _cell(prefix: str, held: Sequence[TensorInfo], joint: bool) -> ShapeMatch | None:
-    matrices = [tensor for tensor in held if len(tensor.shape) == 2]
+def _cell(prefix: str, tensors: Sequence[TensorInfo], joint: bool) -> ShapeMatch | None:
+    matrices = [tensor for tensor in tensors if len(tensor.shape) == 2]
     pairs = [
         (w, u, transposed)
         for w, u in permutations(matrices, 2)
@@ -113,11 +116,11 @@ def _cell(prefix: str, held: Sequence[TensorInfo], joint: bool) -> ShapeMatch | 
         ]
     if len(pairs) == 1:
         w, u, transposed = pairs[0]
-        return ShapeMatch(prefix, (w, u), _vectors(held, u.shape[1 if transposed else 0]), transposed)
+        return ShapeMatch(prefix, (w, u), _vectors(tensors, u.shape[1 if transposed else 0]), transposed)
     if len(matrices) == 1 and joint:
         rows, columns = matrices[0].shape
         if columns % 4 == 0 and rows > columns // 4:
-            return ShapeMatch(prefix, (matrices[0],), _vectors(held, columns), transposed=True)
+            return ShapeMatch(prefix, (matrices[0],), _vectors(tensors, columns), transposed=True)
     return None
 
 
@@ -132,5 +135,5 @@ def _recurrent(tensor: TensorInfo, prefix: str) -> bool:
     return any(_RECURRENT.fullmatch(word) for word in words)
 
 
-def _vectors(held: Sequence[TensorInfo], size: int) -> tuple[TensorInfo, ...]:
-    return tuple(tensor for tensor in held if tensor.shape == (size,))
+def _vectors(tensors: Sequence[TensorInfo], size: int) -> tuple[TensorInfo, ...]:
+    return tuple(tensor for tensor in tensors if tensor.shape == (size,))

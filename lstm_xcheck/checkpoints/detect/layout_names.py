@@ -1,4 +1,4 @@
-"""LSTMs found by the names and shapes of a row of the layout table: Flax, Haiku, MLX, Keras and Sonnet names.
+"""Detects LSTMs by the tensor names of layout rows.
 
 The rows themselves say which names to look for, so that a framework's names are written down once. Names nominate,
 shapes decide: a GRU with the same names has 3 blocks instead of 4.
@@ -14,8 +14,11 @@ from pathlib import Path
 from ...layouts.naming import tensor_names
 from ...layouts.table import Layout, Tensor, layout_named
 from ..codecs.limits import FLOAT_SIZES, escape
-from ..model import FoundLSTM, OtherTensor, TensorInfo
-from .torch_names import build, detect_torch_names, others, unique_names
+from ..model import FoundLSTM
+from ..options import ReadOptions
+from ..tensor_info import TensorInfo
+from .assemble import Detected, build, others, unique_names
+from .torch_names import detect_torch_names
 
 #: The rows whose names say enough. Those of Keras and Sonnet are last, because they are the least particular.
 NAMED = ("flax-linen", "flax-nnx", "flax-nnx-optimized", "haiku", "mlx", "keras", "sonnet")
@@ -34,14 +37,14 @@ _SHIFTED = "1 is added to the stored forget bias, as its framework does when it 
 
 @dataclass
 class _Group:
-    """Tensors of one cell: the row they follow, what stands before the row's names, the tensors by the row's names."""
+    """Tensors of one cell: their row, prefix, and tensors by row names."""
 
     row: Layout
     prefix: str
     tensors: dict[str, TensorInfo] = field(default_factory=dict)
 
     def of(self, part: str) -> list[TensorInfo]:
-        """The tensors that hold a canonical array, in the order of the gates."""
+        """The tensors of a canonical array, in gate order."""
         tensor = self.row.tensor_for(part)
         names = own_names(self.row, tensor) if tensor else []
         return [self.tensors[name] for name in names if name in self.tensors]
@@ -52,9 +55,9 @@ class _Group:
 
 
 def detect_layout_names(
-    path: Path, tensors: Sequence[TensorInfo], rows: Sequence[str] = NAMED
-) -> tuple[tuple[FoundLSTM, ...], tuple[OtherTensor, ...]]:
-    """The LSTMs among tensors named as one of these rows names them, and all other tensors.
+    path: Path, tensors: Sequence[TensorInfo], options: ReadOptions, *, rows: Sequence[str] = NAMED
+) -> Detected:
+    """Detects LSTMs whose tensors have the names of these rows.
 
     Raises:
         CheckpointError: when an LSTM's tensors do not fit together, or two LSTMs have one name.
@@ -63,21 +66,19 @@ def detect_layout_names(
     found = [_found(path, pair) for pair in _paired(groups)]
     lstms = unique_names(path, found)
     used = {name for lstm in lstms for name in lstm.tensors}
-    return lstms, others((tensor for tensor in tensors if tensor.name not in used), notes)
+    return lstms, others((tensor for tensor in tensors if tensor.name not in used), notes, options)
 
 
-def detect_any_layout(
-    path: Path, tensors: Sequence[TensorInfo]
-) -> tuple[tuple[FoundLSTM, ...], tuple[OtherTensor, ...]]:
-    """The LSTMs among tensors with PyTorch's names or those of a row, and all other tensors.
+def detect_any_layout(path: Path, tensors: Sequence[TensorInfo], options: ReadOptions) -> Detected:
+    """Detects LSTMs with PyTorch's names or those of any row.
 
     Raises:
         CheckpointError: when an LSTM's tensors do not fit together, or a name has two meanings.
     """
-    lstms, other = detect_torch_names(path, tensors)
+    lstms, other = detect_torch_names(path, tensors, options)
     left = {tensor.name for tensor in other if not tensor.note}
     if not lstms or left:
-        named, _ = detect_layout_names(path, [tensor for tensor in tensors if tensor.name in left])
+        named, _ = detect_layout_names(path, [tensor for tensor in tensors if tensor.name in left], ReadOptions())
         used = {name for lstm in named for name in lstm.tensors}
         lstms += named
         other = tuple(tensor for tensor in other if tensor.name not in used)
@@ -108,12 +109,12 @@ def _groups(tensors: Sequence[TensorInfo], rows: Sequence[str]) -> tuple[list[_G
 
 
 def own_names(row: Layout, tensor: Tensor) -> list[str]:
-    """Names of a tensor of a single cell; a Haiku module's own name is its user's choice."""
+    """A tensor's names in one cell; Haiku's module name is the user's."""
     return [name.removeprefix("lstm/") for name in tensor_names(row, tensor, 0, 0, 1, 1)]
 
 
 def _nominations(name: str, rows: Sequence[str]) -> Iterator[tuple[Layout, str, str]]:
-    """Row, prefix and name within the row for each row that this name fits."""
+    """(row, prefix, name) for each row that a name fits."""
     plain = "/" + re.sub("[.:]", "/", name).removesuffix("/value").removesuffix("/raw_value")
     for row in map(layout_named, rows):
         for tensor in row.tensors:
@@ -130,7 +131,7 @@ def _complete(group: _Group) -> bool:
 
 
 def _why_no_lstm(group: _Group) -> str:
-    """What in these shapes and types speaks against an LSTM; empty for nothing."""
+    """Why shapes and types make no LSTM; empty if they do."""
     unsupported = [tensor.dtype for tensor in group.tensors.values() if tensor.dtype not in FLOAT_SIZES]
     if unsupported:
         return f"not read: stored as {unsupported[0]}, expected one of {', '.join(FLOAT_SIZES)}"
@@ -164,7 +165,7 @@ def _transposed(row: Layout, part: str, shape: tuple[int, ...]) -> tuple[int, ..
 
 
 def _paired(groups: Sequence[_Group]) -> Iterator[tuple[_Group, ...]]:
-    """One tuple for each LSTM: a cell, or the forward and the backward cell."""
+    """Each LSTM's cells: one, or forward and backward."""
     by_place = {(group.row.name, group.prefix): group for group in groups}
     backward: set[int] = set()
     pairs: dict[int, _Group] = {}
@@ -202,12 +203,13 @@ def _found(path: Path, pair: tuple[_Group, ...]) -> tuple[FoundLSTM, str]:
         source_dtype=weights.dtype,
         tensors=tuple(tensor.name for tensor in arrays.values()),
         notes=(_UNSAID, _SHIFTED) if first.row.forget_bias else (_UNSAID,),
+        arrays={key: tensor.name for key, tensor in arrays.items()},
     )
     return found, place
 
 
 def _place(group: _Group, *, both: bool) -> str:
-    """Where the user's model has the LSTM, without containers, the cell's and the directions' names."""
+    """The LSTM's place in the model, without containers, cells and directions."""
     place = group.prefix.replace("~/", "")
     for container in _CONTAINERS:
         place = place.removeprefix(container)

@@ -1,4 +1,4 @@
-"""Which of a file's tensors make an LSTM. Formats describe tensors; this file alone judges them.
+"""Detects LSTMs by PyTorch's tensor names.
 
 Names only nominate a group, shapes decide: PyTorch's GRU and RNN use the same names as its LSTM, with 3 and 1 rows per
 unit instead of 4.
@@ -7,23 +7,16 @@ unit instead of 4.
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from functools import partial
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from ...arrays import Array
-from ...errors import CheckpointError, SpecError
-from ...layouts import from_layout, read_cell, spec_of
-from ...model import CellWeights, DeferredWeights, LSTMSpec, LSTMWeights
-from ...model.lazy_weights import ReadCell
-from ...model.weights import checked_cell
-from ..codecs.lazy_bytes import file_version, refuse_changed
+from ...errors import CheckpointError
 from ..codecs.limits import FLOAT_SIZES, escape
-from ..model import FoundLSTM, OtherTensor, TensorInfo
-from .training_state import kept
+from ..model import FoundLSTM
+from ..options import ReadOptions
+from ..tensor_info import TensorInfo
+from .assemble import Detected, build, others, unique_names
 
 #: torch 2.13.0 nn.LSTM (`_l{k}`, `_reverse`) and nn.LSTMCell (no suffix), torch/nn/modules/rnn.py.
 _TORCH_NAME = re.compile(
@@ -40,7 +33,7 @@ _FAMILY = {4: "LSTM", 3: "GRU", 1: "RNN"}
 
 @dataclass
 class _Group:
-    """Tensors under one prefix: place (`_l0`, `_l0_reverse`, or nothing for a cell) -> kind -> tensor."""
+    """Tensors under one prefix: place (`_l0`, or nothing for a cell) -> kind -> tensor."""
 
     prefix: str
     scope: str
@@ -55,10 +48,8 @@ class _Group:
         return "" in self.places
 
 
-def detect_torch_names(
-    path: Path, tensors: Sequence[TensorInfo]
-) -> tuple[tuple[FoundLSTM, ...], tuple[OtherTensor, ...]]:
-    """The LSTMs among tensors named as torch.nn.LSTM and LSTMCell name them, and all other tensors.
+def detect_torch_names(path: Path, tensors: Sequence[TensorInfo], options: ReadOptions) -> Detected:
+    """Detects LSTMs named as torch.nn.LSTM and LSTMCell name them.
 
     Raises:
         CheckpointError: when a name has two meanings or an LSTM's tensors do not fit together.
@@ -77,80 +68,7 @@ def detect_torch_names(
         found.append((_torch_lstm(path, group), group.prefix))
     lstms = unique_names(path, found)
     used = {name for lstm in lstms for name in lstm.tensors}
-    return lstms, others((t for t in tensors if t.name not in used), notes)
-
-
-def others(tensors: Iterable[TensorInfo], notes: Mapping[str, str]) -> tuple[OtherTensor, ...]:
-    """The tensors that belong to no LSTM, each with its note."""
-    return tuple(OtherTensor(escape(t.name, 200), t.shape, t.dtype, notes.get(t.name, ""), kept(t)) for t in tensors)
-
-
-def unique_names(path: Path, found: Sequence[tuple[FoundLSTM, str]]) -> tuple[FoundLSTM, ...]:
-    """Short names where they are unique, else the full place in the file, so that none hides another."""
-    shorts = Counter(lstm.name for lstm, _ in found)
-    lstms = tuple(
-        lstm if shorts[lstm.name] == 1 else replace(lstm, name=place.rstrip("./") or "(top)") for lstm, place in found
-    )
-    twice = [name for name, times in Counter(lstm.name for lstm in lstms).items() if times > 1]
-    if twice:
-        raise CheckpointError(
-            f"{path} has several LSTMs named {escape(twice[0])}; rename all but one and save it again"
-        )
-    return lstms
-
-
-def build(
-    path: Path, name: str, layout: str, tensors: Mapping[str, TensorInfo], spec: LSTMSpec | None = None
-) -> LSTMWeights:
-    """An LSTM's tensors, given under the layout's own names, as canonical weights.
-
-    The values are read at once unless every tensor has a `check`; then on first use, from the file as it is now.
-
-    Raises:
-        CheckpointError: for mixed types, missing tensors, wrong shapes and values that are not finite.
-    """
-    types = sorted({tensor.dtype for tensor in tensors.values()})
-    if len(types) != 1:
-        raise CheckpointError(
-            f"{path}: LSTM {escape(name)} mixes {' and '.join(types)}, but should be of one type; convert it first"
-        )
-    checks = [tensor.check for tensor in tensors.values() if tensor.check]
-    with _told(path, name):
-        if len(checks) < len(tensors):
-            arrays: dict[str, Array] = {key: tensor.load() for key, tensor in tensors.items()}
-            return from_layout(arrays, layout, spec=spec, dtype=types[0])
-        for check in checks:
-            check()
-        known = spec_of({key: tensor.shape for key, tensor in tensors.items()}, layout, spec)
-    return deferred(path, name, known, types[0], partial(_read_cell, tensors, layout))
-
-
-def deferred(path: Path, name: str, spec: LSTMSpec, dtype: str, read: ReadCell) -> LSTMWeights:
-    """Weights that are read from the file on first use; what speaks against them then is the file's fault."""
-    then = file_version(path)
-
-    def checked(layer: int, direction: int) -> CellWeights:
-        refuse_changed(path, then)
-        with _told(path, name):
-            return checked_cell(spec, layer, direction, read(layer, direction), dtype)
-
-    return DeferredWeights.of(spec, dtype, checked)
-
-
-def _read_cell(tensors: Mapping[str, TensorInfo], layout: str, layer: int, direction: int) -> CellWeights:
-    shapes = {key: tensor.shape for key, tensor in tensors.items()}
-    return read_cell(shapes, lambda key: tensors[key].load(), layout, layer, direction)
-
-
-@contextmanager
-def _told(path: Path, name: str) -> Iterator[None]:
-    """Tell what speaks against an LSTM's tensors as a fault of the file."""
-    try:
-        yield
-    except SpecError as error:
-        raise CheckpointError(f"{path}: LSTM {escape(name)} cannot be read: {escape(error, 400)}") from error
-    except OSError as error:
-        raise CheckpointError(f"{path} cannot be read: {escape(error.strerror or error)}") from error
+    return lstms, others((t for t in tensors if t.name not in used), notes, options)
 
 
 def _torch_groups(tensors: Sequence[TensorInfo]) -> dict[str, _Group]:
@@ -173,7 +91,7 @@ def _refuse_ambiguous(path: Path, group: _Group) -> None:
 
 
 def _family_of(group: _Group) -> str:
-    """`LSTM` when every place is one by its shapes, else the reason why it is not."""
+    """`LSTM` when all shapes fit one, else the reason."""
     verdicts = {_place_family(place, kinds) for place, kinds in group.places.items()}
     if len(verdicts) > 1:
         return "not read: " + "; ".join(sorted(verdicts))
@@ -200,7 +118,7 @@ def _place_family(place: str, kinds: dict[str, TensorInfo]) -> str:
 
 
 def _adopt_single_bias(group: _Group, by_name: Mapping[str, TensorInfo]) -> None:
-    """Equinox 0.13.8 LSTMCell stores PyTorch's matrices and one vector named `bias`, equinox/nn/_rnn.py."""
+    """Takes one vector `bias`, as Equinox 0.13.8 stores it (equinox/nn/_rnn.py)."""
     kinds = group.places.get("", {})
     bias = by_name.get(group.prefix + "bias")
     if kinds and bias and "bias_ih" not in kinds and bias.shape == kinds["weight_ih"].shape[:1]:
@@ -228,4 +146,5 @@ def _torch_lstm(path: Path, group: _Group) -> FoundLSTM:
         source_dtype=weights.dtype,
         tensors=tuple(tensor.name for tensor in group.tensors),
         notes=("an LSTMCell, read as a layer of its own",) if group.is_cell else (),
+        arrays={key: tensor.name for key, tensor in arrays.items()},
     )

@@ -1,21 +1,10 @@
-"""Reading a file whole: the values of the tensors beside its LSTMs are kept too.
-
-Most verbs need the LSTMs alone, so other tensors are only listed. Who wants to carry them over reads the file within
-`reading_whole()`; their values are then taken while the file is open.
-"""
+"""Tells training state, such as optimizer moments, from the model."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import replace
 
-from ..codecs.limits import FLOAT_SIZES
-from ..model import TensorInfo
-
-_WHOLE: ContextVar[bool] = ContextVar("whole", default=False)
+from ..tensor_info import TensorInfo
 
 #: What training leaves in a file beside the model: optimizers' slots, learning rates, states of random generators.
 #: As the first part of a name in a tree; a state dict that is no container has layers of such names.
@@ -34,34 +23,8 @@ _COUNTER = re.compile(
 )
 
 
-@contextmanager
-def reading_whole() -> Iterator[None]:
-    """Within it every read keeps the values of other layers."""
-    token = _WHOLE.set(True)
-    try:
-        yield
-    finally:
-        _WHOLE.reset(token)
-
-
-def is_whole() -> bool:
-    """Whether files are read whole now."""
-    return _WHOLE.get()
-
-
-def kept(tensor: TensorInfo) -> TensorInfo | None:
-    """The tensor with its values in memory when the file is read whole; those of training are only described."""
-    if not _WHOLE.get():
-        return None
-    scalar = tensor.dtype == "int64" and tensor.shape == ()
-    if is_training_state(tensor) or (tensor.dtype not in FLOAT_SIZES and not scalar):
-        return tensor
-    values = tensor.load()
-    return replace(tensor, load=lambda: values)
-
-
 def is_training_state(tensor: TensorInfo) -> bool:
-    """Whether a tensor belongs to training alone and is no part of what the model computes.
+    """Whether a tensor belongs to training alone.
 
     `optimizer/vars/3` does, and `state.0.exp_avg` within `optim_state_dict`; `layers/dense/vars/0` does not, nor does
     the layer of a state dict that is called `scaler`.

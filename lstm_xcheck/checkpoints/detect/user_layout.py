@@ -1,4 +1,4 @@
-"""LSTMs whose layout the user says with `--layout`, and tensors that would be LSTMs if somebody said it.
+"""Detects LSTMs with the layout of --layout, or lists fitting layouts.
 
 Names tell whose file it is, and so in which order the gates lie; shapes alone do not. Where the names are of no
 framework, the choices are named and nothing is guessed.
@@ -6,76 +6,54 @@ framework, the choices are named and nothing is guessed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 
-from ...errors import CheckpointError, SpecError
-from ...layouts.table import Layout, layout_named
+from ...layouts.table import Layout
 from ..codecs.limits import escape
-from ..model import FoundLSTM, OtherTensor, TensorInfo
+from ..model import FoundLSTM, OtherTensor
+from ..options import ReadOptions
+from ..tensor_info import TensorInfo
+from .assemble import Detected, Detector, build, others, unique_names
 from .by_shape import ShapeMatch, fits, shape_matches
 from .layout_names import detect_layout_names, own_names
-from .torch_names import build, detect_torch_names, others, unique_names
+from .torch_names import detect_torch_names
 from .training_state import is_training_state
 
-_SAID: ContextVar[str | None] = ContextVar("said", default=None)
 
-Detected = tuple[tuple[FoundLSTM, ...], tuple[OtherTensor, ...]]
-
-
-@contextmanager
-def reading_as(layout: str | None) -> Iterator[None]:
-    """Within it tensors that only have names are taken to be stored as this row of the layout table says.
-
-    Raises:
-        CheckpointError: when there is no such row.
-    """
-    try:
-        token = _SAID.set(layout_named(layout).name if layout else None)
-    except SpecError as error:
-        raise CheckpointError(f"--layout: {error}") from error
-    try:
-        yield
-    finally:
-        _SAID.reset(token)
-
-
-def detect(
-    path: Path, tensors: Sequence[TensorInfo], usual: Callable[[Path, Sequence[TensorInfo]], Detected]
-) -> Detected:
-    """The LSTMs among tensors, by the layout that was said or else by the usual names, and all other tensors.
+def detect(path: Path, tensors: Sequence[TensorInfo], usual: Detector, options: ReadOptions) -> Detected:
+    """Detects LSTMs by the layout of the options, else by usual names.
 
     Raises:
         CheckpointError: when an LSTM's tensors do not fit together, or a name has two meanings.
     """
-    said = _SAID.get()
     # An optimizer keeps moments of each weight under names like the weight's own.
     training = [tensor for tensor in tensors if is_training_state(tensor)]
-    apart = {tensor.name for tensor in training}
-    model = [tensor for tensor in tensors if tensor.name not in apart]
-    if said is not None:
-        lstms, other = _as_said(path, model, layout_named(said))
+    names = {tensor.name for tensor in training}
+    model = [tensor for tensor in tensors if tensor.name not in names]
+    if options.layout is not None:
+        lstms, other = _in_layout(path, model, options.layout, options)
     else:
-        lstms, other = usual(path, model)
+        lstms, other = usual(path, model, options)
         used = {name for lstm in lstms for name in lstm.tensors}
-        other = _with_choices(other, [tensor for tensor in model if tensor.name not in used])
-    return lstms, (*other, *others(training, {}))
+        if len(used) < len(model):
+            other = _with_choices(other, [tensor for tensor in model if tensor.name not in used])
+    return lstms, (*other, *others(training, {}, options))
 
 
-def _as_said(path: Path, tensors: Sequence[TensorInfo], row: Layout) -> Detected:
-    named = detect_torch_names if row.name == "torch" else lambda p, t: detect_layout_names(p, t, (row.name,))
-    lstms, other = named(path, tensors)
+def _in_layout(path: Path, tensors: Sequence[TensorInfo], row: Layout, options: ReadOptions) -> Detected:
+    named = detect_torch_names if row.name == "torch" else partial(detect_layout_names, rows=(row.name,))
+    lstms, other = named(path, tensors, options)
     if lstms:
         return lstms, other
     found = [_found(path, one, row) for one in shape_matches(tensors, joint=True) if fits(one, row)]
     lstms = unique_names(path, found)
     used = {name for lstm in lstms for name in lstm.tensors}
     notes = {tensor.name: tensor.note for tensor in other}
-    return lstms, others((tensor for tensor in tensors if tensor.name not in used), notes)
+    return lstms, others((tensor for tensor in tensors if tensor.name not in used), notes, options)
 
 
 def _found(path: Path, one: ShapeMatch, row: Layout) -> tuple[FoundLSTM, str]:
@@ -95,7 +73,7 @@ def _found(path: Path, one: ShapeMatch, row: Layout) -> tuple[FoundLSTM, str]:
 
 
 def _with_choices(other: tuple[OtherTensor, ...], left: Sequence[TensorInfo]) -> tuple[OtherTensor, ...]:
-    """The same with a note at what may be an LSTM: which layouts it may have."""
+    """The tensors, with possible layouts noted at possible LSTMs."""
     notes = {}
     for one in shape_matches(left, joint=False):
         choices = _choices(one)
@@ -108,7 +86,7 @@ def _with_choices(other: tuple[OtherTensor, ...], left: Sequence[TensorInfo]) ->
 
 
 def _choices(one: ShapeMatch) -> str:
-    """The layouts that the shapes allow, one for each order of gates."""
+    """The layouts that fit, one per gate order."""
     rows = sorted((row for row in one.layouts()), key=_order)
     return ", ".join(f"{next(same).name} ({order})" for order, same in groupby(rows, key=_order))
 

@@ -1,4 +1,4 @@
-"""Equinox's `.eqx`: arrays in `.npy` form, one behind the other, with neither names nor a count.
+"""Reads and writes Equinox's `.eqx`: `.npy` arrays without names.
 
 `LSTMCell` writes weight_ih (4h, x), weight_hh (4h, h) and bias (4h); such three in a row are taken for one.
 Source: equinox 0.13.8, equinox/_serialisation.py (`default_serialise_filter_spec`), equinox/nn/_rnn.py.
@@ -15,17 +15,21 @@ from ...errors import CheckpointError
 from ...model import LSTMWeights
 from ..codecs.limits import FLOAT_SIZES
 from ..codecs.npy import MAGIC, describe_npy, npy_bytes
-from ..detect.torch_names import build, others
+from ..detect.assemble import build, others
 from ..layout_arrays import tree_arrays
-from ..model import Checkpoint, FoundLSTM, TensorInfo
+from ..model import Checkpoint, FoundLSTM
+from ..options import ReadOptions
+from ..other_layers.model import OtherLayers
+from ..template import Template
+from ..tensor_info import TensorInfo
 
 _KINDS = ("weight_ih", "weight_hh", "bias")
 _MAX_ARRAYS = 100_000
 _MAX_LINE = 1 << 16
 
 
-def read(path: Path) -> Checkpoint:
-    """Every LSTMCell with a bias, recognised by three shapes in a row.
+def read(path: Path, options: ReadOptions) -> Checkpoint:
+    """Every LSTMCell with a bias, by three shapes in a row.
 
     Raises:
         CheckpointError: for a file that is damaged.
@@ -51,7 +55,7 @@ def read(path: Path) -> Checkpoint:
             )
         )
     used = {name for lstm in lstms for name in lstm.tensors}
-    other = others((tensor for tensor in tensors if tensor.name not in used), {})
+    other = others((tensor for tensor in tensors if tensor.name not in used), {}, options)
     return Checkpoint(path, "equinox", tuple(lstms), other)
 
 
@@ -71,7 +75,7 @@ def _stored_tensors(path: Path) -> list[TensorInfo]:
 
 
 def _first_array(head: bytes) -> int:
-    """Where the arrays begin: at once, or after a line of hyperparameters, as Equinox' documentation writes them."""
+    """Where the arrays begin: at once, or after a line of hyperparameters."""
     line, newline, _ = head.partition(b"\n")
     if head.startswith(MAGIC) or not newline:
         return 0
@@ -88,8 +92,8 @@ def _cells(tensors: list[TensorInfo]) -> list[int]:
     at = 0
     while at + 3 <= len(tensors):
         w, u, b = tensors[at : at + 3]
-        alike = w.dtype == u.dtype == b.dtype and w.dtype in FLOAT_SIZES
-        if alike and len(w.shape) == 2 and len(u.shape) == 2 and u.shape[1] and w.shape[1] and _fits(w, u, b):
+        same_type = w.dtype == u.dtype == b.dtype and w.dtype in FLOAT_SIZES
+        if same_type and len(w.shape) == 2 and len(u.shape) == 2 and u.shape[1] and w.shape[1] and _fits(w, u, b):
             starts.append(at)
             at += 3
         else:
@@ -101,16 +105,16 @@ def _fits(w: TensorInfo, u: TensorInfo, b: TensorInfo) -> bool:
     return u.shape[0] == 4 * u.shape[1] == w.shape[0] and b.shape == (u.shape[0],)
 
 
-def write(path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None) -> None:
-    """The leaves of a tuple of cells, in the order of the LSTMs, layers and directions.
+def write(path: Path, lstms: Mapping[str, LSTMWeights], other_layers: OtherLayers) -> None:
+    """Writes the leaves of a tuple of cells.
+
+    They are in the order of LSTMs, layers and directions.
 
     `equinox.tree_deserialise_leaves` reads them into such cells.
 
     Raises:
-        CheckpointError: for `like`, a bias that is missing, and what LSTMCell has no place for.
+        CheckpointError: for a bias that is missing, and what LSTMCell has no place for.
     """
-    if like is not None:
-        raise CheckpointError(f"--like {like}: Equinox files have no keys to keep; leave --like out")
     for name, weights in lstms.items():
         if weights.spec.bias == "none" or weights.spec.bidirectional:
             what = "has no bias" if weights.spec.bias == "none" else "has two directions"
@@ -120,3 +124,12 @@ def write(path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None
     arrays = tree_arrays(lstms, "equinox", "/")
     with path.open("xb") as file:
         file.writelines(npy_bytes(array, dtype) for array, dtype in arrays.values())
+
+
+def fill(path: Path, template: Template) -> None:
+    """Refuses: nothing in the file tells one array from another.
+
+    Raises:
+        CheckpointError: always.
+    """
+    raise CheckpointError(f"--like {template.path}: Equinox files have no keys to keep; leave --like out")

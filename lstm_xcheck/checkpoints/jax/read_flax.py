@@ -1,4 +1,4 @@
-"""Flax's `.msgpack`: what `flax.serialization.to_bytes` writes of a tree of parameters, read without Flax.
+"""Reads Flax's `.msgpack` trees of parameters without Flax.
 
 Source: flax 0.12.8, flax/serialization.py (`msgpack_serialize`, `_ndarray_to_bytes`).
 """
@@ -20,13 +20,15 @@ from ..codecs.limits import FLOAT_SIZES, escape, float_values
 from ..codecs.msgpack import ARRAY, CHUNKED, Decoder, Extension
 from ..detect.layout_names import detect_layout_names
 from ..detect.user_layout import detect
-from ..model import Checkpoint, TensorInfo
+from ..model import Checkpoint
+from ..options import ReadOptions
+from ..tensor_info import TensorInfo
 
 _ROWS = ("flax-linen", "flax-nnx", "flax-nnx-optimized", "haiku")
 
 
-def read(path: Path) -> Checkpoint:
-    """Every LSTM in the tree: cells of linen and NNX, alone, in RNN and in Bidirectional.
+def read(path: Path, options: ReadOptions) -> Checkpoint:
+    """Every LSTM in the tree: cells of linen and NNX.
 
     Raises:
         CheckpointError: for a file that is damaged, or holds no map.
@@ -38,12 +40,12 @@ def read(path: Path) -> Checkpoint:
     names = [tensor.name for tensor in tensors]
     if len(set(names)) != len(names):
         raise CheckpointError(f"{path} has two arrays of one name; rename one and save it again")
-    lstms, other = detect(path, tensors, partial(detect_layout_names, rows=_ROWS))
-    return Checkpoint(path, "flax-msgpack", lstms, other)
+    lstms, other = detect(path, tensors, partial(detect_layout_names, rows=_ROWS), options)
+    return Checkpoint(path, "flax-msgpack", lstms, other, "flax")
 
 
 def decode_file(path: Path) -> Any:
-    """The tree of a msgpack file, its arrays still as extensions that point into the file.
+    """The tree of a file; its arrays still point into it.
 
     Raises:
         CheckpointError: when it is damaged.
@@ -53,7 +55,7 @@ def decode_file(path: Path) -> Any:
 
 
 def leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Name and value of every array of a tree, names joined by `/`; the chunks of a big array are one leaf."""
+    """Name and value of every array; a chunked array is one leaf."""
     chunked = isinstance(value, dict) and CHUNKED in value
     if chunked or (isinstance(value, Extension) and value.kind == ARRAY):
         yield name, value
@@ -69,8 +71,8 @@ def _stored(path: Path, name: str, leaf: Any) -> TensorInfo:
     whole, chunks = _numbered(leaf.get("shape")), _numbered(leaf.get("chunks"))
     pieces = [_parts(path, name, chunk) for chunk in chunks if isinstance(chunk, Extension)]
     kinds = {dtype for _, dtype, _ in pieces}
-    held = sum(math.prod(own) for own, _, _ in pieces)
-    if len(kinds) != 1 or len(pieces) != len(chunks) or not _naturals(whole) or math.prod(whole) != held:
+    elements = sum(math.prod(own) for own, _, _ in pieces)
+    if len(kinds) != 1 or len(pieces) != len(chunks) or not _naturals(whole) or math.prod(whole) != elements:
         raise CheckpointError(f"{path}: the chunks of array {escape(name)} do not fit together; save the file again")
     dtype = kinds.pop()
     load = partial(_load, [data for _, _, data in pieces], tuple(whole), dtype)
@@ -78,11 +80,11 @@ def _stored(path: Path, name: str, leaf: Any) -> TensorInfo:
 
 
 def _is_there() -> None:
-    """Every array has been held against the file already, which stays mapped as long as somebody may read it."""
+    """Needs no check: every array lies within the mapped file."""
 
 
 def _parts(path: Path, name: str, leaf: Extension) -> tuple[tuple[int, ...], str, memoryview]:
-    """Shape, type and bytes of an array, which must fit one another."""
+    """Shape, type and bytes of an array, checked against each other."""
     content = Decoder(path, memoryview(leaf.data)).decode()
     three = isinstance(content, list) and len(content) == 3
     shape, dtype, data = content if three else ([], None, None)
@@ -99,7 +101,7 @@ def _parts(path: Path, name: str, leaf: Extension) -> tuple[tuple[int, ...], str
 
 
 def _numbered(value: Any) -> list[Any]:
-    """A list as flax stores it: a map from "0", "1", ..."""
+    """A list, which Flax stores as a map from "0", "1", ..."""
     if not isinstance(value, dict):
         return []
     return [value[key] for key in map(str, range(len(value))) if key in value]

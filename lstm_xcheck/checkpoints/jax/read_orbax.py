@@ -1,4 +1,4 @@
-"""Orbax checkpoints, which are folders: trees of parameters of Flax linen and NNX, read through TensorStore alone.
+"""Reads Orbax folders, trees of Flax parameters, through TensorStore alone.
 
 `_METADATA` names the arrays; each is a Zarr array in a key-value store that is one OCDBT database or plain folders.
 Source: orbax-checkpoint 0.12.8, orbax/checkpoint/_src/metadata/tree.py and _src/serialization/tensorstore_utils.py.
@@ -20,8 +20,10 @@ from ...errors import CheckpointError
 from ..codecs.limits import FLOAT_SIZES, MAX_EXPANSION, SMALL, escape, float_values, shortlist
 from ..detect.layout_names import detect_layout_names
 from ..detect.user_layout import detect
-from ..model import Checkpoint, TensorInfo
+from ..model import Checkpoint
+from ..options import ReadOptions
 from ..sniff import ORBAX_TREE
+from ..tensor_info import TensorInfo
 
 _ROWS = ("flax-linen", "flax-nnx", "flax-nnx-optimized", "haiku")
 _MAX_METADATA = 256 << 20
@@ -30,8 +32,8 @@ _ARRAYS = ("jax.Array", "np.ndarray")
 _FAULTS = (ValueError, TypeError, KeyError, IndexError, OSError, RuntimeError, NotImplementedError, OverflowError)
 
 
-def read(path: Path) -> Checkpoint:
-    """Every LSTM in the tree; `path` is an item, a step with one or more items, or a manager's folder with one step.
+def read(path: Path, options: ReadOptions) -> Checkpoint:
+    """Every LSTM of an item, a step, or a folder with one step.
 
     Raises:
         CheckpointError: for a folder that is damaged or has several steps.
@@ -41,8 +43,8 @@ def read(path: Path) -> Checkpoint:
     for item in items:
         scope = f"{item.name}/" if len(items) > 1 else ""
         tensors += _stored(path, item, scope)
-    lstms, other = detect(path, tensors, partial(detect_layout_names, rows=_ROWS))
-    return Checkpoint(path, "orbax", lstms, other, parts=files_in(path))
+    lstms, other = detect(path, tensors, partial(detect_layout_names, rows=_ROWS), options)
+    return Checkpoint(path, "orbax", lstms, other, "flax", parts=files_in(path))
 
 
 def _items(path: Path) -> list[Path]:
@@ -63,7 +65,7 @@ def _items(path: Path) -> list[Path]:
 
 
 def places(path: Path) -> dict[str, dict[str, Any]]:
-    """Where TensorStore finds each array of a checkpoint that has been read before, by its name."""
+    """Where TensorStore finds each array, by its name."""
     found: dict[str, dict[str, Any]] = {}
     items = _items(path)
     for item in items:
@@ -126,7 +128,7 @@ def _spec(item: Path, name: str, tree: dict[str, Any]) -> dict[str, Any]:
     return {"driver": driver, "kvstore": {"driver": "file", "path": f"{place.as_posix()}/"}, "open": True}
 
 
-def _described(item: Path, name: str, spec: dict[str, Any], held: int) -> TensorInfo:
+def _described(item: Path, name: str, spec: dict[str, Any], size: int) -> TensorInfo:
     try:
         store: Any = tensorstore.open(spec, read=True).result()
         shape, dtype = tuple(int(n) for n in store.shape), str(store.dtype.name)
@@ -134,7 +136,7 @@ def _described(item: Path, name: str, spec: dict[str, Any], held: int) -> Tensor
     except _FAULTS as error:
         raise _damaged(item, name, error) from error
     largest = max(math.prod(shape), math.prod(chunk)) * FLOAT_SIZES.get(dtype, 1)
-    limits = (largest, max(SMALL, held * MAX_EXPANSION))
+    limits = (largest, max(SMALL, size * MAX_EXPANSION))
     return TensorInfo(name, shape, dtype, partial(_load, item, name, store, limits, dtype))
 
 

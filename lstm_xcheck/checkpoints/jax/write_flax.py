@@ -14,37 +14,48 @@ import numpy as np
 from ...arrays import Array
 from ...model import LSTMWeights
 from ..codecs.msgpack import ARRAY, Extension, encode
-from ..layout_arrays import like_arrays, tree_arrays
+from ..layout_arrays import Typed, tree_arrays
 from ..other_layers.model import OtherLayers
-from ..other_layers.store import stored_arrays, template_arrays
-from .read_flax import decode_file, read
+from ..other_layers.store import stored_arrays
+from ..template import Template
+from .read_flax import decode_file
 
 #: Flax itself splits an array beyond this many bytes, since msgpack cannot say its length.
 _MAX_CHUNK = 2**30
 
 
-def write(
-    path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None, other_layers: OtherLayers | None = None
-) -> None:
-    """Parameters of linen cells under `params/<lstm>`; with `like`, that file with its LSTMs replaced.
+def write(path: Path, lstms: Mapping[str, LSTMWeights], other_layers: OtherLayers) -> None:
+    """Writes parameters of linen cells under `params/<lstm>`.
 
     Raises:
         CheckpointError: for what Flax's cells have no place for.
     """
-    if like is None:
-        tree: Any = {"params": {}}
-        arrays = {f"params/{name}": item for name, item in tree_arrays(lstms, "flax-linen").items()}
-        arrays.update(stored_arrays(other_layers.layers if other_layers else (), "flax", list(arrays)))
-    else:
-        tree = decode_file(like)
-        arrays = like_arrays({lstm.name: lstm for lstm in read(like).lstms}, lstms)
-        arrays.update(template_arrays(like, read, other_layers, "flax"))
-    for name, (array, dtype) in arrays.items():
-        node = tree
+    _write(path, {"params": {}}, flax_arrays(lstms, other_layers))
+
+
+def fill(path: Path, template: Template) -> None:
+    """Writes the template's tree with its arrays replaced."""
+    _write(path, decode_file(template.path), template.values)
+
+
+def flax_arrays(lstms: Mapping[str, LSTMWeights], other_layers: OtherLayers) -> dict[str, Typed]:
+    """Arrays of linen cells and modules under `params/<name>`, statistics under `batch_stats/<name>`."""
+    arrays = {f"params/{name}": item for name, item in tree_arrays(lstms, "flax-linen").items()}
+    return {**arrays, **stored_arrays(other_layers.layers, "flax", list(arrays))}
+
+
+def put_leaves(tree: Any, leaves: Mapping[str, Any]) -> None:
+    """Puts leaves into a tree of dicts by joined keys."""
+    for name, leaf in leaves.items():
         *parents, last = name.split("/")
+        node = tree
         for key in parents:
             node = node.setdefault(key, {})
-        node[last] = array_leaf(array, dtype)
+        node[last] = leaf
+
+
+def _write(path: Path, tree: Any, arrays: Mapping[str, Typed]) -> None:
+    put_leaves(tree, {name: array_leaf(array, dtype) for name, (array, dtype) in arrays.items()})
     with path.open("xb") as file:
         file.write(encode(tree))
 

@@ -19,52 +19,43 @@ from ...arrays import Array
 from ...errors import CheckpointError
 from ...model import LSTMWeights
 from ..codecs.limits import escape
-from ..layout_arrays import like_arrays, tree_arrays
 from ..other_layers.model import OtherLayers
-from ..other_layers.store import stored_arrays, template_arrays
-from .read_orbax import places, read
+from ..template import Template
+from .read_orbax import places
+from .write_flax import flax_arrays, put_leaves
 
 
-def write(
-    path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None, other_layers: OtherLayers | None = None
-) -> None:
-    """Parameters of linen cells and modules under `params/<name>`, statistics under `batch_stats/<name>`.
-
-    With `like`, that folder with its layers replaced.
+def write(path: Path, lstms: Mapping[str, LSTMWeights], other_layers: OtherLayers) -> None:
+    """Writes parameters of linen cells and modules, and statistics.
 
     Raises:
-        CheckpointError: for what Flax's cells have no place for, and a `like` whose arrays cannot be written.
+        CheckpointError: for what Flax's cells have no place for.
     """
-    if like is not None:
-        _fill(path, like, lstms, other_layers)
-        return
-    arrays = {f"params/{name}": item for name, item in tree_arrays(lstms, "flax-linen").items()}
-    arrays.update(stored_arrays(other_layers.layers if other_layers else (), "flax", list(arrays)))
     tree: dict[str, Any] = {}
-    for name, (array, dtype) in arrays.items():
-        *parents, last = name.split("/")
-        node = tree
-        for key in parents:
-            node = node.setdefault(key, {})
-        node[last] = _leaf(array, dtype)
+    arrays = flax_arrays(lstms, other_layers)
+    put_leaves(tree, {name: _leaf(array, dtype) for name, (array, dtype) in arrays.items()})
     with orbax.StandardCheckpointer() as checkpointer:
         checkpointer.save(path.resolve(), tree)
 
 
-def _fill(path: Path, like: Path, lstms: Mapping[str, LSTMWeights], other_layers: OtherLayers | None) -> None:
-    """The whole folder with its layers' arrays written anew; a database keeps the old ones as bytes that nothing reads.
+def fill(path: Path, template: Template) -> None:
+    """Writes the whole folder with its layers' arrays written anew.
 
-    Links are followed, so that no file outside the new folder is ever written.
+    A database keeps the old ones as bytes that nothing reads. Links are followed, so that no file outside the new
+    folder is ever written.
+
+    Raises:
+        CheckpointError: for arrays that cannot be written.
     """
-    arrays = like_arrays({lstm.name: lstm for lstm in read(like).lstms}, lstms)
-    arrays.update(template_arrays(like, read, other_layers, "flax"))
-    shutil.copytree(like, path)
+    shutil.copytree(template.path, path)
     where = places(path)
-    for name, (array, dtype) in arrays.items():
+    for name, (array, dtype) in template.values.items():
         try:
             tensorstore.open(where[name], write=True).result().write(_leaf(array, dtype)).result()
         except (ValueError, OSError, RuntimeError) as error:
-            raise CheckpointError(f"--like {like}: {escape(name)} cannot be written ({escape(error)})") from error
+            raise CheckpointError(
+                f"--like {template.path}: {escape(name)} cannot be written ({escape(error)})"
+            ) from error
 
 
 def _leaf(array: Array, dtype: str) -> Any:

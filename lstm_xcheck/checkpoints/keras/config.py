@@ -1,4 +1,4 @@
-"""What a Keras `config.json` says about each recurrent layer, by the place where its weights lie in the HDF5 file.
+"""Reads Keras configs: each layer by the place of its weights.
 
 The config is only read: no class is looked up, no Lambda layer's code is decoded, nothing is executed.
 Source: keras 3.15.1, keras/src/saving/saving_lib.py (`_save_container_state`: class name in snake case, numbered),
@@ -41,7 +41,7 @@ class LayerConfig:
 
     @property
     def policy(self) -> str:
-        """Name of the dtype policy, such as `mixed_float16`; empty where it is not written."""
+        """Name of the dtype policy, such as `mixed_float16`; else empty."""
         dtype = self.values.get("dtype")
         if isinstance(dtype, dict):
             inner = dtype.get("config")
@@ -51,18 +51,25 @@ class LayerConfig:
 
 @dataclass(frozen=True)
 class KerasConfig:
-    """All layers by the path of their group, and the Keras that wrote them (0 where the file does not say)."""
+    """All layers by group path, and Keras' major version (0: unknown)."""
 
     layers: dict[str, LayerConfig]
     major: int
 
     def activation(self, value: Any) -> str | None:
-        """A Keras activation as a spec names it, or None for one that has no such name."""
+        """A Keras activation as a spec names it, or None."""
         if value is None:
             return "linear"
         if value == "hard_sigmoid":
             return {2: HARD_SIGMOID_KERAS2}.get(self.major, HARD_SIGMOID_KERAS3) if self.major else None
         return value if isinstance(value, str) and value in ("tanh", "sigmoid", "relu", "linear") else None
+
+
+def layer_config(item: Any) -> LayerConfig | None:
+    """A layer of a config, if this is one."""
+    if isinstance(item, dict) and isinstance(item.get("class_name"), str) and isinstance(item.get("config"), dict):
+        return LayerConfig(item["class_name"], str(item["config"].get("name", "")), item["config"])
+    return None
 
 
 def parse_config(path: Path, text: bytes, metadata: bytes) -> KerasConfig:
@@ -79,7 +86,7 @@ def parse_config(path: Path, text: bytes, metadata: bytes) -> KerasConfig:
 
 
 def snake_case(name: str) -> str:
-    """A class name as Keras spells it in paths (keras 3.15.1, keras/src/utils/naming.py).
+    """A class name as Keras 3.15.1 spells it in paths (keras/src/utils/naming.py).
 
     >>> snake_case("LSTM"), snake_case("LSTMCell"), snake_case("TimeDistributed")
     ('lstm', 'lstm_cell', 'time_distributed')
@@ -100,7 +107,7 @@ def _json_object(path: Path, member: str, text: bytes) -> dict[str, Any]:
 
 
 def _collect(path: Path, entry: dict[str, Any], place: str, layers: dict[str, LayerConfig], depth: int) -> None:
-    """Add an entry and everything within it, under the places where Keras stores their weights."""
+    """Adds an entry and its children under their places."""
     if depth > _MAX_DEPTH:
         raise CheckpointError(f"{path}: config.json nests layers more than {_MAX_DEPTH} deep; it is not a real model")
     class_name, values = entry.get("class_name"), entry.get("config")
@@ -119,7 +126,7 @@ def _collect(path: Path, entry: dict[str, Any], place: str, layers: dict[str, La
 
 
 def _numbered(items: list[Any]) -> list[tuple[str, dict[str, Any]]]:
-    """Members of a container as Keras names their groups: `lstm`, `lstm_1`, `dense`."""
+    """Members of a container by group names such as `lstm_1`."""
     used: dict[str, int] = {}
     result = []
     for item in items:

@@ -1,4 +1,4 @@
-"""Which groups of a Keras weights file are LSTMs, and what the model's config adds to them.
+"""Detects LSTMs among the groups of a Keras weights file.
 
 An LSTM cell is `kernel (x, 4h)`, `recurrent_kernel (h, 4h)` and perhaps `bias (4h)`; a GRU has 3 h columns, a
 SimpleRNN 1. One LSTM is given per layer: `LSTM`, `RNN(LSTMCell)`, or `Bidirectional` of either.
@@ -14,8 +14,10 @@ from ...errors import CheckpointError
 from ...layouts.table import layout_named
 from ...model import LSTMSpec
 from ..codecs.limits import FLOAT_SIZES, escape
-from ..detect.torch_names import build, others, unique_names
-from ..model import FoundLSTM, OtherTensor, TensorInfo
+from ..detect.assemble import Detected, build, others, unique_names
+from ..model import FoundLSTM
+from ..options import ReadOptions
+from ..tensor_info import TensorInfo
 from .config import KerasConfig, LayerConfig
 
 _KERNELS = ("kernel", "recurrent_kernel", "bias")
@@ -24,7 +26,7 @@ _DIRECTIONS = ("forward_layer", "backward_layer")
 
 @dataclass(frozen=True)
 class Variables:
-    """A group of variables: its owner's place such as `layers/lstm/cell`, the owner's name, its tensors by number."""
+    """A group of variables: the owner's place and name, tensors by number."""
 
     place: str
     name: str
@@ -33,7 +35,7 @@ class Variables:
 
 @dataclass(frozen=True)
 class _Cell:
-    """One LSTM cell: where it and its layer lie, and what the config says of it."""
+    """One LSTM cell: its place, its layer's, and its config."""
 
     place: str
     layer: str
@@ -53,19 +55,23 @@ class _Cell:
 
     @property
     def layout(self) -> str:
-        """The row of the layout table: CuDNNLSTM has two biases in one vector, and turns its blocks round."""
+        """The layout row; CuDNNLSTM has two biases in one vector."""
         bias = self.tensors.get("bias")
         return "cudnn-keras" if bias and bias.shape == (8 * self.units,) else "keras"
 
     @property
-    def alike(self) -> tuple[object, ...]:
+    def shared(self) -> tuple[object, ...]:
         """What both directions of one LSTM must share."""
         return (self.units, self.input_size, len(self.tensors), self.layout, self.activation, self.recurrent_activation)
 
 
 def detect_keras(
-    path: Path, groups: Sequence[Variables], loose: Sequence[TensorInfo], config: KerasConfig | None
-) -> tuple[tuple[FoundLSTM, ...], tuple[OtherTensor, ...]]:
+    path: Path,
+    groups: Sequence[Variables],
+    loose: Sequence[TensorInfo],
+    config: KerasConfig | None,
+    options: ReadOptions,
+) -> Detected:
     """The LSTMs among groups of variables, and all other tensors.
 
     Raises:
@@ -88,11 +94,11 @@ def detect_keras(
     lstms = unique_names(path, found)
     used = {name for lstm in lstms for name in lstm.tensors}
     everything = [tensor for group in groups for tensor in group.tensors.values()] + list(loose)
-    return lstms, others((tensor for tensor in everything if tensor.name not in used), notes)
+    return lstms, others((tensor for tensor in everything if tensor.name not in used), notes, options)
 
 
 def _cell_of(group: Variables) -> _Cell | str:
-    """The group as an LSTM cell, or why it is none; empty where nothing suggests a cell."""
+    """The group as a cell, or why it is none; empty for others."""
     parent, _, last = group.place.rpartition("/")
     if last != "cell" and "lstm" not in last and "lstm" not in group.name:
         return ""
@@ -105,7 +111,7 @@ def _cell_of(group: Variables) -> _Cell | str:
 
 
 def _why_no_lstm(tensors: Mapping[str, TensorInfo]) -> str:
-    """What in these shapes and types speaks against an LSTM; empty for nothing."""
+    """Why shapes and types make no LSTM; empty if they do."""
     kernel, recurrent = tensors["kernel"].shape, tensors["recurrent_kernel"].shape
     if len(recurrent) != 2 or len(kernel) != 2 or not recurrent[0] or not kernel[0]:
         return f"not an LSTM: kernel is {list(kernel)} and recurrent kernel {list(recurrent)}"
@@ -121,7 +127,7 @@ def _why_no_lstm(tensors: Mapping[str, TensorInfo]) -> str:
 
 
 def _with_config(path: Path, cell: _Cell, names: Mapping[str, str], config: KerasConfig | None) -> _Cell | str:
-    """The cell with what the config says of it, or why it cannot be read."""
+    """The cell with its config applied, or why it is not read."""
     layers = config.layers if config else {}
     own = layers.get(cell.place) or layers.get(cell.layer)
     # Within StackedRNNCells the direction is the outer RNN's: <rnn>/cell/cells/<cell>.
@@ -174,7 +180,7 @@ def _check_agreement(path: Path, cell: _Cell, own: LayerConfig, stored_name: str
 
 
 def _paired(cells: Mapping[str, _Cell]) -> list[tuple[_Cell, ...]]:
-    """One tuple per LSTM: a cell, or the forward and backward cell of a Bidirectional."""
+    """Each LSTM's cells: one, or forward and backward."""
     pairs: list[tuple[_Cell, ...]] = []
     done: set[str] = set()
     for cell in cells.values():
@@ -187,7 +193,7 @@ def _paired(cells: Mapping[str, _Cell]) -> list[tuple[_Cell, ...]]:
 
 
 def _is_bidirectional(forward: _Cell, backward: _Cell) -> bool:
-    return forward.alike == backward.alike and not forward.backward and backward.backward
+    return forward.shared == backward.shared and not forward.backward and backward.backward
 
 
 def _found(path: Path, cells: tuple[_Cell, ...], names: Mapping[str, str], config: KerasConfig | None) -> FoundLSTM:
@@ -221,6 +227,7 @@ def _found(path: Path, cells: tuple[_Cell, ...], names: Mapping[str, str], confi
         source_dtype=weights.dtype,
         tensors=tuple(tensor.name for tensor in tensors.values()),
         notes=_notes(cells, layers.get(layer)),
+        arrays={key: tensor.name for key, tensor in tensors.items()},
     )
 
 
@@ -235,7 +242,7 @@ def _notes(cells: tuple[_Cell, ...], layer: LayerConfig | None) -> tuple[str, ..
 
 
 def _layer_name(place: str, names: Mapping[str, str], layers: Mapping[str, LayerConfig]) -> str:
-    """The user's name of a layer, else the last part of its place."""
+    """The user's layer name, else the last part of its place."""
     outer, _, cell = place.partition("/cell/cells/")
     if cell:
         return f"{_layer_name(outer, names, layers)}/{cell}"

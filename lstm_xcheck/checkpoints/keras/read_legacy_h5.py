@@ -1,4 +1,4 @@
-"""The older Keras `.h5`: `model.save("x.h5")` and `save_weights("x.h5")` of Keras 3, tf_keras, Keras 2 and TF 1.
+"""Reads the older Keras `.h5`, of Keras 3, tf_keras, Keras 2 and TF 1.
 
 Datasets are named after variables: `model_weights/<layer>/<layer>/lstm_cell/kernel:0`, without `lstm_cell` in TF 1.15
 and Keras 2.3, without `:0` in Keras 3. The model's config is a text attribute of the file.
@@ -20,8 +20,8 @@ from ..codecs.hdf5 import walk
 from ..codecs.hdf5_attributes import text_attribute
 from ..codecs.lazy_bytes import ByteRange
 from ..codecs.limits import escape
-from ..model import TensorInfo
-from .config import KerasConfig, LayerConfig
+from ..tensor_info import TensorInfo
+from .config import KerasConfig, LayerConfig, layer_config
 from .layers import Variables
 
 _KINDS = ("kernel", "recurrent_kernel", "bias")
@@ -39,7 +39,7 @@ def is_legacy(root: Any) -> bool:
 def legacy_content(
     path: Path, file: BinaryIO, root: Any, size: int, span: ByteRange | None = None
 ) -> tuple[list[Variables], list[TensorInfo], KerasConfig | None]:
-    """The groups, the other tensors and the config, as a `.keras` archive would have them.
+    """Groups, other tensors and config, placed as in a `.keras` archive.
 
     Raises:
         CheckpointError: for a damaged config, and two layers of one name.
@@ -72,7 +72,7 @@ def legacy_content(
 
 @dataclass(frozen=True)
 class _Known:
-    """The recurrent layers of a config, in its order, the Keras that wrote it, and the model around them."""
+    """A config's recurrent layers in order, Keras' version and the model."""
 
     entries: tuple[LayerConfig, ...]
     major: int
@@ -98,14 +98,14 @@ def _read_config(path: Path, file: BinaryIO, root: Any) -> _Known | None:
 
 
 def _root(config: Any) -> LayerConfig:
-    """The model itself; Keras before 2.2.3 wrote the layers of a Sequential without more."""
+    """The model itself; before Keras 2.2.3 a Sequential was a list."""
     if isinstance(config, dict) and isinstance(config.get("config"), list):
         config = {**config, "config": {"layers": config["config"]}}
-    return _entry(config) or LayerConfig("", "", {})
+    return layer_config(config) or LayerConfig("", "", {})
 
 
 def _collect(path: Path, entry: Any, entries: list[LayerConfig], depth: int) -> None:
-    """Add every recurrent layer of a config; the config of an old Sequential model is a list."""
+    """Adds every recurrent layer of a config."""
     if depth > _MAX_DEPTH:
         raise CheckpointError(f"{path}: model_config nests layers more than {_MAX_DEPTH} deep; it is not a real model")
     if isinstance(entry, list):
@@ -124,7 +124,7 @@ def _collect(path: Path, entry: Any, entries: list[LayerConfig], depth: int) -> 
 
 
 def _configs(entry: LayerConfig) -> dict[str, LayerConfig]:
-    """A layer and what it holds, by the places where Keras 3 keeps their weights."""
+    """A layer and its children, by their places in Keras 3."""
     place = f"layers/{entry.name}"
     configs = {place: entry}
     inner = _child(entry, "layer")
@@ -146,24 +146,18 @@ def _cells(place: str, layer: LayerConfig) -> dict[str, LayerConfig]:
         configs[f"{place}/cell"] = cell
         listed = cell.values.get("cells")
         for item in listed if isinstance(listed, list) else []:
-            one = _entry(item)
+            one = layer_config(item)
             if one:
                 configs[f"{place}/cell/cells/{one.name}"] = one
     return configs
 
 
 def _child(entry: LayerConfig, key: str) -> LayerConfig | None:
-    return _entry(entry.values.get(key))
-
-
-def _entry(item: Any) -> LayerConfig | None:
-    if isinstance(item, dict) and isinstance(item.get("class_name"), str) and isinstance(item.get("config"), dict):
-        return LayerConfig(item["class_name"], str(item["config"].get("name", "")), item["config"])
-    return None
+    return layer_config(entry.values.get(key))
 
 
 def _place(parts: list[str], known: _Known | None) -> str:
-    """Where Keras 3 would keep the cell whose variables lie in this group."""
+    """The place in Keras 3 of a group's cell."""
     at = _layer_at(parts, known)
     layer, rest = parts[at], parts[at + 1 :]
     if rest[:1] == [_STACK]:
@@ -173,7 +167,7 @@ def _place(parts: list[str], known: _Known | None) -> str:
 
 
 def _layer_at(parts: list[str], known: _Known | None) -> int:
-    """Which part of a place is the layer: the innermost that the config names, else by what Keras calls cells."""
+    """Which part of a place is the layer, by config or cell names."""
     if known:
         named = [position for position, part in enumerate(parts) if part in known.names]
         if named:

@@ -1,4 +1,4 @@
-"""Writes Keras 3's `.keras` with h5py alone: `keras.models.load_model(path)` gives a model with these layers.
+"""Writes Keras 3's `.keras` with h5py alone.
 
 Source: keras 3.15.1, keras/src/saving/saving_lib.py.
 """
@@ -16,9 +16,7 @@ import h5py
 from ...model import LSTMWeights
 from ..codecs.limits import open_archive, read_member
 from ..other_layers.model import OtherLayers
-from ..other_layers.store import Typed, template_arrays
-from ..write import chain_of
-from .read_archive import read
+from ..template import Template
 from .write_config import model_config
 from .write_weights_h5 import fill_groups, keras_layers, write_groups
 
@@ -27,39 +25,38 @@ _VERSION = "3.15.1"
 _WEIGHTS = "model.weights.h5"
 
 
-def write(
-    path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None, other_layers: OtherLayers | None = None
-) -> None:
-    """A model with one layer for each LSTM, a chain for a stack; with `like`, that model with its LSTMs replaced.
+def write(path: Path, lstms: Mapping[str, LSTMWeights], other_layers: OtherLayers) -> None:
+    """Writes a model with one layer per LSTM, a chain per stack.
 
-    Layers beside them make one model with them where their order is known, else each has its own input and output.
+    Other layers make one model with them where their order is known, else each has its own input and output.
 
     Raises:
         CheckpointError: for what Keras' LSTM cannot say.
     """
-    if like is not None:
-        members = _filled(like, chain_of(lstms), template_arrays(like, read, other_layers, "keras"))
-    else:
-        config, order = model_config(lstms, other_layers or OtherLayers())
-        everything = keras_layers(lstms, other_layers)
-        buffer = io.BytesIO()
-        with h5py.File(buffer, "w") as root:
-            write_groups(root, {name: everything[name] for name in order if name in everything})
-        members = {
-            "metadata.json": json.dumps({"keras_version": _VERSION, "date_saved": ""}).encode(),
-            "config.json": json.dumps(config).encode(),
-            _WEIGHTS: buffer.getvalue(),
-        }
+    config, order = model_config(lstms, other_layers)
+    everything = keras_layers(lstms, other_layers)
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as root:
+        write_groups(root, {name: everything[name] for name in order if name in everything})
+    members = {
+        "metadata.json": json.dumps({"keras_version": _VERSION, "date_saved": ""}).encode(),
+        "config.json": json.dumps(config).encode(),
+        _WEIGHTS: buffer.getvalue(),
+    }
+    _write(path, members)
+
+
+def fill(path: Path, template: Template) -> None:
+    """Writes the template's model with its arrays replaced."""
+    with open_archive(template.path) as archive:
+        members = {name: read_member(template.path, archive, name) for name in archive.namelist()}
+    buffer = io.BytesIO(members[_WEIGHTS])
+    with h5py.File(buffer, "r+") as root:
+        fill_groups(root, template.values)
+    _write(path, {**members, _WEIGHTS: buffer.getvalue()})
+
+
+def _write(path: Path, members: Mapping[str, bytes]) -> None:
     with path.open("xb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for name, data in members.items():
             archive.writestr(zipfile.ZipInfo(name), data)
-
-
-def _filled(like: Path, chain: Mapping[str, LSTMWeights], values: Mapping[str, Typed]) -> dict[str, bytes]:
-    template = {lstm.name: lstm.tensors for lstm in read(like).lstms}
-    with open_archive(like) as archive:
-        members = {name: read_member(like, archive, name) for name in archive.namelist()}
-    buffer = io.BytesIO(members[_WEIGHTS])
-    with h5py.File(buffer, "r+") as root:
-        fill_groups(root, chain, template, values)
-    return {**members, _WEIGHTS: buffer.getvalue()}

@@ -1,4 +1,4 @@
-"""The config of the model in a written `.keras`: Functional, with one input and one output for each line of layers.
+"""Makes the Functional config of a written `.keras`.
 
 A line is the whole model where the order of its layers is known; else each layer stands alone, and a stack of LSTMs is
 a line of its own.
@@ -15,15 +15,16 @@ from ...layouts.other_layers import OTHER_LAYERS
 from ...model import LSTMSpec, LSTMWeights
 from ...model.activations import HARD_SIGMOID_KERAS3
 from ..codecs.limits import escape
-from ..other_layers.model import Layer, OtherLayers, Step, plain_name
-from ..write import chain_of
+from ..layout_arrays import chain_of
+from ..other_layers.model import Layer, OtherLayers, plain_name
+from ..topology import Step
 
 #: A layer's entry in the config, still without its input.
 Entry = dict[str, Any]
 
 
 def model_config(lstms: Mapping[str, LSTMWeights], other_layers: OtherLayers) -> tuple[dict[str, Any], list[str]]:
-    """The config of the model, and its layers in the order that Keras will give them.
+    """The config of the model, and its layers in Keras' order.
 
     Raises:
         CheckpointError: for what Keras' LSTM cannot say.
@@ -86,7 +87,7 @@ def _whole_line(lstms: Mapping[str, LSTMWeights], other_layers: OtherLayers) -> 
 
 
 def _taken(layer: LSTMWeights | Layer, *, before_lstm: bool = False) -> dict[str, Any]:
-    """What a layer takes: a sequence of vectors, of ids, or a vector."""
+    """What a layer takes: vectors or ids, in sequence or single."""
     if isinstance(layer, LSTMWeights):
         return {"batch_shape": [None, None, layer.spec.input_size], "dtype": layer.dtype}
     if layer.kind == "embedding":
@@ -109,14 +110,17 @@ def _input(name: str, taken: Mapping[str, Any]) -> Entry:
 
 
 def _after(entry: Entry, source: str) -> Entry:
-    """The entry of a layer that takes another's output. Keras looks up the real tensor by the history alone."""
+    """The entry of a layer that takes another's output.
+
+    Keras looks up the real tensor by the history alone.
+    """
     tensor = {"shape": [None], "dtype": "float32", "keras_history": [source, 0, 0]}
     node = {"args": [{"class_name": "__keras_tensor__", "config": tensor}], "kwargs": {}}
     return {**entry, "name": entry["config"]["name"], "inbound_nodes": [node]}
 
 
 def _layer_entry(layer: Layer) -> Entry:
-    """The entry of a layer beside the LSTMs, with what its source says of it."""
+    """The entry of another layer, with its attributes."""
     row = OTHER_LAYERS["keras"][layer.kind]
     name = plain_name(layer.name)
     config = {"name": name, "trainable": True, "dtype": _policy(layer.dtype)}
@@ -143,7 +147,7 @@ def _plain_entry(step: Step) -> Entry:
 
 
 def _lstm_entries(name: str, weights: LSTMWeights, attributes: Mapping[str, Any]) -> list[Entry]:
-    """The layers of a stack; the last one alone may give its last step."""
+    """The layers of a stack; only the last may drop steps."""
     chain = chain_of({name: weights})
     last = list(chain)[-1]
     return [_lstm_entry(label, layer, attributes if label == last else {}) for label, layer in chain.items()]

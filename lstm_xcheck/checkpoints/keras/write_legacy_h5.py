@@ -1,4 +1,4 @@
-"""Writes the older Keras `.h5` of weights, which `load_weights("x.h5")` of Keras 3, tf_keras and Keras 2 takes.
+"""Writes the older Keras `.h5` of weights, for Keras 2 and 3.
 
 The groups are layers in the model's order; layers without weights may stand between them in the model.
 Source: keras 3.15.1, keras/src/legacy/saving/legacy_h5_format.py (`save_weights_to_hdf5_group`).
@@ -17,36 +17,41 @@ from ...errors import CheckpointError
 from ...model import LSTMWeights
 from ..codecs.limits import escape
 from ..other_layers.model import Layer, OtherLayers
-from ..other_layers.store import template_arrays, to_framework
-from ..write import chain_of
-from .read_weights_h5 import read
+from ..other_layers.store import to_framework
+from ..template import Template
 from .write_weights_h5 import fill_groups, keras_arrays, keras_layers
 
 _SIDES = {"forward_layer": "forward", "backward_layer": "backward"}
 
 
-def write(
-    path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None, other_layers: OtherLayers | None = None
-) -> None:
-    """One layer for each LSTM, a chain for a stack; with `like`, that file with its LSTMs replaced.
+def write(path: Path, lstms: Mapping[str, LSTMWeights], other_layers: OtherLayers) -> None:
+    """Writes one layer for each LSTM, a chain for a stack.
 
     Raises:
         CheckpointError: for what Keras' LSTM has no place for, and bfloat16, which this kind of file has no word for.
     """
-    chain = chain_of(lstms)
     layers = keras_layers(lstms, other_layers)
-    for name, layer in layers.items():
-        if layer.dtype == "bfloat16":
-            raise CheckpointError(f"{escape(name)} is bfloat16, which a Keras .h5 cannot say; write a .keras file")
-    if like is None:
-        with path.open("xb") as file, h5py.File(file, "w") as root:
-            _write_layers(root, layers)
-        return
-    values = template_arrays(like, read, other_layers, "keras")
-    template = {lstm.name: lstm.tensors for lstm in read(like).lstms}
-    path.write_bytes(like.read_bytes())
+    _refuse_bfloat16({name: layer.dtype for name, layer in layers.items()})
+    with path.open("xb") as file, h5py.File(file, "w") as root:
+        _write_layers(root, layers)
+
+
+def fill(path: Path, template: Template) -> None:
+    """Writes the template's file with its arrays replaced.
+
+    Raises:
+        CheckpointError: for bfloat16.
+    """
+    _refuse_bfloat16({name: weights.dtype for name, weights in template.lstms.items()})
+    path.write_bytes(template.path.read_bytes())
     with h5py.File(path, "r+") as root:
-        fill_groups(root, chain, template, values)
+        fill_groups(root, template.values)
+
+
+def _refuse_bfloat16(dtypes: Mapping[str, str]) -> None:
+    for name, dtype in dtypes.items():
+        if dtype == "bfloat16":
+            raise CheckpointError(f"{escape(name)} is bfloat16, which a Keras .h5 cannot say; write a .keras file")
 
 
 def _write_layers(root: Any, chain: Mapping[str, LSTMWeights | Layer]) -> None:
@@ -64,10 +69,10 @@ def _write_layers(root: Any, chain: Mapping[str, LSTMWeights | Layer]) -> None:
             group.create_dataset(variable, data=array)
 
 
-def _variables(layer: str, name: str, template: LSTMWeights | Layer) -> dict[str, Array]:
-    if isinstance(template, Layer):
-        return {f"{layer}/{key}": array for key, (array, _) in to_framework(template, "keras").arrays.items()}
-    return {_variable(layer, key): array for key, array in keras_arrays(name, template).items()}
+def _variables(layer: str, name: str, owner: LSTMWeights | Layer) -> dict[str, Array]:
+    if isinstance(owner, Layer):
+        return {f"{layer}/{key}": array for key, (array, _) in to_framework(owner, "keras").arrays.items()}
+    return {_variable(layer, key): array for key, array in keras_arrays(name, owner).items()}
 
 
 def _variable(layer: str, key: str) -> str:

@@ -1,4 +1,4 @@
-"""Writes Keras 3's `.weights.h5` with h5py alone: `model.load_weights(path)` takes it, for a model with these layers.
+"""Writes Keras 3's `.weights.h5` with h5py alone.
 
 The groups are what Keras itself writes for a Sequential or Functional model: `layers/lstm/cell/vars/0`, then `lstm_1`;
 `layers/bidirectional/forward_layer/cell/vars/0` for both directions. Keras finds layers by class and order, not name.
@@ -22,38 +22,40 @@ from ...layouts import to_layout
 from ...layouts.other_layers import OTHER_LAYERS
 from ...model import LSTMWeights
 from ..codecs.limits import escape
-from ..other_layers.model import Layer, OtherLayers, Step, plain_name
-from ..other_layers.store import Typed, template_arrays, to_framework
-from ..write import chain_of
+from ..layout_arrays import Typed, chain_of
+from ..other_layers.model import Layer, OtherLayers, plain_name
+from ..other_layers.store import to_framework
+from ..template import Template
+from ..topology import Step
 from .config import snake_case
-from .read_weights_h5 import read
 
 
-def write(
-    path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None, other_layers: OtherLayers | None = None
-) -> None:
-    """One layer for each LSTM, a chain for a stack; with `like`, that file with its LSTMs replaced.
+def write(path: Path, lstms: Mapping[str, LSTMWeights], other_layers: OtherLayers) -> None:
+    """Writes one layer for each LSTM, a chain for a stack.
 
     Raises:
         CheckpointError: for what Keras' LSTM has no place for.
     """
-    chain = chain_of(lstms)
     with path.open("x+b", buffering=0) as file:
-        if like is not None:
-            with like.open("rb") as source:
-                shutil.copyfileobj(source, file)
         target = _Faultless(file)
-        with h5py.File(target, "w" if like is None else "r+") as root:
-            if like is None:
-                write_groups(root, keras_layers(lstms, other_layers))
-            else:
-                values = template_arrays(like, read, other_layers, "keras")
-                fill_groups(root, chain, {lstm.name: lstm.tensors for lstm in read(like).lstms}, values)
+        with h5py.File(target, "w") as root:
+            write_groups(root, keras_layers(lstms, other_layers))
+        target.raise_fault()
+
+
+def fill(path: Path, template: Template) -> None:
+    """Writes the template's file with its arrays replaced."""
+    with path.open("x+b", buffering=0) as file:
+        with template.path.open("rb") as source:
+            shutil.copyfileobj(source, file)
+        target = _Faultless(file)
+        with h5py.File(target, "r+") as root:
+            fill_groups(root, template.values)
         target.raise_fault()
 
 
 class _Faultless(io.RawIOBase):
-    """A file that never fails: on a full disk HDF5 fails while it closes a file, and not always with an OSError.
+    """A file that defers write errors, since HDF5 loses some.
 
     The first fault is kept and told at the end, when HDF5 is done; what is written after it is lost.
     """
@@ -102,28 +104,28 @@ class _Faultless(io.RawIOBase):
                 self._fault = error
 
 
-def keras_layers(lstms: Mapping[str, LSTMWeights], other_layers: OtherLayers | None) -> dict[str, LSTMWeights | Layer]:
-    """All layers in the order of the chain; where that is not known the LSTMs come first.
+def keras_layers(lstms: Mapping[str, LSTMWeights], other_layers: OtherLayers) -> dict[str, LSTMWeights | Layer]:
+    """All layers in chain order, or LSTMs first.
 
     Raises:
         CheckpointError: for two layers of one name.
     """
     found: dict[str, LSTMWeights | Layer] = dict(chain_of(lstms))
-    for layer in other_layers.layers if other_layers else ():
+    for layer in other_layers.layers:
         if plain_name(layer.name) in found:
             raise CheckpointError(f"two layers would be named {escape(layer.name)}; rename one with --rename")
         found[plain_name(layer.name)] = layer
-    order = [name for step in other_layers.chain for name in step_names(step, lstms)] if other_layers else []
+    order = [name for step in other_layers.chain for name in step_names(step, lstms)]
     return {name: found[name] for name in [*order, *found] if name in found}
 
 
 def step_names(step: Step, lstms: Mapping[str, LSTMWeights]) -> list[str]:
-    """The Keras layers of one step of a chain: a stack has several."""
+    """The Keras layers of one step; a stack has several."""
     return list(chain_of({step.name: lstms[step.name]})) if step.name in lstms else [plain_name(step.name)]
 
 
 def write_groups(root: Any, layers: Mapping[str, LSTMWeights | Layer]) -> None:
-    """The groups of a model whose layers are these, in this order."""
+    """Writes the groups of a model with these layers."""
     used: dict[str, int] = {}
     root.create_group("vars").attrs["name"] = "lstms"
     for name, layer in layers.items():
@@ -154,10 +156,10 @@ def _write_layer(group: Any, name: str, layer: Layer) -> None:
         group.create_group("vars").attrs["name"] = name
         group = group.create_group("layer")
         name = f"{name}_layer"
-    template = group.create_group("vars")
-    template.attrs["name"] = name
+    variables = group.create_group("vars")
+    variables.attrs["name"] = name
     for number, (array, dtype) in enumerate(to_framework(layer, "keras").arrays.values()):
-        _store(template, str(number), array, dtype)
+        _store(variables, str(number), array, dtype)
 
 
 def _write_lstm(group: Any, name: str, weights: LSTMWeights) -> None:
@@ -171,15 +173,9 @@ def _write_lstm(group: Any, name: str, weights: LSTMWeights) -> None:
             _store(cell, str(index), arrays[key], weights.dtype)
 
 
-def fill_groups(
-    root: Any, chain: Mapping[str, LSTMWeights], template: Mapping[str, tuple[str, ...]], values: Mapping[str, Typed]
-) -> None:
-    """Put new values into the datasets that hold each LSTM now, and into those named beside them."""
-    new = dict(values)
-    for name, weights in chain.items():
-        arrays = keras_arrays(name, weights).values()
-        new.update({place: (array, weights.dtype) for place, array in zip(template[name], arrays, strict=True)})
-    for place, (array, dtype) in new.items():
+def fill_groups(root: Any, values: Mapping[str, Typed]) -> None:
+    """Put new arrays into datasets, by their names."""
+    for place, (array, dtype) in values.items():
         parent, _, key = place.rpartition("/")
         group = root[parent]
         del group[key]
@@ -199,7 +195,7 @@ def keras_arrays(name: str, weights: LSTMWeights) -> dict[str, Array]:
 
 
 def _store(group: Any, key: str, array: Array, dtype: str) -> None:
-    """HDF5 has no bfloat16: Keras stores its two bytes and says so in an attribute."""
+    """Stores an array; bfloat16 as two bytes with an attribute."""
     if dtype == "bfloat16":
         upper = (np.ascontiguousarray(array).view(np.uint32) >> np.uint32(16)).astype("<u2")
         group.create_dataset(key, data=upper.view("V2")).attrs["dtype"] = "bfloat16"

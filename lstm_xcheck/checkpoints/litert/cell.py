@@ -1,4 +1,4 @@
-"""LSTM operators of LiteRT: which of their inputs hold which weights, and what their options mean.
+"""Reads LiteRT's LSTM operators: the roles of inputs and options.
 
 Source: TensorFlow 2.21, tensorflow/lite/kernels/lstm_shared.h, unidirectional_sequence_lstm.cc and
 bidirectional_sequence_lstm.cc; what is read was run by its interpreter.
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..codecs.limits import FLOAT_SIZES, escape
-from ..model import TensorInfo
+from ..tensor_info import TensorInfo
 from .graph import Graph, Operator
 
 #: In the order of the operators' inputs.
@@ -159,7 +159,7 @@ def _options(op: Operator) -> dict[str, Any]:
 
 
 def _number(value: float) -> float | None:
-    """A float32 option as the number that was meant; 0 means none."""
+    """A float32 option as the decimal that was meant; 0 means none."""
     return float(str(np.float32(value))) if value else None
 
 
@@ -195,7 +195,7 @@ def _cell(graph: Graph, op: Operator, name: str, at: tuple[int, ...], options: d
 
 
 def _time_axis(op: Operator) -> int:
-    """Sequences are (batch, steps, input) or the other way round; the two operators have different defaults."""
+    """The axis of steps; the two operators have different defaults."""
     if op.kind == "BIDIRECTIONAL_SEQUENCE_LSTM":
         return 0 if op.option(4, "<b", 1) else 1
     return 0 if op.option(3, "<b") else 1
@@ -220,7 +220,7 @@ def _refuse_projection_bias(graph: Graph, op: Operator, position: int) -> None:
 
 
 def _add_input_gate(tensors: dict[str, TensorInfo]) -> int:
-    """Zeros for the gate that coupling makes of the forget gate; how many."""
+    """Adds zeros for the coupled input gate; returns how many."""
     count = 0
     for key, like in list(tensors.items()):
         if "forget" in key:

@@ -1,4 +1,4 @@
-"""Which way an LSTM of a LiteRT graph reads its sequence, and which two are the directions of one layer."""
+"""Finds the direction of LSTMs in a graph, and pairs directions."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _IN_ORDER_READ = (
 
 
 def placed(cell: Cell) -> Cell:
-    """The cell with its sequence before axes were exchanged and steps reversed, and whether it reads backward."""
+    """The cell with its original sequence, and whether it reads backward."""
     (number, axis), transposed = cell.sequence, False
     for _ in range(_MAX_STEPS):
         kind, op, _ = cell.graph.maker(number)
@@ -43,7 +43,7 @@ def placed(cell: Cell) -> Cell:
 
 @dataclass(frozen=True)
 class _End:
-    """An operator that a cell's outputs reach: at which input, and whether steps were reversed or one was picked."""
+    """An operator that a cell's outputs reach, and how."""
 
     op: Operator
     position: int
@@ -51,7 +51,7 @@ class _End:
 
 
 def _walk(cell: Cell) -> Iterator[_End]:
-    """The operators that a cell's outputs reach through those that only hand them on."""
+    """The operators that a cell's outputs reach, past pass-through ones."""
     waiting = [(number, 0, False) for number in cell.results]
     seen: set[int] = set()
     while waiting:
@@ -70,7 +70,7 @@ def _is_state(graph: Graph, number: int) -> bool:
 
 
 def pairs(cells: list[tuple[Cell, ...]]) -> Iterator[tuple[Cell, ...]]:
-    """The LSTMs, those that are two directions of one layer together, the forward one first."""
+    """The LSTMs with paired directions, forward first."""
     taken: set[int] = set()
     alone = {k: cell for k, directions in enumerate(cells) if len(directions) == 1 for cell in directions}
     meeting = {k: {id(end.op): end for end in _walk(cell) if end.op.kind in _JOINING} for k, cell in alone.items()}
@@ -131,6 +131,6 @@ def _joint_name(graph: Graph, end: _End | None) -> str:
 
 
 def _noted(cell: Cell) -> Cell:
-    """A note for a single backward LSTM whose outputs are not turned back."""
+    """A note for a backward LSTM whose outputs stay reversed."""
     transposed = any(end.op.kind == "REVERSE_V2" for end in _walk(cell))
     return replace(cell, notes=(*cell.notes, _IN_ORDER_READ)) if cell.backward and not transposed else cell

@@ -1,4 +1,4 @@
-"""The graphs of a LiteRT (TensorFlow Lite) model: tensors, operators, and the bytes of its constants.
+"""Parses the graphs of a LiteRT model: tensors, operators, constants.
 
 Read without LiteRT and never run.
 Source: TensorFlow 2.21, tensorflow/lite/python/schema_py_generated.py; schema version 3.
@@ -17,7 +17,7 @@ from ...arrays import Array
 from ...errors import CheckpointError
 from ..codecs.flatbuffer import Source, Table
 from ..codecs.limits import FLOAT_SIZES, escape, float_values
-from ..model import TensorInfo
+from ..tensor_info import TensorInfo
 
 #: TensorType, by number; those that an LSTM may be stored in, and those that are named when they are met.
 TYPES = {
@@ -41,7 +41,7 @@ _FREE = 1 << 20
 
 @dataclass(frozen=True)
 class Tensor:
-    """A tensor of a graph; `span` tells where its bytes lie when it is a constant."""
+    """A tensor of a graph; `span` locates the bytes of constants."""
 
     name: str
     shape: tuple[int, ...]
@@ -53,7 +53,7 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Operator:
-    """An operator: its kind, the numbers of its tensors (-1 for none), and its options."""
+    """An operator: kind, tensor numbers (-1 for none) and options."""
 
     kind: str
     inputs: tuple[int, ...]
@@ -83,7 +83,7 @@ class Graph:
 
     @cached_property
     def made_by(self) -> dict[int, tuple[Operator, int]]:
-        """The operator that makes a tensor, and which of its outputs that is."""
+        """The operator that makes a tensor, and at which output."""
         return {made: (op, place) for op in self.operators for place, made in enumerate(op.outputs)}
 
     @cached_property
@@ -101,16 +101,16 @@ class Graph:
 
     @cached_property
     def splits_in_four(self) -> list[Operator]:
-        """The operators that split pre-activations into four gates, as one step of an LSTM does."""
+        """The operators that split pre-activations into four gates."""
         return [op for op in self.operators if op.kind == "SPLIT" and len(op.outputs) == 4]
 
     def maker(self, number: int) -> tuple[str, Operator | None, int]:
-        """The kind of what makes a tensor, the operator, and which of its outputs it is; no kind where nothing does."""
+        """Kind, operator and output that make a tensor; no kind for inputs."""
         op, place = self.made_by.get(number, (None, 0))
         return (op.kind if op else ""), op, place
 
     def constant(self, number: int) -> int | None:
-        """The tensor that a constant is stored as, behind a DEQUANTIZE where there is one; None for no constant."""
+        """The stored tensor of a constant, past a DEQUANTIZE; else None."""
         kind, op, _ = self.maker(number)
         if kind == "DEQUANTIZE" and op:
             inner = op.input(0)
@@ -118,7 +118,7 @@ class Graph:
         return number if self.is_stored(number) else None
 
     def is_stored(self, number: int) -> bool:
-        """Whether the file holds the numbers of a tensor, and nothing else decides them."""
+        """Whether the file alone gives a tensor's numbers."""
         if not 0 <= number < len(self.tensors) or number in self.made_by or number in self._given:
             return False
         tensor = self.tensors[number]
@@ -129,7 +129,7 @@ class Graph:
         return self.model.stored(self.tensors[number])
 
     def integers(self, number: int) -> tuple[int, ...] | None:
-        """The values of a constant of whole numbers, such as an axis; None where it is none or has many."""
+        """The values of a short integer constant, such as an axis; else None."""
         if not self.is_stored(number):
             return None
         tensor = self.tensors[number]
@@ -152,7 +152,7 @@ class Model:
         self.graphs = [self._graph(k, table, buffers, kinds) for k, table in enumerate(root.tables(2))]
 
     def _span(self, table: Table) -> tuple[int, int] | None:
-        """Where a buffer's bytes are: within the table, or behind it in a file above 2 GB."""
+        """Where a buffer's bytes are: in the table or behind it."""
         inner = table.span(0)
         if inner is not None and inner[1]:
             return inner
@@ -195,7 +195,7 @@ class Model:
         return TensorInfo(escape(tensor.name, 200), tensor.shape, dtype, lambda: self.values(tensor))
 
     def values(self, tensor: Tensor) -> Array:
-        """The values of a constant of a float type or of whole numbers.
+        """The values of a float or integer constant.
 
         Raises:
             ValueError: when they do not fit its shape.
@@ -226,7 +226,7 @@ def parse(path: Path) -> Model:
 
 
 def _kind(table: Table) -> str:
-    """What an operator is called; numbers above 127 did not fit the first field of older files."""
+    """The kind of an operator; older files number it in one byte."""
     number = max(table.integer(0, "<b"), table.integer(3))
     custom = table.text(1)
     return f"CUSTOM {custom}" if KINDS.get(number) == "CUSTOM" else KINDS.get(number, f"operator {number}")

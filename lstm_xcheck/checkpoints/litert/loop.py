@@ -1,4 +1,4 @@
-"""LSTMs that LiteRT has as a loop: a WHILE whose body computes one step, as the converter makes them of Keras 3.
+"""Reads LSTMs that are a WHILE loop over steps.
 
 The body is followed from its carried states back to the weights, so that which quarter of the weights is which gate is
 read from what the graph computes with it, never from an order or a name. A step that computes anything else is no LSTM.
@@ -18,7 +18,7 @@ import numpy as np
 from ...arrays import Array
 from ...model.activations import HARD_SIGMOID_KERAS3
 from ..codecs.limits import FLOAT_SIZES, escape
-from ..model import TensorInfo
+from ..tensor_info import TensorInfo
 from .cell import GATES, Cell, Leaf, NotReadError, read_as_float
 from .graph import Graph, Operator
 
@@ -33,7 +33,7 @@ _NO_STEP = "its loop computes something else than a step of an LSTM: "
 
 @dataclass
 class _Loop:
-    """A WHILE: the graph around it, and its body, whose inputs and outputs correspond by place."""
+    """A WHILE: its outer graph and its body."""
 
     outer: Graph
     op: Operator
@@ -48,7 +48,7 @@ class _Loop:
         return self.body.outputs[place] == self.body.inputs[place]
 
     def constant(self, number: int) -> tuple[Graph, int] | None:
-        """The stored tensor that a tensor of the body is, in the body or around it."""
+        """The stored tensor behind a tensor of the body."""
         kind, op, _ = self.body.maker(number)
         inner = op.input(0) if kind == "DEQUANTIZE" and op else number
         place = self.place(inner)
@@ -69,14 +69,14 @@ class _Loop:
         return float(found[0].model.values(tensor).reshape(-1)[0])
 
     def plain(self, number: int, kind: str) -> tuple[int, int] | None:
-        """The two inputs of an ADD or MUL without an activation of its own."""
+        """The two inputs of a plain ADD or MUL."""
         made, op, _ = self.body.maker(number)
         if made != kind or op is None or len(op.inputs) != 2 or op.option(0, "<b"):
             return None
         return op.inputs[0], op.inputs[1]
 
     def activation(self, number: int) -> tuple[str, int]:
-        """The function that makes a tensor, and of which; `linear` where it is none that is known."""
+        """The activation that makes a tensor, and its argument."""
         kind, op, _ = self.body.maker(number)
         if kind in _FUNCTIONS and op is not None:
             return _FUNCTIONS[kind], op.input(0)
@@ -90,7 +90,7 @@ class _Loop:
         return "linear", number
 
     def unmasked(self, place: int) -> tuple[int, bool]:
-        """What a step makes of a carried tensor, and whether a mask may keep the old one."""
+        """A carried tensor's new value, and whether a mask may keep it."""
         number = self.body.outputs[place]
         kind, op, _ = self.body.maker(number)
         if kind == "SELECT_V2" and op is not None and op.input(2) == self.body.inputs[place]:
@@ -100,7 +100,7 @@ class _Loop:
 
 @dataclass(frozen=True)
 class _Step:
-    """The quarters of the pre-activations by gate, and the functions of the gates, the candidate and the cell."""
+    """The pre-activations by gate, and the activation functions."""
 
     split: Operator
     quarters: dict[str, int]
@@ -108,7 +108,7 @@ class _Step:
 
 
 def loop_cell(outer: Graph, op: Operator, name: str) -> Cell | None:
-    """The LSTM that a WHILE is; None for a loop that is nothing like one.
+    """The LSTM that a WHILE is; None for any other loop.
 
     Raises:
         NotReadError: for one whose step is not an LSTM's, or is computed from what the file does not hold.
@@ -132,7 +132,7 @@ def loop_cell(outer: Graph, op: Operator, name: str) -> Cell | None:
 
 
 def _step(loop: _Loop, h: int, c: int) -> _Step | None:
-    """The gates, when the carried tensors at these places are an LSTM's."""
+    """The gates, if these carried tensors are an LSTM's."""
     (new_h, _), (new_c, _) = loop.unmasked(h), loop.unmasked(c)
     factors, terms = loop.plain(new_h, "MUL"), loop.plain(new_c, "ADD")
     if factors is None or terms is None:
@@ -197,7 +197,7 @@ def _cell(loop: _Loop, step: _Step, h: int, c: int, name: str) -> Cell:
 
 
 def _weights(loop: _Loop, step: _Step, h: int) -> tuple[dict[str, TensorInfo], set[Leaf], int]:
-    """Input weights, recurrent weights and bias, and the place of the sequence."""
+    """The weights and bias, and the place of the sequence."""
     found: dict[str, tuple[Graph, int]] = {}
     sequence = -1
     for kind, fed, constant in _terms(loop, step.split.input(1)):
@@ -214,7 +214,7 @@ def _weights(loop: _Loop, step: _Step, h: int) -> tuple[dict[str, TensorInfo], s
 
 
 def _terms(loop: _Loop, number: int) -> Iterator[tuple[str, int, tuple[Graph, int]]]:
-    """The terms of a sum: `product`, what is multiplied, and the weights; or `bias`, nothing, and the vector."""
+    """The terms of a sum: products with weights, and biases."""
     waiting, seen = [number], 0
     while waiting:
         number, seen = waiting.pop(), seen + 1
@@ -243,7 +243,7 @@ def _constant(loop: _Loop, number: int) -> tuple[Graph, int]:
 
 
 def _fed(loop: _Loop, number: int, h: int) -> tuple[str, int]:
-    """Whether a product is of the input of a step, and of which sequence, or of the state."""
+    """Which sequence a product takes; None for the state."""
     if number == loop.body.inputs[h]:
         return "recurrent", h
     kind, op, _ = loop.body.maker(number)
@@ -289,7 +289,7 @@ def _part(whole: Callable[[], Array], span: slice) -> Array:
 
 
 def _is_zero(loop: _Loop, place: int, leaves: set[Leaf]) -> bool:
-    """Whether a state begins as zeros, which the graph fills or the file holds; those are used up."""
+    """Whether a state begins as zeros, from graph or file."""
     number = loop.op.inputs[place]
     kind, op, _ = loop.outer.maker(number)
     if kind == "FILL" and op is not None:

@@ -1,4 +1,4 @@
-"""LiteRT (TensorFlow Lite) models: every LSTM, as an operator or as a loop, its weights found through the graph.
+"""Reads LiteRT (TensorFlow Lite) models: LSTM operators and loops.
 
 Read without LiteRT and never run. A forward and a backward LSTM of one sequence whose outputs are joined are one.
 Source: TensorFlow 2.21, its converter and interpreter.
@@ -15,8 +15,10 @@ from ...errors import CheckpointError, SpecError
 from ...layouts import spec_of
 from ...model import LSTMSpec
 from ..codecs.limits import escape
-from ..detect.torch_names import build, others, unique_names
-from ..model import Checkpoint, FoundLSTM, OtherTensor, TensorInfo
+from ..detect.assemble import build, others, unique_names
+from ..model import Checkpoint, FoundLSTM, OtherTensor
+from ..options import ReadOptions
+from ..tensor_info import TensorInfo
 from .cell import FUSED, Cell, Leaf, NotReadError, fused_cells
 from .directions import pairs, placed
 from .graph import Graph, Model, Operator, parse
@@ -32,7 +34,7 @@ _UNROLLED = (
 )
 
 
-def read(path: Path) -> Checkpoint:
+def read(path: Path, options: ReadOptions) -> Checkpoint:
     """Every LSTM of the model.
 
     Raises:
@@ -40,14 +42,14 @@ def read(path: Path) -> Checkpoint:
     """
     model = parse(path)
     try:
-        return _read(path, model)
+        return _read(path, model, options)
     except ValueError as error:
         raise CheckpointError(
             f"{path}: the LiteRT model is damaged ({escape(error)}); copy or download it again"
         ) from error
 
 
-def _read(path: Path, model: Model) -> Checkpoint:
+def _read(path: Path, model: Model, options: ReadOptions) -> Checkpoint:
     cells, unread = _cells(model)
     found: list[tuple[FoundLSTM, str]] = []
     used: set[Leaf] = set()
@@ -59,11 +61,11 @@ def _read(path: Path, model: Model) -> Checkpoint:
         except NotReadError as error:
             unread.append(OtherTensor(name, (), "LSTM", f"an LSTM, not read: {error}"))
     rest = list(_rest(model, used))
-    return Checkpoint(path, "litert", unique_names(path, found), (*unread, *others(rest, {})))
+    return Checkpoint(path, "litert", unique_names(path, found), (*unread, *others(rest, {}, options)))
 
 
 def _cells(model: Model) -> tuple[list[tuple[Cell, ...]], list[OtherTensor]]:
-    """The LSTMs in the order in which they run, and why others are not read."""
+    """The LSTMs in running order, and why others are not read."""
     cells: list[tuple[Cell, ...]] = []
     unread: list[OtherTensor] = []
     bodies = {op.option(1) for graph in model.graphs for op in graph.operators if op.kind == "WHILE"}
@@ -87,7 +89,7 @@ def _cells(model: Model) -> tuple[list[tuple[Cell, ...]], list[OtherTensor]]:
 
 
 def _directions(graph: Graph, op: Operator, name: str) -> tuple[Cell, ...]:
-    """The LSTM that an operator is, none for a loop that is something else."""
+    """The LSTM that an operator is; none for other loops."""
     if op.kind == "WHILE":
         cell = loop_cell(graph, op, name)
         return () if cell is None else (placed(cell),)
@@ -98,7 +100,7 @@ def _directions(graph: Graph, op: Operator, name: str) -> tuple[Cell, ...]:
 
 
 def _is_gated(graph: Graph, split: Operator) -> bool:
-    """Whether three quarters go through a sigmoid, as the gates of an LSTM do."""
+    """Whether three quarters go through a sigmoid, like gates."""
     return sum(any(user.kind == "LOGISTIC" for user in graph.used_by.get(k, ())) for k in split.outputs) == 3
 
 
@@ -146,7 +148,7 @@ def _spec(tensors: dict[str, TensorInfo], directions: tuple[Cell, ...]) -> LSTMS
 
 
 def _of_one_type(tensors: dict[str, TensorInfo]) -> dict[str, TensorInfo]:
-    """As stored where all are of one type, else in float32, in which the graph computes."""
+    """Tensors as stored, or in float32 if types are mixed."""
     if len({tensor.dtype for tensor in tensors.values()}) == 1:
         return tensors
     if any(tensor.dtype == "float64" for tensor in tensors.values()):
@@ -159,7 +161,7 @@ def _of_one_type(tensors: dict[str, TensorInfo]) -> dict[str, TensorInfo]:
 
 
 def _rest(model: Model, used: set[Leaf]) -> Iterator[TensorInfo]:
-    """The constants in use that belong to no LSTM; sizes, axes and single numbers are the graph's own."""
+    """The constants of no LSTM; sizes, axes and scalars left out."""
     for graph in model.graphs:
         for number, tensor in enumerate(graph.tensors):
             place, listed = (graph.number, number), tensor.shape and tensor.dtype not in ("int32", "int64", "bool")

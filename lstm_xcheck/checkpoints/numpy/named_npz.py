@@ -1,4 +1,4 @@
-"""NumPy's `.npz` with a framework's own names in it: Haiku, MLX, Keras, Sonnet, Flax or PyTorch. Names decide.
+"""Reads and writes `.npz` files with a framework's own names.
 
 Nothing is unpickled. Source: mlx 0.32.4 (`save_weights("x.npz")`); dm-haiku 0.0.17, whose parameters are plain dicts
 `{"lstm/linear": {"w", "b"}}` that people save under `lstm/linear/w`.
@@ -10,25 +10,29 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from ...layouts.other_layers import family_of
 from ...model import LSTMWeights
 from ..codecs.limits import open_archive, read_member
 from ..codecs.npy import describe_member, npy_bytes
 from ..detect.layout_names import detect_any_layout
 from ..detect.user_layout import detect
-from ..layout_arrays import like_arrays, tree_arrays
-from ..model import Checkpoint, TensorInfo
+from ..layout_arrays import Typed, tree_arrays
+from ..model import Checkpoint
+from ..options import ReadOptions
 from ..other_layers.model import OtherLayers
-from ..other_layers.store import stored_arrays, template_arrays
+from ..other_layers.store import stored_arrays
+from ..template import Template
+from ..tensor_info import TensorInfo
 
 
-def read(path: Path) -> Checkpoint:
+def read(path: Path, options: ReadOptions) -> Checkpoint:
     """Every LSTM that has the names of a known framework.
 
     Raises:
         CheckpointError: for a file that is damaged, or holds objects instead of arrays.
     """
-    lstms, other = detect(path, stored_tensors(path), detect_any_layout)
-    return Checkpoint(path, "npz", lstms, other)
+    lstms, other = detect(path, stored_tensors(path), detect_any_layout, options)
+    return Checkpoint(path, "npz", lstms, other, family_of(lstm.layout for lstm in lstms))
 
 
 def stored_tensors(path: Path) -> list[TensorInfo]:
@@ -42,27 +46,26 @@ def stored_tensors(path: Path) -> list[TensorInfo]:
 
 
 def write_npz(
-    path: Path,
-    layout: str,
-    separator: str,
-    lstms: Mapping[str, LSTMWeights],
-    like: Path | None,
-    other_layers: OtherLayers | None,
+    path: Path, layout: str, separator: str, lstms: Mapping[str, LSTMWeights], other_layers: OtherLayers
 ) -> None:
-    """LSTMs and other layers under the names of a layout; with `like`, that file with these replaced.
+    """Writes LSTMs and other layers under the names of a layout.
 
     Raises:
         CheckpointError: for what the layout has no place for.
     """
-    members: dict[str, bytes] = {}
-    if like is None:
-        arrays = tree_arrays(lstms, layout, separator)
-        arrays.update(stored_arrays(other_layers.layers if other_layers else (), layout, list(arrays)))
-    else:
-        arrays = like_arrays({lstm.name: lstm for lstm in read(like).lstms}, lstms)
-        arrays.update(template_arrays(like, read, other_layers, layout))
-        with open_archive(like) as archive:
-            members = {name: read_member(like, archive, name) for name in archive.namelist()}
+    arrays = tree_arrays(lstms, layout, separator)
+    arrays.update(stored_arrays(other_layers.layers, layout, list(arrays)))
+    _write(path, {}, arrays)
+
+
+def fill(path: Path, template: Template) -> None:
+    """Writes the template's file with its arrays replaced."""
+    with open_archive(template.path) as archive:
+        members = {name: read_member(template.path, archive, name) for name in archive.namelist()}
+    _write(path, members, template.values)
+
+
+def _write(path: Path, members: dict[str, bytes], arrays: Mapping[str, Typed]) -> None:
     members.update({f"{name}.npy": npy_bytes(array, dtype) for name, (array, dtype) in arrays.items()})
     with path.open("xb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         for name, data in members.items():

@@ -1,4 +1,4 @@
-"""This project's own `.npz`: every LSTM in canonical form, readable by `numpy.load(path)` alone.
+"""Reads and writes this project's `.npz` of canonical arrays.
 
 Arrays are named `<lstm>/<layer>.<direction>.<array>`, such as `encoder/0.0.W`, gates in the order i, f, g, o. The
 member `lstm_xcheck` is JSON text in bytes: `{"schema": 1, "lstms": [{"name", "dtype", "spec"}]}`. It is the one format
@@ -25,8 +25,12 @@ from ...model import CellWeights, LSTMSpec, LSTMWeights
 from ...model.weights import check_shapes
 from ..codecs.limits import escape, open_archive
 from ..codecs.npy import describe_member
-from ..detect.torch_names import deferred
-from ..model import Checkpoint, FoundLSTM, OtherTensor, TensorInfo
+from ..detect.assemble import deferred
+from ..model import Checkpoint, FoundLSTM, OtherTensor
+from ..options import ReadOptions
+from ..other_layers.model import OtherLayers
+from ..template import Template
+from ..tensor_info import TensorInfo
 
 SCHEMA = 1
 _INDEX = "lstm_xcheck"
@@ -34,14 +38,8 @@ _MAX_INDEX = 16 << 20
 _ARRAYS = {field.name for field in fields(CellWeights)}
 
 
-def write(path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None) -> None:
-    """Every LSTM with its spec; the same LSTMs always give the same bytes.
-
-    Raises:
-        CheckpointError: with `like`, whose keys this format has no use for.
-    """
-    if like is not None:
-        raise CheckpointError(f"--like {like}: lstm-xcheck npz files have keys of their own; leave --like out")
+def write(path: Path, lstms: Mapping[str, LSTMWeights], other_layers: OtherLayers) -> None:
+    """Writes every LSTM with its spec, always in the same bytes."""
     index = [{"name": name, "dtype": w.dtype, "spec": w.spec.to_dict()} for name, w in lstms.items()]
     text = json.dumps({"schema": SCHEMA, "lstms": index}, allow_nan=False).encode()
     arrays: dict[str, Array] = {_INDEX: np.frombuffer(text, np.uint8)}
@@ -54,7 +52,16 @@ def write(path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None
             archive.writestr(zipfile.ZipInfo(f"{name}.npy"), buffer.getvalue())
 
 
-def read(path: Path) -> Checkpoint:
+def fill(path: Path, template: Template) -> None:
+    """Refuses: the keys of this format are its own.
+
+    Raises:
+        CheckpointError: always.
+    """
+    raise CheckpointError(f"--like {template.path}: lstm-xcheck npz files have keys of their own; leave --like out")
+
+
+def read(path: Path, options: ReadOptions) -> Checkpoint:
     """Every LSTM of the file; pickled members are refused, not loaded.
 
     Raises:

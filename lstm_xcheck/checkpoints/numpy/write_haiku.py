@@ -1,4 +1,4 @@
-"""Writes Haiku's parameters as `.npz`: `lstm/linear/w` and `/b`, gates i, g, f, o, 1 taken off the f bias."""
+"""Writes Haiku's parameters as `.npz`."""
 
 from __future__ import annotations
 
@@ -7,15 +7,14 @@ from pathlib import Path
 
 from ...model import LSTMWeights
 from ..other_layers.model import OtherLayers
+from .named_npz import fill as fill
 from .named_npz import write_npz
 
 
-def write(
-    path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None, other_layers: OtherLayers | None = None
-) -> None:
-    """One module for each LSTM, a chain for a stack; with `like`, that file with its LSTMs replaced.
+def write(path: Path, lstms: Mapping[str, LSTMWeights], other_layers: OtherLayers) -> None:
+    """Writes one module for each LSTM, a chain for a stack.
 
     Raises:
         CheckpointError: for what hk.LSTM has no place for.
     """
-    write_npz(path, "haiku", "/", lstms, like, other_layers)
+    write_npz(path, "haiku", "/", lstms, other_layers)

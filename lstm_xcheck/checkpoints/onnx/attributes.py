@@ -1,4 +1,4 @@
-"""What the attributes of an ONNX LSTM node mean for a spec, and back.
+"""Translates the attributes of an ONNX LSTM to spec options and back.
 
 Source: ONNX operator LSTM, since version 22 (onnx/defs/rnn/defs.cc).
 """
@@ -26,11 +26,11 @@ _UNDERSTOOD = {"direction", "activations", "activation_alpha", "activation_beta"
 
 
 class NotInSpecError(ValueError):
-    """An attribute that a spec cannot say; the message is the reason."""
+    """An attribute that a spec cannot say, with the reason."""
 
 
 def spec_options(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of a spec that a node's attributes mean, sizes aside.
+    """The spec options that a node's attributes mean.
 
     Raises:
         NotInSpecError: for an unknown attribute, value or function, and directions that differ.
@@ -66,7 +66,7 @@ def _functions(attributes: Mapping[str, Any], directions: int) -> tuple[str, ...
 
 
 def _function(name: str, alphas: Iterator[float], betas: Iterator[float]) -> str:
-    """A function as a spec names it. Each function that takes numbers uses up the next ones."""
+    """A function as a spec names it, with the next parameters."""
     kind = name.lower()
     if kind in _PLAIN:
         return kind
@@ -121,7 +121,7 @@ def _two_numbers(function: Activation) -> tuple[float, float]:
 
 
 def _number(value: float) -> float:
-    """A float32 attribute as the number that was meant: 0.2, not 0.20000000298."""
+    """A float32 attribute as the decimal meant: 0.2, not 0.20000000298."""
     for known in _KNOWN_NUMBERS:
         if np.float32(known) == np.float32(value):
             return known

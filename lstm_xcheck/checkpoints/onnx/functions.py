@@ -1,4 +1,4 @@
-"""Activations and reductions that are one operator of ONNX, by what Keras calls them.
+"""Maps Keras activations and reductions to ONNX operators.
 
 Source: ONNX operators since 14 and 22; keras 3.15.1, keras/src/activations/activations.py.
 """
@@ -34,7 +34,7 @@ POOLING = {"GlobalAveragePooling1D": "ReduceMean", "GlobalMaxPooling1D": "Reduce
 
 
 def operator_of(activation: Any) -> tuple[str, dict[str, Any]] | None:
-    """The operator and attributes of an activation by Keras' name; None for one that takes more."""
+    """The operator and attributes of a Keras activation, or None."""
     return _ACTIVATIONS.get(activation) if isinstance(activation, str) else None
 
 

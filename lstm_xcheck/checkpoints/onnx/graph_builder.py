@@ -1,4 +1,4 @@
-"""An ONNX graph while it is written: nodes and tensors, and what every line of it needs.
+"""Builds an ONNX graph: nodes and tensors.
 
 Source: ONNX operators LSTM (since 14 and 22), Transpose, Reshape, ReduceSum, ReduceMean, ReduceProd, ReduceMax.
 """
@@ -94,12 +94,12 @@ class Graph:
         self.nodes.append(helper.make_node("LSTM", inputs, outputs, name=name, **attributes))
 
     def joined(self, name: str) -> str:
-        """An LSTM's (steps, directions, batch, hidden) as (steps, batch, directions x hidden)."""
+        """Joins directions: (steps, batch, directions x hidden)."""
         transposed = self.add("Transpose", [f"{name}.Y"], f"{name}.turned", perm=[0, 2, 1, 3])
         return self.add("Reshape", [transposed, self.numbers("joined", [0, 0, -1])], f"{name}.out")
 
     def model(self) -> Any:
-        """The model, of the version of the file format that came with the operator set."""
+        """The model, with the IR version of its operator set."""
         graph = helper.make_graph(self.nodes, "lstms", self.inputs, self.outputs, list(self.tensors.values()))
         imports = [helper.make_opsetid("", self.opset)]
         return helper.make_model(

@@ -1,4 +1,4 @@
-"""The layers beside the LSTMs of an ONNX graph, by their operators: what a node computes says what it is.
+"""Finds other layers of an ONNX graph by their operators.
 
 Source: ONNX operators Gather, MatMul, Add, Gemm, BatchNormalization, LayerNormalization, since 14 and 22; graphs of
 torch 2.13.0 (torch.onnx.export) and tf2onnx, whose names for nodes and tensors give the layers their names.
@@ -35,12 +35,12 @@ def attributes_of(node: Any) -> dict[str, Any]:
 
 
 def key_of(node: Any) -> str:
-    """What tells a node from all others: a name that it gives to an output."""
+    """A node's key: the name of its first output."""
     return next((output for output in node.output if output), "")
 
 
 def find_layers(graph: Any, constants: Constants) -> dict[str, GraphLayer]:
-    """The layer of each node that belongs to one, by `key_of`; a bias that is added belongs to its product's layer."""
+    """The layer of each node that belongs to one, by `key_of`."""
     source = _Source(graph, constants)
     found: dict[str, GraphLayer] = {}
     for node in graph.node:
@@ -72,8 +72,8 @@ class _Source:
                 self._users.setdefault(name, []).append(node)
             if node.op_type == "Identity" and node.input and node.output:
                 self._origins[node.output[0]] = self.origin(node.input[0])
-            held = node.op_type == "Transpose" and node.input and node.input[0] in constants
-            if held and list(attributes_of(node).get("perm", [1, 0])) == [1, 0]:
+            constant_kernel = node.op_type == "Transpose" and node.input and node.input[0] in constants
+            if constant_kernel and list(attributes_of(node).get("perm", [1, 0])) == [1, 0]:
                 self._transposed[key_of(node)] = node.input[0]
 
     def origin(self, name: str) -> str:
@@ -86,7 +86,7 @@ class _Source:
         return len(tensor.dims) if tensor is not None and floating(tensor) else 0
 
     def layer(self, node: Any) -> GraphLayer | None:
-        """The layer that a node is, without a name and without what other nodes add to it."""
+        """The layer that a node is, still without name and bias."""
         inputs = list(node.input)
         attributes = attributes_of(node)
         looked_up = node.op_type == "Gather" and len(inputs) == 2 and inputs[1] not in self._constants
@@ -123,7 +123,7 @@ class _Source:
         return GraphLayer(kind, "", given, attributes={"epsilon": epsilon})
 
     def added(self, node: Any, layer: GraphLayer) -> Any:
-        """The node that adds a bias to a product, and to nothing else; TensorFlow reshapes in between."""
+        """The node that adds a bias to a product, perhaps after a reshape."""
         for _ in range(2):
             users = self._users.get(key_of(node), [])
             if len(users) != 1:
@@ -139,7 +139,7 @@ class _Source:
 
 
 def _name(layer: GraphLayer, nodes: list[Any]) -> str:
-    """The user's name of it: what its tensors' names begin with, else the node's place in the model."""
+    """The layer's name, from its tensors or its node."""
     for tensor in layer.parts.values():
         place = tensor.rpartition(".")[0]
         if place and not _MADE_UP.fullmatch(tensor) and "/" not in tensor:

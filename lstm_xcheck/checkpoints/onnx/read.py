@@ -1,4 +1,4 @@
-"""ONNX models: every LSTM node whose weights are constants, found through the node's inputs, never by tensor names.
+"""Reads ONNX models: every LSTM node with constant weights.
 
 The model is parsed, not run. Names of tensors mean nothing after an export, so an LSTM gets its node's name.
 Source: onnx 1.23.1, onnx/onnx.proto; ONNX operator LSTM, since version 22.
@@ -17,13 +17,15 @@ from google.protobuf.message import DecodeError
 from ...errors import CheckpointError, SpecError
 from ...model import LSTMSpec, LSTMWeights
 from ..codecs.limits import FLOAT_SIZES, SMALL, escape
-from ..detect.torch_names import build, others, unique_names
-from ..detect.training_state import is_whole
-from ..model import Checkpoint, FoundLSTM, OtherTensor, TensorInfo
+from ..detect.assemble import build, others, unique_names
+from ..model import Checkpoint, FoundLSTM, OtherTensor
+from ..options import ReadOptions
+from ..tensor_info import TensorInfo
+from ..topology import ModelTopology
 from .attributes import NotInSpecError, spec_options
 from .layers import attributes_of, key_of
 from .tensors import Constants, constants_of, data_files, floating, stored, tensors_of
-from .topology import graph_model
+from .topology import graph_topology
 
 #: Position of each input that holds weights, and of those that do not.
 _WEIGHTS = {"W": 1, "R": 2, "B": 3, "P": 7}
@@ -36,22 +38,22 @@ MOST_SHARED = 4
 _FAULTS = (ValueError, TypeError, AttributeError, KeyError, OverflowError)
 
 
-def read(path: Path) -> Checkpoint:
-    """Every LSTM of the model, those in the branches and bodies of If, Loop and Scan included.
+def read(path: Path, options: ReadOptions) -> Checkpoint:
+    """Every LSTM of the model, nested graphs included.
 
     Raises:
         CheckpointError: for a file that is damaged, and data that leaves the model's folder.
     """
     model = load_model(path)
     try:
-        return _read_model(path, model)
+        return _read_model(path, model, options)
     except _FAULTS as error:
         raise CheckpointError(
             f"{path}: the ONNX model is damaged ({escape(error)}); copy or download it again"
         ) from error
 
 
-def _read_model(path: Path, model: Any) -> Checkpoint:
+def _read_model(path: Path, model: Any, options: ReadOptions) -> Checkpoint:
     found: list[tuple[FoundLSTM, str]] = []
     unread: list[OtherTensor] = []
     read_nodes: list[Any] = []
@@ -69,17 +71,17 @@ def _read_model(path: Path, model: Any) -> Checkpoint:
     names = constants_of(model.graph, {})
     rest = [stored(path, name, tensor) for name, tensor in names.items() if name not in used]
     rest += [stored(path, name, tensor) for name, tensor in _inner(model.graph) if name not in used]
-    graph = None
-    if is_whole():
+    topology = ModelTopology()
+    if options.load_other_tensors:
         directions = [escape(_text(attributes_of(node).get("direction", b"forward"))) for node in read_nodes]
         lines = zip(read_nodes, lstms, directions, strict=True)
-        graph = graph_model(model.graph, names, {key_of(node): (lstm.name, way) for node, lstm, way in lines})
+        topology = graph_topology(model.graph, names, {key_of(node): (lstm.name, way) for node, lstm, way in lines})
     parts = (path, *data_files(path, tensors_of(model)))
-    return Checkpoint(path, "onnx", lstms, (*unread, *others(rest, {})), graph=graph, parts=parts)
+    return Checkpoint(path, "onnx", lstms, (*unread, *others(rest, {}, options)), "onnx", topology, parts)
 
 
 def _inner(graph: Any, depth: int = 0) -> Iterator[tuple[str, Any]]:
-    """Weights in the branches and bodies of If, Loop and Scan, which no layer takes but LSTMs."""
+    """Weights in the nested graphs of If, Loop and Scan."""
     if depth > _MAX_DEPTH:
         return
     for inner in (attribute.g for node in graph.node for attribute in node.attribute if attribute.HasField("g")):
@@ -125,7 +127,7 @@ def lstm_nodes(
 
 
 def weight_names(node: Any) -> dict[str, str]:
-    """The names of W, R, B and P that a node has."""
+    """The names of a node's W, R, B and P."""
     return {kind: name for kind, position in _WEIGHTS.items() if (name := _input(node, position))}
 
 
@@ -158,7 +160,11 @@ def _read_node(path: Path, node: Any, name: str, constants: Constants, shared: S
         spec = _spec(path, name, node, tensors)
     except NotInSpecError as error:
         return f"an LSTM, not read: {escape(error, 300)}"
-    odd = [list(held.dims) for held in _held_states(node, constants) if held.dims and held.dims[-1] != spec.hidden_size]
+    odd = [
+        list(state.dims)
+        for state in _constant_states(node, constants)
+        if state.dims and state.dims[-1] != spec.hidden_size
+    ]
     if odd:
         return (
             f"not read: it has {spec.hidden_size} units, but its initial states are {odd[0]}; torch.onnx writes such "
@@ -175,25 +181,26 @@ def _read_node(path: Path, node: Any, name: str, constants: Constants, shared: S
         source_dtype=weights.dtype,
         tensors=tuple(tensor.name for tensor in tensors.values()),
         notes=(f"the graph gives it {' and '.join(given)}",) if given else (),
+        arrays={key: tensor.name for key, tensor in tensors.items()},
     )
 
 
-def _held_states(node: Any, constants: Constants) -> list[Any]:
+def _constant_states(node: Any, constants: Constants) -> list[Any]:
     """The initial states that are constants."""
-    return [constants[held] for position in _STATES.values() if (held := _input(node, position)) in constants]
+    return [constants[state] for position in _STATES.values() if (state := _input(node, position)) in constants]
 
 
 class Shared:
-    """Weights by the constants they are made of: a small file may have any number of nodes that share a large one."""
+    """Weights by their constants, which many nodes may share."""
 
     def __init__(self, path: Path, size: int) -> None:
-        """Start with nothing read of a model that takes `size` bytes on disk."""
+        """Starts empty for a model of `size` bytes."""
         self._path = path
         self._left = max(SMALL, MOST_SHARED * size)
         self._read: dict[tuple[Any, ...], LSTMWeights] = {}
 
     def weights(self, key: tuple[Any, ...], name: str, tensors: dict[str, TensorInfo], spec: LSTMSpec) -> LSTMWeights:
-        """The LSTM of these tensors, one object for all nodes that have the same.
+        """The LSTM of these tensors, one object for equal nodes.
 
         Raises:
             CheckpointError: when all together take far more than the model has.

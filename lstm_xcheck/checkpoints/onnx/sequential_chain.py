@@ -1,4 +1,6 @@
-"""Whether an ONNX graph is one line of layers, and which: every axis of the data is followed through every operator.
+"""Tells whether an ONNX graph is a sequential chain of layers.
+
+Every axis of the data is followed through every operator.
 
 Axes are named: `0` and `1` are those of the input, of which an LSTM says which is time; `F` features, `D` directions,
 `H` units. An operator that is not known, or does with the axes what no layer does, ends the attempt: then the layers
@@ -37,7 +39,7 @@ class NoLineError(ValueError):
 
 @dataclass(frozen=True)
 class _Value:
-    """Data between two layers: its axes, how many operators came before, whether it is an LSTM's last step."""
+    """Data between two layers: axes, depth, and whether last step."""
 
     axes: tuple[str, ...]
     depth: int
@@ -65,7 +67,7 @@ def line_of(
 
 
 def integers(tensor: Any) -> list[int] | None:
-    """The numbers of a small integer tensor, as shapes and indices are."""
+    """The numbers of a small integer tensor, such as a shape."""
     kind = tensor.data_type in (onnx.TensorProto.INT64, onnx.TensorProto.INT32)
     small = all(0 <= n <= _MOST for n in tensor.dims) and math.prod(tensor.dims) <= _MOST and len(tensor.dims) < 2
     if not kind or not small or tensor.data_location == onnx.TensorProto.EXTERNAL:
@@ -99,7 +101,7 @@ class _Line:
         self._values[given[0].name] = _Value(("0", "1") if ids else ("0", "1", "F"), 0)
 
     def chain(self, graph: Any) -> tuple[Step, ...]:
-        """All steps, if the line has an end and nothing is beside it."""
+        """All steps, if the chain has one end and no branch."""
         ends = [self._values.get(value.name) for value in graph.output]
         if len(ends) != 1 or ends[0] is None or ends[0].depth != self._depth:
             raise NoLineError("it does not end in one output of its last layer")
@@ -116,7 +118,7 @@ class _Line:
         return (self._first(), *self._steps)
 
     def _first(self) -> Step:
-        """What Keras would say of the input: batch, steps and perhaps width, with None for any size."""
+        """The input's shape as Keras gives it, None for any size."""
         name, kind = self._input
         shape = [None, self._sizes.get(self._time) or None, *self._width]
         return Step("input", escape(name), {"batch_shape": shape, "dtype": _KERAS_TYPES.get(kind, kind)})
@@ -147,8 +149,8 @@ class _Line:
 
     def _take_shape(self, node: Any) -> None:
         """Shapes, and states of nothing but zeros."""
-        held = all(name in self._constants for name in node.input)
-        if held and node.op_type in ("Constant", "Identity", "Transpose"):
+        constant = all(name in self._constants for name in node.input)
+        if constant and node.op_type in ("Constant", "Identity", "Transpose"):
             return
         data = node.op_type == "Shape"
         known = all(not n or n in self._shapes or n in self._constants or data for n in node.input)
@@ -174,7 +176,9 @@ class _Line:
         ways = "D" if both else "d"
         self._sizes.update({"D": 2, "d": 1})
         outputs = (_Value((time, ways, batch, "H"), self._depth), _Value((ways, batch, "H"), self._depth, last=True))
-        self._values.update({output: held for output, held in zip(node.output, outputs, strict=False) if output})
+        self._values.update(
+            {output: constant for output, constant in zip(node.output, outputs, strict=False) if output}
+        )
 
     def _is_zero(self, state: str) -> bool:
         return state in self._shapes or (state in self._constants and all_zero(self._constants[state]))
@@ -223,7 +227,7 @@ class _Line:
         raise NoLineError(f"{name} works along another axis than that of features")
 
     def _reshaped(self, axes: tuple[str, ...], shape: list[int], attributes: Mapping[str, Any]) -> tuple[str, ...]:
-        """Axes of which the last ones become one; the others keep their places."""
+        """The axes after the last ones are joined."""
         kept = len(shape) - 1
         same = all(n == 0 or n == self._sizes.get(axes[k], -1) for k, n in enumerate(shape[:kept]) if k < len(axes))
         # -1 for the batch alone is as good as 0 where the last axes say their size.
@@ -248,7 +252,7 @@ class _Line:
         return _features(tuple(axis for axis in axes if axis != "d"))
 
     def _gathered(self, axes: tuple[str, ...], numbers: list[int], attributes: Mapping[str, Any]) -> tuple[str, ...]:
-        """The last step of an LSTM and of layers that take each step for itself."""
+        """The axes after the last step is taken."""
         axis = attributes.get("axis", 0)
         place = axis if axis >= 0 else len(axes) + axis
         taken = axes[place : place + 1]

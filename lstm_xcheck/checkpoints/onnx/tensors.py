@@ -1,4 +1,4 @@
-"""Constants of an ONNX graph: initializers, Constant nodes, and data in other files of the same folder.
+"""Finds constants of an ONNX graph, external data included.
 
 Source: onnx 1.23.1, onnx/onnx.proto (TensorProto), docs/ExternalData.md.
 """
@@ -18,7 +18,7 @@ from ...arrays import Array
 from ...errors import CheckpointError
 from ..codecs.lazy_bytes import ByteRange
 from ..codecs.limits import FLOAT_SIZES, SMALL, escape, float_values
-from ..model import TensorInfo
+from ..tensor_info import TensorInfo
 
 _TYPES = {
     onnx.TensorProto.FLOAT: "float32", onnx.TensorProto.DOUBLE: "float64", onnx.TensorProto.FLOAT16: "float16",
@@ -32,7 +32,7 @@ Constants = dict[str, Any]
 
 
 def constants_of(graph: Any, outer: Constants) -> Constants:
-    """The tensors that nodes of a graph may name, those of the graphs around it included."""
+    """The tensors that nodes may name, outer graphs included."""
     known = {**outer, **{tensor.name: tensor for tensor in graph.initializer}}
     for node in graph.node:
         if node.op_type == "Constant":
@@ -45,12 +45,12 @@ def constants_of(graph: Any, outer: Constants) -> Constants:
 
 
 def floating(tensor: Any) -> bool:
-    """Whether a tensor is of a type that weights are read from."""
+    """Whether a tensor is of a floating type."""
     return tensor.data_type in _TYPES
 
 
 def tensors_of(model: Any) -> Iterator[Any]:
-    """Every tensor of a model, wherever it stands: those of branches, bodies and functions included."""
+    """Every tensor of a model, nested graphs and functions included."""
     inner = [model.graph, *model.functions]
     while inner:
         graph = inner.pop()
@@ -64,7 +64,7 @@ def tensors_of(model: Any) -> Iterator[Any]:
 
 
 def data_files(path: Path, tensors: Iterable[Any]) -> list[Path]:
-    """The other files of the model's folder in which tensors lie; none is opened."""
+    """The external data files of a model; none is opened."""
     found = {}
     for tensor in tensors:
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
@@ -82,7 +82,7 @@ def _is_within(folder: Path, file: Path) -> bool:
 
 
 def stored(path: Path, name: str, tensor: Any) -> TensorInfo:
-    """A tensor of the graph, described; its values are read and bounded when asked for."""
+    """Describes a tensor; its values are read when asked for."""
     dtype = _TYPES.get(tensor.data_type) or onnx.TensorProto.DataType.Name(tensor.data_type).lower()
     shape = tuple(int(n) for n in tensor.dims)
     load = partial(_load, path, name, tensor, shape, dtype)
@@ -90,7 +90,7 @@ def stored(path: Path, name: str, tensor: Any) -> TensorInfo:
 
 
 def _check_of(path: Path, name: str, tensor: Any, shape: tuple[int, ...], dtype: str) -> Callable[[], None] | None:
-    """For a tensor in another file, whose values can wait; and for a small one beside it."""
+    """Checks an external tensor without reading it."""
     if dtype not in FLOAT_SIZES:
         return None
     if tensor.data_location == onnx.TensorProto.EXTERNAL:
@@ -140,7 +140,7 @@ def _typed(tensor: Any, dtype: str) -> bytes:
 
 
 def _external(path: Path, name: str, tensor: Any, size: int) -> ByteRange:
-    """Bytes from another file, which must lie in the model's own folder, links followed."""
+    """Bytes from another file of the model's folder."""
     entries = {entry.key: entry.value for entry in tensor.external_data}
     folder = path.parent.resolve()
     try:

@@ -1,4 +1,4 @@
-"""What an ONNX graph holds beside its LSTMs: layers, the line that they make, and operators that belong to no layer."""
+"""Describes the layers of an ONNX graph and their order."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..codecs.limits import escape
-from ..topology import GraphLayer, GraphModel, Step
+from ..topology import GraphLayer, ModelTopology, Step
 from .layers import find_layers, key_of
 from .sequential_chain import NoLineError, all_zero, integers, line_of
 from .tensors import Constants
@@ -18,8 +18,8 @@ _MOVES = (
 )  # fmt: skip
 
 
-def graph_model(graph: Any, constants: Constants, lstms: Mapping[str, tuple[str, str]]) -> GraphModel:
-    """The layers of a graph, and their order where it is one line.
+def graph_topology(graph: Any, constants: Constants, lstms: Mapping[str, tuple[str, str]]) -> ModelTopology:
+    """The layers of a graph, and their order if sequential.
 
     Args:
         graph: of the model.
@@ -35,13 +35,13 @@ def graph_model(graph: Any, constants: Constants, lstms: Mapping[str, tuple[str,
     try:
         chain = line_of(graph, constants, found, lstms)
     except NoLineError:
-        unsupported = tuple(_strange(graph, found))
+        unsupported = tuple(_unsupported(graph, found))
     by_step = {step.name: step.attributes for step in chain}
-    whole = tuple(
+    described = tuple(
         GraphLayer(one.kind, one.name, one.parts, one.transposed, by_step.get(one.name, one.attributes))
         for one in layers
     )
-    return GraphModel(whole, chain, shapes, unsupported)
+    return ModelTopology("the graph", chain, layers=described, constants=shapes, unsupported=unsupported)
 
 
 def _moved(graph: Any, constants: Constants) -> frozenset[str]:
@@ -52,7 +52,7 @@ def _moved(graph: Any, constants: Constants) -> frozenset[str]:
 
 
 def _zero_states(graph: Any, constants: Constants) -> frozenset[str]:
-    """States of zeros that exporters give an LSTM, which starts with zeros anyway."""
+    """Constant zero states that exporters give an LSTM."""
     given = {name for node in graph.node if node.op_type == "LSTM" for name in node.input[5:7]}
     cuts = []
     for node in reversed(graph.node):  # torch.onnx cuts and widens them to one layer and the batch
@@ -64,6 +64,6 @@ def _zero_states(graph: Any, constants: Constants) -> frozenset[str]:
     return frozenset(name for name in (given - others) & set(constants) if all_zero(constants[name]))
 
 
-def _strange(graph: Any, found: Mapping[str, GraphLayer]) -> list[str]:
+def _unsupported(graph: Any, found: Mapping[str, GraphLayer]) -> list[str]:
     nodes = [node for node in graph.node if key_of(node) not in found and node.op_type not in _MOVES]
     return [f"{escape(node.name or key_of(node), 200)} ({escape(node.op_type)})" for node in nodes]

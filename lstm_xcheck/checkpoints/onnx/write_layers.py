@@ -1,4 +1,4 @@
-"""Writes the layers beside LSTMs as operators of an ONNX graph: one line of layers, or each with its own ends.
+"""Writes other layers as operators of an ONNX graph.
 
 A line takes int64 `ids` (batch, steps), or `X` (batch, steps, input), and gives `Y`. Data is turned where an operator
 wants its axes in another order.
@@ -16,9 +16,10 @@ from ...errors import DisagreementError
 from ...layouts.other_layers import OTHER_LAYERS
 from ...model import LSTMWeights
 from ..codecs.limits import escape
-from ..other_layers.model import Layer, OtherLayers, Step, plain_name
+from ..layout_arrays import chain_of
+from ..other_layers.model import Layer, OtherLayers, plain_name
 from ..other_layers.store import to_framework
-from ..write import chain_of
+from ..topology import Step
 from .functions import MERGES, POOLING, operator_of
 from .graph_builder import Graph, value
 
@@ -30,7 +31,7 @@ _NORMALISES = 17
 
 @dataclass(frozen=True)
 class _Data:
-    """Data between two layers: its name, its axes, the width of the last."""
+    """Data between two layers: name, axes and width."""
 
     name: str
     axes: tuple[str, ...]
@@ -95,7 +96,7 @@ def add_single(graph: Graph, layer: Layer) -> None:
 def _refuse(
     graph: Graph, steps: list[Step], layers: Mapping[str, Layer], lstms: Mapping[str, LSTMWeights]
 ) -> None:  # fmt: skip
-    """Refuse everything that no operator says, all of it in one sentence."""
+    """Refuses all that no operator says, in one sentence."""
     unsupported = []
     for step in steps:
         layer, lstm = layers.get(step.name), lstms.get(step.name)
@@ -115,7 +116,7 @@ def _refuse(
 
 
 def _why_no_lstm(step: Step, lstm: LSTMWeights) -> str:
-    """What of an LSTM's place in a Keras model has no operator; empty when all of it has."""
+    """What of an LSTM's use has no operator; else empty."""
     flipped = lstm.spec.reverse and step.attributes.get("return_sequences", False)
     return "an LSTM that reads backward and gives its steps in that order" if flipped else ""
 
@@ -138,7 +139,7 @@ def _why_no_step(step: Step) -> str:
 
 
 def _activation(step: Step) -> tuple[str, dict[str, Any]] | None:
-    """The operator of a Keras layer that is nothing but an activation; `Identity` for a linear one."""
+    """The operator of a Keras activation layer; `Identity` if linear."""
     config = step.attributes["config"]
     if step.attributes["class_name"] == "Activation":
         linear = config.get("activation") == "linear"
@@ -150,7 +151,7 @@ def _activation(step: Step) -> tuple[str, dict[str, Any]] | None:
 
 
 def _steps_of(chain: Sequence[Step]) -> int | str:
-    """The number of steps that a model takes, if it takes no other."""
+    """The fixed number of steps of a model, if any."""
     shape = next((step.attributes.get("batch_shape") for step in chain if step.kind == "input"), None)
     fixed = isinstance(shape, list) and len(shape) > 1 and isinstance(shape[1], int)
     return int(shape[1]) if fixed and shape else "steps"
@@ -178,7 +179,7 @@ def _end(graph: Graph, data: _Data, name: str, dtype: str) -> Any:
 
 
 def _lstm(graph: Graph, step: Step, weights: LSTMWeights, data: _Data) -> _Data:
-    """A stack of LSTMs; the last one alone may give its last step."""
+    """Adds a stack of LSTMs; only the last may drop steps."""
     chain = chain_of({step.name: weights})
     last = list(chain)[-1]
     for label, layer in chain.items():
@@ -190,7 +191,7 @@ def _lstm(graph: Graph, step: Step, weights: LSTMWeights, data: _Data) -> _Data:
 
 
 def _output(graph: Graph, name: str, weights: LSTMWeights, attributes: Mapping[str, Any]) -> _Data:
-    """An LSTM's output as Keras gives it: every step or the last, and its two directions as one."""
+    """An LSTM's output as Keras gives it: steps and directions merged."""
     spec, merge = weights.spec, attributes.get("merge_mode", "concat")
     every = attributes.get("return_sequences", True)
     width = spec.hidden_size * (spec.num_directions if merge == "concat" else 1)

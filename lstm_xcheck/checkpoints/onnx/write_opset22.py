@@ -1,4 +1,4 @@
-"""Writes ONNX models of operator set 22, the newest that has an LSTM of its own."""
+"""Writes ONNX models of operator set 22."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from pathlib import Path
 from ...model import LSTMWeights
 from ..other_layers.model import OtherLayers
 from . import write as any_opset
+from .write import fill as fill
 
 
-def write(
-    path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None, other_layers: OtherLayers | None = None
-) -> None:
+def write(path: Path, lstms: Mapping[str, LSTMWeights], other_layers: OtherLayers) -> None:
     """As `onnx.write.write` with operator set 22.
 
     Raises:
         CheckpointError: for what the operators cannot say.
     """
-    any_opset.write(path, lstms, like, other_layers, opset=22)
+    any_opset.write(path, lstms, other_layers, opset=22)

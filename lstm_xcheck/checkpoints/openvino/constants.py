@@ -1,4 +1,4 @@
-"""Constants of an OpenVINO graph, checked against the `.bin` file before a byte of it is read.
+"""Reads constants of an OpenVINO graph, checked against its `.bin`.
 
 A weight is a Const layer, or what Convert, Split, Concat and Add make of such: `openvino.save_model` stores float16
 behind a Convert, and a model read from ONNX puts its gates in order with Split and Concat.
@@ -17,7 +17,7 @@ import numpy as np
 from ...arrays import Array
 from ...errors import CheckpointError
 from ..codecs.limits import FLOAT_SIZES, escape, float_values
-from ..model import TensorInfo
+from ..tensor_info import TensorInfo
 from .graph import Graph, Source, count, data, numbers
 
 TYPES = {"f64": "float64", "f32": "float32", "f16": "float16", "bf16": "bfloat16"}
@@ -58,7 +58,7 @@ class Constants:
         self._known: dict[tuple[int, Source], tuple[Graph, Constant | None]] = {}
 
     def at(self, graph: Graph, source: Source | None, steps: int = 0) -> Constant | None:
-        """The constant that an output is; None when it is computed from something else.
+        """The constant that an output is; None if computed.
 
         Raises:
             CheckpointError: for a Const that does not fit the file.
@@ -176,7 +176,7 @@ def _joined(layer: Element, _: int, parts: list[Constant]) -> Constant | None:
 
 
 def _sum(_: Element, __: int, parts: list[Constant]) -> Constant | None:
-    """One rounded addition, as OpenVINO does when it folds the two biases of an ONNX model."""
+    """One rounded addition, as OpenVINO folds two biases."""
     if len(parts) != 2 or parts[0].shape != parts[1].shape:
         return None
     if any(part.dtype != part.computed or part.dtype not in ("float32", "float64") for part in parts):

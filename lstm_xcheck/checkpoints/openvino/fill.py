@@ -1,4 +1,4 @@
-"""Fills the LSTMs of an OpenVINO model: the graph stays as it is, constants get new numbers where they lie.
+"""Fills OpenVINO models: constants get new numbers in place.
 
 A weight may be a Const, or what Convert, Split and Concat make of several: each number of it is followed to its byte.
 """
@@ -17,7 +17,6 @@ from ...errors import CheckpointError
 from ...model import LSTMWeights
 from ..codecs.limits import FLOAT_SIZES, escape
 from ..layout_arrays import layout_arrays
-from ..write import chain_of
 from .constants import Constant, Constants
 from .graph import Graph, Source, data, parse
 from .ir_builder import constant_bytes
@@ -27,7 +26,7 @@ _ALIGNED = 64
 
 
 class _Places(Constants):
-    """The same constants, whose values are the places of their numbers in the `.bin` file."""
+    """Constants whose values are their places in the `.bin` file."""
 
     def _read(self, offset: int, size: int, dtype: str, kind: str, shape: tuple[int, ...]) -> Array:
         if dtype not in FLOAT_SIZES:
@@ -45,15 +44,15 @@ class _Places(Constants):
 
 
 class _Filled(NamedTuple):
-    """A weight's numbers, as bytes (numbers, width), and the places of their first bytes."""
+    """A weight's numbers as bytes (numbers, width), and their places."""
 
     what: str
     places: Array
     numbers: Array
 
 
-def fill(path: Path, like: Path, lstms: Mapping[str, LSTMWeights]) -> None:
-    """Write both files of the model with the numbers of these LSTMs replaced.
+def fill_constants(path: Path, like: Path, lstms: Mapping[str, LSTMWeights]) -> None:
+    """Writes both files with these LSTMs replaced.
 
     Raises:
         CheckpointError: for weights that the graph computes, keeps in several types, or shares between LSTMs.
@@ -61,14 +60,14 @@ def fill(path: Path, like: Path, lstms: Mapping[str, LSTMWeights]) -> None:
     parse(like)  # refuses what no model has, such as entities
     root = fromstring(like.read_bytes())
     nodes = nodes_of(like, root, Constants(like))
-    leaves = [leaf for name in chain_of(lstms) for leaf in nodes[name].leaves]
+    leaves = [leaf for name in lstms for leaf in nodes[name].leaves]
     content = _of_their_own(root, leaves, bytearray(like.with_suffix(".bin").read_bytes()))
     path.with_suffix(".bin").write_bytes(content)
     # Where nothing had to move, the graph is kept to the byte.
     moved = len(content) != like.with_suffix(".bin").stat().st_size
     path.write_bytes(tostring(root, encoding="utf-8", xml_declaration=True) if moved else like.read_bytes())
     places, filled = _Places(path), []
-    for name, weights in chain_of(lstms).items():
+    for name, weights in lstms.items():
         arrays = layout_arrays(name, weights, "openvino")
         sources = weight_sources(nodes[name].graph, nodes[name].layer)
         for kind, array in arrays.items():
@@ -86,14 +85,14 @@ def fill(path: Path, like: Path, lstms: Mapping[str, LSTMWeights]) -> None:
 
 def _filled(like: Path, what: str, part: Constant | None, array: Array, dtype: str) -> _Filled:
     if part is None or part.dtype != dtype:
-        held = "is made of no constant" if part is None else f"is kept as {part.dtype}"
-        raise CheckpointError(f"--like {like}: {what} {held}, but should be {dtype}; convert the model anew")
+        problem = "is made of no constant" if part is None else f"is kept as {part.dtype}"
+        raise CheckpointError(f"--like {like}: {what} {problem}, but should be {dtype}; convert the model anew")
     numbers = np.frombuffer(constant_bytes(array, dtype), np.uint8).reshape(-1, FLOAT_SIZES[dtype])
     return _Filled(what, part.load().reshape(-1), numbers)
 
 
 def _of_their_own(root: Element, leaves: list[Element], content: bytearray) -> bytearray:
-    """Give each of these constants bytes that no other one has: OpenVINO stores equal constants once."""
+    """Gives each constant its own bytes: OpenVINO shares equal ones."""
     every = [layer for layer in root.iter("layer") if layer.get("type") == "Const"]
     spans = {id(layer): _span(layer) for layer in every}
     for leaf in {id(leaf): leaf for leaf in leaves}.values():

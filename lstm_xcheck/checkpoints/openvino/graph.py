@@ -1,4 +1,4 @@
-"""The graph of an OpenVINO IR file: layers, what feeds them, and the bodies of loops and branches.
+"""Parses the graph of an OpenVINO IR file.
 
 Only the XML is read here. A document type, which is where entities would be declared, is refused.
 Source: OpenVINO 2026.4.1, IR version 11 as `openvino.save_model` writes it.
@@ -28,7 +28,7 @@ Source = tuple[str, int]
 
 @dataclass
 class Graph:
-    """Layers in the order of the file, and what a body gets from the layer around it.
+    """Layers in file order, and the inputs of a body.
 
     Attributes:
         layers: by id.
@@ -86,7 +86,7 @@ def parse(path: Path) -> Element:
 
 
 def graphs(path: Path, net: Element) -> Iterator[Graph]:
-    """The graph of a net, then those of the bodies in it.
+    """The graph of a net, then its bodies.
 
     Raises:
         CheckpointError: for bodies nested without end.
@@ -130,7 +130,7 @@ def _ports(layer: Element, kind: str) -> list[str]:
 
 
 def _connect(graph: Graph, outer: Graph, around: Element) -> None:
-    """Tie the parameters of a loop's body to what feeds the loop; those that a step changes are left out."""
+    """Ties the constant parameters of a loop's body to its inputs."""
     if around.find("body") is None:
         return
     changing = {edge.get("to-layer", "") for edge in around.iterfind("back_edges/edge")}
@@ -155,7 +155,7 @@ def data(layer: Element) -> dict[str, str]:
 
 
 def numbers(text: str) -> tuple[int, ...] | None:
-    """Sizes as the XML lists them, `2, 16, 5`; None for anything else."""
+    """Sizes from text such as `2, 16, 5`; else None."""
     parts = [part.strip() for part in text.split(",")] if text.strip() else []
     if len(parts) > 32 or not all(part.isdecimal() and part.isascii() and len(part) < 19 for part in parts):
         return None

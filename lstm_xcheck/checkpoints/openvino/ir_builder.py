@@ -1,4 +1,4 @@
-"""Builds the two files of an OpenVINO IR: layers as XML, constants as bytes.
+"""Builds OpenVINO IR: layers as XML, constants as bytes.
 
 Source: OpenVINO 2026.4.1, IR version 11 as `openvino.save_model` writes it.
 """
@@ -21,7 +21,7 @@ _NAMES = {
 
 
 class Output(NamedTuple):
-    """One output of a layer: where it is, its type and its shape, -1 for a size that the caller chooses."""
+    """One output of a layer: place, type and shape, -1 for any."""
 
     layer: int
     port: int
@@ -30,7 +30,7 @@ class Output(NamedTuple):
 
 
 class Model:
-    """Layers in the order they are added; each is fed by outputs of those before it."""
+    """Layers in the order they are added."""
 
     def __init__(self, name: str) -> None:
         self._net = Element("net", name=name, version="11")
@@ -78,7 +78,7 @@ class Model:
         return made
 
     def constant(self, values: Array | Sequence[int], dtype: str = "int64", name: str = "") -> Output:
-        """A Const layer; bfloat16 comes as float32 that it can say exactly."""
+        """Adds a Const layer; bfloat16 comes as exact float32."""
         array = np.asarray(values)
         content = constant_bytes(array, dtype)
         # Aligned, so that the file can be mapped into memory.
@@ -92,7 +92,7 @@ class Model:
         )[0]  # fmt: skip
 
     def widened(self, source: Output, dtype: str) -> Output:
-        """The same numbers in a type that computes, as OpenVINO itself stores half precision."""
+        """The numbers converted to a computing type."""
         if source.dtype == dtype:
             return source
         kind = _NAMES[dtype][0]
@@ -124,7 +124,7 @@ class Model:
 
 
 def constant_bytes(array: Array, dtype: str) -> bytes:
-    """As the `.bin` file holds them; bfloat16 comes as float32 that it can say exactly."""
+    """Bytes for the `.bin` file; bfloat16 comes as exact float32."""
     if dtype == "bfloat16":
         return (np.ascontiguousarray(array, np.float32).view(np.uint32) >> np.uint32(16)).astype("<u2").tobytes()
     return np.ascontiguousarray(array, np.dtype(dtype).newbyteorder("<")).tobytes()

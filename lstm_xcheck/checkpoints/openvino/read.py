@@ -1,4 +1,4 @@
-"""OpenVINO IR, `.xml` with `.bin` beside it: every LSTMSequence and LSTMCell whose weights are constants.
+"""Reads OpenVINO IR: LSTMSequence and LSTMCell with constant weights.
 
 Read without OpenVINO and never run. A weight is found through the inputs of its node, never by its name.
 Source: OpenVINO 2026.4.1, LSTMSequence of operation set 5 and LSTMCell of operation set 4.
@@ -15,8 +15,10 @@ import numpy as np
 from ...errors import CheckpointError, SpecError
 from ...model import LSTMSpec
 from ..codecs.limits import FLOAT_SIZES, escape
-from ..detect.torch_names import build, others, unique_names
-from ..model import Checkpoint, FoundLSTM, OtherTensor, TensorInfo
+from ..detect.assemble import build, others, unique_names
+from ..model import Checkpoint, FoundLSTM, OtherTensor
+from ..options import ReadOptions
+from ..tensor_info import TensorInfo
 from .constants import Constant, Constants
 from .graph import Graph, Source, data, graphs, parse
 
@@ -31,7 +33,7 @@ _SHAPING = ("Broadcast", "Split", "Reshape", "Convert", "Transpose", "Unsqueeze"
 
 
 class Node(NamedTuple):
-    """An LSTM that is read, the layer it is, and the Const layers that hold its weights and states."""
+    """An LSTM with its layer and its Const layers."""
 
     found: FoundLSTM
     graph: Graph
@@ -43,8 +45,8 @@ class _NotReadError(ValueError):
     """Why a node is not read; the message is the reason."""
 
 
-def read(path: Path) -> Checkpoint:
-    """Every LSTM of the model, those in the bodies of loops included.
+def read(path: Path, options: ReadOptions) -> Checkpoint:
+    """Every LSTM of the model, loop bodies included.
 
     Raises:
         CheckpointError: for a file that is damaged, and a `.bin` that is missing or does not fit.
@@ -59,13 +61,13 @@ def read(path: Path) -> Checkpoint:
     rest = [tensor for tensor in rest if tensor.dtype in FLOAT_SIZES and tensor.shape]
     parts = (path, constants.bin) if constants.bin.is_file() else (path,)
     found = tuple(node.found for node in nodes.values())
-    return Checkpoint(path, "openvino", found, (*unread, *others(rest, {})), parts=parts)
+    return Checkpoint(path, "openvino", found, (*unread, *others(rest, {}, options)), parts=parts)
 
 
 def nodes_of(
     path: Path, root: Element, constants: Constants, unread: list[OtherTensor] | None = None
 ) -> dict[str, Node]:
-    """Every LSTM of a model by its name; those that are not read, and why, are added to `unread`."""
+    """Every LSTM by name; unread ones are added to `unread`."""
     found: list[tuple[FoundLSTM, str]] = []
     nodes: list[Node] = []
     for graph in graphs(path, root):
@@ -142,11 +144,11 @@ def _notes(
 
 
 def _is_zero(constants: Constants, graph: Graph, source: Source | None) -> bool:
-    """Whether an initial state is zeros, which exporters shape like the batch."""
+    """Whether an initial state is zeros."""
     for _ in range(len(_SHAPING)):
-        held = constants.at(graph, source)
-        if held is not None:
-            return held.dtype in FLOAT_SIZES and not np.any(held.load())
+        constant = constants.at(graph, source)
+        if constant is not None:
+            return constant.dtype in FLOAT_SIZES and not np.any(constant.load())
         if source is None or graph.layers[source[0]].get("type") not in _SHAPING:
             return False
         source = next(iter(graph.inputs(graph.layers[source[0]])), None)
@@ -154,7 +156,7 @@ def _is_zero(constants: Constants, graph: Graph, source: Source | None) -> bool:
 
 
 def _options(kind: str, graph: Graph, fields: dict[str, str]) -> dict[str, Any]:
-    """The options of a spec that a node's attributes mean, sizes aside."""
+    """The spec options that a node's attributes mean."""
     unknown = set(fields) - _UNDERSTOOD
     if unknown:
         raise _NotReadError(f"attribute {escape(min(unknown))} has no canonical form")
@@ -179,7 +181,7 @@ def _options(kind: str, graph: Graph, fields: dict[str, str]) -> dict[str, Any]:
 
 
 def _tensors(parts: dict[str, Constant], *, cell: bool) -> dict[str, TensorInfo]:
-    """W, R and B with an axis of directions, of the one type they are stored in, else of the one they are used in."""
+    """W, R and B with an axis of directions, in one type."""
     mixed = len({part.dtype for part in parts.values()}) > 1
     tensors = {}
     for key, part in parts.items():

@@ -1,4 +1,6 @@
-"""Writes OpenVINO IR without OpenVINO: `X` (batch, steps, input) in, `Y`, `Y_h` and `Y_c` out, from zero states.
+"""Writes OpenVINO IR without OpenVINO.
+
+`X` (batch, steps, input) goes in; `Y`, `Y_h` and `Y_c` come out, from zero states.
 
 Each LSTM is an LSTMSequence of its name for every layer; the layers of a stack follow one another. `Y` is (batch,
 steps, directions x hidden), the states are (batch, directions, hidden). Where the file has several LSTMs, inputs and
@@ -16,27 +18,22 @@ import numpy as np
 from ...errors import CheckpointError
 from ...model import LSTMSpec, LSTMWeights
 from ..codecs.limits import escape
-from ..layout_arrays import layout_arrays
-from ..write import chain_of
-from .fill import fill
+from ..layout_arrays import chain_of, layout_arrays
+from ..other_layers.model import OtherLayers
+from ..template import Template
+from .fill import fill_constants
 from .ir_builder import Model, Output
 
 _FUNCTIONS = ("sigmoid", "tanh", "relu")
 
 
-def write(path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None) -> None:
-    """The `.xml`, and beside it the `.bin` of the same name, where OpenVINO looks for it.
-
-    With `like`, that model with the weights of its LSTMs replaced.
+def write(path: Path, lstms: Mapping[str, LSTMWeights], other_layers: OtherLayers) -> None:
+    """Writes the `.xml` and the `.bin` of the same name.
 
     Raises:
-        CheckpointError: for what LSTMSequence cannot say, another suffix, and a `like` whose biases the graph adds.
+        CheckpointError: for what LSTMSequence cannot say, and another suffix.
     """
-    if path.suffix != ".xml":
-        raise CheckpointError("OpenVINO loads a model by the suffix .xml; name the file so")
-    if like is not None:
-        fill(path, like, lstms)
-        return
+    _refuse_other_suffix(path)
     model = Model("lstms")
     for name, weights in lstms.items():
         _add(model, name, weights, f"{name}." if len(lstms) > 1 else "")
@@ -44,6 +41,21 @@ def write(path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None
         file.write(model.weights())
     with path.open("xb") as file:
         file.write(model.xml())
+
+
+def fill(path: Path, template: Template) -> None:
+    """Writes the template's model with the weights of its LSTMs replaced.
+
+    Raises:
+        CheckpointError: for another suffix, and weights that cannot be replaced.
+    """
+    _refuse_other_suffix(path)
+    fill_constants(path, template.path, template.lstms)
+
+
+def _refuse_other_suffix(path: Path) -> None:
+    if path.suffix != ".xml":
+        raise CheckpointError("OpenVINO loads a model by the suffix .xml; name the file so")
 
 
 def _add(model: Model, name: str, weights: LSTMWeights, prefix: str) -> None:
@@ -66,7 +78,7 @@ def _gathered(model: Model, sizes: Output, axis: int) -> Output:
 def _layer(
     model: Model, name: str, weights: LSTMWeights, given: tuple[Output, Output, Output], computed: str
 ) -> tuple[Output, Output, Output]:
-    """One LSTMSequence from zero states: outputs as the next layer reads them, h and c."""
+    """Adds one LSTMSequence from zero states; returns y, h and c."""
     spec = weights.spec
     fields = _fields(name, spec)
     x, batch, lengths = given

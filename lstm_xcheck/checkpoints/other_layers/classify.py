@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 from ...layouts.other_layers import KINDS, OTHER_LAYERS, kinds_named, own_names
 from ..codecs.limits import FLOAT_SIZES, escape
-from ..model import FoundLSTM, TensorInfo
-from .group import Group
+from ..model import FoundLSTM
+from ..tensor_info import TensorInfo
+from ..topology import LayerGroup
 
 #: Keras classes by kind; another class of the same shapes computes something else.
 _CLASSES = {row.class_name: kind for kind, row in OTHER_LAYERS["keras"].items()}
@@ -32,24 +33,24 @@ class Classified:
 
 @dataclass(frozen=True)
 class Sizes:
-    """Widths that come into the LSTMs, and that come out of LSTMs and of layers that are certain."""
+    """Widths into the LSTMs, and out of LSTMs and certain layers."""
 
     inputs: frozenset[int]
     outputs: frozenset[int]
 
     @classmethod
-    def of(cls, lstms: Sequence[FoundLSTM], groups: Sequence[Group], family: str) -> Sizes:
+    def of(cls, lstms: Sequence[FoundLSTM], groups: Sequence[LayerGroup], family: str) -> Sizes:
         """The widths of a file."""
         specs = [lstm.weights.spec for lstm in lstms]
         names = OTHER_LAYERS[family]["dense"].names
-        held = [_shape(group, names["kernel"]) for group in groups if names["bias"] in group.tensors]
-        dense = [shape[0 if is_transposed(family) else 1] for shape in held if shape]
+        kernels = [_shape(group, names["kernel"]) for group in groups if names["bias"] in group.tensors]
+        dense = [shape[0 if is_transposed(family) else 1] for shape in kernels if shape]
         outputs = [spec.output_size * spec.num_directions for spec in specs] + dense
         return cls(frozenset(spec.input_size for spec in specs), frozenset(outputs))
 
 
-def classify(group: Group, family: str, sizes: Sizes, kind: str | None = None) -> Classified | str:
-    """The one kind that a group can be, or why it cannot be carried over.
+def classify(group: LayerGroup, family: str, sizes: Sizes, kind: str | None = None) -> Classified | str:
+    """The one kind that a group can be, or why there is none.
 
     Args:
         group: the tensors.
@@ -57,7 +58,9 @@ def classify(group: Group, family: str, sizes: Sizes, kind: str | None = None) -
         sizes: of the neighbours.
         kind: what somebody who knows says it is.
     """
-    fitting = {n: parts for n in OTHER_LAYERS[family] if (parts := _parts(group, family, n)) and _as_said(group, parts)}
+    fitting = {
+        n: parts for n in OTHER_LAYERS[family] if (parts := _parts(group, family, n)) and _as_configured(group, parts)
+    }
     declared = kind or _CLASSES.get(group.class_name)
     if group.class_name and not declared:
         return f"a layer of class {escape(group.class_name)}, which has no canonical form"
@@ -81,15 +84,15 @@ def classify(group: Group, family: str, sizes: Sizes, kind: str | None = None) -
     return _choices(group, family, sorted(fitting))
 
 
-def _choices(group: Group, family: str, fitting: Sequence[str]) -> str:
+def _choices(group: LayerGroup, family: str, fitting: Sequence[str]) -> str:
     rows = [OTHER_LAYERS[family][name].class_name for name in fitting]
     other = " or ".join(rows) if len(rows) > 1 else f"{rows[0]} or another layer of the same shapes"
     asked = " or ".join(f"--rename {escape(group.name)}={escape(group.name)}_{name}" for name in fitting)
     return f"perhaps {other}; say which with {asked}"
 
 
-def _parts(group: Group, family: str, kind: str) -> dict[str, TensorInfo] | None:
-    """The tensor of each canonical array if the group can be of this kind."""
+def _parts(group: LayerGroup, family: str, kind: str) -> dict[str, TensorInfo] | None:
+    """The tensors by canonical array, if the group fits the kind."""
     keys = list(group.tensors)
     if all(key.isdecimal() for key in keys) and family == "keras":
         named = _numbered(group, kind)
@@ -99,8 +102,8 @@ def _parts(group: Group, family: str, kind: str) -> dict[str, TensorInfo] | None
     return named if named and fits(kind, named, transposed=is_transposed(family)) else None
 
 
-def _numbered(group: Group, kind: str) -> dict[str, TensorInfo]:
-    """Arrays that Keras numbers; those that may be missing are known by the config, or by what cannot be else."""
+def _numbered(group: LayerGroup, kind: str) -> dict[str, TensorInfo]:
+    """Arrays that Keras numbers; the config tells which are missing."""
     row = OTHER_LAYERS["keras"][kind].names
     switched = [part for part in row if group.attributes.get(_SWITCHES.get(part, ""), True)]
     needed = [part for part in row if part in KINDS[kind].needed]
@@ -111,12 +114,12 @@ def _numbered(group: Group, kind: str) -> dict[str, TensorInfo]:
 
 
 def is_transposed(family: str) -> bool:
-    """Whether a framework stores the kernel of a dense layer (output, input)."""
+    """Whether a framework stores dense kernels as (output, input)."""
     return "kernel" in OTHER_LAYERS[family]["dense"].transposed
 
 
 def fits(kind: str, parts: Mapping[str, TensorInfo], *, transposed: bool) -> bool:
-    """Whether arrays have types and shapes of a layer of this kind; `transposed` kernels are (output, input)."""
+    """Whether types and shapes fit; `transposed` kernels are (output, input)."""
     axes = KINDS[kind].parts
     floats = {tensor.dtype for part, tensor in parts.items() if part != "count"}
     widths = {tensor.shape[-1] for part, tensor in parts.items() if tensor.shape and part not in ("kernel", "table")}
@@ -128,8 +131,8 @@ def fits(kind: str, parts: Mapping[str, TensorInfo], *, transposed: bool) -> boo
     return kind != "dense" or "bias" not in parts or width == parts["bias"].shape[0]
 
 
-def _as_said(group: Group, parts: Mapping[str, TensorInfo]) -> bool:
-    """Whether sizes are those that a config names, where there is one."""
+def _as_configured(group: LayerGroup, parts: Mapping[str, TensorInfo]) -> bool:
+    """Whether sizes agree with the config, if any."""
     for part in set(parts) & set(_SIZES):
         declared = tuple(group.attributes.get(key) for key in _SIZES[part])
         if None not in declared and declared != parts[part].shape[-len(declared) :]:
@@ -137,8 +140,11 @@ def _as_said(group: Group, parts: Mapping[str, TensorInfo]) -> bool:
     return True
 
 
-def _by_sizes(group: Group, family: str, fitting: set[str], sizes: Sizes) -> set[str]:
-    """An embedding gives what an LSTM takes; a dense layer takes what another layer gives. Both: no answer."""
+def _by_sizes(group: LayerGroup, family: str, fitting: set[str], sizes: Sizes) -> set[str]:
+    """Kinds whose widths fit the neighbours.
+
+    An embedding gives what an LSTM takes; a dense layer takes what another layer gives.
+    """
     if fitting != {"embedding", "dense"}:
         return set()
     shape = next(iter(group.tensors.values())).shape
@@ -148,12 +154,12 @@ def _by_sizes(group: Group, family: str, fitting: set[str], sizes: Sizes) -> set
     return {"embedding"} if embeds and not turns else {"dense"} if turns and not embeds else set()
 
 
-def _last_axis(group: Group) -> bool:
-    """Whether a normalisation is over the last axis, which is all that the others have."""
+def _last_axis(group: LayerGroup) -> bool:
+    """Whether a normalisation is over the last axis."""
     axis = group.attributes.get("axis", -1)
     return axis in (-1, [-1], 2, [2]) or not isinstance(axis, (int, list))
 
 
-def _shape(group: Group, key: str) -> tuple[int, ...]:
+def _shape(group: LayerGroup, key: str) -> tuple[int, ...]:
     tensor = group.tensors.get(key)
     return tensor.shape if tensor and len(tensor.shape) == 2 else ()

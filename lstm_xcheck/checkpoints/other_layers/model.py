@@ -1,48 +1,19 @@
-"""The layers that stand beside LSTMs in one canonical form, whatever the file: recognised, or refused with the reason.
-
-Source of names and orientations: the rows of `lstm_xcheck.layouts.other_layers`.
-"""
+"""Layers other than LSTMs, in one canonical form."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from ...arrays import Array, fingerprint
-from ...layouts.other_layers import transposed
-from ..codecs.limits import escape
-from ..detect.training_state import is_training_state
-from ..model import Checkpoint, OtherTensor, TensorInfo
-from ..topology import GraphLayer
-from ..topology import Step as Step
-from .classify import Classified, Sizes, classify, fits
-from .group import Group, flax_groups, haiku_groups, keras_groups, torch_groups
-
-#: `Checkpoint.format` -> whose names the file uses.
-_FAMILIES = {
-    "torch": "torch", "torch-legacy": "torch", "torchscript": "torch", "safetensors": "torch",
-    "safetensors-sharded": "torch", "keras": "keras", "keras-weights": "keras",
-    "keras-h5": "keras", "flax-msgpack": "flax", "orbax": "flax", "paddle": "paddle",
-}  # fmt: skip
-#: Formats that are no framework's own, and the frameworks whose names for LSTMs then say whose file it is.
-_ANYBODYS = ("npz", "pickle", "safetensors")
-_BY_LAYOUT = {
-    "haiku": "haiku", "mlx": "mlx", "torch": "torch", "flax-linen": "flax", "flax-nnx": "flax",
-    "flax-nnx-optimized": "flax",
-}  # fmt: skip
-_GROUPS = {
-    "torch": torch_groups, "keras": keras_groups, "flax": flax_groups, "paddle": torch_groups, "haiku": haiku_groups,
-    "mlx": torch_groups,
-}  # fmt: skip
+from ..model import OtherTensor
+from ..topology import Step
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer beside the LSTMs.
+    """One layer other than an LSTM.
 
     Attributes:
         kind: a key of `lstm_xcheck.layouts.other_layers.KINDS`.
@@ -70,7 +41,7 @@ class Layer:
 
 @dataclass(frozen=True)
 class OtherLayers:
-    """What a file holds beside its LSTMs.
+    """What a file holds other than LSTMs.
 
     Attributes:
         layers: what can be carried over, in the model's order as far as it is known.
@@ -87,85 +58,6 @@ class OtherLayers:
     chain: tuple[Step, ...] = ()
     order_source: str = ""
     unsupported: tuple[str, ...] = ()
-
-
-def collect_layers(checkpoint: Checkpoint, kinds: Mapping[str, str] | None = None) -> OtherLayers:
-    """Sort the tensors of a file that was read whole into layers, remains of training, and the unknown.
-
-    Args:
-        checkpoint: read within `reading_whole()`.
-        kinds: the kind of layers by name, where somebody knows; decides what names and shapes leave open.
-    """
-    training = tuple(tensor for tensor in checkpoint.other if tensor.stored and is_training_state(tensor.stored))
-    rest = [tensor for tensor in checkpoint.other if tensor not in training]
-    if checkpoint.graph is not None:
-        return _layers_of_graph(checkpoint, rest, training)
-    family = _family(checkpoint)
-    if family is None:
-        return OtherLayers(unknown=tuple(rest), training=training)
-    listed = {tensor.stored.name: tensor for tensor in rest if tensor.stored is not None and not tensor.note}
-    unknown = [tensor for tensor in rest if tensor.stored is None or tensor.note]
-    groups = _GROUPS[family](checkpoint, [tensor.stored for tensor in listed.values() if tensor.stored is not None])
-    twice = {name for name, times in Counter(group.name for group in groups).items() if times > 1}
-    # A name from a file is printed later.
-    groups = [replace(g, name=escape(g.place if g.name in twice else g.name, 200)) for g in groups]
-    sizes = Sizes.of(checkpoint.lstms, groups, family)
-    layers = []
-    for group in groups:
-        settled = classify(group, family, sizes, (kinds or {}).get(group.name))
-        if isinstance(settled, Classified):
-            layers.append(_layer(group, family, settled))
-        else:
-            unknown += [replace(listed[tensor.name], note=settled) for tensor in group.tensors.values()]
-    return OtherLayers(tuple(layers), tuple(unknown), training)
-
-
-def _family(checkpoint: Checkpoint) -> str | None:
-    """Whose names the layers of a file have."""
-    layouts = {lstm.layout for lstm in checkpoint.lstms}
-    if checkpoint.format in _ANYBODYS and len(layouts) == 1:
-        return _BY_LAYOUT.get(layouts.pop())
-    return _FAMILIES.get(checkpoint.format)
-
-
-def _layers_of_graph(
-    checkpoint: Checkpoint, rest: Sequence[OtherTensor], training: tuple[OtherTensor, ...]
-) -> OtherLayers:
-    """What operators say of the tensors that they take."""
-    graph = checkpoint.graph
-    # The first of a name is that of the outermost graph.
-    stored = {tensor.stored.name: tensor.stored for tensor in reversed(rest) if tensor.stored is not None}
-    layers, used = [], set()
-    for layer in graph.layers if graph else ():
-        parts = {part: stored[name] for part, name in layer.parts.items() if name in stored}
-        if len(parts) == len(layer.parts) and fits(layer.kind, parts, transposed=layer.transposed):
-            layers.append(_graph_layer(layer, parts))
-            used |= set(layer.parts.values())
-    shapes = graph.shapes if graph else frozenset()
-    unknown = tuple(
-        tensor if tensor.note else replace(tensor, note="of no layer that is known, by what takes it")
-        for tensor in rest
-        if tensor.stored is None or tensor.stored.name not in used | shapes
-    )
-    return OtherLayers(tuple(layers), unknown, training, unsupported=graph.unsupported if graph else ())
-
-
-def _graph_layer(layer: GraphLayer, parts: Mapping[str, TensorInfo]) -> Layer:
-    arrays = {part: tensor.load() for part, tensor in parts.items()}
-    if layer.transposed:
-        arrays["kernel"] = arrays["kernel"].T
-    dtype = next(tensor.dtype for tensor in parts.values())
-    arrays = {part: np.asarray(array, order="C") for part, array in arrays.items()}
-    return Layer(layer.kind, layer.name, arrays, dtype, "onnx", dict(layer.parts), dict(layer.attributes))
-
-
-def _layer(group: Group, family: str, settled: Classified) -> Layer:
-    arrays, names = {}, {}
-    for part, tensor in settled.parts.items():
-        arrays[part] = np.asarray(transposed(family, settled.kind, part, tensor.load()), order="C")
-        names[part] = tensor.name
-    dtype = next(tensor.dtype for part, tensor in settled.parts.items() if part != "count")
-    return Layer(settled.kind, group.name, arrays, dtype, family, names, dict(group.attributes))
 
 
 def by_name(layers: Sequence[Layer]) -> dict[str, Layer]:

@@ -1,4 +1,4 @@
-"""Fills the layers of a pickle of arrays in place: new numbers where the old ones lie, every other byte as it was.
+"""Fills pickles of arrays in place; all other bytes stay.
 
 Nothing is unpickled and pickled again, so keys, other tensors and the objects around them stay what they are.
 """
@@ -6,7 +6,6 @@ Nothing is unpickled and pickled again, so keys, other tensors and the objects a
 from __future__ import annotations
 
 import mmap
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,15 +13,11 @@ import numpy as np
 
 from ...arrays import Array
 from ...errors import CheckpointError
-from ...layouts import to_layout
-from ...model import LSTMWeights
 from ..codecs.limits import escape
 from ..codecs.numpy_pickle import NumpyUnpickler, PickledArray, as_paddle
 from ..codecs.pickle_tree import named_leaves
-from ..other_layers.model import OtherLayers
-from ..other_layers.store import template_arrays
-from ..torch.names import like_names
-from .read import PADDLE_TABLE, PROJECTION, canonical_name, read
+from ..template import Template
+from .read import PADDLE_TABLE, canonical_name
 
 
 class _Placed(bytes):
@@ -32,7 +27,7 @@ class _Placed(bytes):
 
 
 class _PlacingUnpickler(NumpyUnpickler):
-    """Reads a pickle of arrays, and where the numbers of each lie."""
+    """Unpickles arrays and notes where their numbers lie."""
 
     def _step(self, name: str, argument: Any) -> None:
         if isinstance(argument, (bytes, bytearray)):
@@ -42,34 +37,28 @@ class _PlacingUnpickler(NumpyUnpickler):
         super()._step(name, argument)
 
 
-def filled(like: Path, lstms: Mapping[str, LSTMWeights], other_layers: OtherLayers | None) -> bytearray:
-    """The file with the numbers of these LSTMs, under both of Paddle's names, and of the layers beside them replaced.
+def filled(template: Template) -> bytearray:
+    """The template's bytes with new numbers, under both Paddle names.
 
     Raises:
         CheckpointError: for an LSTM that the file names as another framework does, and numbers that are kept as text.
     """
+    like = template.path
+    for lstm in template.checkpoint.lstms:
+        if lstm.name in template.lstms and lstm.layout not in ("torch", "paddle"):
+            raise CheckpointError(
+                f"--like {like} keeps {escape(lstm.name)} as {lstm.layout} does, but should be a file of Paddle's"
+            )
     with like.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as stream:
         value = _PlacingUnpickler(like, stream).load()
     convert = as_paddle if isinstance(value, dict) and PADDLE_TABLE in value else lambda array: array
     arrays = {scope + key: convert(array) for scope, key, array in named_leaves(like, value, PickledArray)}
-    template = {lstm.name: lstm for lstm in read(like).lstms}
+    values = {canonical_name(place, arrays): array for place, (array, _) in template.values.items()}
     content = bytearray(like.read_bytes())
-    for name, weights in lstms.items():
-        found = template[name]
-        if found.layout not in ("torch", "paddle"):
-            raise CheckpointError(
-                f"--like {like} keeps {escape(name)} as {found.layout} does, but should be a file of Paddle's"
-            )
-        values = to_layout(weights, "torch")
-        plain = [canonical_name(place, arrays) for place in found.tensors]
-        keys = {place: key for key, place in like_names(like, plain, values).items()}
-        for place, array in arrays.items():
-            key = keys.get(canonical_name(place, arrays))
-            if key is not None:
-                new = values[key].T if place.endswith(PROJECTION) else values[key]
-                _put(content, like, place, array, new)
-    for place, (new, _) in template_arrays(like, read, other_layers, "paddle").items():
-        _put(content, like, place, arrays[place], new)
+    for place, array in arrays.items():
+        new = values.get(canonical_name(place, arrays))
+        if new is not None:
+            _put(content, like, place, array, new)
     return content
 
 

@@ -1,4 +1,4 @@
-"""Pickles of arrays in dicts: Paddle's `.pdparams` and Haiku's parameters. Nothing in them is ever run.
+"""Reads pickles of arrays, Paddle's and Haiku's, without running them.
 
 Paddle stores every tensor of nn.LSTM twice, under PyTorch's names and under its cells' (`0.cell.weight_ih`); a
 projection has the second name alone. Source: PaddlePaddle 3.3.1, python/paddle/nn/layer/rnn.py (RNNBase) and
@@ -16,12 +16,15 @@ from typing import Any
 
 from ...arrays import Array
 from ...errors import CheckpointError
+from ...layouts.other_layers import family_of
 from ..codecs.limits import FLOAT_SIZES, escape
 from ..codecs.numpy_pickle import NumpyUnpickler, PickledArray, as_paddle, checked
 from ..codecs.pickle_tree import named_leaves
 from ..detect.layout_names import detect_any_layout
 from ..detect.user_layout import detect
-from ..model import Checkpoint, FoundLSTM, OtherTensor, TensorInfo
+from ..model import Checkpoint, FoundLSTM, OtherTensor
+from ..options import ReadOptions
+from ..tensor_info import TensorInfo
 
 #: What paddle.save adds to a state dict: the names of its tensors within the program.
 PADDLE_TABLE = "StructuredToParameterName@@"
@@ -32,8 +35,8 @@ _LAYER = re.compile(r"(?P<prefix>(?:.*\.)?)(?P<layer>[0-9]{1,3})\.cell(?P<way>|_
 PROJECTION = "weight_ho"
 
 
-def read(path: Path) -> Checkpoint:
-    """Every LSTM in a pickle of arrays: names of Paddle and PyTorch, then those of Haiku, Flax, Keras and others.
+def read(path: Path, options: ReadOptions) -> Checkpoint:
+    """Every LSTM in a pickle of arrays, by any known names.
 
     Raises:
         CheckpointError: for damaged files, and for pickles that ask for more than arrays; these are never run.
@@ -42,23 +45,24 @@ def read(path: Path) -> Checkpoint:
         value = NumpyUnpickler(path, stream).load()
     tensors = _stored(path, value)
     plain, aliases = _without_aliases(path, tensors)
-    lstms, other = detect(path, plain, detect_any_layout)
+    lstms, other = detect(path, plain, detect_any_layout, options)
     lstms = tuple(_as_paddle_found(lstm, aliases) for lstm in lstms)
-    paddle = aliases or len(plain) < len(tensors) or (isinstance(value, dict) and PADDLE_TABLE in value)
-    return Checkpoint(path, "paddle" if paddle else "pickle", lstms, _renamed(other, aliases))
+    if aliases or len(plain) < len(tensors) or (isinstance(value, dict) and PADDLE_TABLE in value):
+        return Checkpoint(path, "paddle", lstms, _renamed(other, aliases), family="paddle")
+    return Checkpoint(path, "pickle", lstms, _renamed(other, aliases), family_of(lstm.layout for lstm in lstms))
 
 
 def _stored(path: Path, value: Any) -> dict[str, TensorInfo]:
     convert = as_paddle if isinstance(value, dict) and PADDLE_TABLE in value else lambda array: array
     tensors = {}
     for scope, key, array in named_leaves(path, value, PickledArray):
-        name, held = scope + key, convert(checked(path, scope + key, array))
-        tensors[name] = TensorInfo(name, held.shape, held.dtype, held.load, scope)
+        name, stored = scope + key, convert(checked(path, scope + key, array))
+        tensors[name] = TensorInfo(name, stored.shape, stored.dtype, stored.load, scope)
     return tensors
 
 
 def _without_aliases(path: Path, tensors: Mapping[str, TensorInfo]) -> tuple[list[TensorInfo], dict[str, str]]:
-    """Every tensor once under PyTorch's name, and what the file calls those that have another name.
+    """Every tensor once under PyTorch's name, and the file's aliases.
 
     Raises:
         CheckpointError: when the two names of a tensor hold different numbers.
@@ -81,7 +85,7 @@ def _without_aliases(path: Path, tensors: Mapping[str, TensorInfo]) -> tuple[lis
 
 
 def canonical_name(name: str, tensors: Container[str]) -> str:
-    """PyTorch's name for a tensor of a cell; a cell that belongs to no nn.LSTM keeps its own."""
+    """PyTorch's name for a tensor of a cell in nn.LSTM."""
     match = _KIND.fullmatch(name)
     if not match:
         return name
@@ -102,8 +106,8 @@ def _transposed(tensor: TensorInfo, name: str) -> TensorInfo:
 
 
 def _refuse_different(path: Path, first: TensorInfo, second: TensorInfo) -> None:
-    alike = first.shape == second.shape and first.dtype == second.dtype
-    if not alike or (first.dtype in FLOAT_SIZES and first.load().tobytes() != second.load().tobytes()):
+    same_form = first.shape == second.shape and first.dtype == second.dtype
+    if not same_form or (first.dtype in FLOAT_SIZES and first.load().tobytes() != second.load().tobytes()):
         raise CheckpointError(
             f"{path}: {escape(first.name)} and {escape(second.name)} are two names of one tensor, but hold different "
             "numbers; load it in Paddle and save it again"
@@ -114,7 +118,17 @@ def _as_paddle_found(lstm: FoundLSTM, aliases: Mapping[str, str]) -> FoundLSTM:
     """The LSTM under the file's own names."""
     if not any(name in aliases for name in lstm.tensors):
         return lstm
-    return replace(lstm, layout="paddle", tensors=tuple(aliases.get(name, name) for name in lstm.tensors))
+    both = lstm.weights.spec.bidirectional
+    arrays = {_paddle_key(key, both): aliases.get(name, name) for key, name in lstm.arrays.items()}
+    return replace(lstm, layout="paddle", tensors=tuple(arrays.values()), arrays=arrays)
+
+
+def _paddle_key(key: str, both: bool) -> str:
+    """Paddle's array name by PyTorch's: `0.cell.weight_ih` for `weight_ih_l0`."""
+    kind, _, place = key.partition("_l")
+    layer, _, reverse = place.partition("_")
+    cell = f"cell_{'bw' if reverse else 'fw'}" if both else "cell"
+    return f"{layer}.{cell}.{PROJECTION if kind == 'weight_hr' else kind}"
 
 
 def _renamed(other: tuple[OtherTensor, ...], aliases: Mapping[str, str]) -> tuple[OtherTensor, ...]:

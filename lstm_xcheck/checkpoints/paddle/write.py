@@ -20,25 +20,19 @@ from ...model import LSTMWeights
 from ..codecs.limits import escape
 from ..other_layers.model import OtherLayers
 from ..other_layers.store import stored_arrays
+from ..template import Template
 from .fill import filled
 from .read import PADDLE_TABLE
 
 _PROTOCOL = 4  # what paddle.save takes
 
 
-def write(
-    path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None, other_layers: OtherLayers | None = None
-) -> None:
-    """A state dict named `<lstm>.weight_ih_l0` and so on; an LSTM without a name lies at the top.
-
-    With `like`, that file with its layers replaced.
+def write(path: Path, lstms: Mapping[str, LSTMWeights], other_layers: OtherLayers) -> None:
+    """Writes a state dict named `<lstm>.weight_ih_l0` and so on.
 
     Raises:
-        CheckpointError: for what paddle.nn.LSTM has no place for, names that meet, and a `like` that cannot be filled.
+        CheckpointError: for what paddle.nn.LSTM has no place for, and names that meet.
     """
-    if like is not None:
-        path.write_bytes(filled(like, lstms, other_layers))
-        return
     state: dict[str, Any] = {}
     for name, weights in lstms.items():
         prefix = name.replace("/", ".").strip(".")
@@ -47,17 +41,24 @@ def write(
             if full in state:
                 raise CheckpointError(f"two LSTMs would be stored as {escape(full)}; rename one with --rename")
             state[full] = array
-    for full, (array, dtype) in stored_arrays(
-        other_layers.layers if other_layers else (), "paddle", list(state)
-    ).items():
+    for full, (array, dtype) in stored_arrays(other_layers.layers, "paddle", list(state)).items():
         state[full] = _stored(array, dtype)
     state[PADDLE_TABLE] = {key: key for key in state}
     with path.open("xb") as file:
         pickle.dump(state, file, protocol=_PROTOCOL)
 
 
+def fill(path: Path, template: Template) -> None:
+    """Writes the template's file with its arrays replaced.
+
+    Raises:
+        CheckpointError: for a file that cannot be filled.
+    """
+    path.write_bytes(filled(template))
+
+
 def _named(name: str, weights: LSTMWeights) -> dict[str, Array]:
-    """The arrays under both names: PyTorch's, which Paddle gives to all but a projection, then the cells'."""
+    """The arrays under PyTorch's names, then under the cells'."""
     try:
         cells = to_layout(weights, "paddle")
         flat = {key: array for key, array in to_layout(weights, "torch").items() if "weight_hr" not in key}

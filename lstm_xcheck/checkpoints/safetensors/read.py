@@ -1,4 +1,4 @@
-"""The `.safetensors` format: an 8-byte length, a JSON header, then the tensors end to end.
+"""Reads `.safetensors`: a length, a JSON header, then the tensors.
 
 Read with NumPy alone. The header is held to the format's rules before a tensor is touched: every tensor lies within
 the file, has exactly the bytes its shape needs, and together they cover the data without gap or overlap.
@@ -15,11 +15,14 @@ from typing import Any
 
 from ...arrays import Array
 from ...errors import CheckpointError
+from ...layouts.other_layers import family_of
 from ..codecs.lazy_bytes import ByteRange
 from ..codecs.limits import escape, float_values
 from ..detect.layout_names import detect_any_layout
 from ..detect.user_layout import detect
-from ..model import Checkpoint, TensorInfo
+from ..model import Checkpoint
+from ..options import ReadOptions
+from ..tensor_info import TensorInfo
 
 #: Bits and name of each type; those that are no NumPy type are only listed.
 _TYPES = {
@@ -35,19 +38,19 @@ _TYPES = {
 _MAX_HEADER = 100_000_000
 
 
-def read(path: Path) -> Checkpoint:
+def read(path: Path, options: ReadOptions) -> Checkpoint:
     """Every LSTM with PyTorch's tensor names in a safetensors file.
 
     Raises:
         CheckpointError: for a file that breaks the format's rules.
     """
     tensors = stored_tensors(path)
-    lstms, other = detect(path, tensors, detect_any_layout)
-    return Checkpoint(path, "safetensors", lstms, other)
+    lstms, other = detect(path, tensors, detect_any_layout, options)
+    return Checkpoint(path, "safetensors", lstms, other, family_of((lstm.layout for lstm in lstms), "torch"))
 
 
 def stored_tensors(path: Path) -> list[TensorInfo]:
-    """Every tensor of the file, described; its values are read when asked for.
+    """Describes every tensor; values are read when asked for.
 
     Raises:
         CheckpointError: for a file that breaks the format's rules.
@@ -81,7 +84,7 @@ _Entry = tuple[str, tuple[int, ...], int, int]
 
 
 def _read_header(path: Path) -> tuple[dict[str, _Entry], int]:
-    """Type, shape, begin and end of each tensor, and where the data starts."""
+    """(type, shape, begin, end) of each tensor, and the data's start."""
     size = path.stat().st_size
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")

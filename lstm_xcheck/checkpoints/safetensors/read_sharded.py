@@ -1,4 +1,4 @@
-"""Safetensors in several files: an index of JSON says which tensor lies in which shard.
+"""Reads sharded safetensors by their JSON index.
 
 An LSTM may have its tensors in different shards. A shard is opened only when it lies in the folder of the index, links
 followed, or where the index itself really lies, since caches of downloads keep links to both in one place.
@@ -16,16 +16,18 @@ from ...errors import CheckpointError
 from ..codecs.limits import escape
 from ..detect.layout_names import detect_any_layout
 from ..detect.user_layout import detect
-from ..model import Checkpoint, OtherTensor, TensorInfo
+from ..model import Checkpoint, OtherTensor
+from ..options import ReadOptions
 from ..sniff import SHARD_INDEX, is_safetensors
+from ..tensor_info import TensorInfo
 from .read import stored_tensors
 
 #: An index of a million tensors takes some 100 MB.
 _MAX_INDEX = 256 << 20
 
 
-def read(path: Path) -> Checkpoint:
-    """Every LSTM with PyTorch's tensor names in the shards; `path` is the index or the folder that holds one.
+def read(path: Path, options: ReadOptions) -> Checkpoint:
+    """Every LSTM in the shards; `path` is the index or its folder.
 
     Raises:
         CheckpointError: for a damaged index, a shard that is missing, damaged or elsewhere, and tensors that are not
@@ -34,21 +36,21 @@ def read(path: Path) -> Checkpoint:
     index = _index(path)
     places = _weight_map(index)
     shards = {name: stored_tensors(_shard(index, name)) for name in dict.fromkeys(places.values())}
-    held = {(shard, tensor.name): tensor for shard, tensors in shards.items() for tensor in tensors}
+    unlisted_tensors = {(shard, tensor.name): tensor for shard, tensors in shards.items() for tensor in tensors}
     tensors: list[TensorInfo] = []
     for name, shard in places.items():
-        if (shard, name) not in held:
+        if (shard, name) not in unlisted_tensors:
             raise CheckpointError(
                 f"{index} says that {escape(name)} lies in {escape(shard)}, but it does not; copy both"
             )
-        tensors.append(held.pop((shard, name)))
-    lstms, other = detect(index, tensors, detect_any_layout)
+        tensors.append(unlisted_tensors.pop((shard, name)))
+    lstms, other = detect(index, tensors, detect_any_layout, options)
     unlisted = [
         OtherTensor(escape(name, 200), tensor.shape, tensor.dtype, f"in {escape(shard)}, but not in the index")
-        for (shard, name), tensor in held.items()
+        for (shard, name), tensor in unlisted_tensors.items()
     ]
     parts = (index, *(index.parent / shard for shard in shards))
-    return Checkpoint(path, "safetensors-sharded", lstms, (*other, *unlisted), parts=parts)
+    return Checkpoint(path, "safetensors-sharded", lstms, (*other, *unlisted), "torch", parts=parts)
 
 
 def _index(path: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Writes `.safetensors` with PyTorch's names: the same LSTMs always give the same bytes.
+"""Writes `.safetensors` with PyTorch's names, always in the same bytes.
 
 Tensors are C-contiguous and little-endian, in the order of their names, the header padded to 8 bytes.
 Source: safetensors 0.8.0, the format's README.
@@ -13,12 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from ...arrays import Array
-from ...layouts import to_layout
 from ...model import LSTMWeights
 from ..other_layers.model import OtherLayers
-from ..other_layers.store import Typed, template_arrays
-from ..torch.names import like_names, state_names
-from .read import read
+from ..template import Template
+from ..torch.names import state_names
 
 _CODES = {"float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16", "int64": "I64"}
 
@@ -26,19 +24,24 @@ _CODES = {"float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF1
 Raw = tuple[str, tuple[int, ...], memoryview]
 
 
-def write(
-    path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None, other_layers: OtherLayers | None = None
-) -> None:
-    """Tensors named `<lstm>.weight_ih_l0` and so on; with `like`, that file with its LSTMs replaced.
+def write(path: Path, lstms: Mapping[str, LSTMWeights], other_layers: OtherLayers) -> None:
+    """Writes tensors named `<lstm>.weight_ih_l0` and so on.
 
     Raises:
         CheckpointError: for what nn.LSTM has no place for, and names that meet.
     """
-    if like is None:
-        raw = {name: _raw(array, dtype) for name, (array, dtype) in state_names(lstms, other_layers).items()}
-        metadata = {"format": "pt"}
-    else:
-        raw, metadata = _filled(like, lstms, template_arrays(like, read, other_layers, "torch"))
+    raw = {name: _raw(array, dtype) for name, (array, dtype) in state_names(lstms, other_layers).items()}
+    _write(path, raw, {"format": "pt"})
+
+
+def fill(path: Path, template: Template) -> None:
+    """Writes the template's file with its tensors replaced."""
+    raw, metadata = _raw_tensors(template.path)
+    raw.update({place: _raw(array, dtype) for place, (array, dtype) in template.values.items()})
+    _write(path, raw, metadata)
+
+
+def _write(path: Path, raw: Mapping[str, Raw], metadata: Mapping[str, str]) -> None:
     header: dict[str, object] = {"__metadata__": metadata} if metadata else {}
     end = 0
     # Wide types first, as the format's own library does: every tensor then lies aligned.
@@ -68,21 +71,8 @@ def _raw(array: Array, dtype: str) -> Raw:
     return _CODES[dtype], array.shape, data.reshape(-1).view(np.uint8).data
 
 
-def _filled(
-    like: Path, lstms: Mapping[str, LSTMWeights], values: Mapping[str, Typed]
-) -> tuple[dict[str, Raw], dict[str, str]]:
-    template = {lstm.name: lstm for lstm in read(like).lstms}
-    raw, metadata = _raw_tensors(like)
-    raw.update({place: _raw(array, dtype) for place, (array, dtype) in values.items()})
-    for name, weights in lstms.items():
-        arrays = to_layout(weights, "torch")
-        places = like_names(like, template[name].tensors, arrays)
-        raw.update({places[key]: _raw(array, weights.dtype) for key, array in arrays.items()})
-    return raw, metadata
-
-
 def _raw_tensors(path: Path) -> tuple[dict[str, Raw], dict[str, str]]:
-    """Every tensor of a file that has been read before, and its metadata."""
+    """Every tensor of a checked file, and its metadata."""
     with path.open("rb") as file:
         header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
         data = memoryview(file.read())

@@ -1,4 +1,4 @@
-"""The tensors of a TensorFlow checkpoint: `PREFIX.index` describes them, `PREFIX.data-00000-of-00001` holds them.
+"""Reads tensors of a TensorFlow checkpoint from its index and data.
 
 Read without TensorFlow, whose own reader ends the process on a shape or a type that is not possible.
 Source: TensorFlow 2.21, tensorflow/core/protobuf/tensor_bundle.proto and core/util/tensor_bundle/tensor_bundle.cc.
@@ -17,7 +17,7 @@ from ..codecs.crc32c import crc32c, masked
 from ..codecs.limits import escape, float_values
 from ..codecs.protobuf import Value, fields, message, signed, varint
 from ..codecs.sstable import entries
-from ..model import TensorInfo
+from ..tensor_info import TensorInfo
 
 #: An index of a million tensors takes some 100 MB.
 _MAX_INDEX = 256 << 20
@@ -46,7 +46,7 @@ class Entry:
 
     @property
     def dtype(self) -> str:
-        """Name of the type; a tensor in slices keeps its values elsewhere."""
+        """Name of the type; sliced tensors keep values elsewhere."""
         name = _TYPES.get(self.kind, ("text" if self.kind == _TEXT else f"type {self.kind}", 0))[0]
         return f"{name} in slices" if self.sliced else name
 
@@ -96,7 +96,7 @@ class Bundle:
         return TensorInfo(key, entry.shape, entry.dtype, partial(self._load, key, entry))
 
     def text(self, key: str) -> bytes:
-        """The only element of a tensor of text; its length and the length's checksum stand before it.
+        """The only element of a text tensor, after its length.
 
         Raises:
             CheckpointError: for a text that is cut off.
@@ -118,11 +118,11 @@ class Bundle:
             raise CheckpointError(f"{self.path}: {escape(key)} lies nowhere; copy or download the checkpoint again")
         if not file.is_file():
             raise CheckpointError(f"{self.path} needs {file.name} beside it, which is missing; copy both files")
-        held = file.stat().st_size
-        if entry.offset + entry.size > held:
+        size = file.stat().st_size
+        if entry.offset + entry.size > size:
             raise CheckpointError(
                 f"{self.path}: {escape(key)} ends at byte {entry.offset + entry.size} of {file.name}, which has "
-                f"{held}; copy or download both files again"
+                f"{size}; copy or download both files again"
             )
 
     def _bytes(self, entry: Entry) -> bytes:

@@ -1,4 +1,4 @@
-"""What TensorFlow's checkpoints call the variables of LSTMs, and which entries are no part of a model.
+"""Names of LSTM variables in TensorFlow checkpoints.
 
 Checkpoints of TF1 have the variables' own names. Those of TF2 name a place in a tree of objects,
 `layer_with_weights-0/cell/kernel/.ATTRIBUTES/VARIABLE_VALUE`; a SavedModel often only numbers them, `variables/0`, as
@@ -49,14 +49,14 @@ def full_names(graph: bytes) -> dict[str, str]:
 
 
 def model_names(keys: Iterable[str], shapes: Mapping[str, tuple[int, ...]], full: Mapping[str, str]) -> dict[str, str]:
-    """The name of each variable of the model by its key, in the form that the layouts' rows know.
+    """The name of each model variable by key, as layout rows spell it.
 
     Slots of optimizers, counters and states of random generators are left out, and variables that are listed twice.
     """
     plain = {key: key.removesuffix(_SUFFIX) for key in keys if shapes[key] and key != GRAPH}
     # TF1 puts an optimizer's slots under the variable: `kernel/Adam`.
-    held = set(plain.values())
-    plain = {key: name for key, name in plain.items() if name.rpartition("/")[0] not in held}
+    taken = set(plain.values())
+    plain = {key: name for key, name in plain.items() if name.rpartition("/")[0] not in taken}
     numbered = {key: match["list"] for key, name in plain.items() if (match := _NUMBERED.fullmatch(name))}
     own = {key: full[key] for key in sorted(numbered, key=lambda key: bool(numbered[key])) if full.get(key)}
     once: dict[str, str] = {}
@@ -70,14 +70,14 @@ def model_names(keys: Iterable[str], shapes: Mapping[str, tuple[int, ...]], full
 
 
 def layer_names(lstms: Mapping[str, tuple[str, ...]], full: Mapping[str, str]) -> dict[str, str]:
-    """A name for each LSTM, given with its keys: the user's layer instead of a mere number, where the file says it."""
+    """A name for each LSTM: the user's layer, else a number."""
     layers = {name: _layer(keys, full) or name for name, keys in lstms.items()}
     taken = Counter([*layers.values(), *lstms])
     return {name: layer if _COUNTED.search(name) and taken[layer] == 1 else name for name, layer in layers.items()}
 
 
 def _layer(keys: tuple[str, ...], full: Mapping[str, str]) -> str:
-    """The layer that holds a variable, without its cell and its directions."""
+    """The layer of a variable, without cell and direction."""
     parts = full.get(keys[0], "").split("/")[:-1]
     while parts and (_CELL.fullmatch(parts[-1]) or (len(keys) > 3 and parts[-1].startswith("forward_"))):
         parts.pop()
@@ -85,17 +85,17 @@ def _layer(keys: tuple[str, ...], full: Mapping[str, str]) -> str:
 
 
 def _with_directions(names: dict[str, str]) -> dict[str, str]:
-    """Keras names the copies in Bidirectional after the layer, `forward_lstm`; here as their attributes."""
+    """Renames Bidirectional's copies, `forward_lstm`, to their attributes."""
     # Keras 2 numbers cells through the whole model, where every layer has but one.
     plain = {key: _NUMBER.sub(r"\1", name) for key, name in names.items()}
     times = Counter(plain.values())
     names = {key: name if times[plain[key]] > 1 else plain[key] for key, name in names.items()}
-    held = set(names.values())
+    taken = set(names.values())
     changed = {}
-    for name in held:
+    for name in taken:
         match = _FORWARD.fullmatch(name)
         partner = f"{match['parent']}backward_{match['layer']}/{match['rest']}" if match else ""
-        if match and partner in held:
+        if match and partner in taken:
             changed[name] = f"{match['parent']}forward_layer/{match['rest']}"
             changed[partner] = f"{match['parent']}backward_layer/{match['rest']}"
     return {key: changed.get(name, name) for key, name in names.items()}

@@ -1,4 +1,4 @@
-"""TensorFlow's checkpoints, of TF1 and TF2, and the variables of a SavedModel, read without TensorFlow."""
+"""Reads TensorFlow checkpoints and SavedModel variables without TensorFlow."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from pathlib import Path
 from ...atomic_files import files_in
 from ...errors import CheckpointError
 from ..codecs.limits import escape
+from ..detect.assemble import others
 from ..detect.layout_names import detect_layout_names
-from ..detect.torch_names import others
 from ..detect.user_layout import detect
 from ..model import Checkpoint, FoundLSTM
+from ..options import ReadOptions
 from .bundle import Bundle, read_bundle
 from .names import GRAPH, full_names, layer_names, model_names
 from .saved_model import keras2_layers, with_function
@@ -26,8 +27,8 @@ _UNLIKE = "cudnn_compatible_lstm_cell/"
 _WHY_UNLIKE = "not read: this cell has TF1's names, but adds nothing to its forget gate"
 
 
-def read(path: Path) -> Checkpoint:
-    """Every LSTM of a checkpoint, named by its `.index`, or of a SavedModel, named by its folder.
+def read(path: Path, options: ReadOptions) -> Checkpoint:
+    """Every LSTM of a checkpoint's `.index` or a SavedModel's folder.
 
     Raises:
         CheckpointError: for files that are missing or damaged, and tensors that do not fit their checksum.
@@ -40,15 +41,14 @@ def read(path: Path) -> Checkpoint:
         raise CheckpointError(f"{path} names two variables alike; save the model's variables under names of their own")
     tensors = [replace(bundle.tensor(key), name=name) for key, name in names.items()]
     unlike = [tensor for tensor in tensors if _UNLIKE in tensor.name]
-    lstms, other = detect(
-        path, [tensor for tensor in tensors if tensor not in unlike], partial(detect_layout_names, rows=_ROWS)
-    )
-    other += others(unlike, dict.fromkeys((tensor.name for tensor in unlike), _WHY_UNLIKE))
+    rest = [tensor for tensor in tensors if tensor not in unlike]
+    lstms, other = detect(path, rest, partial(detect_layout_names, rows=_ROWS), options)
+    other += others(unlike, dict.fromkeys((tensor.name for tensor in unlike), _WHY_UNLIKE), options)
     found = {lstm.name: tuple(keys[name] for name in lstm.tensors) for lstm in lstms}
     places = layer_names(found, full)
     lstms = tuple(_in_file(lstm, found[lstm.name], escape(places[lstm.name], 200)) for lstm in lstms)
     lstms, unread = _with_functions(path, lstms, full)
-    other += others((bundle.tensor(key) for key in unread), unread)
+    other += others((bundle.tensor(key) for key in unread), unread, options)
     parts = files_in(path) if path.is_dir() else (path, *bundle.data_files())
     return Checkpoint(path, "tensorflow", lstms, other, parts=parts)
 
@@ -62,7 +62,7 @@ def _prefix(path: Path) -> Path:
 
 
 def _full_names(bundle: Bundle) -> dict[str, str]:
-    """The variables' own names; none in a checkpoint of TF1, whose keys they are."""
+    """The variables' own names; none in TF1, whose keys they are."""
     if GRAPH not in bundle.entries:
         return {}
     try:
@@ -74,7 +74,7 @@ def _full_names(bundle: Bundle) -> dict[str, str]:
 def _with_functions(
     path: Path, lstms: tuple[FoundLSTM, ...], full: Mapping[str, str]
 ) -> tuple[tuple[FoundLSTM, ...], dict[str, str]]:
-    """The LSTMs with what Keras 2 says of them beside a SavedModel; why others are not read, by their tensors."""
+    """The LSTMs with their Keras 2 config; unread ones by tensor."""
     layers = keras2_layers(path) if path.is_dir() else {}
     outcomes = [with_function(lstm, full.get(lstm.tensors[0], ""), layers) for lstm in lstms]
     pairs = list(zip(lstms, outcomes, strict=True))
@@ -83,8 +83,9 @@ def _with_functions(
 
 
 def _in_file(lstm: FoundLSTM, keys: tuple[str, ...], name: str) -> FoundLSTM:
-    """The LSTM under the user's name, its tensors as the file spells them."""
+    """The LSTM under the user's name, tensors by file names."""
     notes = lstm.notes
     if lstm.layout == "tf1":
         notes += ("forget_bias, a constant that no checkpoint of TensorFlow 1 holds, is taken to be 1, its default",)
-    return replace(lstm, name=name, tensors=keys, notes=notes)
+    arrays = dict(zip(lstm.arrays, keys, strict=True))
+    return replace(lstm, name=name, tensors=keys, notes=notes, arrays=arrays)

@@ -1,4 +1,4 @@
-"""What Keras 2 writes beside a SavedModel: the config of every layer, and so the function of its LSTMs.
+"""Reads the layer configs that Keras 2 adds to a SavedModel.
 
 Only read: no class is looked up. Keras 3 writes no such file.
 Source: keras 2.12.0, keras/saving/legacy/saved_model/save.py; keras/protobuf/saved_metadata.proto (`SavedObject`:
@@ -25,7 +25,7 @@ _KERAS2 = KerasConfig({}, 2)
 
 
 def keras2_layers(folder: Path) -> dict[str, LayerConfig]:
-    """The layers and cells of a SavedModel by name, without those whose name two have that are not alike.
+    """The layers and cells by name, ambiguous names left out.
 
     Raises:
         CheckpointError: for a file that is damaged.
@@ -57,7 +57,7 @@ def _config(text: bytes) -> LayerConfig | None:
 
 
 def with_function(lstm: FoundLSTM, variable: str, layers: Mapping[str, LayerConfig]) -> FoundLSTM | str:
-    """The LSTM with the activations and the direction of its config, or why it cannot be read.
+    """The LSTM with its config applied, or why it is not read.
 
     Args:
         lstm: as its weights alone show it.

@@ -16,27 +16,20 @@ import tensorflow as tf
 from ...errors import CheckpointError
 from ...model import LSTMWeights
 from ..codecs.limits import escape
-from ..layout_arrays import layout_arrays, like_arrays
-from ..write import chain_of
-from .read import read
+from ..layout_arrays import chain_of, layout_arrays
+from ..other_layers.model import OtherLayers
+from ..template import Template
 
 _INDEX = ".index"
 
 
-def write(path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None) -> None:
-    """One Keras layer for each LSTM, a chain for a stack; an LSTM without a name lies at the top.
-
-    With `like`, that checkpoint with its LSTMs replaced.
+def write(path: Path, lstms: Mapping[str, LSTMWeights], other_layers: OtherLayers) -> None:
+    """Writes one Keras layer per LSTM, a chain per stack.
 
     Raises:
-        CheckpointError: for what Keras has no place for, names that are no attributes, and a `like` that is damaged.
+        CheckpointError: for what Keras has no place for, and names that are no attributes.
     """
-    if not path.name.endswith(_INDEX):
-        raise CheckpointError(f"{path} should be called PREFIX{_INDEX}, as TensorFlow calls it")
-    prefix = str(path.with_name(path.name.removesuffix(_INDEX)))
-    if like is not None:
-        _fill(prefix, like, lstms)
-        return
+    prefix = _prefix(path)
     children: dict[str, Any] = {}
     for name, weights in chain_of(lstms).items():
         layer = _layer(name, weights)
@@ -49,12 +42,14 @@ def write(path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None
     tf.train.Checkpoint(**children).write(prefix)
 
 
-def _fill(prefix: str, like: Path, lstms: Mapping[str, LSTMWeights]) -> None:
-    """Every entry of a checkpoint under its key, the graph of objects and optimizers included, the LSTMs replaced."""
-    new = {
-        key: tf.cast(tf.constant(array), dtype)
-        for key, (array, dtype) in like_arrays({lstm.name: lstm for lstm in read(like).lstms}, lstms).items()
-    }
+def fill(path: Path, template: Template) -> None:
+    """Writes every entry of the template, its LSTMs replaced.
+
+    Raises:
+        CheckpointError: for a checkpoint that is damaged.
+    """
+    prefix, like = _prefix(path), template.path
+    new = {key: tf.cast(tf.constant(array), dtype) for key, (array, dtype) in template.values.items()}
     try:
         reader = tf.train.load_checkpoint(str(like.with_name(like.name.removesuffix(_INDEX))))
         types = reader.get_variable_to_dtype_map()
@@ -65,8 +60,15 @@ def _fill(prefix: str, like: Path, lstms: Mapping[str, LSTMWeights]) -> None:
         raise CheckpointError(f"--like {like} cannot be filled ({escape(error.message)}); save it again") from error
 
 
+def _prefix(path: Path) -> str:
+    """The checkpoint as TensorFlow names it."""
+    if not path.name.endswith(_INDEX):
+        raise CheckpointError(f"{path} should be called PREFIX{_INDEX}, as TensorFlow calls it")
+    return str(path.with_name(path.name.removesuffix(_INDEX)))
+
+
 def _layer(name: str, weights: LSTMWeights) -> dict[str, Any]:
-    """The attributes of a Keras LSTM or Bidirectional that hold its weights."""
+    """The Keras attributes that hold an LSTM's weights."""
     variables: dict[str, dict[str, Any]] = {}
     for key, array in layout_arrays(name, weights, "keras").items():
         place, _, attribute = key.rpartition("/")

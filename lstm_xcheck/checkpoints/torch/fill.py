@@ -1,4 +1,4 @@
-"""Fills the LSTMs of a PyTorch checkpoint, whatever else it holds, by PyTorch itself.
+"""Fills a PyTorch checkpoint through PyTorch itself.
 
 This file alone among the checkpoints imports torch.
 Source: torch 2.13.0, torch/serialization.py (`save`).
@@ -14,22 +14,17 @@ from typing import Any
 import torch
 
 from ...errors import CheckpointError
-from ...layouts import to_layout
-from ...model import LSTMWeights
 from ..codecs.limits import escape
-from ..other_layers.model import OtherLayers
-from ..other_layers.store import Typed, template_arrays
-from .names import like_names
-from .read import read
+from ..template import Template
 
 
-def fill(path: Path, lstms: Mapping[str, LSTMWeights], like: Path, other_layers: OtherLayers | None) -> None:
-    """The file `like` with its LSTMs, and the layers beside them, replaced.
+def fill_state(path: Path, template: Template) -> None:
+    """Writes the template's file with its tensors replaced.
 
     Raises:
-        CheckpointError: for a file that torch cannot load, and what nn.LSTM has no place for.
+        CheckpointError: for a file that torch cannot load.
     """
-    state = _filled(like, lstms, template_arrays(like, read, other_layers, "torch"))
+    state = _filled(template)
     # Through a file object: given a path, torch writes the file's name into the file.
     try:
         with path.open("xb") as file:
@@ -39,19 +34,15 @@ def fill(path: Path, lstms: Mapping[str, LSTMWeights], like: Path, other_layers:
 
 
 def _tensor(array: Any, dtype: str) -> Any:
-    """A tensor that is only read; bfloat16 numbers come in float32 and lose nothing."""
+    """A read-only tensor; bfloat16 comes as exact float32."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
         return torch.from_numpy(array).to(getattr(torch, dtype))
 
 
-def _filled(like: Path, lstms: Mapping[str, LSTMWeights], values: Mapping[str, Typed]) -> Any:
-    template = {lstm.name: lstm for lstm in read(like).lstms}
-    new = {place: _tensor(array, dtype) for place, (array, dtype) in values.items()}
-    for name, weights in lstms.items():
-        arrays = to_layout(weights, "torch")
-        places = like_names(like, template[name].tensors, arrays)
-        new.update({places[key]: _tensor(array, weights.dtype) for key, array in arrays.items()})
+def _filled(template: Template) -> Any:
+    like = template.path
+    new = {place: _tensor(array, dtype) for place, (array, dtype) in template.values.items()}
     try:
         state = torch.load(like, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises whatever its unpickler does
@@ -64,7 +55,7 @@ def _filled(like: Path, lstms: Mapping[str, LSTMWeights], values: Mapping[str, T
 
 
 def _replace(value: Any, name: str, new: Mapping[str, Any], left: set[str]) -> Any:
-    """The same containers with some tensors replaced, by their names joined with dots."""
+    """The containers with some tensors replaced, by joined names."""
     if name in new and isinstance(value, torch.Tensor):
         left.discard(name)
         kept: Any = torch.nn.Parameter(new[name]) if isinstance(value, torch.nn.Parameter) else new[name]

@@ -1,4 +1,4 @@
-"""The few globals that a PyTorch pickle may name, and what each stands for. None is imported.
+"""The globals that a PyTorch pickle may name; none is imported.
 
 Source: torch 2.13.0, torch/serialization.py and torch/_utils.py.
 """
@@ -73,7 +73,7 @@ class TorchUnpickler(Unpickler):
         return super().answer(symbol, arguments)
 
     def remark(self, symbol: Symbol) -> str:
-        """Quantised weights are packed in ways of their own; the state dict of the quantised model has no others."""
+        """Why quantised weights are not read."""
         packed = symbol.name in ("ScriptObject", "_rebuild_qtensor") or "quantized" in symbol.module
         return "a quantised weight (save the model before it is quantised), " if packed else ""
 

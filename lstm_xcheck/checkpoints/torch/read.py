@@ -1,4 +1,4 @@
-"""PyTorch's `.pt` and `.pth`, read without PyTorch: the zip archive of today and the plain file before 1.6.
+"""Reads PyTorch's `.pt` without PyTorch, zip archive or old form.
 
 The archive holds a pickle of descriptions (`data.pkl`) and one member of raw bytes per storage (`data/0`, ...).
 The old form is five pickles in a row, then for each storage its element count and bytes.
@@ -21,7 +21,9 @@ from ..codecs.restricted_pickle import Stream
 from ..detect.torch_names import detect_torch_names
 from ..detect.user_layout import detect
 from ..model import Checkpoint
+from ..options import ReadOptions
 from ..sniff import TORCH_LEGACY_MAGIC, beginning, is_zip
+from ..topology import ModelTopology
 from .pickle_globals import TorchUnpickler
 from .tensors import Storage, named_tensors, storage_of, tensor_of
 
@@ -31,16 +33,16 @@ MAX_PICKLE = 64 << 20
 _LEGACY_PROTOCOL = 1001
 
 
-def read(path: Path) -> Checkpoint:
-    """Every LSTM in a PyTorch checkpoint: a state dict, or one within dicts with optimizer, epoch and so on.
+def read(path: Path, options: ReadOptions) -> Checkpoint:
+    """Every LSTM in a PyTorch checkpoint, nested dicts included.
 
     Raises:
         CheckpointError: for damaged files, and for pickles that ask for more than tensors; these are never run.
     """
     if is_zip(path):
-        return _read_archive(path)
+        return _read_archive(path, options)
     if TORCH_LEGACY_MAGIC in beginning(path, 32):
-        return _read_legacy(path)
+        return _read_legacy(path, options)
     kind = "a plain pickle without PyTorch's header" if beginning(path, 1) == b"\x80" else "not a PyTorch file"
     raise CheckpointError(
         f"{path} is {kind}: it begins with {escape(ascii(beginning(path, 24))[1:])}, expected the zip archive that "
@@ -53,15 +55,15 @@ def _unpickle(path: Path, stream: Stream, seen: dict[str, Storage]) -> Any:
     return TorchUnpickler(path, stream, partial(storage_of, path, seen), partial(tensor_of, path)).load()
 
 
-def _read_archive(path: Path) -> Checkpoint:
+def _read_archive(path: Path, options: ReadOptions) -> Checkpoint:
     with open_archive(path) as archive:
         root = archive_root(path, archive)
         value = _unpickle(path, io.BytesIO(read_member(path, archive, f"{root}data.pkl", MAX_PICKLE)), {})
         big_endian = is_big_endian(path, archive, root)
         look = lru_cache(maxsize=None)(partial(_member, path, archive, root))
         tensors = named_tensors(path, value, lambda storage: (look(storage).whole(), big_endian), look)
-        lstms, other = detect(path, tensors, detect_torch_names)
-    return Checkpoint(path, "torch", lstms, other, tuple(tensor.name for tensor in tensors))
+        lstms, other = detect(path, tensors, detect_torch_names, options)
+    return Checkpoint(path, "torch", lstms, other, "torch", ModelTopology(tensor_order=tuple(t.name for t in tensors)))
 
 
 def archive_root(path: Path, archive: zipfile.ZipFile) -> str:
@@ -98,7 +100,7 @@ def fetch_member(
 
 
 def _member(path: Path, archive: zipfile.ZipFile, root: str, storage: Storage) -> Member:
-    """Where a storage lies; asked for by the check of a tensor, while the archive is open."""
+    """Where a storage lies in the open archive."""
     member = Member(path, archive, f"{root}data/{storage.key}", storage.nbytes)
     if member.size != storage.nbytes:
         raise CheckpointError(
@@ -108,7 +110,7 @@ def _member(path: Path, archive: zipfile.ZipFile, root: str, storage: Storage) -
     return member
 
 
-def _read_legacy(path: Path) -> Checkpoint:
+def _read_legacy(path: Path, options: ReadOptions) -> Checkpoint:
     # A memory map bounds every read by the file, whatever length the pickle claims.
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as stream:
         seen: dict[str, Storage] = {}
@@ -122,12 +124,14 @@ def _read_legacy(path: Path) -> Checkpoint:
         tensors = named_tensors(
             path, value, lambda storage: (spans[storage.key].whole(), False), lambda storage: spans[storage.key]
         )
-        lstms, other = detect(path, tensors, detect_torch_names)
-    return Checkpoint(path, "torch-legacy", lstms, other, tuple(tensor.name for tensor in tensors))
+        lstms, other = detect(path, tensors, detect_torch_names, options)
+    return Checkpoint(
+        path, "torch-legacy", lstms, other, "torch", ModelTopology(tensor_order=tuple(t.name for t in tensors))
+    )
 
 
 def _legacy_starts(path: Path, stream: mmap.mmap, keys: Any, seen: dict[str, Storage]) -> dict[str, int]:
-    """Where each storage's bytes begin; they follow the pickles in the order of `keys`, each after its length.
+    """Where each storage's bytes begin, in the order of `keys`.
 
     The bytes are little-endian on every machine (torch/csrc/serialization.cpp, THPStorage_writeFileRaw).
     """

@@ -1,4 +1,4 @@
-"""TorchScript: the weights in what `torch.jit.save` writes, read without PyTorch and without running the program.
+"""Reads TorchScript weights without PyTorch and without running them.
 
 `data.pkl` holds the module as objects of classes that are defined by code in the archive. Here an object is no more
 than its attributes by name, and the code is never looked at. Names are those of the module's state dict.
@@ -18,7 +18,9 @@ from ..codecs.limits import escape, open_archive, read_member
 from ..codecs.restricted_pickle import Symbol
 from ..detect.torch_names import detect_torch_names
 from ..detect.user_layout import detect
-from ..model import Checkpoint, OtherTensor, TensorInfo
+from ..model import Checkpoint, OtherTensor
+from ..options import ReadOptions
+from ..tensor_info import TensorInfo
 from .pickle_globals import TorchUnpickler
 from .read import MAX_PICKLE, archive_root, fetch_member, is_big_endian
 from .tensors import Storage, TensorView, named_tensors, storage_of, tensor_of
@@ -35,10 +37,10 @@ class _Attributes(dict[Any, Any]):
 
 
 class _ProgramUnpickler(TorchUnpickler):
-    """Answers the program's own classes with their attributes; all else stays as refused as it was."""
+    """Allows the program's own classes as plain attributes."""
 
     def allows(self, symbol: Symbol) -> bool:
-        """The program's own classes, and what marks an attribute's type, beside what any PyTorch pickle may name."""
+        """Whether a global is one of the program's or of PyTorch's pickles."""
         own = symbol.module.split(".")[0] == "__torch__"
         return own or (symbol.module == "torch.jit._pickle" and symbol.name in _TYPED) or super().allows(symbol)
 
@@ -66,8 +68,8 @@ class _ProgramUnpickler(TorchUnpickler):
         return super().answer(symbol, arguments)
 
 
-def read(path: Path) -> Checkpoint:
-    """Every LSTM of a scripted or traced module, by its place in the module.
+def read(path: Path, options: ReadOptions) -> Checkpoint:
+    """Every LSTM of a scripted or traced module.
 
     Raises:
         CheckpointError: for damaged files, and for pickles that ask for more than tensors and the program's objects.
@@ -76,18 +78,18 @@ def read(path: Path) -> Checkpoint:
         root = archive_root(path, archive)
         module = _module(path, archive, root, "data")
         tensors = [replace(tensor, scope="") for tensor in module]
-        lstms, other = detect(path, tensors, detect_torch_names)
+        lstms, other = detect(path, tensors, detect_torch_names, options)
         unnamed = [
             OtherTensor(
                 f"constants.{escape(t.name)}", t.shape, t.dtype, "without a name; save it before torch.jit.freeze"
             )
             for t in _module(path, archive, root, "constants")
         ]
-    return Checkpoint(path, "torchscript", lstms, (*other, *unnamed))
+    return Checkpoint(path, "torchscript", lstms, (*other, *unnamed), "torch")
 
 
 def _module(path: Path, archive: zipfile.ZipFile, root: str, part: str) -> list[TensorInfo]:
-    """The tensors of `data.pkl` or `constants.pkl`; their bytes lie in the folder of the same name."""
+    """The tensors of `data.pkl` or `constants.pkl`."""
     content = io.BytesIO(read_member(path, archive, f"{root}{part}.pkl", MAX_PICKLE))
     seen: dict[str, Storage] = {}
     value = _ProgramUnpickler(path, content, partial(storage_of, path, seen), partial(tensor_of, path)).load()

@@ -1,4 +1,4 @@
-"""What a PyTorch checkpoint says about its tensors, checked against the bytes that are really there."""
+"""Describes tensors of a PyTorch checkpoint, checked against its bytes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ...errors import CheckpointError
 from ..codecs.limits import FLOAT_SIZES, SMALL, escape, float_values
 from ..codecs.pickle_tree import named_leaves
 from ..codecs.restricted_pickle import Symbol
-from ..model import TensorInfo
+from ..tensor_info import TensorInfo
 from .pickle_globals import REBUILD, STORAGES
 
 _SIZES = {
@@ -26,7 +26,7 @@ _SIZES = {
 
 @dataclass(frozen=True)
 class Storage:
-    """A block of bytes in the file: its key, element type and length as the pickle claims them."""
+    """A block of bytes, as the pickle claims it."""
 
     key: str
     dtype: str
@@ -40,7 +40,7 @@ class Storage:
 
 @dataclass(frozen=True)
 class TensorView:
-    """A tensor as a view of a storage; offset and strides count elements."""
+    """A view of a storage; offset and strides count elements."""
 
     storage: Storage
     dtype: str
@@ -50,7 +50,7 @@ class TensorView:
 
 
 def storage_of(path: Path, seen: dict[str, Storage], saved_id: Any) -> Storage:
-    """The storage a persistent id means: ("storage", class, key, device, elements[, view]); also put into `seen`."""
+    """The storage of a persistent id, also put into `seen`."""
     if not isinstance(saved_id, tuple) or len(saved_id) < 5 or saved_id[0] != "storage":
         raise CheckpointError(f"{path}: the pickle refers to an object outside it that is no tensor storage")
     _, kind, key, _, elements, *view = saved_id
@@ -66,7 +66,7 @@ def storage_of(path: Path, seen: dict[str, Storage], saved_id: Any) -> Storage:
 
 
 def tensor_of(path: Path, symbol: Symbol, arguments: tuple[Any, ...]) -> TensorView:
-    """The tensor that `_rebuild_tensor*` would make: (storage, offset, shape, strides, ...), v3 with its own type.
+    """The tensor that `_rebuild_tensor*` would make.
 
     Raises:
         CheckpointError: when it would reach beyond its storage.
@@ -97,7 +97,7 @@ Fetch = Callable[[Storage], tuple[bytes | Array, bool]]
 
 
 def check_view(path: Path, view: TensorView, look: Callable[[Storage], object]) -> None:
-    """Hold a view against its storage, and the storage by `look` against the file.
+    """Checks a view against its storage, and the storage by `look`.
 
     Raises:
         CheckpointError: when the file cannot hold the values.
@@ -126,7 +126,7 @@ def load_view(path: Path, view: TensorView, fetch: Fetch) -> Array:
 def named_tensors(
     path: Path, value: Any, fetch: Fetch, look: Callable[[Storage], object] | None = None
 ) -> list[TensorInfo]:
-    """Every tensor in nested dicts, lists and tuples, named by the keys on the way to it.
+    """Every tensor in nested containers, named by joined keys.
 
     With `look`, which refuses a storage that the file cannot hold, tensors may be loaded after the file is closed.
 

@@ -1,4 +1,4 @@
-"""Writes PyTorch state dicts without PyTorch: `torch.load` and `module.load_state_dict` take them with no helper.
+"""Writes PyTorch state dicts without PyTorch.
 
 The zip archive is the one that `torch.save` writes: `data.pkl` describes the tensors, `data/0`, `data/1`, ... are their
 bytes, each aligned, none compressed. The same LSTMs always give the same bytes.
@@ -18,8 +18,9 @@ import numpy as np
 from ...arrays import Array
 from ...errors import CheckpointError
 from ...model import LSTMWeights
+from ..layout_arrays import Typed
 from ..other_layers.model import OtherLayers
-from ..other_layers.store import Typed
+from ..template import Template
 from .names import state_names
 from .pickle_globals import STORAGES
 
@@ -36,27 +37,30 @@ _LOCAL_HEADER, _FIELD_HEADER, _ZIP64_FIELD = 30, 4, 20
 _CLASSES = {dtype: name for name, dtype in reversed(STORAGES.items())}
 
 
-def write(
-    path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None, other_layers: OtherLayers | None = None
-) -> None:
-    """A state dict named `<lstm>.weight_ih_l0` and so on; with `like`, that file with its LSTMs replaced.
+def write(path: Path, lstms: Mapping[str, LSTMWeights], other_layers: OtherLayers) -> None:
+    """Writes a state dict named `<lstm>.weight_ih_l0` and so on.
 
     Raises:
-        CheckpointError: for what nn.LSTM has no place for, names that meet, and `like` without PyTorch.
+        CheckpointError: for what nn.LSTM has no place for, and names that meet.
     """
-    if like is None:
-        with path.open("xb") as file:
-            write_state(file, state_names(lstms, other_layers))
-        return
-    # Whatever else such a file holds, torch alone can write again.
+    with path.open("xb") as file:
+        write_state(file, state_names(lstms, other_layers))
+
+
+def fill(path: Path, template: Template) -> None:
+    """Fills a file through PyTorch, which can write its other objects.
+
+    Raises:
+        CheckpointError: without PyTorch, and for a file that torch cannot load.
+    """
     if find_spec("torch") is None:
         raise CheckpointError(
-            f"--like {like} needs torch, which this Python does not have; run: pip install 'lstm-xcheck[torch]', "
-            "or leave --like out"
+            f"--like {template.path} needs torch, which this Python does not have; "
+            "run: pip install 'lstm-xcheck[torch]', or leave --like out"
         )
-    from .fill import fill
+    from .fill import fill_state
 
-    fill(path, lstms, like, other_layers)
+    fill_state(path, template)
 
 
 def write_state(file: BinaryIO, state: Mapping[str, Typed]) -> None:
@@ -93,7 +97,7 @@ def _raw(array: Array, dtype: str) -> memoryview:
 
 
 def _pickled(state: Mapping[str, Typed]) -> bytes:
-    """An OrderedDict of calls that make tensors of storages: opcodes, as nothing can be pickled that is not there."""
+    """The pickle's opcodes: an OrderedDict of calls that make tensors."""
     items = [_text(name) + _tensor(str(key), *typed) for key, (name, typed) in enumerate(state.items())]
     return b"\x80\x02" + _ORDERED_DICT + b"(" + b"".join(items) + b"u."
 

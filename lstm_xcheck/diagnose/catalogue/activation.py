@@ -1,4 +1,4 @@
-"""Another activation function in a gate, in the candidate or on the way out."""
+"""Wrong activation functions."""
 
 from __future__ import annotations
 

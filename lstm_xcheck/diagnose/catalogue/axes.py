@@ -1,20 +1,21 @@
-"""Batch, time and features confused."""
+"""Batch, time and feature axes confused."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
 from ...arrays import Array
 from ...model import Case
-from ..mistake import Mistake, Outputs
+from ..mistake import CaseChange, Mistake, OutputChange, Outputs
 from .direction import has_halves
 
 
-def _plain(case: Case) -> bool:
-    """Batches of one row or step look the same either way, and lengths belong to rows."""
+def _can_exchange(case: Case) -> bool:
+    """Whether batch and steps can be exchanged with effect."""
     return case.batch > 1 and case.steps > 1 and case.lengths is None and case.mask is None
 
 
@@ -23,7 +24,7 @@ def _swapped(array: Array) -> Array:
 
 
 def _viewed(array: Array) -> Array:
-    """(batch, steps) data seen as (steps, batch) without moving it, then transposed."""
+    """(batch, steps) data viewed as (steps, batch), then transposed."""
     batch, steps = array.shape[:2]
     return np.swapaxes(np.asarray(array).reshape(steps, batch, *array.shape[2:]), 0, 1)
 
@@ -33,29 +34,29 @@ def _view_back(array: Array) -> Array:
     return np.ascontiguousarray(np.swapaxes(array, 0, 1)).reshape(array.shape)
 
 
-def _on_x(change: Callable[[Array], Array]) -> Callable[[Case], Case | None]:
+def _on_x(change: Callable[[Array], Array]) -> CaseChange:
     def case_change(case: Case) -> Case | None:
-        return replace(case, x=change(case.x)) if _plain(case) else None
+        return replace(case, x=change(case.x)) if _can_exchange(case) else None
 
     return case_change
 
 
-def _on_y(change: Callable[[Array], Array]) -> Callable[[Outputs, Case], Outputs | None]:
-    def after(outputs: Outputs, case: Case) -> Outputs | None:
-        if not _plain(case):
+def _on_y(change: Callable[[Array], Array]) -> OutputChange:
+    def output_change(outputs: Outputs, case: Case) -> Outputs | None:
+        if not _can_exchange(case):
             return None
         return {n: change(a) if n.endswith("y") else a for n, a in outputs.items()}
 
-    return after
+    return output_change
 
 
 def _swap_x(case: Case) -> Case | None:
-    """Only where batch and steps are equal: else the shapes would betray it."""
+    """Where batch equals steps; otherwise the shape shows it."""
     return _on_x(_swapped)(case) if case.batch == case.steps else None
 
 
 def _swap_y(outputs: Outputs, case: Case) -> Outputs | None:
-    """The same for outputs."""
+    """The same for y."""
     return _on_y(_swapped)(outputs, case) if case.batch == case.steps else None
 
 
@@ -63,59 +64,51 @@ def _feature_reversed(case: Case) -> Case | None:
     return None if case.spec.input_size == 1 else replace(case, x=np.asarray(case.x)[..., ::-1])
 
 
-def _units_interleaved(outputs: Outputs, case: Case) -> Outputs | None:
-    """The halves of a bidirectional output joined unit by unit."""
-    if case.spec.output_size == 1 or not has_halves(outputs, case):
-        return None
-    y = outputs["y"].reshape(*outputs["y"].shape[:2], 2, -1)
-    return {**outputs, "y": np.swapaxes(y, 2, 3).reshape(outputs["y"].shape)}
+def _regrouped(*shape: int) -> OutputChange:
+    """Transpose the units of a bidirectional y, taken as this shape."""
 
+    def output_change(outputs: Outputs, case: Case) -> Outputs | None:
+        if case.spec.output_size == 1 or not has_halves(outputs, case):
+            return None
+        y = outputs["y"]
+        return {**outputs, "y": np.swapaxes(y.reshape(*y.shape[:2], *shape), 2, 3).reshape(y.shape)}
 
-def _units_separated(outputs: Outputs, case: Case) -> Outputs | None:
-    if not has_halves(outputs, case):
-        return None
-    y = outputs["y"].reshape(*outputs["y"].shape[:2], -1, 2)
-    return {**outputs, "y": np.swapaxes(y, 2, 3).reshape(outputs["y"].shape)}
+    return output_change
 
 
 def _states_viewed(outputs: Outputs, case: Case) -> Outputs | None:
-    """h_n and c_n as (batch, rows) memory read as (rows, batch)."""
+    """Memory of (batch, rows) states read as (rows, batch)."""
     if case.spec.num_layers * case.spec.num_directions == 1 or case.batch == 1:
         return None
-    return {
-        n: np.ascontiguousarray(np.swapaxes(a, 0, 1)).reshape(a.shape) if n in ("h_n", "c_n") else a
-        for n, a in outputs.items()
-    }
+    return {n: _view_back(a) if n in ("h_n", "c_n") else a for n, a in outputs.items()}
 
 
-def _entry(id: str, title: str, explanation: str, fix: str, code: str = "", **changes: object) -> Mistake:
-    return Mistake(id, "axes", title, explanation, fix, code, **changes)  # type: ignore[arg-type]
-
+_entry = partial(Mistake, family="axes")
 
 MISTAKES = (
     _entry("batch-time-exchanged", "batch and time exchanged",
            "Batch-first data was given to a time-major layer (or the other way round); equal sizes hide it.",
            "Set batch_first=True, or transpose x and y.", "x = x.transpose(1, 0, 2)",
-           case=_swap_x, after=_swap_y, undo=_swap_y),
+           case=_swap_x, outputs=_swap_y, undo=_swap_y),
     _entry("batch-time-exchanged-input", "batch and time of the input exchanged", "x was transposed and y was not.",
            "Leave x as (batch, steps, input).", "x = x.transpose(1, 0, 2)", case=_swap_x),
     _entry("batch-time-exchanged-output", "batch and time of the output exchanged", "y was transposed and x was not.",
-           "Leave y as (batch, steps, output).", "y = y.transpose(1, 0, 2)", after=_swap_y, undo=_swap_y),
+           "Leave y as (batch, steps, output).", "y = y.transpose(1, 0, 2)", outputs=_swap_y, undo=_swap_y),
     _entry("input-viewed", "input reshaped instead of transposed",
            "x.view(steps, batch, input) mixes the rows; transpose keeps them apart.",
            "Use transpose(0, 1), not view or reshape.", "x = x.transpose(0, 1)", case=_on_x(_viewed)),
     _entry("output-viewed", "output reshaped instead of transposed",
            "y.view(batch, steps, hidden) of a time-major output mixes the rows.",
            "Use transpose(0, 1), not view or reshape.", "y = y.transpose(0, 1)",
-           after=_on_y(_view_back), undo=_on_y(_viewed)),
+           outputs=_on_y(_view_back), undo=_on_y(_viewed)),
     _entry("input-and-output-viewed", "input and output reshaped instead of transposed",
            "Both x and y were viewed with batch and steps exchanged.", "Use transpose(0, 1), not view or reshape.",
-           case=_on_x(_viewed), after=_on_y(_view_back), undo=_on_y(_viewed)),
+           case=_on_x(_viewed), outputs=_on_y(_view_back), undo=_on_y(_viewed)),
     _entry("features-reversed", "features in reverse order", "The columns of x, or of W, run the other way.",
            "Keep the features in the order of training.", "x = x[..., ::-1]", case=_feature_reversed),
     _entry("halves-interleaved", "directions joined unit by unit", "y was stacked on the last axis and flattened.",
-           "Concatenate the directions.", after=_units_interleaved, undo=_units_separated),
+           "Concatenate the directions.", outputs=_regrouped(2, -1), undo=_regrouped(-1, 2)),
     _entry("states-viewed", "final states reshaped instead of transposed",
            "h_n.view(batch, -1) mixes layers, directions and rows.", "Transpose h_n before reshaping it.",
-           "h_n.transpose(0, 1).reshape(batch, -1)", after=_states_viewed),
+           "h_n.transpose(0, 1).reshape(batch, -1)", outputs=_states_viewed),
 )  # fmt: skip

@@ -1,39 +1,30 @@
-"""Biases dropped, doubled, shifted or put into the wrong place."""
+"""Biases dropped, doubled, shifted or misplaced."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
 from ...arrays import Array
 from ...model import GATES, CellWeights
-from ..mistake import Mistake, edit
+from ..mistake import CellChange, Mistake, with_arrays
 
 
-def _scaled(**factors: float) -> Callable[[CellWeights], CellWeights | None]:
-    """Multiply the named biases; None where the cell lacks one of them."""
+def _scaled(**factors: float) -> CellChange:
+    """Multiply the named biases; None if one is missing."""
 
     def change(cell: CellWeights) -> CellWeights | None:
         arrays = {name: np.asarray(getattr(cell, name)) for name in factors if getattr(cell, name) is not None}
         if len(arrays) < len(factors):
             return None
-        return edit(cell, **{name: array * array.dtype.type(factors[name]) for name, array in arrays.items()})
+        return with_arrays(cell, **{name: array * array.dtype.type(factors[name]) for name, array in arrays.items()})
 
     return change
 
 
-def _all_scaled(factor: float) -> Callable[[CellWeights], CellWeights | None]:
-    """Multiply every bias there is."""
-
-    def change(cell: CellWeights) -> CellWeights | None:
-        names = [name for name in ("b", "b_r") if getattr(cell, name) is not None]
-        return _scaled(**dict.fromkeys(names, factor))(cell) if names else None
-
-    return change
-
-
-def _shifted(gate: int, constant: float) -> Callable[[CellWeights], CellWeights | None]:
+def _shifted(gate: int, constant: float) -> CellChange:
     """Add a constant to one gate's bias."""
 
     def change(cell: CellWeights) -> CellWeights | None:
@@ -41,35 +32,30 @@ def _shifted(gate: int, constant: float) -> Callable[[CellWeights], CellWeights 
             return None
         b = np.array(cell.b)
         b[gate] += b.dtype.type(constant)
-        return edit(cell, b=b)
+        return with_arrays(cell, b=b)
 
     return change
 
 
-def _mapped(function: Callable[[Array], Array]) -> Callable[[CellWeights], CellWeights | None]:
-    """Apply a rearrangement to every bias."""
+def _mapped(function: Callable[[Array], Array]) -> CellChange:
+    """Rearrange every bias."""
 
     def change(cell: CellWeights) -> CellWeights | None:
         arrays = {n: np.ascontiguousarray(function(np.asarray(a))) for n, a in cell.items() if n in ("b", "b_r")}
-        return edit(cell, **arrays) if arrays else None
+        return with_arrays(cell, **arrays) if arrays else None
 
     return change
 
 
-def _only_gate_dropped(gate: int) -> Callable[[CellWeights], CellWeights | None]:
-    def change(cell: CellWeights) -> CellWeights | None:
-        arrays = {name: np.array(array) for name, array in cell.items() if name in ("b", "b_r")}
-        for array in arrays.values():
-            array[gate] = 0
-        return edit(cell, **arrays) if arrays else None
-
-    return change
+def _all_scaled(factor: float) -> CellChange:
+    return _mapped(lambda b: b * b.dtype.type(factor))
 
 
-def _entry(id: str, title: str, explanation: str, fix: str, code: str, cell: object, shifts: str = "") -> Mistake:
-    mixes = id in ("bias-reshaped", "bias-rolled", "bias-minus-1-f", "bias-plus-2-f")
-    return Mistake(id, "bias", title, explanation, fix, code, cell=cell, mixes=mixes, shifts=shifts)  # type: ignore[arg-type]
+def _gate_dropped(gate: int) -> CellChange:
+    return _mapped(lambda b: np.where(np.arange(len(GATES))[:, None] == gate, b.dtype.type(0), b))
 
+
+_entry = partial(Mistake, family="bias")
 
 MISTAKES = (
     _entry("bias-dropped", "bias dropped", "No bias reached the implementation.",
@@ -83,10 +69,10 @@ MISTAKES = (
            "Add both biases up: b = bias_ih + bias_hh.", "b = bias_ih + bias_hh", _scaled(b=0.0)),
     _entry("bias-ih-twice", "first bias used twice, second lost", "bias_ih was put into both places.",
            "Use bias_hh in the second place.", "b = bias_ih + bias_hh",
-           lambda cell: None if cell.b_r is None else edit(cell, b_r=np.asarray(cell.b))),
+           lambda cell: None if cell.b_r is None else with_arrays(cell, b_r=np.asarray(cell.b))),
     _entry("bias-hh-twice", "second bias used twice, first lost", "bias_hh was put into both places.",
            "Use bias_ih in the first place.", "b = bias_ih + bias_hh",
-           lambda cell: None if cell.b_r is None else edit(cell, b=np.asarray(cell.b_r))),
+           lambda cell: None if cell.b_r is None else with_arrays(cell, b=np.asarray(cell.b_r))),
     _entry("bias-ih-doubled", "first bias counted twice", "bias_ih was added both to the sum and beside it.",
            "Count bias_ih once.", "b[:] = b / 2", _scaled(b=2.0, b_r=1.0)),
     _entry("bias-hh-doubled", "second bias counted twice", "bias_hh was added both to the sum and beside it.",
@@ -101,27 +87,27 @@ MISTAKES = (
                if gate == "f" else f"A forget bias of 1 landed in gate {gate}: the gates of the bias are in another order.",
                "Set the run-time forget bias to 0, or take 1 off the stored bias of f."
                if gate == "f" else "Add the forget bias to gate f.",
-               f"b[{index}] -= 1", _shifted(index, 1.0), shifts=gate)
+               f"b[{index}] -= 1", _shifted(index, 1.0), shifted_gate=gate)
         for index, gate in enumerate(GATES)
     ),
     _entry("bias-minus-1-f", "1 missing from the forget bias",
            "TensorFlow 1 and Haiku add 1 to the forget gate at run time and do not store it; it was not folded in.",
-           "Add 1 to the bias of gate f.", "b[1] += 1", _shifted(1, -1.0), shifts="f"),
+           "Add 1 to the bias of gate f.", "b[1] += 1", _shifted(1, -1.0), mixes_gates=True, shifted_gate="f"),
     _entry("bias-plus-2-f", "forget bias of 1 counted three times over", "1 was added to the forget gate twice too often.",
-           "Add the forget bias once.", "b[1] -= 2", _shifted(1, 2.0), shifts="f"),
+           "Add the forget bias once.", "b[1] -= 2", _shifted(1, 2.0), mixes_gates=True, shifted_gate="f"),
     *(
         _entry(f"bias-dropped-{gate}", f"bias of gate {gate} dropped", f"The quarter of gate {gate} of the bias is zero.",
-               f"Load the quarter of gate {gate}.", "", _only_gate_dropped(index))
+               f"Load the quarter of gate {gate}.", "", _gate_dropped(index))
         for index, gate in enumerate(GATES)
     ),
     _entry("bias-reshaped", "bias read as (hidden, 4) instead of (4, hidden)",
            "The bias is interleaved per unit and was read as four blocks, or the other way round.",
            "Reshape the bias to (hidden, 4) and transpose it.", "b = b.reshape(hidden, 4).T",
-           lambda cell: None if cell.W.shape[1] == 1 else _mapped(lambda b: b.T.reshape(b.shape))(cell)),
+           lambda cell: None if cell.W.shape[1] == 1 else _mapped(lambda b: b.T.reshape(b.shape))(cell), mixes_gates=True),
     _entry("bias-reversed", "bias reversed within each gate", "The units of the bias are in reverse order.",
            "Reverse the bias within each gate.", "b = b[:, ::-1]",
            lambda cell: None if cell.W.shape[1] == 1 else _mapped(lambda b: b[:, ::-1])(cell)),
     _entry("bias-rolled", "bias shifted by one number", "The bias was read one number too early: an offset of a flat file.",
            "Start reading the bias one number later.", "b = np.roll(b.reshape(-1), -1).reshape(4, hidden)",
-           _mapped(lambda b: np.roll(b.reshape(-1), 1).reshape(b.shape))),
+           _mapped(lambda b: np.roll(b.reshape(-1), 1).reshape(b.shape)), mixes_gates=True),
 )  # fmt: skip

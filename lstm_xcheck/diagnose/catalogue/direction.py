@@ -1,19 +1,20 @@
-"""Time read from the wrong end, halves exchanged, directions confused."""
+"""Sequences read backward, halves of y exchanged, directions confused."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
 from ...arrays import Array
 from ...model import Case, LSTMSpec, LSTMWeights
-from ..mistake import Mistake, Outputs, reread
+from ..mistake import Mistake, OutputChange, Outputs, WeightsChange, output_name, with_unchecked_spec
 
 
 def flip_valid(array: Array, case: Case) -> Array:
-    """Reverse the valid prefix of each row of (batch, steps, ...); padding stays where it is."""
+    """Reverse the valid steps, not the padding, of (batch, steps, ...)."""
     lengths = case.valid.sum(axis=1)
     steps = np.arange(case.steps)
     index = np.where(steps < lengths[:, None], lengths[:, None] - 1 - steps, steps)
@@ -21,7 +22,7 @@ def flip_valid(array: Array, case: Case) -> Array:
 
 
 def has_halves(outputs: Outputs, case: Case) -> bool:
-    """Whether y holds both directions side by side, not merged by another mistake."""
+    """Whether y has both directions, not merged by another mistake."""
     return case.spec.bidirectional and "y" in outputs and outputs["y"].shape[-1] == 2 * case.spec.output_size
 
 
@@ -39,17 +40,17 @@ class _BothBackward(LSTMSpec):
         return True
 
 
-def _respec(kind: type[LSTMSpec]) -> Callable[[LSTMWeights], LSTMWeights | None]:
+def _with_reading(kind: type[LSTMSpec]) -> WeightsChange:
     def change(weights: LSTMWeights) -> LSTMWeights | None:
         if not weights.spec.bidirectional:
             return None
-        return reread(weights, kind(**weights.spec.to_dict()))
+        return with_unchecked_spec(weights, kind(**weights.spec.to_dict()))
 
     return change
 
 
-def _rearranged(order: tuple[int, int]) -> Callable[[LSTMWeights], LSTMWeights | None]:
-    """Directions' weights taken in another order, in every layer."""
+def _rearranged(order: tuple[int, int]) -> WeightsChange:
+    """Use the weights of these directions as (forward, backward)."""
 
     def change(weights: LSTMWeights) -> LSTMWeights | None:
         if not weights.spec.bidirectional:
@@ -60,14 +61,14 @@ def _rearranged(order: tuple[int, int]) -> Callable[[LSTMWeights], LSTMWeights |
 
 
 def _reads_backward(case: Case) -> Case | None:
-    """x reversed within the valid steps; outputs stay in the order of processing."""
+    """Reverse x within the valid steps; outputs stay as processed."""
     if case.steps == 1 or case.spec.bidirectional or case.mask is not None:
         return None
     return replace(case, x=flip_valid(case.x, case))
 
 
 def _reads_padding_first(case: Case) -> Case | None:
-    """x and its padding reversed together, as a plain flip of a padded batch does."""
+    """Reverse x with its padding, as a plain flip does."""
     if case.lengths is None or case.spec.bidirectional:
         return None
     return replace(case, x=np.asarray(case.x)[:, ::-1], lengths=None)
@@ -79,34 +80,37 @@ def _flip_output(outputs: Outputs, case: Case) -> Outputs | None:
     return {name: flip_valid(a, case) if name == "y" else a for name, a in outputs.items()}
 
 
-def _half(change: Callable[[Array, Array, Case], tuple[Array, Array]]) -> Callable[[Outputs, Case], Outputs | None]:
-    """Change the halves of y, given and returned as (forward, backward)."""
+def _half(change: Callable[[Array, Array, Case], tuple[Array, Array]]) -> OutputChange:
+    """Change the halves of y, (forward, backward)."""
 
-    def after(outputs: Outputs, case: Case) -> Outputs | None:
+    def output_change(outputs: Outputs, case: Case) -> Outputs | None:
         if not has_halves(outputs, case) or case.mask is not None:
             return None
         forward, backward = np.split(outputs["y"], 2, axis=-1)
         return {**outputs, "y": np.concatenate(change(forward, backward, case), axis=-1)}
 
-    return after
+    return output_change
 
 
 def _last_time_state(outputs: Outputs, case: Case) -> Outputs | None:
-    """The backward half's final h taken at the last time instead of its last processed step, the first time."""
+    """Take the backward half's final h at the last time.
+
+    It should be taken at the last processed step, which is the first time.
+    """
     spec = case.spec
     if not has_halves(outputs, case) or "h_n" not in outputs or case.steps == 1 or case.mask is not None:
         return None
     h_n = np.array(outputs["h_n"])
     last = case.valid.sum(axis=1) - 1
     for layer in range(spec.num_layers):
-        y = outputs.get("y" if layer == spec.num_layers - 1 else f"layer{layer}.y")
+        y = outputs.get(output_name(spec, layer))
         if y is not None:
             h_n[2 * layer + 1] = y[np.arange(case.batch), last, spec.output_size :]
     return {**outputs, "h_n": h_n}
 
 
-def _merged(combine: Callable[[Array, Array], Array]) -> Callable[[Outputs, Case], Outputs | None]:
-    def after(outputs: Outputs, case: Case) -> Outputs | None:
+def _merged(combine: Callable[[Array, Array], Array]) -> OutputChange:
+    def output_change(outputs: Outputs, case: Case) -> Outputs | None:
         if not has_halves(outputs, case):
             return None
         forward, backward = np.split(outputs["y"], 2, axis=-1)
@@ -115,22 +119,19 @@ def _merged(combine: Callable[[Array, Array], Array]) -> Callable[[Outputs, Case
             merged["last"] = combine(*np.split(outputs["last"], 2, axis=-1))
         return merged
 
-    return after
+    return output_change
 
 
 def _without_y(outputs: Outputs, case: Case) -> Outputs | None:
-    """The halves cannot be told from their sum."""
+    """Leave out y: the halves do not follow from their sum."""
     if not case.spec.bidirectional:
         return None
     return {name: array for name, array in outputs.items() if name not in ("y", "last")}
 
 
-def _entry(id: str, title: str, explanation: str, fix: str, code: str = "", **changes: object) -> Mistake:
-    return Mistake(id, "direction", title, explanation, fix, code, **changes)  # type: ignore[arg-type]
-
-
 _flip_backward = _half(lambda f, b, case: (f, flip_valid(b, case)))
 _swap_halves = _half(lambda f, b, case: (b, f))
+_entry = partial(Mistake, family="direction")
 
 MISTAKES = (
     _entry("reads-backward", "sequence read backward",
@@ -138,19 +139,19 @@ MISTAKES = (
            "Remove go_backwards, or reverse x and y.", "x = x[:, ::-1]", case=_reads_backward),
     _entry("reads-backward-aligned", "sequence read backward, outputs put back in order",
            "The layer runs from the last step to the first.", "Run it forward.",
-           case=_reads_backward, after=_flip_output, undo=_flip_output),
+           case=_reads_backward, outputs=_flip_output, undo=_flip_output),
     _entry("reads-padding-first", "padded batch reversed as a whole",
            "x was flipped with its padding, so that the layer reads the padding first.",
            "Reverse each row within its own length.", case=_reads_padding_first),
     _entry("output-reversed", "outputs in reverse time", "y was flipped, or not flipped back.", "Reverse y in time.",
-           "y = y[:, ::-1]", after=_flip_output, undo=_flip_output),
+           "y = y[:, ::-1]", outputs=_flip_output, undo=_flip_output),
     _entry("backward-not-reversed-back", "backward half of y in processing order",
            "The backward direction's outputs were not reversed again before they were joined.",
            "Reverse the backward half of y in time.", "y[..., hidden:] = y[:, ::-1, hidden:]",
-           after=_flip_backward, undo=_flip_backward),
+           outputs=_flip_backward, undo=_flip_backward),
     _entry("halves-exchanged", "forward and backward halves of y exchanged", "y holds the backward outputs first.",
            "Put the forward outputs first.", "y = np.concatenate([y[..., hidden:], y[..., :hidden]], axis=-1)",
-           after=_swap_halves, undo=_swap_halves),
+           outputs=_swap_halves, undo=_swap_halves),
     _entry("directions-exchanged", "weights of the two directions exchanged",
            "The forward direction runs with the backward weights and the other way round.",
            "Exchange the weights of the directions.", "forward, backward = backward, forward",
@@ -160,19 +161,19 @@ MISTAKES = (
     _entry("backward-weights-twice", "backward weights used for both directions", "The forward weights were overwritten.",
            "Load the forward direction's own weights.", weights=_rearranged((1, 1))),
     _entry("both-forward", "backward direction reads forward", "Time is not reversed for the second direction.",
-           "Reverse time for the backward direction.", weights=_respec(_BothForward)),
+           "Reverse time for the backward direction.", weights=_with_reading(_BothForward)),
     _entry("both-backward", "forward direction reads backward", "Time is reversed for both directions.",
-           "Reverse time for the backward direction alone.", weights=_respec(_BothBackward)),
+           "Reverse time for the backward direction alone.", weights=_with_reading(_BothBackward)),
     _entry("backward-state-at-last-time", "backward final h taken at the last time",
            "The backward direction ends at the first step; y[:, -1] is where it began.",
            "Take the backward half's final state at the first step.", "h_backward = y[:, 0, hidden:]",
-           after=_last_time_state),
+           outputs=_last_time_state),
     _entry("backward-missing", "backward half of y is zero", "Only the forward direction was run.",
-           "Run the backward direction.", after=_half(lambda f, b, case: (f, 0.0 * b)),
+           "Run the backward direction.", outputs=_half(lambda f, b, case: (f, 0.0 * b)),
            undo=_half(lambda f, b, case: (f, np.full_like(b, np.nan)))),
     _entry("merge-sum", "directions added instead of concatenated", "merge_mode is 'sum'.", "Set merge_mode='concat'.",
-           "Bidirectional(layer, merge_mode='concat')", after=_merged(lambda f, b: f + b), undo=_without_y),
+           "Bidirectional(layer, merge_mode='concat')", outputs=_merged(lambda f, b: f + b), undo=_without_y),
     _entry("merge-average", "directions averaged instead of concatenated", "merge_mode is 'ave'.",
            "Set merge_mode='concat'.", "Bidirectional(layer, merge_mode='concat')",
-           after=_merged(lambda f, b: 0.5 * f + 0.5 * b), undo=_without_y),
+           outputs=_merged(lambda f, b: 0.5 * f + 0.5 * b), undo=_without_y),
 )  # fmt: skip

@@ -1,13 +1,14 @@
-"""Dropout left on: which numbers were dropped is read off the outputs themselves, as far as they tell it.
+"""Dropout left on; mask and rate are read from the outputs.
 
 Keras 3.15 (`keras/src/layers/rnn/dropout_rnn_cell.py`) multiplies the inputs of an LSTM by one mask for all steps;
-`keras.layers.Dropout` and `torch.nn.Dropout` behind an LSTM multiply its outputs. Both divide what they keep by 1 - p.
+`keras.layers.Dropout` and `torch.nn.Dropout` after an LSTM multiply its outputs. Both divide what they keep by 1 - p.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
 
 import numpy as np
@@ -18,31 +19,31 @@ from ...oracle import forward
 from ...oracle.cell import Cell, activate
 from ..mistake import Mistake, Outputs
 
-#: Every mask of so many inputs is tried; more would take too long.
+#: Every mask of at most so many inputs is tried; more would take too long.
 MOST_INPUTS = 8
-#: Units whose first outputs tell masks apart, and rows that tell the rate.
+#: Units that identify a mask by their first outputs, and rows that identify the rate.
 _UNITS, _ROWS = 16, 3
-#: Rates of dropout that are tried where they cannot be read off.
+#: Rates that are tried for inputs, where the outputs do not give them directly.
 _RATES = np.arange(1, 100) / 100.0
-#: Beyond a rate like this nothing is left to tell it by.
+#: Rates outside these limits cannot be identified.
 _LEAST, _LARGEST = 0.005, 0.99
 
 
 @dataclass(frozen=True)
-class Fitted:
-    """A mistake with numbers of its own, which are found in the outputs.
+class FittedMistake:
+    """A mistake with parameters, which are estimated from the outputs.
 
     Attributes:
-        entry: the mistake in words.
-        fitted: the very mistake that these outputs show, or None. It is proven like any other.
+        entry: its id and texts.
+        fit: the mistake with the parameters that these outputs show, or None. It is tested like any other.
     """
 
     entry: Mistake
-    fitted: Callable[[Outputs, Case], Mistake | None]
+    fit: Callable[[Outputs, Case], Mistake | None]
 
 
 def _output_dropout(observed: Outputs, case: Case) -> Mistake | None:
-    """Outputs that are 0, or all too large by one factor."""
+    """Dropout after the LSTM: outputs are 0 or share one factor."""
     y, honest = observed.get("y"), forward(case).y
     if y is None or honest is None or y.shape != honest.shape:
         return None
@@ -58,7 +59,7 @@ def _output_dropout(observed: Outputs, case: Case) -> Mistake | None:
         return None
     keep, scale = np.where(valid, kept, True), 1.0 / (1.0 - rate)
 
-    def after(outputs: Outputs, case: Case) -> Outputs | None:
+    def output_change(outputs: Outputs, case: Case) -> Outputs | None:
         return {**outputs, "y": np.where(keep, outputs["y"] * scale, 0.0)} if "y" in outputs else None
 
     def undo(outputs: Outputs, case: Case) -> Outputs | None:
@@ -66,16 +67,16 @@ def _output_dropout(observed: Outputs, case: Case) -> Mistake | None:
 
     share = 100.0 * dropped.sum() / valid.sum()
     title = f"{OUTPUT.title}, p = {rate:g} ({share:.0f} % of the numbers are 0)"
-    return replace(OUTPUT, title=title, after=after, undo=undo)
+    return replace(OUTPUT, title=title, outputs=output_change, undo=undo)
 
 
 def _round(rate: float) -> float:
-    """What was most likely written: the quotient of two float32 has seven digits."""
+    """The rate as most likely written: float32 has seven digits."""
     return round(rate, 4) if abs(rate - round(rate, 4)) < 1e-5 else rate
 
 
 def _input_dropout(observed: Outputs, case: Case) -> Mistake | None:
-    """One mask for each row, the same at all steps, that explains the first step."""
+    """Dropout of the inputs, one mask for each row and all steps."""
     spec, y = case.spec, observed.get("y")
     plain = spec.num_layers * spec.num_directions == 1 and not spec.is_backward(0) and not spec.proj_size
     if not plain or spec.input_size > MOST_INPUTS or y is None or not case.valid[:, 0].all():
@@ -97,28 +98,24 @@ def _input_dropout(observed: Outputs, case: Case) -> Mistake | None:
 
 
 def _first_step_errors(case: Case, row: int, masks: Array, rates: Array, y: Array) -> Array:
-    """How far the first outputs of a row are from what each rate and mask would give, shape (rates, masks)."""
+    """Errors of a row's first outputs, shape (rates, masks)."""
     honest = case.weights.layers[0][0].map(lambda array: array[:, :_UNITS])
     cell = Cell(case.spec, honest)
-    x, seen = np.asarray(case.x[row, 0], np.float64), np.asarray(y[row, 0, :_UNITS], np.float64)
+    x, observed = np.asarray(case.x[row, 0], np.float64), np.asarray(y[row, 0, :_UNITS], np.float64)
     h, c = (case.initial(name, 0, 0)[row] for name in ("h0", "c0"))
     rest = cell.affine(np.zeros_like(x), h)
     parts = (masks @ (cell.kernel[:, : len(x)] * x).T).reshape(len(masks), 4, -1)
     with np.errstate(over="ignore", invalid="ignore"):
-        errors = [np.abs(activate(cell, parts / (1.0 - p) + rest, c[:_UNITS]).h - seen).max(axis=-1) for p in rates]
+        errors = [np.abs(activate(cell, parts / (1.0 - p) + rest, c[:_UNITS]).h - observed).max(axis=-1) for p in rates]
     return np.asarray(np.nan_to_num(np.stack(errors), nan=np.inf))
 
 
-def _entry(id: str, title: str, explanation: str) -> Mistake:
-    return Mistake(
-        id=id,
-        family="dropout",
-        title=title,
-        explanation=explanation,
-        fix="Compare in inference mode: layer(x, training=False) in Keras, model.eval() in PyTorch.",
-        code="model.eval()  # PyTorch; in Keras: layer(x, training=False)",
-    )
-
+_entry = partial(
+    Mistake,
+    family="dropout",
+    fix="Compare in inference mode: layer(x, training=False) in Keras, model.eval() in PyTorch.",
+    code="model.eval()  # PyTorch; in Keras: layer(x, training=False)",
+)
 
 OUTPUT = _entry(
     "dropout-outputs", "dropout left on behind the LSTM",
@@ -131,4 +128,4 @@ INPUT = _entry(
     "LSTM(dropout=p) in training mode makes them; that the features were drawn at random, one run cannot prove.",
 )  # fmt: skip
 
-FITTED = (Fitted(OUTPUT, _output_dropout), Fitted(INPUT, _input_dropout))
+FITTED = (FittedMistake(OUTPUT, _output_dropout), FittedMistake(INPUT, _input_dropout))

@@ -1,4 +1,4 @@
-"""Gates in another order: all 23 wrong orders, in W, U and b together or in one of them alone."""
+"""Gates in each of the 23 wrong orders."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from itertools import permutations
 import numpy as np
 
 from ...model import GATES, CellWeights
-from ..mistake import Mistake, edit
+from ..mistake import Mistake, with_arrays
 
-#: Which frameworks store their gates so; facts of the layouts table and of frameworks without a row.
+#: Frameworks that store their gates in these orders, with or without a row in the table of layouts.
 KNOWN_ORDERS = {
     "iofg": "ONNX",
     "figo": "OpenVINO",
@@ -20,7 +20,7 @@ KNOWN_ORDERS = {
     "gifo": "Chainer",
 }
 
-_PARTS = {
+_ARRAYS = {
     "": ("W", "U", "b", "b_r"),
     "-W": ("W",),
     "-U": ("U",),
@@ -36,16 +36,14 @@ _WORDS = {
 }
 
 
-def reorder(cell: CellWeights, order: str, parts: tuple[str, ...]) -> CellWeights | None:
-    """Read blocks that stand in `order` as if they stood in i, f, g, o."""
-    index = [GATES.index(gate) for gate in order]
-    arrays = {name: np.asarray(array)[index] for name, array in cell.items() if name in parts}
-    return edit(cell, **arrays) if arrays else None
+def _reorder(cell: CellWeights, index: list[int], names: tuple[str, ...]) -> CellWeights | None:
+    """Take the gates of these arrays in this order."""
+    arrays = {name: np.asarray(array)[index] for name, array in cell.items() if name in names}
+    return with_arrays(cell, **arrays) if arrays else None
 
 
 def _origin(order: str) -> str:
-    index = [GATES.index(gate) for gate in order]
-    inverse = "".join(GATES[k] for k in np.argsort(index))
+    inverse = "".join(GATES[order.index(gate)] for gate in GATES)
     hints = []
     if order in KNOWN_ORDERS:
         hints.append(f"the order of {KNOWN_ORDERS[order]}")
@@ -55,9 +53,9 @@ def _origin(order: str) -> str:
 
 
 def _entry(order: str, suffix: str) -> Mistake:
-    parts = _PARTS[suffix]
+    names = _ARRAYS[suffix]
     index = [GATES.index(gate) for gate in order]
-    back = [int(k) for k in np.argsort(index)]
+    back = [order.index(gate) for gate in GATES]
     moved = [GATES[k] for k in range(4) if index[k] != k]
     title = (
         f"gates {moved[0]} and {moved[1]} exchanged in {_WORDS[suffix]}"
@@ -70,10 +68,12 @@ def _entry(order: str, suffix: str) -> Mistake:
         title=title,
         explanation=f"The gates of {_WORDS[suffix]} stand as {', '.join(order)}: {_origin(order)}.",
         fix=f"Put the four blocks of {_WORDS[suffix]} into the order i, f, g, o before loading them.",
-        code="\n".join(f"{name} = {name}[{back}]  # gates into i, f, g, o" for name in parts if name != "b_r"),
-        cell=lambda cell: reorder(cell, order, parts),
-        permutes=(tuple(index), parts),
+        code="\n".join(f"{name} = {name}[{back}]  # gates into i, f, g, o" for name in names if name != "b_r"),
+        cell=lambda cell: _reorder(cell, index, names),
+        permutes=(tuple(index), names),
     )
 
 
-MISTAKES = tuple(_entry("".join(order), suffix) for suffix in _PARTS for order in permutations(GATES) if order != GATES)
+MISTAKES = tuple(
+    _entry("".join(order), suffix) for suffix in _ARRAYS for order in permutations(GATES) if order != GATES
+)

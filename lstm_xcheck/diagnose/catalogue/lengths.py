@@ -1,23 +1,24 @@
-"""Padding counted as data, or valid steps not counted."""
+"""Padding read as data, or valid steps left out."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
 from ...arrays import Array
 from ...model import Case
-from ..mistake import Mistake, Outputs
+from ..mistake import CaseChange, Mistake, Outputs, output_name
 
 
 def _without_lengths(case: Case) -> Case | None:
     return None if case.valid.all() else replace(case, lengths=None, mask=None)
 
 
-def _relength(change: Callable[[Array, Case], Array]) -> Callable[[Case], Case | None]:
-    """Other lengths; None where they come out the same."""
+def _other_lengths(change: Callable[[Array, Case], Array]) -> CaseChange:
+    """Change the lengths; None if they stay the same."""
 
     def case_change(case: Case) -> Case | None:
         if case.lengths is None:
@@ -36,17 +37,20 @@ def _left_padded(case: Case) -> Case | None:
 
 
 def _sorted_rows(outputs: Outputs, case: Case) -> Outputs | None:
-    """Rows returned in the order of decreasing length."""
+    """Rows in the order of decreasing length."""
     if case.lengths is None:
         return None
-    order = np.argsort(-np.asarray(case.lengths), kind="stable")
+    order = _by_length(case.lengths)
     return None if (order == np.arange(case.batch)).all() else _take_rows(outputs, order)
 
 
 def _unsorted_rows(outputs: Outputs, case: Case) -> Outputs | None:
-    if case.lengths is None:
-        return None
-    return _take_rows(outputs, np.argsort(np.argsort(-np.asarray(case.lengths), kind="stable")))
+    return None if case.lengths is None else _take_rows(outputs, np.argsort(_by_length(case.lengths)))
+
+
+def _by_length(lengths: Array) -> Array:
+    order: Array = np.argsort(-np.asarray(lengths), kind="stable")
+    return order
 
 
 def _take_rows(outputs: Outputs, order: Array) -> Outputs:
@@ -59,8 +63,8 @@ def _masked(outputs: Outputs, case: Case) -> Outputs | None:
     return {n: np.where(case.valid[..., None], a, 0.0) if n.endswith("y") else a for n, a in outputs.items()}
 
 
-def _held(outputs: Outputs, case: Case) -> Outputs | None:
-    """Padding repeats the last valid output."""
+def _repeated(outputs: Outputs, case: Case) -> Outputs | None:
+    """The last valid output repeated through the padding."""
     if case.valid.all():
         return None
     steps = np.arange(case.steps)
@@ -75,7 +79,7 @@ def _last_step_state(outputs: Outputs, case: Case) -> Outputs | None:
         return None
     h_n = np.array(outputs["h_n"])
     for layer in range(spec.num_layers):
-        y = outputs.get("y" if layer == spec.num_layers - 1 else f"layer{layer}.y")
+        y = outputs.get(output_name(spec, layer))
         if y is not None:
             h_n[layer] = y[:, -1]
     changed = {**outputs, "h_n": h_n}
@@ -86,36 +90,34 @@ def _unknown_at_padding(outputs: Outputs, case: Case) -> Outputs:
     return {n: np.where(case.valid[..., None], a, np.nan) if n.endswith("y") else a for n, a in outputs.items()}
 
 
-def _entry(id: str, title: str, explanation: str, fix: str, code: str = "", **changes: object) -> Mistake:
-    return Mistake(id, "lengths", title, explanation, fix, code, **changes)  # type: ignore[arg-type]
-
+_entry = partial(Mistake, family="lengths")
 
 MISTAKES = (
     _entry("lengths-ignored", "lengths ignored", "Padding was read as data.", "Pass the lengths or the mask.",
            "pack_padded_sequence(x, lengths, batch_first=True, enforce_sorted=False)", case=_without_lengths),
     _entry("lengths-ignored-then-masked", "lengths ignored, outputs masked afterwards",
            "Padding was read as data and only the outputs were set to zero: the final states are wrong.",
-           "Pass the lengths to the layer itself.", case=_without_lengths, after=_masked, undo=_unknown_at_padding),
+           "Pass the lengths to the layer itself.", case=_without_lengths, outputs=_masked, undo=_unknown_at_padding),
     _entry("last-step-state", "final h taken at the last step instead of the last valid one",
            "y[:, -1] is padding for rows that are shorter than the batch.",
            "Take the final state at each row's own length.", "h_n = y[np.arange(batch), lengths - 1]",
-           after=_last_step_state),
+           outputs=_last_step_state),
     _entry("padding-held", "outputs at padding repeat the last valid one",
            "Keras holds the last output through padding unless zero_output_for_mask=True; others give zero.",
-           "Set the outputs at padding to zero.", "y = np.where(valid[..., None], y, 0)", after=_held),
+           "Set the outputs at padding to zero.", "y = np.where(valid[..., None], y, 0)", outputs=_repeated),
     _entry("lengths-as-left-padding", "padding expected on the left",
            "The last steps of each row were read, not the first.", "Pad on the right, or say where the padding is.",
            case=_left_padded),
     _entry("lengths-one-short", "last valid step not read", "Each length was taken one too small.", "Add 1 to the lengths.",
-           "lengths = lengths + 1", case=_relength(lambda lengths, case: lengths - 1)),
+           "lengths = lengths + 1", case=_other_lengths(lambda lengths, case: lengths - 1)),
     _entry("lengths-one-long", "one step of padding read", "Each length was taken one too large.",
-           "Take 1 off the lengths.", "lengths = lengths - 1", case=_relength(lambda lengths, case: lengths + 1)),
+           "Take 1 off the lengths.", "lengths = lengths - 1", case=_other_lengths(lambda lengths, case: lengths + 1)),
     _entry("lengths-sorted", "lengths sorted, rows not", "The lengths were sorted for packing, but the rows of x were not.",
            "Sort the rows of x with their lengths, or use enforce_sorted=False.",
-           case=_relength(lambda lengths, case: np.sort(lengths)[::-1])),
+           case=_other_lengths(lambda lengths, case: np.sort(lengths)[::-1])),
     _entry("rows-left-sorted", "rows returned in the order of decreasing length",
            "The batch was sorted for packing and not put back.", "Undo the sorting of the rows.",
-           "y = y[np.argsort(order)]", after=_sorted_rows, undo=_unsorted_rows),
+           "y = y[np.argsort(order)]", outputs=_sorted_rows, undo=_unsorted_rows),
     _entry("lengths-shortest", "all rows cut to the shortest length", "One length was used for the whole batch.",
-           "Pass a length for each row.", case=_relength(lambda lengths, case: np.full_like(lengths, lengths.min()))),
+           "Pass a length for each row.", case=_other_lengths(lambda lengths, case: np.full_like(lengths, lengths.min()))),
 )  # fmt: skip

@@ -1,20 +1,21 @@
-"""Numbers that lost digits on their way."""
+"""Weights, inputs or states that lost digits."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from ...arrays import Array, round_to
 from ...model import Case, CellWeights
-from ..mistake import Mistake
+from ..mistake import CaseChange, Mistake
 
 
 def _each(function: Callable[[Array], Array]) -> Callable[[CellWeights], CellWeights]:
-    """Change every array of a cell, keeping its type."""
+    """Change every array of a cell and keep its type."""
     return lambda cell: cell.map(lambda array: function(array.astype(np.float64)).astype(array.dtype))
 
 
@@ -31,7 +32,7 @@ def _digits(count: int) -> Callable[[Array], Array]:
 
 
 def _int8(axis: int | None) -> Callable[[Array], Array]:
-    """Symmetric quantisation to 8 bits, by tensor or by row."""
+    """Symmetric quantisation to 8 bits, per tensor or per row."""
 
     def change(array: Array) -> Array:
         top = np.max(np.abs(array), axis=None if array.ndim < 2 else axis, keepdims=True)
@@ -41,7 +42,7 @@ def _int8(axis: int | None) -> Callable[[Array], Array]:
     return change
 
 
-def _rounded_data(precision: str, *names: str) -> Callable[[Case], Case | None]:
+def _rounded_data(precision: str, *names: str) -> CaseChange:
     def change(case: Case) -> Case | None:
         present: dict[str, Any] = {name: getattr(case, name) for name in names if getattr(case, name) is not None}
         rounded = {name: round_to(array, precision) for name, array in present.items()}
@@ -50,9 +51,7 @@ def _rounded_data(precision: str, *names: str) -> Callable[[Case], Case | None]:
     return change
 
 
-def _entry(id: str, title: str, explanation: str, fix: str, **changes: object) -> Mistake:
-    return Mistake(id, "precision", title, explanation, fix, **changes)  # type: ignore[arg-type]
-
+_entry = partial(Mistake, family="precision")
 
 MISTAKES = (
     *(

@@ -1,9 +1,10 @@
-"""Initial and final states exchanged, lost, or in another order."""
+"""Initial and final states exchanged, ignored, or in another order."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,42 +12,33 @@ import numpy as np
 from ...arrays import Array
 from ...model import Case
 from ...oracle import forward
-from ..mistake import Mistake, Outputs
-
-
-def _zeros(case: Case, name: str) -> Array:
-    spec = case.spec
-    width = spec.output_size if name == "h0" else spec.hidden_size
-    return np.zeros((spec.num_layers * spec.num_directions, case.batch, width), case.x.dtype)
-
-
-def _states(case: Case) -> tuple[Array, Array]:
-    h0 = _zeros(case, "h0") if case.h0 is None else case.h0
-    c0 = _zeros(case, "c0") if case.c0 is None else case.c0
-    return h0, c0
+from ..mistake import CaseChange, Mistake, OutputChange, Outputs
 
 
 def _same_width(case: Case) -> bool:
     return case.spec.output_size == case.spec.hidden_size
 
 
-def _given(case: Case) -> bool:
+def _has_states(case: Case) -> bool:
     return case.h0 is not None or case.c0 is not None
 
 
-def _initial(change: Callable[[Array, Array], tuple[Array | None, Array | None]]) -> Callable[[Case], Case | None]:
-    """Change both initial states; h and c must have one width, since they change places."""
+def _initial(change: Callable[[Array, Array], tuple[Array | None, Array | None]]) -> CaseChange:
+    """Change both initial states, which must have the same width."""
 
     def case_change(case: Case) -> Case | None:
-        if not _given(case) or not _same_width(case):
+        if not _has_states(case) or not _same_width(case):
             return None
-        h0, c0 = change(*_states(case))
+        zeros = np.zeros(
+            (case.spec.num_layers * case.spec.num_directions, case.batch, case.spec.hidden_size), case.x.dtype
+        )
+        h0, c0 = change(*(zeros if states is None else states for states in (case.h0, case.c0)))
         return replace(case, h0=h0, c0=c0)
 
     return case_change
 
 
-def _dropped(*names: str) -> Callable[[Case], Case | None]:
+def _dropped(*names: str) -> CaseChange:
     def case_change(case: Case) -> Case | None:
         if all(getattr(case, name) is None for name in names):
             return None
@@ -57,7 +49,7 @@ def _dropped(*names: str) -> Callable[[Case], Case | None]:
 
 
 def _row_order(case: Case, kind: str) -> Array | None:
-    """A wrong order of the rows of h0, c0, h_n, c_n; None where it is the right one."""
+    """A wrong order of the rows of states; None if right."""
     layers, directions = case.spec.num_layers, case.spec.num_directions
     index = np.arange(layers * directions).reshape(layers, directions)
     order = {
@@ -68,43 +60,39 @@ def _row_order(case: Case, kind: str) -> Array | None:
     return None if (order == index.reshape(-1)).all() else order
 
 
-def _initial_rows(kind: str) -> Callable[[Case], Case | None]:
+def _initial_rows(kind: str) -> CaseChange:
     def case_change(case: Case) -> Case | None:
         order = _row_order(case, kind)
-        if order is None or not _given(case):
+        if order is None or not _has_states(case):
             return None
         return replace(case, **{n: getattr(case, n)[order] for n in ("h0", "c0") if getattr(case, n) is not None})
 
     return case_change
 
 
-def _final_rows(kind: str) -> Callable[[Outputs, Case], Outputs | None]:
-    def after(outputs: Outputs, case: Case) -> Outputs | None:
+def _final_rows(kind: str) -> OutputChange:
+    def output_change(outputs: Outputs, case: Case) -> Outputs | None:
         order = _row_order(case, kind)
         if order is None:
             return None
         return {n: a[order] if n in ("h_n", "c_n") else a for n, a in outputs.items()}
 
-    return after
+    return output_change
 
 
-def _exchange_finals(outputs: Outputs, case: Case) -> Outputs | None:
-    if not _same_width(case) or not {"h_n", "c_n"} <= set(outputs):
-        return None
-    return {**outputs, "h_n": outputs["c_n"], "c_n": outputs["h_n"]}
+def _finals_from(h_n: str, c_n: str) -> OutputChange:
+    """Return these quantities as h_n and c_n."""
 
-
-def _copied(target: str, source: str) -> Callable[[Outputs, Case], Outputs | None]:
-    def after(outputs: Outputs, case: Case) -> Outputs | None:
+    def output_change(outputs: Outputs, case: Case) -> Outputs | None:
         if not _same_width(case) or not {"h_n", "c_n"} <= set(outputs):
             return None
-        return {**outputs, target: outputs[source]}
+        return {**outputs, "h_n": outputs[h_n], "c_n": outputs[c_n]}
 
-    return after
+    return output_change
 
 
 def _carried_over(case: Case) -> Case | None:
-    """A second call that starts from the states in which the first one ended."""
+    """A second call, from the final states of the first."""
     with np.errstate(over="ignore", invalid="ignore"):
         first = forward(case)
     if not all(np.isfinite(np.asarray(states)).all() for states in (first.h_n, first.c_n)):
@@ -112,10 +100,7 @@ def _carried_over(case: Case) -> Case | None:
     return replace(case, h0=first.h_n, c0=first.c_n)
 
 
-def _entry(id: str, title: str, explanation: str, fix: str, code: str = "", **changes: object) -> Mistake:
-    return Mistake(id, "state", title, explanation, fix, code, **changes)  # type: ignore[arg-type]
-
-
+_entry = partial(Mistake, family="state")
 _ROWS = {
     "layers": "layers in reverse order",
     "directions": "directions exchanged",
@@ -150,14 +135,14 @@ MISTAKES = (
     *(
         _entry(f"final-{kind}", f"rows of the final states: {words}",
                "Rows of h_n and c_n stand for layer 0 forward, layer 0 backward, layer 1 forward and so on.",
-               "Order the rows of h_n and c_n by layer, then direction.", after=_final_rows(kind))
+               "Order the rows of h_n and c_n by layer, then direction.", outputs=_final_rows(kind))
         for kind, words in _ROWS.items()
     ),
     _entry("h-c-exchanged", "final h and c exchanged",
            "The states were returned as (c, h), the order of TensorFlow 1, Flax and Burn, and read as (h, c).",
-           "Read the final states as (c, h).", "c_n, h_n = states", after=_exchange_finals),
+           "Read the final states as (c, h).", "c_n, h_n = states", outputs=_finals_from("c_n", "h_n")),
     _entry("h-for-c", "final h returned as c too", "The hidden state was returned twice.", "Return the cell state as c_n.",
-           after=_copied("c_n", "h_n")),
+           outputs=_finals_from("h_n", "h_n")),
     _entry("c-for-h", "final c returned as h too", "The cell state was returned twice.", "Return the hidden state as h_n.",
-           after=_copied("h_n", "c_n")),
+           outputs=_finals_from("c_n", "c_n")),
 )  # fmt: skip

@@ -1,18 +1,19 @@
-"""Layers exchanged, and variants of the LSTM mistaken for one another."""
+"""Layers exchanged, and variants of the LSTM confused."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 
 from ...arrays import Array
 from ...model import Case, CellWeights, LSTMWeights
-from ..mistake import Mistake, Outputs, edit, with_spec
+from ..mistake import CellChange, Mistake, Outputs, WeightsChange, output_name, with_arrays, with_spec
 
 
-def _layers(order: Callable[[int], Sequence[int]]) -> Callable[[LSTMWeights], LSTMWeights | None]:
-    """Layers taken in another order; None where their shapes do not allow it or nothing changes."""
+def _layer_order(order: Callable[[int], Sequence[int]]) -> WeightsChange:
+    """Take layers in another order; None if impossible or unchanged."""
 
     def change(weights: LSTMWeights) -> LSTMWeights | None:
         count = weights.spec.num_layers
@@ -27,7 +28,7 @@ def _layers(order: Callable[[int], Sequence[int]]) -> Callable[[LSTMWeights], LS
 
 
 def _top_layer_missing(outputs: Outputs, case: Case) -> Outputs | None:
-    below = f"layer{case.spec.num_layers - 2}.y"
+    below = output_name(case.spec, case.spec.num_layers - 2)
     if case.spec.num_layers < 2 or below not in outputs:
         return None
     return {**outputs, "y": outputs[below]}
@@ -37,12 +38,12 @@ def _y_is_below(outputs: Outputs, case: Case) -> Outputs | None:
     if case.spec.num_layers < 2 or "y" not in outputs:
         return None
     kept = {name: array for name, array in outputs.items() if name != "y"}
-    return {**kept, f"layer{case.spec.num_layers - 2}.y": outputs["y"]}
+    return {**kept, output_name(case.spec, case.spec.num_layers - 2): outputs["y"]}
 
 
-def _peepholes(change: Callable[[Array], Array]) -> Callable[[CellWeights], CellWeights | None]:
+def _peepholes(change: Callable[[Array], Array]) -> CellChange:
     def cell_change(cell: CellWeights) -> CellWeights | None:
-        return None if cell.peephole is None else edit(cell, peephole=change(np.asarray(cell.peephole)))
+        return None if cell.peephole is None else with_arrays(cell, peephole=change(np.asarray(cell.peephole)))
 
     return cell_change
 
@@ -51,57 +52,50 @@ def _projection_reshaped(cell: CellWeights) -> CellWeights | None:
     if cell.projection is None or min(cell.projection.shape) == 1:
         return None
     stored = np.asarray(cell.projection)
-    return edit(cell, projection=stored.T.reshape(stored.shape))
+    return with_arrays(cell, projection=stored.T.reshape(stored.shape))
 
 
-def _gate_open(gate: int) -> Callable[[CellWeights], CellWeights | None]:
-    """A gate that is always 1, as in LSTMs without it."""
+def _gate_open(gate: int) -> CellChange:
+    """A gate that is always 1, as if left out."""
 
     def change(cell: CellWeights) -> CellWeights | None:
         if cell.b is None:
             return None
         arrays = {name: np.array(getattr(cell, name)) for name in ("W", "U", "b")}
         arrays["W"][gate], arrays["U"][gate], arrays["b"][gate] = 0, 0, 100
-        return edit(cell, **arrays)
+        return with_arrays(cell, **arrays)
 
     return change
 
 
-def _spec(**changes: object) -> Callable[[LSTMWeights], LSTMWeights | None]:
-    return lambda weights: with_spec(weights, **changes)
-
-
-def _omitted(**changes: object) -> Callable[[LSTMWeights], LSTMWeights | None]:
-    """Options the spec has and the implementation lacks."""
+def _omitted(**changes: object) -> WeightsChange:
+    """Options of the spec that the implementation lacks."""
     return lambda weights: (
         None if all(getattr(weights.spec, k) is None for k in changes) else with_spec(weights, **changes)
     )
 
 
-def _clip(kind: str, bound: float) -> Callable[[LSTMWeights], LSTMWeights | None]:
+def _clip(kind: str, bound: float) -> WeightsChange:
     return lambda weights: None if getattr(weights.spec, kind) is not None else with_spec(weights, **{kind: bound})
 
 
-def _entry(id: str, title: str, explanation: str, fix: str, code: str = "", **changes: object) -> Mistake:
-    family = "layers" if "layer" in id else "variant"
-    return Mistake(id, family, title, explanation, fix, code, **changes)  # type: ignore[arg-type]
-
-
+_entry = partial(Mistake, family="variant")
+_layers_entry = partial(Mistake, family="layers")
 _PEEPHOLE_SWAPS = {"i-f": [1, 0, 2], "f-o": [0, 2, 1], "i-o": [2, 1, 0]}
 
 MISTAKES = (
-    _entry("layers-reversed", "layers in reverse order", "The stack was loaded from the top.", "Load layer 0 first.",
-           "layers = layers[::-1]", weights=_layers(lambda n: range(n - 1, -1, -1))),
-    _entry("layers-upper-exchanged", "two upper layers exchanged", "Layers 1 and 2 changed places.",
-           "Exchange layers 1 and 2.", weights=_layers(lambda n: [0, 2, 1, *range(3, n)] if n > 2 else range(n))),
-    _entry("layer-first-reused", "first layer's weights used in every layer", "Only layer 0 was ever loaded.",
-           "Load each layer's own weights.", weights=_layers(lambda n: [0] * n)),
-    _entry("layer-last-reused", "last layer's weights used in every layer", "The loop over layers kept only the last one.",
-           "Load each layer's own weights.", weights=_layers(lambda n: [n - 1] * n)),
-    _entry("layer-second-reused", "second layer's weights used in all upper layers", "Only two layers were loaded.",
-           "Load each layer's own weights.", weights=_layers(lambda n: [0] + [1] * (n - 1) if n > 2 else range(n))),
-    _entry("layer-top-missing", "top layer missing", "y is the output of the layer below the top.", "Run the top layer.",
-           after=_top_layer_missing, undo=_y_is_below),
+    _layers_entry("layers-reversed", "layers in reverse order", "The stack was loaded from the top.", "Load layer 0 first.",
+           "layers = layers[::-1]", weights=_layer_order(lambda n: range(n - 1, -1, -1))),
+    _layers_entry("layers-upper-exchanged", "two upper layers exchanged", "Layers 1 and 2 changed places.",
+           "Exchange layers 1 and 2.", weights=_layer_order(lambda n: [0, 2, 1, *range(3, n)] if n > 2 else range(n))),
+    _layers_entry("layer-first-reused", "first layer's weights used in every layer", "Only layer 0 was ever loaded.",
+           "Load each layer's own weights.", weights=_layer_order(lambda n: [0] * n)),
+    _layers_entry("layer-last-reused", "last layer's weights used in every layer", "The loop over layers kept only the last one.",
+           "Load each layer's own weights.", weights=_layer_order(lambda n: [n - 1] * n)),
+    _layers_entry("layer-second-reused", "second layer's weights used in all upper layers", "Only two layers were loaded.",
+           "Load each layer's own weights.", weights=_layer_order(lambda n: [0] + [1] * (n - 1) if n > 2 else range(n))),
+    _layers_entry("layer-top-missing", "top layer missing", "y is the output of the layer below the top.", "Run the top layer.",
+           outputs=_top_layer_missing, undo=_y_is_below),
     _entry("peepholes-dropped", "peepholes dropped", "The implementation has no peepholes.",
            "Use an implementation with peepholes.", cell=_peepholes(np.zeros_like)),
     *(
@@ -137,15 +131,15 @@ MISTAKES = (
            weights=lambda w: None if w.spec.cell_clip is None or w.spec.gate_clip is not None
            else with_spec(w, cell_clip=None, gate_clip=w.spec.cell_clip)),
     _entry("coupled-f", "forget gate computed as 1 - i", "ONNX input_forget=1 couples the gates.", "Set input_forget=0.",
-           "input_forget=0", weights=_spec(coupling="f=1-i")),
+           "input_forget=0", weights=partial(with_spec, coupling="f=1-i")),
     _entry("coupled-i", "input gate computed as 1 - f", "TensorFlow Lite's CIFG variant couples the gates.",
-           "Use the variant with four gates.", weights=_spec(coupling="i=1-f")),
+           "Use the variant with four gates.", weights=partial(with_spec, coupling="i=1-f")),
     _entry("coupling-omitted", "gates not coupled", "The source couples the input and forget gates.",
            "Couple them as the source does.", weights=_omitted(coupling=None)),
     _entry("no-forget-gate", "no forget gate", "The implementation is the LSTM of 1997: f is always 1.",
-           "Use an LSTM with a forget gate.", cell=_gate_open(1), mixes=True),
+           "Use an LSTM with a forget gate.", cell=_gate_open(1), mixes_gates=True),
     _entry("no-output-gate", "no output gate", "h = tanh(c): the output gate was left out.", "Multiply by the output gate.",
-           cell=_gate_open(3), mixes=True),
+           cell=_gate_open(3), mixes_gates=True),
     _entry("no-input-gate", "no input gate", "c = f c + g: the input gate was left out.", "Multiply g by the input gate.",
-           cell=_gate_open(0), mixes=True),
+           cell=_gate_open(0), mixes_gates=True),
 )  # fmt: skip

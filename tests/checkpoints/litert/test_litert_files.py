@@ -15,7 +15,8 @@ from lstm_xcheck.checkpoints import Checkpoint, load, read_checkpoint
 from lstm_xcheck.checkpoints.litert import graph
 from lstm_xcheck.errors import DisagreementError
 from lstm_xcheck.model import CellWeights
-from lstm_xcheck.porting.port import port, recheck
+from lstm_xcheck.porting.port import port
+from lstm_xcheck.porting.recheck import recheck
 
 from ..conftest import litert
 from ..damage import refusal

@@ -12,6 +12,7 @@ import pytest
 import lstm_xcheck as lx
 from lstm_xcheck.arrays import Array
 from lstm_xcheck.checkpoints import read_checkpoint
+from lstm_xcheck.porting.recheck import recheck
 
 from ..damage import refusal
 
@@ -64,14 +65,14 @@ def test_a_folder_can_be_ported_and_rechecked(model: tuple[Path, dict[str, Array
     folder, _ = model
     certificate = lx.port(folder, folder.parent / "m.npz", lstm_only=True)
     assert certificate["source"]["bytes"] == sum(file.stat().st_size for file in folder.iterdir())
-    assert "still agree" in lx.porting.recheck(folder.parent / "m.npz.xcheck.json")
+    assert "still agree" in recheck(folder.parent / "m.npz.xcheck.json")
     (folder / "notes.txt").write_text("a file that the index does not name")
-    assert "still agree" in lx.porting.recheck(folder.parent / "m.npz.xcheck.json")
+    assert "still agree" in recheck(folder.parent / "m.npz.xcheck.json")
     with (folder / SHARDS[1]).open("r+b") as file:
         file.seek(-1, 2)
         file.write(b"!")
     with pytest.raises(lx.DisagreementError, match=rf"{SHARDS[1]} is not the part of the source"):
-        lx.porting.recheck(folder.parent / "m.npz.xcheck.json")
+        recheck(folder.parent / "m.npz.xcheck.json")
 
 
 def test_links_of_a_download_cache_are_followed(model: tuple[Path, dict[str, Array]], tmp_path: Path) -> None:

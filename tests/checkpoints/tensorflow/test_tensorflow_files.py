@@ -16,8 +16,8 @@ import pytest
 from lstm_xcheck import Case, CheckpointError, LSTMSpec, LSTMWeights, Result, judge
 from lstm_xcheck.checkpoints import read_checkpoint, write_checkpoint
 from lstm_xcheck.checkpoints.codecs.crc32c import crc32c, masked
+from lstm_xcheck.checkpoints.layout_arrays import as_stored, chain_of
 from lstm_xcheck.checkpoints.sniff import TABLE_MAGIC
-from lstm_xcheck.checkpoints.write import as_stored, chain_of
 
 from ...conftest import needs
 from ...helpers import run_python

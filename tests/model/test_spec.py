@@ -1,4 +1,4 @@
-"""LSTMSpec: what it refuses and in which words, what it derives, and how many parameters it counts."""
+"""LSTMSpec: error sentences, derived sizes and parameter counts."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def test_directions() -> None:
     ],
     ids=lambda options: next(iter(options)),
 )
-def test_only_the_textbook_function_is_plain(options: dict[str, Any]) -> None:
+def test_only_the_textbook_lstm_is_plain(options: dict[str, Any]) -> None:
     plain = LSTMSpec(3, 4, 2, bias="single", proj_size=2, reverse=True)
     assert plain.is_plain
     assert not replace(plain, **options).is_plain
@@ -154,7 +154,7 @@ def test_to_dict_survives_json() -> None:
     assert LSTMSpec(**json.loads(json.dumps(spec.to_dict()))) == spec
 
 
-def test_the_two_hard_sigmoids_are_told_apart() -> None:
+def test_the_two_hard_sigmoids_differ() -> None:
     keras2, keras3 = Activation.parse(HARD_SIGMOID_KERAS2), Activation.parse(HARD_SIGMOID_KERAS3)
     assert (keras2.alpha, keras2.beta) == (0.2, 0.5)
     assert (keras3.alpha, keras3.beta) == (1 / 6, 0.5)

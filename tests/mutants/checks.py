@@ -1,19 +1,18 @@
-"""The cases of these tests, and what is asked of every wrong result."""
+"""The cases and checks that these tests share."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from lstm_xcheck.compare import judge
 from lstm_xcheck.diagnose import CATALOGUE, Diagnosis, Mistake, diagnose
 from lstm_xcheck.diagnose.detection_power import power
-from lstm_xcheck.diagnose.mistake import Outputs, run_mistakes
+from lstm_xcheck.diagnose.mistake import run_mistakes
 from lstm_xcheck.model import Case, LSTMSpec, Result
 
-#: Outputs closer than this in float64 are the same.
-SAME = 1e-12
+from ..helpers import ROOT, load_file
+
+SAME_THING = load_file(ROOT / "benchmarks" / "same_thing.py")
 
 
 def _case(kind: str, name: str, data: dict[str, Any] | None = None, **spec: Any) -> Case:
@@ -24,7 +23,7 @@ def _case(kind: str, name: str, data: dict[str, Any] | None = None, **spec: Any)
     )
 
 
-#: By kind of weights: what every mistake of weights that the textbook function allows shows on.
+#: By kind of weights; every mistake that can be loaded into a textbook LSTM shows on one of them.
 CASES = {
     kind: [
         _case(kind, "square"),
@@ -38,48 +37,41 @@ PEEPHOLES = _case("probe", "peepholes", peepholes=True)
 
 
 def named(id: str) -> Mistake:
-    """The entry of that id."""
+    """The entry with this id."""
     return next(mistake for mistake in CATALOGUE if mistake.id == id)
 
 
 def of_weights(mistake: Mistake) -> bool:
-    """Whether a mistake is one of weights that a framework can simply be given."""
+    """Whether a mistake changes weights that a framework can load."""
     if mistake.cell is None and mistake.weights is None:
         return False
     return any(is_loadable(mistake, case) for case in [*CASES["probe"], PEEPHOLES])
 
 
 def is_loadable(mistake: Mistake, case: Case) -> bool:
-    """Whether it changes numbers of this case and not the function."""
+    """Whether it changes numbers of this case alone."""
     changed = mistake.change_case(case)
     return changed is not None and (type(changed.spec), changed.spec) == (LSTMSpec, case.spec) and changed is not case
 
 
 def where_it_shows(mistake: Mistake, cases: list[Case]) -> Case | None:
-    """The first case whose statement of power promises that this mistake is caught."""
+    """The first case whose detection power covers this mistake."""
     for case in cases:
         if is_loadable(mistake, case) and mistake.id in power(case, [mistake]).caught:
             return case
     return None
 
 
-def same(a: Outputs | None, b: Outputs | None) -> bool:
-    """Whether two float64 runs are the same."""
-    if a is None or b is None or a.keys() != b.keys():
-        return False
-    return all(a[n].shape == b[n].shape and float(np.abs(a[n] - b[n]).max()) <= SAME for n in a)
-
-
 def means(found: Diagnosis, mistake: Mistake, case: Case) -> bool:
-    """Whether the named cause is this mistake, or the very same thing on this case."""
+    """Whether the named cause is this mistake or its equal."""
     if found.mistakes == (mistake.id,):
         return True
     known = [m for m in CATALOGUE if m.id in found.mistakes]
-    return bool(known) and same(run_mistakes(known, case), run_mistakes([mistake], case))
+    return bool(known) and SAME_THING.same(run_mistakes(known, case), run_mistakes([mistake], case))
 
 
 def assert_caught_and_named(result: Result, mistake: Mistake, case: Case) -> None:
-    """The two promises: a verdict beyond doubt, and the right name."""
+    """The verdict is a mismatch, and the mistake is named."""
     assert judge(result, case).verdict == "mismatch"
     found = diagnose(result, case, pairs=False)
     assert means(found, mistake, case), (case.id, found.mistakes, found.explanation)

@@ -1,4 +1,4 @@
-"""The reproducer as a file: where it may go, how it is written, and whether it fails as it should."""
+"""The reproducer of `fuzz`: check the path, write, run once."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from ..errors import UserError
 from ..fuzz import CannotReproduce, Finding, reproducer
 from ..fuzz.script import TEST
 
-#: The reproducer is run once; importing a framework from a cold disk takes this long.
+#: Limit of the trial run; importing a framework from a cold disk takes long.
 _SECONDS = 300.0
 
 
 def check_out(path: Path) -> None:
-    """Refuse a file that cannot be written before the search begins.
+    """Refuse a file that cannot be written.
 
     Raises:
-        UserError: saying why.
+        UserError: when the suffix is not .py, the folder is missing, or the file exists.
     """
     if path.suffix != ".py":
         raise UserError(f"--out {path}: the suffix is {path.suffix!r}, but should be .py")
@@ -39,8 +39,13 @@ def free_name(adapter: str) -> Path:
     return next(name for name in names if not name.exists())
 
 
-def written(finding: Finding, entry: Entry, diagnosis: Diagnosis | None, out: Path | None) -> tuple[Path | None, str]:
-    """The reproducer, and what running it once has shown."""
+def write_reproducer(
+    finding: Finding, entry: Entry, diagnosis: Diagnosis | None, out: Path | None
+) -> tuple[Path | None, str]:
+    """Write the reproducer; returns its path and the result of a trial run.
+
+    The path is None where no reproducer can be made; the text is then the reason.
+    """
     path = out or free_name(finding.adapter)
     try:
         text = reproducer(finding, entry, diagnosis, path.parent)
@@ -54,7 +59,7 @@ def written(finding: Finding, entry: Entry, diagnosis: Diagnosis | None, out: Pa
 
 
 def _tried(path: Path, finding: Finding) -> str:
-    """Whether the file fails where nothing of this process can help it."""
+    """The result of running the file in a fresh process, in words."""
     if any("gave no answer" in row.reason for row in finding.outcome.rows):
         return "it has not been run, since it would not end"
     code = f"import runpy, sys; runpy.run_path(sys.argv[1])[{TEST!r}]()"

@@ -1,4 +1,4 @@
-"""Live Keras 3 layers, on whatever backend the program runs: `LSTM`, `Bidirectional(LSTM)`, `Sequential` of them."""
+"""Live Keras 3 layers: `LSTM`, `Bidirectional(LSTM)` and `Sequential` of them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from ..errors import SpecError, Unsupported, UserError
 from ..layouts import from_layout
 from ..model import LSTMSpec, LSTMWeights, Result
 from ..model.activations import HARD_SIGMOID_KERAS3
-from .model import Live, as_mask, stacked
+from .lstm import LiveLSTM, as_mask
+from .stack import stacked
 
 #: keras 3.15.1, keras/src/activations/activations.py.
 _ACTIVATIONS = {
@@ -28,8 +29,8 @@ _ACTIVATIONS = {
 }
 
 
-def read(layer: Any) -> Live:
-    """A built layer, or a Sequential that holds nothing but such layers.
+def read(layer: Any) -> LiveLSTM:
+    """A built layer, or a Sequential of nothing but such layers.
 
     Raises:
         UserError: for any other layer, one without weights yet, and what the canonical LSTM does not have.
@@ -43,7 +44,7 @@ def read(layer: Any) -> Live:
         _check(half, layer)
     weights = _weights(halves)
     wrapped = "Bidirectional(LSTM)" if len(halves) == 2 else "LSTM"
-    return Live(
+    return LiveLSTM(
         label=f"keras {wrapped} {layer.name!r}",
         weights=weights,
         parameter_count=int(layer.count_params()),
@@ -122,7 +123,7 @@ def _activation(function: Any) -> str:
 def _run(
     layer: Any, halves: list[Any], weights: LSTMWeights, x: Array, h0: Array, c0: Array, lengths: Array | None
 ) -> Result:
-    """The layer as it is, and once more with every step and state shown where it keeps them to itself."""
+    """The layer as it is, then with every step and state returned."""
     mask = as_mask(lengths, x.shape[1])
     if mask is not None and not layer.return_sequences and not mask.any(axis=1).all():
         raise Unsupported("mask: LSTM(return_sequences=False) has no last output for a row without a valid step")
@@ -138,7 +139,7 @@ def _run(
     if not layer.return_sequences:
         answer = layer(given, **keywords)
         last = _to_numpy(answer[0] if layer.return_state else answer)
-    with _everything_shown([layer, *halves]):
+    with _everything_returned([layer, *halves]):
         output, *finals = layer(given, **keywords)
     y = _to_numpy(output)
     if len(halves) == 1 and layer.go_backwards:
@@ -151,15 +152,18 @@ def _run(
 
 
 def _precision(weights: LSTMWeights, dtype: str, *, masked: bool) -> tuple[str, str]:
-    """In which precision the layer computes, and why that is not the one of its weights."""
+    """The precision of the computation, and why it is not that of the weights."""
     if dtype != weights.dtype:
         return dtype, f"the layer holds {weights.dtype} and computes in {dtype}"
     return float64_becomes(weights.spec, masked=masked) if dtype == "float64" else (dtype, "")
 
 
 @contextmanager
-def _everything_shown(layers: list[Any]) -> Iterator[None]:
-    """keras 3.15.1 RNN.call and Bidirectional.call read these flags at each call; they are put back afterwards."""
+def _everything_returned(layers: list[Any]) -> Iterator[None]:
+    """Lets the layers return every step and state; the flags are restored.
+
+    keras 3.15.1 RNN.call and Bidirectional.call read them at each call.
+    """
     before = [(layer, layer.return_sequences, layer.return_state) for layer in layers]
     try:
         for layer in layers:
@@ -176,6 +180,6 @@ def _tensor(array: Array, dtype: str) -> Any:
 
 
 def _to_numpy(tensor: Any) -> Array:
-    """bfloat16 is no type of NumPy's own and travels, exactly, as float32."""
+    """A NumPy array; bfloat16 becomes float32, exactly."""
     plain = np.asarray(keras.ops.convert_to_numpy(tensor))
     return plain.astype(np.float32) if plain.dtype.name == "bfloat16" else plain

@@ -1,4 +1,4 @@
-"""Errors that return to the cell state through a peephole add up; the model of independent roundings must know."""
+"""Errors that return to the cell state through a peephole are correlated."""
 
 from __future__ import annotations
 

@@ -13,14 +13,14 @@ from ..arrays import STORAGE, Array
 from ..errors import SpecError, Unsupported, UserError
 from ..layouts import from_layout
 from ..model import LSTMWeights, Result
-from .model import Live
+from .lstm import LiveLSTM
 
 #: torch 2.13.0 nn.LSTMCell, torch/nn/modules/rnn.py (RNNCellBase.__init__).
 _CELL_NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
 
-def read(module: Any) -> Live:
-    """An `nn.LSTM` (any batch_first, dtype, device, directions, projection, layers) or `nn.LSTMCell`.
+def read(module: Any) -> LiveLSTM:
+    """An `nn.LSTM` with any options and device, or an `nn.LSTMCell`.
 
     Raises:
         UserError: for any other module, and for dropout in training mode, which makes outputs random.
@@ -39,11 +39,11 @@ def read(module: Any) -> Live:
     raise UserError(_not_an_lstm(module))
 
 
-def _live(module: Any, names: dict[str, str], run: Any, *, ragged: bool) -> Live:
+def _live(module: Any, names: dict[str, str], run: Any, *, ragged: bool) -> LiveLSTM:
     arrays = {name: _to_numpy(getattr(module, attribute)) for name, attribute in names.items()}
     weights = _weights(arrays, getattr(module, next(iter(names.values()))).dtype)
     count = sum(parameter.numel() for parameter in module.parameters())
-    return Live(f"torch {module}", weights, count, run, ragged)
+    return LiveLSTM(f"torch {module}", weights, count, run, ragged)
 
 
 def _weights(arrays: dict[str, Array], dtype: torch.dtype) -> LSTMWeights:
@@ -65,7 +65,7 @@ def _not_an_lstm(module: Any) -> str:
 
 
 def _run_lstm(module: torch.nn.LSTM, x: Array, h0: Array, c0: Array, lengths: Array | None) -> Result:
-    """The module itself, then each layer of a stack alone: the fused stack shows only its top layer."""
+    """The module, then each layer alone: a fused stack hides the lower ones."""
     if lengths is not None and lengths.ndim == 2:
         raise Unsupported("mask: nn.LSTM knows lengths (packed sequences) but no mask with holes")
     like = module.weight_ih_l0
@@ -78,7 +78,7 @@ def _run_lstm(module: torch.nn.LSTM, x: Array, h0: Array, c0: Array, lengths: Ar
 def _call(
     module: torch.nn.LSTM, x: torch.Tensor, h0: torch.Tensor, c0: torch.Tensor, lengths: Array | None
 ) -> tuple[Array, Array, Array]:
-    """Batch-first tensors in, batch-first arrays out, whatever the module itself wants."""
+    """Batch-first tensors in, batch-first arrays out, for any module."""
     given = x if module.batch_first else x.transpose(0, 1)
     if lengths is None:
         y, (h_n, c_n) = module(given, (h0, c0))
@@ -92,7 +92,7 @@ def _call(
 
 
 def _lower_outputs(module: torch.nn.LSTM, x: Array, h0: Array, c0: Array, lengths: Array | None) -> tuple[Array, ...]:
-    """What the layers below the top give, from single layers that hold the same weights."""
+    """Outputs of the layers below the top, from single layers with the same weights."""
     like = module.weight_ih_l0
     width = 2 if module.bidirectional else 1
     outputs: list[Array] = []
@@ -129,6 +129,6 @@ def _tensor(array: Array, like: torch.Tensor) -> torch.Tensor:
 
 
 def _to_numpy(tensor: torch.Tensor) -> Array:
-    """bfloat16 has no NumPy type and travels, exactly, as float32."""
+    """A NumPy array; bfloat16 becomes float32, exactly."""
     wide = tensor.float() if tensor.dtype == torch.bfloat16 else tensor
     return wide.detach().cpu().numpy()

@@ -1,0 +1,111 @@
+"""Assembles LSTMs from the tensors that a detector puts together."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+from ...arrays import Array
+from ...errors import CheckpointError, SpecError
+from ...layouts import from_layout, read_cell, spec_of
+from ...model import CellWeights, DeferredWeights, LSTMSpec, LSTMWeights
+from ...model.lazy_weights import ReadCell
+from ...model.weights import checked_cell
+from ..codecs.lazy_bytes import file_version, refuse_changed
+from ..codecs.limits import FLOAT_SIZES, escape
+from ..model import FoundLSTM, OtherTensor
+from ..options import ReadOptions
+from ..tensor_info import TensorInfo
+from .training_state import is_training_state
+
+#: The LSTMs of a file, and every tensor that belongs to none.
+Detected = tuple[tuple[FoundLSTM, ...], tuple[OtherTensor, ...]]
+#: Finds the LSTMs among the tensors of a file.
+Detector = Callable[[Path, Sequence[TensorInfo], ReadOptions], Detected]
+
+
+def others(tensors: Iterable[TensorInfo], notes: Mapping[str, str], options: ReadOptions) -> tuple[OtherTensor, ...]:
+    """Lists the tensors of no LSTM with notes, loaded on request."""
+    load = _loaded if options.load_other_tensors else lambda tensor: None
+    return tuple(OtherTensor(escape(t.name, 200), t.shape, t.dtype, notes.get(t.name, ""), load(t)) for t in tensors)
+
+
+def _loaded(tensor: TensorInfo) -> TensorInfo:
+    """The tensor with its values; training state and unknown types keep none."""
+    is_scalar = tensor.dtype == "int64" and tensor.shape == ()
+    if is_training_state(tensor) or (tensor.dtype not in FLOAT_SIZES and not is_scalar):
+        return tensor
+    values = tensor.load()
+    return replace(tensor, load=lambda: values)
+
+
+def unique_names(path: Path, found: Sequence[tuple[FoundLSTM, str]]) -> tuple[FoundLSTM, ...]:
+    """LSTMs under short names where unique, else full ones."""
+    shorts = Counter(lstm.name for lstm, _ in found)
+    lstms = tuple(
+        lstm if shorts[lstm.name] == 1 else replace(lstm, name=place.rstrip("./") or "(top)") for lstm, place in found
+    )
+    twice = [name for name, times in Counter(lstm.name for lstm in lstms).items() if times > 1]
+    if twice:
+        raise CheckpointError(
+            f"{path} has several LSTMs named {escape(twice[0])}; rename all but one and save it again"
+        )
+    return lstms
+
+
+def build(
+    path: Path, name: str, layout: str, tensors: Mapping[str, TensorInfo], spec: LSTMSpec | None = None
+) -> LSTMWeights:
+    """Canonical weights from tensors under the layout's own names.
+
+    The values are read at once unless every tensor has a `check`; then on first use, from the file as it is now.
+
+    Raises:
+        CheckpointError: for mixed types, missing tensors, wrong shapes and values that are not finite.
+    """
+    types = sorted({tensor.dtype for tensor in tensors.values()})
+    if len(types) != 1:
+        raise CheckpointError(
+            f"{path}: LSTM {escape(name)} mixes {' and '.join(types)}, but should be of one type; convert it first"
+        )
+    checks = [tensor.check for tensor in tensors.values() if tensor.check]
+    with _as_checkpoint_error(path, name):
+        if len(checks) < len(tensors):
+            arrays: dict[str, Array] = {key: tensor.load() for key, tensor in tensors.items()}
+            return from_layout(arrays, layout, spec=spec, dtype=types[0])
+        for check in checks:
+            check()
+        known = spec_of({key: tensor.shape for key, tensor in tensors.items()}, layout, spec)
+    return deferred(path, name, known, types[0], partial(_read_cell, tensors, layout))
+
+
+def deferred(path: Path, name: str, spec: LSTMSpec, dtype: str, read: ReadCell) -> LSTMWeights:
+    """Weights that are read from the file on first use."""
+    then = file_version(path)
+
+    def checked(layer: int, direction: int) -> CellWeights:
+        refuse_changed(path, then)
+        with _as_checkpoint_error(path, name):
+            return checked_cell(spec, layer, direction, read(layer, direction), dtype)
+
+    return DeferredWeights.of(spec, dtype, checked)
+
+
+def _read_cell(tensors: Mapping[str, TensorInfo], layout: str, layer: int, direction: int) -> CellWeights:
+    shapes = {key: tensor.shape for key, tensor in tensors.items()}
+    return read_cell(shapes, lambda key: tensors[key].load(), layout, layer, direction)
+
+
+@contextmanager
+def _as_checkpoint_error(path: Path, name: str) -> Iterator[None]:
+    """Re-raises SpecError and OSError as CheckpointError."""
+    try:
+        yield
+    except SpecError as error:
+        raise CheckpointError(f"{path}: LSTM {escape(name)} cannot be read: {escape(error, 400)}") from error
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be read: {escape(error.strerror or error)}") from error

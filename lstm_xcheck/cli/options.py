@@ -1,0 +1,87 @@
+"""Click options of several verbs, and parsers of their values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from ..errors import UserError
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+#: Type of every argument and option that is a path.
+PATH = click.Path(path_type=Path)
+
+
+def _group(*options: Callable[[_Function], _Function]) -> Callable[[_Function], _Function]:
+    """One decorator that adds the options in this order."""
+
+    def add(function: _Function) -> _Function:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return add
+
+
+def report_options(
+    files: str = "FILE.{html,json,xml,md}", what: str = "the JSON report"
+) -> Callable[[_Function], _Function]:
+    """Add --report and --json."""
+    return _group(
+        click.option("--report", "reports", multiple=True, type=PATH, metavar="FILE", help=f"Write {files}."),
+        click.option("--json", "as_json", is_flag=True, help=f"Print {what} on stdout and nothing else."),
+    )
+
+
+#: Add the options that describe an LSTM.
+spec_options = _group(
+    click.option("--input-size", type=int, metavar="X", help="Features per step."),
+    click.option("--hidden-size", type=int, metavar="H", help="Units."),
+    click.option("--layers", type=int, default=1, show_default=True, metavar="N", help="Stacked layers."),
+    click.option("--bidirectional", is_flag=True, help="Each layer also reads the sequence backward."),
+    click.option("--proj-size", type=int, default=0, metavar="P", help="Width of the projected h; 0 for none."),
+    click.option("--bias", type=click.Choice(["split", "single", "none"]), help="Two vectors, one, or none."),
+)
+
+#: Add --layout of verbs that take several files: `NAME` for all of them, `FILE=NAME` for one.
+layouts_option = click.option(
+    "--layout", "layouts", multiple=True, metavar="NAME",
+    help="The layout of files whose names do not say it; FILE=NAME for one file alone.",
+)  # fmt: skip
+
+
+def layouts_for(texts: Sequence[str], files: Sequence[Path]) -> list[str | None]:
+    """The layout that --layout gives each file, or None.
+
+    Raises:
+        UserError: for a FILE that is not among them, and two layouts of one file.
+    """
+    layouts: list[str | None] = [None] * len(files)
+    for text in texts:
+        file, _, name = text.rpartition("=")
+        places = [place for place, path in enumerate(files) if not file or file in (str(path), path.name)]
+        if not places:
+            raise UserError(f"--layout {text!r} should name one of {', '.join(map(str, files)) or 'the files given'}")
+        for place in places:
+            if layouts[place] is not None:
+                raise UserError(f"--layout {text!r}: {files[place]} has --layout {layouts[place]} already; give one")
+            layouts[place] = name
+    return layouts
+
+
+def adapter_names(text: str | None, nothing: str = "nothing") -> list[str] | None:
+    """The names in --adapters, or None without that option.
+
+    Raises:
+        UserError: for a list without a name.
+    """
+    if text is None:
+        return None
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise UserError(f"--adapters names {nothing}; write for example --adapters torch,jax")
+    return names

@@ -1,0 +1,198 @@
+"""Options of the verbs as frozen dataclasses.
+
+Fields are named like the parameters of the click command, whose options describe them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import UserError
+
+if TYPE_CHECKING:
+    from ..adapters import Entry
+    from ..engine import Plan, Recipe
+    from ..engine.run import Question
+    from ..model import LSTMSpec
+
+#: A deeper stack is taken for a typo.
+_MAX_LAYERS = 512
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpecOptions:
+    """The size and kind of one LSTM."""
+
+    input_size: int | None = None
+    hidden_size: int | None = None
+    layers: int = 1
+    bidirectional: bool = False
+    proj_size: int = 0
+    bias: str | None = None
+
+    def spec(self) -> LSTMSpec:
+        """The spec that the options describe.
+
+        Raises:
+            UserError: when a size is missing or the sizes make no LSTM.
+        """
+        from ..model import LSTMSpec
+
+        if self.input_size is None or self.hidden_size is None:
+            missing = "--input-size" if self.input_size is None else "--hidden-size"
+            raise UserError(f"{missing} is missing; give both sizes, such as --input-size 5 --hidden-size 4")
+        if self.layers > _MAX_LAYERS:
+            raise UserError(f"--layers is {self.layers}, but should be {_MAX_LAYERS} or fewer")
+        bias: Any = self.bias or "split"
+        return LSTMSpec(
+            self.input_size, self.hidden_size, self.layers, self.bidirectional, bias=bias, proj_size=self.proj_size
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TraceOptions(SpecOptions):
+    """The options of `trace`."""
+
+    file: Path | None
+    layer_name: str | None
+    seed: int
+    init: str | None
+    input_file: Path | None
+    one_hot: str | None
+    depth: int | None
+    values: str | None
+    steps: int | None
+    row: int
+    layer: int | None
+    direction: str | None
+    unit: str | None
+    as_json: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class CaseOptions:
+    """The choice of designed cases."""
+
+    preset: str | None
+    grid_text: str | None
+    seeds: int | None
+    seed: int
+    precision: str | None
+
+    def check_precision(self) -> None:
+        """Refuse a precision that does not exist.
+
+        Raises:
+            UserError: listing those that exist.
+        """
+        from ..arrays import STORAGE
+
+        if self.precision is not None and self.precision not in STORAGE:
+            raise UserError(f"--precision is {self.precision!r}, but should be one of {', '.join(STORAGE)}")
+
+    def recipes(self) -> list[Recipe]:
+        """The recipes of the preset or grid, for each seed."""
+        from ..engine import parse_grid, preset
+
+        if self.preset is not None and self.grid_text is not None:
+            raise UserError("--preset and --grid both choose the cases; give one of them")
+        name = "standard" if self.preset is None else self.preset
+        recipes = preset(name) if self.grid_text is None else parse_grid(self.grid_text)
+        if self.precision:
+            recipes = [replace(recipe, dtype=self.precision) for recipe in recipes]
+        if self.seeds is not None or self.seed:
+            seeds = range(self.seed, self.seed + (self.seeds or 1))
+            recipes = [replace(recipe, seed=recipe.seed + seed) for recipe in recipes for seed in seeds]
+        return list(dict.fromkeys(recipes))
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerOptions:
+    """The workers that run adapters."""
+
+    jobs: int | None
+    workers: Sequence[str]
+    timeout: float
+
+    def pythons(self) -> dict[str, str]:
+        """`NAME=PYTHON` options as a mapping.
+
+        Raises:
+            UserError: for another form or an interpreter that is not there.
+        """
+        pythons: dict[str, str] = {}
+        for text in self.workers:
+            name, equals, python = text.partition("=")
+            if not equals or not name or not python:
+                raise UserError(f"--worker {text!r} should be written NAME=PYTHON, such as old-torch=/path/to/python")
+            if name in pythons:
+                raise UserError(
+                    f"--worker {name} is given twice; give each interpreter a label of its own, such as old-{name}"
+                )
+            if not Path(python).is_file():
+                raise UserError(f"--worker {name}: there is no interpreter {python}")
+            pythons[name] = str(Path(python).absolute())
+        return pythons
+
+    def plan(self, cases: Sequence[Question], entries: Sequence[Entry], pythons: Mapping[str, str]) -> Plan:
+        """A plan of all cases and adapters, by default with a worker per core."""
+        from ..engine import Plan
+
+        return Plan(tuple(cases), tuple(entries), pythons, self.timeout, self.jobs or os.cpu_count() or 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordOptions(CaseOptions, WorkerOptions):
+    """The options of `record`."""
+
+    out: Path
+    environment: str
+    run_id: str
+    adapters: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReplayOptions(WorkerOptions):
+    """The options of `replay`."""
+
+    files: Sequence[Path]
+    expect: str
+    run_id: str
+    adapters: str | None
+    reports: Sequence[Path]
+    as_json: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerifyOptions(CaseOptions, WorkerOptions):
+    """The options of `verify`."""
+
+    files: Sequence[Path]
+    adapters: str | None
+    functions: Sequence[str]
+    layouts: Sequence[str]
+    gradients: bool
+    out: Path | None
+    resume: bool
+    shard: str | None
+    dask: str | None
+    reports: Sequence[Path]
+    as_json: bool
+
+    def shard_number(self) -> tuple[int, int] | None:
+        """`2/4` as (2, 4), None for the complete run.
+
+        Raises:
+            UserError: for another form or a part that is not there.
+        """
+        if self.shard is None:
+            return None
+        found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", self.shard)
+        if not found or not 1 <= int(found[1]) <= int(found[2]):
+            raise UserError(f"--shard is {self.shard!r}, but should be I/N with I from 1 to N, such as 1/4")
+        return int(found[1]), int(found[2])

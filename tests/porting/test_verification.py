@@ -1,0 +1,31 @@
+"""Which adapter verifies the files of a layout."""
+
+from __future__ import annotations
+
+import pytest
+
+from lstm_xcheck.adapters import Entry, known
+from lstm_xcheck.porting import verification
+
+
+@pytest.mark.parametrize(
+    ("layout", "missing", "chosen"),
+    [
+        ("torch", (), ("torch",)),
+        ("jax", (), ("jax",)),
+        ("keras", (), ("keras-torch",)),
+        ("keras", ("keras-torch",), ("keras-jax",)),
+        ("keras", ("keras-torch", "keras-jax"), ("keras-tensorflow",)),
+        ("torch", ("torch",), ()),
+        ("paddle", (), ("paddle",)),
+        ("onnx", (), ("mine",)),
+        ("mine", (), ()),
+    ],
+)
+def test_the_preferred_installed_adapter_is_chosen(
+    monkeypatch: pytest.MonkeyPatch, layout: str, missing: tuple[str, ...], chosen: tuple[str, ...]
+) -> None:
+    others = {"paddle": Entry("paddle", "elsewhere:Paddle"), "mine": Entry("mine", "elsewhere:Mine", layout="onnx")}
+    here = {name: entry for name, entry in {**known(), **others}.items() if name not in missing}
+    monkeypatch.setattr(verification, "installed", lambda: here)
+    assert verification.frameworks_of(layout) == chosen
