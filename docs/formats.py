@@ -79,18 +79,18 @@ def _bits(test: str) -> Proof:
 
 
 _TRAINED = _outputs("trained/test_trained_models.py::test_every_file_in_every_backend")
-_SHARDED = _outputs("checkpoints/test_sharded_files.py::test_an_lstm_spread_over_shards_is_whole")
-_ARRAYS = "checkpoints/test_array_files.py"
+_SHARDED = _outputs("checkpoints/safetensors/test_sharded_files.py::test_an_lstm_spread_over_shards_is_complete")
+_ARRAYS = "checkpoints/jax/test_array_files.py"
 _WRITERS = "porting/test_writers.py"
-_WHOLE = "porting/test_whole_models.py"
+_WHOLE = "porting/test_models.py"
 _TO_KERAS = _outputs(f"{_WHOLE}::test_torch_to_keras_loads_and_predicts_the_same")
-_OTHERS = "porting/test_whole_in_other_formats.py"
+_OTHERS = "porting/test_models_in_other_formats.py"
 _RUN = _outputs("checkpoints/test_written_run.py::test_the_framework_computes_what_was_written")
 _ONNX = Facts(
     _bits("checkpoints/test_onnx_files.py::test_both_directions_are_read_bit_for_bit"),
     _outputs("checkpoints/test_onnx_files.py::test_written_files_give_the_same_weights_and_are_run"),
     (*_USUAL, "reverse", "relu", "gate_clip", "coupling", "peepholes"),
-    whole=_outputs("porting/test_whole_onnx_models.py::test_a_trained_model_predicts_the_same"),
+    whole=_outputs("porting/test_onnx_models.py::test_a_trained_model_predicts_the_same"),
 )
 
 #: By the format's id.
@@ -100,7 +100,7 @@ FACTS: dict[str, Facts] = {
         whole=_outputs(f"{_WHOLE}::test_keras_to_torch_loads_strictly_and_predicts_the_same"),
     ),
     "torchscript": Facts(
-        _outputs("checkpoints/test_torchscript_files.py::test_the_program_computes_what_is_read")
+        _outputs("checkpoints/torch/test_torchscript_files.py::test_the_program_computes_what_is_read")
     ),
     "safetensors": Facts(
         _TRAINED, _bits(f"{_WRITERS}::test_safetensors_loads_the_file"), (*_USUAL, "proj_size"),
@@ -127,11 +127,11 @@ FACTS: dict[str, Facts] = {
     "flax": Facts(
         _bits(f"{_ARRAYS}::test_flax_linen_model"),
         _RUN,
-        whole=_bits("porting/test_whole_flax_models.py::test_there_and_back_gives_the_same_predictions"),
+        whole=_bits("porting/test_flax_models.py::test_there_and_back_gives_the_same_predictions"),
     ),
     "orbax": Facts(
-        _outputs("checkpoints/test_orbax_folders.py::test_linen_computes_what_is_read"),
-        _outputs("checkpoints/test_orbax_folders.py::test_orbax_restores_what_linen_runs"),
+        _outputs("checkpoints/jax/test_orbax_folders.py::test_linen_computes_what_is_read"),
+        _outputs("checkpoints/jax/test_orbax_folders.py::test_orbax_restores_what_linen_runs"),
         whole=_outputs(f"{_OTHERS}::test_orbax_restores_what_linen_runs"),
     ),
     "onnx": _ONNX,
@@ -141,7 +141,7 @@ FACTS: dict[str, Facts] = {
         _outputs("checkpoints/test_openvino_files.py::test_written_files_are_run_by_openvino"),
         (*_USUAL, "reverse", "relu", "gate_clip"),
     ),
-    "litert": Facts(_outputs("checkpoints/test_litert_files.py::test_loops_of_keras_compute_what_is_read")),
+    "litert": Facts(_outputs("checkpoints/litert/test_litert_files.py::test_loops_of_keras_compute_what_is_read")),
     "equinox": Facts(
         _bits(f"{_ARRAYS}::test_equinox_both_ways"), _RUN, ()
     ),
@@ -155,14 +155,14 @@ FACTS: dict[str, Facts] = {
         _outputs("checkpoints/test_pickle_files.py::test_haiku_parameters_compute_what_haiku_computes")
     ),
     "tensorflow": Facts(
-        _outputs("checkpoints/test_tensorflow_files.py::test_files_of_keras_compute_what_keras_computes"),
-        _outputs("checkpoints/test_tensorflow_files.py::test_tensorflow_restores_what_is_written"),
+        _outputs("checkpoints/tensorflow/test_tensorflow_files.py::test_files_of_keras_compute_what_keras_computes"),
+        _outputs("checkpoints/tensorflow/test_tensorflow_files.py::test_tensorflow_restores_what_is_written"),
     ),
     "saved-model": Facts(
-        _outputs("checkpoints/test_tensorflow_files.py::test_files_of_keras_compute_what_keras_computes")
+        _outputs("checkpoints/tensorflow/test_tensorflow_files.py::test_files_of_keras_compute_what_keras_computes")
     ),
     "keras-h5": Facts(
-        _bits("checkpoints/test_legacy_h5_files.py::test_every_lstm_is_read_bit_for_bit"),
+        _bits("checkpoints/keras/test_legacy_h5_files.py::test_every_lstm_is_read_bit_for_bit"),
         _outputs("checkpoints/test_written_run.py::test_keras_computes_what_a_legacy_file_says"),
         dtypes=("float64", "float32", "float16"), whole=_TO_KERAS,
     ),
@@ -199,8 +199,9 @@ Precisions that are not listed above are refused too.
 _OTHER_LAYERS = """\
 ## Other layers
 
-The names that a writer gives to arrays of other layers; a kernel is (input, output) unless marked (output, input). `no`, and
-every layer that is not in the table: `port` names it and writes nothing, exit code 1, unless `--lstm-only` is given.
+The names that a writer gives to arrays of other layers; a kernel is (input, output) unless marked (output, input).
+`no`, and every layer that is not in the table: `port` names it and writes nothing, exit code 1, unless `--lstm-only` is
+given.
 ONNX files and `.keras` are models that run: they keep the order of the layers and activations too. ONNX has
 LayerNormalization since operator set 17, so only `onnx-22` takes it.
 """

@@ -1,4 +1,4 @@
-"""Proves an LSTM the same LSTM in every framework, and names the mistake when it is not.
+"""Proves an LSTM the same in every framework, or names the mistake.
 
 The public names are loaded when first used, so that `import lstm_xcheck` costs nothing and no framework.
 """
@@ -86,7 +86,7 @@ def __dir__() -> list[str]:
 
 
 class _Package(ModuleType):
-    """Keeps `lx.sweep` the function: importing the room of the same name would put the module in its place."""
+    """Keeps `lx.diagnose` a function when the package of that name is imported."""
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name not in _PUBLIC or not isinstance(value, ModuleType):

@@ -42,6 +42,7 @@ def _imported(name: str) -> ModuleType | None:
         return None
 
 
+@pytest.mark.framework
 @pytest.mark.parametrize("name", MODULES)
 def test_the_examples_of_a_module_are_true(name: str) -> None:
     module = _imported(name)

@@ -193,6 +193,7 @@ def module(weights: LSTMWeights, kind: Any = None, **options: Any) -> Any:
     return made
 
 
+@pytest.mark.framework
 @pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16"])
 @pytest.mark.parametrize("batch_first", [True, False], ids=["batch-first", "time-first"])
 @pytest.mark.parametrize(
@@ -207,6 +208,7 @@ def test_a_torch_module_is_its_weights(spec: LSTMSpec, batch_first: bool, dtype:
     lx.assert_equivalent(weights, made)
 
 
+@pytest.mark.framework
 def test_a_float64_module_is_compared_in_the_precision_named() -> None:
     double = module(LSTMWeights.random(PLAIN, seed=18, dtype="float64"))
     weights = LSTMWeights.random(PLAIN, seed=18, dtype="float32")
@@ -215,6 +217,7 @@ def test_a_float64_module_is_compared_in_the_precision_named() -> None:
     lx.assert_equivalent(double, oracle, precision="float32")
 
 
+@pytest.mark.framework
 def test_a_torch_cell_is_a_layer_of_one_step_at_a_time() -> None:
     torch = pytest.importorskip("torch")
     layer = module(LSTMWeights.random(PLAIN, seed=12))
@@ -226,6 +229,7 @@ def test_a_torch_cell_is_a_layer_of_one_step_at_a_time() -> None:
     assert "b of layer 0 (the sum of both biases), gate f: [1]" in message(cell, layer)
 
 
+@pytest.mark.framework
 def test_a_list_of_torch_layers_is_a_stack() -> None:
     weights, others = (LSTMWeights.random(replace(BOTH, num_layers=2), seed=seed) for seed in (13, 99))
     layers = [module(weights.layer(0)), module(weights.layer(1), batch_first=True)]
@@ -251,6 +255,7 @@ def _swapped_directions(weights: LSTMWeights) -> LSTMWeights:
     return replace(weights, layers=(tuple(reversed(weights.layers[0])),))
 
 
+@pytest.mark.framework
 @pytest.mark.parametrize(
     ("mutant", "words"),
     [
@@ -270,6 +275,7 @@ def test_wrong_torch_weights_are_found_and_their_outputs_too(
     assert "outputs of the second, y: mismatch (score" in text
 
 
+@pytest.mark.framework
 def test_a_module_that_computes_another_function_is_found() -> None:
     torch = pytest.importorskip("torch")
 
@@ -283,6 +289,7 @@ def test_a_module_that_computes_another_function_is_found() -> None:
     assert "outputs of the second, c_n: mismatch" in text
 
 
+@pytest.mark.framework
 def test_training_mode_with_dropout_is_refused() -> None:
     weights = LSTMWeights.random(replace(PLAIN, num_layers=2), seed=16)
     random = module(weights, dropout=0.5)
@@ -291,6 +298,7 @@ def test_training_mode_with_dropout_is_refused() -> None:
     lx.assert_equivalent(random.eval(), weights)
 
 
+@pytest.mark.framework
 def test_a_torch_module_that_is_no_lstm_is_refused() -> None:
     torch = pytest.importorskip("torch")
     inside = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.LSTM(4, 4))
@@ -300,6 +308,7 @@ def test_a_torch_module_that_is_no_lstm_is_refused() -> None:
         lx.assert_equivalent(torch.nn.GRU(3, 4), inside)
 
 
+@pytest.mark.framework
 def test_a_checkpoint_file_is_compared_with_a_module(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
     made = module(LSTMWeights.random(BOTH, seed=17))

@@ -18,6 +18,8 @@ import pytest
 
 import lstm_xcheck as lx
 
+pytestmark = pytest.mark.framework
+
 Scenario = Callable[[], None]
 HONEST: dict[str, Scenario] = {}
 WRONG: dict[str, tuple[Scenario, str]] = {}

@@ -10,6 +10,8 @@ from lstm_xcheck.model import Case
 from lstm_xcheck.pytest_toolkit import Toolkit
 from lstm_xcheck.workers.process import Worker
 
+pytestmark = pytest.mark.framework
+
 CASES = [
     *lx.sweep(hidden=1, input=1, steps=5, batch=1, bias="single", states=False, returns=["sequence", "last"]),
     *lx.sweep(hidden=4, input=5, bias=["split", "none"], directions=[1, 2], ragged=[False, True]),

@@ -158,7 +158,7 @@ _FAMILIES = {
 
 
 def family_of(layouts: Iterable[str], default: str = "") -> str:
-    """The framework whose names a file's other layers have, by the one layout of its LSTMs."""
+    """The family of a file's other layers, by the layout of its LSTMs."""
     distinct = set(layouts)
     return _FAMILIES.get(distinct.pop(), "") if len(distinct) == 1 else default
 

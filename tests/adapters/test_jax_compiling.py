@@ -13,6 +13,8 @@ from lstm_xcheck.adapters.registry import entry_named
 from lstm_xcheck.compare import judge
 from lstm_xcheck.workers.process import Worker
 
+pytestmark = pytest.mark.framework
+
 CASE = Case.random(LSTMSpec(input_size=3, hidden_size=4), steps=5, batch=2, seed=1)
 
 

@@ -22,6 +22,8 @@ from lstm_xcheck.adapters.jax_scan import lstm  # noqa: E402
 from lstm_xcheck.adapters.jax_scan.adapter import JaxScan  # noqa: E402
 from lstm_xcheck.adapters.protocol import Session  # noqa: E402
 
+pytestmark = pytest.mark.framework
+
 #: Unit roundoff; a result may be off by this many of them, relative to 1 or the largest number, whichever is larger.
 UNITS = 32
 ROUNDOFF = {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}

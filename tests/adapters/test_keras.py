@@ -25,6 +25,8 @@ from lstm_xcheck.errors import UserError
 from lstm_xcheck.layouts import to_layout
 from lstm_xcheck.model import Case, LSTMSpec
 
+pytestmark = pytest.mark.framework
+
 ADAPTERS = ("keras-tensorflow", "keras-jax", "keras-torch")
 #: Suffix of an adapter's name for runs in which it compiles.
 COMPILED = " in graphs"

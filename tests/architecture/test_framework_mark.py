@@ -1,4 +1,4 @@
-"""Who needs a framework is seen in the tests themselves, however they ask for it."""
+"""No test that needs a framework is without its mark: where the framework is missing, the skip becomes an error."""
 
 from __future__ import annotations
 
@@ -8,147 +8,74 @@ import pytest
 
 CONFTEST = Path(__file__).parents[1] / "conftest.py"
 
-#: Each asks in another way; the name says whether that is for a framework.
 TESTS = """
-    import importlib.util
-
     import pytest
-    from hypothesis import given, strategies
-    from helper_functions import needs_torch, needs_nothing
-
-    ENTRY = importlib
 
     @pytest.fixture
-    def torch():
-        return pytest.importorskip("torch")
+    def runner():
+        pytest.skip("adapter a needs no_framework; run: pip install no-framework")
 
-    @pytest.fixture
-    def runner(torch):
-        return torch
-
-    @pytest.fixture
-    def plain():
-        return 1
-
-    def ask_twice():
-        needs_torch()
-
-    def test_plain(plain, tmp_path):
-        needs_nothing()
-
-    def test_plain_tools():
-        pytest.importorskip("mpmath")
-        pytest.importorskip("safetensors.numpy")
-
-    def test_plain_word():
-        missing = [1]
-        assert missing
-
-    def test_framework_itself():
-        pytest.importorskip("torch")
-
-    def test_framework_any(module="torch"):
-        pytest.importorskip(module)
-
-    def test_framework_spec():
-        if importlib.util.find_spec("torch") is None:
-            pytest.skip("needs torch")
-
-    def test_framework_entry():
-        assert not ENTRY.missing()
-
-    def test_framework_import():
-        try:
-            import torch
-        except ModuleNotFoundError:
-            pytest.skip("needs torch")
-
-    def test_framework_through_fixtures(runner):
+    @pytest.mark.framework
+    def test_marked(runner):
         pass
 
-    def test_framework_through_functions():
-        ask_twice()
+    @pytest.mark.framework("json", "no_framework")
+    def test_marked_with_names():
+        raise AssertionError("not skipped")
 
-    def test_framework_inside():
-        def inner():
-            needs_torch()
-        inner()
+    @pytest.mark.framework("json")
+    def test_marked_and_there():
+        pass
 
-    @given(strategies.integers())
-    def test_framework_with_hypothesis(number):
-        ask_twice()
+    def test_forgotten():
+        pytest.importorskip("no_framework.part")
 
-    @given(strategies.integers())
-    def test_plain_with_hypothesis(number):
-        needs_nothing()
+    def test_forgotten_because_of_a_fixture(runner):
+        pass
 
-    @pytest.mark.parametrize("name", ["a", "b"])
-    def test_framework_each(name):
-        ask_twice()
+    def test_tools_need_no_mark():
+        pytest.skip("could not import 'xdist': No module named 'xdist'")
 
-    @pytest.mark.parametrize("ask", [needs_torch])
-    def test_framework_by_parameter(ask):
-        ask()
+    @pytest.mark.skipif(True, reason="locks are POSIX")
+    def test_systems_need_no_mark():
+        pass
 
-    TABLE = {"torch": (needs_torch, 1), "none": (needs_nothing, 0)}
-
-    def test_framework_by_table(name="torch"):
-        TABLE[name][0]()
-
-    class TestClass:
-        def test_framework_method(self):
-            ask_twice()
-
-        def test_plain_method(self):
-            needs_nothing()
-
-        @staticmethod
-        def test_framework_static():
-            ask_twice()
+    @pytest.mark.xfail(reason="needs work")
+    def test_expected_failure():
+        assert False
 """
 
-FUNCTIONS = """
+FILE = """
     import pytest
+    {mark}
+    pytest.importorskip("no_framework")
 
-    def needs_torch():
-        pytest.importorskip("torch")
-
-    def needs_nothing():
-        pass
-"""
-
-WHOLE_FILE = """
-    import pytest
-    json = pytest.importorskip("json")
-
-    def test_framework_by_its_file():
-        pass
-"""
-
-PLUGIN = """
-    import pytest
-
-    @pytest.fixture
-    def lstm_xcheck():
-        pass
-
-    def test_framework_of_the_plugin(lstm_xcheck):
+    def test_it():
         pass
 """
 
 
-def collected(pytester: pytest.Pytester, expression: str) -> set[str]:
-    ran = pytester.runpytest_inprocess("--collect-only", "-q", "-p", "no:cacheprovider", "-m", expression)
-    return {line.split("::")[-1].partition("[")[0] for line in ran.outlines if "::" in line}
-
-
-def test_every_way_to_ask_is_seen(pytester: pytest.Pytester) -> None:
+@pytest.fixture
+def project(pytester: pytest.Pytester) -> pytest.Pytester:
     pytester.makeconftest(CONFTEST.read_text(encoding="utf-8"))
-    pytester.makepyfile(test_ways=TESTS, test_file=WHOLE_FILE, test_plugin=PLUGIN, helper_functions=FUNCTIONS)
     pytester.makeini("[pytest]\nmarkers = framework\n")
-    pytester.syspathinsert()
-    marked, others = collected(pytester, "framework"), collected(pytester, "not framework")
-    assert len(marked) == 16
-    assert len(others) == 5
-    assert all(name.startswith("test_framework") for name in marked), marked
-    assert all(name.startswith("test_plain") for name in others), others
+    return pytester
+
+
+def test_a_forgotten_mark_is_an_error_that_says_what_to_do(project: pytest.Pytester) -> None:
+    project.makepyfile(TESTS)
+    ran = project.runpytest_inprocess("-p", "no:cacheprovider")
+    ran.assert_outcomes(passed=1, skipped=4, failed=1, errors=1, xfailed=1)
+    ran.stdout.fnmatch_lines(["*::test_forgotten: *no_framework*; mark it with pytest.mark.framework"])
+    assert "ERROR at setup of test_forgotten_because_of_a_fixture" in ran.stdout.str()
+
+
+def test_a_file_that_skips_at_import_has_a_file_mark(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        test_marked=FILE.format(mark="pytestmark = pytest.mark.framework"),
+        test_listed=FILE.format(mark="pytestmark = [pytest.mark.framework]"),
+        test_forgotten=FILE.format(mark="_ = pytest.mark.framework"),
+    )
+    ran = project.runpytest_inprocess("-p", "no:cacheprovider", "--continue-on-collection-errors")
+    ran.assert_outcomes(skipped=2, errors=1)
+    ran.stdout.fnmatch_lines(["test_forgotten.py: *could not import*; mark it with pytest.mark.framework"])

@@ -83,7 +83,7 @@ EXCEPTIONS = {
 THIRD_PARTY: dict[str, set[str]] = {
     "api.py": {"pytest"},
     "cli/*.py": {"click", "rich"},
-    "report/*.py": {"rich", "jinja2"},
+    "report/*.py": {"rich"},
     "pytest_plugin.py": {"pytest"},
     "pytest_toolkit.py": {"pytest"},
     "adapters/torch_*.py": {"torch"},

@@ -7,7 +7,6 @@ import pickle
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,10 @@ import pytest
 import lstm_xcheck as lx
 from lstm_xcheck.checkpoints import read_checkpoint, write_checkpoint
 from lstm_xcheck.cli.main import run
+
+from .damage import refusal
+
+pytestmark = pytest.mark.framework
 
 SUFFIXES = (".safetensors", ".npz", ".weights.h5", ".keras", ".pt")
 WEIGHTS = lx.LSTMWeights.random(lx.LSTMSpec(300, 200, bias="single"))
@@ -128,9 +131,7 @@ def bomb(path: Path, members: dict[str, bytes]) -> Path:
     ],
     ids=["npz", "own-npz", "keras-config", "keras-weights", "torch"],
 )
-def test_bombs_are_not_unpacked(
-    tmp_path: Path, name: str, members: dict[str, bytes], refusal: Callable[[Path], str]
-) -> None:
+def test_bombs_are_not_unpacked(tmp_path: Path, name: str, members: dict[str, bytes]) -> None:
     if name.endswith(".keras"):
         pytest.importorskip("h5py")
     sentence = refusal(bomb(tmp_path / name, members))

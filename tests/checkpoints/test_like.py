@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
 import pickle
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +15,10 @@ from lstm_xcheck.arrays import Array
 from lstm_xcheck.checkpoints import read_checkpoint, write_checkpoint
 from lstm_xcheck.porting.recheck import recheck
 
-pytestmark = pytest.mark.filterwarnings("ignore")
+from ..conftest import needs
+from ..helpers import run_python
+
+pytestmark = [pytest.mark.framework, pytest.mark.filterwarnings("ignore")]
 
 X, H, OUT = 5, 4, 2
 WEIGHTS = lx.LSTMWeights.random(lx.LSTMSpec(X, H, bias="single"), seed=11)
@@ -47,16 +46,6 @@ def fill(folder: Path, like: Path, target: Path, name: str, weights: lx.LSTMWeig
     lx.port(folder / "new.npz", target, like=like, rename={"enc": name})
     recheck(target.with_name(f"{target.name}.xcheck.json"))
     return target
-
-
-def run(code: str, folder: Path, *arguments: str) -> None:
-    """In a fresh interpreter: Paddle imported after TensorFlow crashes, and Keras fixes its backend on import."""
-    quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "", "KERAS_BACKEND": "tensorflow"}
-    command = [sys.executable, "-W", "ignore", "-c", code, str(folder), *arguments]
-    done = subprocess.run(
-        command, env={**os.environ, **quiet}, capture_output=True, text=True, check=False, timeout=300
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
 
 
 PADDLE = r"""
@@ -90,11 +79,10 @@ else:
 
 @pytest.fixture(scope="module")
 def paddle_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if importlib.util.find_spec("paddle") is None:
-        pytest.skip("needs paddle: pip install paddlepaddle")
+    needs("paddle")
     folder = tmp_path_factory.mktemp("paddle")
     np.save(folder / "x.npy", asked(BOTH).x)
-    run(PADDLE, folder, "save")
+    run_python(PADDLE, folder, "save")
     return folder
 
 
@@ -104,7 +92,7 @@ def test_paddle_runs_the_filled_state_dict(paddle_files: Path, tmp_path: Path, k
     (checkpoint,) = read_checkpoint(like).lstms
     filled = fill(tmp_path, like, paddle_files / f"{kind}-new.pdparams", checkpoint.name, BOTH)
     for step in (kind, f"{kind}-new"):
-        run(PADDLE, paddle_files, step)
+        run_python(PADDLE, paddle_files, step)
     assert verdict(np.load(paddle_files / f"{kind}-new.npy"), BOTH) == "match"
     assert verdict(np.load(paddle_files / f"{kind}.npy"), BOTH) == "mismatch", "the old weights are told from the new"
     before, after = like.read_bytes(), filled.read_bytes()
@@ -173,12 +161,10 @@ else:
 
 @pytest.fixture(scope="module")
 def tensorflow_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    for module in ("tensorflow", "keras"):
-        if importlib.util.find_spec(module) is None:
-            pytest.skip(f"needs {module}")
+    needs("tensorflow", "keras")
     folder = tmp_path_factory.mktemp("tensorflow")
     np.save(folder / "x.npy", asked().x)
-    run(TENSORFLOW, folder, "save")
+    run_python(TENSORFLOW, folder, "save", KERAS_BACKEND="tensorflow")
     return folder
 
 
@@ -192,7 +178,7 @@ def test_tensorflow_restores_the_filled_checkpoint(tensorflow_files: Path, tmp_p
     assert after.lstms[0].tensors == before.lstms[0].tensors
     assert list(map(str, after.other)) == list(map(str, before.other)) != []
     for step in ("like-1", target.stem):
-        run(TENSORFLOW, tensorflow_files, step)
+        run_python(TENSORFLOW, tensorflow_files, step, KERAS_BACKEND="tensorflow")
     assert verdict(np.load(tensorflow_files / f"{target.stem}.npy")) == "match"
     assert verdict(np.load(tensorflow_files / "like-1.npy")) == "mismatch", "the old weights are told from the new"
 
@@ -317,7 +303,7 @@ def test_orbax_restores_the_filled_folder(tmp_path: Path, options: dict[str, Any
     assert verdict(layers[0].apply({"params": old["model"]["params"]["layers_0"]}, asked().x)) == "mismatch"
 
 
-def test_a_managers_folder_is_filled_whole(tmp_path: Path) -> None:
+def test_the_folder_of_a_manager_is_filled(tmp_path: Path) -> None:
     orbax = pytest.importorskip("orbax.checkpoint")
     write_checkpoint(tmp_path / "one.npz", {"enc": WEIGHTS})
     tree = {"params": {f"l{k}": np.zeros((2, 2), np.float32) for k in range(2)}}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,12 @@ from lstm_xcheck.errors import CheckpointError
 from lstm_xcheck.model import LSTMSpec, LSTMWeights
 from lstm_xcheck.model.spec import HARD_SIGMOID_KERAS2, HARD_SIGMOID_KERAS3
 
+from .damage import outcomes_of_alterations, refusal
+from .weights import exchanged
+
 onnx = pytest.importorskip("onnx")
+
+pytestmark = pytest.mark.framework
 X, H, STEPS, BATCH = 5, 4, 7, 3
 
 
@@ -99,9 +103,7 @@ def test_attributes_become_the_spec(tmp_path: Path, attributes: dict[str, Any], 
     ],
     ids=["elu", "two-activations", "unknown"],
 )
-def test_what_a_spec_cannot_say_is_refused_by_name(
-    tmp_path: Path, attributes: dict[str, Any], reason: str, refusal: Callable[[Path], str]
-) -> None:
+def test_what_a_spec_cannot_say_is_refused_by_name(tmp_path: Path, attributes: dict[str, Any], reason: str) -> None:
     checkpoint = read_checkpoint(node_model(tmp_path / "m.onnx", random_arrays(1), **attributes))
     assert checkpoint.lstms == ()
     with pytest.raises(CheckpointError, match=reason):
@@ -149,9 +151,7 @@ def test_data_in_another_file_is_read(tmp_path: Path) -> None:
         ("m.onnx", "the model claims"),
     ],
 )
-def test_data_outside_the_folder_is_not_opened(
-    tmp_path: Path, location: str, reason: str, refusal: Callable[[Path], str]
-) -> None:
+def test_data_outside_the_folder_is_not_opened(tmp_path: Path, location: str, reason: str) -> None:
     folder = tmp_path / "model"
     folder.mkdir()
     (tmp_path / "secret").write_bytes(b"x" * 4096)
@@ -167,7 +167,7 @@ def test_data_outside_the_folder_is_not_opened(
     assert reason in refusal(path)
 
 
-def test_dims_that_claim_more_than_there_is_are_refused(tmp_path: Path, refusal: Callable[[Path], str]) -> None:
+def test_dims_that_claim_more_than_there_is_are_refused(tmp_path: Path) -> None:
     path = node_model(tmp_path / "m.onnx", random_arrays(1))
     model = onnx.load(path)
     model.graph.initializer[0].dims[2] = 2**40
@@ -195,14 +195,8 @@ def test_written_files_give_the_same_weights_and_are_run(tmp_path: Path, options
     assert len(back.lstms) == weights.spec.num_layers
     onnx.checker.check_model(str(path))
     assert verdict(path, weights) == "match"
-    # The wrong version: f and g change places.
-    rows = tuple(tuple(cell.map(_exchanged) for cell in row) for row in weights.layers)
-    write_checkpoint(path, {"lstm": LSTMWeights(weights.spec, rows, weights.dtype)}, format=to, force=True)
+    write_checkpoint(path, {"lstm": exchanged(weights)}, format=to, force=True)
     assert verdict(path, weights) == "mismatch"
-
-
-def _exchanged(array: Array) -> Array:
-    return array[[0, 2, 1, 3]].copy() if array.shape[0] == 4 else array
 
 
 def outputs(path: Path, x: Array) -> dict[str, Array]:
@@ -250,19 +244,7 @@ def test_what_the_operator_lacks_is_refused(tmp_path: Path, options: dict[str, A
 
 def test_altered_bytes_are_refused_or_read(tmp_path: Path) -> None:
     data = node_model(tmp_path / "good.onnx", random_arrays(1)).read_bytes()
-    rng = np.random.default_rng(3)
-    outcomes = set()
-    for _ in range(150):
-        altered = bytearray(data)
-        for position in rng.integers(0, len(data), 3):
-            altered[position] = rng.integers(256)
-        (tmp_path / "m.onnx").write_bytes(altered)
-        try:
-            read_checkpoint(tmp_path / "m.onnx")
-            outcomes.add("read")
-        except CheckpointError as error:
-            outcomes.add(str(error))
-    assert len(outcomes) > 1
+    assert len(outcomes_of_alterations(tmp_path / "m.onnx", data, 150)) > 1
     for length in range(0, len(data) - 1, 97):
         (tmp_path / "m.onnx").write_bytes(data[:length])
         with pytest.raises(CheckpointError):
@@ -290,9 +272,7 @@ def test_nodes_that_share_constants_share_memory(tmp_path: Path) -> None:
     assert all(lstm.weights is lstms[0].weights for lstm in lstms)
 
 
-def test_constants_combined_without_end_are_refused_before_they_are_read(
-    tmp_path: Path, refusal: Callable[[Path], str]
-) -> None:
+def test_constants_combined_without_end_are_refused_before_they_are_read(tmp_path: Path) -> None:
     pairs = [(w, r) for w in range(12) for r in range(12)]
     assert "take more than 4 times what the model has" in refusal(combined(tmp_path / "m.onnx", pairs, 12))
     assert len(read_checkpoint(combined(tmp_path / "n.onnx", pairs[:24], 12)).lstms) == 24

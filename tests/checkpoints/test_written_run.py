@@ -5,12 +5,7 @@ Each has a twin that must be flagged: the same file with two gates exchanged, wh
 
 from __future__ import annotations
 
-import importlib.util
-import os
-import subprocess
-import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +17,11 @@ from lstm_xcheck.arrays import Array
 from lstm_xcheck.checkpoints import write_checkpoint
 from lstm_xcheck.checkpoints.layout_arrays import chain_of
 
-pytestmark = pytest.mark.filterwarnings("ignore")
+from ..conftest import needs
+from ..helpers import keras_backend, run_python
+from .weights import exchanged
+
+pytestmark = [pytest.mark.framework, pytest.mark.filterwarnings("ignore")]
 
 SPECS = {
     "one": LSTMSpec(5, 4, bias="single"),
@@ -32,13 +31,6 @@ SPECS = {
 
 #: Loads a file with its framework and gives y (batch, steps, size) for an x.
 Runner = Callable[[Path, LSTMSpec, Array], Any]
-
-
-def exchanged(weights: LSTMWeights) -> LSTMWeights:
-    """f and g change places, in every array: all shapes stay."""
-    order = [0, 2, 1, 3]
-    rows = tuple(tuple(cell.map(lambda array: array[order].copy()) for cell in row) for row in weights.layers)
-    return replace(weights, layers=rows)
 
 
 def names_of(spec: LSTMSpec) -> list[str]:
@@ -117,14 +109,9 @@ for stem in ("one", "stack", "both"):
 
 
 @pytest.fixture(scope="module", params=["keras", "tf_keras"])
-def legacy(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, keras_backend: Callable[..., str]
-) -> tuple[Path, dict[str, Case]]:
+def legacy(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Case]]:
     """Outputs of every legacy `.h5`, all loaded by one fresh interpreter, and what was asked."""
-    pytest.importorskip("h5py")
-    if importlib.util.find_spec(request.param) is None:
-        pytest.skip(f"needs {request.param}")
-    backend = keras_backend("tensorflow", "jax", "torch")
+    needs("h5py", request.param)
     folder, cases = tmp_path_factory.mktemp(request.param), {}
     for stem, spec in SPECS.items():
         weights = LSTMWeights.random(spec, seed=8)
@@ -132,12 +119,7 @@ def legacy(
         write_checkpoint(folder / f"{stem}-right.h5", {"enc": weights}, "keras-h5")
         write_checkpoint(folder / f"{stem}-wrong.h5", {"enc": exchanged(weights)}, "keras-h5")
         np.savez(folder / f"{stem}.npz", x=case.x, hidden=spec.hidden_size, layers=spec.num_layers)
-    quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "", "KERAS_BACKEND": backend}
-    command = [sys.executable, "-W", "ignore", "-c", KERAS, str(folder), request.param]
-    done = subprocess.run(
-        command, env={**os.environ, **quiet}, capture_output=True, text=True, check=False, timeout=240
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
+    run_python(KERAS, folder, request.param, KERAS_BACKEND=keras_backend("tensorflow", "jax", "torch"))
     return folder, cases
 
 

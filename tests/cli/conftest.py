@@ -51,12 +51,6 @@ def invoke(verb: click.Command, *arguments: object) -> str:
 
 
 @pytest.fixture
-def oracle_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ports are verified by the float64 oracle and by no framework."""
-    monkeypatch.setattr("lstm_xcheck.porting.verification.installed", dict)
-
-
-@pytest.fixture
 def numpy_adapters(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """`honest`, `lossy`, `miscounting`, `unwilling` and `unloadable` as the only adapters there are."""
     monkeypatch.setattr(registry, "_BUILT_IN", ())

@@ -87,6 +87,7 @@ def test_a_run_that_hangs_is_interrupted_and_reported(tmp_path: Path, mark: str)
     assert json.loads((tmp_path / "x.json").read_text(encoding="utf-8")) == report
 
 
+@pytest.mark.framework
 def test_the_standard_preset_is_interrupted_while_it_runs(tmp_path: Path, mark: str) -> None:
     if registry.entry_named("torch").missing():
         pytest.skip("needs torch: pip install 'lstm-xcheck[torch]'")

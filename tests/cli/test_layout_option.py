@@ -91,8 +91,8 @@ def test_kernels_of_tf1_need_their_name_or_the_option(tmp_path: Path) -> None:
         load(dense)
 
 
+@pytest.mark.framework("h5py")
 def test_a_file_that_states_its_layout_refuses_another(tmp_path: Path) -> None:
-    pytest.importorskip("h5py")
     lx_file = tmp_path / "m.keras"
     from lstm_xcheck.checkpoints import write_checkpoint
 
@@ -107,8 +107,8 @@ def test_names_of_no_layout_are_refused() -> None:
         read_checkpoint(__file__, "tf2")
 
 
+@pytest.mark.framework("h5py")
 def test_every_verb_takes_the_option(tmp_path: Path, command: Command) -> None:
-    pytest.importorskip("h5py")
     path, twin = foreign_file(tmp_path / "m.npz", "dl4j"), foreign_file(tmp_path / "n.npz", "keras")
     assert command("inspect", str(path), "--layout", "dl4j").code == 0
     assert command("inspect", str(path)).code == 2

@@ -60,6 +60,7 @@ def test_the_example_of_keras() -> None:
     }
 
 
+@pytest.mark.framework
 def test_the_example_of_torch_has_the_names_that_torch_has() -> None:
     torch = pytest.importorskip("torch")
     real = torch.nn.LSTM(3, 2, num_layers=2, bidirectional=True).state_dict()

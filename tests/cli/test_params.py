@@ -115,6 +115,7 @@ def test_an_impossible_lstm_is_one_sentence(options: list[object], error: type[E
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.framework
 @pytest.mark.parametrize("bidirectional", [False, True], ids=["one-way", "both-ways"])
 def test_pytorch_reports_the_same_numbers(bidirectional: bool) -> None:
     torch = pytest.importorskip("torch")

@@ -151,6 +151,7 @@ def test_padding_is_no_number() -> None:
     assert (~case.valid).any()
 
 
+@pytest.mark.framework
 @pytest.mark.parametrize("bidirectional", [False, True], ids=["one-way", "both-ways"])
 def test_pytorch_gives_the_same_sequence(bidirectional: bool) -> None:
     torch = pytest.importorskip("torch")
@@ -167,6 +168,7 @@ def test_pytorch_gives_the_same_sequence(bidirectional: bool) -> None:
     np.testing.assert_allclose(np.stack(last), c_n.numpy(), rtol=1e-12)
 
 
+@pytest.mark.framework
 @pytest.mark.parametrize("prefix", [("",), ("first.", "second.")], ids=["one", "two"])
 def test_a_checkpoint(tmp_path: Path, prefix: tuple[str, ...]) -> None:
     torch = pytest.importorskip("torch")

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 from functools import cache
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from lstm_xcheck.arrays import round_to
@@ -17,19 +14,11 @@ from lstm_xcheck.model import Case, LSTMSpec, Result
 from lstm_xcheck.model.spec import HARD_SIGMOID_KERAS3
 from lstm_xcheck.oracle import forward
 
-
-def _load(name: str) -> ModuleType:
-    """A module of benchmarks/, which is no package."""
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).parents[2] / "benchmarks" / f"{name}.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
+from ..helpers import ROOT, load_file
 
 #: Honest float32 in several orders of summation, for everything a spec can say.
-float32_lstm = _load("float32_lstm")
-same = _load("same_thing").same
+float32_lstm = load_file(ROOT / "benchmarks" / "float32_lstm.py")
+same = load_file(ROOT / "benchmarks" / "same_thing.py").same
 
 _SPECS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "plain": ({}, {}),

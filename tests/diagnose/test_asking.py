@@ -20,6 +20,8 @@ from .cases import CASES, answer, named
 
 torch = pytest.importorskip("torch")
 
+pytestmark = pytest.mark.framework
+
 
 def torch_with(id: str) -> Any:
     """A real nn.LSTM, loaded through code that makes one mistake."""

@@ -46,6 +46,7 @@ def assert_named(found: Diagnosis, id: str, rate: float) -> None:
     assert remedy(found, "torch") == "model.eval()"
 
 
+@pytest.mark.framework
 @pytest.mark.parametrize("rate", [0.1, 0.25, 0.5, 0.8])
 def test_dropout_behind_a_real_keras_layer_is_named(keras: Any, rate: float) -> None:
     case = case_of()
@@ -54,6 +55,7 @@ def test_dropout_behind_a_real_keras_layer_is_named(keras: Any, rate: float) -> 
     assert_named(diagnose(result, case), "dropout-outputs", rate)
 
 
+@pytest.mark.framework
 @pytest.mark.parametrize("rate", [0.2, 0.5])
 @pytest.mark.parametrize("inputs", [2, 5, MOST_INPUTS])
 def test_dropout_at_the_inputs_of_a_real_keras_layer_is_named(keras: Any, inputs: int, rate: float) -> None:
@@ -63,12 +65,14 @@ def test_dropout_at_the_inputs_of_a_real_keras_layer_is_named(keras: Any, inputs
     assert_named(diagnose(result, case), "dropout-inputs", rate)
 
 
+@pytest.mark.framework
 def test_recurrent_dropout_is_not_guessed(keras: Any) -> None:
     case = case_of()
     result = keras_result(keras, case, [keras.layers.LSTM(6, return_sequences=True, recurrent_dropout=0.5)])
     assert diagnose(result, case, pairs=False).cause is None
 
 
+@pytest.mark.framework
 @pytest.mark.parametrize("rate", [0.3, 0.5])
 def test_dropout_behind_a_real_torch_module_is_named(rate: float) -> None:
     torch = pytest.importorskip("torch")
@@ -86,6 +90,7 @@ def test_dropout_behind_a_real_torch_module_is_named(rate: float) -> None:
     assert_named(found, "dropout-outputs", rate)
 
 
+@pytest.mark.framework
 def test_dropout_between_layers_is_not_guessed() -> None:
     """The top layer does not show what a lower one dropped."""
     torch = pytest.importorskip("torch")

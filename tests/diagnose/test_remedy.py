@@ -13,6 +13,8 @@ from lstm_xcheck.model import LSTMSpec, LSTMWeights
 
 torch = pytest.importorskip("torch")
 
+pytestmark = pytest.mark.framework
+
 SPEC = LSTMSpec(5, 5)
 WEIGHTS = LSTMWeights.random(SPEC, seed=4)
 REPAIRABLE = [m for m in CATALOGUE if remedy(Diagnosis(m.title, (m.id,)), "torch")]

@@ -2,27 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from ..helpers import ROOT, load_file
 
-
-def _load(file: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("docs_generate", file)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["docs_generate"] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
-generate = _load(ROOT / "docs" / "generate.py")
+generate = load_file(ROOT / "docs" / "generate.py", "docs_generate")
 
 PAGES = [page for page in generate.pages() if list(generate.blocks(page.read_text(encoding="utf-8")))]
 
@@ -34,8 +20,9 @@ def folder(tmp_path: Path) -> Path:
     return Path(generate.working_folder(str(tmp_path)))
 
 
+@pytest.mark.framework
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_the_shown_outputs_of_a_page_are_current(page: Path, folder: Path) -> None:
+def test_the_outputs_on_a_page_are_current(page: Path, folder: Path) -> None:
     """In the order of the page and in one folder, since a command may read what an earlier one wrote."""
     blocks = list(generate.blocks(page.read_text(encoding="utf-8")))
     here = [block for block in blocks if not block.missing]
@@ -67,7 +54,7 @@ def test_an_empty_block_is_filled(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("shown", "options", "current"),
+    ("printed", "options", "current"),
     [
         ("took 3 s with torch 2.13.0", "", True),
         ("took 0.25 s with torch 2.9.1+cpu", "", True),
@@ -75,9 +62,9 @@ def test_an_empty_block_is_filled(folder: Path) -> None:
     ],
     ids=["same", "other-time-and-version", "other-word"],
 )
-def test_durations_and_versions_may_differ(folder: Path, shown: str, options: str, current: bool) -> None:
+def test_durations_and_versions_may_differ(folder: Path, printed: str, options: str, current: bool) -> None:
     command = "python -c \"print('took 3 s with torch 2.13.0')\""
-    (block,) = generate.blocks(f"<!-- output{options}: {command} -->\n```console\n$ {command}\n{shown}\n```\n")
+    (block,) = generate.blocks(f"<!-- output{options}: {command} -->\n```console\n$ {command}\n{printed}\n```\n")
     assert block.is_current(folder) is current
 
 
@@ -111,6 +98,6 @@ def test_a_wrong_block_stops_the_generator(folder: Path, marker: str, fault: str
         generate.rewritten(f"<!-- {marker} -->\n```console\n```\n", folder)
 
 
-def test_a_failing_command_can_be_shown(folder: Path) -> None:
+def test_a_failing_command_can_be_on_a_page(folder: Path) -> None:
     page = "<!-- output exit=1: python -c 'print(7); raise SystemExit(1)' -->\n```console\n```\n"
     assert "\n7\n" in generate.rewritten(page, folder)

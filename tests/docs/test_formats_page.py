@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
 from lstm_xcheck import CheckpointError, LSTMSpec, LSTMWeights
 from lstm_xcheck.checkpoints import FORMATS, write_checkpoint
-from lstm_xcheck.checkpoints.formats import Format
 
-ROOT = Path(__file__).parents[2]
+from ..helpers import ROOT, WRITABLE, load_file, usable
 
 #: How refusals name an option where they do not spell it as a spec does.
 SPELT = {"no bias": "no bias", "bidirectional": "two directions", "relu": "activation", "peepholes": "peephole"}
@@ -23,18 +19,7 @@ SPELT = {"no bias": "no bias", "bidirectional": "two directions", "relu": "activ
 JUDGES = {"judge", "agrees", "verdict"}
 
 
-def _load(file: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("docs_formats", file)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["docs_formats"] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
-formats = _load(ROOT / "docs" / "formats.py")
-WRITABLE = {format.id: format for format in FORMATS if format.writer}
+formats = load_file(ROOT / "docs" / "formats.py", "docs_formats")
 PROOFS = sorted(
     {
         (proof.test, proof.by)
@@ -54,10 +39,9 @@ def test_every_format_has_its_row_and_every_writer_its_proof() -> None:
     assert {id for id, facts in formats.FACTS.items() if facts.loaded} == set(WRITABLE)
 
 
-def test_every_writer_of_whole_models_has_a_proof_of_it() -> None:
-    assert {id for id, facts in formats.FACTS.items() if facts.whole} == {
-        format.id for format in FORMATS if format.family
-    }
+def test_every_writer_of_models_has_a_proof_of_it() -> None:
+    carrying = {format.id for format in FORMATS if format.family}
+    assert {id for id, facts in formats.FACTS.items() if facts.whole} == carrying
 
 
 @pytest.mark.parametrize(("test", "by"), PROOFS, ids=[test.partition("::")[2] for test, _ in PROOFS])
@@ -79,22 +63,16 @@ def names_of(function: ast.FunctionDef) -> set[str]:
     return words | attributes | {node.id for node in nodes if isinstance(node, ast.Name)}
 
 
-def facts_of(format: Format) -> object:
-    for module in (*format.reads_with, *format.writes_with):
-        if importlib.util.find_spec(module) is None:
-            pytest.skip(f"{format.id} needs {module}")
-    return formats.FACTS[format.id]
-
-
+@pytest.mark.framework
 @pytest.mark.parametrize("option", formats.OPTIONS)
 @pytest.mark.parametrize("to", WRITABLE)
 def test_an_option_is_kept_or_refused_by_its_name(tmp_path: Path, to: str, option: str) -> None:
-    format = WRITABLE[to]
-    facts = facts_of(format)
+    format = usable(to)
+    facts = formats.FACTS[to]
     values = formats.OPTIONS[option]
     weights = LSTMWeights.random(LSTMSpec(3, 4, **{"bias": "single", **values}), seed=1)
     path = tmp_path / f"m{format.suffixes[0]}"
-    if option in facts.keeps:  # type: ignore[attr-defined]
+    if option in facts.keeps:
         (checkpoint,) = write_checkpoint(path, {"enc": weights}, to).lstms
         kept = {name: getattr(checkpoint.weights.spec, name) for name in values}
         # Haiku has a bias in every case; one that cancels the constant it adds is none.
@@ -105,14 +83,15 @@ def test_an_option_is_kept_or_refused_by_its_name(tmp_path: Path, to: str, optio
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.framework
 @pytest.mark.parametrize("dtype", formats.DTYPES)
 @pytest.mark.parametrize("to", WRITABLE)
 def test_a_precision_is_kept_or_refused_by_its_name(tmp_path: Path, to: str, dtype: str) -> None:
-    format = WRITABLE[to]
-    facts = facts_of(format)
+    format = usable(to)
+    facts = formats.FACTS[to]
     weights = LSTMWeights.random(LSTMSpec(3, 4, bias="single"), seed=1, dtype=dtype)
     path = tmp_path / f"m{format.suffixes[0]}"
-    if dtype in facts.dtypes:  # type: ignore[attr-defined]
+    if dtype in facts.dtypes:
         (checkpoint,) = write_checkpoint(path, {"enc": weights}, to).lstms
         assert (checkpoint.weights.dtype, checkpoint.source_dtype) == (dtype, dtype)
         return

@@ -17,6 +17,7 @@ _PYTHON = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\[[^\]]+\]\(([^)#:]+)(?:#[^)]*)?\)")
 
 
+@pytest.mark.framework
 def test_the_python_examples_of_the_readme_run() -> None:
     names: dict[str, Any] = {}
     examples = _PYTHON.findall(README)

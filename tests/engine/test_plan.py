@@ -47,9 +47,8 @@ def test_adapters_compile_where_shapes_repeat(monkeypatch: pytest.MonkeyPatch) -
     assert with_compiling([entry], seeds(10, hidden=3)) == (entry,)
 
 
+@pytest.mark.framework("tensorflow", "keras")
 def test_every_way_to_run_a_sweep_sets_adapters_to_compile() -> None:
-    pytest.importorskip("tensorflow")
-    pytest.importorskip("keras")
     with ThreadPoolExecutor(1) as executor:
         reports = [
             lx.verify(seeds(4, hidden=2), ["keras-tensorflow"]),

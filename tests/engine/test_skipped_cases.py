@@ -95,8 +95,8 @@ def test_it_cannot_be_recorded() -> None:
         record(plan, "env")
 
 
+@pytest.mark.framework("torch")
 def test_the_command_line_reports_it(capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("torch")
     code = run_cli(["verify", "--adapters", "torch", "--grid", "hidden=4,6 proj=0,4 input=2 steps=3"])
     printed = capsys.readouterr().out
     assert code == 0

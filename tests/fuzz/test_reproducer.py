@@ -77,8 +77,8 @@ ORDER = (0, 3, 1, 2)
 '''
 
 
+@pytest.mark.framework("torch")
 def test_a_mistake_around_torch(command: Command, folder: Path, without_xcheck: Pytest) -> None:
-    pytest.importorskip("torch")
     (folder / "ported.py").write_text(TORCH_KERNEL, encoding="utf-8")
     ran = command("fuzz", "--adapter", "mine=ported:lstm", "--grid", "bias=split,none", "--json")
     assert ran.code == 1
@@ -103,6 +103,7 @@ except AssertionError as error:
 """
 
 
+@pytest.mark.framework
 @pytest.mark.parametrize(
     "recipe",
     [

@@ -19,7 +19,7 @@ from lstm_xcheck.workers.process import Worker
 from .corpus import UNSET, Inexpressible, folder, golden_names, load
 from .expectations import Ask, answers
 
-pytestmark = pytest.mark.skipif(folder() is None, reason=UNSET)
+pytestmark = [pytest.mark.framework, pytest.mark.skipif(folder() is None, reason=UNSET)]
 
 #: Number of golden cases that each framework runs; the others are unsupported.
 RUN = {"torch": 32, "keras-tensorflow": 52, "jax": 75}

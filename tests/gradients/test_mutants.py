@@ -17,6 +17,8 @@ from lstm_xcheck.model.initializers import INITIALIZERS
 
 from .plain_loop import detached, run_loop
 
+pytestmark = pytest.mark.framework
+
 SIZES = {"small": (5, 4, 7, 3), "square": (6, 6, 6, 6), "long": (3, 8, 40, 2)}
 SEEDS = range(2)
 

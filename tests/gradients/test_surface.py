@@ -81,6 +81,7 @@ def test_an_adapter_without_gradients_is_unsupported() -> None:
         Session(Plain()).execute(replace(CASE, gradients=True))  # type: ignore[arg-type]
 
 
+@pytest.mark.framework
 @pytest.mark.parametrize("name", ["torch", "jax"])
 def test_gradients_are_recorded_and_judged_again(name: str) -> None:
     pytest.importorskip(name)

@@ -5,15 +5,10 @@ A round trip would not detect a wrong row.
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import os
-import subprocess
-import sys
 from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -21,6 +16,11 @@ import pytest
 from lstm_xcheck.arrays import Array
 from lstm_xcheck.layouts import Layout, from_layout, layout_named
 from lstm_xcheck.model import CellWeights, LSTMWeights
+
+from ..conftest import needs
+from ..helpers import run_python
+
+pytestmark = pytest.mark.framework
 
 X, H, STEPS, BATCH = 5, 4, 7, 3
 
@@ -267,7 +267,7 @@ answer(arrays, layer(paddle.to_tensor(x))[0].numpy())
         "litert",
         ("tensorflow", "flatbuffers"),
         f"""
-sys.path.insert(0, {str(Path(__file__).parents[1] / "checkpoints")!r})
+sys.path.insert(0, {str(Path(__file__).parents[1] / "checkpoints" / "litert")!r})
 import tensorflow as tf
 import litert_operators as operators
 operators.STEPS, given = STEPS, dict(both=True, time_major=True, projected=True)
@@ -299,17 +299,8 @@ answer(arrays, np.stack(y, axis=1))
 @pytest.mark.parametrize(("row", "modules", "program"), PROGRAMS.values(), ids=PROGRAMS)
 def test_row(row: str, modules: tuple[str, ...], program: str) -> None:
     """In float32 and in a subprocess, since not all frameworks can share one."""
-    if any(importlib.util.find_spec(module) is None for module in modules):
-        pytest.skip(f"{', '.join(modules)} not all installed; run: pip install 'lstm-xcheck[{','.join(modules)}]'")
-    answered = _run(_PREAMBLE + program)
+    needs(*modules)
+    printed = run_python(_PREAMBLE + program, KERAS_BACKEND="tensorflow")
+    answered = json.loads(printed.partition("ANSWER")[2])
     arrays = {name: np.array(array) for name, array in answered["arrays"].items()}
     assert_only_the_true_order_fits(row, arrays, np.array(answered["x"]), np.array(answered["y"]), 2e-6)
-
-
-def _run(program: str) -> dict[str, Any]:
-    environment = {**os.environ, "KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
-    command = [sys.executable, "-c", program]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=300)
-    assert done.returncode == 0, done.stderr[-2000:]
-    answered: dict[str, Any] = json.loads(done.stdout.partition("ANSWER")[2])
-    return answered

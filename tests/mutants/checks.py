@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from lstm_xcheck.compare import judge
@@ -13,18 +10,9 @@ from lstm_xcheck.diagnose.detection_power import power
 from lstm_xcheck.diagnose.mistake import run_mistakes
 from lstm_xcheck.model import Case, LSTMSpec, Result
 
+from ..helpers import ROOT, load_file
 
-def load_file(path: str) -> ModuleType:
-    """A Python file outside all packages."""
-    file = Path(__file__).parents[2] / path
-    spec = importlib.util.spec_from_file_location(path.replace("/", "_").removesuffix(".py"), file)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-SAME_THING = load_file("benchmarks/same_thing.py")
+SAME_THING = load_file(ROOT / "benchmarks" / "same_thing.py")
 
 
 def _case(kind: str, name: str, data: dict[str, Any] | None = None, **spec: Any) -> Case:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+import pytest
+
 from lstm_xcheck.compare import judge
 from lstm_xcheck.model import Case, LSTMSpec, Result
 from lstm_xcheck.model.initializers import INITIALIZERS
+
+pytestmark = pytest.mark.framework
 
 Runner = Callable[[Case], Result]
 

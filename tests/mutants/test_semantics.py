@@ -19,6 +19,8 @@ from .checks import assert_caught_and_named, means, named
 
 torch = pytest.importorskip("torch")
 
+pytestmark = pytest.mark.framework
+
 Tensor = Any
 Triple = tuple[Tensor, Tensor, Tensor]
 

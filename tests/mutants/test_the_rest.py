@@ -17,11 +17,10 @@ from lstm_xcheck.model import Case, LSTMSpec, LSTMWeights, Result
 
 pytest.importorskip("torch")  # the two modules below need it
 
+from ..diagnose.cases import CASES
 from . import test_semantics, test_weights
-from .checks import assert_caught_and_named, load_file
+from .checks import assert_caught_and_named
 
-#: Cases on which, together, every entry shows.
-CASES: dict[str, Case] = load_file("tests/diagnose/cases.py").CASES
 Runner = Callable[[Case], Result]
 
 ELSEWHERE = {
@@ -33,7 +32,10 @@ ELSEWHERE = {
 }
 REST = [mistake for mistake in CATALOGUE if mistake.id not in ELSEWHERE]
 #: torch 2.13.0 says so once, of projections.
-pytestmark = pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
+pytestmark = [
+    pytest.mark.framework,
+    pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN"),
+]
 SMALL = {"double"}  # in float64 the rest of the catalogue is run by the other files
 
 

@@ -16,7 +16,10 @@ Runner = Callable[[Case], Result]
 OTHERS = ("keras-tensorflow", "keras-jax", "keras-torch", "jax")
 
 #: torch 2.13.0 says so once, of projections.
-pytestmark = pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
+pytestmark = [
+    pytest.mark.framework,
+    pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN"),
+]
 
 #: Mistakes of weights; peepholes only the scan has.
 MISTAKES = [mistake for mistake in CATALOGUE if of_weights(mistake)]

@@ -17,7 +17,7 @@ import pytest
 import lstm_xcheck as lx
 from lstm_xcheck.arrays import Array
 from lstm_xcheck.checkpoints import FoundLSTM, read_checkpoint
-from lstm_xcheck.model.activations import HARD_SIGMOID_KERAS2
+from lstm_xcheck.model.spec import HARD_SIGMOID_KERAS2
 from lstm_xcheck.oracle import forward
 
 DATA = Path(__file__).parent / "data"

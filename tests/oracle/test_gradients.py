@@ -59,9 +59,9 @@ def test_every_kind_of_gradient_agrees_with_central_differences(name: str) -> No
             assert abs(array[index] - difference) <= ENOUGH * max(1.0, float(np.abs(array).max())), (quantity, index)
 
 
+@pytest.mark.framework("torch")
 @pytest.mark.parametrize("name", ["plain", "stack", "bidirectional-lengths", "projection-stack-bidirectional"])
 def test_gradients_agree_with_torch_in_float64(name: str) -> None:
-    pytest.importorskip("torch")
     from lstm_xcheck.adapters.protocol import Session
     from lstm_xcheck.adapters.torch_nn import TorchNN
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 from itertools import permutations
@@ -13,14 +12,17 @@ import numpy as np
 import pytest
 
 from lstm_xcheck import CheckpointError, LSTMSpec, LSTMWeights
-from lstm_xcheck.checkpoints import FORMATS, Checkpoint, FoundLSTM, read_checkpoint, write_checkpoint
+from lstm_xcheck.checkpoints import Checkpoint, FoundLSTM, read_checkpoint, write_checkpoint
 from lstm_xcheck.checkpoints.formats import Format
 from lstm_xcheck.checkpoints.layout_arrays import chain_of
 from lstm_xcheck.checkpoints.read_back import matched
 from lstm_xcheck.layouts import adapt_bias
 from lstm_xcheck.porting.certificate import Ported, joined, losses
 
-WRITABLE = {format.id: format for format in FORMATS if format.writer}
+from ..helpers import WRITABLE, usable
+
+pytestmark = pytest.mark.framework
+
 PAIRS = list(permutations(WRITABLE, 2))
 
 
@@ -57,15 +59,6 @@ SHIFTED = "1 taken off the forget bias, which the framework adds itself"
 REFUSING = [(first, second) for first, second in PAIRS if second in REFUSED]
 
 Holder = Callable[[str, tuple[str, ...]], dict[str, FoundLSTM]]
-
-
-def usable(name: str) -> Format:
-    """The format, or a skip that says which module is missing."""
-    format = WRITABLE[name]
-    for module in (*format.reads_with, *format.writes_with):
-        if importlib.util.find_spec(module) is None:
-            pytest.skip(f"{name} needs {module}")
-    return format
 
 
 def weights_of(lstms: Mapping[str, FoundLSTM]) -> dict[str, LSTMWeights]:
@@ -105,8 +98,8 @@ def ported(before: Mapping[str, FoundLSTM], after: Mapping[str, FoundLSTM]) -> d
         chain = [f"{name}_{index}" for index in range(found.weights.spec.num_layers)]
         names = (name,) if name in after else tuple(chain)
         mine = [after[key] for key in names]
-        whole = joined([part.weights for part in mine]) if len(mine) > 1 else mine[0].weights
-        pairs[name] = Ported(name, found.weights, found.layout, names, whole, mine[0].layout)
+        stack = joined([part.weights for part in mine]) if len(mine) > 1 else mine[0].weights
+        pairs[name] = Ported(name, found.weights, found.layout, names, stack, mine[0].layout)
     return pairs
 
 
@@ -176,8 +169,8 @@ def test_there_and_back(tmp_path: Path, checkpoint: Holder, first: str, second: 
     steps, returns = ported(before, there), ported(there, back)
     for name, step in steps.items():
         rest = [returns[key] for key in step.names]
-        whole = joined([part.written for part in rest]) if len(rest) > 1 else rest[0].written
-        again = Ported(name, step.written, step.written_layout, rest[0].names, whole, rest[0].written_layout)
+        stack = joined([part.written for part in rest]) if len(rest) > 1 else rest[0].written
+        again = Ported(name, step.written, step.written_layout, rest[0].names, stack, rest[0].written_layout)
         check_trip(step, again, second, first)
 
 

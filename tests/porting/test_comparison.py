@@ -31,8 +31,8 @@ def changed(array: str, value: float) -> lx.LSTMWeights:
     return replace(WEIGHTS, layers=(WEIGHTS.layers[0], (CellWeights(**arrays),)))
 
 
+@pytest.mark.framework("h5py")
 def test_the_same_in_another_format(tmp_path: Path) -> None:
-    pytest.importorskip("h5py")
     found = compare_files(saved(tmp_path, "a.npz", enc=WEIGHTS), saved(tmp_path, "b.weights.h5", enc=WEIGHTS))
     assert found["same"]
     assert [pair["weights"] for pair in found["lstms"]] == [[], []]
@@ -104,13 +104,14 @@ def test_several_lstms_are_matched_by_name(tmp_path: Path) -> None:
     assert found["same"]
 
 
-def test_what_cannot_be_told_apart_is_refused(tmp_path: Path) -> None:
+def test_what_cannot_be_distinguished_is_refused(tmp_path: Path) -> None:
     one, other = (lx.LSTMWeights.random(lx.LSTMSpec(3, 4), seed) for seed in (1, 2))
     paths = saved(tmp_path, "a.npz", x=one, y=other), saved(tmp_path, "b.npz", p=other, q=one)
     with pytest.raises(lx.UserError, match="not clear which LSTM to compare with which"):
         compare_files(*paths)
 
 
+@pytest.mark.framework
 def test_other_layers_that_differ_are_named(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
     model = torch.nn.ModuleDict({"lstm": torch.nn.LSTM(3, 4), "head": torch.nn.Linear(4, 4)})

@@ -14,6 +14,8 @@ import pytest
 import lstm_xcheck as lx
 from lstm_xcheck.checkpoints import write_checkpoint
 
+pytestmark = pytest.mark.framework
+
 ROUNDS = 100
 
 #: Has everything imported, and forks a child for each round; a child ports, and is killed after its delay.

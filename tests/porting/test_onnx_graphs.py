@@ -11,50 +11,16 @@ import pytest
 import lstm_xcheck as lx
 from lstm_xcheck.arrays import Array
 from lstm_xcheck.checkpoints import read_checkpoint
-from lstm_xcheck.checkpoints.other_layers.collect import collect_layers
-from lstm_xcheck.checkpoints.other_layers.model import OtherLayers, by_name
-from lstm_xcheck.checkpoints.other_layers.order import infer_layer_order
+
+from .taggers import IDS, SIZE, STEPS, UNITS, WORDS, layers_in, read_model, torch_tagger
 
 onnx = pytest.importorskip("onnx")
 
-WORDS, SIZE, UNITS, CLASSES, STEPS = 11, 5, 4, 8, 6
-IDS = np.random.default_rng(3).integers(0, WORDS, (3, STEPS))
-
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-
-
-@pytest.fixture(autouse=True)
-def _no_workers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The frameworks are run here, not by the certificate."""
-    monkeypatch.setattr("lstm_xcheck.porting.verification.installed", dict)
-
-
-@pytest.fixture(scope="module")
-def torch() -> Any:
-    return pytest.importorskip("torch")
-
-
-@pytest.fixture(scope="module")
-def torch_model(torch: Any) -> Any:
-    """Ids -> two bidirectional layers -> one score for each class and step."""
-
-    class Tagger(torch.nn.Module):  # type: ignore[misc]
-        def __init__(self) -> None:
-            super().__init__()
-            self.embedding = torch.nn.Embedding(WORDS, SIZE)
-            self.lstm = torch.nn.LSTM(SIZE, UNITS, num_layers=2, bidirectional=True, batch_first=True)
-            self.head = torch.nn.Linear(2 * UNITS, CLASSES)
-
-        def forward(self, ids: Any) -> Any:
-            return self.head(self.lstm(self.embedding(ids))[0])
-
-    torch.manual_seed(0)
-    return Tagger().eval()
-
-
-def read_whole(path: Path) -> OtherLayers:
-    checkpoint = read_checkpoint(path, load_other_tensors=True)
-    return infer_layer_order(checkpoint, collect_layers(checkpoint))
+pytestmark = [
+    pytest.mark.framework,
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
+    pytest.mark.usefixtures("oracle_alone"),
+]
 
 
 def exported(torch: Any, model: Any, path: Path) -> Path:
@@ -72,7 +38,7 @@ _EXPORT = pytest.mark.filterwarnings(
 @_EXPORT
 def test_a_file_of_torch_export_goes_back_to_torch(tmp_path: Path, torch: Any, torch_model: Any) -> None:
     path = exported(torch, torch_model, tmp_path / "tagger.onnx")
-    assert [(step.kind, step.name) for step in read_whole(path).chain] == [
+    assert [(step.kind, step.name) for step in read_model(path).chain] == [
         ("input", "ids"), ("embedding", "embedding"), ("lstm", "lstm/LSTM"), ("lstm", "lstm/LSTM_1"), ("dense", "head"),
     ]  # fmt: skip
     certificate = lx.port(path, tmp_path / "back.pt", rename={"lstm/LSTM,lstm/LSTM_1": "lstm"})
@@ -83,9 +49,7 @@ def test_a_file_of_torch_export_goes_back_to_torch(tmp_path: Path, torch: Any, t
 
 
 @_EXPORT
-def test_a_file_of_torch_export_becomes_a_keras_model(tmp_path: Path, torch: Any, torch_model: Any) -> None:
-    keras = pytest.importorskip("keras")
-    pytest.importorskip("h5py")
+def test_a_file_of_torch_export_becomes_a_keras_model(tmp_path: Path, torch: Any, torch_model: Any, keras: Any) -> None:
     path = exported(torch, torch_model, tmp_path / "tagger.onnx")
     lx.port(path, tmp_path / "tagger.keras", rename={"lstm/LSTM": "lower", "lstm/LSTM_1": "upper"})
     model = keras.saving.load_model(tmp_path / "tagger.keras")
@@ -107,7 +71,7 @@ def test_a_last_step_and_an_activation_of_an_export_are_seen(tmp_path: Path, tor
         def forward(self, ids: Any) -> Any:
             return torch.relu(self.head(self.even(self.lstm(self.embedding(ids))[0])[:, -1]))
 
-    checkpoint = read_whole(exported(torch, Last().eval(), tmp_path / "last.onnx"))
+    checkpoint = read_model(exported(torch, Last().eval(), tmp_path / "last.onnx"))
     assert {step.name: step.attributes for step in checkpoint.chain[2:]} == {
         "lstm/LSTM": {"return_sequences": False}, "even": {"epsilon": 0.01}, "head": {"activation": "relu"},
     }  # fmt: skip
@@ -166,7 +130,7 @@ def tensorflow_graph(path: Path) -> dict[str, Array]:
 
 def test_a_graph_from_tensorflow_names_its_layers_after_its_nodes(tmp_path: Path) -> None:
     arrays = list(tensorflow_graph(tmp_path / "tf.onnx").values())
-    layers = by_name(read_whole(tmp_path / "tf.onnx").layers)
+    layers = layers_in(tmp_path / "tf.onnx")
     assert set(layers) == {"embedding", "head"}
     assert np.array_equal(layers["embedding"].arrays["table"], arrays[0])
     assert np.array_equal(layers["head"].arrays["kernel"], arrays[4])
@@ -213,9 +177,9 @@ def test_weights_in_a_branch_are_named(tmp_path: Path) -> None:
         lx.port(tmp_path / "tf.onnx", tmp_path / "tf.safetensors")
 
 
-def run_back(torch: Any, model: Any, path: Path) -> Any:
-    """What a state dict computes in a new model of the same class."""
-    again = type(model)().eval()
+def run_back(torch: Any, path: Path) -> Any:
+    """What a state dict computes in a new tagger."""
+    again = torch_tagger(torch).eval()
     again.load_state_dict(torch.load(path), strict=True)
     with torch.no_grad():
         return again(torch.from_numpy(IDS))
@@ -226,7 +190,7 @@ def test_an_export_of_fixed_shape_keeps_its_zero_states_to_itself(tmp_path: Path
     """States of zeros are cut and widened by operators of their own; they are no layer that has to be carried."""
     torch.onnx.export(torch_model, (torch.from_numpy(IDS),), str(tmp_path / "m.onnx"), dynamo=False)
     lx.port(tmp_path / "m.onnx", tmp_path / "back.pt", rename={"lstm/LSTM,lstm/LSTM_1": "lstm"})
-    assert torch.equal(run_back(torch, torch_model, tmp_path / "back.pt"), torch_model(torch.from_numpy(IDS)))
+    assert torch.equal(run_back(torch, tmp_path / "back.pt"), torch_model(torch.from_numpy(IDS)))
 
 
 @_EXPORT
@@ -251,7 +215,7 @@ def test_a_file_of_dynamo_export_goes_back_to_torch(tmp_path: Path, torch: Any, 
     names = [lstm.name for lstm in read_checkpoint(tmp_path / "m.onnx").lstms]
     certificate = lx.port(tmp_path / "m.onnx", tmp_path / "back.pt", rename={",".join(names): "lstm"})
     assert [entry["destination"] for entry in certificate["layers"]] == ["embedding", "head"]
-    assert torch.equal(run_back(torch, torch_model, tmp_path / "back.pt"), torch_model(torch.from_numpy(IDS)))
+    assert torch.equal(run_back(torch, tmp_path / "back.pt"), torch_model(torch.from_numpy(IDS)))
 
 
 @_EXPORT

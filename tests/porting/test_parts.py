@@ -14,15 +14,16 @@ import pytest
 
 import lstm_xcheck as lx
 from lstm_xcheck.atomic_files import files_in, sha256_of
-from lstm_xcheck.checkpoints import FORMATS, read_checkpoint, write_checkpoint
+from lstm_xcheck.checkpoints import read_checkpoint, write_checkpoint
 from lstm_xcheck.checkpoints.formats import Format
 from lstm_xcheck.errors import XcheckError
 from lstm_xcheck.porting.certificate import checksum
 from lstm_xcheck.porting.port import SUFFIX
 from lstm_xcheck.porting.recheck import recheck
 
+from ..helpers import WRITABLE, usable
+
 WEIGHTS = lx.LSTMWeights.random(lx.LSTMSpec(2, 3, bias="single"), seed=1)
-WRITABLE = {format.id: format for format in FORMATS if format.writer}
 PAIRS = list(product(WRITABLE, repeat=2))
 
 
@@ -31,14 +32,6 @@ def _no_frameworks(monkeypatch: pytest.MonkeyPatch) -> None:
     """The oracle alone judges; what a match proves, the same for every file here and not rechecked, is left out."""
     monkeypatch.setattr("lstm_xcheck.porting.verification.installed", dict)
     monkeypatch.setattr("lstm_xcheck.porting.verification.detection_power", lambda _: [])
-
-
-def usable(name: str) -> Format:
-    """The format, or a skip that says which module is missing."""
-    format = WRITABLE[name]
-    for module in (*format.reads_with, *format.writes_with):
-        pytest.importorskip(module)
-    return format
 
 
 def named(folder: Path, format: Format) -> Path:
@@ -69,6 +62,7 @@ def sources(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     return source
 
 
+@pytest.mark.framework
 @pytest.mark.parametrize(("first", "second"), PAIRS, ids=[f"{first}-to-{second}" for first, second in PAIRS])
 def test_the_certificate_of_every_pair_holds(
     tmp_path: Path, sources: Callable[[str], Path], first: str, second: str
@@ -109,6 +103,7 @@ def check_every_part(certificate: Path, role: str) -> list[str]:
     return sorted(content["parts"])
 
 
+@pytest.mark.framework
 @pytest.mark.parametrize("name", WRITABLE)
 def test_a_changed_byte_of_any_written_file_is_found(tmp_path: Path, name: str) -> None:
     certificate = ported(tmp_path, name)
@@ -191,8 +186,11 @@ SEVERAL = {
 }  # fmt: skip
 
 
+@pytest.mark.framework
 @pytest.mark.parametrize(("make", "least"), SEVERAL.items(), ids=[make.__name__ for make in SEVERAL])
-def test_every_part_of_a_source_is_held_to_its_hash(tmp_path: Path, make: Callable[[Path], Path], least: int) -> None:
+def test_every_part_of_a_source_is_checked_by_its_hash(
+    tmp_path: Path, make: Callable[[Path], Path], least: int
+) -> None:
     (tmp_path / "in").mkdir()
     source = make(tmp_path / "in")
     lx.port(source, tmp_path / "m.npz", lstm_only=True)
@@ -205,6 +203,7 @@ def test_every_part_of_a_source_is_held_to_its_hash(tmp_path: Path, make: Callab
         recheck(tmp_path / "new" / "m.npz.xcheck.json")
 
 
+@pytest.mark.framework
 @pytest.mark.parametrize("make", [sharded_folder, saved_model, orbax], ids=lambda make: make.__name__)
 def test_a_port_into_the_folder_of_its_source_holds(tmp_path: Path, make: Callable[[Path], Path]) -> None:
     source = make(tmp_path)
@@ -212,6 +211,7 @@ def test_a_port_into_the_folder_of_its_source_holds(tmp_path: Path, make: Callab
     recheck(source / "own.npz.xcheck.json")
 
 
+@pytest.mark.framework
 @pytest.mark.parametrize("make", [saved_model, orbax], ids=lambda make: make.__name__)
 def test_a_file_that_came_to_a_folder_is_named(tmp_path: Path, make: Callable[[Path], Path]) -> None:
     (tmp_path / "in").mkdir()

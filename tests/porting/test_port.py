@@ -39,10 +39,10 @@ def with_head(folder: Path) -> Path:
     return folder / "whole.pt"
 
 
+@pytest.mark.framework("h5py")
 @pytest.mark.parametrize("second", SUFFIXES)
 @pytest.mark.parametrize("first", SUFFIXES)
 def test_there_and_back_is_bit_for_bit(tmp_path: Path, first: str, second: str) -> None:
-    pytest.importorskip("h5py")
     weights = lx.LSTMWeights.random(lx.LSTMSpec(3, 4, bidirectional=True, bias="single"), seed=2)
     write_checkpoint(tmp_path / f"a{first}", {"enc": weights})
     there = lx.port(tmp_path / f"a{first}", tmp_path / f"b{second}")
@@ -54,8 +54,8 @@ def test_there_and_back_is_bit_for_bit(tmp_path: Path, first: str, second: str) 
         assert np.array_equal(cell.total_bias, twin.total_bias)
 
 
+@pytest.mark.framework("h5py")
 def test_the_one_loss_is_reported_with_its_size(tmp_path: Path, source: Path) -> None:
-    pytest.importorskip("h5py")
     certificate = lx.port(source, tmp_path / "m.weights.h5")
     cell = lx.load(source)["enc"].layers[0][0]
     rounded = np.asarray(cell.b) + np.asarray(cell.b_r)
@@ -79,8 +79,8 @@ def test_a_forget_bias_that_haiku_adds_itself_is_a_loss_with_its_size(tmp_path: 
     assert loss["rounded"] > 0
 
 
+@pytest.mark.framework("h5py")
 def test_the_sum_of_float64_biases_is_rounded_too(tmp_path: Path) -> None:
-    pytest.importorskip("h5py")
     drawn = lx.LSTMWeights.random(lx.LSTMSpec(3, 4), 1, "torch", "float64")
     weights = replace(drawn, layers=((drawn.layers[0][0].map(lambda array: array / 3),),))
     write_checkpoint(tmp_path / "m.npz", {"enc": weights})
@@ -89,17 +89,18 @@ def test_the_sum_of_float64_biases_is_rounded_too(tmp_path: Path) -> None:
     assert 0 < loss["max_abs"] < 2**-53
 
 
+@pytest.mark.framework
 def test_other_layers_are_named_and_nothing_is_written(tmp_path: Path) -> None:
-    whole = with_head(tmp_path)
+    path = with_head(tmp_path)
     with pytest.raises(lx.DisagreementError, match=r"head\.weight float32\[2, 4\]; head\.bias .*--lstm-only"):
-        lx.port(whole, tmp_path / "m.npz")
+        lx.port(path, tmp_path / "m.npz")
     assert [file.name for file in tmp_path.iterdir()] == ["whole.pt"]
-    certificate = lx.port(whole, tmp_path / "m.npz", lstm_only=True)
+    certificate = lx.port(path, tmp_path / "m.npz", lstm_only=True)
     assert certificate["left_out"] == ["head.weight float32[2, 4]", "head.bias float32[2]"]
 
 
+@pytest.mark.framework("keras")
 def test_frameworks_of_both_sides_are_run(tmp_path: Path) -> None:
-    pytest.importorskip("keras")
     certificate = lx.port(with_head(tmp_path), tmp_path / "m.weights.h5", lstm_only=True)
     assert certificate["adapters"]["source"] == ["torch"]
     assert certificate["adapters"]["destination"][0].startswith("keras-")
@@ -108,6 +109,7 @@ def test_frameworks_of_both_sides_are_run(tmp_path: Path) -> None:
     assert "would have caught" in certificate["power"][0]["sentence"]
 
 
+@pytest.mark.framework
 def test_like_and_rename_fill_another_models_keys(tmp_path: Path, source: Path) -> None:
     like = with_head(tmp_path)
     lx.port(source, tmp_path / "new.pt", like=like)
@@ -118,6 +120,7 @@ def test_like_and_rename_fill_another_models_keys(tmp_path: Path, source: Path) 
         lx.port(source, tmp_path / "two.pt", like=like, rename={"enc": "dec"})
 
 
+@pytest.mark.framework
 def test_like_of_another_size_is_refused(tmp_path: Path) -> None:
     like = with_head(tmp_path)
     write_checkpoint(tmp_path / "m.npz", {"enc": lx.LSTMWeights.random(lx.LSTMSpec(3, 5))})
@@ -206,8 +209,8 @@ def test_another_verdict_is_found(tmp_path: Path, source: Path) -> None:
         recheck(path)
 
 
+@pytest.mark.framework("h5py")
 def test_a_stack_becomes_a_chain_and_each_layer_keeps_its_bits(tmp_path: Path) -> None:
-    pytest.importorskip("h5py")
     weights = lx.LSTMWeights.random(lx.LSTMSpec(3, 4, num_layers=3, bias="single"), seed=5)
     write_checkpoint(tmp_path / "m.npz", {"enc": weights})
     certificate = lx.port(tmp_path / "m.npz", tmp_path / "m.keras")

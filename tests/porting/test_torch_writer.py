@@ -33,6 +33,7 @@ def written(path: Path) -> Path:
     return path
 
 
+@pytest.mark.framework
 @pytest.mark.parametrize("mapped", [False, True])
 def test_torch_loads_what_it_would_have_saved(tmp_path: Path, mapped: bool) -> None:
     torch = pytest.importorskip("torch")
@@ -66,6 +67,7 @@ def test_every_storage_is_aligned_also_in_the_large_form_of_zip(
                 assert data[start : start + info.file_size] == array.tobytes()
 
 
+@pytest.mark.framework
 def test_the_members_are_those_that_torch_writes(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
     with (tmp_path / "own.pt").open("wb") as file:

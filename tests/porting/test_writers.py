@@ -20,7 +20,7 @@ from lstm_xcheck.checkpoints import FORMATS, read_checkpoint, write_checkpoint
 from lstm_xcheck.checkpoints.layout_arrays import as_stored, chain_of
 
 #: Keras on JAX with NumPy 2, none of our doing.
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+pytestmark = [pytest.mark.framework, pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")]
 
 OWN = {"torch": ".pt", "safetensors": ".safetensors", "npz": ".npz", "keras": ".keras", "keras-weights": ".weights.h5"}
 STACKS = {format.id: format.stacks for format in FORMATS}
@@ -210,14 +210,14 @@ def test_the_hashes_are_those_of_the_file_that_is_kept(tmp_path: Path, weights: 
 
 
 @pytest.mark.parametrize(
-    ("target", "told"),
+    ("target", "reason"),
     [
         ("safetensors", "numbers of enc read back are not those written"), ("torch", "is damaged: its CRC-32"),
         ("keras-weights", "numbers of enc read back are not those written"),
     ],
 )  # fmt: skip
-def test_one_bit_that_the_disk_turns_is_found_and_nothing_is_left(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str, told: str
+def test_one_bit_that_the_disk_flips_is_found_and_nothing_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str, reason: str
 ) -> None:
     needs(target)
     given = LSTMWeights.random(LSTMSpec(3, 4, bias="single"))
@@ -233,7 +233,7 @@ def test_one_bit_that_the_disk_turns_is_found_and_nothing_is_left(
         path.write_bytes(data)
 
     monkeypatch.setattr(writer, "write", turn)
-    with pytest.raises(CheckpointError, match=told):
+    with pytest.raises(CheckpointError, match=reason):
         write_checkpoint(tmp_path / f"m{OWN[target]}", {"enc": given})
     assert list(tmp_path.iterdir()) == []
 

@@ -73,7 +73,7 @@ def test_a_wrong_gate_order_is_caught(tmp_path: Path, capsys: pytest.CaptureFixt
     assert "MISMATCH WrongOrder" in out
 
 
-def test_crashes_are_reported_and_recorded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_crashes_are_reported_and_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "bad.npz"
     code, out, _ = lx(capsys, "record", "--out", file, "--adapters", "Honest", "--grid", "batch=1,6")
     assert code == 2
@@ -82,7 +82,7 @@ def test_crashes_are_reported_and_recorded(tmp_path: Path, capsys: pytest.Captur
     assert lx(capsys, "replay", file)[0] == 2
 
 
-def test_live_adapters_are_judged_with_recordings(two: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_live_adapters_answer_along_with_recordings(two: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = lx(capsys, "replay", two, "--adapters", "Honest,WrongOrder", "--json")
     report, names = json.loads(out), ("one", "two")
     assert code == 1
@@ -174,8 +174,8 @@ def test_a_mistake_is_one_sentence(
     assert Path("weights.npz").read_bytes() == before
 
 
+@pytest.mark.framework("torch")
 def test_torch_is_recorded_and_agrees(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("torch")
     file = tmp_path / "torch.npz"
     assert (
         lx(capsys, "record", "--out", file, "--adapters", "torch", "--grid", "hidden=2 layers=1,2", "--env", "now")[0]

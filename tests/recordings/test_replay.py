@@ -101,7 +101,7 @@ def test_one_changed_number_is_caught(here: Recording) -> None:
     assert row.worst == (0, 1, 1)
 
 
-def test_other_weights_read_back_are_caught(maker: Maker) -> None:
+def test_weights_that_were_not_loaded_are_caught(maker: Maker) -> None:
     report = report_of(maker("Forgetful"))
     assert report.exit_code == 1
     assert {row.quantity for row in report.rows if row.verdict == "mismatch"} == {"weights"}

@@ -79,7 +79,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "record.py").write_text(RECORD.format(here=str(Path(__file__).parent)), encoding="utf-8")
     (folder / "test_it.py").write_text("def test_it():\n    pass\n", encoding="utf-8")
     (folder / ".ci").mkdir()
-    shutil.copy(ROOT / ".ci" / "ran_nowhere.py", folder / ".ci")
+    shutil.copy(ROOT / ".ci" / "test_reports.py", folder / ".ci")
     shutil.copy(ROOT / "toxfile.py", folder)
     return folder
 
@@ -146,11 +146,12 @@ def test_compare_waits_for_every_environment_that_records(tmp_path: Path) -> Non
 
 
 def test_an_adapter_joins_by_one_line(tmp_path: Path) -> None:
-    """It then installs its extra, runs its tests and records, and `compare` waits for it."""
+    """With its extra it is then installed, runs its tests and records, and `compare` waits for it."""
     text = (ROOT / "tox.ini").read_text(encoding="utf-8")
     line = "    py311-torch\n"
     assert text.count(line) == 1
-    (tmp_path / "tox.ini").write_text(text.replace(line, f"{line}    py31{{2,3}}-flax\n"), encoding="utf-8")
+    joined = text.replace(line, f"{line}    py31{{2,3}}-flax\n").replace("extras =\n", "extras =\n    flax: flax\n", 1)
+    (tmp_path / "tox.ini").write_text(joined, encoding="utf-8")
     shutil.copy(ROOT / "toxfile.py", tmp_path)
     _, listed = tox(tmp_path, "list", "--no-desc", "-q")
     assert {"py312-flax", "py313-flax"} <= set(listed.split())

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-for name in ("torch", "keras", "tensorflow", "jax", "h5py", "safetensors"):
-    pytest.importorskip(name)
+pytestmark = pytest.mark.framework("torch", "keras", "tensorflow", "jax", "h5py", "safetensors")
 
 ADAPTERS = {"torch", "keras-tensorflow", "keras-jax", "keras-torch", "jax"}
 FILES = {

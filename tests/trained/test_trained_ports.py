@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import runpy
 import sys
 from collections.abc import Callable, Iterator
@@ -17,22 +16,23 @@ import pytest
 import lstm_xcheck as lx
 from lstm_xcheck.adapters.registry import installed
 from lstm_xcheck.arrays import Array
-from lstm_xcheck.checkpoints import FORMATS, Checkpoint, read_checkpoint
+from lstm_xcheck.checkpoints import Checkpoint, read_checkpoint
 from lstm_xcheck.checkpoints.other_layers.collect import collect_layers
 from lstm_xcheck.porting.certificate import joined
 from lstm_xcheck.porting.port import SUFFIX
 from lstm_xcheck.porting.recheck import recheck
 from lstm_xcheck.workers.process import Worker
 
-for _name in ("torch", "keras", "tensorflow", "jax", "h5py", "safetensors"):
-    pytest.importorskip(_name)
+from ..helpers import WRITABLE, usable
 
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [
+    pytest.mark.framework("torch", "keras", "tensorflow", "jax", "h5py", "safetensors"),
+    pytest.mark.filterwarnings("ignore"),
+]
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "train_and_verify.py"
-WRITABLE = {format.id: format for format in FORMATS if format.writer}
 #: Formats that hold other layers too.
-CARRYING = {format.id for format in FORMATS if format.family}
+CARRYING = {format.id for format in WRITABLE.values() if format.family}
 MODELS = {"keras": "vowels.keras", "torch": "tagger.pt"}
 #: Who runs a file's weights: its own framework, or the scan that reads any.
 ADAPTERS = {"torch": "torch", "keras": "keras-tensorflow"}
@@ -61,10 +61,6 @@ def run() -> Iterator[Runner]:
         yield answer
 
 
-def whole(path: Path) -> Checkpoint:
-    return read_checkpoint(path, load_other_tensors=True)
-
-
 def labels(y: Array, which: str, head: Checkpoint) -> Array:
     """What the dense layer of a file makes of the LSTM's outputs; the Keras model looks at the last step alone."""
     (dense,) = collect_layers(head).layers
@@ -77,10 +73,7 @@ def labels(y: Array, which: str, head: Checkpoint) -> Array:
 def test_predictions_stay(
     trained: Path, x: Array, run: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, which: str, to: str
 ) -> None:
-    format = WRITABLE[to]
-    for module in (*format.reads_with, *format.writes_with):
-        if importlib.util.find_spec(module) is None:
-            pytest.skip(f"{to} needs {module}")
+    format = usable(to)
     # The frameworks are asked below, for all data that the model knows; the port itself asks the oracle.
     monkeypatch.setattr("lstm_xcheck.porting.verification.installed", dict)
     monkeypatch.setattr("lstm_xcheck.porting.verification.detection_power", lambda _: [])
@@ -92,7 +85,7 @@ def test_predictions_stay(
     certificate = lx.port(source, target, to=to, lstm_only=to not in CARRYING)
     recheck(target.with_name(target.name + SUFFIX))
     assert (certificate["verdict"], len(certificate["layers"])) == ("agree", int(to in CARRYING))
-    checkpoint = whole(target)
+    checkpoint = read_checkpoint(target, load_other_tensors=True)
     by_name = {lstm.name: lstm for lstm in checkpoint.lstms}
     parts = [by_name[name] for name in certificate["lstms"][0]["destination"]]
     expected = np.load((trained / MODELS[which]).with_suffix(".npy"))
@@ -102,7 +95,7 @@ def test_predictions_stay(
     # What the target holds natively is the certificate's business; every output that was seen is judged.
     seen = replace(written, native={}, parameter_count=None)
     assert lx.judge(seen, lx.Case(weights=own, x=x)).verdict == "match"
-    head = checkpoint if to in CARRYING else whole(source)
+    head = checkpoint if to in CARRYING else read_checkpoint(source, load_other_tensors=True)
     assert np.array_equal(labels(written.y, which, head), expected)
     if to in CARRYING:
         exchanged: Any = written.y[..., ::-1]

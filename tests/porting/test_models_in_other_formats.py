@@ -1,14 +1,7 @@
-"""Layers beside LSTMs in Paddle, Haiku, MLX and Orbax files, loaded and run by these; and formats that hold none.
-
-A head's product of n terms lies within gamma_n |x||w| of the exact one (Higham, Accuracy and Stability of Numerical
-Algorithms, 2nd edition, section 3.1); the last term is the bias. The recurrence is judged by the project's own judge.
-"""
+"""Other layers in Paddle, Haiku, MLX and Orbax files, loaded and run by these; and formats without other layers."""
 
 from __future__ import annotations
 
-import importlib.util
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +10,15 @@ import pytest
 
 import lstm_xcheck as lx
 from lstm_xcheck.arrays import Array
-from lstm_xcheck.checkpoints import read_checkpoint, write_checkpoint
-from lstm_xcheck.checkpoints.other_layers.collect import collect_layers
-from lstm_xcheck.checkpoints.other_layers.model import Layer, OtherLayers, by_name
+from lstm_xcheck.checkpoints import write_checkpoint
+from lstm_xcheck.checkpoints.other_layers.model import Layer, OtherLayers
 from lstm_xcheck.checkpoints.other_layers.store import kinds_of
 
-WORDS, SIZE, UNITS, STEPS = 11, 5, 4, 6
-IDS = np.random.default_rng(3).integers(0, WORDS, (3, STEPS))
+from ..conftest import needs
+from ..helpers import run_python
+from .taggers import IDS, SIZE, UNITS, WORDS, disagreements, layers_in
 
-
-@pytest.fixture(autouse=True)
-def _no_workers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The frameworks are run here, not by the certificate."""
-    monkeypatch.setattr("lstm_xcheck.porting.verification.installed", dict)
+pytestmark = [pytest.mark.framework, pytest.mark.usefixtures("oracle_alone")]
 
 
 def layer(kind: str, name: str, **shapes: tuple[int, ...]) -> Layer:
@@ -53,10 +42,8 @@ def written(path: Path, *names: str) -> Path:
     return path
 
 
-def layers_in(path: Path) -> dict[str, Layer]:
-    return by_name(
-        collect_layers(read_checkpoint(path, load_other_tensors=True), kinds_of(list(LAYERS.values()))).layers
-    )
+def other_layers(path: Path) -> dict[str, Layer]:
+    return layers_in(path, kinds_of([*LAYERS.values()]))
 
 
 #: `--to`, suffix, what reading or writing needs, and the layers that the format has.
@@ -77,7 +64,7 @@ def test_there_and_back_is_bit_for_bit(tmp_path: Path, to: str) -> None:
     certificate = lx.port(source, tmp_path / f"b{suffix}", to=to)
     assert certificate["verdict"] == "agree"
     lx.port(tmp_path / f"b{suffix}", tmp_path / "c.safetensors")
-    ours, theirs = layers_in(source), layers_in(tmp_path / "c.safetensors")
+    ours, theirs = other_layers(source), other_layers(tmp_path / "c.safetensors")
     assert len(ours) == len(names) and set(ours) == set(theirs)
     for name, checkpoint in ours.items():
         assert {**checkpoint.arrays, "count": 0}.keys() == {**theirs[name].arrays, "count": 0}.keys()
@@ -98,9 +85,9 @@ def test_like_fills_the_users_file(tmp_path: Path, to: str, suffix: str) -> None
     weights = lx.LSTMWeights.random(lx.LSTMSpec(SIZE, UNITS, bias="single"), seed=9)
     like_file, file = tmp_path / f"like{suffix}", tmp_path / f"b{suffix}"
     write_checkpoint(like_file, {"lstm": weights}, to, other_layers=OtherLayers(zeros))
-    assert not layers_in(like_file)["decoder.head"].arrays["kernel"].any()
+    assert not other_layers(like_file)["decoder.head"].arrays["kernel"].any()
     lx.port(source, file, to=to, like=like_file)
-    checkpoint = layers_in(file)
+    checkpoint = other_layers(file)
     assert np.array_equal(checkpoint["decoder.head"].arrays["kernel"], LAYERS["head"].arrays["kernel"])
     assert np.array_equal(checkpoint["embedding"].arrays["table"], LAYERS["embedding"].arrays["table"])
 
@@ -132,13 +119,7 @@ def test_a_kind_that_a_format_lacks_is_named(tmp_path: Path) -> None:
 
 def agrees(inner: Array, predicted: Array, path: Path) -> bool:
     """Whether the layers allow what a framework's run gave; `inner` is what the LSTM gave."""
-    table, kernel, bias = LAYERS["embedding"].arrays["table"], *LAYERS["head"].arrays.values()
-    case = lx.Case(weights=lx.load(path)["lstm"], x=table[IDS])
-    recurs = lx.judge(lx.Result(y=inner), case).verdict == "match"
-    wide, terms = inner.astype(np.float64), kernel.shape[0] + 1
-    gamma = terms * 2.0**-24 / (1 - terms * 2.0**-24)
-    allowed = gamma * (np.abs(wide) @ np.abs(kernel.astype(np.float64)) + np.abs(bias))
-    return recurs and bool((np.abs(predicted - (wide @ kernel + bias)) <= allowed).all())
+    return not disagreements(inner, predicted, LAYERS, lx.load(path)["lstm"])
 
 
 PADDLE = r"""
@@ -162,18 +143,15 @@ paddle.save(model.state_dict(), f"{sys.argv[1]}/theirs.pdparams")
 
 
 def test_paddle_loads_the_model_and_predicts_the_same(tmp_path: Path) -> None:
-    if importlib.util.find_spec("paddle") is None:
-        pytest.skip("needs paddle: pip install paddlepaddle")
+    needs("paddle")
     lx.port(written(tmp_path / "a.safetensors", "embedding", "head"), tmp_path / "b.pdparams")
     np.save(tmp_path / "ids.npy", IDS)
-    command = [sys.executable, "-W", "ignore", "-c", PADDLE, str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
-    assert done.returncode == 0, done.stderr[-2000:]
+    run_python(PADDLE, tmp_path)
     with np.load(tmp_path / "answer.npz") as answer:
         assert agrees(answer["inner"], answer["predicted"], tmp_path / "b.pdparams")
         transposed = answer["inner"] @ LAYERS["head"].arrays["kernel"].T + LAYERS["head"].arrays["bias"]
         assert not agrees(answer["inner"], transposed, tmp_path / "b.pdparams")
-    theirs = layers_in(tmp_path / "theirs.pdparams")
+    theirs = other_layers(tmp_path / "theirs.pdparams")
     assert {name: checkpoint.kind for name, checkpoint in theirs.items()} == {
         "embedding": "embedding",
         "decoder.head": "dense",

@@ -7,10 +7,9 @@ import os
 import pickle
 import struct
 import subprocess
-import tracemalloc
 import zipfile
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,22 @@ import pytest
 
 from lstm_xcheck.checkpoints import load, read_checkpoint
 
+from ..damage import memory_below, refusal
+
 LEGACY_HEAD = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.\x80\x02}."
+
+
+def torch_zip(
+    folder: Path, pickled: bytes, storages: Mapping[str, bytes] | None = None, compression: int = zipfile.ZIP_STORED
+) -> Path:
+    """A zip archive as torch.save would write it, with any `data.pkl` and storages."""
+    path = folder / "crafted.pt"
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        archive.writestr("crafted/data.pkl", pickled)
+        archive.writestr("crafted/byteorder", b"little")
+        for key, data in (storages or {}).items():
+            archive.writestr(f"crafted/data/{key}", data)
+    return path
 
 
 class Call:
@@ -63,12 +77,10 @@ NAMES = sorted(payloads(Path("x")))
 
 @pytest.mark.parametrize("protocol", [0, 1, 2, 4, 5])
 @pytest.mark.parametrize("name", NAMES)
-def test_code_in_a_pickle_is_never_run(
-    tmp_path: Path, name: str, protocol: int, write_torch_zip: Callable[..., Path], refusal: Callable[[Path], str]
-) -> None:
+def test_code_in_a_pickle_is_never_run(tmp_path: Path, name: str, protocol: int) -> None:
     marker = tmp_path / "it-ran"
     payload = pickle.dumps(payloads(marker)[name], protocol)
-    refusal(write_torch_zip(payload))
+    refusal(torch_zip(tmp_path, payload))
     legacy = tmp_path / "legacy.pt"
     legacy.write_bytes(LEGACY_HEAD + payload)
     refusal(legacy)
@@ -87,10 +99,8 @@ def test_these_payloads_do_run_under_plain_pickle(tmp_path: Path, name: str) -> 
     assert marker.exists()
 
 
-def test_the_refusal_names_what_was_asked_for(
-    write_torch_zip: Callable[..., Path], refusal: Callable[[Path], str]
-) -> None:
-    sentence = refusal(write_torch_zip(pickle.dumps(Call(os.system, "true"), 2)))
+def test_the_refusal_names_what_was_asked_for(tmp_path: Path) -> None:
+    sentence = refusal(torch_zip(tmp_path, pickle.dumps(Call(os.system, "true"), 2)))
     assert f"asks for {os.system.__module__}.system" in sentence
     assert "nothing was run" in sentence
 
@@ -104,10 +114,8 @@ def test_the_refusal_names_what_was_asked_for(
         "torch._utils\n_rebuild_wrapper_subclass", "torch.jit\nload", "importlib\nimport_module", "",
     ],
 )  # fmt: skip
-def test_globals_near_the_permitted_ones_are_refused(
-    symbol: str, write_torch_zip: Callable[..., Path], refusal: Callable[[Path], str]
-) -> None:
-    refusal(write_torch_zip(b"\x80\x02c" + symbol.encode() + b"\n" * (2 - symbol.count("\n")) + b")R."))
+def test_globals_near_the_permitted_ones_are_refused(tmp_path: Path, symbol: str) -> None:
+    refusal(torch_zip(tmp_path, b"\x80\x02c" + symbol.encode() + b"\n" * (2 - symbol.count("\n")) + b")R."))
 
 
 BOMBS = {
@@ -130,41 +138,24 @@ BOMBS = {
 
 
 @pytest.mark.parametrize("name", sorted(BOMBS))
-def test_bombs_take_neither_memory_nor_time(
-    name: str, write_torch_zip: Callable[..., Path], refusal: Callable[[Path], str]
-) -> None:
-    path = write_torch_zip(BOMBS[name])
-    tracemalloc.start()
-    try:
+def test_bombs_take_neither_memory_nor_time(tmp_path: Path, name: str) -> None:
+    path = torch_zip(tmp_path, BOMBS[name])
+    with memory_below(32 << 20):
         refusal(path)
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert peak < 32 << 20
 
 
 @pytest.mark.parametrize("name", sorted(set(BOMBS) - {"empty"}))
-def test_bombs_among_pickles_of_arrays(name: str, tmp_path: Path, refusal: Callable[[Path], str]) -> None:
+def test_bombs_among_pickles_of_arrays(name: str, tmp_path: Path) -> None:
     path = tmp_path / "m.pdparams"
     path.write_bytes(BOMBS[name])
-    tracemalloc.start()
-    try:
+    with memory_below(32 << 20):
         refusal(path)
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert peak < 32 << 20
 
 
-def test_memo_index_of_gigabytes_takes_no_memory(write_torch_zip: Callable[..., Path]) -> None:
-    path = write_torch_zip(b"\x80\x02Nr\xff\xff\xff\xff.")
-    tracemalloc.start()
-    try:
+def test_memo_index_of_gigabytes_takes_no_memory(tmp_path: Path) -> None:
+    path = torch_zip(tmp_path, b"\x80\x02Nr\xff\xff\xff\xff.")
+    with memory_below(1 << 20):
         assert not read_checkpoint(path).lstms
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert peak < 1 << 20
 
 
 def storage(key: str = "0", elements: int = 16, kind: bytes = b"torch\nFloatStorage") -> bytes:
@@ -199,9 +190,9 @@ def lstm(recurrent: bytes) -> bytes:
     return state(weight_ih_l0=tensor((4, 1), (1, 1)), weight_hh_l0=recurrent)
 
 
-def test_the_crafted_state_dict_is_good_when_it_does_not_lie(write_torch_zip: Callable[..., Path]) -> None:
+def test_the_crafted_state_dict_is_good_when_it_does_not_lie(tmp_path: Path) -> None:
     data = np.arange(16, dtype="<f4").tobytes()
-    weights = load(write_torch_zip(lstm(tensor((4, 1), (2, 1), offset=1)), {"0": data}))["lstm"]
+    weights = load(torch_zip(tmp_path, lstm(tensor((4, 1), (2, 1), offset=1)), {"0": data}))["lstm"]
     assert weights.layers[0][0].U.reshape(-1).tolist() == [1.0, 3.0, 5.0, 7.0]
 
 
@@ -225,62 +216,49 @@ def test_the_crafted_state_dict_is_good_when_it_does_not_lie(write_torch_zip: Ca
         "two-sizes", "no-member", "path-as-key", "negative-length", "no-storage-class",
     ],
 )  # fmt: skip
-def test_tensors_that_lie_about_their_storage(
-    recurrent: bytes, says: str, write_torch_zip: Callable[..., Path], refusal: Callable[[Path], str]
-) -> None:
-    assert says in refusal(write_torch_zip(lstm(recurrent), {"0": bytes(64)}))
+def test_tensors_that_lie_about_their_storage(tmp_path: Path, recurrent: bytes, says: str) -> None:
+    assert says in refusal(torch_zip(tmp_path, lstm(recurrent), {"0": bytes(64)}))
 
 
-def test_member_shorter_than_its_storage(write_torch_zip: Callable[..., Path], refusal: Callable[[Path], str]) -> None:
-    assert "does not have 64 bytes" in refusal(write_torch_zip(lstm(tensor((4, 1), (1, 1))), {"0": bytes(60)}))
-    assert "should be at most 64" in refusal(write_torch_zip(lstm(tensor((4, 1), (1, 1))), {"0": bytes(68)}))
+def test_member_shorter_than_its_storage(tmp_path: Path) -> None:
+    assert "does not have 64 bytes" in refusal(torch_zip(tmp_path, lstm(tensor((4, 1), (1, 1))), {"0": bytes(60)}))
+    assert "should be at most 64" in refusal(torch_zip(tmp_path, lstm(tensor((4, 1), (1, 1))), {"0": bytes(68)}))
 
 
-def test_one_number_is_not_repeated_into_gigabytes(
-    write_torch_zip: Callable[..., Path], refusal: Callable[[Path], str]
-) -> None:
+def test_one_number_is_not_repeated_into_gigabytes(tmp_path: Path) -> None:
     units = 1 << 24
     recurrent = tensor((4 * units, units), (0, 0))
     pickled = state(weight_ih_l0=tensor((4 * units, 1), (0, 0)), weight_hh_l0=recurrent)
-    assert "repeats a storage of 64 bytes" in refusal(write_torch_zip(pickled, {"0": bytes(64)}))
+    assert "repeats a storage of 64 bytes" in refusal(torch_zip(tmp_path, pickled, {"0": bytes(64)}))
 
 
-def test_zip_bomb_is_not_unpacked(write_torch_zip: Callable[..., Path], refusal: Callable[[Path], str]) -> None:
+def test_zip_bomb_is_not_unpacked(tmp_path: Path) -> None:
     elements = 1 << 24
     recurrent = tensor((4, 1), (1, 1), key="1", elements=elements)
-    path = write_torch_zip(lstm(recurrent), {"0": bytes(64), "1": bytes(4 * elements)}, zipfile.ZIP_DEFLATED)
+    path = torch_zip(tmp_path, lstm(recurrent), {"0": bytes(64), "1": bytes(4 * elements)}, zipfile.ZIP_DEFLATED)
     assert path.stat().st_size < 1 << 20
-    tracemalloc.start()
-    try:
+    with memory_below(8 << 20):
         assert "was not unpacked" in refusal(path)
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert peak < 8 << 20
 
 
-def test_containers_that_multiply_end_at_once(
-    write_torch_zip: Callable[..., Path], refusal: Callable[[Path], str]
-) -> None:
+def test_containers_that_multiply_end_at_once(tmp_path: Path) -> None:
     """[[x, x], [x, x]] and so on: 30 lists name a billion tensors."""
     doubled = tensor((4, 1), (1, 1)) + b"q\x00" + b"".join(
         b"(h" + bytes([k]) + b"h" + bytes([k]) + b"lq" + bytes([k + 1]) for k in range(30)
     )  # fmt: skip
-    assert "describes more than" in refusal(write_torch_zip(b"\x80\x02" + doubled + b".", {"0": bytes(64)}))
+    assert "describes more than" in refusal(torch_zip(tmp_path, b"\x80\x02" + doubled + b".", {"0": bytes(64)}))
 
 
-def test_containers_without_end(write_torch_zip: Callable[..., Path], refusal: Callable[[Path], str]) -> None:
+def test_containers_without_end(tmp_path: Path) -> None:
     itself = b"\x80\x02]q\x00(" + tensor((4, 1), (1, 1)) + b"h\x00e."
-    assert "nests containers" in refusal(write_torch_zip(itself, {"0": bytes(64)}))
+    assert "nests containers" in refusal(torch_zip(tmp_path, itself, {"0": bytes(64)}))
     deep = b"\x80\x02" + b"]" * 5000 + tensor((4, 1), (1, 1)) + b"a" * 5000 + b"."
-    assert "nests containers" in refusal(write_torch_zip(deep, {"0": bytes(64)}))
+    assert "nests containers" in refusal(torch_zip(tmp_path, deep, {"0": bytes(64)}))
 
 
 @pytest.mark.parametrize("change", ["two-pickles", "twice-the-same", "odd-byteorder", "encrypted"])
-def test_archives_that_are_ambiguous(
-    tmp_path: Path, change: str, write_torch_zip: Callable[..., Path], refusal: Callable[[Path], str]
-) -> None:
-    path = write_torch_zip(lstm(tensor((4, 1), (1, 1))), {"0": bytes(64)})
+def test_archives_that_are_ambiguous(tmp_path: Path, change: str) -> None:
+    path = torch_zip(tmp_path, lstm(tensor((4, 1), (1, 1))), {"0": bytes(64)})
     if change == "encrypted":
         data = bytearray(path.read_bytes())
         central = data.index(b"PK\x01\x02")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,10 @@ import lstm_xcheck as lx
 from lstm_xcheck.arrays import Array
 from lstm_xcheck.checkpoints import read_checkpoint
 from lstm_xcheck.porting.recheck import recheck
+
+from ..damage import refusal
+
+pytestmark = pytest.mark.framework
 
 INDEX = "model.safetensors.index.json"
 SHARDS = ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors")
@@ -43,7 +47,7 @@ def read_index(folder: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("given", ["folder", "index"])
-def test_an_lstm_spread_over_shards_is_whole(model: tuple[Path, dict[str, Array]], given: str) -> None:
+def test_an_lstm_spread_over_shards_is_complete(model: tuple[Path, dict[str, Array]], given: str) -> None:
     torch = pytest.importorskip("torch")
     folder, arrays = model
     checkpoint = read_checkpoint(folder if given == "folder" else folder / INDEX)
@@ -84,7 +88,7 @@ def test_links_of_a_download_cache_are_followed(model: tuple[Path, dict[str, Arr
 
 @pytest.mark.parametrize("name", ["../secret", "/etc/passwd", "link.safetensors", "a/../../secret", "..", ""])
 def test_shards_outside_the_folder_are_not_opened(
-    tmp_path: Path, model: tuple[Path, dict[str, Array]], name: str, refusal: Callable[[Path], str]
+    tmp_path: Path, model: tuple[Path, dict[str, Array]], name: str
 ) -> None:
     inner = tmp_path / "inner"
     inner.mkdir()
@@ -107,7 +111,7 @@ EDITS: dict[str, tuple[dict[str, object], str]] = {
 
 @pytest.mark.parametrize(("change", "reason"), EDITS.values(), ids=EDITS)
 def test_an_index_that_lies_is_refused(
-    model: tuple[Path, dict[str, Array]], change: dict[str, object], reason: str, refusal: Callable[[Path], str]
+    model: tuple[Path, dict[str, Array]], change: dict[str, object], reason: str
 ) -> None:
     folder, _ = model
     write_index(folder, {**read_index(folder), **change})
@@ -121,9 +125,7 @@ def test_a_tensor_the_index_leaves_out_is_named(model: tuple[Path, dict[str, Arr
     assert read_checkpoint(folder).other[-1].note == f"in {places['head.bias']}, but not in the index"
 
 
-def test_damaged_indexes_are_refused(
-    model: tuple[Path, dict[str, Array]], tmp_path: Path, refusal: Callable[[Path], str]
-) -> None:
+def test_damaged_indexes_are_refused(model: tuple[Path, dict[str, Array]], tmp_path: Path) -> None:
     index = tmp_path / INDEX
     good = index.read_bytes()
     for length in range(0, len(good) - 1, 37):
@@ -134,7 +136,7 @@ def test_damaged_indexes_are_refused(
         refusal(index)
 
 
-def test_a_folder_without_one_index_is_refused(tmp_path: Path, refusal: Callable[[Path], str]) -> None:
+def test_a_folder_without_one_index_is_refused(tmp_path: Path) -> None:
     assert "is a directory" in refusal(tmp_path)
     for name in (INDEX, f"other{INDEX}"):
         (tmp_path / name).write_text("{}")

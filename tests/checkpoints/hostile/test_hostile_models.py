@@ -18,6 +18,8 @@ from lstm_xcheck.checkpoints import write_checkpoint
 h5py = pytest.importorskip("h5py")
 numpy_file = pytest.importorskip("safetensors.numpy")
 
+pytestmark = pytest.mark.framework
+
 HIDDEN, CLASSES = 4, 2
 DENSE = "layers/dense/vars"
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +14,12 @@ from lstm_xcheck.checkpoints import load, read_checkpoint
 from lstm_xcheck.errors import CheckpointError
 from lstm_xcheck.model import LSTMSpec, LSTMWeights
 
+from ...helpers import run_python
+from ..damage import refusal
+
 torch = pytest.importorskip("torch")
+
+pytestmark = pytest.mark.framework
 
 
 def lstm(seed: int = 0, **options: Any) -> Any:
@@ -101,7 +104,7 @@ def test_training_checkpoint_with_wrappers_optimizer_and_buffers(tmp_path: Path)
     assert listed["optimizer.state.0.exp_avg"] == ((16, 5), "float32")
 
 
-def test_a_whole_lightning_checkpoint_is_ported_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_lightning_checkpoint_is_ported_with_its_layers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Callbacks, schedulers and two optimizers stand beside the state dict; a layer called scaler stands in it."""
     pytest.importorskip("h5py")
     monkeypatch.setattr("lstm_xcheck.porting.verification.installed", dict)
@@ -184,7 +187,7 @@ def test_other_recurrent_layers_are_not_taken_for_an_lstm(tmp_path: Path, kind: 
     assert notes.pop().startswith(f"a {kind[:3]}, not an LSTM")
 
 
-def test_cell_and_layer_of_one_name_are_refused_with_choices(tmp_path: Path, refusal: Callable[[Path], str]) -> None:
+def test_cell_and_layer_of_one_name_are_refused_with_choices(tmp_path: Path) -> None:
     state = {**lstm().state_dict(), **torch.nn.LSTMCell(5, 4).state_dict()}
     torch.save(state, tmp_path / "m.pt")
     sentence = refusal(tmp_path / "m.pt")
@@ -201,14 +204,14 @@ def test_missing_matrix_is_never_read_as_a_smaller_lstm(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["bias_hh_l0", "bias_ih_l1"])
-def test_missing_bias_is_never_read_as_none(tmp_path: Path, name: str, refusal: Callable[[Path], str]) -> None:
+def test_missing_bias_is_never_read_as_none(tmp_path: Path, name: str) -> None:
     state = lstm(num_layers=2).state_dict()
     del state[name]
     torch.save(state, tmp_path / "m.pt")
     assert "LSTM lstm cannot be read" in refusal(tmp_path / "m.pt")
 
 
-def test_mixed_types_and_nan_are_refused(tmp_path: Path, refusal: Callable[[Path], str]) -> None:
+def test_mixed_types_and_nan_are_refused(tmp_path: Path) -> None:
     state = lstm().state_dict()
     torch.save({**state, "bias_ih_l0": state["bias_ih_l0"].half()}, tmp_path / "mixed.pt")
     assert "mixes float16 and float32" in refusal(tmp_path / "mixed.pt")
@@ -217,7 +220,7 @@ def test_mixed_types_and_nan_are_refused(tmp_path: Path, refusal: Callable[[Path
     assert "should be a finite number" in refusal(tmp_path / "nan.pt")
 
 
-def test_whole_modules_are_refused(tmp_path: Path, refusal: Callable[[Path], str]) -> None:
+def test_pickled_modules_are_refused(tmp_path: Path) -> None:
     torch.save(lstm(), tmp_path / "whole.pt")
     sentence = refusal(tmp_path / "whole.pt")
     assert "torch.nn.modules.rnn.LSTM" in sentence
@@ -230,12 +233,11 @@ def test_reading_needs_no_torch(tmp_path: Path) -> None:
         "import sys; sys.modules['torch'] = None; from lstm_xcheck.checkpoints import load; "
         f"print(load({str(tmp_path / 'm.pt')!r})['lstm'].fingerprint)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == load(tmp_path / "m.pt")["lstm"].fingerprint
+    assert run_python(code).strip() == load(tmp_path / "m.pt")["lstm"].fingerprint
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
-def test_quantised_weights_are_called_so(tmp_path: Path, refusal: Callable[[Path], str]) -> None:
+def test_quantised_weights_are_called_so(tmp_path: Path) -> None:
     model = torch.nn.ModuleDict({"lstm": torch.nn.LSTM(5, 4)})
     packed = torch.ao.quantization.quantize_dynamic(model, {torch.nn.LSTM}, dtype=torch.qint8)
     torch.save(packed.state_dict(), tmp_path / "m.pt")

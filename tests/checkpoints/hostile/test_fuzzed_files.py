@@ -16,11 +16,11 @@ import pytest
 
 import lstm_xcheck
 from lstm_xcheck import LSTMSpec, LSTMWeights
-from lstm_xcheck.checkpoints import FORMATS, write_checkpoint
-from lstm_xcheck.checkpoints.formats import Format
+from lstm_xcheck.checkpoints import write_checkpoint
+
+from ...helpers import WRITABLE, usable
 
 COUNT = 300
-WRITABLE = [format for format in FORMATS if format.writer]
 SPECS = {"enc": LSTMSpec(5, 4, bias="single"), "dec": LSTMSpec(3, 6, bias="single")}
 
 pytest.importorskip("resource")
@@ -46,15 +46,15 @@ def survives(good: Path) -> dict[str, int]:
     return outcomes
 
 
-@pytest.mark.parametrize("format", WRITABLE, ids=[format.id for format in WRITABLE])
-def test_every_written_format(tmp_path: Path, format: Format) -> None:
-    for module in (*format.reads_with, *format.writes_with):
-        pytest.importorskip(module)
-    good = tmp_path / f"m-{format.id}{format.suffixes[0]}"
-    write_checkpoint(good, {name: LSTMWeights.random(spec) for name, spec in SPECS.items()}, format=format.id)
+@pytest.mark.framework
+@pytest.mark.parametrize("to", WRITABLE)
+def test_every_written_format(tmp_path: Path, to: str) -> None:
+    good = tmp_path / f"m-{to}{usable(to).suffixes[0]}"
+    write_checkpoint(good, {name: LSTMWeights.random(spec) for name, spec in SPECS.items()}, format=to)
     survives(good)
 
 
+@pytest.mark.framework
 def test_torch_before_1_6(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
     torch.save(torch.nn.LSTM(5, 4).state_dict(), tmp_path / "legacy.pt", _use_new_zipfile_serialization=False)
@@ -67,6 +67,7 @@ def test_compressed_npz(tmp_path: Path) -> None:
     survives(tmp_path / "m.npz")
 
 
+@pytest.mark.framework
 @pytest.mark.parametrize("stem", ["sequential", "functional"])
 @pytest.mark.parametrize("suffix", [".keras", ".weights.h5"])
 def test_files_of_keras_itself(keras_files: Path, tmp_path: Path, stem: str, suffix: str) -> None:
@@ -75,10 +76,12 @@ def test_files_of_keras_itself(keras_files: Path, tmp_path: Path, stem: str, suf
     survives(good)
 
 
+@pytest.mark.framework
 def test_a_repacked_file_of_keras(keras_files: Path, tmp_path: Path, repack: Callable[..., Path]) -> None:
     survives(repack(keras_files / "sequential.weights.h5", tmp_path / "repacked.weights.h5"))
 
 
+@pytest.mark.framework
 def test_onnx_with_external_data(tmp_path: Path) -> None:
     onnx = pytest.importorskip("onnx")
     good = tmp_path / "m.onnx"
@@ -87,6 +90,7 @@ def test_onnx_with_external_data(tmp_path: Path) -> None:
     survives(good)
 
 
+@pytest.mark.framework
 @pytest.mark.parametrize("stem", ["both-with-all", "peepholes"])
 def test_operators_of_litert(litert_operators: Path, tmp_path: Path, stem: str) -> None:
     good = tmp_path / f"{stem}.tflite"
@@ -94,6 +98,7 @@ def test_operators_of_litert(litert_operators: Path, tmp_path: Path, stem: str) 
     survives(good)
 
 
+@pytest.mark.framework
 @pytest.mark.parametrize("stem", ["model", "half"])
 def test_loops_of_litert(litert_loops: Path, tmp_path: Path, stem: str) -> None:
     good = tmp_path / f"{stem}.tflite"
@@ -101,6 +106,7 @@ def test_loops_of_litert(litert_loops: Path, tmp_path: Path, stem: str) -> None:
     survives(good)
 
 
+@pytest.mark.framework
 @pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
 def test_torchscript(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")

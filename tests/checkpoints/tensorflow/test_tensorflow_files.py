@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import os
 import shutil
 import subprocess
 import sys
-import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +18,10 @@ from lstm_xcheck.checkpoints import read_checkpoint, write_checkpoint
 from lstm_xcheck.checkpoints.codecs.crc32c import crc32c, masked, numpy_crc32c
 from lstm_xcheck.checkpoints.codecs.sstable import MAGIC
 from lstm_xcheck.checkpoints.layout_arrays import as_stored, chain_of
+
+from ...conftest import needs
+from ...helpers import run_python
+from ..damage import memory_below, refusal
 
 KERAS = r"""
 import sys
@@ -82,29 +83,19 @@ np.savez(f"{folder}/seen.npz", x=x, **flat)
 
 
 def made_by_tensorflow(code: str, folder: Path, **environment: str) -> Path:
-    command = [sys.executable, "-W", "ignore", "-c", code, str(folder)]
-    quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "", "KERAS_BACKEND": "tensorflow"}
-    given = {**os.environ, **quiet, **environment}
-    done = subprocess.run(command, env=given, capture_output=True, text=True, check=False, timeout=300)
-    assert done.returncode == 0, done.stderr[-2000:]
+    run_python(code, folder, KERAS_BACKEND="tensorflow", **environment)
     return folder
-
-
-def skip_without(*modules: str) -> None:
-    for module in modules:
-        if importlib.util.find_spec(module) is None:
-            pytest.skip(f"needs {module}")
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    skip_without("tensorflow", "keras")
+    needs("tensorflow", "keras")
     return made_by_tensorflow(KERAS, tmp_path_factory.mktemp("keras"))
 
 
 @pytest.fixture(scope="module")
 def cells(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    skip_without("tensorflow", "tf_keras")
+    needs("tensorflow", "tf_keras")
     return made_by_tensorflow(CELLS, tmp_path_factory.mktemp("cells"), TF_USE_LEGACY_KERAS="1")
 
 
@@ -116,6 +107,7 @@ def copy(folder: Path, tmp_path: Path) -> Path:
     return tmp_path / "train-1.index"
 
 
+@pytest.mark.framework
 @pytest.mark.parametrize("name", ["train-1", "train-1.index", "saved"])
 def test_files_of_keras_compute_what_keras_computes(folder: Path, name: str) -> None:
     checkpoint = read_checkpoint(folder / name)
@@ -129,6 +121,7 @@ def test_files_of_keras_compute_what_keras_computes(folder: Path, name: str) -> 
             assert judge(Result(y=seen[layer]), case).verdict == "match"
 
 
+@pytest.mark.framework
 def test_every_number_is_what_tensorflow_reads(folder: Path) -> None:
     with np.load(folder / "tensors.npz") as tensors:
         for lstm in read_checkpoint(folder / "train-1").lstms:
@@ -137,6 +130,7 @@ def test_every_number_is_what_tensorflow_reads(folder: Path) -> None:
             assert [array.tobytes() for array in checkpoint] == [array.tobytes() for array in own]
 
 
+@pytest.mark.framework
 @pytest.mark.parametrize("name", ["plain", "peep", "narrow", "both"])
 def test_cells_of_tf1_compute_what_they_computed(cells: Path, name: str) -> None:
     checkpoint = read_checkpoint(cells / "model.ckpt-7")
@@ -155,26 +149,29 @@ def test_cells_of_tf1_compute_what_they_computed(cells: Path, name: str) -> None
     assert judge(result, case).verdict == "match"
 
 
+@pytest.mark.framework
 def test_reading_needs_no_tensorflow(folder: Path) -> None:
     code = (
         "import sys; from lstm_xcheck.checkpoints import load; "
         f"print(sorted(load({str(folder / 'train-1')!r})), 'tensorflow' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "['both', 'encoder'] False"
+    assert run_python(code).strip() == "['both', 'encoder'] False"
 
 
-def test_the_data_file_must_be_there(copy: Path, refusal: Callable[[Path], str]) -> None:
+@pytest.mark.framework
+def test_the_data_file_must_be_there(copy: Path) -> None:
     copy.with_suffix(".data-00000-of-00001").unlink()
     assert "needs train-1.data-00000-of-00001 beside it" in refusal(copy)
 
 
-def test_an_index_of_another_name(copy: Path, refusal: Callable[[Path], str]) -> None:
+@pytest.mark.framework
+def test_an_index_of_another_name(copy: Path) -> None:
     assert "name it PREFIX.index" in refusal(copy.rename(copy.with_name("model.bin")))
 
 
+@pytest.mark.framework
 @pytest.mark.parametrize("suffix", [".index", ".data-00000-of-00001"])
-def test_truncated_at_any_length(copy: Path, suffix: str, refusal: Callable[[Path], str]) -> None:
+def test_truncated_at_any_length(copy: Path, suffix: str) -> None:
     file = copy.with_suffix(suffix)
     data = file.read_bytes()
     # The optimizer's slots, which are not read, are the last things in the data.
@@ -183,6 +180,7 @@ def test_truncated_at_any_length(copy: Path, suffix: str, refusal: Callable[[Pat
         refusal(copy)
 
 
+@pytest.mark.framework
 def test_altered_bytes_are_noticed_and_never_escape_as_another_exception(copy: Path) -> None:
     data = copy.read_bytes()
     rng = np.random.default_rng(3)
@@ -194,7 +192,8 @@ def test_altered_bytes_are_noticed_and_never_escape_as_another_exception(copy: P
             read_checkpoint(copy)
 
 
-def test_an_altered_number_does_not_fit_its_checksum(copy: Path, refusal: Callable[[Path], str]) -> None:
+@pytest.mark.framework
+def test_an_altered_number_does_not_fit_its_checksum(copy: Path) -> None:
     file = copy.with_suffix(".data-00000-of-00001")
     found = read_checkpoint(copy).lstms[0]
     weights = next(iter(found.weights.to_layout("keras").values())).tobytes()
@@ -220,8 +219,9 @@ np.savez(f"{folder}/y.npz", enc=single(x), both=both(x))
 """
 
 
+@pytest.mark.framework
 def test_tensorflow_restores_what_is_written(tmp_path: Path) -> None:
-    skip_without("tensorflow", "keras")
+    needs("tensorflow", "keras")
     given = {
         "enc": LSTMWeights.random(LSTMSpec(5, 4, bias="single"), seed=1),
         "both": LSTMWeights.random(LSTMSpec(5, 3, bidirectional=True, bias="single"), seed=2),
@@ -236,6 +236,7 @@ def test_tensorflow_restores_what_is_written(tmp_path: Path) -> None:
             assert judge(Result(y=answers[name]), Case(weights=weights, x=x)).verdict == "match"
 
 
+@pytest.mark.framework
 @pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "bfloat16"])
 @pytest.mark.parametrize("bias", ["split", "none"])
 def test_written_files_say_every_bit(tmp_path: Path, bias: Any, dtype: str) -> None:
@@ -253,8 +254,8 @@ def test_written_files_say_every_bit(tmp_path: Path, bias: Any, dtype: str) -> N
     assert reader.get_tensor(back.lstms[0].tensors[0]).shape == (3, 16)
 
 
-def test_a_checkpoint_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
-    pytest.importorskip("tensorflow")
+@pytest.mark.framework("tensorflow")
+def test_a_checkpoint_is_written_completely_or_not_at_all(tmp_path: Path) -> None:
     weights = LSTMWeights.random(LSTMSpec(3, 4, bias="single"), seed=3)
     for name, says in (("a.b", "--rename"), ("a/b", "--rename")):
         with pytest.raises(CheckpointError, match=says):
@@ -338,15 +339,10 @@ def test_the_crafted_table_is_good_when_it_does_not_lie(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("items", CRAFTED.values(), ids=CRAFTED)
-def test_tables_that_lie(tmp_path: Path, items: Any, refusal: Callable[[Path], str]) -> None:
+def test_tables_that_lie(tmp_path: Path, items: Any) -> None:
     path = craft(tmp_path, table(items))
-    tracemalloc.start()
-    try:
+    with memory_below(8 << 20):
         refusal(path)
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert peak < 8 << 20
 
 
 def test_types_that_do_not_exist_are_named_and_not_read(tmp_path: Path) -> None:
@@ -355,11 +351,11 @@ def test_types_that_do_not_exist_are_named_and_not_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("shape", [{"shared": 5}, {"start": 1}, {"start": 1 << 40}], ids=str)
-def test_blocks_that_lie(tmp_path: Path, shape: dict[str, int], refusal: Callable[[Path], str]) -> None:
+def test_blocks_that_lie(tmp_path: Path, shape: dict[str, int]) -> None:
     refusal(craft(tmp_path, table([HEADER, (b"w", entry((4,), 16))], **shape)))
 
 
-def test_keys_that_multiply_end_at_once(tmp_path: Path, refusal: Callable[[Path], str]) -> None:
+def test_keys_that_multiply_end_at_once(tmp_path: Path) -> None:
     long = [(b"k" * 100_000, b""), *((b"", b"") for _ in range(1))]
     body = block(long)[:0] + number(0) + number(100_000) + number(0) + b"k" * 100_000
     body += b"".join(number(100_000 - 1) + number(1) + number(0) + b"x" for _ in range(20_000))
@@ -371,12 +367,14 @@ def test_keys_that_multiply_end_at_once(tmp_path: Path, refusal: Callable[[Path]
     refusal(path)
 
 
-def test_a_saved_model_without_its_variables(folder: Path, tmp_path: Path, refusal: Callable[[Path], str]) -> None:
+@pytest.mark.framework
+def test_a_saved_model_without_its_variables(folder: Path, tmp_path: Path) -> None:
     shutil.copytree(folder / "saved", tmp_path / "saved")
     (tmp_path / "saved" / "variables" / "variables.index").unlink()
     assert "is a directory" in refusal(tmp_path / "saved")
 
 
+@pytest.mark.framework
 def test_inspect_takes_the_bare_prefix(folder: Path) -> None:
     command = [sys.executable, "-m", "lstm_xcheck", "inspect", "--json", str(folder / "train-1")]
     done = subprocess.run(command, capture_output=True, text=True, check=True)

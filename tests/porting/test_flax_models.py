@@ -13,6 +13,8 @@ jax = pytest.importorskip("jax")
 nn = pytest.importorskip("flax.linen")
 serialization = pytest.importorskip("flax.serialization")
 
+pytestmark = pytest.mark.framework
+
 
 def test_there_and_back_gives_the_same_predictions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lstm_xcheck.porting.verification.installed", dict)

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
 import shutil
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +11,12 @@ import pytest
 from lstm_xcheck import Case, CheckpointError, Result, judge
 from lstm_xcheck.checkpoints import load, read_checkpoint
 from lstm_xcheck.model.spec import HARD_SIGMOID_KERAS2
+
+from ...conftest import needs
+from ...helpers import run_python
+from ..damage import refusal
+
+pytestmark = pytest.mark.framework
 
 WRITE = r"""
 import sys
@@ -41,14 +42,9 @@ np.savez(f"{folder}/seen.npz", **seen)
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    for module in ("tensorflow", "tf_keras"):
-        if importlib.util.find_spec(module) is None:
-            pytest.skip(f"needs {module}")
+    needs("tensorflow", "tf_keras")
     made = tmp_path_factory.mktemp("keras2")
-    quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": ""}
-    command = [sys.executable, "-W", "ignore", "-c", WRITE, str(made)]
-    done = subprocess.run(command, env=quiet, capture_output=True, text=True, check=False, timeout=300)
-    assert done.returncode == 0, done.stderr[-2000:]
+    run_python(WRITE, made)
     return made
 
 
@@ -81,11 +77,11 @@ def test_an_activation_without_a_canonical_form_is_named(folder: Path) -> None:
         load(folder / "odd")
 
 
-def test_damaged_metadata_are_refused_or_say_less(folder: Path, tmp_path: Path, refusal: Callable[[Path], str]) -> None:
+def test_damaged_metadata_are_refused_or_say_less(folder: Path, tmp_path: Path) -> None:
     shutil.copytree(folder / "saved", tmp_path / "saved")
     file = tmp_path / "saved" / "keras_metadata.pb"
-    whole = file.read_bytes()
-    file.write_bytes(whole[: len(whole) // 2])
+    content = file.read_bytes()
+    file.write_bytes(content[: len(content) // 2])
     assert "keras_metadata.pb is damaged" in refusal(tmp_path / "saved")
     file.write_bytes(b"")
     assert len(read_checkpoint(tmp_path / "saved").lstms) == 3

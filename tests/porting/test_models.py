@@ -1,10 +1,4 @@
-"""Whole models, trained for a few steps by their framework, ported, and run by the other framework.
-
-Two frameworks round differently, so predictions are held to a bound derived from the format. The recurrence is judged
-by the project's own judge, on what each framework says of the LSTMs. The head is a matrix product: a computed dot
-product of n terms lies within gamma_n |x||w| of the exact one, gamma_n = n u / (1 - n u), in any order of summation
-(Higham, Accuracy and Stability of Numerical Algorithms, 2nd edition, section 3.1); one more term is the bias.
-"""
+"""Whole models, trained for a few steps by their framework, ported, and run by the other framework."""
 
 from __future__ import annotations
 
@@ -16,90 +10,25 @@ import pytest
 
 import lstm_xcheck as lx
 from lstm_xcheck.arrays import Array
-from lstm_xcheck.checkpoints import read_checkpoint
-from lstm_xcheck.checkpoints.other_layers.collect import collect_layers
-from lstm_xcheck.checkpoints.other_layers.model import by_name, plain_name
-from lstm_xcheck.porting.certificate import joined
+from lstm_xcheck.checkpoints.other_layers.model import plain_name
 from lstm_xcheck.porting.recheck import recheck
+
+from .taggers import IDS, SIZE, STEPS, UNITS, disagreements_with, keras_tagger, layers_in, torch_tagger
 
 torch = pytest.importorskip("torch")
 keras = pytest.importorskip("keras")
 pytest.importorskip("h5py")
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-
-WORDS, SIZE, UNITS, CLASSES, STEPS = 11, 5, 4, 8, 6
-IDS = np.random.default_rng(3).integers(0, WORDS, (3, STEPS))
-#: A head as wide as its input: a kernel that is not turned still fits.
-assert CLASSES == 2 * UNITS
-
-
-@pytest.fixture(autouse=True)
-def _no_workers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The frameworks are run here, not by the certificate."""
-    monkeypatch.setattr("lstm_xcheck.porting.verification.installed", dict)
-
-
-class Tagger(torch.nn.Module):  # type: ignore[misc]
-    """Ids -> two bidirectional layers -> one score for each class and step."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.embedding = torch.nn.Embedding(WORDS, SIZE)
-        self.lstm = torch.nn.LSTM(SIZE, UNITS, num_layers=2, bidirectional=True, batch_first=True)
-        self.head = torch.nn.Linear(2 * UNITS, CLASSES)
-
-    def forward(self, ids: Any) -> Any:
-        return self.head(self.lstm(self.embedding(ids))[0])
-
-
-def keras_tagger() -> Any:
-    layers = keras.layers
-    return keras.Sequential(
-        [
-            keras.Input((STEPS,), dtype="int32"),
-            layers.Embedding(WORDS, SIZE, name="embedding"),
-            layers.Bidirectional(layers.LSTM(UNITS, return_sequences=True), name="lower"),
-            layers.Dropout(0.2, name="rest"),
-            layers.Bidirectional(layers.LSTM(UNITS, return_sequences=True), name="upper"),
-            layers.Dense(CLASSES, name="head"),
-        ]
-    )
-
-
-@pytest.fixture(scope="module")
-def torch_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    torch.manual_seed(0)
-    model = Tagger()
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
-    goal = torch.from_numpy(IDS % CLASSES)
-    for _ in range(3):
-        optimizer.zero_grad()
-        torch.nn.functional.cross_entropy(model(torch.from_numpy(IDS)).flatten(0, 1), goal.flatten()).backward()
-        optimizer.step()
-    path = tmp_path_factory.mktemp("torch") / "tagger.pt"
-    torch.save(model.state_dict(), path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def keras_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    keras.utils.set_random_seed(0)
-    model = keras_tagger()
-    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-    model.fit(IDS, IDS % CLASSES, epochs=3, verbose=0)
-    path = tmp_path_factory.mktemp("keras") / "tagger.keras"
-    model.save(path)
-    return path
-
-
-def layers_in(path: Path) -> dict[str, Any]:
-    return by_name(collect_layers(read_checkpoint(path, load_other_tensors=True)).layers)
+pytestmark = [
+    pytest.mark.framework,
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
+    pytest.mark.usefixtures("oracle_alone"),
+]
 
 
 def run_torch(path: Path) -> tuple[Array, Array]:
     """Outputs of the LSTM, and predictions, of the user's own module."""
-    model = Tagger()
+    model = torch_tagger(torch)
     model.load_state_dict(torch.load(path, weights_only=True), strict=True)
     with torch.no_grad():
         inner = model.lstm(model.embedding(torch.from_numpy(IDS)))[0]
@@ -112,37 +41,13 @@ def run_keras(model: Any) -> tuple[Array, Array]:
     return (np.asarray(inner.predict(IDS, verbose=0)), np.asarray(model.predict(IDS, verbose=0)))
 
 
-def allowed(inner: Array, kernel: Array, bias: Array) -> Array:
-    """How far a computed head may lie from the exact one, for these inputs of it."""
-    terms, unit = kernel.shape[0] + 1, 2.0**-24
-    gamma = terms * unit / (1 - terms * unit)
-    bound: Array = gamma * (np.abs(inner.astype(np.float64)) @ np.abs(kernel.astype(np.float64)) + np.abs(bias))
-    return bound
-
-
-def check_run(ran: tuple[Array, Array], source: Path, stack: lx.LSTMWeights) -> list[str]:
-    """What of a framework's run the source file does not allow: the recurrence, and the predictions."""
-    inner, predicted = ran
-    layers = layers_in(source)
-    table, kernel, bias = layers["embedding"].arrays["table"], *(layers["head"].arrays[k] for k in ("kernel", "bias"))
-    case = lx.Case(weights=stack, x=table[IDS])
-    exact = inner.astype(np.float64) @ kernel.astype(np.float64) + bias
-    wrong = [] if lx.judge(lx.Result(y=inner), case).verdict == "match" else ["lstm"]
-    return wrong + ([] if (np.abs(predicted - exact) <= allowed(inner, kernel, bias)).all() else ["head"])
-
-
-def stack_in(path: Path) -> lx.LSTMWeights:
-    """The LSTMs of a file as the one stack that they are."""
-    return joined(list(lx.load(path).values()))
-
-
 def test_keras_to_torch_loads_strictly_and_predicts_the_same(tmp_path: Path, keras_file: Path) -> None:
     target = tmp_path / "tagger.pt"
     certificate = lx.port(keras_file, target, rename={"lower,upper": "lstm"})
     assert certificate["verdict"] == "agree"
     theirs, ours = run_torch(target), run_keras(keras.saving.load_model(keras_file))
     for ran in (ours, theirs):
-        assert check_run(ran, keras_file, stack_in(keras_file)) == []
+        assert disagreements_with(keras_file, *ran) == []
 
 
 @pytest.mark.parametrize("suffix", [".keras", ".weights.h5", ".h5"])
@@ -154,17 +59,17 @@ def test_torch_to_keras_loads_and_predicts_the_same(tmp_path: Path, torch_file: 
         model = keras.saving.load_model(target)
         assert "in order by the state dict" in certificate["notes"]["model"][0]
     else:
-        model = keras_tagger()
+        model = keras_tagger(keras)
         model.load_weights(target)
     for ran in (run_torch(torch_file), run_keras(model)):
-        assert check_run(ran, torch_file, stack_in(torch_file)) == []
+        assert disagreements_with(torch_file, *ran) == []
 
 
-def test_a_square_kernel_that_is_not_turned_is_seen(tmp_path: Path, torch_file: Path) -> None:
+def test_a_square_kernel_that_is_not_transposed_is_caught(tmp_path: Path, torch_file: Path) -> None:
     state = torch.load(torch_file, weights_only=True)
     state["head.weight"] = state["head.weight"].T.contiguous()
     torch.save(state, tmp_path / "mutant.pt")
-    assert check_run(run_torch(tmp_path / "mutant.pt"), torch_file, stack_in(torch_file)) == ["head"]
+    assert disagreements_with(torch_file, *run_torch(tmp_path / "mutant.pt")) == ["head"]
 
 
 def test_exchanged_directions_are_seen(tmp_path: Path, torch_file: Path) -> None:
@@ -173,10 +78,10 @@ def test_exchanged_directions_are_seen(tmp_path: Path, torch_file: Path) -> None
         other = key.removesuffix("_reverse")
         state[key], state[other] = state[other], state[key]
     torch.save(state, tmp_path / "mutant.pt")
-    assert "lstm" in check_run(run_torch(tmp_path / "mutant.pt"), torch_file, stack_in(torch_file))
+    assert "lstm" in disagreements_with(torch_file, *run_torch(tmp_path / "mutant.pt"))
 
 
-def test_a_writer_that_does_not_turn_the_kernel_is_refused(
+def test_a_writer_that_does_not_transpose_the_kernel_is_refused(
     tmp_path: Path, torch_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
@@ -298,7 +203,7 @@ def test_optimizers_are_listed_and_do_not_stand_in_the_way(tmp_path: Path, keras
 def test_like_fills_the_layers_of_the_users_file(tmp_path: Path, keras_file: Path, torch_file: Path) -> None:
     names = {"lower,upper": "lstm"}
     lx.port(keras_file, tmp_path / "new.pt", like=torch_file, rename=names)
-    assert check_run(run_torch(tmp_path / "new.pt"), keras_file, stack_in(keras_file)) == []
+    assert disagreements_with(keras_file, *run_torch(tmp_path / "new.pt")) == []
     with pytest.raises(lx.CheckpointError, match="has no dense top, but head; add --rename top=head"):
         lx.port(keras_file, tmp_path / "two.pt", like=torch_file, rename={**names, "head": "top"})
 
@@ -325,7 +230,7 @@ def test_names_have_one_spelling() -> None:
     assert plain_name("decoder/head") == "decoder.head"
 
 
-def test_a_name_with_control_characters_is_shown_safely(tmp_path: Path) -> None:
+def test_control_characters_of_a_name_are_escaped(tmp_path: Path) -> None:
     path = two_matrices(tmp_path / "m.pt", "embed\x1b[2J", 9, 4)
     assert list(layers_in(path)) == ["embed\\x1b[2J"]
 

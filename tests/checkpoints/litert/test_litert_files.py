@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,14 +18,18 @@ from lstm_xcheck.model import CellWeights
 from lstm_xcheck.porting.port import port
 from lstm_xcheck.porting.recheck import recheck
 
+from ..conftest import litert
+from ..damage import refusal
+
+pytestmark = pytest.mark.framework
+
 X, H = 5, 4
 HARD = f"hard_sigmoid:{1 / 6!r},0.5"
 
 
 @pytest.fixture(scope="module")
-def legacy(tmp_path_factory: pytest.TempPathFactory, written_by: Callable[..., Path]) -> Path:
-    folder = tmp_path_factory.mktemp("legacy")
-    return written_by("litert_converted.py", folder, "tensorflow", "tf_keras", TF_USE_LEGACY_KERAS="1")
+def legacy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return litert("litert_converted.py", tmp_path_factory.mktemp("legacy"), "tf_keras", TF_USE_LEGACY_KERAS="1")
 
 
 @pytest.fixture
@@ -202,9 +205,7 @@ def test_the_clip_that_the_converter_adds_is_real(legacy: Path) -> None:
     assert verdict(unclipped, x, y) == "mismatch"
 
 
-def test_truncated_and_altered_models_are_refused_or_read(
-    operators: Path, tmp_path: Path, refusal: Callable[[Path], str]
-) -> None:
+def test_truncated_and_altered_models_are_refused_or_read(operators: Path, tmp_path: Path) -> None:
     data = (operators / "both.tflite").read_bytes()
     bad = tmp_path / "bad.tflite"
     for length in range(8, len(data) // 2, 97):
@@ -214,9 +215,7 @@ def test_truncated_and_altered_models_are_refused_or_read(
     assert "identifier" in refusal(bad)
 
 
-def test_more_is_not_read_of_a_file_than_it_pays_for(
-    operators: Path, refusal: Callable[[Path], str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_more_is_not_read_of_a_file_than_it_pays_for(operators: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Operators may share weights, so that thousands of LSTMs, or gigabytes of numbers, fit into a small file."""
     assert "more than 1000 LSTMs" in refusal(operators / "repeated.tflite")
     monkeypatch.setattr(graph, "_FREE", 0)

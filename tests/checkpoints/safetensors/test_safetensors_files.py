@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,8 @@ from lstm_xcheck.errors import CheckpointError
 from lstm_xcheck.layouts import to_layout
 from lstm_xcheck.model import LSTMSpec, LSTMWeights
 from lstm_xcheck.porting.port import port
+
+from ..damage import refusal
 
 NAMES = {"weight_ih_l0": (16, 5), "weight_hh_l0": (16, 4), "bias_ih_l0": (16,), "bias_hh_l0": (16,)}
 
@@ -39,6 +41,7 @@ def test_file_of_the_safetensors_package_is_read_bit_for_bit(tmp_path: Path, dty
     assert [(t.name, t.dtype, t.shape) for t in checkpoint.other] == [("head.weight", "int8", (2, 4))]
 
 
+@pytest.mark.framework
 def test_bfloat16_is_kept_exactly(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
     package = pytest.importorskip("safetensors.torch")
@@ -65,7 +68,7 @@ def test_names_of_other_frameworks_are_read(tmp_path: Path, layout: str) -> None
         np.testing.assert_array_equal(cell.U[gate], ours.U[gate])
 
 
-def test_layers_beside_the_lstm_of_mlx_go_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_layers_of_mlx_are_ported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lstm_xcheck.porting.verification.installed", dict)
     package = pytest.importorskip("safetensors.numpy")
     weights = LSTMWeights.random(LSTMSpec(5, 4, bias="single"), seed=2)
@@ -85,6 +88,14 @@ def test_content_wins_over_the_suffix(tmp_path: Path) -> None:
 
 def entry(dtype: str = "F32", shape: object = (2,), offsets: object = (0, 8)) -> dict[str, object]:
     return {"dtype": dtype, "shape": shape, "data_offsets": offsets}
+
+
+def crafted(folder: Path, header: object, data: bytes = b"", length: int | None = None) -> Path:
+    """A safetensors file of a header (a dict, or bytes as they are) and data."""
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    path = folder / "crafted.safetensors"
+    path.write_bytes((len(text) if length is None else length).to_bytes(8, "little") + text + data)
+    return path
 
 
 @pytest.mark.parametrize(
@@ -119,23 +130,21 @@ def entry(dtype: str = "F32", shape: object = (2,), offsets: object = (0, 8)) ->
         "endless-nesting", "duplicate",
     ],
 )  # fmt: skip
-def test_lying_headers_are_refused(
-    header: object, size: int, says: str, write_safetensors: Callable, refusal: Callable
-) -> None:
-    assert says in refusal(write_safetensors(header, bytes(size)))
+def test_lying_headers_are_refused(tmp_path: Path, header: object, size: int, says: str) -> None:
+    assert says in refusal(crafted(tmp_path, header, bytes(size)))
 
 
 @pytest.mark.parametrize("length", [0, 1, 100, 1 << 32, (1 << 64) - 1])
-def test_header_length_that_the_file_does_not_have(length: int, write_safetensors: Callable, refusal: Callable) -> None:
-    refusal(write_safetensors({"a": entry()}, bytes(8), length=length))
+def test_header_length_that_the_file_does_not_have(tmp_path: Path, length: int) -> None:
+    refusal(crafted(tmp_path, {"a": entry()}, bytes(8), length=length))
 
 
-def test_names_cannot_disturb_the_message(write_safetensors: Callable, refusal: Callable) -> None:
-    sentence = refusal(write_safetensors({"evil\x1b[2J\n" + "x" * 10_000: entry(offsets=(0, 80))}, bytes(8)))
+def test_names_cannot_disturb_the_message(tmp_path: Path) -> None:
+    sentence = refusal(crafted(tmp_path, {"evil\x1b[2J\n" + "x" * 10_000: entry(offsets=(0, 80))}, bytes(8)))
     assert "\x1b" not in sentence
 
 
-def test_no_lstm_lists_what_is_there(write_safetensors: Callable) -> None:
-    path = write_safetensors({"head.weight": entry()}, bytes(8))
+def test_no_lstm_lists_what_is_there(tmp_path: Path) -> None:
+    path = crafted(tmp_path, {"head.weight": entry()}, bytes(8))
     with pytest.raises(CheckpointError, match=r"holds no LSTM; its 1 tensors are head.weight float32\[2\]"):
         load(path)

@@ -1,9 +1,4 @@
-"""Whole models to ONNX and from it, run by onnxruntime, trained for a few steps by their own framework.
-
-Predictions are held to the bound of `test_whole_models.py`: the recurrence is judged by the project's own judge, and a
-head's product of n terms lies within gamma_n |x||w| of the exact one (Higham, Accuracy and Stability of Numerical
-Algorithms, 2nd edition, section 3.1); the last term is the bias.
-"""
+"""Whole models to ONNX and from it, run by onnxruntime, trained for a few steps by their own framework."""
 
 from __future__ import annotations
 
@@ -15,100 +10,17 @@ import pytest
 
 import lstm_xcheck as lx
 from lstm_xcheck.arrays import Array
-from lstm_xcheck.checkpoints import read_checkpoint
-from lstm_xcheck.checkpoints.other_layers.collect import collect_layers
-from lstm_xcheck.checkpoints.other_layers.model import OtherLayers, by_name
-from lstm_xcheck.checkpoints.other_layers.order import infer_layer_order
-from lstm_xcheck.porting.certificate import joined
+
+from .taggers import CLASSES, IDS, disagreements_with, layers_in
 
 onnx = pytest.importorskip("onnx")
 runtime = pytest.importorskip("onnxruntime")
 
-WORDS, SIZE, UNITS, CLASSES, STEPS = 11, 5, 4, 8, 6
-IDS = np.random.default_rng(3).integers(0, WORDS, (3, STEPS))
-#: A head as wide as its input: a kernel that is not turned still fits.
-assert CLASSES == 2 * UNITS
-
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-
-
-@pytest.fixture(autouse=True)
-def _no_workers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The frameworks are run here, not by the certificate."""
-    monkeypatch.setattr("lstm_xcheck.porting.verification.installed", dict)
-
-
-@pytest.fixture(scope="module")
-def torch() -> Any:
-    return pytest.importorskip("torch")
-
-
-@pytest.fixture(scope="module")
-def keras() -> Any:
-    pytest.importorskip("h5py")
-    return pytest.importorskip("keras")
-
-
-def tagger(torch: Any) -> Any:
-    """Ids -> two bidirectional layers -> one score for each class and step."""
-
-    class Tagger(torch.nn.Module):  # type: ignore[misc]
-        def __init__(self) -> None:
-            super().__init__()
-            self.embedding = torch.nn.Embedding(WORDS, SIZE)
-            self.lstm = torch.nn.LSTM(SIZE, UNITS, num_layers=2, bidirectional=True, batch_first=True)
-            self.head = torch.nn.Linear(2 * UNITS, CLASSES)
-
-        def forward(self, ids: Any) -> Any:
-            return self.head(self.lstm(self.embedding(ids))[0])
-
-    return Tagger()
-
-
-@pytest.fixture(scope="module")
-def torch_model(torch: Any) -> Any:
-    torch.manual_seed(0)
-    model = tagger(torch)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
-    for _ in range(3):
-        optimizer.zero_grad()
-        scores = model(torch.from_numpy(IDS)).flatten(0, 1)
-        torch.nn.functional.cross_entropy(scores, torch.from_numpy(IDS % CLASSES).flatten()).backward()
-        optimizer.step()
-    return model.eval()
-
-
-@pytest.fixture(scope="module")
-def torch_file(tmp_path_factory: pytest.TempPathFactory, torch: Any, torch_model: Any) -> Path:
-    path = tmp_path_factory.mktemp("torch") / "tagger.pt"
-    torch.save(torch_model.state_dict(), path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def keras_file(tmp_path_factory: pytest.TempPathFactory, keras: Any) -> Path:
-    layers = keras.layers
-    keras.utils.set_random_seed(0)
-    model = keras.Sequential(
-        [
-            keras.Input((STEPS,), dtype="int32"),
-            layers.Embedding(WORDS, SIZE, name="embedding"),
-            layers.Bidirectional(layers.LSTM(UNITS, return_sequences=True), name="lower"),
-            layers.Dropout(0.2, name="rest"),
-            layers.Bidirectional(layers.LSTM(UNITS, return_sequences=True), name="upper"),
-            layers.Dense(CLASSES, name="head"),
-        ]
-    )
-    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
-    model.fit(IDS, IDS % CLASSES, epochs=3, verbose=0)
-    path = tmp_path_factory.mktemp("keras") / "tagger.keras"
-    model.save(path)
-    return path
-
-
-def read_whole(path: Path) -> OtherLayers:
-    checkpoint = read_checkpoint(path, load_other_tensors=True)
-    return infer_layer_order(checkpoint, collect_layers(checkpoint))
+pytestmark = [
+    pytest.mark.framework,
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
+    pytest.mark.usefixtures("oracle_alone"),
+]
 
 
 def run(path: Path, given: Array, *more: str) -> list[Array]:
@@ -126,14 +38,7 @@ def check_run(path: Path, source: Path) -> list[str]:
     product = next(node for node in onnx.load(path).graph.node if node.op_type == "MatMul")
     predicted, inner = run(path, IDS.astype(np.int64), product.input[0])
     inner = inner if inner.shape[0] == len(IDS) else inner.swapaxes(0, 1)
-    layers = by_name(read_whole(source).layers)
-    table, kernel, bias = layers["embedding"].arrays["table"], *(layers["head"].arrays[k] for k in ("kernel", "bias"))
-    case = lx.Case(weights=joined(list(lx.load(source).values())), x=table[IDS])
-    wrong = [] if lx.judge(lx.Result(y=inner), case).verdict == "match" else ["lstm"]
-    wide, terms = inner.astype(np.float64), kernel.shape[0] + 1
-    gamma = terms * 2.0**-24 / (1 - terms * 2.0**-24)
-    allowed = gamma * (np.abs(wide) @ np.abs(kernel.astype(np.float64)) + np.abs(bias))
-    return wrong + ([] if (np.abs(predicted - (wide @ kernel + bias)) <= allowed).all() else ["head"])
+    return disagreements_with(source, inner, predicted)
 
 
 @pytest.mark.parametrize("to", ["onnx", "onnx-22"])
@@ -146,7 +51,7 @@ def test_a_trained_model_predicts_the_same(tmp_path: Path, which: str, to: str, 
     assert check_run(tmp_path / "tagger.onnx", source) == []
 
 
-def test_a_square_kernel_that_is_not_turned_is_seen(tmp_path: Path, torch_file: Path) -> None:
+def test_a_square_kernel_that_is_not_transposed_is_caught(tmp_path: Path, torch_file: Path) -> None:
     lx.port(torch_file, tmp_path / "tagger.onnx")
     model = onnx.load(tmp_path / "tagger.onnx")
     kernel = next(tensor for tensor in model.graph.initializer if tensor.name == "head.kernel")
@@ -166,7 +71,7 @@ def test_exchanged_directions_are_seen(tmp_path: Path, torch_file: Path) -> None
     assert "lstm" in check_run(tmp_path / "mutant.onnx", torch_file)
 
 
-def test_a_writer_that_turns_the_kernel_is_refused(
+def test_a_writer_that_transposes_the_kernel_is_refused(
     tmp_path: Path, torch_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
@@ -183,7 +88,7 @@ def test_there_and_back_is_bit_for_bit(tmp_path: Path, which: str, request: pyte
     source: Path = request.getfixturevalue(f"{which}_file")
     lx.port(source, tmp_path / "there.onnx")
     lx.port(tmp_path / "there.onnx", tmp_path / f"back{source.suffix}")
-    ours, theirs = (by_name(read_whole(path).layers) for path in (source, tmp_path / f"back{source.suffix}"))
+    ours, theirs = (layers_in(path) for path in (source, tmp_path / f"back{source.suffix}"))
     assert set(ours) == {"embedding", "head"} == set(theirs)
     for name, layer in ours.items():
         assert (layer.kind, layer.fingerprint) == (theirs[name].kind, theirs[name].fingerprint)

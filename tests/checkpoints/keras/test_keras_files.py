@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import json
-import subprocess
-import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -14,31 +11,34 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lstm_xcheck.checkpoints import FoundLSTM, load, read_checkpoint
-from lstm_xcheck.model import CellWeights, LSTMSpec
+from lstm_xcheck.checkpoints import load, read_checkpoint
+from lstm_xcheck.model import LSTMSpec
 from lstm_xcheck.model.spec import HARD_SIGMOID_KERAS2, HARD_SIGMOID_KERAS3
 
+from ...helpers import run_python
+from ..damage import refusal
+from ..weights import assert_columns, lstms_in
+
 h5py = pytest.importorskip("h5py")
+
+pytestmark = pytest.mark.framework
 
 Truth = Callable[[str, str], list[Any]]
 SUFFIXES = [".keras", ".weights.h5"]
 
 
-def found(path: Path) -> dict[str, FoundLSTM]:
-    return {lstm.name: lstm for lstm in read_checkpoint(path).lstms}
+@pytest.fixture(scope="session")
+def keras_truth(keras_files: Path) -> Truth:
+    """`keras_truth(file stem, layer name)` gives `layer.get_weights()` as Keras had them."""
+    with np.load(keras_files / "truth.npz") as saved:
+        arrays = dict(saved)
 
+    def truth(stem: str, layer: str) -> list[Any]:
+        found = [array for name, array in arrays.items() if name.startswith(f"{stem}|{layer}|")]
+        assert found, f"no arrays recorded for {stem} {layer}"
+        return found
 
-def assert_same_bits(cell: CellWeights, theirs: list[Any]) -> None:
-    """Keras keeps (input, 4 h): gates i, f, c, o are the four blocks of h columns."""
-    kernel, recurrent, *bias = theirs
-    h = recurrent.shape[0]
-    assert (cell.b is None) == (not bias)
-    for block, gate in enumerate("ifgo"):
-        columns = slice(block * h, (block + 1) * h)
-        np.testing.assert_array_equal(cell.W[gate], kernel[:, columns].T)
-        np.testing.assert_array_equal(cell.U[gate], recurrent[:, columns].T)
-        if bias:
-            np.testing.assert_array_equal(cell.b[gate], bias[0][columns])
+    return truth
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -52,9 +52,9 @@ def assert_same_bits(cell: CellWeights, theirs: list[Any]) -> None:
 def test_lstm_is_read_bit_for_bit_under_its_layer_name(
     keras_files: Path, keras_truth: Truth, stem: str, layer: str, suffix: str
 ) -> None:
-    lstm = found(keras_files / (stem + suffix))[layer]
+    lstm = lstms_in(keras_files / (stem + suffix))[layer]
     theirs = keras_truth(stem, layer)
-    assert_same_bits(lstm.weights.layers[0][0], theirs)
+    assert_columns(lstm.weights.layers[0][0], *theirs)
     assert lstm.native_count == sum(array.size for array in theirs)
     assert lstm.source_dtype == "float32"
 
@@ -64,33 +64,31 @@ def test_lstm_is_read_bit_for_bit_under_its_layer_name(
 def test_bidirectional_is_one_lstm_forward_first(
     keras_files: Path, keras_truth: Truth, stem: str, layer: str, suffix: str
 ) -> None:
-    weights = found(keras_files / (stem + suffix))[layer].weights
+    weights = lstms_in(keras_files / (stem + suffix))[layer].weights
     theirs = keras_truth(stem, layer)
     assert weights.spec.bidirectional
-    assert_same_bits(weights.layers[0][0], theirs[:3])
-    assert_same_bits(weights.layers[0][1], theirs[3:])
+    assert_columns(weights.layers[0][0], *theirs[:3])
+    assert_columns(weights.layers[0][1], *theirs[3:])
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_stacked_cells_are_one_lstm_each(keras_files: Path, keras_truth: Truth, suffix: str) -> None:
-    models = found(keras_files / ("subclassed" + suffix))
+    models = lstms_in(keras_files / ("subclassed" + suffix))
     theirs = keras_truth("subclassed", "stack")
-    assert_same_bits(models["stack/lstm_cell"].weights.layers[0][0], theirs[:3])
-    assert_same_bits(models["stack/lstm_cell_1"].weights.layers[0][0], theirs[3:])
+    assert_columns(models["stack/lstm_cell"].weights.layers[0][0], *theirs[:3])
+    assert_columns(models["stack/lstm_cell_1"].weights.layers[0][0], *theirs[3:])
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_bfloat16_is_kept_exactly(keras_files: Path, keras_truth: Truth, suffix: str) -> None:
-    lstm = found(keras_files / ("bfloat16" + suffix))["half"]
+    lstm = lstms_in(keras_files / ("bfloat16" + suffix))["half"]
     assert lstm.source_dtype == lstm.weights.dtype == "bfloat16"
-    bits = keras_truth("bfloat16", "half")[0].astype(np.uint32) << 16
-    assert_same_bits(lstm.weights.layers[0][0], [bits.view(np.float32), *[
-        (array.astype(np.uint32) << 16).view(np.float32) for array in keras_truth("bfloat16", "half")[1:]
-    ]])  # fmt: skip
+    theirs = [(array.astype(np.uint32) << 16).view(np.float32) for array in keras_truth("bfloat16", "half")]
+    assert_columns(lstm.weights.layers[0][0], *theirs)
 
 
 def test_config_gives_function_and_direction(keras_files: Path) -> None:
-    models = found(keras_files / "functional.keras")
+    models = lstms_in(keras_files / "functional.keras")
     assert list(models) == ["nested", "both", "hard", "backward", "by_cell"]
     assert models["hard"].weights.spec == LSTMSpec(6, 4, bias="single", gate_activation=HARD_SIGMOID_KERAS3)
     assert models["backward"].weights.spec == LSTMSpec(4, 4, bias="none", reverse=True)
@@ -110,13 +108,13 @@ def test_what_has_no_canonical_form_is_listed_with_its_reason(keras_files: Path)
 
 
 def test_merge_mode_is_noted(keras_files: Path) -> None:
-    assert any("merge_mode sum" in note for note in found(keras_files / "sequential.keras")["both"].notes)
-    assert not found(keras_files / "functional.keras")["both"].notes
+    assert any("merge_mode sum" in note for note in lstms_in(keras_files / "sequential.keras")["both"].notes)
+    assert not lstms_in(keras_files / "functional.keras")["both"].notes
 
 
 @pytest.mark.parametrize("name", ["sequential.weights.h5", "subclassed.keras"])
 def test_files_without_a_config_say_what_is_assumed(keras_files: Path, name: str) -> None:
-    for lstm in found(keras_files / name).values():
+    for lstm in lstms_in(keras_files / name).values():
         assert "Keras' defaults are taken" in lstm.notes[0]
 
 
@@ -129,6 +127,11 @@ def test_names_fall_back_to_the_groups_of_older_keras(keras_files: Path, tmp_pat
     assert set(load(weights)) == {"lstm", "bidirectional"}
     edited = rewrite(keras_files / "sequential.keras", tmp_path, {"model.weights.h5": weights.read_bytes()})
     assert list(load(edited)) == ["encoder", "both"]
+
+
+def member(path: Path, name: str) -> bytes:
+    with zipfile.ZipFile(path) as archive:
+        return archive.read(name)
 
 
 def rewrite(source: Path, folder: Path, members: dict[str, bytes | None]) -> Path:
@@ -150,7 +153,7 @@ def test_hard_sigmoid_is_that_of_the_keras_which_wrote_the_file(
 ) -> None:
     metadata = json.dumps({"keras_version": version} if version else {}).encode()
     path = rewrite(keras_files / "functional.keras", tmp_path, {"metadata.json": metadata})
-    models = found(path)
+    models = lstms_in(path)
     if expected:
         assert models["hard"].weights.spec.gate_activation == expected
     else:
@@ -159,11 +162,10 @@ def test_hard_sigmoid_is_that_of_the_keras_which_wrote_the_file(
 
 
 def test_a_class_that_is_no_lstm_is_not_taken_for_one(keras_files: Path, tmp_path: Path) -> None:
-    with zipfile.ZipFile(keras_files / "functional.keras") as archive:
-        config = archive.read("config.json")
+    config = member(keras_files / "functional.keras", "config.json")
     config = config.replace(b'"class_name": "LSTMCell"', b'"class_name": "Mine"')
     path = rewrite(keras_files / "functional.keras", tmp_path, {"config.json": config})
-    assert "by_cell" not in found(path)
+    assert "by_cell" not in lstms_in(path)
     assert any("its class is Mine" in tensor.note for tensor in read_checkpoint(path).other)
 
 
@@ -176,10 +178,9 @@ def test_a_class_that_is_no_lstm_is_not_taken_for_one(keras_files: Path, tmp_pat
     ],
 )
 def test_config_of_another_model_is_refused(
-    keras_files: Path, tmp_path: Path, old: bytes, new: bytes, says: str, refusal: Callable[[Path], str]
+    keras_files: Path, tmp_path: Path, old: bytes, new: bytes, says: str
 ) -> None:
-    with zipfile.ZipFile(keras_files / "sequential.keras") as archive:
-        config = archive.read("config.json")
+    config = member(keras_files / "sequential.keras", "config.json")
     assert old in config
     path = rewrite(keras_files / "sequential.keras", tmp_path, {"config.json": config.replace(old, new)})
     assert says in refusal(path)
@@ -197,15 +198,12 @@ def test_config_of_another_model_is_refused(
     ],
     ids=["broken-json", "list", "endless", "no-metadata", "no-weights", "no-hdf5"],
 )
-def test_damaged_archives(
-    keras_files: Path, tmp_path: Path, member: str, data: bytes | None, says: str, refusal: Callable[[Path], str]
-) -> None:
+def test_damaged_archives(keras_files: Path, tmp_path: Path, member: str, data: bytes | None, says: str) -> None:
     assert says in refusal(rewrite(keras_files / "sequential.keras", tmp_path, {member: data}))
 
 
 def test_lambda_code_is_never_decoded(keras_files: Path) -> None:
-    with zipfile.ZipFile(keras_files / "functional.keras") as archive:
-        assert b"__lambda__" in archive.read("config.json")
+    assert b"__lambda__" in member(keras_files / "functional.keras", "config.json")
     # The first reading imports what it needs; the second must not ask Python to run anything.
     code = (
         "import sys; sys.modules['keras'] = None; from lstm_xcheck.checkpoints import load; "
@@ -214,16 +212,15 @@ def test_lambda_code_is_never_decoded(keras_files: Path) -> None:
         "asked = events & {'marshal.loads', 'compile', 'exec', 'pickle.find_class', 'subprocess.Popen'}; "
         "print(sorted(asked), 'open' in events)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines() == ["nested both hard backward by_cell", "[] True"]
+    assert run_python(code).splitlines() == ["nested both hard backward by_cell", "[] True"]
 
 
 @pytest.mark.parametrize("stem", ["sequential", "functional", "subclassed", "bfloat16"])
 def test_a_repacked_file_keeps_names_and_types(
     keras_files: Path, tmp_path: Path, repack: Callable[..., Path], stem: str
 ) -> None:
-    original = found(keras_files / f"{stem}.weights.h5")
-    repacked = found(repack(keras_files / f"{stem}.weights.h5", tmp_path / "m.weights.h5"))
+    original = lstms_in(keras_files / f"{stem}.weights.h5")
+    repacked = lstms_in(repack(keras_files / f"{stem}.weights.h5", tmp_path / "m.weights.h5"))
     assert {name: (lstm.weights, lstm.source_dtype) for name, lstm in repacked.items()} == {
         name: (lstm.weights, lstm.source_dtype) for name, lstm in original.items()
     }
@@ -239,7 +236,7 @@ def test_names_of_fixed_length_are_read(tmp_path: Path, libver: str) -> None:
     assert set(load(path)) == {"encoder"}
 
 
-def test_a_name_among_many_attributes_is_refused(tmp_path: Path, refusal: Callable[[Path], str]) -> None:
+def test_a_name_among_many_attributes_is_refused(tmp_path: Path) -> None:
     """More than eight attributes lie in a heap of their own, where libhdf5 believes every length."""
     path = tmp_path / "m.weights.h5"
     with h5py.File(path, "w", libver="latest") as root:
@@ -308,9 +305,7 @@ def older_kind_with_a_link(root: Any) -> None:
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )  # fmt: skip
-def test_hostile_hdf5_is_refused(
-    tmp_path: Path, fill: Callable[[Any], None], says: str, refusal: Callable[[Path], str]
-) -> None:
+def test_hostile_hdf5_is_refused(tmp_path: Path, fill: Callable[[Any], None], says: str) -> None:
     assert says in refusal(weights_file(tmp_path, fill))
 
 
@@ -334,13 +329,11 @@ def test_two_lstms_of_one_name_get_their_places(tmp_path: Path) -> None:
 
 
 def test_directions_that_differ_are_two_lstms(keras_files: Path, tmp_path: Path) -> None:
-    with zipfile.ZipFile(keras_files / "sequential.keras") as archive:
-        config = json.loads(archive.read("config.json"))
-        weights = io.BytesIO(archive.read("model.weights.h5"))
+    config = json.loads(member(keras_files / "sequential.keras", "config.json"))
     both = next(layer for layer in config["config"]["layers"] if layer["class_name"] == "Bidirectional")
     both["config"]["backward_layer"]["config"]["activation"] = "relu"
-    edited = {"config.json": json.dumps(config).encode(), "model.weights.h5": weights.getvalue()}
-    models = found(rewrite(keras_files / "sequential.keras", tmp_path, edited))
+    edited = {"config.json": json.dumps(config).encode()}
+    models = lstms_in(rewrite(keras_files / "sequential.keras", tmp_path, edited))
     assert list(models) == ["encoder", "both/forward_layer", "both/backward_layer"]
     assert models["both/backward_layer"].weights.spec.reverse
     assert models["both/backward_layer"].weights.spec.cell_activation == "relu"
@@ -361,8 +354,7 @@ def test_text_that_claims_gigabytes_is_not_given_memory(keras_files: Path, tmp_p
         "import resource, sys; from lstm_xcheck.checkpoints import load; import h5py; "
         f"resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30)); print(*load({str(path)!r}))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.stdout.split() == ["both", "lstm"], done.stderr[-500:]
+    assert run_python(code).split() == ["both", "lstm"]
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")

@@ -14,13 +14,15 @@ import pytest
 import lstm_xcheck as lx
 from lstm_xcheck.checkpoints import read_checkpoint, write_checkpoint
 
+from ..damage import refusal
+
 pytest.importorskip("tensorstore")
 orbax = pytest.importorskip("orbax.checkpoint")
 jax = pytest.importorskip("jax")
 linen = pytest.importorskip("flax.linen")
 nnx = pytest.importorskip("flax.nnx")
 
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.framework, pytest.mark.filterwarnings("ignore")]
 
 X, H = 5, 4
 
@@ -68,7 +70,7 @@ def test_managers_folders_and_steps_are_found(tmp_path: Path, inner: str) -> Non
     assert len(lx.load(tmp_path / "run" / inner)) == 1
 
 
-def test_several_steps_are_ambiguous(tmp_path: Path, refusal: Callable[[Path], str]) -> None:
+def test_several_steps_are_ambiguous(tmp_path: Path) -> None:
     _, tree = linen_model()
     with orbax.CheckpointManager(tmp_path / "run") as manager:
         manager.save(10, args=orbax.args.StandardSave(tree))
@@ -138,7 +140,7 @@ def edited(good: Path, change: Callable[[dict[str, Any]], None], name: str = "_M
     return good
 
 
-def test_names_that_leave_the_folder_are_refused(good: Path, refusal: Callable[[Path], str]) -> None:
+def test_names_that_leave_the_folder_are_refused(good: Path) -> None:
     def leave(content: dict[str, Any]) -> None:
         next(iter(content["tree_metadata"].values()))["key_metadata"] = [{"key": "/../../secret", "key_type": 2}]
 
@@ -146,7 +148,7 @@ def test_names_that_leave_the_folder_are_refused(good: Path, refusal: Callable[[
 
 
 @pytest.mark.parametrize("key", ["shape", "chunks"])
-def test_sizes_are_checked_before_anything_is_read(good: Path, key: str, refusal: Callable[[Path], str]) -> None:
+def test_sizes_are_checked_before_anything_is_read(good: Path, key: str) -> None:
     for array in good.glob("params*.i?.kernel"):
         edited(good, lambda content: content.update({key: [2**40, H]}), f"{array.name}/.zarray")
     assert "it was not read" in refusal(good)
@@ -155,7 +157,7 @@ def test_sizes_are_checked_before_anything_is_read(good: Path, key: str, refusal
 @pytest.mark.parametrize(
     "content", ["", "{", "[]", "3", "[" * 9999, '{"tree_metadata": 3}', '{"tree_metadata": {"a": {}}}']
 )
-def test_damaged_descriptions_are_refused(good: Path, content: str, refusal: Callable[[Path], str]) -> None:
+def test_damaged_descriptions_are_refused(good: Path, content: str) -> None:
     (good / "_METADATA").write_text(content)
     refusal(good)
 

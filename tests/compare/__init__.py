@@ -1,1 +1,0 @@
-"""The judge: verdicts and their reasons."""

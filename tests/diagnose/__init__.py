@@ -1,1 +1,0 @@
-"""Tests of the catalogue of mistakes and of diagnoses."""

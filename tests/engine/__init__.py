@@ -1,1 +1,0 @@
-"""Tests of the engine, with adapters that fail in every way."""

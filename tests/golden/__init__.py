@@ -1,1 +1,0 @@
-"""Numbers from other projects' tests against the oracle and real frameworks."""

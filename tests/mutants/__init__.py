@@ -1,1 +1,0 @@
-"""Mistakes in real frameworks are caught and named."""

@@ -1,1 +1,0 @@
-"""Checkpoints that old versions of frameworks wrote, kept with what those versions computed."""

@@ -1,1 +1,0 @@
-"""The oracle against fifty-digit arithmetic, and its bounds against honest arithmetic."""
