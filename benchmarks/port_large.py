@@ -73,7 +73,7 @@ sys.stdout = stdout
 
 FILE_ONLY = """
 from lstm_xcheck.porting import port as porting
-porting._proven = lambda ported: {{"rows": [], "inputs": [], "adapters": {{}}, "environment": {{}}, "power": []}}
+porting._verified = lambda ported: {{"rows": [], "inputs": [], "adapters": {{}}, "environment": {{}}, "power": []}}
 porting.port({source!r}, {target!r}, force=True)
 """
 
