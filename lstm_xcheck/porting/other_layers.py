@@ -27,7 +27,7 @@ def carried(checkpoint: Checkpoint, chosen: Format, rename: Mapping[str, str]) -
     Raises:
         DisagreementError: naming what it has no place for, and what could not be recognised.
     """
-    others = infer_layer_order(checkpoint, collect_layers(checkpoint, _kinds_said(rename)))
+    others = infer_layer_order(checkpoint, collect_layers(checkpoint, _kinds_named(rename)))
     family = chosen.family
     if not family and others.layers:
         listed = [tensor for tensor in checkpoint.other if tensor not in others.training]
@@ -51,7 +51,7 @@ def carried(checkpoint: Checkpoint, chosen: Format, rename: Mapping[str, str]) -
     return others
 
 
-def _kinds_said(rename: Mapping[str, str]) -> dict[str, str]:
+def _kinds_named(rename: Mapping[str, str]) -> dict[str, str]:
     """Kinds in new names: `--rename table=word_embedding` says what `table` is."""
     by_layer = {old: kinds_named(new) for old, new in rename.items()}
     return {old: next(iter(kinds)) for old, kinds in by_layer.items() if len(kinds) == 1}

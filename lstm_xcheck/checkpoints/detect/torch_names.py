@@ -36,7 +36,7 @@ _FAMILY = {4: "LSTM", 3: "GRU", 1: "RNN"}
 
 @dataclass
 class _Group:
-    """Tensors under one prefix: place (`_l0`, or nothing for a cell) -> kind -> tensor."""
+    """Tensors under one prefix by place (`_l0`, or empty) and kind."""
 
     prefix: str
     scope: str
