@@ -110,11 +110,7 @@ class Format:
         return reader(path, options)
 
     def load_writer(self, path: Path) -> Writer:
-        """The module that writes this format.
-
-        Raises:
-            CheckpointError: when the format is only read, or a module is missing.
-        """
+        """The module that writes this format."""
         if not self.writer:
             raise CheckpointError(f"{path}: {self.name} files can only be read; choose another format with --to")
         self._require(path, self.writes_with)
@@ -278,11 +274,7 @@ def writable() -> dict[str, Format]:
 
 
 def format_for_writing(path: Path, id: str | None = None) -> Format:
-    """The format of `--to`, else of the path's longest suffix.
-
-    Raises:
-        CheckpointError: for an unknown name or suffix, and a format that is only read; the message lists what can be.
-    """
+    """The format of `--to`, else of the path's longest suffix."""
     choices = writable()
     listed = ", ".join(f"{f.id} ({' '.join(f.suffixes)})" for f in choices.values())
     if id is not None:
@@ -322,11 +314,7 @@ def _refuse_unreadable(path: Path) -> None:
 
 
 def format_of(path: Path) -> Format:
-    """The format by content, else by the longest suffix that fits.
-
-    Raises:
-        CheckpointError: for an unknown format; the message lists what can be read.
-    """
+    """The format by content, else by the longest suffix that fits."""
     for candidate in FORMATS:
         if candidate.folder == path.is_dir() and candidate.sniff(path):
             return candidate

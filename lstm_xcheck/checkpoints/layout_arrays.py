@@ -20,8 +20,7 @@ Typed = tuple[Array, str]
 def chain_of(lstms: Mapping[str, LSTMWeights]) -> dict[str, LSTMWeights]:
     """Each layer as its own LSTM: a stack becomes `name_0`, `name_1`, ...
 
-    Raises:
-        CheckpointError: for a backward stack, whose chain is another function in Keras, and for two layers of one name.
+    A backward stack is refused: its chain is another function in Keras.
     """
     chain: dict[str, LSTMWeights] = {}
     for name, weights in lstms.items():
@@ -63,11 +62,7 @@ def spec_as_stored(weights: LSTMWeights, layout: str) -> LSTMSpec:
 
 
 def tree_arrays(lstms: Mapping[str, LSTMWeights], layout: str, separator: str = "/") -> dict[str, Typed]:
-    """Arrays by `<lstm>/<name in the layout>`; a stack becomes a chain.
-
-    Raises:
-        CheckpointError: for what the layout has no place for, and two arrays of one name.
-    """
+    """Arrays by `<lstm>/<name in the layout>`; a stack becomes a chain."""
     result: dict[str, Typed] = {}
     for name, weights in chain_of(lstms).items():
         place = separator.join(part for part in name.replace(".", "/").split("/") if part)
@@ -80,11 +75,7 @@ def tree_arrays(lstms: Mapping[str, LSTMWeights], layout: str, separator: str = 
 
 
 def layout_arrays(name: str, weights: LSTMWeights, layout: str) -> dict[str, Array]:
-    """One LSTM's arrays in a layout.
-
-    Raises:
-        CheckpointError: for what the layout has no place for.
-    """
+    """One LSTM's arrays in a layout."""
     try:
         return to_layout(weights, layout, copy=False)
     except SpecError as error:

@@ -37,55 +37,36 @@ class OtherTensor:
 
 @dataclass(frozen=True)
 class FoundLSTM:
-    """One LSTM of a file.
+    """One LSTM of a file."""
 
-    Attributes:
-        name: unique within the file; the user's own layer name where the file keeps it.
-        weights: in canonical form, every bit as stored. Where the format permits they know their spec, dtype and
-            count at once and read their numbers on first use, which may raise CheckpointError.
-        layout: row of `lstm_xcheck.layouts.TABLE` that the file follows.
-        why: what made this an LSTM: names and shapes.
-        native_count: numbers that the file stores for it.
-        source_dtype: precision in the file.
-        tensors: the names used, in the file's own spelling.
-        notes: what the file leaves open or the canonical form cannot say.
-        arrays: name of each array in the layout -> the tensor that holds it, where one tensor is one array.
-    """
-
-    name: str
+    name: str  # unique within the file; the user's own layer name where the file keeps it
+    # in canonical form, every bit as stored. Where the format permits they know their spec, dtype and count at once
+    # and read their numbers on first use, which may raise CheckpointError.
     weights: LSTMWeights
-    layout: str
-    why: str
-    native_count: int | None
-    source_dtype: str
-    tensors: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
+    layout: str  # row of `lstm_xcheck.layouts.TABLE` that the file follows
+    why: str  # what made this an LSTM: names and shapes
+    native_count: int | None  # numbers that the file stores for it
+    source_dtype: str  # precision in the file
+    tensors: tuple[str, ...] = ()  # the names used, in the file's own spelling
+    notes: tuple[str, ...] = ()  # what the file leaves open or the canonical form cannot say
+    # name of each array in the layout -> the tensor that holds it, where one tensor is one array
     arrays: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Everything found in one file.
-
-    Attributes:
-        path: the file.
-        format: as `Format.read` names it.
-        lstms: in the file's order.
-        other: every tensor that is part of no LSTM.
-        family: the framework whose names other layers have, a key of `lstm_xcheck.layouts.other_layers.OTHER_LAYERS`;
-            empty for a format that carries LSTMs alone.
-        topology: what the file says of layers and their order.
-        parts: every file that the checkpoint consists of, where it is not `path` alone.
-        hashes: sha256 of every file, as it was when it was read back; of a checkpoint that was just written.
-    """
+    """Everything found in one file."""
 
     path: Path
-    format: str
-    lstms: tuple[FoundLSTM, ...]
-    other: tuple[OtherTensor, ...]
+    format: str  # as `Format.read` names it
+    lstms: tuple[FoundLSTM, ...]  # in the file's order
+    other: tuple[OtherTensor, ...]  # every tensor that is part of no LSTM
+    # the framework whose names other layers have, a key of `lstm_xcheck.layouts.other_layers.OTHER_LAYERS`; empty
+    # for a format that carries LSTMs alone
     family: str = ""
-    topology: ModelTopology = field(default_factory=ModelTopology)
-    parts: tuple[Path, ...] = ()
+    topology: ModelTopology = field(default_factory=ModelTopology)  # what the file says of layers and their order
+    parts: tuple[Path, ...] = ()  # every file that the checkpoint consists of, where it is not `path` alone
+    # sha256 of every file, as it was when it was read back; of a checkpoint that was just written
     hashes: Mapping[Path, str] = field(default_factory=dict)
 
     @property
@@ -94,11 +75,7 @@ class Checkpoint:
         return self.parts or (self.path,)
 
     def require_lstms(self) -> tuple[FoundLSTM, ...]:
-        """The LSTMs, at least one.
-
-        Raises:
-            CheckpointError: when there is none; the message says what the file holds instead.
-        """
+        """The LSTMs, at least one."""
         if self.lstms:
             return self.lstms
         # What nearly was an LSTM comes first: its note is what the user needs.

@@ -9,12 +9,8 @@ from ..layouts.table import Layout
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """Options of one read, passed down to every detector.
+    """Options of one read, passed down to every detector."""
 
-    Attributes:
-        layout: the row that the tensors follow; None lets their names decide.
-        load_other_tensors: whether tensors of no LSTM are loaded while the file is open; else they are only listed.
-    """
-
-    layout: Layout | None = None
+    layout: Layout | None = None  # the row that the tensors follow; None lets their names decide
+    # whether tensors of no LSTM are loaded while the file is open; else they are only listed
     load_other_tensors: bool = False

@@ -17,11 +17,7 @@ _MOST_BYTES = 2**31
 
 
 def read_arrays(path: Path) -> dict[str, Array]:
-    """Every array of the file.
-
-    Raises:
-        CheckpointError: for a file that is missing, of another format, damaged, or grows beyond 2 GiB.
-    """
+    """Every array of the file."""
     if not path.is_file():
         raise CheckpointError(f"{path} is no file; expected an .npz or .safetensors file of arrays")
     if is_zip(path):

@@ -15,11 +15,7 @@ from .formats import Format
 
 
 def refuse_existing(path: Path, force: bool, chosen: Format | None = None) -> None:
-    """Refuses a destination that exists, or whose folder does not.
-
-    Raises:
-        CheckpointError: with what to do.
-    """
+    """Refuses a destination that exists, or whose folder does not."""
     folder = chosen is not None and chosen.folder
     if path.is_dir() and not folder:
         raise CheckpointError(f"{path} is a folder, but should be a file to write")

@@ -16,11 +16,7 @@ from .options import ReadOptions
 
 
 def read_back(format: Format, temporary: Path, target: Path, options: ReadOptions) -> Checkpoint:
-    """What a file holds that was just written.
-
-    Raises:
-        CheckpointError: when it cannot be read.
-    """
+    """What a file holds that was just written."""
     try:
         return format.read(temporary, options)
     except CheckpointError as error:

@@ -17,11 +17,7 @@ from .template import Template
 
 
 def read_template(path: Path, format: Format, lstms: Mapping[str, LSTMWeights], other_layers: OtherLayers) -> Template:
-    """The file that `--like` names, unless it cannot take these layers.
-
-    Raises:
-        CheckpointError: for another format, a missing name, another size or type.
-    """
+    """The file that `--like` names, unless it cannot take these layers."""
     checkpoint = read_checkpoint(path, load_other_tensors=bool(other_layers.layers))
     path = checkpoint.path
     if format.folder != path.is_dir() or not format.sniff(path):

@@ -13,17 +13,12 @@ from .model import Checkpoint
 
 @dataclass(frozen=True)
 class Template:
-    """A file to fill, and the numbers to fill it with.
-
-    Attributes:
-        path: the file.
-        checkpoint: what it holds now.
-        lstms: new weights by the names of the file's LSTMs; single layers where the format has no stacks.
-        values: new arrays by the names of the file's tensors, for LSTMs whose tensors are arrays of a layout, and for
-            other layers.
-    """
+    """A file to fill, and the numbers to fill it with."""
 
     path: Path
-    checkpoint: Checkpoint
+    checkpoint: Checkpoint  # what it holds now
+    # new weights by the names of the file's LSTMs; single layers where the format has no stacks
     lstms: Mapping[str, LSTMWeights]
+    # new arrays by the names of the file's tensors, for LSTMs whose tensors are arrays of a layout, and for other
+    # layers
     values: Mapping[str, Typed]

@@ -10,21 +10,13 @@ from ..arrays import Array
 
 @dataclass(frozen=True)
 class TensorInfo:
-    """One tensor of a file, described but not read yet.
+    """One tensor of a file, described but not read yet."""
 
-    Attributes:
-        name: full name in the file, such as `state_dict.encoder.weight_ih_l0`.
-        shape: as stored.
-        dtype: `float32`, `bfloat16`, `int64`, ...
-        load: reads the values; bfloat16 comes widened, exactly, to float32. Raises CheckpointError.
-        scope: leading part of the name that is only a container of the file, such as `state_dict.`.
-        check: raises CheckpointError when the file cannot hold what it claims, without reading a value. Its presence
-            says that `load` works after the reader has returned, which makes an LSTM's weights lazy.
-    """
-
-    name: str
+    name: str  # full name in the file, such as `state_dict.encoder.weight_ih_l0`
     shape: tuple[int, ...]
-    dtype: str
-    load: Callable[[], Array]
-    scope: str = ""
+    dtype: str  # `float32`, `bfloat16`, `int64` and others
+    load: Callable[[], Array]  # reads the values; bfloat16 comes widened, exactly, to float32. Raises CheckpointError.
+    scope: str = ""  # leading part of the name that is only a container of the file, such as `state_dict.`
+    # raises CheckpointError when the file cannot hold what it claims, without reading a value. Its presence says
+    # that `load` works after the reader has returned, which makes an LSTM's weights lazy.
     check: Callable[[], None] | None = None

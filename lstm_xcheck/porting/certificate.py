@@ -25,22 +25,13 @@ KIND = "lstm-xcheck certificate"
 
 @dataclass(frozen=True)
 class Ported:
-    """One LSTM before and after.
+    """One LSTM before and after."""
 
-    Attributes:
-        name: in the source.
-        weights: the source's.
-        layout: the source's.
-        names: in the destination: one, or the layers of a chain.
-        written: what the destination holds, joined to a stack again.
-        written_layout: the destination's.
-    """
-
-    name: str
+    name: str  # in the source
     weights: LSTMWeights
     layout: str
-    names: tuple[str, ...]
-    written: LSTMWeights
+    names: tuple[str, ...]  # in the destination: one, or the layers of a chain
+    written: LSTMWeights  # what the destination holds, joined to a stack again
     written_layout: str
 
     @classmethod
@@ -63,41 +54,23 @@ class Ported:
 
 @dataclass(frozen=True)
 class Certificate:
-    """The content of `DST.xcheck.json`.
+    """The content of `DST.xcheck.json`."""
 
-    Attributes:
-        source: path, hashes, format and layout of what was read.
-        destination: path, hashes and format of what was written.
-        lstms: each LSTM by its names and fingerprints on both sides.
-        losses: what the destination cannot say to the last bit, with its size.
-        layers: each other layer by its names, fingerprint and arrays.
-        left_out: what was left behind on purpose.
-        without: clips that were taken off.
-        training: tensors of training, which are never ported.
-        notes: what the user has to know, by layer.
-        rows: verdicts on both sides.
-        inputs: the cases that were judged, by id and fingerprint.
-        adapters: those that ran each side, by role.
-        environment: versions, by adapter.
-        power: what the matches would have caught.
-        versions: of Python, NumPy and this package.
-    """
-
-    source: dict[str, Any]
-    destination: dict[str, Any]
-    lstms: list[dict[str, Any]]
-    losses: list[dict[str, Any]]
-    layers: list[dict[str, Any]]
-    left_out: list[str]
-    without: list[str]
-    training: list[str]
-    notes: dict[str, list[str]]
-    rows: list[dict[str, Any]]
-    inputs: list[dict[str, str]]
-    adapters: dict[str, list[str]]
-    environment: dict[str, dict[str, str]]
-    power: list[dict[str, Any]]
-    versions: dict[str, str]
+    source: dict[str, Any]  # path, hashes, format and layout of what was read
+    destination: dict[str, Any]  # path, hashes and format of what was written
+    lstms: list[dict[str, Any]]  # each LSTM by its names and fingerprints on both sides
+    losses: list[dict[str, Any]]  # what the destination cannot say to the last bit, with its size
+    layers: list[dict[str, Any]]  # each other layer by its names, fingerprint and arrays
+    left_out: list[str]  # what was left behind on purpose
+    without: list[str]  # clips that were taken off
+    training: list[str]  # tensors of training, which are never ported
+    notes: dict[str, list[str]]  # what the user has to know, by layer
+    rows: list[dict[str, Any]]  # verdicts on both sides
+    inputs: list[dict[str, str]]  # the cases that were judged, by id and fingerprint
+    adapters: dict[str, list[str]]  # those that ran each side, by role
+    environment: dict[str, dict[str, str]]  # versions, by adapter
+    power: list[dict[str, Any]]  # what the matches would have caught
+    versions: dict[str, str]  # of Python, NumPy and this package
 
     @property
     def verdict(self) -> str:

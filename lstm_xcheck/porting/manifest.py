@@ -67,14 +67,6 @@ def refuse_added(
 ) -> None:
     """Refuses a checkpoint with a part unknown to the certificate.
 
-    Args:
-        certificate: where it is.
-        role: source or destination.
-        path: of the checkpoint.
-        parts: by the names that the certificate gives.
-        files: those that were read now.
-        own: files that the port itself made, which may lie in the folder of its source.
-
     Raises:
         DisagreementError: naming the first.
     """

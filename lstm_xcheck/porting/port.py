@@ -31,21 +31,13 @@ SUFFIX = ".xcheck.json"
 
 @dataclass(frozen=True)
 class _Selection:
-    """What is ported of a checkpoint.
+    """What is ported of a checkpoint."""
 
-    Attributes:
-        lstms: those of the source, clips and stacks as asked for.
-        others: the other layers under the source's names.
-        renamed: the other layers under their new names.
-        names: new names of LSTMs by their old ones.
-        left_out: LSTMs and tensors that nobody asked for.
-    """
-
-    lstms: tuple[FoundLSTM, ...]
-    others: OtherLayers
-    renamed: OtherLayers
-    names: dict[str, str]
-    left_out: list[str]
+    lstms: tuple[FoundLSTM, ...]  # those of the source, clips and stacks as asked for
+    others: OtherLayers  # the other layers under the source's names
+    renamed: OtherLayers  # the other layers under their new names
+    names: dict[str, str]  # new names of LSTMs by their old ones
+    left_out: list[str]  # LSTMs and tensors that nobody asked for
 
 
 def port(

@@ -48,18 +48,7 @@ def hdf5_faults(path: Path) -> Iterator[None]:
 def walk(
     path: Path, file: BinaryIO, root: Any, size: int, byte_range: ByteRange | None = None
 ) -> Iterator[tuple[str, Any, dict[str, TensorInfo]]]:
-    """Path, object and datasets of every group, starting at the root.
-
-    Args:
-        path: for messages.
-        file: the HDF5 file.
-        root: the same, opened by h5py.
-        size: of the file in bytes.
-        byte_range: where the file lies, so that contiguous datasets can be read later without h5py.
-
-    Raises:
-        CheckpointError: for links and endless groups.
-    """
+    """Path, object and datasets of every group, starting at the root."""
     source = _Source(path, file, size, byte_range)
     waiting = [("", root, 0)]
     seen = 0
@@ -152,18 +141,7 @@ _VARIABLE_LENGTH = 9
 
 
 def text_attribute(path: Path, file: BinaryIO, item: Any, key: str, limit: int = _MAX_LENGTH) -> str:
-    """A scalar text attribute of a group or dataset, empty if absent.
-
-    Args:
-        path: for messages.
-        file: the file that the item was opened from.
-        item: an open h5py object.
-        key: the attribute's name.
-        limit: the most bytes it may have; a longer one counts as none.
-
-    Raises:
-        CheckpointError: for an attribute outside the header of its object.
-    """
+    """A scalar text attribute of a group or dataset, empty if absent."""
     for body in _attribute_messages(file, h5py.h5o.get_info(item.id).addr):
         attribute = _parse(body)
         if attribute.name == key.encode():

@@ -33,11 +33,7 @@ def file_version(path: Path) -> FileVersion:
 
 
 def refuse_changed(path: Path, then: FileVersion) -> None:
-    """Refuse a file that has changed since it was described.
-
-    Raises:
-        CheckpointError: when it was replaced, changed or removed.
-    """
+    """Refuse a file that has changed since it was described."""
     if not path.exists() or file_version(path) != then:
         raise CheckpointError(f"{path} was changed after it had been opened; read it again")
 
@@ -58,22 +54,14 @@ class ByteRange:
         self._verified = crc is None
 
     def read_all(self) -> Array:
-        """All bytes, read-only, their checksum verified.
-
-        Raises:
-            CheckpointError: when they are not there any more, or not those that were written.
-        """
+        """All bytes, read-only, their checksum verified."""
         data = np.empty(self.size, np.uint8)
         self._compare(self._fill(data.data, 0))
         data.flags.writeable = False
         return data
 
     def read(self, start: int, size: int) -> Array:
-        """A part of the bytes, read-only, once the checksum of all is verified.
-
-        Raises:
-            CheckpointError: as `read_all`, and for a part that is not within.
-        """
+        """A part of the bytes, read-only, once the checksum of all is verified."""
         self.refuse_outside(start, size)
         self.verify()
         data = np.empty(size, np.uint8)
@@ -82,11 +70,7 @@ class ByteRange:
         return data
 
     def refuse_outside(self, start: int, size: int) -> None:
-        """Refuse a part that is not within.
-
-        Raises:
-            CheckpointError: saying how much there is.
-        """
+        """Refuse a part that is not within."""
         if start < 0 or size < 0 or start + size > self.size:
             raise CheckpointError(
                 f"{self.path}: {size} bytes at {start} are wanted, but only {self.size} are there; "
@@ -94,11 +78,7 @@ class ByteRange:
             )
 
     def verify(self) -> None:
-        """Verify the checksum of all bytes, once.
-
-        Raises:
-            CheckpointError: when they are not those that were written.
-        """
+        """Verify the checksum of all bytes, once."""
         if self._verified:
             return
         checksum = 0
@@ -137,9 +117,6 @@ class Member:
     Attributes:
         size: in bytes, unpacked.
         byte_range: where the bytes lie in the file; None for a compressed member.
-
-    Raises:
-        CheckpointError: as `read_member`, but for what only the bytes can tell.
     """
 
     def __init__(self, path: Path, archive: zipfile.ZipFile, name: str, limit: int | None = None) -> None:
@@ -152,11 +129,7 @@ class Member:
             self.byte_range = ByteRange(path, start, self.size, self._info.CRC, name)
 
     def read_all(self) -> Array:
-        """All bytes, read-only, their checksum verified.
-
-        Raises:
-            CheckpointError: for a damaged member.
-        """
+        """All bytes, read-only, their checksum verified."""
         if self.byte_range is not None:
             return self.byte_range.read_all()
         with zip_faults(self._path), zipfile.ZipFile(self._path) as archive:

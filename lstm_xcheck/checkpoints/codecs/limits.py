@@ -47,11 +47,7 @@ def shortlist(names: list[str], limit: int = 6) -> str:
 
 @contextmanager
 def open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
-    """A zip archive whose members have distinct names.
-
-    Raises:
-        CheckpointError: when it is truncated, damaged or ambiguous.
-    """
+    """A zip archive whose members have distinct names."""
     with zip_faults(path):
         archive = zipfile.ZipFile(path)
     with archive:
@@ -73,11 +69,7 @@ def zip_faults(path: Path) -> Iterator[None]:
 
 
 def read_member(path: Path, archive: zipfile.ZipFile, name: str, limit: int | None = None) -> bytes:
-    """The bytes of one zip member, its declared size checked first.
-
-    Raises:
-        CheckpointError: for a missing or encrypted member, or one that would grow beyond all measure.
-    """
+    """The bytes of one zip member, its declared size checked first."""
     info = check_member(path, archive, name, limit)
     with zip_faults(path), archive.open(info) as member:
         data = member.read(info.file_size)
@@ -87,11 +79,7 @@ def read_member(path: Path, archive: zipfile.ZipFile, name: str, limit: int | No
 
 
 def check_member(path: Path, archive: zipfile.ZipFile, name: str, limit: int | None = None) -> zipfile.ZipInfo:
-    """The directory entry of a zip member, checked to be possible.
-
-    Raises:
-        CheckpointError: for a missing or encrypted member, or one that would grow beyond all measure.
-    """
+    """The directory entry of a zip member, checked to be possible."""
     if name not in archive.NameToInfo:
         raise CheckpointError(f"{path} has no member {escape(name)}, which it needs; copy or download it again")
     info = archive.getinfo(name)

@@ -49,11 +49,7 @@ class Decoder:
         self.path, self.data, self.at = path, data, 0
 
     def decode(self) -> Any:
-        """The value, with dict, list, memoryview and `Extension`.
-
-        Raises:
-            CheckpointError: when the data is truncated, too long, or no msgpack.
-        """
+        """The value, with dict, list, memoryview and `Extension`."""
         try:
             value = self._value(0)
         except (struct.error, UnicodeDecodeError, TypeError) as error:

@@ -61,11 +61,7 @@ def parse_header(head: bytes) -> Header | None:
 
 
 def read_header(path: Path, name: str, head: bytes, size: int) -> Header:
-    """The header of an array in `size` bytes that begin with `head`.
-
-    Raises:
-        CheckpointError: when it is no plain array, or larger than that.
-    """
+    """The header of an array in `size` bytes that begin with `head`."""
     header = parse_header(head)
     if header is None:
         found = escape(ascii(head[10 if head[6:7] == b"\x01" else 12 : 108])[1:])
@@ -79,11 +75,7 @@ def read_header(path: Path, name: str, head: bytes, size: int) -> Header:
 
 
 def describe(path: Path, name: str, data: memoryview, start: int = 0) -> tuple[TensorInfo, int]:
-    """The array whose `.npy` form begins at `start`, and where it ends.
-
-    Raises:
-        CheckpointError: when it is no plain array, or longer than the data.
-    """
+    """The array whose `.npy` form begins at `start`, and where it ends."""
     header = read_header(path, name, bytes(data[start : start + MAX_HEADER]), len(data) - start)
     begin = start + header.start
     end = begin + header.size

@@ -31,11 +31,7 @@ def write(file: BinaryIO, members: Iterable[tuple[str, bytes]], permissions: int
 
 
 def describe(path: Path, archive: zipfile.ZipFile, name: str) -> TensorInfo:
-    """The array in a member; only its header is read.
-
-    Raises:
-        CheckpointError: when it is no plain array, or does not fill its member.
-    """
+    """The array in a member; only its header is read."""
     member = Member(path, archive, name)
     short = name.removesuffix(".npy")
     header = read_header(path, short, member.beginning(archive, MAX_HEADER), member.size)

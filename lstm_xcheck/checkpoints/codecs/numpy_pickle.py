@@ -136,11 +136,7 @@ class NumpyUnpickler(Unpickler):
 
 
 def checked(path: Path, name: str, array: PickledArray) -> PickledArray:
-    """The array, when the pickle has set its state.
-
-    Raises:
-        CheckpointError: for an array that was announced and never filled.
-    """
+    """The array, when the pickle has set its state."""
     if array.data is None:
         raise CheckpointError(f"{path}: array {escape(name)} has no values; save the file again")
     return array

@@ -55,10 +55,6 @@ _MARK = object()
 class Unpickler:
     """Reads one pickle from a stream.
 
-    Args:
-        path: for messages.
-        stream: positioned at the pickle; left just behind it.
-
     Attributes:
         advice: what to save instead of a pickle that asks for too much.
     """
@@ -71,11 +67,7 @@ class Unpickler:
         self._memo: dict[int, Any] = {}
 
     def load(self) -> Any:
-        """The pickled value, made of dicts, lists, tuples, numbers, text and descriptions.
-
-        Raises:
-            CheckpointError: for a damaged pickle, and for any global that is not on the list.
-        """
+        """The pickled value, made of dicts, lists, tuples, numbers, text and descriptions."""
         try:
             for count, (code, argument, _) in enumerate(pickletools.genops(self.stream)):  # type: ignore[arg-type]
                 if count > MAX_OPERATIONS:
@@ -262,11 +254,7 @@ Leaf = TypeVar("Leaf")
 
 
 def named_leaves(path: Path, value: Any, kind: type[Leaf]) -> list[tuple[str, str, Leaf]]:
-    """Container, key and description of every tensor, named container + key.
-
-    Raises:
-        CheckpointError: when two tensors get the same name, or the nesting has no end.
-    """
+    """Container, key and description of every tensor, named container + key."""
     found: dict[str, tuple[str, str, Leaf]] = {}
     cache: dict[int, bool] = {}
     _contains(path, value, kind, cache)

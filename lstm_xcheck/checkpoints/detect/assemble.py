@@ -63,9 +63,6 @@ def build(
     """Canonical weights from tensors under the layout's own names.
 
     The values are read at once unless every tensor has a `check`; then on first use, from the file as it is now.
-
-    Raises:
-        CheckpointError: for mixed types, missing tensors, wrong shapes and values that are not finite.
     """
     types = sorted({tensor.dtype for tensor in tensors.values()})
     if len(types) != 1:

@@ -23,19 +23,12 @@ _NAMED = re.compile(r"lstm|rnn|cell", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class ShapeMatch:
-    """Neighbouring tensors with the shapes of one LSTM cell.
+    """Neighbouring tensors with the shapes of one LSTM cell."""
 
-    Attributes:
-        prefix: what their names have in common, with its last separator.
-        matrices: input and recurrent weights, or one of both.
-        vectors: of 4 numbers per unit; none, one or two.
-        transposed: whether a gate is a block of columns, not of rows.
-    """
-
-    prefix: str
-    matrices: tuple[TensorInfo, ...]
-    vectors: tuple[TensorInfo, ...]
-    transposed: bool
+    prefix: str  # what their names have in common, with its last separator
+    matrices: tuple[TensorInfo, ...]  # input and recurrent weights, or one of both
+    vectors: tuple[TensorInfo, ...]  # of 4 numbers per unit; none, one or two
+    transposed: bool  # whether a gate is a block of columns, not of rows
 
     @property
     def name(self) -> str:

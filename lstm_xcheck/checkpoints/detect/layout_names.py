@@ -57,11 +57,7 @@ class _Group:
 def detect_layout_names(
     path: Path, tensors: Sequence[TensorInfo], options: ReadOptions, *, rows: Sequence[str] = NAMED
 ) -> Detected:
-    """Detects LSTMs whose tensors have the names of these rows.
-
-    Raises:
-        CheckpointError: when an LSTM's tensors do not fit together, or two LSTMs have one name.
-    """
+    """Detects LSTMs whose tensors have the names of these rows."""
     groups, notes = _groups(tensors, rows)
     found = [_found(path, pair) for pair in _paired(groups)]
     lstms = unique_names(path, found)
@@ -70,11 +66,7 @@ def detect_layout_names(
 
 
 def detect_any_layout(path: Path, tensors: Sequence[TensorInfo], options: ReadOptions) -> Detected:
-    """Detects LSTMs with PyTorch's names or those of any row.
-
-    Raises:
-        CheckpointError: when an LSTM's tensors do not fit together, or a name has two meanings.
-    """
+    """Detects LSTMs with PyTorch's names or those of any row."""
     lstms, other = detect_torch_names(path, tensors, options)
     left = {tensor.name for tensor in other if not tensor.note}
     if not lstms or left:

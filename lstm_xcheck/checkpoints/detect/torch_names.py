@@ -52,11 +52,7 @@ class _Group:
 
 
 def detect_torch_names(path: Path, tensors: Sequence[TensorInfo], options: ReadOptions) -> Detected:
-    """Detects LSTMs named as torch.nn.LSTM and LSTMCell name them.
-
-    Raises:
-        CheckpointError: when a name has two meanings or an LSTM's tensors do not fit together.
-    """
+    """Detects LSTMs named as torch.nn.LSTM and LSTMCell name them."""
     groups = _torch_groups(tensors)
     by_name = {tensor.name: tensor for tensor in tensors}
     found: list[tuple[FoundLSTM, str]] = []

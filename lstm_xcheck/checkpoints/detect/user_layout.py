@@ -24,11 +24,7 @@ from .torch_names import detect_torch_names
 
 
 def detect(path: Path, tensors: Sequence[TensorInfo], usual: Detector, options: ReadOptions) -> Detected:
-    """Detects LSTMs by the layout of the options, else by usual names.
-
-    Raises:
-        CheckpointError: when an LSTM's tensors do not fit together, or a name has two meanings.
-    """
+    """Detects LSTMs by the layout of the options, else by usual names."""
     # An optimizer keeps moments of each weight under names like the weight's own.
     training = [tensor for tensor in tensors if is_training_state(tensor)]
     names = {tensor.name for tensor in training}

@@ -32,11 +32,7 @@ _MAX_LINE = 1 << 16
 
 
 def read(path: Path, options: ReadOptions) -> Checkpoint:
-    """Every LSTMCell with a bias, by three shapes in a row.
-
-    Raises:
-        CheckpointError: for a file that is damaged.
-    """
+    """Every LSTMCell with a bias, by three shapes in a row."""
     tensors = _stored_tensors(path)
     starts = _cells(tensors)
     lstms = []
@@ -114,9 +110,6 @@ def write(path: Path, lstms: Mapping[str, LSTMWeights], other_layers: OtherLayer
     They are in the order of LSTMs, layers and directions.
 
     `equinox.tree_deserialise_leaves` reads them into such cells.
-
-    Raises:
-        CheckpointError: for a bias that is missing, and what LSTMCell has no place for.
     """
     for name, weights in lstms.items():
         if weights.spec.bias == "none" or weights.spec.bidirectional:
@@ -130,9 +123,5 @@ def write(path: Path, lstms: Mapping[str, LSTMWeights], other_layers: OtherLayer
 
 
 def fill(path: Path, template: Template) -> None:
-    """Refuses: nothing in the file tells one array from another.
-
-    Raises:
-        CheckpointError: always.
-    """
+    """Refuses: nothing in the file tells one array from another."""
     raise CheckpointError(f"--like {template.path}: Equinox files have no keys to keep; leave --like out")

@@ -28,11 +28,7 @@ _ROWS = ("flax-linen", "flax-nnx", "flax-nnx-optimized", "haiku")
 
 
 def read(path: Path, options: ReadOptions) -> Checkpoint:
-    """Every LSTM in the tree: cells of linen and NNX.
-
-    Raises:
-        CheckpointError: for a file that is damaged, or holds no map.
-    """
+    """Every LSTM in the tree: cells of linen and NNX."""
     tree = decode_file(path)
     if not isinstance(tree, dict):
         raise CheckpointError(f"{path} holds a {type(tree).__name__}, but should hold a map of parameters by name")
@@ -45,11 +41,7 @@ def read(path: Path, options: ReadOptions) -> Checkpoint:
 
 
 def decode_file(path: Path) -> Any:
-    """The tree of a file; its arrays still point into it.
-
-    Raises:
-        CheckpointError: when it is damaged.
-    """
+    """The tree of a file; its arrays still point into it."""
     with path.open("rb") as file:
         return Decoder(path, memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))).decode()
 

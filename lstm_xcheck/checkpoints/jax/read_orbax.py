@@ -33,11 +33,7 @@ _FAULTS = (ValueError, TypeError, KeyError, IndexError, OSError, RuntimeError, N
 
 
 def read(path: Path, options: ReadOptions) -> Checkpoint:
-    """Every LSTM of an item, a step, or a folder with one step.
-
-    Raises:
-        CheckpointError: for a folder that is damaged or has several steps.
-    """
+    """Every LSTM of an item, a step, or a folder with one step."""
     tensors: list[TensorInfo] = []
     items = _items(path)
     for item in items:

@@ -25,11 +25,7 @@ _MAX_CHUNK = 2**30
 
 
 def write(path: Path, lstms: Mapping[str, LSTMWeights], other_layers: OtherLayers) -> None:
-    """Writes parameters of linen cells under `params/<lstm>`.
-
-    Raises:
-        CheckpointError: for what Flax's cells have no place for.
-    """
+    """Writes parameters of linen cells under `params/<lstm>`."""
     _write(path, {"params": {}}, flax_arrays(lstms, other_layers))
 
 

@@ -26,11 +26,7 @@ from .write_flax import flax_arrays, put_leaves
 
 
 def write(path: Path, lstms: Mapping[str, LSTMWeights], other_layers: OtherLayers) -> None:
-    """Writes parameters of linen cells and modules, and statistics.
-
-    Raises:
-        CheckpointError: for what Flax's cells have no place for.
-    """
+    """Writes parameters of linen cells and modules, and statistics."""
     tree: dict[str, Any] = {}
     arrays = flax_arrays(lstms, other_layers)
     put_leaves(tree, {name: _leaf(array, dtype) for name, (array, dtype) in arrays.items()})
@@ -43,9 +39,6 @@ def fill(path: Path, template: Template) -> None:
 
     A database keeps the old ones as bytes that nothing reads. Links are followed, so that no file outside the new
     folder is ever written.
-
-    Raises:
-        CheckpointError: for arrays that cannot be written.
     """
     shutil.copytree(template.path, path)
     where = places(path)

@@ -27,16 +27,10 @@ _MAX_DEPTH = 32
 
 @dataclass(frozen=True)
 class LayerConfig:
-    """One layer or cell of a config.
-
-    Attributes:
-        class_name: such as `LSTM`.
-        name: the user's layer name.
-        values: the layer's own config.
-    """
+    """One layer or cell of a config."""
 
     class_name: str
-    name: str
+    name: str  # the user's layer name
     values: dict[str, Any]
 
     @property
@@ -73,11 +67,7 @@ def layer_config(item: Any) -> LayerConfig | None:
 
 
 def parse_config(path: Path, text: bytes, metadata: bytes) -> KerasConfig:
-    """The layers of a `config.json` and the version in `metadata.json`.
-
-    Raises:
-        CheckpointError: when either is no JSON object, or layers are nested without end.
-    """
+    """The layers of a `config.json` and the version in `metadata.json`."""
     layers: dict[str, LayerConfig] = {}
     _collect(path, _json_object(path, "config.json", text), "", layers, 0)
     version = _json_object(path, "metadata.json", metadata).get("keras_version")

@@ -73,11 +73,7 @@ def detect_keras(
     config: KerasConfig | None,
     options: ReadOptions,
 ) -> Detected:
-    """The LSTMs among groups of variables, and all other tensors.
-
-    Raises:
-        CheckpointError: when config and weights contradict each other, or two LSTMs cannot be told apart.
-    """
+    """The LSTMs among groups of variables, and all other tensors."""
     names = {group.place: group.name for group in groups if group.name}
     notes: dict[str, str] = {}
     cells: dict[str, _Cell] = {}

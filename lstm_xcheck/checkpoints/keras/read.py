@@ -33,11 +33,7 @@ _SMALL = 32 << 20
 
 
 def read_archive(path: Path, options: ReadOptions) -> Checkpoint:
-    """Every LSTM in a saved model, its config applied.
-
-    Raises:
-        CheckpointError: for a damaged archive, or one whose config and weights contradict each other.
-    """
+    """Every LSTM in a saved model, its config applied."""
     if not is_zip(path):
         start = escape(ascii(beginning(path, 16))[1:])
         raise CheckpointError(f"{path} is no Keras archive: it begins with {start}, expected a zip archive")
@@ -56,11 +52,7 @@ def read_archive(path: Path, options: ReadOptions) -> Checkpoint:
 
 
 def read_weights(path: Path, options: ReadOptions) -> Checkpoint:
-    """Every LSTM in a weights file or older `.h5`, by structure.
-
-    Raises:
-        CheckpointError: for a file that is damaged.
-    """
+    """Every LSTM in a weights file or older `.h5`, by structure."""
     if beginning(path, 8) != HDF5_MAGIC:
         start = escape(ascii(beginning(path, 16))[1:])
         raise CheckpointError(f"{path} is no HDF5 file (it begins with {start}); copy or download it again")

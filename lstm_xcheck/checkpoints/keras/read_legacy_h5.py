@@ -38,11 +38,7 @@ def is_legacy(root: Any) -> bool:
 def legacy_content(
     path: Path, file: BinaryIO, root: Any, size: int, byte_range: ByteRange | None = None
 ) -> tuple[list[Variables], list[TensorInfo], KerasConfig | None]:
-    """Groups, other tensors and config, placed as in a `.keras` archive.
-
-    Raises:
-        CheckpointError: for a damaged config, and two layers of one name.
-    """
+    """Groups, other tensors and config, placed as in a `.keras` archive."""
     known = _read_config(path, file, root)
     groups: dict[str, Variables] = {}
     loose: list[TensorInfo] = []

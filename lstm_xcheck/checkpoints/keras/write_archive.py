@@ -29,9 +29,6 @@ def write(path: Path, lstms: Mapping[str, LSTMWeights], other_layers: OtherLayer
     """Writes a model with one layer per LSTM, a chain per stack.
 
     Other layers make one model with them where their order is known, else each has its own input and output.
-
-    Raises:
-        CheckpointError: for what Keras' LSTM cannot say.
     """
     config, order = model_config(lstms, other_layers)
     everything = keras_layers(lstms, other_layers)

@@ -24,11 +24,7 @@ Entry = dict[str, Any]
 
 
 def model_config(lstms: Mapping[str, LSTMWeights], other_layers: OtherLayers) -> tuple[dict[str, Any], list[str]]:
-    """The config of the model, and its layers in Keras' order.
-
-    Raises:
-        CheckpointError: for what Keras' LSTM cannot say.
-    """
+    """The config of the model, and its layers in Keras' order."""
     lines = [_whole_line(lstms, other_layers)] if other_layers.chain else _lines(lstms, other_layers.layers)
     layers: list[tuple[int, Entry]] = []
     inputs, outputs = [], []

@@ -25,11 +25,7 @@ _SIDES = {"forward_layer": "forward", "backward_layer": "backward"}
 
 
 def write(path: Path, lstms: Mapping[str, LSTMWeights], other_layers: OtherLayers) -> None:
-    """Writes one layer for each LSTM, a chain for a stack.
-
-    Raises:
-        CheckpointError: for what Keras' LSTM has no place for, and bfloat16, which this kind of file has no word for.
-    """
+    """Writes one layer for each LSTM, a chain for a stack."""
     layers = keras_layers(lstms, other_layers)
     _refuse_bfloat16({name: layer.dtype for name, layer in layers.items()})
     with path.open("xb") as file, h5py.File(file, "w") as root:
@@ -37,11 +33,7 @@ def write(path: Path, lstms: Mapping[str, LSTMWeights], other_layers: OtherLayer
 
 
 def fill(path: Path, template: Template) -> None:
-    """Writes the template's file with its arrays replaced.
-
-    Raises:
-        CheckpointError: for bfloat16.
-    """
+    """Writes the template's file with its arrays replaced."""
     _refuse_bfloat16({name: weights.dtype for name, weights in template.lstms.items()})
     path.write_bytes(template.path.read_bytes())
     with h5py.File(path, "r+") as root:

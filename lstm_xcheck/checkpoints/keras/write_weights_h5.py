@@ -30,11 +30,7 @@ from .config import snake_case
 
 
 def write(path: Path, lstms: Mapping[str, LSTMWeights], other_layers: OtherLayers) -> None:
-    """Writes one layer for each LSTM, a chain for a stack.
-
-    Raises:
-        CheckpointError: for what Keras' LSTM has no place for.
-    """
+    """Writes one layer for each LSTM, a chain for a stack."""
     with path.open("x+b", buffering=0) as file:
         target = _Faultless(file)
         with h5py.File(target, "w") as root:
@@ -104,11 +100,7 @@ class _Faultless(io.RawIOBase):
 
 
 def keras_layers(lstms: Mapping[str, LSTMWeights], other_layers: OtherLayers) -> dict[str, LSTMWeights | Layer]:
-    """All layers in chain order, or LSTMs first.
-
-    Raises:
-        CheckpointError: for two layers of one name.
-    """
+    """All layers in chain order, or LSTMs first."""
     found: dict[str, LSTMWeights | Layer] = dict(chain_of(lstms))
     for layer in other_layers.layers:
         if plain_name(layer.name) in found:
@@ -182,11 +174,7 @@ def fill_groups(root: Any, values: Mapping[str, Typed]) -> None:
 
 
 def keras_arrays(name: str, weights: LSTMWeights) -> dict[str, Array]:
-    """Kernel, recurrent kernel and bias of one layer, forward before backward.
-
-    Raises:
-        CheckpointError: for what Keras' LSTM has no place for.
-    """
+    """Kernel, recurrent kernel and bias of one layer, forward before backward."""
     try:
         return to_layout(weights, "keras", copy=False)
     except SpecError as error:

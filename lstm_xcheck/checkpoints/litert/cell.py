@@ -47,29 +47,18 @@ class NotReadError(ValueError):
 
 @dataclass(frozen=True)
 class Cell:
-    """One direction of one layer.
-
-    Attributes:
-        tensors: by the names of the layout `litert`, without a direction.
-        options: of a spec, sizes aside.
-        backward: whether it reads its sequence from the end.
-        sequence: the tensor that it reads, and which axis of it is time.
-        results: the tensors of its outputs.
-        leaves: the stored tensors that it uses up, each with its graph.
-        why: what made this an LSTM.
-        made_up: how many numbers stand for a gate that the file does not have.
-    """
+    """One direction of one layer."""
 
     graph: Graph
     name: str
-    tensors: dict[str, TensorInfo]
-    options: dict[str, Any]
-    backward: bool
-    sequence: tuple[int, int]
-    results: tuple[int, ...]
-    leaves: frozenset[Leaf]
-    why: str
-    made_up: int = 0
+    tensors: dict[str, TensorInfo]  # by the names of the layout `litert`, without a direction
+    options: dict[str, Any]  # of a spec, sizes aside
+    backward: bool  # whether it reads its sequence from the end
+    sequence: tuple[int, int]  # the tensor that it reads, and which axis of it is time
+    results: tuple[int, ...]  # the tensors of its outputs
+    leaves: frozenset[Leaf]  # the stored tensors that it uses up, each with its graph
+    why: str  # what made this an LSTM
+    made_up: int = 0  # how many numbers stand for a gate that the file does not have
     notes: tuple[str, ...] = ()
 
 

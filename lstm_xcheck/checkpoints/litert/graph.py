@@ -179,11 +179,7 @@ class Model:
         return Tensor(table.text(3), shape, dtype, buffers[number], variable, sparse)
 
     def stored(self, tensor: Tensor) -> TensorInfo:
-        """A constant tensor, its size held against its bytes.
-
-        Raises:
-            CheckpointError: when they do not fit.
-        """
+        """A constant tensor, its size held against its bytes."""
         size, width = (tensor.span or (0, 0))[1], FLOAT_SIZES.get(tensor.dtype)
         fits = width is None or math.prod(tensor.shape) * width == size
         if not tensor.sparse and (min(tensor.shape, default=1) < 0 or not fits):
@@ -212,11 +208,7 @@ class Model:
 
 
 def parse(path: Path) -> Model:
-    """The model in a file.
-
-    Raises:
-        CheckpointError: when it is damaged.
-    """
+    """The model in a file."""
     try:
         return Model(path, path.read_bytes())
     except ValueError as error:

@@ -38,11 +38,7 @@ _UNROLLED = (
 
 
 def read(path: Path, options: ReadOptions) -> Checkpoint:
-    """Every LSTM of the model.
-
-    Raises:
-        CheckpointError: for a file that is damaged.
-    """
+    """Every LSTM of the model."""
     model = parse(path)
     try:
         return _read(path, model, options)

@@ -26,21 +26,13 @@ from ..tensor_info import TensorInfo
 
 
 def read(path: Path, options: ReadOptions) -> Checkpoint:
-    """Every LSTM with the names of a known framework.
-
-    Raises:
-        CheckpointError: for a file that is damaged, or holds objects instead of arrays.
-    """
+    """Every LSTM with the names of a known framework."""
     lstms, other = detect(path, stored_tensors(path), detect_any_layout, options)
     return Checkpoint(path, "npz", lstms, other, family_of(lstm.layout for lstm in lstms))
 
 
 def stored_tensors(path: Path) -> list[TensorInfo]:
-    """Every array of the archive, in its order.
-
-    Raises:
-        CheckpointError: for a file that is damaged, or holds objects instead of arrays.
-    """
+    """Every array of the archive, in its order."""
     with open_archive(path) as archive:
         return [npz.describe(path, archive, name) for name in archive.namelist() if name.endswith(".npy")]
 
@@ -48,11 +40,7 @@ def stored_tensors(path: Path) -> list[TensorInfo]:
 def write_npz(
     path: Path, layout: str, separator: str, lstms: Mapping[str, LSTMWeights], other_layers: OtherLayers
 ) -> None:
-    """Writes LSTMs and other layers under the names of a layout.
-
-    Raises:
-        CheckpointError: for what the layout has no place for.
-    """
+    """Writes LSTMs and other layers under the names of a layout."""
     arrays = tree_arrays(lstms, layout, separator)
     arrays.update(stored_arrays(other_layers.layers, layout, list(arrays)))
     _write(path, {}, arrays)

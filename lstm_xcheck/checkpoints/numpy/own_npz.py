@@ -49,20 +49,12 @@ def write(path: Path, lstms: Mapping[str, LSTMWeights], other_layers: OtherLayer
 
 
 def fill(path: Path, template: Template) -> None:
-    """Refuses: the keys of this format are its own.
-
-    Raises:
-        CheckpointError: always.
-    """
+    """Refuses: the keys of this format are its own."""
     raise CheckpointError(f"--like {template.path}: lstm-xcheck npz files have keys of their own; leave --like out")
 
 
 def read(path: Path, options: ReadOptions) -> Checkpoint:
-    """Every LSTM of the file; pickled members are refused, not loaded.
-
-    Raises:
-        CheckpointError: for a file that is damaged or not of this project.
-    """
+    """Every LSTM of the file; pickled members are refused, not loaded."""
     with open_archive(path) as archive:
         if f"{_INDEX}.npy" not in archive.namelist():
             raise CheckpointError(

@@ -12,9 +12,5 @@ from .named_npz import write_npz
 
 
 def write(path: Path, lstms: Mapping[str, LSTMWeights], other_layers: OtherLayers) -> None:
-    """Writes one module for each LSTM, a chain for a stack.
-
-    Raises:
-        CheckpointError: for what mlx.nn.LSTM has no place for.
-    """
+    """Writes one module for each LSTM, a chain for a stack."""
     write_npz(path, "mlx", ".", lstms, other_layers)

@@ -56,11 +56,7 @@ class Graph:
         return name
 
     def weights(self, name: str, array: Array, dtype: str) -> str:
-        """An array as a tensor.
-
-        Raises:
-            CheckpointError: when another has its name.
-        """
+        """An array as a tensor."""
         if name in self.tensors:
             raise CheckpointError(f"two layers would be stored as {escape(name)}; rename one with --rename")
         self.tensors[name] = tensor_of(name, array, dtype)
@@ -73,11 +69,7 @@ class Graph:
         return self.add(operator, [source], output, axes=[axis], keepdims=0)
 
     def lstm(self, name: str, weights: LSTMWeights, source: str, prefix: str) -> None:
-        """One LSTM node, its outputs called `<prefix>Y`, `<prefix>Y_h` and `<prefix>Y_c`.
-
-        Raises:
-            CheckpointError: for what the operator cannot say.
-        """
+        """One LSTM node, its outputs called `<prefix>Y`, `<prefix>Y_h` and `<prefix>Y_c`."""
         try:
             attributes = node_attributes(weights.spec)
         except NotInSpecError as error:

@@ -44,8 +44,7 @@ _FAULTS = (ValueError, TypeError, AttributeError, KeyError, OverflowError)
 def read(path: Path, options: ReadOptions) -> Checkpoint:
     """Every LSTM of the model, nested graphs included.
 
-    Raises:
-        CheckpointError: for a file that is damaged, and data that leaves the model's folder.
+    Data outside the model's folder is refused.
     """
     model = load_model(path)
     try:
@@ -97,11 +96,7 @@ def _text(value: bytes | str) -> str:
 
 
 def load_model(path: Path) -> Any:
-    """The parsed model; data in other files is not touched.
-
-    Raises:
-        CheckpointError: when it is no ONNX model.
-    """
+    """The parsed model; data in other files is not touched."""
     model = onnx.ModelProto()
     try:
         model.ParseFromString(path.read_bytes())
@@ -203,11 +198,7 @@ class Shared:
         self._read: dict[tuple[Any, ...], LSTMWeights] = {}
 
     def weights(self, key: tuple[Any, ...], name: str, tensors: dict[str, TensorInfo], spec: LSTMSpec) -> LSTMWeights:
-        """The LSTM of these tensors, one object for equal nodes.
-
-        Raises:
-            CheckpointError: when all together take far more than the model has.
-        """
+        """The LSTM of these tensors, one object for equal nodes."""
         if key not in self._read:
             if self._left < 0:
                 raise CheckpointError(

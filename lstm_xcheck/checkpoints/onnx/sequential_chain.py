@@ -51,12 +51,6 @@ def line_of(
 ) -> tuple[Step, ...]:
     """The chain of all layers and LSTMs.
 
-    Args:
-        graph: of the model.
-        constants: its tensors by name.
-        layers: by the keys of their nodes.
-        lstms: name and direction of each LSTM by the key of its node.
-
     Raises:
         NoLineError: when the graph is none, or something in it is not known.
     """

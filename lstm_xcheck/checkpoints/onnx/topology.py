@@ -19,13 +19,7 @@ _MOVES = (
 
 
 def graph_topology(graph: Any, constants: Constants, lstms: Mapping[str, tuple[str, str]]) -> ModelTopology:
-    """The layers of a graph, and their order if sequential.
-
-    Args:
-        graph: of the model.
-        constants: its tensors by name.
-        lstms: name and direction of each LSTM by the key of its node.
-    """
+    """The layers of a graph, and their order if sequential."""
     found = find_layers(graph, constants)
     layers = list({id(layer): layer for layer in found.values()}.values())
     shapes = frozenset(name for name, tensor in constants.items() if integers(tensor) is not None)

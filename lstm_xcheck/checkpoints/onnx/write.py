@@ -30,19 +30,12 @@ def write(path: Path, lstms: Mapping[str, LSTMWeights], other_layers: OtherLayer
         lstms: by name.
         other_layers: one line of layers where their order is known, else each alone.
         opset: 14, which every runtime since 2021 reads, or 22. bfloat16 needs 22 and gets it.
-
-    Raises:
-        CheckpointError: for what the operators cannot say.
     """
     _save(path, _new_model(lstms, other_layers, opset))
 
 
 def fill(path: Path, template: Template) -> None:
-    """Writes the template's model with its weights replaced.
-
-    Raises:
-        CheckpointError: for weights in another file.
-    """
+    """Writes the template's model with its weights replaced."""
     model = load_model(template.path)
     known = constants_of(model.graph, {})
     for _, constants in lstm_nodes(template.path, model.graph):

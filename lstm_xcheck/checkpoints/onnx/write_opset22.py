@@ -12,9 +12,5 @@ from .write import fill as fill
 
 
 def write(path: Path, lstms: Mapping[str, LSTMWeights], other_layers: OtherLayers) -> None:
-    """As `onnx.write.write` with operator set 22.
-
-    Raises:
-        CheckpointError: for what the operators cannot say.
-    """
+    """As `onnx.write.write` with operator set 22."""
     any_opset.write(path, lstms, other_layers, opset=22)

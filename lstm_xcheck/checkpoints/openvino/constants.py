@@ -32,20 +32,13 @@ _MAX_GROWTH = 8
 
 @dataclass(frozen=True)
 class Constant:
-    """A tensor that the file determines.
-
-    Attributes:
-        dtype: as stored.
-        computed: as the graph uses it, which is never less precise.
-        load: reads the values.
-        leaves: the Const layers behind it.
-    """
+    """A tensor that the file determines."""
 
     shape: tuple[int, ...]
     dtype: str
-    computed: str
+    computed: str  # as the graph uses it, which is never less precise
     load: Callable[[], Array]
-    leaves: tuple[Element, ...]
+    leaves: tuple[Element, ...]  # the Const layers behind it
 
 
 class Constants:
@@ -58,11 +51,7 @@ class Constants:
         self._known: dict[tuple[int, Source], tuple[Graph, Constant | None]] = {}
 
     def at(self, graph: Graph, source: Source | None, steps: int = 0) -> Constant | None:
-        """The constant that an output is; None if computed.
-
-        Raises:
-            CheckpointError: for a Const that does not fit the file.
-        """
+        """The constant that an output is; None if computed."""
         if source is None or steps > _MAX_STEPS:
             return None
         key = id(graph), source

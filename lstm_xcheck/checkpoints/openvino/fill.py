@@ -51,11 +51,7 @@ class _Filled(NamedTuple):
 
 
 def fill_constants(path: Path, like: Path, lstms: Mapping[str, LSTMWeights]) -> None:
-    """Writes both files with these LSTMs replaced.
-
-    Raises:
-        CheckpointError: for weights that the graph computes, keeps in several types, or shares between LSTMs.
-    """
+    """Writes both files with these LSTMs replaced."""
     parse(like)  # refuses what no model has, such as entities
     root = fromstring(like.read_bytes())
     nodes = nodes_of(like, root, Constants(like))

@@ -28,18 +28,13 @@ Source = tuple[str, int]
 
 @dataclass
 class Graph:
-    """Layers in file order, and the inputs of a body.
-
-    Attributes:
-        layers: by id.
-        sources: the output that feeds each (layer, number of its input).
-        outer: for a parameter of a body that never changes, the graph around it and the output there.
-        backward: for a body, whether it walks its slices from the last to the first; None where it has none.
-    """
+    """Layers in file order, and the inputs of a body."""
 
     layers: dict[str, Element]
-    sources: dict[tuple[str, int], Source]
+    sources: dict[tuple[str, int], Source]  # the output that feeds each (layer, number of its input)
+    # for a parameter of a body that never changes, the graph around it and the output there
     outer: dict[str, tuple[Graph, Source]] = field(default_factory=dict)
+    # for a body, whether it walks its slices from the last to the first; None where it has none
     backward: bool | None = None
 
     def inputs(self, layer: Element) -> list[Source | None]:
@@ -49,11 +44,7 @@ class Graph:
 
 
 def parse(path: Path) -> Element:
-    """The root element `net`.
-
-    Raises:
-        CheckpointError: when the XML is damaged, endless or declares a document type.
-    """
+    """The root element `net`."""
     size = path.stat().st_size
     if size > _MAX_XML:
         raise CheckpointError(f"{path} has {size} bytes of XML, more than the {_MAX_XML} that are read")
@@ -86,11 +77,7 @@ def parse(path: Path) -> Element:
 
 
 def graphs(path: Path, net: Element) -> Iterator[Graph]:
-    """The graph of a net, then its bodies.
-
-    Raises:
-        CheckpointError: for bodies nested without end.
-    """
+    """The graph of a net, then its bodies."""
     yield from _graphs(path, net, None, None, 0)
 
 

@@ -49,11 +49,7 @@ class _NotReadError(ValueError):
 
 
 def read(path: Path, options: ReadOptions) -> Checkpoint:
-    """Every LSTM of the model, loop bodies included.
-
-    Raises:
-        CheckpointError: for a file that is damaged, and a `.bin` that is missing or does not fit.
-    """
+    """Every LSTM of the model, loop bodies included."""
     constants, root = Constants(path), parse(path)
     unread: list[OtherTensor] = []
     nodes = nodes_of(path, root, constants, unread)

@@ -28,11 +28,7 @@ _FUNCTIONS = ("sigmoid", "tanh", "relu")
 
 
 def write(path: Path, lstms: Mapping[str, LSTMWeights], other_layers: OtherLayers) -> None:
-    """Writes the `.xml` and the `.bin` of the same name.
-
-    Raises:
-        CheckpointError: for what LSTMSequence cannot say, and another suffix.
-    """
+    """Writes the `.xml` and the `.bin` of the same name."""
     _refuse_other_suffix(path)
     model = Model("lstms")
     for name, weights in lstms.items():
@@ -44,11 +40,7 @@ def write(path: Path, lstms: Mapping[str, LSTMWeights], other_layers: OtherLayer
 
 
 def fill(path: Path, template: Template) -> None:
-    """Writes the template's model with the weights of its LSTMs replaced.
-
-    Raises:
-        CheckpointError: for another suffix, and weights that cannot be replaced.
-    """
+    """Writes the template's model with the weights of its LSTMs replaced."""
     _refuse_other_suffix(path)
     fill_constants(path, template.path, template.lstms)
 

@@ -13,25 +13,15 @@ from ..topology import Step
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer other than an LSTM.
+    """One layer other than an LSTM."""
 
-    Attributes:
-        kind: a key of `lstm_xcheck.layouts.other_layers.KINDS`.
-        name: the user's, with dots between a model and its parts.
-        arrays: by canonical name, every bit as stored.
-        dtype: precision in the file.
-        family: whose file it was read from: a key of `lstm_xcheck.layouts.other_layers.OTHER_LAYERS`.
-        tensors: canonical name -> the file's own spelling.
-        attributes: what a Keras config says of it, such as `activation`.
-    """
-
-    kind: str
-    name: str
-    arrays: dict[str, Array]
-    dtype: str
-    family: str
-    tensors: dict[str, str] = field(default_factory=dict)
-    attributes: dict[str, Any] = field(default_factory=dict)
+    kind: str  # a key of `lstm_xcheck.layouts.other_layers.KINDS`
+    name: str  # the user's, with dots between a model and its parts
+    arrays: dict[str, Array]  # by canonical name, every bit as stored
+    dtype: str  # precision in the file
+    family: str  # whose file it was read from: a key of `lstm_xcheck.layouts.other_layers.OTHER_LAYERS`
+    tensors: dict[str, str] = field(default_factory=dict)  # canonical name -> the file's own spelling
+    attributes: dict[str, Any] = field(default_factory=dict)  # what a Keras config says of it, such as `activation`
 
     @property
     def fingerprint(self) -> str:
@@ -41,23 +31,14 @@ class Layer:
 
 @dataclass(frozen=True)
 class OtherLayers:
-    """What a file holds other than LSTMs.
+    """What a file holds other than LSTMs."""
 
-    Attributes:
-        layers: what can be carried over, in the model's order as far as it is known.
-        unknown: tensors of no known layer, each with the reason as its note.
-        training: tensors that belong to training alone.
-        chain: the whole model, layer after layer, where that is certain; else empty.
-        order_source: how the order of the chain is known.
-        unsupported: operators of a graph that belong to no layer.
-    """
-
-    layers: tuple[Layer, ...] = ()
-    unknown: tuple[OtherTensor, ...] = ()
-    training: tuple[OtherTensor, ...] = ()
-    chain: tuple[Step, ...] = ()
-    order_source: str = ""
-    unsupported: tuple[str, ...] = ()
+    layers: tuple[Layer, ...] = ()  # what can be carried over, in the model's order as far as it is known
+    unknown: tuple[OtherTensor, ...] = ()  # tensors of no known layer, each with the reason as its note
+    training: tuple[OtherTensor, ...] = ()  # tensors that belong to training alone
+    chain: tuple[Step, ...] = ()  # the whole model, layer after layer, where that is certain; else empty
+    order_source: str = ""  # how the order of the chain is known
+    unsupported: tuple[str, ...] = ()  # operators of a graph that belong to no layer
 
 
 def by_name(layers: Sequence[Layer]) -> dict[str, Layer]:

@@ -19,17 +19,12 @@ from .model import Layer, OtherLayers, by_name, plain_name
 
 @dataclass(frozen=True)
 class FrameworkLayer:
-    """A layer as a framework stores it.
+    """A layer as a framework stores it."""
 
-    Attributes:
-        arrays: by the framework's own names, in its order.
-        defaulted: names of arrays that the layer lacks and the framework needs; the values change nothing.
-        dropped: canonical names of arrays that the framework has no place for.
-    """
-
-    arrays: dict[str, Typed]
+    arrays: dict[str, Typed]  # by the framework's own names, in its order
+    # names of arrays that the layer lacks and the framework needs; the values change nothing
     defaulted: tuple[str, ...]
-    dropped: tuple[str, ...]
+    dropped: tuple[str, ...]  # canonical names of arrays that the framework has no place for
 
 
 def to_framework(layer: Layer, family: str) -> FrameworkLayer:
@@ -55,11 +50,7 @@ def to_framework(layer: Layer, family: str) -> FrameworkLayer:
 
 
 def stored_arrays(layers: Sequence[Layer], family: str, taken: Sequence[str] = ()) -> dict[str, Typed]:
-    """Every array by its full name in the framework's spelling.
-
-    Raises:
-        CheckpointError: when two arrays would have one name.
-    """
+    """Every array by its full name in the framework's spelling."""
     result: dict[str, Typed] = {}
     for layer in layers:
         for own, typed in to_framework(layer, family).arrays.items():
@@ -77,11 +68,7 @@ def stored_arrays(layers: Sequence[Layer], family: str, taken: Sequence[str] = (
 
 
 def template_arrays(template: Checkpoint, other_layers: OtherLayers, family: str) -> dict[str, Typed]:
-    """New values of other layers by the file's names.
-
-    Raises:
-        CheckpointError: for a layer that the file does not have, or has in another size or type.
-    """
+    """New values of other layers by the file's names."""
     if not other_layers.layers:
         return {}
     like = template.path
@@ -127,11 +114,7 @@ def kinds_of(layers: Sequence[Layer]) -> dict[str, str]:
 
 
 def refuse_changed_layers(target: Path, back: Checkpoint, layers: Sequence[Layer], family: str) -> None:
-    """Refuses a file whose layers differ in any bit.
-
-    Raises:
-        CheckpointError: for a layer that is missing, of another kind, or of other numbers.
-    """
+    """Refuses a file whose layers differ in any bit."""
     read = by_name(collect_layers(back, kinds_of(layers)).layers) if layers else {}
     for layer in layers:
         name = plain_name(layer.name)

@@ -36,11 +36,7 @@ class _PlacingUnpickler(NumpyUnpickler):
 
 
 def filled(template: Template) -> bytearray:
-    """The template's bytes with new numbers, under both Paddle names.
-
-    Raises:
-        CheckpointError: for an LSTM that the file names as another framework does, and numbers that are kept as text.
-    """
+    """The template's bytes with new numbers, under both Paddle names."""
     like = template.path
     for lstm in template.checkpoint.lstms:
         if lstm.name in template.lstms and lstm.layout not in ("torch", "paddle"):

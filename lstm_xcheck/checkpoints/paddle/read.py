@@ -36,11 +36,7 @@ PROJECTION = "weight_ho"
 
 
 def read(path: Path, options: ReadOptions) -> Checkpoint:
-    """Every LSTM in a pickle of arrays, by any known names.
-
-    Raises:
-        CheckpointError: for damaged files, and for pickles that ask for more than arrays; these are never run.
-    """
+    """Every LSTM in a pickle of arrays, by any known names."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as stream:
         value = NumpyUnpickler(path, stream).load()
     tensors = _stored(path, value)
@@ -62,11 +58,7 @@ def _stored(path: Path, value: Any) -> dict[str, TensorInfo]:
 
 
 def _without_aliases(path: Path, tensors: Mapping[str, TensorInfo]) -> tuple[list[TensorInfo], dict[str, str]]:
-    """Every tensor once under PyTorch's name, and the file's aliases.
-
-    Raises:
-        CheckpointError: when the two names of a tensor hold different numbers.
-    """
+    """Every tensor once under PyTorch's name, and the file's aliases."""
     plain, aliases = [], {}
     for name, tensor in tensors.items():
         canonical = canonical_name(name, tensors)

@@ -26,11 +26,7 @@ _PROTOCOL = 4  # what paddle.save takes
 
 
 def write(path: Path, lstms: Mapping[str, LSTMWeights], other_layers: OtherLayers) -> None:
-    """Writes a state dict named `<lstm>.weight_ih_l0` and so on.
-
-    Raises:
-        CheckpointError: for what paddle.nn.LSTM has no place for, and names that meet.
-    """
+    """Writes a state dict named `<lstm>.weight_ih_l0` and so on."""
     state: dict[str, Any] = {}
     for name, weights in lstms.items():
         prefix = name.replace("/", ".").strip(".")
@@ -47,11 +43,7 @@ def write(path: Path, lstms: Mapping[str, LSTMWeights], other_layers: OtherLayer
 
 
 def fill(path: Path, template: Template) -> None:
-    """Writes the template's file with its arrays replaced.
-
-    Raises:
-        CheckpointError: for a file that cannot be filled.
-    """
+    """Writes the template's file with its arrays replaced."""
     path.write_bytes(filled(template))
 
 

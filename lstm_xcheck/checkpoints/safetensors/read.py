@@ -39,22 +39,14 @@ _MAX_HEADER = 100_000_000
 
 
 def read(path: Path, options: ReadOptions) -> Checkpoint:
-    """Every LSTM with PyTorch's tensor names in a safetensors file.
-
-    Raises:
-        CheckpointError: for a file that breaks the format's rules.
-    """
+    """Every LSTM with PyTorch's tensor names in a safetensors file."""
     tensors = stored_tensors(path)
     lstms, other = detect(path, tensors, detect_any_layout, options)
     return Checkpoint(path, "safetensors", lstms, other, family_of((lstm.layout for lstm in lstms), "torch"))
 
 
 def stored_tensors(path: Path) -> list[TensorInfo]:
-    """Describes every tensor; values are read when asked for.
-
-    Raises:
-        CheckpointError: for a file that breaks the format's rules.
-    """
+    """Describes every tensor; values are read when asked for."""
     header, start = _read_header(path)
     tensors = []
     end = 0

@@ -27,12 +27,7 @@ _MAX_INDEX = 256 << 20
 
 
 def read(path: Path, options: ReadOptions) -> Checkpoint:
-    """Every LSTM in the shards; `path` is the index or its folder.
-
-    Raises:
-        CheckpointError: for a damaged index, a shard that is missing, damaged or elsewhere, and tensors that are not
-            where the index says.
-    """
+    """Every LSTM in the shards; `path` is the index or its folder."""
     index = _index(path)
     places = _weight_map(index)
     shards = {name: stored_tensors(_shard(index, name)) for name in dict.fromkeys(places.values())}

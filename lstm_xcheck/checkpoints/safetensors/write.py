@@ -25,11 +25,7 @@ Raw = tuple[str, tuple[int, ...], memoryview]
 
 
 def write(path: Path, lstms: Mapping[str, LSTMWeights], other_layers: OtherLayers) -> None:
-    """Writes tensors named `<lstm>.weight_ih_l0` and so on.
-
-    Raises:
-        CheckpointError: for what nn.LSTM has no place for, and names that meet.
-    """
+    """Writes tensors named `<lstm>.weight_ih_l0` and so on."""
     raw = {name: _raw(array, dtype) for name, (array, dtype) in state_names(lstms, other_layers).items()}
     _write(path, raw, {"format": "pt"})
 

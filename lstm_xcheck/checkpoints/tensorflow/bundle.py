@@ -53,21 +53,13 @@ class Entry:
 
 @dataclass(frozen=True)
 class Bundle:
-    """An index that has been read: the tensors by key.
-
-    Attributes:
-        path: as the user named it.
-        prefix: without `.index`.
-        shards: how many data files there are.
-        big_endian: of the numbers.
-        entries: what the index says of each tensor.
-    """
+    """An index that has been read: the tensors by key."""
 
     path: Path
-    prefix: Path
-    shards: int
-    big_endian: bool
-    entries: dict[str, Entry]
+    prefix: Path  # without `.index`
+    shards: int  # how many data files there are
+    big_endian: bool  # of the numbers
+    entries: dict[str, Entry]  # what the index says of each tensor
 
     def data_file(self, shard: int) -> Path:
         """The file with the tensors of one shard."""
@@ -79,11 +71,7 @@ class Bundle:
         return [file for shard in sorted(shards) if (file := self.data_file(shard)).is_file()]
 
     def tensor(self, key: str) -> TensorInfo:
-        """One tensor, its place checked against the file that holds it.
-
-        Raises:
-            CheckpointError: when it reaches beyond that file, or the file is missing.
-        """
+        """One tensor, its place checked against the file that holds it."""
         entry = self.entries[key]
         name, size = _TYPES.get(entry.kind, ("", 0))
         if size and not entry.sliced:
@@ -96,11 +84,7 @@ class Bundle:
         return TensorInfo(key, entry.shape, entry.dtype, partial(self._load, key, entry))
 
     def text(self, key: str) -> bytes:
-        """The only element of a text tensor, after its length.
-
-        Raises:
-            CheckpointError: for a text that is cut off.
-        """
+        """The only element of a text tensor, after its length."""
         entry = self.entries[key]
         self._check_place(key, entry)
         data = self._bytes(entry)
@@ -141,11 +125,7 @@ class Bundle:
 
 
 def read_bundle(path: Path, prefix: Path) -> Bundle:
-    """The index of a checkpoint.
-
-    Raises:
-        CheckpointError: for an index that is missing or damaged.
-    """
+    """The index of a checkpoint."""
     index = prefix.with_name(f"{prefix.name}.index")
     if index.stat().st_size > _MAX_INDEX:
         raise CheckpointError(f"{path}: {index.name} has more than {_MAX_INDEX:,} bytes; it is no real index")

@@ -28,11 +28,7 @@ _WHY_UNLIKE = "not read: this cell has TF1's names, but adds nothing to its forg
 
 
 def read(path: Path, options: ReadOptions) -> Checkpoint:
-    """Every LSTM of a checkpoint's `.index` or a SavedModel's folder.
-
-    Raises:
-        CheckpointError: for files that are missing or damaged, and tensors that do not fit their checksum.
-    """
+    """Every LSTM of a checkpoint's `.index` or a SavedModel's folder."""
     bundle = read_bundle(path, _prefix(path))
     full = _full_names(bundle)
     names = model_names(bundle.entries, {key: entry.shape for key, entry in bundle.entries.items()}, full)

@@ -25,11 +25,7 @@ _KERAS2 = KerasConfig({}, 2)
 
 
 def keras2_layers(folder: Path) -> dict[str, LayerConfig]:
-    """The layers and cells by name, ambiguous names left out.
-
-    Raises:
-        CheckpointError: for a file that is damaged.
-    """
+    """The layers and cells by name, ambiguous names left out."""
     file = folder / _FILE
     if not file.is_file() or file.stat().st_size > _LARGEST:
         return {}

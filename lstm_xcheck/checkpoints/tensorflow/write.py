@@ -24,11 +24,7 @@ _INDEX = ".index"
 
 
 def write(path: Path, lstms: Mapping[str, LSTMWeights], other_layers: OtherLayers) -> None:
-    """Writes one Keras layer per LSTM, a chain per stack.
-
-    Raises:
-        CheckpointError: for what Keras has no place for, and names that are no attributes.
-    """
+    """Writes one Keras layer per LSTM, a chain per stack."""
     prefix = _prefix(path)
     children: dict[str, Any] = {}
     for name, weights in chain_of(lstms).items():
@@ -43,11 +39,7 @@ def write(path: Path, lstms: Mapping[str, LSTMWeights], other_layers: OtherLayer
 
 
 def fill(path: Path, template: Template) -> None:
-    """Writes every entry of the template, its LSTMs replaced.
-
-    Raises:
-        CheckpointError: for a checkpoint that is damaged.
-    """
+    """Writes every entry of the template, its LSTMs replaced."""
     prefix, like = _prefix(path), template.path
     new = {key: tf.cast(tf.constant(array), dtype) for key, (array, dtype) in template.values.items()}
     try:

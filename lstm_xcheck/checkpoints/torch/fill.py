@@ -19,11 +19,7 @@ from ..template import Template
 
 
 def fill_state(path: Path, template: Template) -> None:
-    """Writes the template's file with its tensors replaced.
-
-    Raises:
-        CheckpointError: for a file that torch cannot load.
-    """
+    """Writes the template's file with its tensors replaced."""
     state = _filled(template)
     # Through a file object: given a path, torch writes the file's name into the file.
     try:

@@ -17,9 +17,6 @@ def state_names(lstms: Mapping[str, LSTMWeights], other_layers: OtherLayers) -> 
     """Every array by `<lstm>.weight_ih_l0`; a nameless LSTM lies at the top.
 
     Layers beside them stand before, between and after them as in their chain, or else after them.
-
-    Raises:
-        CheckpointError: for what nn.LSTM has no place for, and two arrays of one name.
     """
     state: dict[str, Typed] = {}
     for name, weights in lstms.items():

@@ -33,11 +33,7 @@ _LEGACY_PROTOCOL = 1001
 
 
 def read(path: Path, options: ReadOptions) -> Checkpoint:
-    """Every LSTM in a PyTorch checkpoint, nested dicts included.
-
-    Raises:
-        CheckpointError: for damaged files, and for pickles that ask for more than tensors; these are never run.
-    """
+    """Every LSTM in a PyTorch checkpoint, nested dicts included."""
     if is_zip(path):
         return _read_archive(path, options)
     if TORCH_LEGACY_MAGIC in beginning(path, 32):
@@ -66,11 +62,7 @@ def _read_archive(path: Path, options: ReadOptions) -> Checkpoint:
 
 
 def archive_root(path: Path, archive: zipfile.ZipFile) -> str:
-    """The folder that holds `data.pkl`.
-
-    Raises:
-        CheckpointError: when there is none, or more than one.
-    """
+    """The folder that holds `data.pkl`."""
     pickles = [name for name in archive.namelist() if name == "data.pkl" or name.endswith("/data.pkl")]
     if len(pickles) != 1:
         raise CheckpointError(f"{path} is a zip archive with {len(pickles)} data.pkl, but torch.save writes one")
@@ -78,11 +70,7 @@ def archive_root(path: Path, archive: zipfile.ZipFile) -> str:
 
 
 def is_big_endian(path: Path, archive: zipfile.ZipFile, root: str) -> bool:
-    """Whether the storages were written by a big-endian machine.
-
-    Raises:
-        CheckpointError: when the file says neither.
-    """
+    """Whether the storages were written by a big-endian machine."""
     order = b"little"
     if f"{root}byteorder" in archive.NameToInfo:
         order = read_member(path, archive, f"{root}byteorder", 16)

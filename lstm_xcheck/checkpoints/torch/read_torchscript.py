@@ -68,11 +68,7 @@ class _ProgramUnpickler(TorchUnpickler):
 
 
 def read(path: Path, options: ReadOptions) -> Checkpoint:
-    """Every LSTM of a scripted or traced module.
-
-    Raises:
-        CheckpointError: for damaged files, and for pickles that ask for more than tensors and the program's objects.
-    """
+    """Every LSTM of a scripted or traced module."""
     with open_archive(path) as archive:
         root = archive_root(path, archive)
         module = _module(path, archive, root, "data")

@@ -68,11 +68,7 @@ def storage_of(path: Path, seen: dict[str, Storage], saved_id: Any) -> Storage:
 
 
 def tensor_of(path: Path, symbol: Symbol, arguments: tuple[Any, ...]) -> TensorView:
-    """The tensor that `_rebuild_tensor*` would make.
-
-    Raises:
-        CheckpointError: when it would reach beyond its storage.
-    """
+    """The tensor that `_rebuild_tensor*` would make."""
     if symbol.name not in REBUILD or len(arguments) < 4 or not isinstance(arguments[0], Storage):
         raise CheckpointError(f"{path}: the pickle describes a tensor in an unknown way")
     storage, offset, shape, strides = arguments[:4]
@@ -99,11 +95,7 @@ Fetch = Callable[[Storage], tuple[bytes | Array, bool]]
 
 
 def check_view(path: Path, view: TensorView, look: Callable[[Storage], object]) -> None:
-    """Checks a view against its storage, and the storage by `look`.
-
-    Raises:
-        CheckpointError: when the file cannot hold the values.
-    """
+    """Checks a view against its storage, and the storage by `look`."""
     size = int(np.prod(view.shape, dtype=object)) * _SIZES[view.dtype]
     if size > max(view.storage.nbytes, SMALL):
         raise CheckpointError(
@@ -131,9 +123,6 @@ def named_tensors(
     """Every tensor in nested containers, named by joined keys.
 
     With `look`, which refuses a storage that the file cannot hold, tensors may be loaded after the file is closed.
-
-    Raises:
-        CheckpointError: when two tensors get the same name, or the nesting has no end.
     """
     tensors = []
     for scope, key, view in named_leaves(path, value, TensorView):

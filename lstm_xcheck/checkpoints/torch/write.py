@@ -38,21 +38,13 @@ _CLASSES = {dtype: name for name, dtype in reversed(STORAGES.items())}
 
 
 def write(path: Path, lstms: Mapping[str, LSTMWeights], other_layers: OtherLayers) -> None:
-    """Writes a state dict named `<lstm>.weight_ih_l0` and so on.
-
-    Raises:
-        CheckpointError: for what nn.LSTM has no place for, and names that meet.
-    """
+    """Writes a state dict named `<lstm>.weight_ih_l0` and so on."""
     with path.open("xb") as file:
         write_state(file, state_names(lstms, other_layers))
 
 
 def fill(path: Path, template: Template) -> None:
-    """Fills a file through PyTorch, which can write its other objects.
-
-    Raises:
-        CheckpointError: without PyTorch, and for a file that torch cannot load.
-    """
+    """Fills a file through PyTorch, which can write its other objects."""
     if find_spec("torch") is None:
         raise CheckpointError(
             f"--like {template.path} needs torch, which this Python does not have; "
