@@ -38,14 +38,10 @@ def temporary_path(target: Path, chosen: Format) -> Iterator[Path]:
         raise CheckpointError(f"{target} cannot be written: {escape(error.strerror or error)}") from error
     finally:
         for part in chosen.parts(path):
-            _remove(part)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+            if part.is_dir() and not part.is_symlink():
+                shutil.rmtree(part)
+            else:
+                part.unlink(missing_ok=True)
 
 
 def final_path(inner: Path, temporary: Path, target: Path) -> Path:

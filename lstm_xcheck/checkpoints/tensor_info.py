@@ -19,4 +19,4 @@ class TensorInfo:
     scope: str = ""  # leading part of the name that is only a container of the file, such as `state_dict.`
     # raises CheckpointError when the file cannot hold what it claims, without reading a value. Its presence says
     # that `load` works after the reader has returned, which makes an LSTM's weights lazy.
-    check: Callable[[], None] | None = None
+    check: Callable[[], object] | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
@@ -79,7 +79,7 @@ def _sides(checkpoint: Checkpoint) -> list[_Side]:
 def _paired(files: Sequence[Checkpoint]) -> list[tuple[_Side, _Side]]:
     """Pairs by name, as stack and chain, or by certain order."""
     ours, theirs = (_sides(checkpoint) for checkpoint in files)
-    for one, other in ((ours, theirs), *_as_chains(ours, theirs)):
+    for one, other in ((ours, theirs), (_apart(ours), theirs), (ours, _apart(theirs))):
         by_name = {side.name: side for side in other}
         if len(one) == len(other) and {side.name for side in one} == set(by_name):
             return [(side, by_name[side.name]) for side in one]
@@ -105,12 +105,6 @@ def _paired(files: Sequence[Checkpoint]) -> list[tuple[_Side, _Side]]:
 def _shape(side: _Side) -> tuple[int, ...]:
     spec = side.weights.spec
     return (spec.input_size, spec.hidden_size, spec.num_layers, spec.num_directions)
-
-
-def _as_chains(ours: list[_Side], theirs: list[_Side]) -> Iterator[tuple[list[_Side], list[_Side]]]:
-    """Either side with its stacks taken apart."""
-    yield _apart(ours), theirs
-    yield ours, _apart(theirs)
 
 
 def _apart(sides: list[_Side]) -> list[_Side]:
@@ -192,9 +186,8 @@ def _comparable(cell: CellWeights, name: str, dtype: str) -> Array | None:
 
 
 def _same_vectors(cell: CellWeights, twin: CellWeights) -> bool:
-    return all(
-        a is not None and b is not None and np.array_equal(a, b) for a, b in ((cell.b, twin.b), (cell.b_r, twin.b_r))
-    )
+    vectors = ((cell.b, twin.b), (cell.b_r, twin.b_r))
+    return all(a is not None and b is not None and np.array_equal(a, b) for a, b in vectors)
 
 
 def _described(where: str, name: str, a: Array, b: Array, wrong: Array, dtype: str) -> dict[str, Any]:

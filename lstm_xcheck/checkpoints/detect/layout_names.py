@@ -87,7 +87,9 @@ def _groups(tensors: Sequence[TensorInfo], rows: Sequence[str]) -> tuple[list[_G
     taken: set[str] = set()
     for group in sorted(groups.values(), key=lambda group: rows.index(group.row.name)):
         names = {tensor.name for tensor in group.tensors.values()}
-        if names & taken or not _complete(group):
+        weights = [tensor for part in "WU" if (tensor := group.row.tensor_for(part))]
+        complete = all(name in group.tensors for tensor in weights for name in own_names(group.row, tensor))
+        if names & taken or not complete:
             continue
         reason = _why_no_lstm(group)
         if reason:
@@ -115,11 +117,6 @@ def _nominations(name: str, rows: Sequence[str]) -> Iterator[tuple[Layout, str, 
                 named = "lstm" in prefix.rpartition("/")[2].lower()
                 if prefix != plain and (row.name not in _ONLY_NAMED or named):
                     yield row, prefix.lstrip("/"), key
-
-
-def _complete(group: _Group) -> bool:
-    needed = {name for part in "WU" if (t := group.row.tensor_for(part)) for name in own_names(group.row, t)}
-    return needed <= set(group.tensors)
 
 
 def _why_no_lstm(group: _Group) -> str:

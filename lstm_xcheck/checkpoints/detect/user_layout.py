@@ -71,19 +71,14 @@ def _with_choices(other: tuple[OtherTensor, ...], left: Sequence[TensorInfo]) ->
     """The tensors, with possible layouts noted at possible LSTMs."""
     notes = {}
     for one in shape_matches(left, joint=False):
-        choices = _choices(one)
+        rows = groupby(sorted(one.layouts(), key=_order), key=_order)
+        choices = ", ".join(f"{next(same).name} ({order})" for order, same in rows)
         if choices:
             notes[escape(one.recurrent.name, 200)] = (
                 f"with its neighbours {one.listed} it may be an LSTM of {one.hidden} units, but these names do not "
                 f"say in which order the gates lie; say it with --layout: {choices}"
             )
     return tuple(replace(tensor, note=notes.get(tensor.name, tensor.note)) for tensor in other)
-
-
-def _choices(one: ShapeMatch) -> str:
-    """The layouts that fit, one per gate order."""
-    rows = sorted((row for row in one.layouts()), key=_order)
-    return ", ".join(f"{next(same).name} ({order})" for order, same in groupby(rows, key=_order))
 
 
 def _order(row: Layout) -> str:

@@ -17,7 +17,6 @@ from ...model.spec import HARD_SIGMOID_KERAS3
 from ..codecs.limits import escape
 from ..layout_arrays import chain_of
 from ..other_layers.model import Layer, OtherLayers, plain_name
-from ..topology import Step
 
 #: A layer's entry in the config, still without its input.
 Entry = dict[str, Any]
@@ -74,7 +73,7 @@ def _whole_line(lstms: Mapping[str, LSTMWeights], other_layers: OtherLayers) -> 
         elif step.name in layers:
             entries.append(_layer_entry(layers[step.name]))
         else:
-            entries.append(_plain_entry(step))
+            entries.append(_described(step.attributes["class_name"], dict(step.attributes["config"])))
     first = next((step.name for step in steps if step.kind != "plain"), "")
     taken = _taken(lstms[first] if first in lstms else layers[first], before_lstm=True)
     given = next((step.attributes for step in other_layers.chain if step.kind == "input"), {})
@@ -106,10 +105,7 @@ def _input(name: str, taken: Mapping[str, Any]) -> Entry:
 
 
 def _after(entry: Entry, source: str) -> Entry:
-    """The entry of a layer that takes another's output.
-
-    Keras looks up the real tensor by the history alone.
-    """
+    """The entry of a layer after another; Keras finds tensors by history alone."""
     tensor = {"shape": [None], "dtype": "float32", "keras_history": [source, 0, 0]}
     node = {"args": [{"class_name": "__keras_tensor__", "config": tensor}], "kwargs": {}}
     return {**entry, "name": entry["config"]["name"], "inbound_nodes": [node]}
@@ -136,10 +132,6 @@ def _layer_entry(layer: Layer) -> Entry:
         return _described(row.class_name, config)
     inner = _described(row.class_name, {**config, "name": f"{name}_layer"})
     return _described("TimeDistributed", {"name": name, "trainable": True, "dtype": config["dtype"], "layer": inner})
-
-
-def _plain_entry(step: Step) -> Entry:
-    return _described(step.attributes["class_name"], dict(step.attributes["config"]))
 
 
 def _lstm_entries(name: str, weights: LSTMWeights, attributes: Mapping[str, Any]) -> list[Entry]:

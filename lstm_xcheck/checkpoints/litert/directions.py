@@ -57,16 +57,11 @@ def _walk(cell: Cell) -> Iterator[_End]:
     while waiting:
         number, steps, aligned = waiting.pop()
         for op in cell.graph.used_by.get(number, ()) if number >= 0 else ():
-            yield _End(op, op.inputs.index(number), aligned or _is_state(cell.graph, number))
+            yield _End(op, op.inputs.index(number), aligned or len(cell.graph.tensors[number].shape) == 2)  # one step
             if op.kind in _PASSING and op.inputs[0] == number and steps < _MAX_STEPS and id(op) not in seen:
                 seen.add(id(op))
                 transposed = aligned or op.kind == "REVERSE_V2" or op.kind in _PICKING
                 waiting += [(made, steps + 1, transposed) for made in op.outputs[:1]]
-
-
-def _is_state(graph: Graph, number: int) -> bool:
-    """Whether a tensor is one step, (batch, hidden), and no sequence."""
-    return len(graph.tensors[number].shape) == 2
 
 
 def pairs(cells: list[tuple[Cell, ...]]) -> Iterator[tuple[Cell, ...]]:

@@ -98,7 +98,9 @@ def node_attributes(spec: LSTMSpec) -> dict[str, Any]:
     if [function.kind for function in functions] != ["sigmoid", "tanh", "tanh"]:
         functions *= spec.num_directions
         attributes["activations"] = [_onnx_name(function.kind) for function in functions]
-        numbers = [_two_numbers(f) for f in functions if f.kind not in _PLAIN]
+        numbers = [
+            (f.alpha, f.beta) if f.kind == "hard_sigmoid" else (1.0, 0.0) for f in functions if f.kind not in _PLAIN
+        ]
         if numbers:
             attributes["activation_alpha"] = [alpha for alpha, _ in numbers]
             attributes["activation_beta"] = [beta for _, beta in numbers]
@@ -114,10 +116,6 @@ def _onnx_name(kind: str) -> str:
     if kind not in names:
         raise NotInSpecError(f"ONNX' LSTM has no activation {kind}")
     return names[kind]
-
-
-def _two_numbers(function: Activation) -> tuple[float, float]:
-    return (function.alpha, function.beta) if function.kind == "hard_sigmoid" else (1.0, 0.0)
 
 
 def _number(value: float) -> float:

@@ -183,7 +183,9 @@ class _Line:
         if layer is not None:
             return self._layer(node, layer, axes)
         attributes = attributes_of(node)
-        if node.op_type in ("Identity", "Dropout") or (node.op_type == "Cast" and self._keeps(attributes, axes)):
+        # A cast passes where it is of ids, or between floating types.
+        passes = node.op_type == "Cast" and ("F" not in axes or attributes.get("to") in _FLOATS)
+        if passes or node.op_type in ("Identity", "Dropout"):
             return axes
         if node.op_type == "Transpose" and sorted(attributes.get("perm", ())) == list(range(len(axes))):
             return tuple(axes[k] for k in attributes["perm"])
@@ -196,10 +198,6 @@ class _Line:
         if node.op_type.startswith("Reduce"):
             return self._reduced(node, axes, attributes)
         return self._activated(node, axes, attributes)
-
-    def _keeps(self, attributes: Mapping[str, Any], axes: tuple[str, ...]) -> bool:
-        """Whether a cast is of ids, or between floating types."""
-        return "F" not in axes or attributes.get("to") in _FLOATS
 
     def _numbers(self, node: Any, position: int) -> list[int]:
         name = node.input[position] if len(node.input) > position else ""

@@ -89,22 +89,14 @@ def stored(path: Path, name: str, tensor: Any) -> TensorInfo:
     return TensorInfo(name, shape, dtype, load, check=_check_of(path, name, tensor, shape, dtype))
 
 
-def _check_of(path: Path, name: str, tensor: Any, shape: tuple[int, ...], dtype: str) -> Callable[[], None] | None:
+def _check_of(path: Path, name: str, tensor: Any, shape: tuple[int, ...], dtype: str) -> Callable[[], object] | None:
     """Checks an external tensor without reading it."""
     if dtype not in FLOAT_SIZES:
         return None
     if tensor.data_location == onnx.TensorProto.EXTERNAL:
-        return partial(_check_external, path, name, tensor, shape, dtype)
+        return lambda: _external(path, name, tensor, _size(path, name, shape, dtype))
     # The parsed model is one block of memory: a large tensor would keep all of it.
-    return partial(_check_size, path, name, shape, dtype) if tensor.ByteSize() <= SMALL else None
-
-
-def _check_external(path: Path, name: str, tensor: Any, shape: tuple[int, ...], dtype: str) -> None:
-    _external(path, name, tensor, _size(path, name, shape, dtype))
-
-
-def _check_size(path: Path, name: str, shape: tuple[int, ...], dtype: str) -> None:
-    _size(path, name, shape, dtype)
+    return partial(_size, path, name, shape, dtype) if tensor.ByteSize() <= SMALL else None
 
 
 def _size(path: Path, name: str, shape: tuple[int, ...], dtype: str) -> int:

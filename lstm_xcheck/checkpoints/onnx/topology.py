@@ -29,7 +29,8 @@ def graph_topology(graph: Any, constants: Constants, lstms: Mapping[str, tuple[s
     try:
         chain = line_of(graph, constants, found, lstms)
     except NoLineError:
-        unsupported = tuple(_unsupported(graph, found))
+        nodes = [node for node in graph.node if key_of(node) not in found and node.op_type not in _MOVES]
+        unsupported = tuple(f"{escape(node.name or key_of(node), 200)} ({escape(node.op_type)})" for node in nodes)
     by_step = {step.name: step.attributes for step in chain}
     described = tuple(
         GraphLayer(one.kind, one.name, one.parts, one.transposed, by_step.get(one.name, one.attributes))
@@ -56,8 +57,3 @@ def _zero_states(graph: Any, constants: Constants) -> frozenset[str]:
     takers = [node for node in graph.node if node.op_type != "LSTM" and key_of(node) not in cuts]
     others = {name for node in takers for name in node.input}
     return frozenset(name for name in (given - others) & set(constants) if all_zero(constants[name]))
-
-
-def _unsupported(graph: Any, found: Mapping[str, GraphLayer]) -> list[str]:
-    nodes = [node for node in graph.node if key_of(node) not in found and node.op_type not in _MOVES]
-    return [f"{escape(node.name or key_of(node), 200)} ({escape(node.op_type)})" for node in nodes]

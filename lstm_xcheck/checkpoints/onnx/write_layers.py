@@ -100,7 +100,11 @@ def _refuse(
     unsupported = []
     for step in steps:
         layer, lstm = layers.get(step.name), lstms.get(step.name)
-        why = _why_no_lstm(step, lstm) if lstm else _why_no_layer(graph, layer) if layer else _why_no_step(step)
+        if lstm:
+            flipped = lstm.spec.reverse and step.attributes.get("return_sequences", False)
+            why = "an LSTM that reads backward and gives its steps in that order" if flipped else ""
+        else:
+            why = _why_no_layer(graph, layer) if layer else _why_no_step(step)
         unsupported += [f"{step.name} ({why})"] if why else []
     if unsupported:
         raise DisagreementError(
@@ -113,12 +117,6 @@ def _refuse(
         raise DisagreementError(
             f"one line of ONNX operators has one type, but these differ: {listed}; convert them first"
         )
-
-
-def _why_no_lstm(step: Step, lstm: LSTMWeights) -> str:
-    """What of an LSTM's use has no operator; else empty."""
-    flipped = lstm.spec.reverse and step.attributes.get("return_sequences", False)
-    return "an LSTM that reads backward and gives its steps in that order" if flipped else ""
 
 
 def _why_no_layer(graph: Graph, layer: Layer) -> str:

@@ -65,7 +65,8 @@ def classify(group: LayerGroup, family: str, sizes: Sizes, kind: str | None = No
     if group.class_name and not declared:
         return f"a layer of class {escape(group.class_name)}, which has no canonical form"
     unsupported = [key for key in ("rms_scaling",) if group.attributes.get(key)]
-    if unsupported or not _last_axis(group):
+    axis = group.attributes.get("axis", -1)
+    if unsupported or (isinstance(axis, (int, list)) and axis not in (-1, [-1], 2, [2])):  # the last alone is supported
         what = unsupported[0] if unsupported else "an axis"
         return f"a {escape(group.class_name)} with {what} that has no canonical form"
     if not group.name:
@@ -152,12 +153,6 @@ def _by_sizes(group: LayerGroup, family: str, fitting: set[str], sizes: Sizes) -
     embeds = shape[1] in sizes.inputs
     turns = taken in sizes.outputs or given in sizes.inputs
     return {"embedding"} if embeds and not turns else {"dense"} if turns and not embeds else set()
-
-
-def _last_axis(group: LayerGroup) -> bool:
-    """Whether a normalisation is over the last axis."""
-    axis = group.attributes.get("axis", -1)
-    return axis in (-1, [-1], 2, [2]) or not isinstance(axis, (int, list))
 
 
 def _shape(group: LayerGroup, key: str) -> tuple[int, ...]:

@@ -33,7 +33,7 @@ def infer_layer_order(checkpoint: Checkpoint, other_layers: OtherLayers) -> Othe
     nodes: list[_Node] = [*checkpoint.lstms, *other_layers.layers]
     if topology.tensor_order:
         place = {name: position for position, name in enumerate(topology.tensor_order)}
-        nodes.sort(key=lambda node: min(place[name] for name in _tensors(node)))
+        nodes.sort(key=lambda n: min(map(place.__getitem__, n.tensors.values() if isinstance(n, Layer) else n.tensors)))
         if _follows(nodes):
             return _ordered(other_layers, nodes, "the state dict")
     orders = _orders(nodes) if len(nodes) <= _MAX_LAYERS else iter(())
@@ -41,10 +41,6 @@ def infer_layer_order(checkpoint: Checkpoint, other_layers: OtherLayers) -> Othe
     if len(found) == 1:
         return _ordered(other_layers, found[0], "their sizes, which fit in one order alone")
     return replace(other_layers, layers=tuple(node for node in nodes if isinstance(node, Layer)))
-
-
-def _tensors(node: _Node) -> Sequence[str]:
-    return list(node.tensors.values()) if isinstance(node, Layer) else list(node.tensors)
 
 
 def _ordered(other_layers: OtherLayers, nodes: Sequence[_Node], order_source: str) -> OtherLayers:

@@ -62,7 +62,7 @@ def write_state(file: BinaryIO, state: Mapping[str, Typed]) -> None:
         for name, text in _MARKS.items():
             _add(archive, name, memoryview(text))
         for key, (array, dtype) in enumerate(state.values()):
-            _add(archive, f"data/{key}", _raw(array, dtype))
+            _add(archive, f"data/{key}", stored_values(array, dtype).reshape(-1).view(np.uint8).data)
         _add(archive, "version", memoryview(b"3\n"))
 
 
@@ -77,10 +77,6 @@ def _add(archive: zipfile.ZipFile, name: str, data: memoryview) -> None:
     with archive.open(info, "w", force_zip64=large) as member:
         for start in range(0, data.nbytes, _PIECE):
             member.write(data[start : start + _PIECE])
-
-
-def _raw(array: Array, dtype: str) -> memoryview:
-    return stored_values(array, dtype).reshape(-1).view(np.uint8).data
 
 
 def _pickled(state: Mapping[str, Typed]) -> bytes:
