@@ -20,3 +20,7 @@ class TensorInfo:
     # raises CheckpointError when the file cannot hold what it claims, without reading a value. Its presence says
     # that `load` works after the reader has returned, which makes an LSTM's weights lazy.
     check: Callable[[], object] | None = None
+
+
+def checked() -> None:
+    """The check of a tensor that has been checked already."""

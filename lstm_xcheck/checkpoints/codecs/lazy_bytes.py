@@ -41,12 +41,7 @@ def refuse_changed(path: Path, then: FileVersion) -> None:
 class ByteRange:
     """A contiguous range of a file's bytes.
 
-    Attributes:
-        path: of the file, and for messages.
-        start: of the first byte.
-        size: in bytes.
-        crc: CRC-32 of the range, where the file keeps one.
-        name: of the zip member, for messages.
+    `crc` is the CRC-32, where the file keeps one; `name` is that of the zip member, for messages.
     """
 
     def __init__(self, path: Path, start: int, size: int, crc: int | None = None, name: str = "") -> None:
@@ -114,9 +109,7 @@ class ByteRange:
 class Member:
     """A member of a zip archive, checked now and read later.
 
-    Attributes:
-        size: in bytes, unpacked.
-        byte_range: where the bytes lie in the file; None for a compressed member.
+    `size` is that of the unpacked bytes; `byte_range` is None for a compressed member.
     """
 
     def __init__(self, path: Path, archive: zipfile.ZipFile, name: str, limit: int | None = None) -> None:

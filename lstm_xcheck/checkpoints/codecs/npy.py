@@ -15,7 +15,7 @@ import numpy as np
 
 from ...arrays import Array, native_values, stored_values
 from ...errors import CheckpointError
-from ..tensor_info import TensorInfo
+from ..tensor_info import TensorInfo, checked
 from .limits import escape
 
 MAGIC = b"\x93NUMPY"
@@ -80,10 +80,6 @@ def describe(path: Path, name: str, data: memoryview, start: int = 0) -> tuple[T
     begin = start + header.start
     end = begin + header.size
     return TensorInfo(name, header.shape, header.kind, partial(header.values, data[begin:end]), check=checked), end
-
-
-def checked() -> None:
-    """The check of a tensor that has been checked already."""
 
 
 def encode(array: Array, dtype: str = "") -> bytes:

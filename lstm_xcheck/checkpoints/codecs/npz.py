@@ -15,10 +15,10 @@ from typing import BinaryIO
 
 from ...arrays import Array
 from ...errors import CheckpointError
-from ..tensor_info import TensorInfo
+from ..tensor_info import TensorInfo, checked
 from .lazy_bytes import Member
 from .limits import escape
-from .npy import MAX_HEADER, Header, checked, read_header
+from .npy import MAX_HEADER, Header, read_header
 
 
 def write(file: BinaryIO, members: Iterable[tuple[str, bytes]], permissions: int = 0) -> None:

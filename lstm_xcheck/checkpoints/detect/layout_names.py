@@ -87,8 +87,8 @@ def _groups(tensors: Sequence[TensorInfo], rows: Sequence[str]) -> tuple[list[_G
     taken: set[str] = set()
     for group in sorted(groups.values(), key=lambda group: rows.index(group.row.name)):
         names = {tensor.name for tensor in group.tensors.values()}
-        weights = [tensor for part in "WU" if (tensor := group.row.tensor_for(part))]
-        complete = all(name in group.tensors for tensor in weights for name in own_names(group.row, tensor))
+        weights = [weight for part in "WU" if (weight := group.row.tensor_for(part))]
+        complete = all(name in group.tensors for weight in weights for name in own_names(group.row, weight))
         if names & taken or not complete:
             continue
         reason = _why_no_lstm(group)

@@ -22,7 +22,7 @@ from ..detect.layout_names import detect_layout_names
 from ..detect.user_layout import detect
 from ..model import Checkpoint
 from ..options import ReadOptions
-from ..tensor_info import TensorInfo
+from ..tensor_info import TensorInfo, checked
 
 _ROWS = ("flax-linen", "flax-nnx", "flax-nnx-optimized", "haiku")
 
@@ -59,7 +59,7 @@ def leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
 def _stored(path: Path, name: str, leaf: Any) -> TensorInfo:
     if isinstance(leaf, Extension):
         shape, dtype, data = _parts(path, name, leaf)
-        return TensorInfo(name, shape, dtype, partial(_load, [data], shape, dtype), check=_is_there)
+        return TensorInfo(name, shape, dtype, partial(_load, [data], shape, dtype), check=checked)
     whole, chunks = _numbered(leaf.get("shape")), _numbered(leaf.get("chunks"))
     pieces = [_parts(path, name, chunk) for chunk in chunks if isinstance(chunk, Extension)]
     kinds = {dtype for _, dtype, _ in pieces}
@@ -68,11 +68,7 @@ def _stored(path: Path, name: str, leaf: Any) -> TensorInfo:
         raise CheckpointError(f"{path}: the chunks of array {escape(name)} do not fit together; save the file again")
     dtype = kinds.pop()
     load = partial(_load, [data for _, _, data in pieces], tuple(whole), dtype)
-    return TensorInfo(name, tuple(whole), dtype, load, check=_is_there)
-
-
-def _is_there() -> None:
-    """Needs no check: every array lies within the mapped file."""
+    return TensorInfo(name, tuple(whole), dtype, load, check=checked)  # every array lies within the mapped file
 
 
 def _parts(path: Path, name: str, leaf: Extension) -> tuple[tuple[int, ...], str, memoryview]:

@@ -50,10 +50,7 @@ def fill(path: Path, template: Template) -> None:
 
 
 class _Faultless(io.RawIOBase):
-    """A file that defers write errors, since HDF5 loses some.
-
-    The first fault is kept and told at the end, when HDF5 is done; what is written after it is lost.
-    """
+    """A file that keeps its first write error until the end, since HDF5 loses some."""
 
     def __init__(self, file: io.FileIO) -> None:
         self._file = file

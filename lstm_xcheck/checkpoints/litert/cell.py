@@ -73,11 +73,7 @@ class _Parts:
 
     def group(self, first: int, template: str, gates: tuple[str, ...] = GATES) -> tuple[str, ...]:
         """Take what is there of a group; the gates that are."""
-        present = []
-        for gate in gates:
-            if self.take(first + gates.index(gate), template.format(gate=gate)):
-                present.append(gate)
-        return tuple(present)
+        return tuple(gate for k, gate in enumerate(gates, first) if self.take(k, template.format(gate=gate)))
 
     def take(self, position: int, key: str) -> bool:
         """Take one input where it is given."""

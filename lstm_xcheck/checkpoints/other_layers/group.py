@@ -30,8 +30,7 @@ def _by_module(tensors: Sequence[TensorInfo], topology: ModelTopology) -> list[L
 
 def _by_flax_module(tensors: Sequence[TensorInfo], topology: ModelTopology) -> list[LayerGroup]:
     """One group for each module, its parameters and its statistics together."""
-    places = [tensor.name.removesuffix("/value").removesuffix("/raw_value") for tensor in tensors]
-    return _by_tree(tensors, places)
+    return _by_tree(tensors, [tensor.name.removesuffix("/value").removesuffix("/raw_value") for tensor in tensors])
 
 
 def _by_haiku_module(tensors: Sequence[TensorInfo], topology: ModelTopology) -> list[LayerGroup]:

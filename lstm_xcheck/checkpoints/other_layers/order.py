@@ -33,7 +33,7 @@ def infer_layer_order(checkpoint: Checkpoint, other_layers: OtherLayers) -> Othe
     nodes: list[_Node] = [*checkpoint.lstms, *other_layers.layers]
     if topology.tensor_order:
         place = {name: position for position, name in enumerate(topology.tensor_order)}
-        nodes.sort(key=lambda n: min(map(place.__getitem__, n.tensors.values() if isinstance(n, Layer) else n.tensors)))
+        nodes.sort(key=lambda n: min(place[t] for t in (n.tensors.values() if isinstance(n, Layer) else n.tensors)))
         if _follows(nodes):
             return _ordered(other_layers, nodes, "the state dict")
     orders = _orders(nodes) if len(nodes) <= _MAX_LAYERS else iter(())

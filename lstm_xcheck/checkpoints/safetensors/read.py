@@ -22,7 +22,7 @@ from ..detect.layout_names import detect_any_layout
 from ..detect.user_layout import detect
 from ..model import Checkpoint
 from ..options import ReadOptions
-from ..tensor_info import TensorInfo
+from ..tensor_info import TensorInfo, checked
 
 #: Bits and name of each type; those that are no NumPy type are only listed.
 _TYPES = {
@@ -57,15 +57,11 @@ def stored_tensors(path: Path) -> list[TensorInfo]:
             raise CheckpointError(f"{path}: tensor {escape(name)} {what} (it begins at {begin}, expected {end})")
         end = stop
         load = partial(_load, ByteRange(path, start + begin, stop - begin), dtype, shape)
-        tensors.append(TensorInfo(name, shape, dtype, load, check=_is_there))
+        tensors.append(TensorInfo(name, shape, dtype, load, check=checked))
     size = path.stat().st_size - start
     if end != size:
         raise CheckpointError(f"{path} has {size} bytes of data, but its header describes {end}; copy it again")
     return tensors
-
-
-def _is_there() -> None:
-    """Every tensor has been held against the file already."""
 
 
 def _load(byte_range: ByteRange, dtype: str, shape: tuple[int, ...]) -> Array:

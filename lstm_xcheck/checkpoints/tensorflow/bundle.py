@@ -15,7 +15,7 @@ from ...arrays import Array, native_values
 from ...errors import CheckpointError
 from ..codecs.crc32c import crc32c, masked
 from ..codecs.limits import escape
-from ..codecs.protobuf import Value, fields, message, signed, varint
+from ..codecs.protobuf import fields, message, signed, varint
 from ..codecs.sstable import entries
 from ..tensor_info import TensorInfo
 
@@ -149,27 +149,14 @@ def _header(data: bytes) -> tuple[int, bool]:
 
 
 def _entry(data: bytes) -> Entry:
-    values: dict[int, Value] = {}
-    for number, value in fields(data):
-        values[number] = value
+    values = dict(fields(data))
     numbers = {number: signed(value) for number, value in values.items() if number in (1, 3, 4, 5, 6)}
     shape = _shape(message(values.get(2, b"")))
-    return Entry(
-        numbers.get(1, 0),
-        shape,
-        numbers.get(3, 0),
-        numbers.get(4, 0),
-        numbers.get(5, 0),
-        numbers.get(6, 0),
-        7 in values,
-    )
+    return Entry(numbers.get(1, 0), shape, *(numbers.get(number, 0) for number in (3, 4, 5, 6)), 7 in values)
 
 
 def _shape(data: bytes) -> tuple[int, ...]:
-    sizes = []
-    for number, value in fields(data):
-        if number == 2:
-            sizes.append(signed(dict(fields(message(value))).get(1, 0)))
+    sizes = [signed(dict(fields(message(value))).get(1, 0)) for number, value in fields(data) if number == 2]
     if len(sizes) > 64 or any(not 0 <= size < 1 << 60 for size in sizes):
         raise ValueError("an impossible shape")
     return tuple(sizes)
