@@ -50,7 +50,7 @@ def fill(path: Path, template: Template) -> None:
 
 
 class _Faultless(io.RawIOBase):
-    """A file that keeps its first write error until the end, since HDF5 loses some."""
+    """A file that keeps its first write error to the end: HDF5 loses some."""
 
     def __init__(self, file: io.FileIO) -> None:
         self._file = file

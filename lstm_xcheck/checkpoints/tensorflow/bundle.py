@@ -152,7 +152,8 @@ def _entry(data: bytes) -> Entry:
     values = dict(fields(data))
     numbers = {number: signed(value) for number, value in values.items() if number in (1, 3, 4, 5, 6)}
     shape = _shape(message(values.get(2, b"")))
-    return Entry(numbers.get(1, 0), shape, *(numbers.get(number, 0) for number in (3, 4, 5, 6)), 7 in values)
+    kind, shard, offset, size, checksum = (numbers.get(number, 0) for number in (1, 3, 4, 5, 6))
+    return Entry(kind, shape, shard, offset, size, checksum, 7 in values)
 
 
 def _shape(data: bytes) -> tuple[int, ...]:
