@@ -21,9 +21,12 @@ def without_clips(lstms: tuple[FoundLSTM, ...], clips: Sequence[str]) -> tuple[F
         raise UserError(f"--without {unknown[0]!r} should be one of {', '.join(CLIPS)}")
     if not clips:
         return lstms
+    return tuple(replace(lstm, weights=_unclipped(lstm.weights, clips)) for lstm in lstms)
+
+
+def _unclipped(weights: LSTMWeights, clips: Sequence[str]) -> LSTMWeights:
     options: dict[str, Any] = dict.fromkeys(clips)
-    every = [(lstm, lstm.weights, replace(lstm.weights.spec, **options)) for lstm in lstms]
-    return tuple(replace(lstm, weights=LSTMWeights(spec, old.layers, old.dtype)) for lstm, old, spec in every)
+    return LSTMWeights(replace(weights.spec, **options), weights.layers, weights.dtype)
 
 
 def left_out_clips(lstms: tuple[FoundLSTM, ...], clips: Sequence[str]) -> list[str]:
