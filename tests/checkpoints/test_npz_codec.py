@@ -17,6 +17,8 @@ from lstm_xcheck.arrays import Array, native_values, round_to, same_bits, stored
 from lstm_xcheck.checkpoints.codecs import npy, npz
 from lstm_xcheck.checkpoints.codecs.limits import open_archive
 
+from .damage import refusal
+
 FLOATS = ("float64", "float32", "float16")
 TYPES = (*FLOATS, "int64", "int32", "int16", "int8", "uint64", "uint32", "uint16", "uint8", "bool")
 
@@ -91,7 +93,7 @@ def test_bfloat16_is_a_void_of_two_bytes() -> None:
 
 
 @pytest.mark.parametrize(("count", "reason"), [(65, "are left"), (3000, "is no plain array")])
-def test_too_many_sizes_are_refused(tmp_path: Path, refusal: Callable[[Path], str], count: int, reason: str) -> None:
+def test_too_many_sizes_are_refused(tmp_path: Path, count: int, reason: str) -> None:
     text = b"{'descr': '<f4', 'fortran_order': False, 'shape': (" + b"999999999999999999, " * count + b"), }\n"
     (tmp_path / "m.eqx").write_bytes(b"\x93NUMPY\1\0" + len(text).to_bytes(2, "little") + text)
     assert reason in refusal(tmp_path / "m.eqx")
