@@ -57,11 +57,7 @@ class FunctionAdapter:
         return 0
 
     def run(self, model: None, case: Case) -> Result:
-        """Call the function.
-
-        Raises:
-            Unsupported: when the function raises that or NotImplementedError.
-        """
+        """Call the function."""
         try:
             return call_function(self._function, case)
         except NotImplementedError as reason:
@@ -69,11 +65,7 @@ class FunctionAdapter:
 
 
 def import_function(target: str) -> Callable[..., Any]:
-    """Import `package.module:function`.
-
-    Raises:
-        AdapterError: when there is no such module or attribute, or it cannot be called.
-    """
+    """Import `package.module:function`."""
     module, _, path = target.partition(":")
     try:
         found: Any = importlib.import_module(module)

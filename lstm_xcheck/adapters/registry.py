@@ -208,11 +208,7 @@ def installed() -> dict[str, Entry]:
 
 
 def entry_named(name: str) -> Entry:
-    """The adapter of that name.
-
-    Raises:
-        AdapterError: when there is none; the message lists the names.
-    """
+    """The adapter of that name."""
     entries = known()
     if name not in entries:
         raise AdapterError(f"unknown adapter {name!r}; expected one of {', '.join(sorted(entries))}")

@@ -23,9 +23,6 @@ def chosen_entries(
 
     Custom functions run alone when no other adapter is named, since the oracle judges each one separately.
     `available` replaces the adapters of this Python with those that the workers of a cluster have.
-
-    Raises:
-        UserError: for a function that cannot be imported or called, or an unknown adapter.
     """
     pythons = pythons or {}
     custom = custom_entries(functions, pythons)
@@ -36,11 +33,7 @@ def chosen_entries(
 
 
 def custom_entries(functions: Sequence[str], pythons: Mapping[str, str]) -> dict[str, Entry]:
-    """The functions of --adapter; a worker imports each one as a trial.
-
-    Raises:
-        UserError: for another form; for what cannot be imported, in one sentence.
-    """
+    """The functions of --adapter; a worker imports each one as a trial."""
     entries: dict[str, Entry] = {}
     for text in functions:
         name, equals, target = text.partition("=")

@@ -49,11 +49,7 @@ def command(weights: Path, observed: Path, layer_name: str | None, no_pairs: boo
 
 
 def choose(lstms: dict[str, LSTMWeights], name: str | None, path: Path) -> LSTMWeights:
-    """The LSTM of that name, or the only one.
-
-    Raises:
-        UserError: when the name is unknown, or none is given and there are several.
-    """
+    """The LSTM of that name, or the only one."""
     if name is None and len(lstms) == 1:
         return next(iter(lstms.values()))
     if name not in lstms:
@@ -63,11 +59,7 @@ def choose(lstms: dict[str, LSTMWeights], name: str | None, path: Path) -> LSTMW
 
 
 def read_observed(path: Path, weights: LSTMWeights) -> tuple[Case, Result]:
-    """The case and the observed outputs.
-
-    Raises:
-        UserError: when x or all outputs are missing, or an array has an unknown name or a wrong shape.
-    """
+    """The case and the observed outputs."""
     from ..checkpoints.plain_arrays import read_arrays
     from ..diagnose.search import check_observed
     from ..model import Case, Result
@@ -91,11 +83,7 @@ def read_observed(path: Path, weights: LSTMWeights) -> tuple[Case, Result]:
 
 
 def _refuse_other_types(path: Path, arrays: dict[str, Array]) -> None:
-    """Refuse arrays of anything but real numbers, except masks and lengths.
-
-    Raises:
-        UserError: for text, dates, complex numbers or truth values.
-    """
+    """Refuse arrays of anything but real numbers, except masks and lengths."""
     for name, array in arrays.items():
         if array.dtype.kind in "cbSUOMm" and name not in ("mask", "lengths"):
             raise UserError(f"{path} holds {name} as {array.dtype}, but should hold real numbers")

@@ -55,11 +55,7 @@ layouts_option = click.option(
 
 
 def layouts_for(texts: Sequence[str], files: Sequence[Path]) -> list[str | None]:
-    """The layout that --layout gives each file, or None.
-
-    Raises:
-        UserError: for a FILE that is not among them, and two layouts of one file.
-    """
+    """The layout that --layout gives each file, or None."""
     layouts: list[str | None] = [None] * len(files)
     for text in texts:
         file, _, name = text.rpartition("=")
@@ -74,11 +70,7 @@ def layouts_for(texts: Sequence[str], files: Sequence[Path]) -> list[str | None]
 
 
 def adapter_names(text: str | None, nothing: str = "nothing") -> list[str] | None:
-    """The names in --adapters, or None without that option.
-
-    Raises:
-        UserError: for a list without a name.
-    """
+    """The names in --adapters, or None without that option."""
     if text is None:
         return None
     names = [name.strip() for name in text.split(",") if name.strip()]

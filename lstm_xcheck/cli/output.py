@@ -61,11 +61,7 @@ def watch(events: Events) -> Report:
 
 
 def check_report_paths(paths: Sequence[Path]) -> None:
-    """Refuse report files that could not be written.
-
-    Raises:
-        UserError: for an unknown suffix or a folder that does not exist.
-    """
+    """Refuse report files that could not be written."""
     from ..report.json_file import check_report_path
 
     for path in paths:
@@ -73,11 +69,7 @@ def check_report_paths(paths: Sequence[Path]) -> None:
 
 
 def deliver(report: Report, files: Sequence[Path], as_json: bool) -> int:
-    """Write and print a report; returns its exit code.
-
-    Raises:
-        UserError: when a file or standard output cannot be written.
-    """
+    """Write and print a report; returns its exit code."""
     from ..report.json_file import write_report
 
     for path in files:

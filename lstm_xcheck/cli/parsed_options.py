@@ -35,11 +35,7 @@ class SpecOptions:
     bias: str | None = None
 
     def spec(self) -> LSTMSpec:
-        """The spec that the options describe.
-
-        Raises:
-            UserError: when a size is missing or the sizes make no LSTM.
-        """
+        """The spec that the options describe."""
         from ..model import LSTMSpec
 
         if self.input_size is None or self.hidden_size is None:
@@ -84,11 +80,7 @@ class CaseOptions:
     precision: str | None
 
     def check_precision(self) -> None:
-        """Refuse a precision that does not exist.
-
-        Raises:
-            UserError: listing those that exist.
-        """
+        """Refuse a precision that does not exist."""
         from ..arrays import STORAGE
 
         if self.precision is not None and self.precision not in STORAGE:
@@ -119,11 +111,7 @@ class WorkerOptions:
     timeout: float
 
     def pythons(self) -> dict[str, str]:
-        """`NAME=PYTHON` options as a mapping.
-
-        Raises:
-            UserError: for another form or an interpreter that is not there.
-        """
+        """`NAME=PYTHON` options as a mapping."""
         pythons: dict[str, str] = {}
         for text in self.workers:
             name, equals, python = text.partition("=")
@@ -184,11 +172,7 @@ class VerifyOptions(CaseOptions, WorkerOptions):
     as_json: bool
 
     def shard_number(self) -> tuple[int, int] | None:
-        """`2/4` as (2, 4), None for the complete run.
-
-        Raises:
-            UserError: for another form or a part that is not there.
-        """
+        """`2/4` as (2, 4), None for the complete run."""
         if self.shard is None:
             return None
         found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", self.shard)

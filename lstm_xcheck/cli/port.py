@@ -62,11 +62,7 @@ def status(text: str) -> AbstractContextManager[Any]:
 
 
 def parse_renames(texts: Sequence[str]) -> dict[str, str]:
-    """`OLD=NEW` options as a mapping.
-
-    Raises:
-        UserError: for another form, or the same OLD twice.
-    """
+    """`OLD=NEW` options as a mapping."""
     renames: dict[str, str] = {}
     for text in texts:
         old, equals, new = text.partition("=")

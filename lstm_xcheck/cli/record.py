@@ -58,11 +58,7 @@ def command(**arguments: Any) -> int:
 
 
 def check_target(path: Path) -> None:
-    """Refuse a file that cannot or should not be written.
-
-    Raises:
-        UserError: for another suffix than .npz, a folder, and an existing file that is no recording.
-    """
+    """Refuse a file that cannot or should not be written."""
     if path.suffix != ".npz":
         raise UserError(f"--out {path}: the suffix is {path.suffix!r}, but a recording is an .npz file")
     if path.is_dir():

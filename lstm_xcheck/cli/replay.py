@@ -65,9 +65,6 @@ def recording_files(files: Sequence[Path], expected: Sequence[str] = ()) -> list
     """The files, those of folders by name, each once.
 
     A folder that does not exist yet counts as empty where recordings are expected: each is then MISSING.
-
-    Raises:
-        UserError: for a file that is not there.
     """
     found: list[Path] = []
     for path in files:

@@ -19,11 +19,7 @@ _SECONDS = 300.0
 
 
 def check_out(path: Path) -> None:
-    """Refuse a file that cannot be written.
-
-    Raises:
-        UserError: when the suffix is not .py, the folder is missing, or the file exists.
-    """
+    """Refuse a file that cannot be written."""
     if path.suffix != ".py":
         raise UserError(f"--out {path}: the suffix is {path.suffix!r}, but should be .py")
     if not path.parent.is_dir():

@@ -20,11 +20,7 @@ _DEFAULT_STEPS = 5
 
 
 def read_input(spec: LSTMSpec, options: TraceOptions) -> tuple[Array, str]:
-    """The input, shape (batch, steps, features), and its description in words.
-
-    Raises:
-        UserError: when two inputs are given, or the one given does not fit.
-    """
+    """The input, shape (batch, steps, features), and its description in words."""
     given = [name for name in _CHOICES if getattr(options, name) is not None]
     if len(given) > 1:
         names = " and ".join("--" + name.replace("_file", "").replace("_", "-") for name in given)
@@ -93,11 +89,7 @@ def _parsed(option: str, text: str, kind: Callable[[str], Any], wanted: str) -> 
 
 
 def read_npy(path: Path) -> Array:
-    """The numbers of a file, with shape (batch, steps, features); never unpickles.
-
-    Raises:
-        UserError: for a file that is missing, damaged, no .npy or of another shape.
-    """
+    """The numbers of a file, with shape (batch, steps, features); never unpickles."""
     if not path.is_file():
         found = "a folder" if path.is_dir() else "missing"
         raise UserError(f"--input {path}: is {found}, but should be a .npy file")

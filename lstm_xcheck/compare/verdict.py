@@ -109,9 +109,6 @@ class Verdict:
 def worst_of(verdicts: Iterable[VerdictName]) -> VerdictName:
     """The most serious verdict.
 
-    Raises:
-        ValueError: for no verdicts at all.
-
     >>> worst_of(["match", "suspect"])
     'suspect'
     """

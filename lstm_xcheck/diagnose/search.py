@@ -135,11 +135,7 @@ def _confirmed_by_probe(found: list[Explanation], discrepancy: Discrepancy, ask:
 
 
 def check_observed(observed: Outputs, case: Case) -> None:
-    """Refuse outputs that cannot be outputs of this case.
-
-    Raises:
-        SpecError: with what was found and expected.
-    """
+    """Refuse outputs that cannot be outputs of this case."""
     shapes = expected_shapes(case)
     for name, array in observed.items():
         merged = name in ("y", "last") and case.spec.bidirectional and array.shape == _merged_shape(shapes[name])

@@ -35,9 +35,6 @@ def connect(address: str) -> Iterator[DaskExecutors]:
 
     Args:
         address: of a scheduler, such as tcp://host:8786.
-
-    Raises:
-        UserError: when `distributed` is not installed, or no scheduler answers.
     """
     with _client(address) as client:
         yield DaskExecutors(client)

@@ -62,11 +62,7 @@ def grid(**axes: Any) -> list[Recipe]:
 
 
 def parse_grid(text: str) -> list[Recipe]:
-    """A grid from the command line: `hidden=1,32 steps=1,20 bias=split,none`.
-
-    Raises:
-        SpecError: naming the word that cannot be read.
-    """
+    """A grid from the command line: `hidden=1,32 steps=1,20 bias=split,none`."""
     if not text.split():
         raise SpecError("grid: the text is empty; write axis=value,value such as hidden=1,32")
     axes: dict[str, Any] = {}

@@ -11,9 +11,6 @@ from .recipe import Recipe
 def preset(name: str) -> list[Recipe]:
     """The recipes of `quick`, `standard` or `deep`, each once.
 
-    Raises:
-        SpecError: for another name.
-
     >>> len(preset("standard")) >= 60
     True
     """

@@ -48,11 +48,7 @@ class Recipe:
 
     @cached_property
     def spec(self) -> LSTMSpec:
-        """The LSTM of this recipe.
-
-        Raises:
-            SpecError: when the values describe no LSTM.
-        """
+        """The LSTM of this recipe."""
         if self.directions not in (1, 2):
             raise SpecError(f"directions is {self.directions}, but should be 1 or 2")
         return LSTMSpec(
@@ -74,11 +70,7 @@ class Recipe:
         return ""
 
     def case(self) -> Case:
-        """Make the case.
-
-        Raises:
-            SpecError: when the values describe no LSTM.
-        """
+        """Make the case."""
         return Case.random(
             self.spec,
             steps=self.steps,

@@ -77,11 +77,7 @@ class Scheduler:
             yield event
 
     def run_probe(self, adapter: str, case: Case) -> Result:
-        """Run a case for a diagnosis in a separate worker.
-
-        Raises:
-            Unsupported, WorkerCrashed: as `Worker.run`.
-        """
+        """Run a case for a diagnosis in a separate worker."""
         with self._probe_lock:
             worker = self._probe_worker
             if worker is None or worker.entry.name != adapter:

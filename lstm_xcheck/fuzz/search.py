@@ -113,11 +113,7 @@ class Search:
     _interrupted: Callable[[], None] = lambda: None
 
     def run(self) -> Finding | None:
-        """Search until something is found or the budget is used up.
-
-        Raises:
-            AdapterError: for an adapter that does not start.
-        """
+        """Search until something is found or the budget is used up."""
         with ExitStack() as stack, _no_files():
             for entry in self.entries:
                 self._workers[entry.name] = worker = stack.enter_context(Worker(entry, timeout=self.timeout))

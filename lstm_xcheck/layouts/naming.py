@@ -37,11 +37,7 @@ def all_names(layout: Layout, num_layers: int, num_directions: int) -> Iterator[
 
 
 def stack_from_names(layout: Layout, names: Iterable[str], axis_directions: int = 1) -> tuple[int, int]:
-    """Number of layers and directions of a stack with these names.
-
-    Raises:
-        SpecError: when the names fit no stack, or names are left over.
-    """
+    """Number of layers and directions of a stack with these names."""
     given = set(names)
     best: tuple[int, int, int] = (0, 0, 0)
     for num_directions in (axis_directions,) if layout.direction_axis else (1, 2):

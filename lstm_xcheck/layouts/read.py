@@ -73,11 +73,7 @@ def read_cell(
     layer: int,
     direction: int,
 ) -> CellWeights:
-    """Read a single cell; `fetch` returns an array by name.
-
-    Raises:
-        SpecError: as `from_layout`.
-    """
+    """Read a single cell; `fetch` returns an array by name."""
     row = layout if isinstance(layout, Layout) else layout_named(layout)
     stack = stack_of(row, {name: _shape_only(name, shape) for name, shape in shapes.items()})
     return CellWeights(**read_parts(row, _Fetched(shapes, fetch), layer, direction, *stack))  # type: ignore[arg-type]
@@ -141,11 +137,7 @@ def settled_spec(
 
 
 def _leading_axis(row: Layout, given: Mapping[str, Array]) -> int:
-    """Size of the directions' axis; 1 where directions have different names.
-
-    Raises:
-        SpecError: for too few axes, or different numbers of directions.
-    """
+    """Size of the directions' axis; 1 where directions have different names."""
     least = 2 if row.direction_axis else 1
     for name, array in given.items():
         if array.ndim < least:

@@ -249,11 +249,7 @@ def _causes(side: _Side, case: Case, observed: Result) -> list[str]:
 
 
 def _ask(side: _Side, asked: Case, case: Case) -> Result:
-    """Runs another case on the same side.
-
-    Raises:
-        Unsupported: for other weights where the side has its own.
-    """
+    """Runs another case on the same side."""
     if side.weights is not None and case.weights is not asked.weights:
         raise Unsupported(f"{side.label} runs its own weights alone")
     return _observe(side, case)

@@ -40,11 +40,7 @@ def stacked(layers: Sequence[LiveLSTM]) -> LiveLSTM:
 
 
 def _stack_spec(layers: Sequence[LiveLSTM]) -> LSTMSpec:
-    """The spec of the stack.
-
-    Raises:
-        SpecError: naming the first difference between layers.
-    """
+    """The spec of the stack."""
     bottom = layers[0].weights
     spec = bottom.spec
     for index, layer in enumerate(layers):

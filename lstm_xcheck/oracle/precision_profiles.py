@@ -41,11 +41,7 @@ PROFILES: dict[str, Profile] = {
 
 
 def profile_named(name: str) -> Profile:
-    """The profile of that name.
-
-    Raises:
-        SpecError: for an unknown name.
-    """
+    """The profile of that name."""
     if name not in PROFILES:
         raise SpecError(f"unknown precision {name!r}; expected one of {', '.join(PROFILES)}")
     return PROFILES[name]

@@ -41,9 +41,6 @@ def opened(file: Path, lines: Path, outcomes: Callable[[], Iterable[Outcome]]) -
         file: the index.
         lines: the run's cells, which decide whether the index is still valid.
         outcomes: reads them, where the index has to be made.
-
-    Raises:
-        UserError: when the index cannot be made.
     """
     stat = lines.stat() if lines.exists() else None
     source = (_SCHEMA, stat.st_size if stat else 0, stat.st_mtime_ns if stat else 0)

@@ -24,11 +24,7 @@ _WRITERS: dict[str, Callable[[Report], Iterable[str]]] = {
 
 
 def check_report_path(path: Path) -> None:
-    """Check suffix and folder before any work is done.
-
-    Raises:
-        UserError: for a path that cannot be written.
-    """
+    """Check suffix and folder before any work is done."""
     if path.suffix not in _WRITERS:
         raise UserError(f"--report {path}: the suffix is {path.suffix!r}, but should be one of {', '.join(_WRITERS)}")
     if not path.parent.is_dir():
@@ -40,11 +36,7 @@ def check_report_path(path: Path) -> None:
 
 
 def write_report(report: Report, path: Path) -> None:
-    """Write a report in the format of its suffix.
-
-    Raises:
-        UserError: when the file cannot be written.
-    """
+    """Write a report in the format of its suffix."""
     check_report_path(path)
     try:
         write_atomically(path, (part.encode() for part in _WRITERS[path.suffix](report)))

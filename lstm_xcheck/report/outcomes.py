@@ -55,11 +55,7 @@ class Outcomes:
             self._adapters.setdefault(name, len(self._adapters))
 
     def append(self, outcome: Outcome) -> None:
-        """Add one.
-
-        Raises:
-            XcheckError: when the temporary folder is full.
-        """
+        """Add one."""
         line = json.dumps(outcome.to_dict(), separators=(",", ":")) + "\n"
         try:
             place = self._file.seek(0, os.SEEK_END)

@@ -43,11 +43,7 @@ class RunDescription:
 
     @classmethod
     def read(cls, folder: Path) -> RunDescription:
-        """Read the description of a folder.
-
-        Raises:
-            UserError: when it is no folder of a run.
-        """
+        """Read the description of a folder."""
         file = folder / PLAN_FILE
         try:
             fields = json.loads(file.read_bytes())
@@ -65,11 +61,7 @@ class RunDescription:
         return description
 
     def _check_types(self) -> None:
-        """Check the types of fields from a file.
-
-        Raises:
-            ValueError: with the first wrong field.
-        """
+        """Check the types of fields from a file."""
         for name, kind in (("key", str), ("cases", int), ("planned", int), ("subject", dict), ("adapters", dict)):
             if type(getattr(self, name)) is not kind:
                 raise ValueError(f"{name} should be of type {kind.__name__}")

@@ -78,9 +78,6 @@ class RunFolder:
         """Add a task that ended.
 
         One write of one line: a kill leaves the line, or a part without a line end.
-
-        Raises:
-            UserError: when the disk is full or gone.
         """
         assert self._file is not None, "the folder is open"
         rest = memoryview(encode_line(key, outcome))
@@ -117,11 +114,7 @@ class RunFolder:
 
 
 def read_outcomes(folder: Path) -> Iterator[tuple[str, Outcome]]:
-    """Read key and outcome of every task that ended, without torn or damaged lines.
-
-    Raises:
-        UserError: when the file cannot be read.
-    """
+    """Read key and outcome of every task that ended, without torn or damaged lines."""
     try:
         with (folder / OUTCOMES_FILE).open("rb") as file:
             yield from filter(None, map(_decode_line, file))
@@ -140,11 +133,7 @@ def write_power(folder: Path, statements: Sequence[Mapping[str, Any]]) -> None:
 
 
 def read_power(folder: Path) -> list[dict[str, Any]]:
-    """Read the statements of detection power; none before a run has ended.
-
-    Raises:
-        UserError: when the file cannot be read.
-    """
+    """Read the statements of detection power; none before a run has ended."""
     try:
         return [_checked_statement(fields) for fields in json.loads((folder / POWER_FILE).read_bytes())]
     except FileNotFoundError:

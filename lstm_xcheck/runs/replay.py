@@ -55,31 +55,19 @@ def replay(
 
 
 def live_recipes(recordings: Sequence[Recording]) -> tuple[Recipe, ...]:
-    """The recipe of every recorded case once, for live frameworks.
-
-    Raises:
-        XcheckError: when a recipe describes no case.
-    """
+    """The recipe of every recorded case once, for live frameworks."""
     recipes = [recipe_of(question) for recording in recordings for question in recording.questions]
     return tuple({recipe.id: recipe for recipe in recipes}.values())
 
 
 def case_of(question: Question) -> Case:
-    """Make the case of a question.
-
-    Raises:
-        XcheckError: when its recipe describes none, or one that is too large.
-    """
+    """Make the case of a question."""
     case: Case = recipe_of(question).case()
     return case if case.id == question.id else case.with_id(question.id)
 
 
 def recipe_of(question: Question) -> Recipe:
-    """The recipe of a question; fields that it lacks have their defaults.
-
-    Raises:
-        XcheckError: naming the field that is unknown, of another type, or too large.
-    """
+    """The recipe of a question; fields that it lacks have their defaults."""
     known: dict[str, Any] = {field.name: field.default for field in fields(Recipe)}
     for name, value in question.recipe.items():
         if name not in known:

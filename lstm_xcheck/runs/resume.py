@@ -20,11 +20,7 @@ Engine = Callable[[Plan], Generator[Event, None, None]]
 
 
 def cases_of_shard(cases: Sequence[CaseOrRecipe], shard: tuple[int, int] | None) -> tuple[CaseOrRecipe, ...]:
-    """The cases of one shard, or all.
-
-    Raises:
-        UserError: when the shard has no case.
-    """
+    """The cases of one shard, or all."""
     if shard is None:
         return tuple(cases)
     part = shard_of(cases, *shard)
@@ -75,11 +71,7 @@ def run_in(folder: RunFolder, plan: Plan, engine: Engine) -> Generator[Event, No
 
 
 def replay(path: Path) -> Iterator[Event]:
-    """The events of a folder, finished or not.
-
-    Raises:
-        UserError: when it is no folder of a run.
-    """
+    """The events of a folder, finished or not."""
     description = RunDescription.read(path)
     cases = description.planned // max(1, len(description.adapters))
     yield Planned(description.planned, cases, tuple(description.adapters), order=tuple(description.order))

@@ -37,11 +37,7 @@ class Frame(NamedTuple):
 
 
 def encode_frame(frame: Frame) -> bytes:
-    """A frame as bytes.
-
-    Raises:
-        ProtocolError: for an array of a type that no frame carries.
-    """
+    """A frame as bytes."""
     listing, chunks = [], []
     for name, array in frame.arrays.items():
         plain = np.ascontiguousarray(array)

@@ -216,11 +216,7 @@ class Worker:
 
 
 def checked_timeout(timeout: float) -> float:
-    """The time limit, if it is one.
-
-    Raises:
-        UserError: for zero, negative numbers, NaN and what is no number.
-    """
+    """The time limit, if it is one."""
     if not isinstance(timeout, (int, float)) or not timeout > 0:
         raise UserError(f"the timeout is {timeout!r}, but should be seconds, more than 0")
     return timeout

@@ -70,11 +70,7 @@ class JaxScan:
         return JaxModel(spec, zero_params(spec, _dtype(precision)))
 
     def load(self, model: JaxModel, arrays: Mapping[str, Array]) -> None:
-        """Replace every leaf of the pytree.
-
-        Raises:
-            SpecError: for arrays that are missing, unknown or of another shape.
-        """
+        """Replace every leaf of the pytree."""
         expected = {name: leaf.shape for name, leaf in leaves_by_path(model.params).items()}
         given = {name: array.shape for name, array in arrays.items()}
         if given != expected:

@@ -56,11 +56,7 @@ class Keras2LSTM:
         return Stack(_KERAS2, spec, precision)
 
     def load(self, model: Stack, arrays: Mapping[str, Array]) -> None:
-        """Load with `set_weights` of each layer.
-
-        Raises:
-            SpecError: for missing and unknown names.
-        """
+        """Load with `set_weights` of each layer."""
         model.load(arrays)
 
     def read_back(self, model: Stack) -> dict[str, Array]:

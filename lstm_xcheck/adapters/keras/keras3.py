@@ -93,11 +93,7 @@ class Keras3LSTM:
         return Stack(_KERAS3, spec, precision)
 
     def load(self, model: Stack, arrays: Mapping[str, Array]) -> None:
-        """Load with `set_weights` of each layer.
-
-        Raises:
-            SpecError: for missing and unknown names.
-        """
+        """Load with `set_weights` of each layer."""
         model.load(arrays)
 
     def read_back(self, model: Stack) -> dict[str, Array]:

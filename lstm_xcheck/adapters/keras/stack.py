@@ -97,11 +97,7 @@ class Stack:
         return [prefix + name.partition(":")[0] for prefix, name in own_names]
 
     def load(self, arrays: Mapping[str, Array]) -> None:
-        """Load arrays by name with `set_weights`.
-
-        Raises:
-            SpecError: for missing and unknown names.
-        """
+        """Load arrays by name with `set_weights`."""
         names = [name for own in self.weight_names for name in own]
         if set(names) != set(arrays):
             raise SpecError(f"the arrays are named {sorted(arrays)}, but this Keras model needs {sorted(names)}")

@@ -15,9 +15,5 @@ CATALOGUE: tuple[Mistake, ...] = tuple(mistake for family in _FAMILIES for mista
 
 
 def mistake_named(id: str) -> Mistake:
-    """The entry with this id.
-
-    Raises:
-        KeyError: when there is none.
-    """
+    """The entry with this id."""
     return {mistake.id: mistake for mistake in (*CATALOGUE, *(fitted.entry for fitted in FITTED))}[id]
