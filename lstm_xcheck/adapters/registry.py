@@ -163,14 +163,6 @@ def register_adapter(
 def function_entry(name: str, target: str, folder: str) -> Entry:
     """An entry for a user's own function, run in a worker.
 
-    Args:
-        name: as users write it.
-        target: `package.module:function`.
-        folder: where the module is found.
-
-    Raises:
-        AdapterError: for another form, or a name that an adapter already has.
-
     >>> function_entry("mine", "my_package.kernels:lstm", ".").variables
     {'LSTM_XCHECK_FUNCTION': 'my_package.kernels:lstm'}
     """

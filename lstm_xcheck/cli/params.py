@@ -26,14 +26,7 @@ _LABELS = {
 
 @dataclass(frozen=True)
 class Convention:
-    """The count of the layouts with one bias scheme.
-
-    Attributes:
-        scheme: `single`, `split` or `none`.
-        layouts: their names.
-        count: of the LSTM.
-        head: parameters of the Dense layer behind it.
-    """
+    """The count of the layouts with one bias scheme; `head`: a Dense layer's."""
 
     scheme: str
     layouts: tuple[str, ...]

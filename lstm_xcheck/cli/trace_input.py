@@ -34,15 +34,12 @@ def read_input(spec: LSTMSpec, options: TraceOptions) -> tuple[Array, str]:
     elif options.values is not None:
         x, content = numbers(options.values), "the values given"
     else:
-        x, content = _random(spec, options.steps or _DEFAULT_STEPS, options.seed), f"random (seed {options.seed})"
+        plain = LSTMSpec(input_size=spec.input_size, hidden_size=1)
+        x = Case.random(plain, steps=options.steps or _DEFAULT_STEPS, batch=1, seed=options.seed).x
+        content = f"random (seed {options.seed})"
     if x.shape[2] != spec.input_size:
         raise UserError(f"the input has {x.shape[2]} features per step, but the LSTM reads {spec.input_size}")
     return x, content
-
-
-def _random(spec: LSTMSpec, steps: int, seed: int) -> Array:
-    plain = LSTMSpec(input_size=spec.input_size, hidden_size=1)
-    return Case.random(plain, steps=steps, batch=1, seed=seed).x
 
 
 def one_hot(text: str, depth: int | None) -> Array:

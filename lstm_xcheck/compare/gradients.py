@@ -34,12 +34,7 @@ _HEADROOM = 16.0
 
 @dataclass(frozen=True)
 class _Piece:
-    """One observed tensor and its reference.
-
-    Attributes:
-        position: its leading indices in the row, such as (layer, direction).
-        observed, value, limit: of the tensor's shape.
-    """
+    """One observed tensor and its reference, at these leading indices of the row."""
 
     position: tuple[int, ...]
     observed: Array

@@ -16,10 +16,8 @@ from ..oracle import Profile, TeacherForced, teacher_force
 class Reference:
     """The expected value of one quantity.
 
-    Attributes:
-        value, bound, sigma: of the quantity's shape.
-        free: whether the oracle ran on its own states, so that the bound may be too wide to decide.
-        why_free: what was not observed.
+    `free`: whether the oracle ran on its own states, so that the bound may be too wide to decide; `why_free`: what was
+    not observed.
     """
 
     value: Array

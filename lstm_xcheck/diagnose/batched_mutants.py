@@ -84,13 +84,7 @@ class BatchedMutants:
 
 
 class MutantBatches:
-    """Makes batches of the same mistakes for several weights.
-
-    Batches of equal cells are made once.
-
-    Args:
-        mistakes: of W, U and biases; none may change a peephole or projection.
-    """
+    """Makes batches of the same mistakes for several weights, of equal cells once."""
 
     def __init__(self, mistakes: Sequence[Mistake]) -> None:
         self.mistakes = list(mistakes)

@@ -25,9 +25,7 @@ _ALL = slice(None)
 class Contributions:
     """Contributions to the pre-activations, one entry for each mutant.
 
-    Attributes:
-        arrays: of W and U (mutants, steps, rows, 4, hidden), of the biases (mutants, 1, 1, 4, hidden).
-        changed: which of the three a mistake changes, boolean (mutants, 3).
+    `arrays`: W and U (mutants, steps, rows, 4, hidden), biases (mutants, 1, 1, 4, hidden); `changed`: (mutants, 3).
     """
 
     def __init__(self, arrays: Sequence[Array], honest: Sequence[Array]) -> None:

@@ -24,12 +24,7 @@ _BATCH_COST = 5
 
 
 class FreeRuns:
-    """Free runs and their distances, within the budget of a search.
-
-    Attributes:
-        budget: steps of cells that may still be run.
-        exhausted: whether a run was left out.
-    """
+    """Free runs and their distances, within the budget of a search."""
 
     def __init__(self, observed: Outputs, case: Case) -> None:
         self.observed, self.case = observed, case
@@ -47,14 +42,7 @@ class FreeRuns:
             return max(_distance(np.asarray(array, np.float64), outputs[name]) for name, array in observed.items())
 
     def candidates(self, batches: MutantBatches, case: Case, observed: Outputs) -> Sequence[Mistake]:
-        """The mistakes of cells whose first outputs come near.
-
-        One row is compared.
-
-        Args:
-            batches: of the mistakes to run.
-            case, observed: as `mutated_case` gives them for another mistake.
-        """
+        """The mistakes of cells whose first outputs come near; one row is compared."""
         row = int(np.argmax(case.valid.sum(axis=1)))
         first = _first_outputs(case, observed, row)
         batch = batches.batch(case.weights) if case.steps <= MOST_STEPS and len(first) else None

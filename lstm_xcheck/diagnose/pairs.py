@@ -42,10 +42,7 @@ _BATCH_TOLERANCE = 0.02
 class _PairSearch:
     """What all parts of one search share.
 
-    Attributes:
-        observed, case: the observed outputs and their case.
-        limit: how far from the window a pair may be to be tested in full.
-        free_runs: used where the first cell was not observed.
+    `limit`: how far from the window a pair may be to be tested in full; `free_runs`: where no first cell was observed.
     """
 
     observed: Outputs

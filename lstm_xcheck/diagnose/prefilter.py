@@ -108,10 +108,7 @@ def contribution(matrix: Array, vectors: Array) -> Array:
 def window_distances(cell: Cell, window: Window, z: Array, limit: float) -> Array:
     """Each mutant's distance from the window; infinite beyond the limit.
 
-    Args:
-        cell: gives peephole, projection, clips and activations.
-        window: its c and y may differ by mutant.
-        z: pre-activations (mutants, steps, rows, 4, hidden).
+    z: pre-activations (mutants, steps, rows, 4, hidden). The window's c and y may differ by mutant.
     """
     count, steps, rows = z.shape[:3]
     c = np.broadcast_to(window.c, (count, *window.c.shape[-2:]))

@@ -14,12 +14,7 @@ _LOST = ("bias_", "forward", "b + b_r")
 
 
 def remedy(diagnosis: Diagnosis, layout: str) -> str:
-    """Code that repairs the weights of a live layer; empty where there is none.
-
-    Args:
-        diagnosis: with a cause.
-        layout: of the layer's weights.
-    """
+    """Code that repairs the weights of a live layer; empty where there is none."""
     code = LAYER_CODE.get(layout)
     mistakes = [mistake_named(id) for id in diagnosis.mistakes if not id.startswith("computed-in-")]
     if code is None or not mistakes:

@@ -31,11 +31,7 @@ RETRIES = 2
 
 @contextmanager
 def connect(address: str) -> Iterator[DaskExecutors]:
-    """Executors of a cluster, by adapter.
-
-    Args:
-        address: of a scheduler, such as tcp://host:8786.
-    """
+    """Executors of a cluster, by adapter, from its address such as tcp://host:8786."""
     with _client(address) as client:
         yield DaskExecutors(client)
 

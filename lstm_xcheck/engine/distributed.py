@@ -52,12 +52,7 @@ class AdapterExecutors(Protocol):
 def run_on(executor: Executor | AdapterExecutors, plan: Plan, chunk: int = CHUNK) -> Generator[Event, None, None]:
     """Run a plan on an executor; emits events as chunks end.
 
-    Tasks of a failed chunk are `crashed`.
-
-    Args:
-        executor: for everything, or one for each adapter by name.
-        plan: what to run.
-        chunk: cases in one chunk.
+    Tasks of a failed chunk are `crashed`. `chunk` is the number of cases in one.
     """
     start = time.perf_counter()
     yield plan.planned
@@ -146,13 +141,8 @@ def _outcomes(future: Future[bytes], adapter: str, cases: Sequence[CaseOrRecipe]
 
 
 def _encode_chunk(entry: Entry, cases: Sequence[CaseOrRecipe], plan: Plan) -> bytes:
-    fields = {
-        "entry": asdict(entry),
-        "python": plan.pythons.get(entry.name),
-        "timeout": plan.timeout,
-        "cases": [_case_to_dict(case) for case in cases],
-    }
-    return json.dumps(fields).encode()
+    run_by = {"entry": asdict(entry), "python": plan.pythons.get(entry.name), "timeout": plan.timeout}
+    return json.dumps({**run_by, "cases": [_case_to_dict(case) for case in cases]}).encode()
 
 
 def _case_to_dict(case: CaseOrRecipe) -> dict[str, str]:

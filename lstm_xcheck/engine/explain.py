@@ -21,10 +21,7 @@ class Explainer:
 
     A case is diagnosed while fewer than `limit` earlier cases of the plan are known to be wrong. The first wrong cases
     are therefore diagnosed whichever ended first; a few later ones may be as well, and the report leaves them out.
-
-    Args:
-        limit: of diagnoses of an adapter.
-        order: ids of the cases; cases with other ids follow in the order in which they are explained.
+    Cases with ids outside `order` follow in the order in which they are explained.
     """
 
     def __init__(self, limit: int = MAX_DIAGNOSES, order: Iterable[str] = ()) -> None:

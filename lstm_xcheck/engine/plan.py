@@ -27,7 +27,6 @@ class Plan:
 
     Attributes:
         cases: cases or recipes, with unique ids.
-        entries: the adapters.
         pythons: interpreters by adapter name, where it is not this one.
         timeout: seconds for one case.
         jobs: workers at a time.
@@ -88,12 +87,8 @@ def choose_entries(
     """The named adapters, or every installed one.
 
     Args:
-        names: of adapters; None for all.
         pythons: interpreters by an adapter's name or by a label that ends in one, such as `old-torch`.
         available: the adapters of a cluster's workers, in place of what this Python has.
-
-    Raises:
-        AdapterError: for an unknown name, or one whose framework this Python (with the pip command) or cluster lacks.
     """
     pythons = pythons or {}
     names = [names] if isinstance(names, str) else names

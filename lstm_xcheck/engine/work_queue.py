@@ -25,14 +25,7 @@ _CLAIMED = -1
 
 @dataclass
 class _AdapterTasks:
-    """The tasks of one adapter.
-
-    Attributes:
-        groups: tasks in no slot's share, by compilation.
-        shares: tasks by the slot that is to run them.
-        start_seconds: time in which a worker loaded, once one did.
-        task_seconds, ended: time and number of the tasks that ended.
-    """
+    """Tasks of one adapter: `groups` by compilation in no slot's share, `shares` by slot."""
 
     groups: deque[list[CaseOrRecipe]]
     shares: dict[int, deque[CaseOrRecipe]] = field(default_factory=dict)

@@ -21,17 +21,7 @@ class CannotReproduce(XcheckError):
 
 
 def reproducer(finding: Finding, entry: Entry, diagnosis: Diagnosis | None, folder: Path) -> str:
-    """The text of a pytest file.
-
-    Args:
-        finding: what to reproduce.
-        entry: the implementation that disagrees.
-        diagnosis: for the file's docstring.
-        folder: the file's folder, from which it finds a user's own function.
-
-    Raises:
-        CannotReproduce: for an adapter, or a version of its framework, without a known call.
-    """
+    """The text of a pytest file; its `folder` locates a user's own function."""
     setup, call = _call(finding, entry, folder)
     text = data(finding) + (spec_values(finding.recipe.spec) if FUNCTION in entry.variables else "")
     packed = "unpack(" in text

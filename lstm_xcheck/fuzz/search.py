@@ -52,9 +52,6 @@ class Finding:
     """A disagreement, shrunk.
 
     Attributes:
-        recipe: of the smallest case found.
-        adapter: the one that disagrees.
-        outcome: the judged rows.
         result: its answer; None for a crash.
         repeatable: whether a fresh process disagrees in the same way.
         examples: cases tried up to the first disagreement.
@@ -88,10 +85,6 @@ class Search:
     """One search, deterministic by its seed until its time is up.
 
     Attributes:
-        entries: the adapters.
-        strategy: of the recipes.
-        budget: the limits.
-        seed: of everything that Hypothesis draws.
         timeout: seconds for one case.
         progress: called with (cases tried, whether something has been found) after each case.
         asked: the cases tried so far, each with its wrong answer or None.

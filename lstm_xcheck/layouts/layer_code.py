@@ -9,10 +9,7 @@ from dataclasses import dataclass
 class LayerCode:
     """Lines for a program that has a live layer.
 
-    Attributes:
-        read: makes `weights`, canonical, of the layer.
-        write: puts `weights` back into the layer.
-        inference: calls the layer so that nothing is dropped.
+    `read` makes canonical `weights` of it, `write` puts them back, `inference` calls it so that nothing is dropped.
     """
 
     read: str

@@ -9,11 +9,7 @@ from .stack import stacked
 
 
 def live_lstm(thing: object) -> LiveLSTM | None:
-    """A layer or module, or a stack of several; None for anything else.
-
-    Raises:
-        UserError: for a layer, module or list that is no LSTM; the sentence says what to pass instead.
-    """
+    """A layer or module, or a stack of several; None for anything else."""
     if isinstance(thing, (list, tuple)):
         layers = [live_lstm(element) for element in thing]
         found = [layer for layer in layers if layer is not None]

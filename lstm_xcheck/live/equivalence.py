@@ -31,13 +31,8 @@ _PRECISIONS = tuple(STORAGE)
 class _Side:
     """One of the two.
 
-    Attributes:
-        name: `first`, `second` or `case`.
-        label: what it is, for messages.
-        weights: None for a function, which takes them.
-        count: trainable parameters as its framework reports them.
-        ragged: whether it is known to take rows of different lengths.
-        function: `(weights, x, h0, c0, lengths)`; None where the oracle runs the weights.
+    `weights` is None for a function, `function` where the oracle runs the weights. `count` is as the framework reports
+    it; `ragged`: whether it is known to take rows of different lengths.
     """
 
     name: str
@@ -87,7 +82,8 @@ def assert_equivalent(first: Any, second: Any, *, case: Case | None = None, prec
         )
     complaints = _spec_differences(weighted)
     if not complaints:
-        complaints = _weight_differences(weighted, precision)
+        differences = (_first_difference(weighted[0], other, precision) for other in weighted[1:])
+        complaints = [difference for difference in differences if difference]
         complaints += _output_differences(
             sides[:2], case, weighted[0], same_weights=not complaints, precision=precision
         )
@@ -145,12 +141,6 @@ def _weights_of(side: _Side) -> LSTMWeights:
     if side.weights is None:
         raise NothingComparedError(f"the {side.name} has no weights; pass case=")
     return side.weights
-
-
-def _weight_differences(weighted: Sequence[_Side], precision: str | None) -> list[str]:
-    """The first array that differs, of each side against the first with weights."""
-    found = [_first_difference(weighted[0], other, precision) for other in weighted[1:]]
-    return [difference for difference in found if difference]
 
 
 def _first_difference(base: _Side, other: _Side, precision: str | None) -> str:

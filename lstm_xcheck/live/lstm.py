@@ -20,8 +20,6 @@ class LiveLSTM:
     """One live object, ready to be compared.
 
     Attributes:
-        label: what it is, for messages.
-        weights: its present weights in canonical form.
         parameter_count: trainable parameters as the framework itself reports them.
         run: calls the object itself.
         ragged: whether it takes rows of different lengths.

@@ -30,11 +30,7 @@ _ACTIVATIONS = {
 
 
 def read(layer: Any) -> LiveLSTM:
-    """A built layer, or a Sequential of nothing but such layers.
-
-    Raises:
-        UserError: for any other layer, one without weights yet, and what the canonical LSTM does not have.
-    """
+    """A built layer, or a Sequential of nothing but such layers."""
     if isinstance(layer, keras.Sequential):
         if not layer.layers:
             raise UserError(f"the Sequential {layer.name!r} holds no layer; add its LSTMs first")

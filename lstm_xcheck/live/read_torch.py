@@ -20,11 +20,7 @@ _CELL_NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
 
 def read(module: Any) -> LiveLSTM:
-    """An `nn.LSTM` with any options and device, or an `nn.LSTMCell`.
-
-    Raises:
-        UserError: for any other module, and for dropout in training mode, which makes outputs random.
-    """
+    """An `nn.LSTM` with any options and device, or an `nn.LSTMCell`."""
     if isinstance(module, torch.nn.LSTM):
         if module.training and module.dropout > 0:
             raise UserError(

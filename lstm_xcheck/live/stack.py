@@ -14,12 +14,7 @@ from .lstm import LiveLSTM
 
 
 def stacked(layers: Sequence[LiveLSTM]) -> LiveLSTM:
-    """Several layers as one LSTM.
-
-    Raises:
-        UserError: when one gives no sequence to the next.
-        SpecError: when their options differ, or their widths do not fit.
-    """
+    """Several layers as one LSTM."""
     if len(layers) == 1:
         return layers[0]
     for index, layer in enumerate(layers[:-1]):

@@ -53,13 +53,7 @@ def apply(activation: Activation, z: Array, out: Array | None = None) -> Array:
 def steepest(activation: Activation, z: Array, value: Array, size: Array, d: Array, u: float = 1.0) -> Array:
     """Upper bound on the slope in an interval, up to rounding in d's type.
 
-    The interval is [z - u d, z + u d].
-
-    Args:
-        z: centre of the interval.
-        value: the activation at z.
-        size: |value| in d's type.
-        d: half width of the interval in units of u.
+    The interval is [z - u d, z + u d]. `value` is the activation at z, `size` its magnitude in d's type.
     """
     widest = float(d.max())
     # A value saturated in float32 has slope zero; the allowance for that matters only where d is large.

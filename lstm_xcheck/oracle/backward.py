@@ -63,12 +63,8 @@ class BackwardPass(NamedTuple):
 class Direction:
     """One direction of one layer with its data in processing order.
 
-    Attributes:
-        cell: parameters.
-        x: inputs as the backend read them, (batch, steps, input).
-        h_prev: the observed h_{t-1} of each step, (batch, steps, output).
-        c0: (batch, hidden).
-        valid: (batch, steps).
+    x: (batch, steps, input), as the backend read them; h_prev: the observed h_{t-1}, (batch, steps, output);
+    c0: (batch, hidden); valid: (batch, steps).
     """
 
     cell: Cell
@@ -160,12 +156,9 @@ class Direction:
         return value, slope(activation, z, value)
 
     def backward(self, steps: list[StepRecord], g_y: Array, g_h: Array, g_c: Array, r: Roundings) -> BackwardPass:
-        """Back-propagate from the cotangents of y, h_n and c_n.
+        """Back-propagate from the cotangents g_y (copies or 1, batch, steps, output), g_h and g_c (batch, width).
 
-        Args:
-            steps: of the forward pass with the same roundings.
-            g_y: (copies or 1, batch, steps, output).
-            g_h, g_c: (batch, width).
+        `steps` are of the forward pass with the same roundings.
         """
         cell = self.cell
         dh, dc = (np.broadcast_to(g, (r.copies, *g.shape)) for g in (g_h, g_c))

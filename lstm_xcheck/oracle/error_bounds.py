@@ -64,11 +64,8 @@ class CellState:
 class _Gate:
     """One activated gate or a stack of gates.
 
-    Attributes:
-        value: float64.
-        size: |value| in the type of the bounds.
-        d, var: bound and variance.
-        pull: slope by c through a peephole.
+    `value` is float64, `size` its magnitude in the type of the bounds. `d` and `var` are bound and variance, `pull` is
+    the slope by c through a peephole.
     """
 
     value: Array

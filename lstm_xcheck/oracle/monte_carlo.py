@@ -54,12 +54,7 @@ class Roundings:
         self.near_kink |= bool((counted & (np.abs(value - kink).min(axis=0) <= _NEAR_SIGMAS * sigma)).any())
 
     def of_sum(self, mass: Array, terms: Array | float) -> Array:
-        """Standard deviation of a rounded sum of products.
-
-        Args:
-            mass: sum of the products' magnitudes.
-            terms: number of products.
-        """
+        """Standard deviation of a rounded sum of that many products; `mass` sums their magnitudes."""
         p = self.profile
         sigma: Array = (np.maximum(1.0, np.sqrt(terms) / 4.0) * p.u_sum + p.u_in) * mass
         return sigma + p.u * mass if p.u > p.u_sum else sigma

@@ -29,12 +29,13 @@ _LEFT, _WIDE, _HIGH = 150, 800, 26
 def to_html(report: Report) -> str:
     """The page."""
     summary = summarise(report, 0)
+    cells = ", ".join(f'<span class="{name}">{number} {name}</span>' for name, number in summary.totals.items())
     left_out = max(0, sum(adapter.cells["match"] for adapter in summary.adapters.values()) - LISTED)
     template = Template((Path(__file__).parent / "templates" / "report.html").read_text(encoding="utf-8"))
     return template.substitute(
         word=summary.word,
         verdict=summary.word.lower(),
-        totals=_totals(summary, report.seconds),
+        totals=f"{summary.planned} cells planned = {cells or 'nothing'}, in {report.seconds:.1f} s",
         adapters=_adapters(summary),
         plot=_plot(report),
         choices="".join(f"<option>{verdict}</option>" for verdict in summary.totals),
@@ -44,11 +45,6 @@ def to_html(report: Report) -> str:
         sections="".join(_sections(report, summary)),
         environment=escape(json.dumps(report.environment(), indent=1)),
     )
-
-
-def _totals(summary: Summary, seconds: float) -> str:
-    cells = ", ".join(f'<span class="{name}">{number} {name}</span>' for name, number in summary.totals.items())
-    return f"{summary.planned} cells planned = {cells or 'nothing'}, in {seconds:.1f} s"
 
 
 def _adapters(summary: Summary) -> str:

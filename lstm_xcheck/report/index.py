@@ -37,10 +37,7 @@ _COLUMNS = '"case", adapter, quantity, verdict, max_abs, score, worst, reason'
 def opened(file: Path, lines: Path, outcomes: Callable[[], Iterable[Outcome]]) -> Iterator[sqlite3.Connection]:
     """Open the index of a run; in memory where it cannot be written.
 
-    Args:
-        file: the index.
-        lines: the run's cells, which decide whether the index is still valid.
-        outcomes: reads them, where the index has to be made.
+    It is made from `outcomes` unless it was made of the present `lines`.
     """
     stat = lines.stat() if lines.exists() else None
     source = (_SCHEMA, stat.st_size if stat else 0, stat.st_mtime_ns if stat else 0)

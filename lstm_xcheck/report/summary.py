@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..compare import VERDICTS, Row, VerdictName
-from ..events import Outcome
 from .model import Report
 
 TROUBLE: frozenset[VerdictName] = frozenset(("mismatch", "crashed", "suspect", "inconclusive"))
@@ -40,12 +39,9 @@ class Summary:
 
     Attributes:
         word: AGREE, DISAGREE, ERROR or INTERRUPTED.
-        planned: number of cells that were planned.
         totals: cells of each verdict that occurs, in the order of VERDICTS.
-        adapters: by name, in the order of the run.
         counts: kinds of parameter counts: (how many, an example), by label.
-        troubles: the first rows that are wrong or undecided, in order.
-        troubled: number of all such rows.
+        troubles: the first rows that are wrong or undecided, in order; `troubled` is the number of all.
         notes: reasons of what is unsupported, skipped or a match with a reservation, and how often each.
     """
 
@@ -74,22 +70,16 @@ def summarise(report: Report, listed: int) -> Summary:
         adapter = result.adapters.setdefault(name, AdapterSummary(environments.get(name, {})))
         adapter.cells[outcome.verdict] += 1
         adapter.seconds += outcome.seconds
-        _add_count(result, outcome)
+        if (count := outcome.count) is not None:  # each kind once: how it relates to the canonical formula
+            label = f"{count.adapter}: {'canonical' if count.native == count.canonical else 'second bias'}"
+            number, example = result.counts.get(label, (0, count.explanation))
+            result.counts[label] = number + 1, example
         for row in outcome.rows:
             _add_row(result, adapter, row, listed)
     # Which adapter ends first differs from run to run; what is printed should not.
     result.counts = dict(sorted(result.counts.items()))
     result.notes = Counter(dict(sorted(result.notes.items())))
     return result
-
-
-def _add_count(result: Summary, outcome: Outcome) -> None:
-    """Each kind of count once: how it relates to the canonical formula."""
-    count = outcome.count
-    if count is not None:
-        label = f"{count.adapter}: {'canonical' if count.native == count.canonical else 'second bias'}"
-        number, example = result.counts.get(label, (0, count.explanation))
-        result.counts[label] = number + 1, example
 
 
 def _add_row(result: Summary, adapter: AdapterSummary, row: Row, listed: int) -> None:

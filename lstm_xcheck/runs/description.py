@@ -21,11 +21,8 @@ class RunDescription:
 
     Attributes:
         key: digest of all cases, those of other shards included.
-        cases: their number.
-        adapters: the identity of each, by name.
         shards: the shards in this folder, as (number, of how many); empty for all cases.
         planned: tasks that are to end here.
-        subject: what was verified, for the report.
         order: ids of all cases, those of other shards included; empty in files of older versions.
     """
 

@@ -33,13 +33,7 @@ OUTCOMES_FILE, POWER_FILE = "cells.jsonl", "power.json"
 class RunFolder:
     """A folder of a run, open for appending tasks that end.
 
-    Args:
-        path: of the folder.
-        description: of the run.
-        resume: whether it may hold this run already; None where the user has no such option.
-
-    Raises:
-        UserError: on entering, when the folder belongs to another plan, is used by another run or cannot be written.
+    `resume`: whether it may hold this run already; None where the user has no such option.
     """
 
     def __init__(self, path: Path, description: RunDescription, *, resume: bool | None = False) -> None:

@@ -52,9 +52,6 @@ def adapter_identity(entry: Entry, python: str | None = None) -> dict[str, Any]:
 
     These are its code (the version of this package, and a hash of an adapter from elsewhere), environment variables,
     and the versions of Python and the packages it needs.
-
-    Raises:
-        AdapterError: when the interpreter does not report its versions.
     """
     identity: dict[str, Any] = {"target": entry.target, "variables": dict(entry.variables), "lstm_xcheck": __version__}
     source = _source_hash(entry)

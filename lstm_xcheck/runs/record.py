@@ -18,14 +18,7 @@ from ..workers.process import Worker
 def record(plan: Plan, environment: str, run: str = "", progress: Callable[[int], None] | None = None) -> Recording:
     """Run a plan of recipes and record every answer.
 
-    Args:
-        plan: recipes and adapters.
-        environment: its name, "" for none.
-        run: id of the run that the recording belongs to; by default a digest of the content.
-        progress: called with the number of tasks that have just ended.
-
-    Raises:
-        NothingComparedError: when no adapter answered any case.
+    `run`: id of the run, by default a digest of the content. `progress` gets the number of tasks that have just ended.
     """
     found: dict[tuple[str, str], Answer] = {}
     layouts: dict[str, str] = {}

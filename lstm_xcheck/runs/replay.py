@@ -31,7 +31,6 @@ def replay(
     """Judge every recorded answer.
 
     Args:
-        recordings: as read from their files.
         expect: environments that must be present; a missing one becomes a `crashed` row.
         run: the run they must belong to; a recording of another run is stale.
         live: whether the report also has live adapters, whose names a recording's rows must not take.

@@ -89,16 +89,9 @@ def unique_outcomes(path: Path) -> Iterator[Outcome]:
 
 
 def merge(sources: Sequence[Path], target: Path) -> list[str]:
-    """Merge runs of the same cases: shards, adapters, or both.
+    """Merge runs of the same cases; returns what is missing, in words.
 
-    A task that occurs twice must have the same outcome. `verify --out DIR --resume` can run what is missing in the new
-    folder.
-
-    Returns:
-        What is missing, in words.
-
-    Raises:
-        UserError: when the folders do not belong together, or a task has two outcomes.
+    A task that occurs twice must have the same outcome. `verify --out DIR --resume` can run what is missing.
     """
     descriptions = {path: RunDescription.read(path) for path in sources}
     merged = _merge_descriptions(descriptions)

@@ -12,13 +12,7 @@ from ..recordings import Recording, encode
 
 @dataclass(frozen=True, eq=False)
 class NamedRecording:
-    """A recording, and the environment that its rows name.
-
-    Attributes:
-        environment: name, or the stem of the file where the recording has none.
-        recording: as read.
-        unlabelled: whether rows name the adapter alone.
-    """
+    """A recording and its environment's name; `unlabelled` rows name the adapter alone."""
 
     environment: str
     recording: Recording

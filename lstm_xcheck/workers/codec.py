@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from ..arrays import Array
 from ..model import Case, CellWeights, LSTMSpec, LSTMWeights, Result
 from ..recordings.schema import one_line
@@ -83,9 +81,8 @@ def result_from_frame(frame: Frame) -> Result:
         parameter_count=frame.data["parameter_count"],
         computed_in=one_line(str(frame.data["computed_in"])),
         note=one_line(str(frame.data["note"])),
-        environment={one_line(key): _one_line(value) for key, value in frame.data["environment"].items()},
+        environment={
+            one_line(key): one_line(value) if isinstance(value, str) else value
+            for key, value in frame.data["environment"].items()
+        },
     )
-
-
-def _one_line(value: Any) -> Any:
-    return one_line(value) if isinstance(value, str) else value

@@ -33,15 +33,8 @@ class Pipe:
     def exchange(self, request: bytes, seconds: float, limit: int) -> Frame | None:
         """Send a request and receive one frame; None when the process ended.
 
-        Args:
-            request: bytes to send, may be empty.
-            seconds: time limit.
-            limit: largest answer, bytes.
-
-        Raises:
-            TimeoutError: when time is up; the pipe is then unusable.
-            ProtocolError: when the answer is no frame.
-            OSError: when the pipe is broken.
+        The request may be empty; the frame has at most `limit` bytes. After a TimeoutError the pipe is unusable. Raises
+        ProtocolError for what is no frame, OSError when the pipe is broken.
         """
         self._requests.put((request, limit))
         end = time.monotonic() + seconds

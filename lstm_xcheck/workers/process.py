@@ -30,17 +30,8 @@ class Worker:
     """An adapter in a process of its own.
 
     The process starts when it is first needed, and again after a crash. `stop` may be called from any thread, all else
-    from one at a time.
-
-    Args:
-        entry: the adapter.
-        python: the interpreter; it needs NumPy and the framework, not this package.
-        timeout: seconds for one case.
-
-    Attributes:
-        environment: versions of what computes, once it has loaded.
-        layout: row of the layout table of the adapter, once it has loaded.
-        seconds: time in the backend of the last case.
+    from one at a time. `python` needs NumPy and the framework, not this package. `environment` and `layout` are known
+    once it has loaded; `seconds` is the time in the backend of the last case.
     """
 
     def __init__(self, entry: Entry, python: str = sys.executable, timeout: float = 120.0) -> None:
@@ -190,16 +181,14 @@ class Worker:
             self.close()
             raise WorkerCrashed(f"broke the protocol: {error}{self._stderr_text()}") from error
         except TimeoutError as error:
-            raise self._timed_out(seconds) from error
+            self.close()
+            reason = f"gave no answer within {seconds:g} s and was killed{self._stderr_text()}"
+            raise WorkerCrashed(reason) from error
         except OSError:
             answer = None
         if answer is None:
             raise self._died(process)
         return answer
-
-    def _timed_out(self, seconds: float) -> WorkerCrashed:
-        self.close()
-        return WorkerCrashed(f"gave no answer within {seconds:g} s and was killed{self._stderr_text()}")
 
     def _died(self, process: subprocess.Popen[bytes]) -> _ProcessDied:
         try:

@@ -138,14 +138,9 @@ lstm = jax.jit(run_stack, static_argnames="spec")
 
 
 def vjp_of_stack(params: Params, data: list[Any], cotangents: list[Any], spec: LSTMSpec, valid: Any) -> Any:
-    """Outputs, and gradients of parameters and data for given cotangents.
+    """Outputs, and gradients of parameters and data.
 
-    Args:
-        params: in the form of `zero_params`.
-        data: x, h0 and c0.
-        cotangents: of y, h_n and c_n.
-        spec: the function to compute; static when this is compiled.
-        valid: as in `run_stack`.
+    `data` are x, h0 and c0; `cotangents` those of y, h_n and c_n.
     """
 
     def forward(params: Params, x: Any, h0: Any, c0: Any) -> tuple[Any, Outputs]:

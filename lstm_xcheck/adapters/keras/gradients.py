@@ -11,10 +11,7 @@ from .stack import Stack, StackOutputs, Tensor
 class Vjp(NamedTuple):
     """Outputs, and gradients for given cotangents.
 
-    Attributes:
-        outputs: of the stack.
-        weights: gradients of the weights, in the order of `weight_names`.
-        data: gradients of x and of the initial states h, c, h, c, ...
+    Weights in the order of `weight_names`; data are x and the initial states h, c, h, c, ...
     """
 
     outputs: StackOutputs

@@ -18,11 +18,7 @@ Tensor = Any  # of the backend in use
 class KerasVersion(NamedTuple):
     """What differs between versions of Keras.
 
-    Attributes:
-        keras: the module.
-        activation: from a spec's name to a function that layers take.
-        flip: exchanges first and last steps of outputs, shape (batch, steps, width).
-        initializer: zeros, for every weight.
+    `flip` exchanges first and last steps of outputs, shape (batch, steps, width).
     """
 
     keras: Any
@@ -126,11 +122,7 @@ class Stack:
     def forward(self, x: Tensor, mask: Tensor | None, states: list[Any], want_last: bool) -> StackOutputs:
         """Run each layer on the output of the one below, without training.
 
-        Args:
-            x: inputs, shape (batch, steps, input).
-            mask: valid steps, boolean, shape (batch, steps), or None.
-            states: of each layer, h, c for each direction, or None for zeros.
-            want_last: run `last` as well.
+        x: (batch, steps, input); mask: valid steps, boolean, (batch, steps); states: h, c of each direction, by layer.
         """
         outputs: list[Tensor] = []
         finals: list[Tensor] = []

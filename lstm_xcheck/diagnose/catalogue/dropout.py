@@ -31,12 +31,7 @@ _LEAST, _LARGEST = 0.005, 0.99
 
 @dataclass(frozen=True)
 class FittedMistake:
-    """A mistake with parameters, which are estimated from the outputs.
-
-    Attributes:
-        entry: its id and texts.
-        fit: the mistake with the parameters that these outputs show, or None. It is tested like any other.
-    """
+    """A mistake whose parameters `fit` estimates from the outputs, tested like any other."""
 
     entry: Mistake
     fit: Callable[[Outputs, Case], Mistake | None]
