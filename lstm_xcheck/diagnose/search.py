@@ -57,12 +57,7 @@ class Diagnosis:
 
 
 def diagnose(
-    result: Result,
-    case: Case,
-    *,
-    pairs: bool = True,
-    catalogue: Sequence[Mistake] = CATALOGUE,
-    ask: Ask | None = None,
+    result: Result, case: Case, *, pairs: bool = True, catalogue: Sequence[Mistake] = CATALOGUE, ask: Ask | None = None
 ) -> Diagnosis:
     """Name the mistake, or the two, that explain a result.
 

@@ -15,14 +15,9 @@ _NEAR_SIGMAS = 8.0
 class Roundings:
     """Draws independent roundings for each copy of a computation.
 
-    Args:
-        profile: the precision whose roundings are drawn.
-        copies: size of the leading axis of every value.
-        stream: number of the random stream, which makes draws reproducible; None for no rounding at all.
-
-    Attributes:
-        near_kink: whether rounding decides on which side of a kink a watched value is.
-        peak: the largest magnitude of a value.
+    `copies` is the size of the leading axis of every value, `stream` the number of the random stream, which makes draws
+    reproducible; None for no rounding at all. `near_kink`: whether rounding decides on which side of a kink a watched
+    value is. `peak`: the largest magnitude of a value.
     """
 
     def __init__(self, profile: Profile, copies: int = 1, stream: int | None = None) -> None:

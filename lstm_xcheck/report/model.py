@@ -119,7 +119,12 @@ class Report:
         return {"agree": 0, "disagree": 1, "error": 2}[self.verdict]
 
     def raise_if_failed(self) -> None:
-        """Raise DisagreementError or NothingComparedError unless `ok`."""
+        """Raise unless `ok`.
+
+        Raises:
+            DisagreementError: naming the worst rows.
+            NothingComparedError: when nothing was compared.
+        """
         __tracebackhide__ = True  # pytest shows the caller's line and the message
         if self.ok:
             return

@@ -108,7 +108,6 @@ def run_stack(
     Args:
         params: in the form of `zero_params`.
         x: inputs, shape (batch, steps, input), of the type of the parameters.
-        spec: the function to compute.
         h0: initial hidden states, shape (layers * directions, batch, output), or None for zeros.
         c0: initial cell states, shape (layers * directions, batch, hidden), or None for zeros.
         valid: valid steps, boolean, shape (batch, steps), or None for all. At other steps, states stay and outputs are
@@ -152,24 +151,15 @@ def vjp_of_stack(params: Params, data: list[Any], cotangents: list[Any], spec: L
 
 
 def scan_direction(
-    params: CellParams,
-    sequence: Array,
-    h0: Array,
-    c0: Array,
-    valid: Array | None,
-    spec: LSTMSpec,
-    *,
-    backward: bool,
+    params: CellParams, sequence: Array, h0: Array, c0: Array, valid: Array | None, spec: LSTMSpec, *, backward: bool
 ) -> tuple[Array, Array, Array]:
     """One direction of one layer.
 
     Args:
-        params: of this direction.
         sequence: inputs, shape (batch, steps, input).
         h0: initial hidden state, shape (batch, output).
         c0: initial cell state, shape (batch, hidden).
         valid: boolean, shape (steps, batch, 1), or None when every step is valid.
-        spec: the function to compute.
         backward: run from the last step to the first; outputs stay aligned in time.
 
     Returns:
@@ -207,10 +197,8 @@ def cell(params: CellParams, z: Array, c: Array, spec: LSTMSpec, *, one_tanh: bo
     """One step: h_t and c_t from pre-activations and c_{t-1}.
 
     Args:
-        params: of this direction.
         z: pre-activations without peepholes, shape (batch, 4 hidden).
         c: cell state, shape (batch, hidden).
-        spec: the function to compute.
         one_tanh: take the gates of the textbook function from one tanh.
     """
     if spec.is_plain and one_tanh:

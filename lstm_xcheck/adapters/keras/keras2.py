@@ -69,24 +69,14 @@ class Keras2LSTM:
 
     def run(self, model: Stack, case: Case) -> Result:
         """Run the stack eagerly."""
-        want_last = case.returns == "last"
-        if want_last:
-            model.make_last()
+        want_last = model.prepare_last(case)
         mask = padding_mask(case)
         states: list[Any] = [None] * case.spec.num_layers
         if case.h0 is not None or case.c0 is not None:
             states = [[_tensor(state, case.precision) for state in layer] for layer in layer_states(case)]
-        outputs, finals, last = model.forward(
-            _tensor(case.x, case.precision), None if mask is None else tf.constant(np.array(mask)), states, want_last
-        )
-        arrays = [_to_numpy(output) for output in outputs]
-        return Result(
-            y=arrays[-1],
-            h_n=np.stack([_to_numpy(state) for state in finals[0::2]]),
-            c_n=np.stack([_to_numpy(state) for state in finals[1::2]]),
-            last=None if last is None else _to_numpy(last),
-            layer_outputs=tuple(arrays[:-1]),
-        )
+        mask_tensor = None if mask is None else tf.constant(np.array(mask))
+        outputs = model.forward(_tensor(case.x, case.precision), mask_tensor, states, want_last)
+        return outputs.result(lambda tensor: to_numpy(tensor.numpy()))
 
 
 @functools.cache
@@ -111,7 +101,3 @@ _KERAS2 = KerasVersion(keras, _activation, lambda outputs: tf.reverse(outputs, [
 
 def _tensor(array: Array, precision: str) -> Any:
     return tf.cast(tf.constant(np.array(array)), precision)
-
-
-def _to_numpy(tensor: Any) -> Array:
-    return to_numpy(tensor.numpy())

@@ -106,33 +106,16 @@ class Keras3LSTM:
 
     def run(self, model: Stack, case: Case) -> Result:
         """Run the stack as users of the backend do."""
-        want_last = case.returns == "last"
-        if want_last:
-            model.make_last()
-        return _result(_forward(model, _inputs(case), want_last))
+        return _forward(model, _inputs(case), model.prepare_last(case)).result(to_numpy)
 
     def run_with_gradients(self, model: Stack, case: Case) -> Result:
         """Run the stack and differentiate with the backend; absent states are zeros."""
-        want_last = case.returns == "last"
-        if want_last:
-            model.make_last()
-        vjp = _differentiate(model, case, want_last)
+        vjp = _differentiate(model, case, model.prepare_last(case))
         names = [name for own in model.weight_names for name in own]
         arrays = dict(zip(names, map(to_numpy, vjp.weights), strict=True))
         x, *states = map(to_numpy, vjp.data)
         data = {"x": x, "h0": np.stack(states[0::2]), "c0": np.stack(states[1::2])}
-        return replace(_result(vjp.outputs), gradients={**gradients_from_layout(arrays, self.layout), **data})
-
-
-def _result(outputs: StackOutputs) -> Result:
-    layers = [to_numpy(output) for output in outputs.layers]
-    return Result(
-        y=layers[-1],
-        h_n=np.stack([to_numpy(state) for state in outputs.states[0::2]]),
-        c_n=np.stack([to_numpy(state) for state in outputs.states[1::2]]),
-        last=None if outputs.last is None else to_numpy(outputs.last),
-        layer_outputs=tuple(layers[:-1]),
-    )
+        return replace(vjp.outputs.result(to_numpy), gradients={**gradients_from_layout(arrays, self.layout), **data})
 
 
 def _inputs(case: Case, *, explicit: bool = False) -> Inputs:

@@ -40,6 +40,15 @@ class StackOutputs(NamedTuple):
     states: list[Tensor]
     last: Tensor | None
 
+    def result(self, to_numpy: Callable[[Tensor], Array]) -> Result:
+        """The same as NumPy arrays."""
+        layers, states = map(to_numpy, self.layers), [to_numpy(state) for state in self.states]
+        *lower, y = layers
+        last = None if self.last is None else to_numpy(self.last)
+        return Result(
+            y=y, h_n=np.stack(states[0::2]), c_n=np.stack(states[1::2]), last=last, layer_outputs=tuple(lower)
+        )
+
 
 class Stack:
     """Layers of one spec and precision, for any batch and steps.
@@ -108,11 +117,14 @@ class Stack:
             for name, array in zip(names, layer.get_weights(), strict=True)
         }
 
-    def make_last(self) -> None:
-        """Give `last` the weights of the top layer."""
+    def prepare_last(self, case: Case) -> bool:
+        """Give `last` the weights of the top layer; False where the case does not ask for it."""
+        if case.returns != "last":
+            return False
         if self.last is None:
             self.last = self._layer(self.spec.num_layers - 1, sequence=False)
         self.last.set_weights(self.layers[-1].get_weights())
+        return True
 
     def variables(self, want_last: bool) -> list[Any]:
         """Every variable that `forward` reads, including seeds of the layers."""
