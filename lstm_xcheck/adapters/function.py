@@ -100,10 +100,6 @@ def call_function(function: Callable[..., Any], case: Case) -> Result:
     The function gets zeros for absent states, and None for lengths when all steps are valid. It may return y, h_n, c_n
     in canonical shapes (h_n and c_n of a single layer and direction may lack the first axis), None for what it does not
     compute, y alone, or a `Result`, the only form with gradients.
-
-    Raises:
-        SpecError: when it returns something else.
-        Unsupported: when the case asks for gradients and it returns none.
     """
     answer = function(case.weights, case.x, *explicit_states(case), case.lengths if case.mask is None else case.mask)
     if isinstance(answer, Result) and (answer.gradients or not case.gradients):

@@ -80,11 +80,7 @@ class Session:
         return self.adapter.environment()
 
     def execute(self, case: Case) -> Result:
-        """Build or reuse a model, load it, read it back, count and run.
-
-        Raises:
-            Unsupported: with the framework's reason.
-        """
+        """Build or reuse a model, load it, read it back, count and run."""
         adapter = self.adapter
         reason = adapter.unsupported(case) or _no_gradients(adapter, case)
         if reason:

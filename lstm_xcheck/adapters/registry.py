@@ -22,14 +22,12 @@ class Entry:
     """One adapter that can be started, and all that other packages know of it.
 
     Attributes:
-        name: as users write it.
         target: `module:Class`, imported only inside a worker.
         requires: importable modules that must be there, the one with the layers first.
         install: what `pip install` takes.
         variables: environment variables that must be set before the framework is imported.
         when_repeated: further ones, which the user may set otherwise, for runs in which compiling each shape pays.
         path: folders put on the worker's import path, for adapters outside this package.
-        summary: what it runs.
         layout: row of the layouts whose files it runs; "" for the one of its own name.
         rank: of several installed adapters of a layout, the lowest verifies a port.
         call: key of its call in `fuzz/calls.py`, for reproducers; "" where none is known.

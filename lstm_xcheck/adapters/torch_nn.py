@@ -64,7 +64,7 @@ class TorchNN:
 
     def read_back(self, model: torch.nn.LSTM) -> dict[str, Array]:
         """Read from `state_dict`."""
-        return {name: _to_numpy(tensor) for name, tensor in model.state_dict().items()}
+        return {name: to_numpy(tensor) for name, tensor in model.state_dict().items()}
 
     def count_parameters(self, model: torch.nn.LSTM) -> int:
         """`numel` of every parameter."""
@@ -81,7 +81,7 @@ class TorchNN:
         outputs = _forward(model, case, leaves[0], (leaves[1], leaves[2]))
         names, parameters = zip(*model.named_parameters(), strict=True)
         vectors = [_tensor(array, model) for array in cotangents(case)]
-        found = [_to_numpy(gradient) for gradient in torch.autograd.grad(outputs, [*parameters, *leaves], vectors)]
+        found = [to_numpy(gradient) for gradient in torch.autograd.grad(outputs, [*parameters, *leaves], vectors)]
         gradients = gradients_from_layout(dict(zip(names, found, strict=False)), self.layout)
         gradients.update(zip(("x", "h0", "c0"), found[len(names) :], strict=True))
         return replace(_result(model, case, *outputs), gradients=gradients)
@@ -104,16 +104,16 @@ def _tensor(array: Array, model: torch.nn.LSTM) -> torch.Tensor:
     return torch.from_numpy(np.array(array)).to(model.weight_ih_l0.dtype)
 
 
-def _to_numpy(tensor: torch.Tensor) -> Array:
+def to_numpy(tensor: torch.Tensor) -> Array:
     """A NumPy array; bfloat16, which NumPy lacks, becomes float32 exactly."""
     wide = tensor.float() if tensor.dtype == torch.bfloat16 else tensor
     return wide.detach().cpu().numpy()
 
 
 def _result(model: torch.nn.LSTM, case: Case, y: torch.Tensor, h_n: torch.Tensor, c_n: torch.Tensor) -> Result:
-    final = _to_numpy(h_n)
+    final = to_numpy(h_n)
     last = last_output(final, case.spec) if case.returns == "last" else None
-    return Result(y=_to_numpy(y), h_n=final, c_n=_to_numpy(c_n), last=last, layer_outputs=_lower_outputs(model, case))
+    return Result(y=to_numpy(y), h_n=final, c_n=to_numpy(c_n), last=last, layer_outputs=_lower_outputs(model, case))
 
 
 def _initial_states(model: torch.nn.LSTM, case: Case, rows: slice = slice(None)) -> _States | None:
@@ -149,5 +149,5 @@ def _lower_outputs(model: torch.nn.LSTM, case: Case) -> tuple[Array, ...]:
                 parameter.copy_(getattr(model, name.replace("_l0", f"_l{index}")))
         rows = slice(index * spec.num_directions, (index + 1) * spec.num_directions)
         x, _, _ = _forward(layer, case, x, _initial_states(model, case, rows))
-        outputs.append(_to_numpy(x))
+        outputs.append(to_numpy(x))
     return tuple(outputs)

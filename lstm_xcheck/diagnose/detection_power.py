@@ -35,7 +35,6 @@ class Power:
     """The detection power of one case.
 
     Attributes:
-        case: its id.
         caught: ids of the mistakes that would certainly have been caught.
         blind: ids of those that make no difference beyond rounding on this case, with the reason.
         uncertain: ids of those whose effect is near the bound.

@@ -130,10 +130,8 @@ def with_compiling(entries: Iterable[Entry], cases: Sequence[CaseOrRecipe]) -> t
     """
     if len(cases) < MIN_CASES_TO_COMPILE * len(group_by_compilation(cases)):
         return tuple(entries)
-    return tuple(
-        replace(entry, variables={**entry.variables, **_not_in_environment(entry.when_repeated)}) for entry in entries
-    )
-
-
-def _not_in_environment(variables: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in variables.items() if name not in os.environ}
+    chosen = []
+    for entry in entries:
+        added = {name: value for name, value in entry.when_repeated.items() if name not in os.environ}
+        chosen.append(replace(entry, variables={**entry.variables, **added}))
+    return tuple(chosen)

@@ -19,9 +19,6 @@ def gradients_from_layout(arrays: Mapping[str, Array], layout: str | Layout) -> 
     gradient, so nothing is added here. A layout with two bias vectors has two gradients, `b` and `b_r`, as computed by
     the framework. NaN and infinity are kept for the judge.
 
-    Raises:
-        SpecError: for missing or surplus arrays, or wrong shapes.
-
     >>> from lstm_xcheck.layouts import to_layout
     >>> from lstm_xcheck.model import LSTMSpec, LSTMWeights
     >>> stored = to_layout(LSTMWeights.random(LSTMSpec(input_size=3, hidden_size=2)), "keras")

@@ -19,7 +19,6 @@ class Kind:
     """One kind of layer.
 
     Attributes:
-        name: as in reports.
         parts: its canonical arrays and their numbers of axes, in Keras' order.
         needed: the parts that every layer of this kind has.
         words: parts of class and layer names that indicate the kind.
@@ -57,11 +56,9 @@ class Row:
     """How one framework stores one kind.
 
     Attributes:
-        class_name: the framework's class.
         names: the framework's name of each canonical array.
         transposed: arrays with their two axes exchanged.
         together: arrays that are either all present or all absent.
-        required: arrays that are always present.
         epsilon: default constant added to the variance of a normalisation.
         axis: the axis that a batch normalisation normalises.
         source: framework and version that was run.

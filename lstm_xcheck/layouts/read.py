@@ -50,9 +50,6 @@ def from_layout(
 def spec_of(shapes: Mapping[str, tuple[int, ...]], layout: str | Layout, spec: LSTMSpec | None = None) -> LSTMSpec:
     """The spec that `from_layout` finds in arrays of these shapes.
 
-    Raises:
-        SpecError: for missing or surplus arrays, or wrong shapes.
-
     >>> spec_of({"kernel": (3, 8), "recurrent_kernel": (2, 8)}, "keras").hidden_size
     2
     """
@@ -132,7 +129,12 @@ def settled_spec(
     found = _describe(cells)
     if spec is None:
         return found
-    _check_same_shape(row, spec, found)
+    for name in ("input_size", "hidden_size", "num_layers", "bidirectional", "bias", "proj_size", "peepholes"):
+        if getattr(spec, name) != getattr(found, name):
+            raise SpecError(
+                f"layout {row.name}: {name} is {getattr(found, name)!r} by the arrays' shapes, but should be "
+                f"{getattr(spec, name)!r} by the spec"
+            )
     return spec
 
 
@@ -265,15 +267,6 @@ def _describe(layers: Sequence[Sequence[Mapping[str, tuple[int, ...]]]]) -> LSTM
         proj_size=cell["projection"][0] if "projection" in cell else 0,
         peepholes="peephole" in cell,
     )
-
-
-def _check_same_shape(row: Layout, spec: LSTMSpec, found: LSTMSpec) -> None:
-    for name in ("input_size", "hidden_size", "num_layers", "bidirectional", "bias", "proj_size", "peepholes"):
-        if getattr(spec, name) != getattr(found, name):
-            raise SpecError(
-                f"layout {row.name}: {name} is {getattr(found, name)!r} by the arrays' shapes, but should be "
-                f"{getattr(spec, name)!r} by the spec"
-            )
 
 
 def _precision_of(arrays: Mapping[str, Array]) -> str:

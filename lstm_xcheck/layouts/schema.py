@@ -31,7 +31,6 @@ class Layout:
     """How one framework stores an LSTM.
 
     Attributes:
-        name: short name, as in `--layout`.
         order: the gates in storage order; i, f, g (cell candidate), o.
         bias: `split` for two vectors, `single` for one.
         tensors: the stored arrays, the input weights first.

@@ -356,11 +356,7 @@ TABLE: tuple[Layout, ...] = (
 
 
 def layout_named(name: str) -> Layout:
-    """The row of that name.
-
-    Raises:
-        SpecError: for an unknown name; the message lists all names.
-    """
+    """The row of that name; the error for an unknown one lists all."""
     for row in TABLE:
         if row.name == name:
             return row

@@ -64,11 +64,7 @@ def adapt_bias(weights: LSTMWeights, bias: Bias) -> LSTMWeights:
 
 
 def stored_cell(cell: CellWeights, layout: str, dtype: str) -> CellWeights:
-    """The cell after a round trip through a layout, its bias adapted.
-
-    Raises:
-        SpecError: when the layout has no tensor for a parameter.
-    """
+    """The cell after a round trip through a layout, its bias adapted."""
     row = layout_named(layout)
     arrays = _with_bias_of(row, cell, dtype)
     if row.forget_bias:

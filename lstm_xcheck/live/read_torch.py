@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
+from ..adapters.torch_nn import to_numpy
 from ..arrays import STORAGE, Array
 from ..errors import SpecError, Unsupported, UserError
 from ..layouts import from_layout
@@ -36,7 +37,7 @@ def read(module: Any) -> LiveLSTM:
 
 
 def _live(module: Any, names: dict[str, str], run: Any, *, ragged: bool) -> LiveLSTM:
-    arrays = {name: _to_numpy(getattr(module, attribute)) for name, attribute in names.items()}
+    arrays = {name: to_numpy(getattr(module, attribute)) for name, attribute in names.items()}
     weights = _weights(arrays, getattr(module, next(iter(names.values()))).dtype)
     count = sum(parameter.numel() for parameter in module.parameters())
     return LiveLSTM(f"torch {module}", weights, count, run, ragged)
@@ -84,7 +85,7 @@ def _call(
         )
         y, (h_n, c_n) = module(packed, (h0, c0))
         y, _ = pad_packed_sequence(y, batch_first=module.batch_first, total_length=x.shape[1])
-    return _to_numpy(y if module.batch_first else y.transpose(0, 1)), _to_numpy(h_n), _to_numpy(c_n)
+    return to_numpy(y if module.batch_first else y.transpose(0, 1)), to_numpy(h_n), to_numpy(c_n)
 
 
 def _lower_outputs(module: torch.nn.LSTM, x: Array, h0: Array, c0: Array, lengths: Array | None) -> tuple[Array, ...]:
@@ -116,15 +117,9 @@ def _run_cell(module: torch.nn.LSTMCell, x: Array, h0: Array, c0: Array, lengths
     with torch.no_grad():
         for t in range(x.shape[1]):
             h, c = module(_tensor(x[:, t], like), (h, c))
-            outputs.append(_to_numpy(h))
-    return Result(y=np.stack(outputs, axis=1), h_n=_to_numpy(h)[None], c_n=_to_numpy(c)[None])
+            outputs.append(to_numpy(h))
+    return Result(y=np.stack(outputs, axis=1), h_n=to_numpy(h)[None], c_n=to_numpy(c)[None])
 
 
 def _tensor(array: Array, like: torch.Tensor) -> torch.Tensor:
     return torch.from_numpy(np.array(array)).to(dtype=like.dtype, device=like.device)
-
-
-def _to_numpy(tensor: torch.Tensor) -> Array:
-    """A NumPy array; bfloat16 becomes float32, exactly."""
-    wide = tensor.float() if tensor.dtype == torch.bfloat16 else tensor
-    return wide.detach().cpu().numpy()

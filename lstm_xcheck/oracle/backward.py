@@ -158,7 +158,7 @@ class Direction:
     def backward(self, steps: list[StepRecord], g_y: Array, g_h: Array, g_c: Array, r: Roundings) -> BackwardPass:
         """Back-propagate from the cotangents of y, h_n and c_n.
 
-        g_y: (copies or 1, batch, steps, output); g_h, g_c: (batch, width). `steps`: of the pass with the same roundings.
+        g_y: (copies or 1, batch, steps, output); g_h, g_c: (batch, width). `steps` have the same roundings.
         """
         cell = self.cell
         dh, dc = (np.broadcast_to(g, (r.copies, *g.shape)) for g in (g_h, g_c))

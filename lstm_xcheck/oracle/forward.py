@@ -16,12 +16,7 @@ Observer = Callable[[int, int, int, Step], None]
 def forward(case: Case, observe: Observer | None = None) -> Result:
     """Run a case in float64, exact up to about 1e-16 per step.
 
-    Args:
-        case: weights and data.
-        observe: called with (layer, direction, time, step) for each step, in processing order.
-
-    Returns:
-        y, h_n, c_n, last and the outputs of lower layers.
+    `observe` is called with (layer, direction, time, step) for each step, in processing order.
 
     >>> from lstm_xcheck.model import Case, LSTMSpec
     >>> forward(Case.random(LSTMSpec(input_size=1, hidden_size=1), steps=5)).y.shape

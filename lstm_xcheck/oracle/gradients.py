@@ -47,7 +47,6 @@ def gradients(case: Case, outputs: Mapping[int, Array] | None = None, profile: P
     """Back-propagate the loss of `model/loss.py`.
 
     Args:
-        case: weights and data.
         outputs: observed outputs of each layer, (batch, steps, directions * output); by default those of the oracle.
         profile: the precision whose roundings are drawn; None for the values alone.
 

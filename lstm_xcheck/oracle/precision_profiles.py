@@ -12,7 +12,6 @@ class Profile:
     """Unit roundoffs of one arithmetic.
 
     Attributes:
-        name: as users write it.
         u: unit roundoff of stored values.
         u_sum: unit roundoff in which products are summed.
         u_in: extra rounding of the operands of matrix products (TF32 keeps 11 bits of them).

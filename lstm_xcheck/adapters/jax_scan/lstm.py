@@ -249,10 +249,6 @@ def activation(name: str) -> Callable[[Array], Array]:
     return _ACTIVATIONS[parsed.kind]
 
 
-def _linear(v: Array) -> Array:
-    return v
-
-
 def _tanh_pade(v: Array) -> Array:
     near = jnp.clip(v, -3, 3)
     return near * (27.0 + near**2) / (27.0 + 9.0 * near**2)
@@ -262,7 +258,7 @@ _ACTIVATIONS: Mapping[str, Callable[[Array], Array]] = {
     "sigmoid": jax.nn.sigmoid,
     "tanh": jnp.tanh,
     "relu": jax.nn.relu,
-    "linear": _linear,
+    "linear": lambda v: v,
     "softsign": jax.nn.soft_sign,
     "hard_tanh": jax.nn.hard_tanh,
     "tanh_pade": _tanh_pade,

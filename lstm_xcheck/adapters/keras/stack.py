@@ -9,7 +9,7 @@ import numpy as np
 
 from ...arrays import Array, to_numpy
 from ...errors import SpecError
-from ...model import Case, LSTMSpec
+from ...model import Case, LSTMSpec, Result
 from ..case_arrays import explicit_states
 
 Tensor = Any  # of the backend in use
@@ -118,7 +118,7 @@ class Stack:
         }
 
     def prepare_last(self, case: Case) -> bool:
-        """Give `last` the weights of the top layer; False where the case does not ask for it."""
+        """Give `last` the top layer's weights; False where not asked for."""
         if case.returns != "last":
             return False
         if self.last is None:
