@@ -117,7 +117,12 @@ class MutantBatches:
     def _cell_batch(self, key: bytes, applicable: tuple[int, ...], cell: CellWeights) -> _CellBatch:
         if (key, applicable) not in self._batches:
             mutants = [mutant for k in applicable if (mutant := self._mutants[key][k]) is not None]
-            self._batches[key, applicable] = _stack(mutants, cell)
+            w, u = (
+                np.array([np.asarray(getattr(m, name)) for m in mutants], _DTYPE).reshape(len(mutants), -1, a.shape[2])
+                for name, a in (("W", cell.W), ("U", cell.U))
+            )
+            bias = np.array([m.total_bias for m in mutants], _DTYPE).reshape(len(mutants), *cell.W.shape[:2])
+            self._batches[key, applicable] = _CellBatch(w, u, bias, cell)
         return self._batches[key, applicable]
 
 
@@ -125,15 +130,6 @@ def _inputs(case: Case, row: int) -> Array:
     """The valid inputs of one row, (1, steps, input)."""
     inputs: Array = np.asarray(case.x, _DTYPE)[row, case.valid[row]][None]
     return inputs
-
-
-def _stack(mutants: Sequence[CellWeights], cell: CellWeights) -> _CellBatch:
-    w, u = (
-        np.array([np.asarray(getattr(m, name)) for m in mutants], _DTYPE).reshape(len(mutants), -1, array.shape[2])
-        for name, array in (("W", cell.W), ("U", cell.U))
-    )
-    bias = np.array([m.total_bias for m in mutants], _DTYPE).reshape(len(mutants), *cell.W.shape[:2])
-    return _CellBatch(w, u, bias, cell)
 
 
 def _multiply(matrices: Array, vectors: Array) -> Array:

@@ -20,19 +20,13 @@ KNOWN_ORDERS = {
     "gifo": "Chainer",
 }
 
+#: Suffix of an id -> the arrays with wrong gates, by name and in words.
 _ARRAYS = {
-    "": ("W", "U", "b", "b_r"),
-    "-W": ("W",),
-    "-U": ("U",),
-    "-b": ("b", "b_r"),
-    "-WU": ("W", "U"),
-}
-_WORDS = {
-    "": "W, U and b",
-    "-W": "W alone",
-    "-U": "U alone",
-    "-b": "the bias alone",
-    "-WU": "W and U, not the bias",
+    "": (("W", "U", "b", "b_r"), "W, U and b"),
+    "-W": (("W",), "W alone"),
+    "-U": (("U",), "U alone"),
+    "-b": (("b", "b_r"), "the bias alone"),
+    "-WU": (("W", "U"), "W and U, not the bias"),
 }
 
 
@@ -53,21 +47,21 @@ def _origin(order: str) -> str:
 
 
 def _entry(order: str, suffix: str) -> Mistake:
-    names = _ARRAYS[suffix]
+    names, words = _ARRAYS[suffix]
     index = [GATES.index(gate) for gate in order]
     back = [order.index(gate) for gate in GATES]
     moved = [GATES[k] for k in range(4) if index[k] != k]
     title = (
-        f"gates {moved[0]} and {moved[1]} exchanged in {_WORDS[suffix]}"
+        f"gates {moved[0]} and {moved[1]} exchanged in {words}"
         if len(moved) == 2
-        else f"gate order {order} read as ifgo in {_WORDS[suffix]}"
+        else f"gate order {order} read as ifgo in {words}"
     )
     return Mistake(
         id=f"gates-{order}{suffix.lower()}",
         family="gates",
         title=title,
-        explanation=f"The gates of {_WORDS[suffix]} stand as {', '.join(order)}: {_origin(order)}.",
-        fix=f"Put the four blocks of {_WORDS[suffix]} into the order i, f, g, o before loading them.",
+        explanation=f"The gates of {words} stand as {', '.join(order)}: {_origin(order)}.",
+        fix=f"Put the four blocks of {words} into the order i, f, g, o before loading them.",
         code="\n".join(f"{name} = {name}[{back}]  # gates into i, f, g, o" for name in names if name != "b_r"),
         cell=lambda cell: _reorder(cell, index, names),
         permutes=(tuple(index), names),
