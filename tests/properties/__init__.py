@@ -1,0 +1,1 @@
+"""Properties of the package on whatever its own Hypothesis strategies draw."""
