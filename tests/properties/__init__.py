@@ -1,1 +1,0 @@
-"""Properties of the package on whatever its own Hypothesis strategies draw."""
