@@ -48,6 +48,8 @@ def _refuse_bfloat16(dtypes: Mapping[str, str]) -> None:
 
 def _write_layers(root: Any, chain: Mapping[str, LSTMWeights | Layer]) -> None:
     names = {name: name.replace("/", "_") for name in chain}
+    if "" in names:
+        raise CheckpointError("a layer of a Keras .h5 needs a name; give it one with --rename")
     if len(set(names.values())) != len(names):
         raise CheckpointError("two layers would have one name in the file; rename one with --rename")
     root.attrs["layer_names"] = [name.encode() for name in names.values()]

@@ -103,6 +103,9 @@ def keras_layers(lstms: Mapping[str, LSTMWeights], other_layers: OtherLayers) ->
         if plain_name(layer.name) in found:
             raise CheckpointError(f"two layers would be named {escape(layer.name)}; rename one with --rename")
         found[plain_name(layer.name)] = layer
+    unstorable = [name for name in found if "\0" in name]
+    if unstorable:
+        raise CheckpointError(f"{escape(unstorable[0])} is no name that HDF5 can store; give another with --rename")
     order = [name for step in other_layers.chain for name in step_names(step, lstms)]
     return {name: found[name] for name in [*order, *found] if name in found}
 
