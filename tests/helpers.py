@@ -6,6 +6,8 @@ import importlib.util
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 
@@ -13,6 +15,7 @@ import pytest
 
 from lstm_xcheck.checkpoints import FORMATS
 from lstm_xcheck.checkpoints.formats import Format
+from lstm_xcheck.cli import main
 
 from .conftest import needs
 
@@ -62,3 +65,27 @@ def load_file(path: Path, name: str = "") -> ModuleType:
     sys.modules[name] = module  # dataclasses look their module up
     spec.loader.exec_module(module)
     return module
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command line did."""
+
+    code: int
+    out: str
+    err: str
+
+
+Command = Callable[..., Ran]
+
+
+def command_line(capfd: pytest.CaptureFixture[str]) -> Command:
+    """`command("verify", "--json")` in this process, captured at the level of file descriptors."""
+
+    def call(*arguments: str) -> Ran:
+        capfd.readouterr()
+        code = main.run(list(arguments))
+        out, err = capfd.readouterr()
+        return Ran(code, out, err)
+
+    return call

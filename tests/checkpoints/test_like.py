@@ -18,18 +18,15 @@ from lstm_xcheck.porting.recheck import recheck
 from ..conftest import needs
 from ..helpers import run_python
 
-pytestmark = [pytest.mark.framework, pytest.mark.filterwarnings("ignore")]
+pytestmark = [
+    pytest.mark.framework,
+    pytest.mark.filterwarnings("ignore"),
+    pytest.mark.usefixtures("oracle_alone", "no_detection_power"),
+]
 
 X, H, OUT = 5, 4, 2
 WEIGHTS = lx.LSTMWeights.random(lx.LSTMSpec(X, H, bias="single"), seed=11)
 BOTH = lx.LSTMWeights.random(lx.LSTMSpec(X, H, bias="single", bidirectional=True), seed=12)
-
-
-@pytest.fixture(autouse=True)
-def _no_adapters(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The frameworks run whole models here; the port's own proof is left to the oracle."""
-    monkeypatch.setattr("lstm_xcheck.porting.verification.installed", dict)
-    monkeypatch.setattr("lstm_xcheck.porting.verification.detection_power", lambda _: [])
 
 
 def asked(weights: lx.LSTMWeights = WEIGHTS) -> lx.Case:

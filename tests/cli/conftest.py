@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -11,35 +9,17 @@ import pytest
 from click.testing import CliRunner
 
 from lstm_xcheck.adapters import Entry, registry
-from lstm_xcheck.cli.main import run
+
+from ..helpers import Command, command_line
 
 #: Where `faulty_adapters.py` lies.
 ENGINE_TESTS = str(Path(__file__).parents[1] / "engine")
 
 
-@dataclass(frozen=True)
-class Ran:
-    """What a command line did."""
-
-    code: int
-    out: str
-    err: str
-
-
-Command = Callable[..., Ran]
-
-
 @pytest.fixture
 def command(capfd: pytest.CaptureFixture[str]) -> Command:
     """`command("verify", "--json")`: run it in this process, at the level of file descriptors."""
-
-    def call(*arguments: str) -> Ran:
-        capfd.readouterr()
-        code = run(list(arguments))
-        out, err = capfd.readouterr()
-        return Ran(code, out, err)
-
-    return call
+    return command_line(capfd)
 
 
 def invoke(verb: click.Command, *arguments: object) -> str:

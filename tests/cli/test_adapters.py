@@ -10,7 +10,7 @@ import pytest
 
 from lstm_xcheck.cli.adapters import FEATURES
 
-from .conftest import Command
+from ..helpers import Command
 
 pytestmark = pytest.mark.usefixtures("numpy_adapters")
 

@@ -11,7 +11,7 @@ import pytest
 from lstm_xcheck.model import Case, LSTMSpec
 from lstm_xcheck.oracle import forward
 
-from .conftest import Command
+from ..helpers import Command
 
 safetensors = pytest.importorskip("safetensors.numpy")
 

@@ -19,7 +19,7 @@ import pytest
 import lstm_xcheck as lx
 from lstm_xcheck.cli import output
 
-from .conftest import Command, Ran
+from ..helpers import Command, Ran
 
 pytestmark = pytest.mark.usefixtures("numpy_adapters")
 

@@ -15,7 +15,7 @@ from lstm_xcheck.errors import CheckpointError
 from lstm_xcheck.layouts import to_layout
 from lstm_xcheck.porting.recheck import recheck
 
-from .conftest import Command
+from ..helpers import Command
 
 pytestmark = pytest.mark.usefixtures("oracle_alone")
 

@@ -13,7 +13,7 @@ import pytest
 
 from lstm_xcheck.runs.folder import encode_line, read_outcomes
 
-from .conftest import Command
+from ..helpers import Command
 
 pytestmark = pytest.mark.usefixtures("numpy_adapters")
 

@@ -11,7 +11,7 @@ import pytest
 from lstm_xcheck import LSTMSpec, LSTMWeights
 from lstm_xcheck.checkpoints import write_checkpoint
 
-from .conftest import Command
+from ..helpers import Command
 
 pytestmark = pytest.mark.usefixtures("oracle_alone")
 

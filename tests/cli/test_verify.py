@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from .conftest import Command
+from ..helpers import Command
 
 pytestmark = pytest.mark.usefixtures("numpy_adapters")
 

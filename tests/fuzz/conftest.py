@@ -7,26 +7,13 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from lstm_xcheck.cli.main import run
+from ..helpers import Command, command_line
 
 KERNELS = Path(__file__).with_name("kernels.py")
-
-
-@dataclass(frozen=True)
-class Ran:
-    """What a command line did."""
-
-    code: int
-    out: str
-    err: str
-
-
-Command = Callable[..., Ran]
 
 
 @pytest.fixture
@@ -40,14 +27,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def command(folder: Path, capfd: pytest.CaptureFixture[str]) -> Command:
     """`command("fuzz", "--json")`: run it in this process, in the folder with the kernels."""
-
-    def call(*arguments: str) -> Ran:
-        capfd.readouterr()
-        code = run(list(arguments))
-        out, err = capfd.readouterr()
-        return Ran(code, out, err)
-
-    return call
+    return command_line(capfd)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import pytest
 
 import lstm_xcheck as lx
 
-from .conftest import Command
+from ..helpers import Command
 
 CASES = ("--examples", "25")
 

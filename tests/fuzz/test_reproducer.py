@@ -21,7 +21,7 @@ from lstm_xcheck.fuzz.script import TEST
 from lstm_xcheck.fuzz.search import answered
 from lstm_xcheck.workers.process import Worker
 
-from .conftest import Command
+from ..helpers import Command
 
 Pytest = Callable[[Path], "subprocess.CompletedProcess[str]"]
 

@@ -16,8 +16,8 @@ serialization = pytest.importorskip("flax.serialization")
 pytestmark = pytest.mark.framework
 
 
-def test_there_and_back_gives_the_same_predictions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lstm_xcheck.porting.verification.installed", dict)
+@pytest.mark.usefixtures("oracle_alone")
+def test_there_and_back_gives_the_same_predictions(tmp_path: Path) -> None:
     model = nn.Sequential(
         [nn.Embed(11, 5), nn.RNN(nn.LSTMCell(4)), nn.LayerNorm(), nn.BatchNorm(use_running_average=True), nn.Dense(4)]
     )

@@ -24,14 +24,9 @@ from lstm_xcheck.porting.recheck import recheck
 from ..helpers import WRITABLE, usable
 
 WEIGHTS = lx.LSTMWeights.random(lx.LSTMSpec(2, 3, bias="single"), seed=1)
+pytestmark = pytest.mark.usefixtures("oracle_alone", "no_detection_power")
+
 PAIRS = list(product(WRITABLE, repeat=2))
-
-
-@pytest.fixture(autouse=True)
-def _no_frameworks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The oracle alone judges; what a match proves, the same for every file here and not rechecked, is left out."""
-    monkeypatch.setattr("lstm_xcheck.porting.verification.installed", dict)
-    monkeypatch.setattr("lstm_xcheck.porting.verification.detection_power", lambda _: [])
 
 
 def named(folder: Path, format: Format) -> Path:

@@ -16,14 +16,9 @@ from lstm_xcheck.checkpoints.layout_arrays import chain_of
 from lstm_xcheck.porting.certificate import checksum
 from lstm_xcheck.porting.recheck import recheck
 
+pytestmark = pytest.mark.usefixtures("oracle_alone")
+
 SUFFIXES = (".safetensors", ".npz", ".weights.h5", ".keras")
-
-
-@pytest.fixture(autouse=True)
-def _no_frameworks(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
-    """The oracle alone judges, but where a test is marked by its name to run the frameworks."""
-    if "frameworks" not in request.node.name:
-        monkeypatch.setattr("lstm_xcheck.porting.verification.installed", dict)
 
 
 @pytest.fixture
@@ -100,7 +95,8 @@ def test_other_layers_are_named_and_nothing_is_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.framework("keras")
-def test_frameworks_of_both_sides_are_run(tmp_path: Path) -> None:
+def test_frameworks_of_both_sides_are_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()  # not the oracle alone
     certificate = lx.port(with_head(tmp_path), tmp_path / "m.weights.h5", lstm_only=True)
     assert certificate["adapters"]["source"] == ["torch"]
     assert certificate["adapters"]["destination"][0].startswith("keras-")

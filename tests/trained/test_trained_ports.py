@@ -68,15 +68,12 @@ def labels(y: Array, which: str, head: Checkpoint) -> Array:
     return logits[:, -1, 0] > 0 if which == "keras" else logits[..., 0] > 0
 
 
+@pytest.mark.usefixtures("oracle_alone", "no_detection_power")
 @pytest.mark.parametrize("to", WRITABLE)
 @pytest.mark.parametrize("which", MODELS)
-def test_predictions_stay(
-    trained: Path, x: Array, run: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, which: str, to: str
-) -> None:
+def test_predictions_stay(trained: Path, x: Array, run: Runner, tmp_path: Path, which: str, to: str) -> None:
+    """The port asks the oracle; the frameworks are asked here, for all data that the model knows."""
     format = usable(to)
-    # The frameworks are asked below, for all data that the model knows; the port itself asks the oracle.
-    monkeypatch.setattr("lstm_xcheck.porting.verification.installed", dict)
-    monkeypatch.setattr("lstm_xcheck.porting.verification.detection_power", lambda _: [])
     source, target = trained / MODELS[which], tmp_path / f"m{format.suffixes[0]}"
     if (which, to) == ("torch", "equinox"):
         with pytest.raises(lx.CheckpointError, match="two directions"):

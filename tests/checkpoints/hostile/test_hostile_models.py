@@ -18,15 +18,10 @@ from lstm_xcheck.checkpoints import write_checkpoint
 h5py = pytest.importorskip("h5py")
 numpy_file = pytest.importorskip("safetensors.numpy")
 
-pytestmark = pytest.mark.framework
+pytestmark = [pytest.mark.framework, pytest.mark.usefixtures("oracle_alone")]
 
 HIDDEN, CLASSES = 4, 2
 DENSE = "layers/dense/vars"
-
-
-@pytest.fixture(autouse=True)
-def _no_frameworks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lstm_xcheck.porting.verification.installed", dict)
 
 
 @pytest.fixture

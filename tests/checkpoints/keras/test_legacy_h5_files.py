@@ -225,14 +225,12 @@ for name, layers in (("last", last), ("across", across)):
 """
 
 
+@pytest.mark.usefixtures("oracle_alone")
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-def test_a_normalisation_after_the_last_step_is_along_the_last_axis(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_normalisation_after_the_last_step_is_along_the_last_axis(tmp_path: Path) -> None:
     """Keras 2 writes that axis as 1; where there still are steps, 1 are these, and no other framework has that."""
     pytest.importorskip("tf_keras")
     keras = pytest.importorskip("keras")
-    monkeypatch.setattr("lstm_xcheck.porting.verification.installed", dict)
     run_python(NORMALISED, tmp_path)
     lx.port(tmp_path / "last.h5", tmp_path / "last.keras")
     with np.load(tmp_path / "last.npz") as wanted:

@@ -68,8 +68,8 @@ def test_names_of_other_frameworks_are_read(tmp_path: Path, layout: str) -> None
         np.testing.assert_array_equal(cell.U[gate], ours.U[gate])
 
 
-def test_other_layers_of_mlx_are_ported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lstm_xcheck.porting.verification.installed", dict)
+@pytest.mark.usefixtures("oracle_alone")
+def test_other_layers_of_mlx_are_ported(tmp_path: Path) -> None:
     package = pytest.importorskip("safetensors.numpy")
     weights = LSTMWeights.random(LSTMSpec(5, 4, bias="single"), seed=2)
     head = np.arange(8, dtype=np.float32).reshape(2, 4)

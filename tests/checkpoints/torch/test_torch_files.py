@@ -104,10 +104,10 @@ def test_training_checkpoint_with_wrappers_optimizer_and_buffers(tmp_path: Path)
     assert listed["optimizer.state.0.exp_avg"] == ((16, 5), "float32")
 
 
-def test_a_lightning_checkpoint_is_ported_with_its_layers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("oracle_alone")
+def test_a_lightning_checkpoint_is_ported_with_its_layers(tmp_path: Path) -> None:
     """Callbacks, schedulers and two optimizers stand beside the state dict; a layer called scaler stands in it."""
     pytest.importorskip("h5py")
-    monkeypatch.setattr("lstm_xcheck.porting.verification.installed", dict)
     model = torch.nn.ModuleDict({"lstm": torch.nn.LSTM(5, 4), "scaler": torch.nn.Linear(4, 2)})
     optimizer = torch.optim.Adam(model.parameters())
     sum(p.sum() for p in model.parameters()).backward()
