@@ -53,7 +53,7 @@ _CELLS = {"layer_with_weights-3/cell/cells/0": "stack_0", "layer_with_weights-3/
 #: By file, the answer that belongs to each LSTM, by the name under which the LSTM is read.
 FILES = {
     "keras-2.12/model.h5": {**_LAYERS, "stack/lstm_cell_5": "stack_0", "stack/lstm_cell_6": "stack_1"},
-    "keras-2.12/model.keras": {**_BY_CLASS, "lstm_2": "hard", **_RNN},
+    "keras-2.12/model.keras": {**_LAYERS, "stack/lstm_cell": "stack_0", "stack/lstm_cell_1": "stack_1"},
     "keras-2.12/saved_model": {"both": "both", "hard": "hard"},
     "keras-2.12/train-1.index": {**_LAYERS, **_CELLS},
     "keras-2.15/model.h5": {**_LAYERS, "stack/lstm_cell": "stack_0", "stack/lstm_cell_1": "stack_1"},
@@ -69,8 +69,6 @@ FILES = {
 }
 #: Weights without a config: the function is the reader's default, and the reader notes that.
 WITHOUT_CONFIG = {"keras-2.15/model.weights.h5", *(name for name in FILES if "train" in name or "jax" in name)}
-#: Keras 2.12 stores weights under `_layer_checkpoint_dependencies`, which the reader does not match with the config.
-CONFIG_UNUSED = {"keras-2.12/model.keras"}
 #: What the config of a file cannot add, though it may be noted.
 FUNCTION = ("gate_activation", "cell_activation", "output_activation", "reverse")
 
@@ -104,7 +102,7 @@ def answers(folder: str) -> dict[str, Array]:
 def question(file: str, name: str) -> tuple[lx.Case, lx.Result]:
     """The weights that a file holds with the recorded input, and what the old version answered."""
     weights, answer = found(file)[name].weights, FILES[file][name]
-    if file in WITHOUT_CONFIG | CONFIG_UNUSED:
+    if file in WITHOUT_CONFIG:
         weights = lx.LSTMWeights(spec_of(file, answer), weights.layers, weights.dtype)
     recorded = answers(file.partition("/")[0])
     # Keras gives what it read backward in the order in which it was read.
@@ -126,7 +124,7 @@ def test_every_lstm_is_found_with_its_spec(file: str) -> None:
     lstms = found(file)
     assert set(lstms) == set(FILES[file])
     for name, lstm in lstms.items():
-        spec, silent = spec_of(file, FILES[file][name]), file in WITHOUT_CONFIG | CONFIG_UNUSED
+        spec, silent = spec_of(file, FILES[file][name]), file in WITHOUT_CONFIG
         if silent:
             spec = replace(spec, **{field: getattr(lx.LSTMSpec(1, 1), field) for field in FUNCTION})
             assert any(note.startswith("the file says nothing of activations") for note in lstm.notes)
@@ -134,18 +132,7 @@ def test_every_lstm_is_found_with_its_spec(file: str) -> None:
         assert all(cell.b is not None and cell.b.all() for _, _, cell in lstm.weights.cells()), "biases are never zero"
 
 
-@pytest.mark.xfail(reason="the reader does not match the places of Keras 2.12's weights with the config beside them")
-@pytest.mark.parametrize("file", [marked(file) for file in sorted(CONFIG_UNUSED)])
-def test_the_config_in_the_file_is_used(file: str) -> None:
-    lstms = found(file)
-    assert {"plain", "both", "hard"} <= set(lstms)
-    assert lstms["hard"].weights.spec == spec_of(file, "hard")
-
-
 @pytest.mark.framework("h5py")
-@pytest.mark.xfail(
-    reason="Keras 2's config has no entry for the backward layer, which the reader then takes for default"
-)
 def test_both_directions_have_the_function_of_the_layer_that_keras2_wraps(tmp_path: Path) -> None:
     """The recorded archive with another activation in its config, as Keras 2.15 writes it."""
     with (

@@ -2,7 +2,8 @@
 
 The config is only read: no class is looked up, no Lambda layer's code is decoded, nothing is executed.
 Source: keras 3.15.1, keras/src/saving/saving_lib.py (`_save_container_state`: class name in snake case, numbered),
-keras/src/layers/rnn/{rnn,lstm,bidirectional,stacked_rnn_cells}.py (`get_config`).
+keras/src/layers/rnn/{rnn,lstm,bidirectional,stacked_rnn_cells}.py (`get_config`). Keras 2.12 lists layers elsewhere
+and some twice: keras 2.12.0, keras/engine/functional.py (`_layer_checkpoint_dependencies`).
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ from ..codecs.limits import escape
 _LISTS = ("layers", "cells")
 _CHILDREN = {"layer": "layer", "cell": "cell"}
 _BIDIRECTIONAL = {"layer": "forward_layer", "backward_layer": "backward_layer"}
+
+#: A layer in a model's list: its class, and its number if it is not the first of its class.
+_IN_LIST = re.compile(r"(?<![^/])layers/([^/]+?)(?:_([0-9]{1,9}))?(?![^/])")
 
 _MAX_DEPTH = 32
 
@@ -70,9 +74,21 @@ def parse_config(path: Path, text: bytes, metadata: bytes) -> KerasConfig:
     """The layers of a `config.json` and the version in `metadata.json`."""
     layers: dict[str, LayerConfig] = {}
     _collect(path, _json_object(path, "config.json", text), "", layers, 0)
+    # First come the places of today: the order of layers is theirs.
+    layers |= {_place_in_keras_2_12(place): layer for place, layer in layers.items()}
     version = _json_object(path, "metadata.json", metadata).get("keras_version")
     major = re.match(r"([0-9]{1,3})\.", version) if isinstance(version, str) else None
     return KerasConfig(layers, int(major[1]) if major else 0)
+
+
+def backward_layer(layer: LayerConfig) -> LayerConfig:
+    """The second layer of a Bidirectional that names only one.
+
+    Source: keras 2.15.0, keras/src/layers/rnn/bidirectional.py (`_recreate_layer_from_config`).
+    """
+    name = f"backward_{layer.name}"
+    changed = {"name": name, "go_backwards": not layer.values.get("go_backwards", False)}
+    return LayerConfig(layer.class_name, name, {**layer.values, **changed})
 
 
 def snake_case(name: str) -> str:
@@ -96,6 +112,20 @@ def _json_object(path: Path, member: str, text: bytes) -> dict[str, Any]:
     return value
 
 
+def _place_in_keras_2_12(place: str) -> str:
+    """Where Keras 2.12 stores a layer: it counts each layer with weights twice.
+
+    >>> _place_in_keras_2_12("layers/lstm_1/cell"), _place_in_keras_2_12("layers/rnn/cell/cells/lstm_cell_1")
+    ('_layer_checkpoint_dependencies/lstm_2/cell', '_layer_checkpoint_dependencies/rnn/cell/cells/lstm_cell_1')
+    """
+
+    def doubled(match: re.Match[str]) -> str:
+        number = f"_{2 * int(match[2])}" if match[2] else ""
+        return f"_layer_checkpoint_dependencies/{match[1]}{number}"
+
+    return _IN_LIST.sub(doubled, place)
+
+
 def _collect(path: Path, entry: dict[str, Any], place: str, layers: dict[str, LayerConfig], depth: int) -> None:
     """Adds an entry and its children under their places."""
     if depth > _MAX_DEPTH:
@@ -105,6 +135,10 @@ def _collect(path: Path, entry: dict[str, Any], place: str, layers: dict[str, La
         return
     layers[place] = LayerConfig(class_name, str(values.get("name", "")), values)
     within = f"{place}/" if place else ""
+    inner = layer_config(values.get("layer"))
+    if class_name == "Bidirectional" and inner and not values.get("backward_layer"):
+        second = backward_layer(inner)
+        values = {**values, "backward_layer": {"class_name": second.class_name, "config": second.values}}
     children = _BIDIRECTIONAL if class_name == "Bidirectional" else _CHILDREN
     for key, attribute in children.items():
         if isinstance(values.get(key), dict):

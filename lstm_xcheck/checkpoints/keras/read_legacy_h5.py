@@ -20,7 +20,7 @@ from ..codecs.hdf5 import text_attribute, walk
 from ..codecs.lazy_bytes import ByteRange
 from ..codecs.limits import escape
 from ..tensor_info import TensorInfo
-from .config import KerasConfig, LayerConfig, layer_config
+from .config import KerasConfig, LayerConfig, backward_layer, layer_config
 from .layers import Variables
 
 _KINDS = ("kernel", "recurrent_kernel", "bias")
@@ -124,11 +124,7 @@ def _configs(entry: LayerConfig) -> dict[str, LayerConfig]:
     configs = {place: entry}
     inner = _child(entry, "layer")
     if entry.class_name == "Bidirectional" and inner:
-        # Before TF 2 only the forward layer was written; Keras makes the other from it, turned round.
-        transposed = {**inner.values, "go_backwards": not inner.values.get("go_backwards", False)}
-        backward = _child(entry, "backward_layer") or LayerConfig(
-            inner.class_name, f"backward_{inner.name}", transposed
-        )
+        backward = _child(entry, "backward_layer") or backward_layer(inner)
         for side, layer in (("forward_layer", inner), ("backward_layer", backward)):
             configs.update(_cells(f"{place}/{side}", layer))
     return {**configs, **_cells(place, entry)}
