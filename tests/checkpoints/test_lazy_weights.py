@@ -16,20 +16,19 @@ import lstm_xcheck as lx
 from lstm_xcheck.checkpoints import read_checkpoint, write_checkpoint
 from lstm_xcheck.cli.main import run
 
+from ..conftest import needs
 from .damage import refusal
 
 pytestmark = pytest.mark.framework
 
-SUFFIXES = (".safetensors", ".npz", ".weights.h5", ".keras", ".pt")
+#: What each needs.
+SUFFIXES = {".safetensors": (), ".npz": (), ".pt": (), ".keras": ("h5py",), ".weights.h5": ("h5py",)}
 WEIGHTS = lx.LSTMWeights.random(lx.LSTMSpec(300, 200, bias="single"))
 
 
 @pytest.fixture(params=SUFFIXES)
 def path(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    if "h5" in request.param or request.param == ".keras":
-        pytest.importorskip("h5py")
-    if request.param == ".pt":
-        pytest.importorskip("torch")
+    needs(*SUFFIXES[request.param])
     file = tmp_path / f"m{request.param}"
     write_checkpoint(file, {"enc": WEIGHTS})
     return file
@@ -72,8 +71,6 @@ def test_a_file_changed_meanwhile_is_refused(path: Path, change: str) -> None:
 def test_inspect_reads_headers_and_a_use_finds_the_damage(
     tmp_path: Path, suffix: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    if suffix == ".pt":
-        pytest.importorskip("torch")
     path = tmp_path / f"m{suffix}"
     write_checkpoint(path, {"enc": WEIGHTS})
     data = bytearray(path.read_bytes())
@@ -96,8 +93,7 @@ sys.exit(run(["port", *sys.argv[1:], "--force"]))
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_a_full_disk_is_one_sentence_and_exit_2(tmp_path: Path, suffix: str) -> None:
     pytest.importorskip("resource")
-    for module in {".pt": ("torch",), ".keras": ("h5py",), ".weights.h5": ("h5py",)}.get(suffix, ()):
-        pytest.importorskip(module)
+    needs(*SUFFIXES[suffix])
     write_checkpoint(tmp_path / "source.npz", {"enc": WEIGHTS})
     target = tmp_path / f"m{suffix}"
     write_checkpoint(target, {"enc": lx.LSTMWeights.random(lx.LSTMSpec(3, 4))})
@@ -132,10 +128,8 @@ def bomb(path: Path, members: dict[str, bytes]) -> Path:
     ids=["npz", "own-npz", "keras-config", "keras-weights", "torch"],
 )
 def test_bombs_are_not_unpacked(tmp_path: Path, name: str, members: dict[str, bytes]) -> None:
-    if name.endswith(".keras"):
-        pytest.importorskip("h5py")
-    sentence = refusal(bomb(tmp_path / name, members))
-    assert "was not unpacked" in sentence
+    needs(*SUFFIXES[Path(name).suffix])
+    assert "was not unpacked" in refusal(bomb(tmp_path / name, members))
 
 
 def test_a_lambda_layer_is_not_decoded(keras_files: Path) -> None:

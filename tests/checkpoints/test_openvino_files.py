@@ -26,8 +26,7 @@ def run(path: Path, x: Array) -> Array:
 
 def own_model(path: Path, direction: str, clip: float = 0.0, *, half: bool = False) -> Path:
     """A model of one LSTMSequence that OpenVINO's own operators describe; Y is (batch, directions, steps, hidden)."""
-    openvino = pytest.importorskip("openvino")
-    op = pytest.importorskip("openvino.opset14")
+    openvino, op = pytest.importorskip("openvino"), pytest.importorskip("openvino.opset14")
     rng, count = np.random.default_rng(7), 2 if direction == "bidirectional" else 1
     shapes = ((count, 4 * H, X), (count, 4 * H, H), (count, 4 * H))
     parts = [op.constant(rng.normal(size=shape).astype(np.float32)) for shape in shapes]
@@ -81,8 +80,7 @@ def test_models_from_onnx(tmp_path: Path, how: str) -> None:
 @pytest.mark.framework
 @pytest.mark.parametrize("stride", [1, -1])
 def test_a_cell_in_a_loop_has_the_direction_of_the_loop(tmp_path: Path, stride: int) -> None:
-    openvino = pytest.importorskip("openvino")
-    op = pytest.importorskip("openvino.opset14")
+    openvino, op = pytest.importorskip("openvino"), pytest.importorskip("openvino.opset14")
     rng = np.random.default_rng(7)
     w, r, b = (rng.normal(size=shape).astype(np.float32) for shape in ((4 * H, X), (4 * H, H), (4 * H,)))
     step, h, c, kernel = (op.parameter(s, np.float32) for s in ([BATCH, 1, X], [BATCH, H], [BATCH, H], [4 * H, X]))

@@ -173,8 +173,7 @@ def test_a_file_that_was_written_is_filled(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["numpy", "jax", "flat-map", "fortran"])
 @pytest.mark.parametrize("protocol", [2, 3, 4, 5])
 def test_haiku_parameters_compute_what_haiku_computes(tmp_path: Path, kind: str, protocol: int) -> None:
-    jax = pytest.importorskip("jax")
-    haiku = pytest.importorskip("haiku")
+    jax, haiku = pytest.importorskip("jax"), pytest.importorskip("haiku")
 
     def run(x: Any) -> Any:
         core = haiku.LSTM(4)

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from ..helpers import ROOT
+
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = [*sorted(ROOT.glob("*.md")), ROOT / "lstm_xcheck" / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 

@@ -23,8 +23,6 @@ from lstm_xcheck.checkpoints import FoundLSTM, read_checkpoint
 from lstm_xcheck.model.spec import HARD_SIGMOID_KERAS2
 from lstm_xcheck.oracle import forward
 
-pytestmark = pytest.mark.framework
-
 DATA = Path(__file__).parent / "data"
 
 _STACK = lx.LSTMSpec(3, 3, bias="single")

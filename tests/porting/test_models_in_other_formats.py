@@ -179,8 +179,7 @@ def test_haiku_takes_the_parameters_and_predicts_the_same(tmp_path: Path) -> Non
 
 
 def test_mlx_loads_the_weights_and_predicts_the_same(tmp_path: Path) -> None:
-    mx = pytest.importorskip("mlx.core")
-    nn = pytest.importorskip("mlx.nn")
+    mx, nn = pytest.importorskip("mlx.core"), pytest.importorskip("mlx.nn")
     lx.port(written(tmp_path / "a.safetensors", "embedding", "head"), tmp_path / "b.npz", to="mlx")
     model = nn.Module()
     model.embedding, model.lstm, model.decoder = nn.Embedding(WORDS, SIZE), nn.LSTM(SIZE, UNITS), nn.Module()
@@ -191,8 +190,7 @@ def test_mlx_loads_the_weights_and_predicts_the_same(tmp_path: Path) -> None:
 
 
 def test_orbax_restores_what_linen_runs(tmp_path: Path) -> None:
-    orbax = pytest.importorskip("orbax.checkpoint")
-    linen = pytest.importorskip("flax.linen")
+    orbax, linen = pytest.importorskip("orbax.checkpoint"), pytest.importorskip("flax.linen")
     lx.port(written(tmp_path / "a.safetensors", "embedding", "batch", "head"), tmp_path / "b.orbax")
     with orbax.StandardCheckpointer() as checkpointer:
         tree = checkpointer.restore(tmp_path / "b.orbax")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,14 +14,15 @@ import pytest
 from lstm_xcheck import Case, CheckpointError, LSTMSpec, LSTMWeights, Result, judge
 from lstm_xcheck.arrays import Array
 from lstm_xcheck.atomic_files import sha256_of
-from lstm_xcheck.checkpoints import FORMATS, read_checkpoint, write_checkpoint
+from lstm_xcheck.checkpoints import read_checkpoint, write_checkpoint
 from lstm_xcheck.checkpoints.layout_arrays import as_stored, chain_of
+
+from ..helpers import run_python, usable
 
 #: Keras on JAX with NumPy 2, none of our doing.
 pytestmark = [pytest.mark.framework, pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")]
 
 OWN = {"torch": ".pt", "safetensors": ".safetensors", "npz": ".npz", "keras": ".keras", "keras-weights": ".weights.h5"}
-STACKS = {format.id: format.stacks for format in FORMATS}
 
 
 def same_bits(checkpoint: Mapping[str, Array], expected: Mapping[str, Array]) -> bool:
@@ -33,19 +32,11 @@ def same_bits(checkpoint: Mapping[str, Array], expected: Mapping[str, Array]) ->
     )
 
 
-def needs(target: str) -> None:
-    if target == "torch":
-        pytest.importorskip("torch")
-    if target.startswith("keras"):
-        pytest.importorskip("h5py")
-
-
 @pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "bfloat16"])
 @pytest.mark.parametrize("target", OWN)
 def test_a_file_says_what_was_written(tmp_path: Path, weights: LSTMWeights, target: str, dtype: str) -> None:
-    needs(target)
     given = weights.astype(dtype)
-    written = {"enc": given} if STACKS[target] else chain_of({"enc": given})
+    written = {"enc": given} if usable(target).stacks else chain_of({"enc": given})
     path = tmp_path / f"model{OWN[target]}"
     back = write_checkpoint(path, {"enc": given})
     checkpoint = {lstm.name: lstm for lstm in read_checkpoint(path).lstms}
@@ -57,7 +48,7 @@ def test_a_file_says_what_was_written(tmp_path: Path, weights: LSTMWeights, targ
 
 @pytest.mark.parametrize("target", OWN)
 def test_the_same_weights_give_the_same_bytes(tmp_path: Path, target: str) -> None:
-    needs(target)
+    usable(target)
     given = {name: LSTMWeights.random(LSTMSpec(3, 4), seed) for seed, name in enumerate(("enc", "dec"))}
     first, second = (tmp_path / f"{name}{OWN[target]}" for name in ("one", "other"))
     write_checkpoint(first, given)
@@ -93,15 +84,13 @@ def test_numpy_loads_the_own_file(tmp_path: Path, weights: LSTMWeights) -> None:
     assert same_bits(checkpoint, {f"enc/{name}": array for name, array in weights.arrays().items()})
 
 
-def _outputs(model: Any, case: Case) -> Result:
+def verdict(model: Any, weights: LSTMWeights) -> str:
+    """Of what a Keras model computes, by the weights that it should have."""
     import keras
 
+    case = Case.random(weights.spec, weights=weights, states=False)
     y = keras.ops.convert_to_numpy(model(np.array(case.x), training=False))
-    return Result(y=np.asarray(y, dtype=case.x.dtype))
-
-
-def _zero_states(spec: LSTMSpec, weights: LSTMWeights) -> Case:
-    return Case.random(spec, weights=weights, states=False)
+    return judge(Result(y=np.asarray(y, dtype=case.x.dtype)), case).verdict
 
 
 def test_keras_loads_the_model(tmp_path: Path, spec: LSTMSpec, weights: LSTMWeights) -> None:
@@ -110,7 +99,7 @@ def test_keras_loads_the_model(tmp_path: Path, spec: LSTMSpec, weights: LSTMWeig
     model = keras.models.load_model(tmp_path / "m.keras")
     names = ["enc"] if spec.num_layers == 1 else [f"enc_{k}" for k in range(spec.num_layers)]
     assert [layer.name for layer in model.layers[1:]] == names
-    assert judge(_outputs(model, _zero_states(spec, weights)), _zero_states(spec, weights)).verdict == "match"
+    assert verdict(model, weights) == "match"
 
 
 def test_keras_loads_several_lstms_into_their_own_layers(tmp_path: Path) -> None:
@@ -135,7 +124,7 @@ def test_keras_loads_the_weights_into_a_model(tmp_path: Path, spec: LSTMSpec, we
     wrapped = [keras.layers.Bidirectional(layer) for layer in layers] if spec.bidirectional else layers
     model = keras.Sequential([keras.Input((None, spec.input_size)), *wrapped])
     model.load_weights(tmp_path / "m.weights.h5")
-    assert judge(_outputs(model, _zero_states(spec, weights)), _zero_states(spec, weights)).verdict == "match"
+    assert verdict(model, weights) == "match"
 
 
 def test_keras_keeps_activations_and_direction(tmp_path: Path) -> None:
@@ -151,10 +140,9 @@ def test_keras_keeps_activations_and_direction(tmp_path: Path) -> None:
     )  # fmt: skip
 
 
+@pytest.mark.framework("h5py")
 @pytest.mark.parametrize("target", [".pt", ".safetensors", ".weights.h5"])
 def test_what_a_format_cannot_say_is_refused_and_nothing_is_left(tmp_path: Path, target: str) -> None:
-    pytest.importorskip("torch")
-    pytest.importorskip("h5py")
     weights = LSTMWeights.random(LSTMSpec(3, 2, cell_activation="relu", output_activation="relu"))
     with pytest.raises(CheckpointError, match="cannot say cell_activation 'relu'"):
         write_checkpoint(tmp_path / f"m{target}", {"enc": weights})
@@ -204,7 +192,7 @@ def _a_model(folder: Path, suffix: str) -> Path:
 
 @pytest.mark.parametrize("target", OWN)
 def test_the_hashes_are_those_of_the_file_that_is_kept(tmp_path: Path, weights: LSTMWeights, target: str) -> None:
-    needs(target)
+    usable(target)
     path = tmp_path / f"model{OWN[target]}"
     assert dict(write_checkpoint(path, {"enc": weights}).hashes) == {path: sha256_of(path)}
 
@@ -219,11 +207,9 @@ def test_the_hashes_are_those_of_the_file_that_is_kept(tmp_path: Path, weights: 
 def test_one_bit_that_the_disk_flips_is_found_and_nothing_is_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str, reason: str
 ) -> None:
-    needs(target)
     given = LSTMWeights.random(LSTMSpec(3, 4, bias="single"))
     bias = np.asarray(given.layers[0][0].b).tobytes()
-    format = next(format for format in FORMATS if format.id == target)
-    writer = format.load_writer(tmp_path)
+    writer = usable(target).load_writer(tmp_path)
     write = writer.write
 
     def turn(path: Path, lstms: Mapping[str, LSTMWeights], like: Path | None = None) -> None:
@@ -273,11 +259,7 @@ assert [file.name for file in path.parent.iterdir()] == [path.name]
 @pytest.mark.parametrize("target", OWN)
 def test_a_full_disk_leaves_the_old_file_and_is_a_clear_error(tmp_path: Path, target: str) -> None:
     pytest.importorskip("resource")
-    needs(target)
-    run = subprocess.run(
-        [sys.executable, "-c", FULL_DISK, str(tmp_path / f"m{OWN[target]}")],
-        capture_output=True, text=True, check=False, timeout=120,
-    )  # fmt: skip
-    assert run.returncode == 0, run.stderr
-    assert "cannot be written" in run.stdout
-    assert len(run.stdout.splitlines()) == 1
+    usable(target)
+    printed = run_python(FULL_DISK, tmp_path / f"m{OWN[target]}")
+    assert "cannot be written" in printed
+    assert len(printed.splitlines()) == 1

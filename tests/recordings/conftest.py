@@ -12,7 +12,8 @@ from lstm_xcheck.engine import Plan, Recipe, grid
 from lstm_xcheck.recordings import Recording
 from lstm_xcheck.runs.record import record
 
-HERE = str(Path(__file__).parent)
+#: Where `own_adapters.py` and `faulty_adapters.py` lie.
+ADAPTERS = (str(Path(__file__).parent), str(Path(__file__).parents[1] / "engine"))
 
 #: A stack in both directions, padding, another precision, and one that the honest adapter does not support.
 RECIPES = (
@@ -28,7 +29,7 @@ def make(
     *adapters: str, environment: str = "here", run: str = "", recipes: tuple[Recipe, ...] = RECIPES[:2]
 ) -> Recording:
     """A recording by adapters of `own_adapters`."""
-    entries = tuple(Entry(name, f"own_adapters:{name}", path=(HERE,)) for name in adapters)
+    entries = tuple(Entry(name, f"own_adapters:{name}", path=ADAPTERS) for name in adapters)
     return record(Plan(recipes, entries, timeout=60.0, jobs=2), environment, run)
 
 

@@ -1,47 +1,23 @@
-"""Adapters without a framework: an honest one, and wrong ones."""
+"""Adapters without a framework: an honest one, and wrong ones. A worker also finds `faulty_adapters`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
+import faulty_adapters
 import numpy as np
 
 from lstm_xcheck.arrays import Array
 from lstm_xcheck.layouts import from_layout
-from lstm_xcheck.model import Case, LSTMSpec, Result
+from lstm_xcheck.model import Case, Result
 from lstm_xcheck.oracle import forward
 
 
-class Honest:
+class Honest(faulty_adapters.Honest):
     """The equations in float64, rounded once."""
-
-    layout = "torch"
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def environment(self) -> dict[str, str]:
-        return {"numpy": np.__version__}
 
     def unsupported(self, case: Case) -> str | None:
         return "batches of 5" if case.batch == 5 else None
-
-    def computes_in(self, case: Case) -> tuple[str, str]:
-        return case.precision, ""
-
-    def build(self, spec: LSTMSpec, precision: str) -> dict[str, Array]:
-        return {}
-
-    def load(self, model: dict[str, Array], arrays: Mapping[str, Array]) -> None:
-        model.clear()
-        model.update({name: np.array(array) for name, array in arrays.items()})
-
-    def read_back(self, model: dict[str, Array]) -> dict[str, Array]:
-        return dict(model)
-
-    def count_parameters(self, model: dict[str, Array]) -> int:
-        return sum(array.size for array in model.values())
 
     def run(self, model: dict[str, Array], case: Case) -> Result:
         if case.batch == 6:

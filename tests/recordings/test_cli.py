@@ -14,7 +14,8 @@ from lstm_xcheck.adapters import register_adapter, registry
 from lstm_xcheck.cli.main import run
 from lstm_xcheck.recordings import Recording, encode, read
 
-HERE = str(Path(__file__).parent)
+from .conftest import ADAPTERS
+
 GRID = ["--grid", "hidden=1,2 steps=3", "--jobs", "1"]
 
 
@@ -23,7 +24,7 @@ def _adapters(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make `Honest` and `WrongOrder` adapters of this process."""
     monkeypatch.setattr(registry, "_registered", {})
     for name in ("Honest", "WrongOrder"):
-        register_adapter(name, f"own_adapters:{name}", path=(HERE,))
+        register_adapter(name, f"own_adapters:{name}", path=ADAPTERS)
 
 
 @pytest.fixture

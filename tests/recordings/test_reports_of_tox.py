@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from ..helpers import ROOT
 
 #: `{module}` is there in some environments.
 FILES = {

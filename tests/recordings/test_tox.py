@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from ..helpers import ROOT
+from .conftest import ADAPTERS
 
 #: A project with this one's `compare`, an environment of each kind that fails and one without an interpreter.
 TOX_INI = """
@@ -44,7 +45,7 @@ RECORD = """
 import sys
 from lstm_xcheck.adapters import register_adapter
 from lstm_xcheck.cli.main import run
-register_adapter("Honest", "own_adapters:Honest", path=({here!r},))
+register_adapter("Honest", "own_adapters:Honest", path={path!r})
 _, name, run_id = sys.argv
 to = ["--env", name, "--run", run_id, "--out", f".xcheck/recordings/{{name}}.npz"]
 sys.exit(run(["record", "--adapters", "Honest", "--grid", "hidden=1 steps=3", "--jobs", "1", *to]))
@@ -76,7 +77,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("project")
     text = TOX_INI.format(root=ROOT, python=sys.executable, **ours())
     (folder / "tox.ini").write_text(text, encoding="utf-8")
-    (folder / "record.py").write_text(RECORD.format(here=str(Path(__file__).parent)), encoding="utf-8")
+    (folder / "record.py").write_text(RECORD.format(path=ADAPTERS), encoding="utf-8")
     (folder / "test_it.py").write_text("def test_it():\n    pass\n", encoding="utf-8")
     (folder / ".ci").mkdir()
     shutil.copy(ROOT / ".ci" / "test_reports.py", folder / ".ci")
@@ -159,9 +160,6 @@ def test_an_adapter_joins_by_one_line(tmp_path: Path) -> None:
     config = configparser.RawConfigParser()
     config.read_string(text[text.index("[testenv:") :])
     assert config["testenv:py313-flax"]["extras"] == "flax"
-    assert [line.split()[0] for line in config["testenv:py313-flax"]["commands"].split("\n") if line] == [
-        "lstm-xcheck",
-        "pytest",
-        "lstm-xcheck",
-    ]
+    programs = [line.split()[0] for line in config["testenv:py313-flax"]["commands"].split("\n") if line]
+    assert programs == ["lstm-xcheck", "pytest", "lstm-xcheck"]
     assert {"py312-flax", "py313-flax"} <= set(config["testenv:compare"]["depends"].split())

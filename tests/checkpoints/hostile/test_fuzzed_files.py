@@ -67,12 +67,19 @@ def test_compressed_npz(tmp_path: Path) -> None:
     survives(tmp_path / "m.npz")
 
 
+#: By fixture: a folder of files that a framework wrote.
+WRITTEN = {
+    "keras_files": ("sequential.keras", "sequential.weights.h5", "functional.keras", "functional.weights.h5"),
+    "litert_operators": ("both-with-all.tflite", "peepholes.tflite"),
+    "litert_loops": ("model.tflite", "half.tflite"),
+}
+
+
 @pytest.mark.framework
-@pytest.mark.parametrize("stem", ["sequential", "functional"])
-@pytest.mark.parametrize("suffix", [".keras", ".weights.h5"])
-def test_files_of_keras_itself(keras_files: Path, tmp_path: Path, stem: str, suffix: str) -> None:
-    good = tmp_path / f"{stem}{suffix}"
-    good.write_bytes((keras_files / good.name).read_bytes())
+@pytest.mark.parametrize(("folder", "name"), [(folder, name) for folder, names in WRITTEN.items() for name in names])
+def test_files_of_frameworks(request: pytest.FixtureRequest, tmp_path: Path, folder: str, name: str) -> None:
+    good = tmp_path / name
+    good.write_bytes((request.getfixturevalue(folder) / name).read_bytes())
     survives(good)
 
 
@@ -87,22 +94,6 @@ def test_onnx_with_external_data(tmp_path: Path) -> None:
     good = tmp_path / "m.onnx"
     write_checkpoint(good, {"enc": LSTMWeights.random(SPECS["enc"])})
     onnx.save(onnx.load(good), good, save_as_external_data=True, location="m.data", size_threshold=0)
-    survives(good)
-
-
-@pytest.mark.framework
-@pytest.mark.parametrize("stem", ["both-with-all", "peepholes"])
-def test_operators_of_litert(litert_operators: Path, tmp_path: Path, stem: str) -> None:
-    good = tmp_path / f"{stem}.tflite"
-    good.write_bytes((litert_operators / good.name).read_bytes())
-    survives(good)
-
-
-@pytest.mark.framework
-@pytest.mark.parametrize("stem", ["model", "half"])
-def test_loops_of_litert(litert_loops: Path, tmp_path: Path, stem: str) -> None:
-    good = tmp_path / f"{stem}.tflite"
-    good.write_bytes((litert_loops / good.name).read_bytes())
     survives(good)
 
 

@@ -46,9 +46,7 @@ def assert_linen(cell: CellWeights, theirs: dict[str, Any], forget: str = "if") 
 
 @pytest.mark.framework
 def test_flax_linen_model(tmp_path: Path) -> None:
-    nn = pytest.importorskip("flax.linen")
-    jax = pytest.importorskip("jax")
-    serialization = pytest.importorskip("flax.serialization")
+    nn, jax, serialization = (pytest.importorskip(name) for name in ("flax.linen", "jax", "flax.serialization"))
 
     class Model(nn.Module):  # type: ignore[misc, name-defined]
         @nn.compact
@@ -89,9 +87,7 @@ def test_the_moments_of_an_optimizer_are_no_lstms(tmp_path: Path, kind: str) -> 
 
 @pytest.mark.framework
 def test_flax_bidirectional_is_one_lstm_and_is_written_as_one(tmp_path: Path) -> None:
-    nn = pytest.importorskip("flax.linen")
-    jax = pytest.importorskip("jax")
-    serialization = pytest.importorskip("flax.serialization")
+    nn, jax, serialization = (pytest.importorskip(name) for name in ("flax.linen", "jax", "flax.serialization"))
     model = nn.Bidirectional(nn.RNN(nn.LSTMCell(H)), nn.RNN(nn.LSTMCell(H)))
     given = model.init(jax.random.key(0), np.zeros((2, 3, X), np.float32))
     params = random_like(given)
@@ -108,8 +104,7 @@ def test_flax_bidirectional_is_one_lstm_and_is_written_as_one(tmp_path: Path) ->
 @pytest.mark.framework
 @pytest.mark.parametrize("optimized", [False, True], ids=["LSTMCell", "OptimizedLSTMCell"])
 def test_flax_nnx(tmp_path: Path, optimized: bool) -> None:
-    nnx = pytest.importorskip("flax.nnx")
-    serialization = pytest.importorskip("flax.serialization")
+    nnx, serialization = pytest.importorskip("flax.nnx"), pytest.importorskip("flax.serialization")
     cell = (nnx.OptimizedLSTMCell if optimized else nnx.LSTMCell)(X, H, rngs=nnx.Rngs(0))
     state = random_like(nnx.to_pure_dict(nnx.state(nnx.RNN(cell), nnx.Param)))
     (tmp_path / "m.msgpack").write_bytes(serialization.to_bytes(state))
@@ -128,8 +123,7 @@ def test_flax_nnx(tmp_path: Path, optimized: bool) -> None:
 
 @pytest.mark.framework
 def test_haiku_npz_both_ways(tmp_path: Path) -> None:
-    hk = pytest.importorskip("haiku")
-    jax = pytest.importorskip("jax")
+    hk, jax = pytest.importorskip("haiku"), pytest.importorskip("jax")
     net = hk.without_apply_rng(hk.transform(lambda x: hk.dynamic_unroll(hk.LSTM(H), x, hk.LSTM(H).initial_state(2))[0]))
     params = random_like(net.init(jax.random.key(0), np.zeros((3, 2, X), np.float32)))
     np.savez(tmp_path / "m.npz", **{f"{m}/{n}": a for m, own in params.items() for n, a in own.items()})
@@ -155,9 +149,7 @@ def test_the_rounding_of_a_haiku_forget_bias_is_noted(tmp_path: Path) -> None:
 
 @pytest.mark.framework
 def test_mlx_npz_both_ways(tmp_path: Path) -> None:
-    mx = pytest.importorskip("mlx.core")
-    nn = pytest.importorskip("mlx.nn")
-    utils = pytest.importorskip("mlx.utils")
+    mx, nn, utils = (pytest.importorskip(name) for name in ("mlx.core", "mlx.nn", "mlx.utils"))
 
     class Model(nn.Module):  # type: ignore[misc, name-defined]
         def __init__(self) -> None:
@@ -183,8 +175,7 @@ def test_mlx_npz_both_ways(tmp_path: Path) -> None:
 
 @pytest.mark.framework
 def test_equinox_both_ways(tmp_path: Path) -> None:
-    eqx = pytest.importorskip("equinox")
-    jax = pytest.importorskip("jax")
+    eqx, jax = pytest.importorskip("equinox"), pytest.importorskip("jax")
     keys = jax.random.split(jax.random.key(3), 4)
     cells = [eqx.nn.LSTMCell(X, H, key=keys[0]), eqx.nn.GRUCell(X, H, key=keys[1]), eqx.nn.LSTMCell(H, H, key=keys[2])]
     eqx.tree_serialise_leaves(tmp_path / "m.eqx", (*cells, eqx.nn.Linear(H, 2, key=keys[3])))

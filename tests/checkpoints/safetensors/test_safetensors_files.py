@@ -43,8 +43,7 @@ def test_file_of_the_safetensors_package_is_read_bit_for_bit(tmp_path: Path, dty
 
 @pytest.mark.framework
 def test_bfloat16_is_kept_exactly(tmp_path: Path) -> None:
-    torch = pytest.importorskip("torch")
-    package = pytest.importorskip("safetensors.torch")
+    torch, package = pytest.importorskip("torch"), pytest.importorskip("safetensors.torch")
     module = torch.nn.LSTM(5, 4, num_layers=2, bidirectional=True).to(torch.bfloat16)
     package.save_file(module.state_dict(), tmp_path / "m.safetensors")
     weights = load(tmp_path / "m.safetensors")["lstm"]
