@@ -114,7 +114,7 @@ def lstm_cases(
     recipes = lstm_recipes(max_steps=max_steps, max_batch=max_batch, **sizes, **axes)
     if specs is None:
         return recipes.map(Recipe.case)
-    return st.builds(_case_of, specs, recipes)
+    return st.builds(Recipe.case_of, recipes, specs)
 
 
 @st.composite
@@ -168,22 +168,6 @@ def _checked(axes: Mapping[str, Any]) -> dict[str, list[Any]]:
         roomy = {"hidden": 2**31 - 1} if name == "proj" else {}
         checked[key] = [getattr(recipe, key, None) for recipe in grid(**{name: given}, **roomy)]
     return checked
-
-
-def _case_of(spec: LSTMSpec, recipe: Recipe) -> Case:
-    """A case of the spec, with everything else from the recipe."""
-    return Case.random(
-        spec,
-        steps=recipe.steps,
-        batch=recipe.batch,
-        seed=recipe.seed,
-        states=recipe.states,
-        ragged=recipe.ragged,
-        one_hot=recipe.one_hot,
-        init=recipe.init,
-        precision=recipe.dtype,
-        returns=recipe.returns,  # type: ignore[arg-type]
-    )
 
 
 def _unusual(spec: LSTMSpec) -> SearchStrategy[LSTMSpec]:

@@ -71,8 +71,12 @@ class Recipe:
 
     def case(self) -> Case:
         """Make the case."""
+        return self.case_of(self.spec, self.id)
+
+    def case_of(self, spec: LSTMSpec, id: str = "") -> Case:
+        """A case of another spec, with everything else from the recipe."""
         return Case.random(
-            self.spec,
+            spec,
             steps=self.steps,
             batch=self.batch,
             seed=self.seed,
@@ -82,7 +86,7 @@ class Recipe:
             init=self.init,
             precision=self.dtype,
             returns=self.returns,  # type: ignore[arg-type]
-            id=self.id,
+            id=id,
             gradients=self.gradients,
         )
 

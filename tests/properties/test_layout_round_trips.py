@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 from itertools import combinations
@@ -180,8 +179,11 @@ def test_a_wrong_row_does_not_give_the_same_weights(
         if not any(tensor.reshaped for tensor in row.tensors):  # where `transposed` means nothing
             wrong.append(with_orientation_flipped(row, part))
         for other in wrong:
-            with suppress(lx.SpecError):
-                assert from_layout(stored, other, spec=weights.spec) != weights, row.name
+            try:
+                read = from_layout(stored, other, spec=weights.spec)
+            except lx.SpecError:  # names or shapes that do not fit the wrong row
+                continue
+            assert read != weights, row.name
 
 
 @pytest.mark.parametrize("row", TABLE, ids=[row.name for row in TABLE])
