@@ -38,6 +38,7 @@ _CHOICES: Mapping[str, Sequence[Any]] = {
     "ragged": (False, True),
     "one_hot": (False, True),
     "returns": ("sequence", "last"),
+    "gradients": (False,),
     "init": tuple(INITIALIZERS),
     "dtype": ("float32",),
 }
@@ -128,7 +129,7 @@ def _recipes(draw: DrawFn, most: Mapping[str, int], axes: Mapping[str, Sequence[
     else:
         projected = values["hidden"] > 1 and draw(st.booleans())
         values["proj"] = draw(st.integers(1, values["hidden"] - 1)) if projected else 0
-    for name in ("bias", "states", "ragged", "one_hot", "returns", "init", "dtype"):
+    for name in ("bias", "states", "ragged", "one_hot", "returns", "gradients", "init", "dtype"):
         values[name] = _draw_axis(draw, name, most, axes)
     return Recipe(**values, seed=draw(st.sampled_from(axes["seed"]) if "seed" in axes else seeds()))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 from random import Random
 
@@ -75,6 +76,27 @@ def test_lengths_fit_their_batch_and_steps(batch: int, steps: int, data: st.Data
     lengths = data.draw(lx.strategies.lengths(batch, steps))
     assert lengths.shape == (batch,)
     assert 1 <= lengths.min() <= lengths.max() <= steps
+
+
+#: A value of every axis that is neither its default nor the only one drawn without it.
+AXES = {
+    "hidden": 5, "input": 6, "steps": 4, "batch": 2, "layers": 2, "directions": 2, "bias": "single", "proj": 3,
+    "states": False, "ragged": True, "one_hot": True, "returns": "last", "gradients": True, "init": "tiny",
+    "dtype": "float64", "seed": 11,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("axis", [field.name for field in fields(Recipe)])
+def test_every_axis_of_a_grid_is_obeyed(axis: str) -> None:
+    sizes = {"hidden": 5} if axis == "proj" else {}
+    recipes = drawn(lx.strategies.lstm_recipes(**{**sizes, axis: AXES[axis]}), 20)
+    assert {getattr(recipe, axis) for recipe in recipes} == {AXES[axis]}
+
+
+@CALM
+@given(lx.strategies.lstm_cases(st.just(lx.LSTMSpec(2, 3)), max_steps=3, gradients=True))
+def test_cases_of_given_specs_ask_for_gradients(case: lx.Case) -> None:
+    assert case.gradients
 
 
 def test_every_regime_and_option_is_drawn() -> None:
