@@ -76,10 +76,10 @@ def stacked(
     lstms = list(chosen)
     for old in rename:
         names = old.split(",")
-        checkpoint = {lstm.name: lstm for lstm in lstms}
-        if len(names) < 2 or old in checkpoint or not set(names) <= set(checkpoint):
+        named = {lstm.name: lstm for lstm in lstms}
+        if len(names) < 2 or old in named or not set(names) <= set(named):
             continue
-        parts = [checkpoint[name] for name in names]
+        parts = [named[name] for name in names]
         _refuse_no_stack(old, parts)
         others = replace(others, chain=_one_step(old, names, others.chain))
         at = lstms.index(parts[0])

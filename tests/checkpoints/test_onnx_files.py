@@ -259,8 +259,8 @@ def combined(path: Path, pairs: list[tuple[int, int]], count: int, hidden: int =
         onnx.helper.make_node("LSTM", ["X", f"m{w}", f"m{r}"], [f"Y{number}"], hidden_size=hidden)
         for number, (w, r) in enumerate(pairs)
     ]
-    checkpoint = [onnx.numpy_helper.from_array(matrix, f"m{number}") for number, matrix in enumerate(matrices)]
-    graph = onnx.helper.make_graph(nodes, "g", [], [], checkpoint)
+    constants = [onnx.numpy_helper.from_array(matrix, f"m{number}") for number, matrix in enumerate(matrices)]
+    graph = onnx.helper.make_graph(nodes, "g", [], [], constants)
     onnx.save(onnx.helper.make_model(graph), path)
     return path
 

@@ -25,9 +25,9 @@ pytestmark = [pytest.mark.framework, pytest.mark.filterwarnings("ignore:__array_
 OWN = {"torch": ".pt", "safetensors": ".safetensors", "npz": ".npz", "keras": ".keras", "keras-weights": ".weights.h5"}
 
 
-def same_bits(checkpoint: Mapping[str, Array], expected: Mapping[str, Array]) -> bool:
-    return set(checkpoint) == set(expected) and all(
-        checkpoint[name].dtype == array.dtype and checkpoint[name].tobytes() == array.tobytes()
+def same_bits(arrays: Mapping[str, Array], expected: Mapping[str, Array]) -> bool:
+    return set(arrays) == set(expected) and all(
+        arrays[name].dtype == array.dtype and arrays[name].tobytes() == array.tobytes()
         for name, array in expected.items()
     )
 
@@ -39,10 +39,10 @@ def test_a_file_says_what_was_written(tmp_path: Path, weights: LSTMWeights, targ
     written = {"enc": given} if usable(target).stacks else chain_of({"enc": given})
     path = tmp_path / f"model{OWN[target]}"
     back = write_checkpoint(path, {"enc": given})
-    checkpoint = {lstm.name: lstm for lstm in read_checkpoint(path).lstms}
-    assert [lstm.name for lstm in back.lstms] == list(checkpoint) == list(written)
+    found = {lstm.name: lstm for lstm in read_checkpoint(path).lstms}
+    assert [lstm.name for lstm in back.lstms] == list(found) == list(written)
     for name, expected in written.items():
-        assert checkpoint[name].weights == as_stored(expected, checkpoint[name].layout)
+        assert found[name].weights == as_stored(expected, found[name].layout)
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
 
 
@@ -80,8 +80,8 @@ def test_safetensors_loads_the_file(tmp_path: Path, weights: LSTMWeights) -> Non
 def test_numpy_loads_the_own_file(tmp_path: Path, weights: LSTMWeights) -> None:
     write_checkpoint(tmp_path / "m.npz", {"enc": weights})
     with np.load(tmp_path / "m.npz", allow_pickle=False) as archive:
-        checkpoint = {name: archive[name] for name in archive.files if name != "lstm_xcheck"}
-    assert same_bits(checkpoint, {f"enc/{name}": array for name, array in weights.arrays().items()})
+        arrays = {name: archive[name] for name in archive.files if name != "lstm_xcheck"}
+    assert same_bits(arrays, {f"enc/{name}": array for name, array in weights.arrays().items()})
 
 
 def verdict(model: Any, weights: LSTMWeights) -> str:
@@ -109,9 +109,9 @@ def test_keras_loads_several_lstms_into_their_own_layers(tmp_path: Path) -> None
     write_checkpoint(tmp_path / "m.keras", given)
     model = keras.models.load_model(tmp_path / "m.keras")
     for name, weights in chain_of(given).items():
-        checkpoint = [np.asarray(array) for array in model.get_layer(name).get_weights()]
+        loaded = [np.asarray(array) for array in model.get_layer(name).get_weights()]
         expected = list(weights.to_layout("keras").values())
-        assert [array.tobytes() for array in checkpoint] == [array.tobytes() for array in expected]
+        assert [array.tobytes() for array in loaded] == [array.tobytes() for array in expected]
 
 
 def test_keras_loads_the_weights_into_a_model(tmp_path: Path, spec: LSTMSpec, weights: LSTMWeights) -> None:

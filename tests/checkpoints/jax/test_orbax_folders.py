@@ -92,8 +92,8 @@ def test_what_is_written_is_read_again(tmp_path: Path, spec: lx.LSTMSpec, dtype:
     weights = lx.LSTMWeights.random(spec, dtype=dtype)
     write_checkpoint(tmp_path / "m.orbax", {"enc": weights})
     assert [file.name for file in tmp_path.iterdir()] == ["m.orbax"]
-    checkpoint = [found.weights for found in read_checkpoint(tmp_path / "m.orbax").lstms]
-    assert checkpoint == [weights.layer(k) if spec.num_layers > 1 else weights for k in range(spec.num_layers)]
+    read = [found.weights for found in read_checkpoint(tmp_path / "m.orbax").lstms]
+    assert read == [weights.layer(k) if spec.num_layers > 1 else weights for k in range(spec.num_layers)]
 
 
 def test_orbax_restores_what_linen_runs(tmp_path: Path) -> None:

@@ -125,9 +125,9 @@ def test_files_of_keras_compute_what_keras_computes(folder: Path, name: str) -> 
 def test_every_number_is_what_tensorflow_reads(folder: Path) -> None:
     with np.load(folder / "tensors.npz") as tensors:
         for lstm in read_checkpoint(folder / "train-1").lstms:
-            checkpoint = [tensors[key] for key in lstm.tensors]
+            theirs = [tensors[key] for key in lstm.tensors]
             own = list(lstm.weights.to_layout("keras").values())
-            assert [array.tobytes() for array in checkpoint] == [array.tobytes() for array in own]
+            assert [array.tobytes() for array in theirs] == [array.tobytes() for array in own]
 
 
 @pytest.mark.framework
