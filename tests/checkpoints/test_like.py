@@ -86,8 +86,8 @@ def paddle_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("kind", ["flat", "nested"])
 def test_paddle_runs_the_filled_state_dict(paddle_files: Path, tmp_path: Path, kind: str) -> None:
     like = paddle_files / f"{kind}.pdparams"
-    (checkpoint,) = read_checkpoint(like).lstms
-    filled = fill(tmp_path, like, paddle_files / f"{kind}-new.pdparams", checkpoint.name, BOTH)
+    (lstm,) = read_checkpoint(like).lstms
+    filled = fill(tmp_path, like, paddle_files / f"{kind}-new.pdparams", lstm.name, BOTH)
     for step in (kind, f"{kind}-new"):
         run_python(PADDLE, paddle_files, step)
     assert verdict(np.load(paddle_files / f"{kind}-new.npy"), BOTH) == "match"
@@ -259,11 +259,11 @@ def test_weights_in_pieces_are_followed_to_their_bytes(tmp_path: Path) -> None:
     write_checkpoint(tmp_path / "m.onnx", {"enc": old})
     openvino.serialize(openvino.Core().read_model(tmp_path / "m.onnx"), tmp_path / "like.xml")
     assert b'type="Concat"' in (tmp_path / "like.xml").read_bytes()
-    (checkpoint,) = read_checkpoint(tmp_path / "like.xml").lstms
-    zeros = lx.LSTMSpec(X, H, bias=checkpoint.weights.spec.bias, bidirectional=True)
-    write_checkpoint(tmp_path / "m.xml", {checkpoint.name: new}, like=tmp_path / "like.xml")
+    (lstm,) = read_checkpoint(tmp_path / "like.xml").lstms
+    zeros = lx.LSTMSpec(X, H, bias=lstm.weights.spec.bias, bidirectional=True)
+    write_checkpoint(tmp_path / "m.xml", {lstm.name: new}, like=tmp_path / "like.xml")
     (after,) = read_checkpoint(tmp_path / "m.xml").lstms
-    assert after.weights.spec == zeros and checkpoint.weights != after.weights
+    assert after.weights.spec == zeros and lstm.weights != after.weights
     for cell, twin in zip(after.weights.layers[0], new.layers[0], strict=True):
         assert np.array_equal(cell.W, twin.W) and np.array_equal(cell.U, twin.U)
 
@@ -273,9 +273,9 @@ def test_biases_that_the_graph_adds_are_refused_by_name(tmp_path: Path) -> None:
     openvino = pytest.importorskip("openvino")
     write_checkpoint(tmp_path / "m.onnx", {"enc": WEIGHTS})
     openvino.serialize(openvino.Core().read_model(tmp_path / "m.onnx"), tmp_path / "like.xml")
-    (checkpoint,) = read_checkpoint(tmp_path / "like.xml").lstms
+    (lstm,) = read_checkpoint(tmp_path / "like.xml").lstms
     with pytest.raises(lx.CheckpointError, match="its graph adds two biases"):
-        write_checkpoint(tmp_path / "m.xml", {checkpoint.name: WEIGHTS}, like=tmp_path / "like.xml")
+        write_checkpoint(tmp_path / "m.xml", {lstm.name: WEIGHTS}, like=tmp_path / "like.xml")
     assert not (tmp_path / "m.xml").exists() and not (tmp_path / "m.bin").exists()
 
 

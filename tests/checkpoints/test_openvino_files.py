@@ -67,9 +67,9 @@ def test_models_from_onnx(tmp_path: Path, how: str) -> None:
     write_checkpoint(tmp_path / "m.onnx", {"enc": weights})
     make = openvino.convert_model if how == "converted" else openvino.Core().read_model
     openvino.serialize(make(tmp_path / "m.onnx"), tmp_path / "m.xml")
-    checkpoint = list(load(tmp_path / "m.xml").values())
-    assert len(checkpoint) == 2
-    for layer, read in enumerate(checkpoint):
+    loaded = list(load(tmp_path / "m.xml").values())
+    assert len(loaded) == 2
+    for layer, read in enumerate(loaded):
         for direction, cell in enumerate(weights.layer(layer).layers[0]):
             assert cell.b is not None and cell.b_r is not None
             assert np.array_equal(read.layers[0][direction].W, cell.W)
@@ -92,8 +92,8 @@ def test_a_cell_in_a_loop_has_the_direction_of_the_loop(tmp_path: Path, stride: 
     loop.set_body(openvino.Model(ends, [step, h, c, kernel], "body"))
     span = (0, 1, 1, -1, 1) if stride == 1 else (-1, -1, 1, 0, 1)
     loop.set_sliced_input(step, x.output(0), *span)
-    for checkpoint, end in ((h, ends[0]), (c, ends[1])):
-        loop.set_merged_input(checkpoint, zero.output(0), end.output(0))
+    for state, end in ((h, ends[0]), (c, ends[1])):
+        loop.set_merged_input(state, zero.output(0), end.output(0))
     loop.set_invariant_input(kernel, op.constant(w).output(0))
     y = loop.get_concatenated_slices(ends[2].output(0), *span)
     path = tmp_path / "m.xml"

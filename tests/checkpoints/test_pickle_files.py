@@ -89,8 +89,8 @@ def loaded_by_paddle(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str,
     paddle_runs(LOAD, folder, {stem: OPTIONS[stem.rpartition("-")[0]] for stem in cases})
 
     def answer(name: str, dtype: str) -> tuple[Case, Result]:
-        with np.load(folder / f"{name}-{dtype}-answer.npz") as checkpoint:
-            return cases[f"{name}-{dtype}"], Result(y=checkpoint["y"], h_n=checkpoint["hn"], c_n=checkpoint["cn"])
+        with np.load(folder / f"{name}-{dtype}-answer.npz") as saved:
+            return cases[f"{name}-{dtype}"], Result(y=saved["y"], h_n=saved["hn"], c_n=saved["cn"])
 
     return answer
 
@@ -207,12 +207,9 @@ def test_bfloat16_of_jax(tmp_path: Path) -> None:
     arrays = {name: numpy.asarray(array, numpy.bfloat16) for name, array in weights.to_layout("haiku").items()}
     tree = {"lstm/linear": {"w": arrays["lstm/linear/w"], "b": arrays["lstm/linear/b"]}}
     (tmp_path / "m.pkl").write_bytes(pickle.dumps(tree))
-    checkpoint = read_checkpoint(tmp_path / "m.pkl").lstms[0].weights
-    assert checkpoint.dtype == "bfloat16"
-    assert (
-        checkpoint.to_layout("haiku")["lstm/linear/w"].tobytes()
-        == weights.to_layout("haiku")["lstm/linear/w"].tobytes()
-    )
+    read = read_checkpoint(tmp_path / "m.pkl").lstms[0].weights
+    assert read.dtype == "bfloat16"
+    assert read.to_layout("haiku")["lstm/linear/w"].tobytes() == weights.to_layout("haiku")["lstm/linear/w"].tobytes()
 
 
 @pytest.mark.parametrize("protocol", [2, 4, 5])

@@ -73,8 +73,8 @@ def test_an_option_is_kept_or_refused_by_its_name(tmp_path: Path, to: str, optio
     weights = LSTMWeights.random(LSTMSpec(3, 4, **{"bias": "single", **values}), seed=1)
     path = tmp_path / f"m{format.suffixes[0]}"
     if option in facts.keeps:
-        (checkpoint,) = write_checkpoint(path, {"enc": weights}, to).lstms
-        kept = {name: getattr(checkpoint.weights.spec, name) for name in values}
+        (lstm,) = write_checkpoint(path, {"enc": weights}, to).lstms
+        kept = {name: getattr(lstm.weights.spec, name) for name in values}
         # Haiku has a bias in every case; one that cancels the constant it adds is none.
         assert kept == ({"bias": "single"} if (to, option) == ("haiku", "no bias") else values)
         return
@@ -92,8 +92,8 @@ def test_a_precision_is_kept_or_refused_by_its_name(tmp_path: Path, to: str, dty
     weights = LSTMWeights.random(LSTMSpec(3, 4, bias="single"), seed=1, dtype=dtype)
     path = tmp_path / f"m{format.suffixes[0]}"
     if dtype in facts.dtypes:
-        (checkpoint,) = write_checkpoint(path, {"enc": weights}, to).lstms
-        assert (checkpoint.weights.dtype, checkpoint.source_dtype) == (dtype, dtype)
+        (lstm,) = write_checkpoint(path, {"enc": weights}, to).lstms
+        assert (lstm.weights.dtype, lstm.source_dtype) == (dtype, dtype)
         return
     with pytest.raises(CheckpointError, match=dtype):
         write_checkpoint(path, {"enc": weights}, to)

@@ -123,10 +123,8 @@ def check_step(step: Ported, target: str) -> bool:
     assert (summed is not None) == (step.weights.spec.bias == "split" and step.written.spec.bias == "single")
     if summed is not None:
         exact = [Fraction(float(b)) + Fraction(float(b_r)) for b, b_r in _two_biases(step.weights)]
-        ours = np.concatenate([np.ravel(checkpoint) for checkpoint in biases(step.weights)])
-        check_size(
-            summed, [abs(Fraction(float(checkpoint)) - wanted) for checkpoint, wanted in zip(ours, exact, strict=True)]
-        )
+        ours = np.concatenate([np.ravel(bias) for bias in biases(step.weights)])
+        check_size(summed, [abs(Fraction(float(one)) - wanted) for one, wanted in zip(ours, exact, strict=True)])
     moved = [np.abs(new - old) for new, old in zip(biases(step.written), biases(step.weights), strict=True)]
     assert (shifted is not None) == any(error.any() for error in moved)
     if shifted is not None:

@@ -26,7 +26,7 @@ def saved(folder: Path, name: str, **lstms: lx.LSTMWeights) -> Path:
 def changed(array: str, value: float) -> lx.LSTMWeights:
     """The weights with one number of layer 1 moved to the next float."""
     cell = WEIGHTS.layers[1][0]
-    arrays = {name: np.array(checkpoint) for name, checkpoint in cell.items()}
+    arrays = {name: np.array(tensor) for name, tensor in cell.items()}
     arrays[array][2, 1, 0] = np.nextafter(arrays[array][2, 1, 0], np.float32(value))
     return replace(WEIGHTS, layers=(WEIGHTS.layers[0], (CellWeights(**arrays),)))
 

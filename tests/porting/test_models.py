@@ -147,8 +147,8 @@ def test_normalisations_go_to_torch_and_say_what_is_filled_in(tmp_path: Path) ->
     )  # fmt: skip
     module.load_state_dict(torch.load(tmp_path / "b.pt", weights_only=True), strict=True)
     batch = module["batch"]
-    checkpoint = (batch.weight, batch.bias, batch.running_mean, batch.running_var)
-    assert [tensor.tolist() for tensor in checkpoint] == [[1] * 4, [1, 2, 3, 4], [5, 6, 7, 8], [9, 1, 2, 3]]
+    tensors = (batch.weight, batch.bias, batch.running_mean, batch.running_var)
+    assert [tensor.tolist() for tensor in tensors] == [[1] * 4, [1, 2, 3, 4], [5, 6, 7, 8], [9, 1, 2, 3]]
     assert int(batch.num_batches_tracked) == 0
 
 
@@ -167,7 +167,7 @@ def test_a_lone_matrix_is_settled_by_name_or_size(
     tmp_path: Path, name: str, rows: int, columns: int, kind: str
 ) -> None:
     path = two_matrices(tmp_path / "m.pt", name, rows, columns)
-    assert {layer: checkpoint.kind for layer, checkpoint in layers_in(path).items()} == {name: kind}
+    assert {layer: other.kind for layer, other in layers_in(path).items()} == {name: kind}
 
 
 def test_a_lone_matrix_that_may_be_both_is_refused_until_it_is_named(tmp_path: Path) -> None:

@@ -66,10 +66,10 @@ def test_there_and_back_is_bit_for_bit(tmp_path: Path, to: str) -> None:
     lx.port(tmp_path / f"b{suffix}", tmp_path / "c.safetensors")
     ours, theirs = other_layers(source), other_layers(tmp_path / "c.safetensors")
     assert len(ours) == len(names) and set(ours) == set(theirs)
-    for name, checkpoint in ours.items():
-        assert {**checkpoint.arrays, "count": 0}.keys() == {**theirs[name].arrays, "count": 0}.keys()
-        shared = checkpoint.arrays.keys() & theirs[name].arrays.keys()
-        assert all(checkpoint.arrays[part].tobytes() == theirs[name].arrays[part].tobytes() for part in shared)
+    for name, layer in ours.items():
+        assert {**layer.arrays, "count": 0}.keys() == {**theirs[name].arrays, "count": 0}.keys()
+        shared = layer.arrays.keys() & theirs[name].arrays.keys()
+        assert all(layer.arrays[part].tobytes() == theirs[name].arrays[part].tobytes() for part in shared)
 
 
 @pytest.mark.parametrize(("to", "suffix"), [("haiku", ".npz"), ("mlx", ".npz"), ("paddle", ".pdparams"), ("orbax", "")])
@@ -87,9 +87,9 @@ def test_like_fills_the_users_file(tmp_path: Path, to: str, suffix: str) -> None
     write_checkpoint(like_file, {"lstm": weights}, to, other_layers=OtherLayers(zeros))
     assert not other_layers(like_file)["decoder.head"].arrays["kernel"].any()
     lx.port(source, file, to=to, like=like_file)
-    checkpoint = other_layers(file)
-    assert np.array_equal(checkpoint["decoder.head"].arrays["kernel"], LAYERS["head"].arrays["kernel"])
-    assert np.array_equal(checkpoint["embedding"].arrays["table"], LAYERS["embedding"].arrays["table"])
+    layers = other_layers(file)
+    assert np.array_equal(layers["decoder.head"].arrays["kernel"], LAYERS["head"].arrays["kernel"])
+    assert np.array_equal(layers["embedding"].arrays["table"], LAYERS["embedding"].arrays["table"])
 
 
 NONE = {"tensorflow": ".index", "openvino": ".xml", "equinox": ".eqx", "npz": ".npz"}
@@ -152,7 +152,7 @@ def test_paddle_loads_the_model_and_predicts_the_same(tmp_path: Path) -> None:
         transposed = answer["inner"] @ LAYERS["head"].arrays["kernel"].T + LAYERS["head"].arrays["bias"]
         assert not agrees(answer["inner"], transposed, tmp_path / "b.pdparams")
     theirs = other_layers(tmp_path / "theirs.pdparams")
-    assert {name: checkpoint.kind for name, checkpoint in theirs.items()} == {
+    assert {name: layer.kind for name, layer in theirs.items()} == {
         "embedding": "embedding",
         "decoder.head": "dense",
     }

@@ -66,8 +66,8 @@ def test_a_forget_bias_that_haiku_adds_itself_is_a_loss_with_its_size(tmp_path: 
     weights = lx.LSTMWeights.random(lx.LSTMSpec(3, 4, bias="single"), 1, "torch", dtype)
     write_checkpoint(tmp_path / "m.npz", {"enc": weights})
     certificate = lx.port(tmp_path / "m.npz", tmp_path / "haiku.npz", to="haiku")
-    (checkpoint,) = read_checkpoint(tmp_path / "haiku.npz").lstms
-    moved = np.abs(checkpoint.weights.layers[0][0].total_bias - weights.layers[0][0].total_bias)
+    (lstm,) = read_checkpoint(tmp_path / "haiku.npz").lstms
+    moved = np.abs(lstm.weights.layers[0][0].total_bias - weights.layers[0][0].total_bias)
     (loss,) = certificate["losses"]
     assert "1 taken off the forget bias" in loss["what"]
     assert (loss["numbers"], loss["rounded"], loss["max_abs"]) == (4, np.count_nonzero(moved), moved.max())

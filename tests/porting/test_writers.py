@@ -163,12 +163,12 @@ def test_an_existing_file_stays_as_it_is(tmp_path: Path, weights: LSTMWeights) -
 def test_like_keeps_keys_and_other_tensors(tmp_path: Path, suffix: str) -> None:
     like = _a_model(tmp_path, suffix)
     before = read_checkpoint(like)
-    (checkpoint,) = before.lstms
-    weights = LSTMWeights.random(checkpoint.weights.spec, seed=9)
-    write_checkpoint(tmp_path / f"new{suffix}", {checkpoint.name: weights}, like=like)
+    (lstm,) = before.lstms
+    weights = LSTMWeights.random(lstm.weights.spec, seed=9)
+    write_checkpoint(tmp_path / f"new{suffix}", {lstm.name: weights}, like=like)
     after = read_checkpoint(tmp_path / f"new{suffix}")
     assert after.lstms[0].weights == weights
-    assert sorted(after.lstms[0].tensors) == sorted(checkpoint.tensors)
+    assert sorted(after.lstms[0].tensors) == sorted(lstm.tensors)
     assert sorted(map(str, after.other)) == sorted(map(str, before.other)) != []
 
 

@@ -50,9 +50,9 @@ class Graph:
     def tensor(self, name: str, shape: tuple[int, ...], values: Any = None, *, variable: bool = False) -> int:
         buffer = 0
         if values is not None:
-            checkpoint = schema.BufferT()
-            checkpoint.data = np.frombuffer(np.asarray(values, np.float32).tobytes(), np.uint8)
-            self.buffers.append(checkpoint)
+            stored = schema.BufferT()
+            stored.data = np.frombuffer(np.asarray(values, np.float32).tobytes(), np.uint8)
+            self.buffers.append(stored)
             buffer = len(self.buffers) - 1
         made = schema.TensorT()
         made.name, made.shape, made.type, made.buffer, made.isVariable = name, list(shape), 0, buffer, variable

@@ -134,9 +134,9 @@ def test_an_object_within_itself_ends(crafted: Callable[[bytes], Path]) -> None:
 
 
 def test_truncated_and_altered_programs_are_refused_or_read(tmp_path: Path) -> None:
-    checkpoint = io.BytesIO()
-    torch.jit.save(torch.jit.script(torch.nn.LSTM(X, H)), checkpoint)
-    data, path = checkpoint.getvalue(), tmp_path / "m.pt"
+    buffer = io.BytesIO()
+    torch.jit.save(torch.jit.script(torch.nn.LSTM(X, H)), buffer)
+    data, path = buffer.getvalue(), tmp_path / "m.pt"
     for length in range(1, len(data) - 1, 701):
         path.write_bytes(data[:length])
         refusal(path)
