@@ -2,5 +2,5 @@
 
 from .catalogue import CATALOGUE as CATALOGUE
 from .mistake import Mistake as Mistake
-from .search import Diagnosis as Diagnosis
+from .diagnosis import Diagnosis as Diagnosis
 from .search import diagnose as diagnose

@@ -7,7 +7,7 @@ import re
 from ..layouts import layout_named
 from ..layouts.layer_code import LAYER_CODE
 from .catalogue import mistake_named
-from .search import Diagnosis
+from .diagnosis import Diagnosis
 
 #: Code of some entries needs numbers that were lost and are not in the layer.
 _LOST = ("bias_", "forward", "b + b_r")

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any
-
 import numpy as np
 
 from ..compare.reference import expected_shapes, observed_quantities
@@ -15,6 +12,7 @@ from ..oracle import profile_named
 from .batched_mutants import MutantBatches
 from .catalogue import CATALOGUE, FITTED
 from .cell_mutants import CellMutants
+from .diagnosis import Diagnosis
 from .discrepancy import Discrepancy
 from .fit import Fit, fit
 from .free_run import MOST_STEPS, FreeRuns
@@ -29,31 +27,6 @@ Explanation = tuple[tuple[Mistake, ...], Fit]
 
 #: Float64 runs that differ by no more than this are the same on a case.
 _SAME = 1e-12
-
-
-@dataclass(frozen=True)
-class Diagnosis:
-    """Why outputs are wrong.
-
-    Attributes:
-        cause: the mistake in a few words; None when nothing in the catalogue explains the outputs.
-        mistakes: the ids of the catalogue that make up the cause: one, or two together.
-        explanation, fix, code: why it happens, what to do, and that as code on canonical arrays.
-        evidence: residuals (error / bound) before and after, and where the error shows first.
-        alternatives: other mistakes that explain the outputs, and whether they give the same numbers on this case.
-    """
-
-    cause: str | None
-    mistakes: tuple[str, ...] = ()
-    explanation: str = ""
-    fix: str = ""
-    code: str = ""
-    evidence: dict[str, Any] = field(default_factory=dict)
-    alternatives: tuple[dict[str, Any], ...] = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
-        return {**vars(self), "mistakes": list(self.mistakes), "alternatives": list(self.alternatives)}
 
 
 def diagnose(

@@ -1,0 +1,38 @@
+"""The answer of a search: the mistake, or where the error is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """Why outputs are wrong.
+
+    Attributes:
+        cause: the mistake in a few words; None when none is proven.
+        mistakes: the ids of the catalogue that make up the cause: one, or two together.
+        parameters: fitted numbers of the cause with their standard errors, such as {"clip": 2.7, "clip_error": 1e-6}.
+        explanation, fix, code: why it happens, what to do, and that as code on canonical arrays.
+        evidence: residuals (error / bound) before and after, and where the error shows first.
+        alternatives: other mistakes that explain the outputs, and whether they give the same numbers on this case.
+        within_reach: mistakes that would explain the outputs but are not proven, each with the reason.
+        location: where the error is, in terms of layer, direction, step, gate and array; {} where nothing is wrong.
+    """
+
+    cause: str | None
+    mistakes: tuple[str, ...] = ()
+    parameters: dict[str, float] = field(default_factory=dict)
+    explanation: str = ""
+    fix: str = ""
+    code: str = ""
+    evidence: dict[str, Any] = field(default_factory=dict)
+    alternatives: tuple[dict[str, Any], ...] = ()
+    within_reach: tuple[dict[str, Any], ...] = ()
+    location: dict[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        lists = ("mistakes", "alternatives", "within_reach")
+        return {**vars(self), **{name: list(getattr(self, name)) for name in lists}}
