@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+
 import numpy as np
 
 from ..compare.reference import expected_shapes, observed_quantities

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from lstm_xcheck.diagnose import Diagnosis
 from lstm_xcheck.diagnose.catalogue import CATALOGUE
 from lstm_xcheck.diagnose.mistake import Mistake
 from lstm_xcheck.diagnose.remedy import remedy
-from lstm_xcheck.diagnose import Diagnosis
 from lstm_xcheck.model import LSTMSpec, LSTMWeights
 
 torch = pytest.importorskip("torch")
