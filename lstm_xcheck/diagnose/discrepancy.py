@@ -96,8 +96,8 @@ class Discrepancy:
                 return {"layer": layer, "direction": direction, "step": step, "batch": row, "unit": unit}
         return {}
 
-    def describe_unexplained(self) -> str:
-        """What is wrong, where no cause was found."""
+    def describe_unexplained(self, *, within_reach: bool = False) -> str:
+        """What is wrong, where no cause was found; `within_reach`: whether some would fit."""
         first = self._first_wrong()
         if first:
             where = f"It shows first in layer {first['layer']}, direction {first['direction']}, step {first['step']}"
@@ -107,4 +107,5 @@ class Discrepancy:
             where = "Every number is within the worst case of rounding, yet farther off than rounding would put it"
         wrong = [name for name, score in self.scores.items() if score > 1.0]
         wrong += [f"{name} (of another shape)" for name in self.observed if name not in self.comparable]
-        return f"No mistake of the catalogue explains these outputs. {where}; wrong: {', '.join(wrong) or 'none'}."
+        verb = "is proven by" if within_reach else "explains"
+        return f"No mistake of the catalogue {verb} these outputs. {where}; wrong: {', '.join(wrong) or 'none'}."

@@ -20,20 +20,35 @@ CLOSE = 100.0
 _WIDE, _UNITS = 2**16, 8
 
 
+class Residuals(NamedTuple):
+    """Largest error, and sum of squares, in standard deviations of rounding."""
+
+    largest: float = 0.0
+    squares: float = 0.0
+    numbers: int = 0
+
+
 class Fit(NamedTuple):
     """How well an explanation fits.
 
     Attributes:
         score: largest error / bound.
-        sigmas: largest error / standard deviation of honest rounding.
-        rms_sigmas: the root mean square of the same, which ranks explanations within the bound.
+        rms_sigmas: root mean square of error / standard deviation, which ranks explanations within the bound.
         decisive: the quantities that prove something: teacher-forced, tightly bounded, or close to a free run.
+        forced: the residuals of teacher-forced numbers, without final states that only repeat y.
+        free: those of a free run, whose errors are correlated.
     """
 
     score: float
-    sigmas: float
     rms_sigmas: float = float("inf")
     decisive: frozenset[str] = frozenset()
+    forced: Residuals = Residuals()
+    free: Residuals = Residuals()
+
+    @property
+    def sigmas(self) -> float:
+        """Largest error / standard deviation of teacher-forced numbers."""
+        return self.forced.largest
 
     @property
     def within_bound(self) -> bool:
@@ -42,7 +57,7 @@ class Fit(NamedTuple):
 
 
 #: The fit of mistakes that do not apply to the case or cannot be decided on it.
-NO_FIT = Fit(float("inf"), float("inf"))
+NO_FIT = Fit(float("inf"), forced=Residuals(float("inf"), float("inf"), 1))
 
 
 def fit(
@@ -68,7 +83,8 @@ def fit(
         expected = references(mutated.case, outputs, profile)
         parts = [{name: getattr(r, part) for name, r in expected.items()} for part in ("value", "bound", "sigma")]
         parts.append({name: np.full(r.value.shape, float(r.free)) for name, r in expected.items()})
-        return _measure([changed_outputs(mistakes, part, case) for part in parts], observed, profile)
+        changed = [changed_outputs(mistakes, part, case) for part in parts]
+        return _measure(changed, observed, profile, repetitions(observed, case))
 
 
 def _is_refuted(index: tuple[int, int], case: Case, outputs: dict[int, Array], profile: Profile) -> bool:
@@ -123,26 +139,73 @@ def _unit(value: Array, profile: Profile) -> float:
     return profile.u * max(1.0, float(np.abs(value).max()))
 
 
-def _measure(parts: Sequence[Outputs | None], observed: Outputs, profile: Profile) -> Fit:
-    """The fit to values, bounds, sigmas and free-run flags."""
+def _measure(parts: Sequence[Outputs | None], observed: Outputs, profile: Profile, repeated: Outputs) -> Fit:
+    """The fit to values, bounds, sigmas and free-run flags; `repeated`: numbers that repeat y."""
     values, bounds, sigmas, free = parts
     if values is None or bounds is None or sigmas is None or free is None:
         return NO_FIT
-    score = noise = squares = 0.0
-    count, decisive = 0, set()
+    score = squares = 0.0
+    count, decisive, residuals = 0, set(), [Residuals(), Residuals()]
     for name, array in observed.items():
         if name not in values or values[name].shape != array.shape:
             return NO_FIT
-        value, bound, teacher_forced = values[name], np.abs(bounds[name]), free[name] == 0.0
+        value, bound, sigma, is_free = values[name], np.abs(bounds[name]), np.abs(sigmas[name]), free[name] != 0.0
         error = np.abs(np.asarray(array, np.float64) - value)
         score = max(score, largest_ratio(error, bound))
         unit = _unit(value, profile)
-        if (teacher_forced | (bound <= LOOSE * unit) | (error <= CLOSE * unit)).all():
+        if (~is_free | (bound <= LOOSE * unit) | (error <= CLOSE * unit)).all():
             decisive.add(name)
-        ratio = _ratio(error, sigmas[name])
-        noise = max(noise, float(ratio[teacher_forced].max(initial=0.0)))  # errors of a free run are correlated
+        ratio = _ratio(error, sigma)
         squares, count = squares + float((ratio**2).sum()), count + ratio.size
-    return Fit(score, noise, (squares / max(1, count)) ** 0.5, frozenset(decisive))
+        live = (sigma > 0.0) | (error != 0.0)
+        counted = live & ~repeated[name] if name in repeated else live
+        residuals = [
+            _with(known, ratio, live & where, counted & where)
+            for known, where in zip(residuals, (~is_free, is_free), strict=True)
+        ]
+    return Fit(score, (squares / max(1, count)) ** 0.5, frozenset(decisive), *residuals)
+
+
+def _with(known: Residuals, ratio: Array, where: Array, counted: Array) -> Residuals:
+    """Residuals with those of another quantity; `counted`: which are not counted already."""
+    more = ratio[counted]
+    largest = max(known.largest, float(ratio[where].max(initial=0.0)))
+    return Residuals(largest, known.squares + float((more**2).sum()), known.numbers + more.size)
+
+
+def repetitions(observed: Outputs, case: Case) -> Outputs:
+    """Where final states repeat numbers of y, by quantity."""
+    spec, shapes = case.spec, expected_shapes(case)
+    outputs = layer_outputs(observed, case)
+    ends = {layer: _ends(y, case) for layer, y in outputs.items()}
+    repeated = {}
+    if "h_n" in observed and observed["h_n"].shape == shapes["h_n"]:
+        h_n = observed["h_n"].reshape(spec.num_layers, spec.num_directions, *shapes["h_n"][1:])
+        found = [h_n[layer] == ends[layer] if layer in ends else np.zeros(h_n[layer].shape, bool)
+                 for layer in range(spec.num_layers)]  # fmt: skip
+        repeated["h_n"] = np.concatenate(found)
+    top = spec.num_layers - 1
+    if "last" in observed and observed["last"].shape == shapes["last"] and top in ends:
+        repeated["last"] = observed["last"] == np.concatenate([*ends[top]], axis=-1)
+    return repeated
+
+
+def _ends(y: Array, case: Case) -> Array:
+    """The outputs after the last processed step, (directions, batch, output)."""
+    rows, last = np.arange(case.batch), _last_valid(case.valid)
+    first = np.argmax(case.valid, axis=1)
+    return np.stack(
+        [
+            direction_half(y, case.spec, d)[rows, first if case.spec.is_backward(d) else last]
+            for d in range(case.spec.num_directions)
+        ]
+    )
+
+
+def _last_valid(valid: Array) -> Array:
+    steps = valid.shape[1]
+    last: Array = steps - 1 - np.argmax(valid[:, ::-1], axis=1)
+    return last
 
 
 def largest_ratio(error: Array, scale: Array) -> float:

@@ -98,3 +98,5 @@ ROUNDED_OPERANDS = tuple(
     for name, bits in (("tf32", 11), ("bfloat16", 8))
     for how, to_integer in (("rounded", np.round), ("cut", np.trunc))
 )
+#: How many roundings are tried: those and the shorter formats of everything.
+ROUNDINGS = len(ROUNDED_OPERANDS) + len(STORAGE)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -12,12 +15,14 @@ from ..model import Case, Result
 from ..oracle import profile_named
 from .batched_mutants import MutantBatches
 from .catalogue import CATALOGUE, FITTED
+from .catalogue.dropout import FittedMistake
 from .cell_mutants import CellMutants
 from .diagnosis import Diagnosis
 from .discrepancy import Discrepancy
+from .evidence import Evidence
 from .fit import Fit, fit
 from .free_run import MOST_STEPS, FreeRuns
-from .low_precision import low_precision_mistake, sufficient_precision
+from .low_precision import ROUNDINGS, low_precision_mistake, sufficient_precision
 from .mistake import Mistake, Outputs, applicable_mistakes, gives_shapes, in_cells, run_mistakes
 from .pairs import fitting_pairs
 from .prefilter import case_distances, distance_limit, observed_window, unobserved_window
@@ -26,6 +31,8 @@ from .probe import Ask, is_large, is_nondeterministic, run_probe
 #: One mistake or two, and how well they fit.
 Explanation = tuple[tuple[Mistake, ...], Fit]
 
+#: So many explanations within reach are listed.
+_MOST_LISTED = 8
 #: Float64 runs that differ by no more than this are the same on a case.
 _SAME = 1e-12
 
@@ -60,36 +67,80 @@ def diagnose(
     discrepancy = Discrepancy.of(observed, case, profile)
     if not discrepancy.wrong:
         return Diagnosis(None, explanation=discrepancy.describe_nothing_wrong(), evidence=discrepancy.evidence())
-    free_runs = FreeRuns(observed, case)
-    found = _found_on_probe(discrepancy, catalogue, pairs, ask) if ask is not None and is_large(case) else []
-    found = found or _fitting_singles(discrepancy, catalogue, free_runs)
+    search = _Search(discrepancy, catalogue, FreeRuns(observed, case), Evidence(discrepancy))
+    found = _first_proven(search, pairs, ask)
     if not found:
-        lower = low_precision_mistake(observed, case, profile)
-        found = [] if lower is None else [((lower[0],), lower[1])]
-    found = found or _fitted(discrepancy)
-    if not found and pairs and not is_large(case):
-        found = _fitting_pairs(discrepancy, catalogue, free_runs)
-    if not found:
-        return _unexplained(discrepancy, free_runs, ask)
+        return _unexplained(search, ask)
     if len(found) > 1 and ask is not None:
         found = _confirmed_by_probe(found, discrepancy, ask)
     return _name(found, discrepancy, catalogue)
 
 
-def _found_on_probe(discrepancy: Discrepancy, catalogue: Sequence[Mistake], pairs: bool, ask: Ask) -> list[Explanation]:
+@dataclass(frozen=True)
+class _Search:
+    """What the stages of one search share.
+
+    `within_reach`: explanations that are not proven, with the reason.
+    """
+
+    discrepancy: Discrepancy
+    catalogue: Sequence[Mistake]
+    free_runs: FreeRuns
+    evidence: Evidence
+    within_reach: list[tuple[Explanation, str]] = field(default_factory=list)
+
+    def proven(self, found: Iterable[Explanation], tried: float) -> list[Explanation]:
+        """The explanations that the evidence proves; keeps the others as within reach.
+
+        `tried`: the logarithm of the number of hypotheses tried to find these.
+        """
+        proven = []
+        for mistakes, quality in found:
+            lack = self.evidence.lack(quality, tried)
+            if lack:
+                self.within_reach.append(((mistakes, quality), lack))
+            else:
+                proven.append((mistakes, quality))
+        return proven
+
+
+def _first_proven(search: _Search, pairs: bool, ask: Ask | None) -> list[Explanation]:
+    """The explanations of the first stage that proves any."""
+    discrepancy, catalogue = search.discrepancy, search.catalogue
+    large = is_large(discrepancy.case)
+    single, pair = math.log(len(catalogue)), math.log(len(catalogue) * (len(catalogue) - 1) / 2)
+    found = search.proven(_found_on_probe(search, pairs, ask), 0.0) if ask is not None and large else []
+    found = found or search.proven(_fitting_singles(search), single)
+    found = found or search.proven(_lower_precision(discrepancy), math.log(ROUNDINGS))
+    found = found or [
+        e for fitted in FITTED for e in search.proven(_fitted(fitted, discrepancy), fitted.tried(discrepancy.case))
+    ]
+    if not found and pairs and not large:
+        found = search.proven(_fitting_pairs(search), pair)
+    if not found and search.within_reach and ask is not None and not large:
+        found = search.proven(_found_on_probe(search, pairs, ask), 0.0)
+    return found
+
+
+def _lower_precision(discrepancy: Discrepancy) -> list[Explanation]:
+    lower = low_precision_mistake(discrepancy.observed, discrepancy.case, discrepancy.profile)
+    return [] if lower is None else [((lower[0],), lower[1])]
+
+
+def _found_on_probe(search: _Search, pairs: bool, ask: Ask) -> list[Explanation]:
     """Mistakes found on a probe that explain these outputs too."""
-    probed = run_probe(discrepancy.case, ask)
+    probed = run_probe(search.discrepancy.case, ask)
     if probed is None:
         return []
     probe, result = probed
     try:
-        cause = diagnose(result, probe, pairs=pairs, catalogue=catalogue)
+        cause = diagnose(result, probe, pairs=pairs, catalogue=search.catalogue)
     except SpecError:  # the probe's outputs prove nothing; these may
         return []
-    known = {mistake.id: mistake for mistake in catalogue}
+    known = {mistake.id: mistake for mistake in search.catalogue}
     all_ids = [cause.mistakes, *(tuple(other["mistakes"]) for other in cause.alternatives)]
     found = [tuple(known[id] for id in ids) for ids in all_ids if ids and all(id in known for id in ids)]
-    return _explaining(discrepancy, found)
+    return _explaining(search.discrepancy, found)
 
 
 def _confirmed_by_probe(found: list[Explanation], discrepancy: Discrepancy, ask: Ask) -> list[Explanation]:
@@ -134,21 +185,23 @@ def _explaining(
     return [(m, quality) for m, quality in tested if quality.within_bound and quality.decisive & discrepancy.wrong]
 
 
-def _fitting_singles(discrepancy: Discrepancy, catalogue: Sequence[Mistake], free_runs: FreeRuns) -> list[Explanation]:
+def _fitting_singles(search: _Search) -> list[Explanation]:
     """Every single mistake that explains the outputs."""
-    candidates = ((mistake,) for mistake in _candidates(discrepancy, catalogue, free_runs))
+    discrepancy = search.discrepancy
+    candidates = ((mistake,) for mistake in _candidates(discrepancy, search.catalogue, search.free_runs))
     return _explaining(discrepancy, candidates, discrepancy.wrong_cells()[:1])
 
 
-def _fitted(discrepancy: Discrepancy) -> list[Explanation]:
-    """Mistakes with fitted parameters that explain the outputs."""
-    found = [fitted.fit(discrepancy.observed, discrepancy.case) for fitted in FITTED]
-    return _explaining(discrepancy, [(mistake,) for mistake in found if mistake is not None])
+def _fitted(fitted: FittedMistake, discrepancy: Discrepancy) -> list[Explanation]:
+    """The mistake with its fitted parameters, if it explains the outputs."""
+    found = fitted.fit(discrepancy.observed, discrepancy.case)
+    return [] if found is None else _explaining(discrepancy, [(found,)])
 
 
-def _fitting_pairs(discrepancy: Discrepancy, catalogue: Sequence[Mistake], free_runs: FreeRuns) -> list[Explanation]:
+def _fitting_pairs(search: _Search) -> list[Explanation]:
     """Every pair of mistakes that explains the outputs."""
-    tested = fitting_pairs(discrepancy, catalogue, _distance_limit(discrepancy, (0, 0)), free_runs)
+    discrepancy = search.discrepancy
+    tested = fitting_pairs(discrepancy, search.catalogue, _distance_limit(discrepancy, (0, 0)), search.free_runs)
     return [(pair, quality) for pair, quality in tested if quality.decisive & discrepancy.wrong]
 
 
@@ -197,17 +250,37 @@ def _distance_limit(discrepancy: Discrepancy, index: tuple[int, int]) -> float:
     return float("inf") if window is None else distance_limit(cell, window, discrepancy.profile)
 
 
-def _unexplained(discrepancy: Discrepancy, free_runs: FreeRuns, ask: Ask | None) -> Diagnosis:
+def _unexplained(search: _Search, ask: Ask | None) -> Diagnosis:
     """A diagnosis without a cause."""
+    discrepancy = search.discrepancy
     lower = sufficient_precision(discrepancy.observed, discrepancy.case, discrepancy.profile)
     hint = f" The errors are no larger than computing in {lower} could make them." if lower else ""
     if ask is not None and is_nondeterministic(discrepancy, ask):
         hint += " The same case run again gives other numbers: the answer is not deterministic; is dropout left on?"
     if is_large(discrepancy.case):
         hint += " Two mistakes at once were not looked for in a model of this size: look at a smaller one of its kind."
-    elif free_runs.exhausted:
+    elif search.free_runs.exhausted:
         hint += " Not every pair of mistakes was tried: give the outputs of every layer, or a smaller case."
-    return Diagnosis(None, explanation=discrepancy.describe_unexplained() + hint, evidence=discrepancy.evidence())
+    return Diagnosis(
+        None,
+        explanation=discrepancy.describe_unexplained(within_reach=bool(search.within_reach)) + hint,
+        evidence=discrepancy.evidence(),
+        within_reach=_listed(search.within_reach),
+    )
+
+
+def _listed(within_reach: Sequence[tuple[Explanation, str]]) -> tuple[dict[str, Any], ...]:
+    """Unproven explanations as plain data, single mistakes first, the best fitting first."""
+    order = sorted(within_reach, key=lambda entry: (len(entry[0][0]), entry[0][1].rms_sigmas))
+    return tuple(
+        {
+            "cause": _title(mistakes),
+            "mistakes": [mistake.id for mistake in mistakes],
+            "residual": quality.score,
+            "reason": reason,
+        }
+        for (mistakes, quality), reason in order[:_MOST_LISTED]
+    )
 
 
 def _name(found: list[Explanation], discrepancy: Discrepancy, catalogue: Sequence[Mistake]) -> Diagnosis:

@@ -6,6 +6,7 @@ Keras 3.15 (`keras/src/layers/rnn/dropout_rnn_cell.py`) multiplies the inputs of
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -31,10 +32,14 @@ _LEAST, _LARGEST = 0.005, 0.99
 
 @dataclass(frozen=True)
 class FittedMistake:
-    """A mistake whose parameters `fit` estimates from the outputs, tested like any other."""
+    """A mistake whose parameters `fit` estimates from the outputs, tested like any other.
+
+    `tried`: the logarithm of the number of parameters that the estimate chooses from.
+    """
 
     entry: Mistake
     fit: Callable[[Outputs, Case], Mistake | None]
+    tried: Callable[[Case], float]
 
 
 def _output_dropout(observed: Outputs, case: Case) -> Mistake | None:
@@ -82,7 +87,10 @@ def _input_dropout(observed: Outputs, case: Case) -> Mistake | None:
     chosen = np.array(
         [masks[int(np.argmin(_first_step_errors(case, row, masks, rate, y)))] for row in range(case.batch)]
     )
-    if chosen.all() or not chosen.any():
+    x = np.asarray(case.x)
+    live = (x != 0.0).any(axis=1)  # a feature that is 0 at every step counts as neither
+    dropped, kept = (live & (chosen == 0.0)).any(), (live & (chosen != 0.0)).any()
+    if not dropped or not kept:
         return None
     factor = (chosen / (1.0 - rate)).astype(np.asarray(case.x).dtype)
 
@@ -123,4 +131,13 @@ INPUT = _entry(
     "LSTM(dropout=p) in training mode makes them; that the features were drawn at random, one run cannot prove.",
 )  # fmt: skip
 
-FITTED = (FittedMistake(OUTPUT, _output_dropout), FittedMistake(INPUT, _input_dropout))
+
+def _rates(case: Case) -> float:
+    return math.log(len(_RATES))
+
+
+def _rates_and_masks(case: Case) -> float:
+    return math.log(len(_RATES)) + case.batch * case.spec.input_size * math.log(2.0)
+
+
+FITTED = (FittedMistake(OUTPUT, _output_dropout, _rates), FittedMistake(INPUT, _input_dropout, _rates_and_masks))

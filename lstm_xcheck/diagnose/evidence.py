@@ -1,0 +1,89 @@
+"""What proves an explanation, beyond that it fits.
+
+An explanation may fit because it is true, or because its own small effect brings a foreign error below the bound. So it
+is named only if
+
+1. the residuals that it leaves look like rounding, not merely like its worst case;
+2. where it leaves numbers of a free run, the worst residual has fallen a hundredfold;
+3. the evidence is not negative, in nats (natural logarithms of odds):
+
+    (left - squares) / 2 + ln (sqrt(R) / max(1, largest residual)) - ln K
+
+R is the sum of squares of the honest LSTM, `squares` that of the explanation, `left` what the best single wrong number
+leaves of R (`one_number`), and K the number of hypotheses tried. The second term is what it is worth that a fixed
+mistake, without a number to adjust, met an error of that size.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+from .discrepancy import Discrepancy
+from .fit import Fit, fit
+from .one_number import largest_gain
+
+#: Rounding leaves a largest residual of this many standard deviations where outputs were observed, and in a free run.
+_LARGEST, _LARGEST_FREE = 3.0, 12.0
+#: Rounding leaves a sum of squares of at most this much per number, and this much more.
+_PER_NUMBER, _MORE = 0.64, 4.0
+#: How much the worst residual of a free run must fall.
+_FALL = 100.0
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Judges explanations of one discrepancy."""
+
+    discrepancy: Discrepancy
+
+    @cached_property
+    def honest(self) -> Fit | None:
+        """The fit of no mistake at all; None for other observed shapes."""
+        d = self.discrepancy
+        if d.comparable.keys() != d.observed.keys():
+            return None
+        return fit((), d.observed, d.case, d.profile)
+
+    @cached_property
+    def gain(self) -> float:
+        """How much of the honest sum of squares the best single number explains."""
+        return largest_gain(self.discrepancy)
+
+    def lack(self, found: Fit, tried: float) -> str:
+        """Why an explanation is not proven; empty if it is.
+
+        `tried`: the logarithm of the number of hypotheses tried to find it.
+        """
+        if not _is_noise(found):
+            return "it leaves more than rounding would"
+        honest = self.honest
+        if honest is None:  # nothing else gives these shapes
+            return ""
+        before = max(honest.forced.largest, honest.free.largest)
+        if found.free.numbers and before < _FALL * max(1.0, found.free.largest):
+            return "the outputs that would prove it were not given"
+        if self.nats(found, tried) < 0.0:
+            return "another small error would explain these outputs as well"
+        return ""
+
+    def nats(self, found: Fit, tried: float) -> float:
+        """The evidence for an explanation, in nats."""
+        honest = self.honest
+        if honest is None:
+            return math.inf
+        squares = honest.forced.squares + honest.free.squares
+        margin = 0.0
+        if found.forced.numbers and honest.forced.numbers and not found.free.numbers:
+            left = max(0.0, honest.forced.squares - self.gain)
+            margin = max(0.0, left - found.forced.squares) / 2.0
+        largest = max(1.0, found.forced.largest, found.free.largest)
+        return margin + math.log(math.sqrt(max(1.0, squares)) / largest) - tried
+
+
+def _is_noise(found: Fit) -> bool:
+    """Whether the residuals look like rounding."""
+    forced, free = found.forced, found.free
+    few = forced.largest <= _LARGEST and forced.squares <= _PER_NUMBER * forced.numbers + _MORE
+    return few and free.largest <= _LARGEST_FREE
