@@ -51,7 +51,8 @@ def _step(case: Case, cell: CellWeights, x: Array, h: Array, c: Array, order: st
         z_i, z_f = z_i + peep[0] * c, z_f + peep[1] * c
     i, f = (_activate(gate, _clip(v, spec.gate_clip), order) for v in (z_i, z_f))
     i, f = (F32(1) - f if spec.coupling == "i=1-f" else i), (F32(1) - i if spec.coupling == "f=1-i" else f)
-    c = _clip(f * c + i * _activate(candidate, _clip(z_g, spec.gate_clip), order), spec.cell_clip)
+    c = f * c + i * _activate(candidate, _clip(z_g, spec.gate_clip), order)
+    c = _clip(c if spec.cell_factor == 1.0 else F32(spec.cell_factor) * c, spec.cell_clip)
     z_o = z_o if peep is None else z_o + peep[2] * c
     h = _activate(gate, _clip(z_o, spec.gate_clip), order) * _activate(output, c, order)
     if cell.projection is not None:

@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any
 
 import float32_lstm
+import foreign_errors
 import numpy as np
 from same_thing import same, same_thing
 
@@ -204,6 +205,41 @@ def score_mutants(
     return entries
 
 
+def score_foreign(draw: Draw, index: int, count: int) -> list[dict[str, Any]]:
+    """Score runs with an error that is in no catalogue: is anything named that it is not?"""
+    rng = generator(draw, "foreign", index)
+    entries: list[dict[str, Any]] = []
+    while len(entries) < count:
+        case = foreign_errors.foreign_case(rng)
+        with np.errstate(all="ignore"):
+            error = foreign_errors.draw(rng, case)
+            result = None if error is None else honest_run(error.changed, draw, rng)
+        if error is None or result is None:
+            continue
+        result = foreign_errors.observe(rng, result)
+        about = {"case": case.id, "truth": [error.kind], "size": error.size}
+        profile = profile_named(case.precision)
+        if not Discrepancy.of(observed_quantities(result), case, profile).wrong:
+            entries.append({**about, "outcome": "below rounding"})
+            continue
+        try:
+            found = diagnose(result, case)
+        except SpecError as refusal:
+            entries.append({**about, "outcome": "refused", "named": str(refusal)})
+            continue
+        entries.append({**about, "outcome": _outcome_of_foreign(found, error), "named": [found.cause]})
+    return entries
+
+
+def _outcome_of_foreign(found: Diagnosis, error: foreign_errors.Foreign) -> str:
+    if found.cause is None:
+        return "within reach" if found.within_reach else "unexplained"
+    truth, named = run_mistakes((), error.changed), found.named
+    if named and (same(run_mistakes(named, error.case), truth) or foreign_errors.is_true(found, named, error)):
+        return "right"
+    return "misnamed"
+
+
 def _classify(
     case: Case, mistakes: tuple[Mistake, ...], truth: Outputs, result: Result, leave_out: bool
 ) -> dict[str, Any]:
@@ -234,7 +270,7 @@ def _hides(mistakes: tuple[Mistake, ...], truth: Outputs, case: Case) -> bool:
 
 def _outcome(found: Diagnosis, truth: Outputs, case: Case, mistakes: tuple[Mistake, ...]) -> str:
     if found.cause is None:
-        return "unexplained"
+        return "within reach" if found.within_reach else "unexplained"
     if set(found.mistakes) == {mistake.id for mistake in mistakes}:
         return "right"
     explanations = [found.mistakes, *(tuple(other["mistakes"]) for other in found.alternatives)]

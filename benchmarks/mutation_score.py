@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mutated_runs import Draw, score_cost, score_honest, score_mutants
+from mutated_runs import Draw, score_cost, score_foreign, score_honest, score_mutants
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference" / "mutation_score.md"
 
@@ -29,6 +29,7 @@ SECTIONS = {
     "single": "One mistake",
     "leave-out": "One mistake whose entry was taken out of the catalogue",
     "pair": "Two mistakes",
+    "foreign": "Errors that are in no catalogue",
     "cost": "Cost at hidden 24",
 }
 #: Outcomes of a run in words, in the order of the page.
@@ -44,15 +45,16 @@ OUTCOMES = {
     "missed": "missed",
     "right": "named right, or as what is the same thing on this case",
     "rival": "named as a rival that rounding cannot tell apart, the truth listed beside it",
+    "within reach": "caught, within reach but not proven",
     "unexplained": "caught, unexplained",
     "misnamed": "misnamed",
 }
 LEFT_OUT = ("inconclusive", "overflow", "equivalent to no mistake", "below rounding", "one hides the other", "refused")
 
 #: Options that say how many runs there are of each section.
-COUNTED = ("honest", "mutants", "leave-out", "pairs")
+COUNTED = ("honest", "mutants", "leave-out", "pairs", "foreign")
 #: Runs on each case that is drawn.
-ON_ONE_CASE = {"honest": 2, "single": 8, "leave-out": 2, "pair": 2}
+ON_ONE_CASE = {"honest": 2, "single": 8, "leave-out": 2, "pair": 2, "foreign": 8}
 
 #: The heading of the part of the page about real backends.
 REAL = "## Through real backends\n"
@@ -68,6 +70,7 @@ def tasks(options: argparse.Namespace) -> Iterator[Task]:
         "single": options.mutants,
         "leave-out": options.leave_out,
         "pair": options.pairs,
+        "foreign": options.foreign,
     }
     shares = {section: -(-count // ON_ONE_CASE[section]) for section, count in counts.items()}
     done = dict.fromkeys(shares, 0)
@@ -76,7 +79,8 @@ def tasks(options: argparse.Namespace) -> Iterator[Task]:
         for section, share in shares.items():
             pace = 3 if section == "honest" else 1  # cheap ones first: all of them run in little time
             while done[section] * most < min(most, pace * (index + 1)) * share:
-                yield section, ("probe", "user")[done[section] % 2], done[section], draw
+                kind = "any" if section == "foreign" else ("probe", "user")[done[section] % 2]
+                yield section, kind, done[section], draw
                 done[section] += 1
 
 
@@ -85,6 +89,8 @@ def run(task: Task) -> tuple[Task, list[dict[str, Any]]]:
     section, kind, index, draw = task
     if section == "honest":
         return task, score_honest(draw, kind, index, ON_ONE_CASE[section])
+    if section == "foreign":
+        return task, score_foreign(draw, index, ON_ONE_CASE[section])
     if section == "cost":
         return task, [score_cost(draw, index)]
     size = 2 if section == "pair" else 1
@@ -110,7 +116,7 @@ class Tally:
 
     def lines(self) -> Iterator[str]:
         """The score as Markdown."""
-        kinds = {"probe": "designed probes", "user": "weights as users have them"}
+        kinds = {"probe": "designed probes", "user": "weights as users have them", "any": "tiny and usual cases"}
         for (section, kind), counts in sorted(self.counts.items(), key=lambda item: [*SECTIONS].index(item[0][0])):
             yield f"\n### {SECTIONS[section]}, {kinds[kind]}\n"
             yield from _table(counts)
@@ -228,6 +234,7 @@ def main() -> None:
     parser.add_argument("--mutants", type=int, default=1000)
     parser.add_argument("--leave-out", type=int, default=100, help="mutants whose own entry is taken out")
     parser.add_argument("--pairs", type=int, default=100)
+    parser.add_argument("--foreign", type=int, default=400, help="errors that are in no catalogue")
     parser.add_argument("--costs", type=int, default=40, help="diagnoses that are timed")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="stop after so long, with what there is")
     parser.add_argument("--jobs", type=int, default=2)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from .mistake import Mistake
+
 
 @dataclass(frozen=True)
 class Diagnosis:
@@ -18,6 +20,7 @@ class Diagnosis:
         evidence: residuals (error / bound) before and after, and where the error shows first.
         alternatives: other mistakes that explain the outputs, and whether they give the same numbers on this case.
         within_reach: mistakes that would explain the outputs but are not proven, each with the reason.
+        named: the mistakes themselves, with fitted numbers; not in JSON.
         location: where the error is, in terms of layer, direction, step, gate and array; {} where nothing is wrong.
     """
 
@@ -32,7 +35,10 @@ class Diagnosis:
     within_reach: tuple[dict[str, Any], ...] = ()
     location: dict[str, Any] = field(default_factory=dict)
 
+    named: tuple[Mistake, ...] = field(default=(), repr=False, compare=False)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
         lists = ("mistakes", "alternatives", "within_reach")
-        return {**vars(self), **{name: list(getattr(self, name)) for name in lists}}
+        data = {name: value for name, value in vars(self).items() if name != "named"}
+        return {**data, **{name: list(getattr(self, name)) for name in lists}}

@@ -22,7 +22,7 @@ from functools import cached_property
 
 from .discrepancy import Discrepancy
 from .fit import Fit, fit
-from .one_number import largest_gain
+from .one_number import Gains, largest_gains
 
 #: Rounding leaves a largest residual of this many standard deviations where outputs were observed, and in a free run.
 _LARGEST, _LARGEST_FREE = 3.0, 12.0
@@ -47,9 +47,9 @@ class Evidence:
         return fit((), d.observed, d.case, d.profile)
 
     @cached_property
-    def gain(self) -> float:
-        """How much of the honest sum of squares the best single number explains."""
-        return largest_gain(self.discrepancy)
+    def gains(self) -> Gains:
+        """How much of the honest sum of squares one wrong number explains."""
+        return largest_gains(self.discrepancy)
 
     def lack(self, found: Fit, tried: float) -> str:
         """Why an explanation is not proven; empty if it is.
@@ -68,6 +68,22 @@ class Evidence:
             return "another small error would explain these outputs as well"
         return ""
 
+    def lack_of_number(self, found: Fit, tried: float) -> str:
+        """Why a mistake with a fitted number is not proven; empty if it is.
+
+        Arrays times a factor are such mistakes themselves, and a fitted number meets the error by itself: only single
+        weights and units are rivals, and nothing is due for chance.
+        """
+        honest = self.honest
+        if not _is_noise(found):
+            return "it leaves more than rounding would"
+        if honest is None or found.free.numbers or not found.forced.numbers:
+            return "the outputs that would prove a number were not given"
+        of_unit = self.gains.unit if self.discrepancy.case.spec.hidden_size > 1 else 0.0  # else a row is a weight
+        if self._margin(found, honest, max(self.gains.weight, of_unit)) < tried:
+            return "another small error would explain these outputs as well"
+        return ""
+
     def nats(self, found: Fit, tried: float) -> float:
         """The evidence for an explanation, in nats."""
         honest = self.honest
@@ -76,10 +92,15 @@ class Evidence:
         squares = honest.forced.squares + honest.free.squares
         margin = 0.0
         if found.forced.numbers and honest.forced.numbers and not found.free.numbers:
-            left = max(0.0, honest.forced.squares - self.gain)
-            margin = max(0.0, left - found.forced.squares) / 2.0
+            margin = self._margin(found, honest, max(self.gains))
         largest = max(1.0, found.forced.largest, found.free.largest)
         return margin + math.log(math.sqrt(max(1.0, squares)) / largest) - tried
+
+    @staticmethod
+    def _margin(found: Fit, honest: Fit, gain: float) -> float:
+        """The logarithm of how much better an explanation is than one wrong number."""
+        left = max(0.0, honest.forced.squares - gain)
+        return max(0.0, left - found.forced.squares) / 2.0
 
 
 def _is_noise(found: Fit) -> bool:

@@ -41,21 +41,33 @@ class _Weighted(NamedTuple):
         return _Weighted(*(array[..., units] for array in self))
 
 
-def largest_gain(discrepancy: Discrepancy) -> float:
-    """How much of the sum of squares one wrong number explains at best."""
+class Gains(NamedTuple):
+    """How much of the sum of squares one wrong number explains at best.
+
+    weight: a weight, a bias or a number of the initial states; unit: a row, column or decay of one unit; array: the
+    same in all units.
+    """
+
+    weight: float = 0.0
+    unit: float = 0.0
+    array: float = 0.0
+
+
+def largest_gains(discrepancy: Discrepancy) -> Gains:
+    """The largest gains of one wrong number in any cell that was observed."""
     outputs = layer_outputs(discrepancy.observed, discrepancy.case)
     spec = discrepancy.case.spec
-    gains = [0.0]
+    gains = [Gains()]
     for index in ((layer, d) for layer in range(spec.num_layers) for d in range(spec.num_directions)):
         driven = DrivenCell.of(discrepancy.case, outputs, index)
         if driven is None or discrepancy.expected[output_name(spec, index[0])].free:
             continue
         with np.errstate(all="ignore"):
-            gains += _gains(driven, linearise(driven), discrepancy, index)
-    return float(np.nanmax(gains))
+            gains.append(_gains(driven, linearise(driven), discrepancy, index))
+    return Gains(*np.nanmax(np.array(gains), axis=0))
 
 
-def _gains(driven: DrivenCell, slopes: LinearisedCell, discrepancy: Discrepancy, index: tuple[int, int]) -> list[float]:
+def _gains(driven: DrivenCell, slopes: LinearisedCell, discrepancy: Discrepancy, index: tuple[int, int]) -> Gains:
     """The largest gain of each kind of change in one cell."""
     weighted = _weighted(discrepancy, slopes, index)
     width = driven.inputs.shape[-1]
@@ -65,17 +77,15 @@ def _gains(driven: DrivenCell, slopes: LinearisedCell, discrepancy: Discrepancy,
         share = (weighted.y**2 / np.maximum(weighted.y_weight, 1e-300)).sum(axis=(0, 1))
         units = np.argsort(-share)[:_UNITS]
     few, few_weighted = _units_of(slopes, units), weighted.of_units(units)
-    gains = [_best(*_of_weights(driven.inputs, few, few_weighted)), *_of_states(driven, few, few_weighted, units)]
+    weight = max(_best(*_of_weights(driven.inputs, few, few_weighted)), *_of_states(driven, few, few_weighted, units))
     parts = _parts(driven)
     with_columns = parts[0].size * width <= 16 * _MOST_NUMBERS
-    changes = _changes(driven, parts, with_columns=with_columns)
-    by_unit = _of_changes(changes, slopes, weighted)
-    gains.append(_best(*by_unit))
-    if slopes.projection is None:
-        gains.append(_best(*(part.sum(axis=0) for part in by_unit)))
-        decay = _of_decay(slopes, weighted)
-        gains += [_best(*decay), _best(*(part.sum(axis=0) for part in decay))]
-    return gains
+    by_unit = _of_changes(_changes(driven, parts, with_columns=with_columns), slopes, weighted)
+    decay = _of_decay(slopes, weighted)
+    unit = max(_best(*by_unit), _best(*decay))
+    if slopes.projection is not None:  # its outputs mix units
+        return Gains(weight, unit)
+    return Gains(weight, unit, max(_best(*(part.sum(axis=0) for part in found)) for found in (by_unit, decay)))
 
 
 def _weighted(discrepancy: Discrepancy, slopes: LinearisedCell, index: tuple[int, int]) -> _Weighted:

@@ -24,6 +24,7 @@ from .fit import Fit, fit
 from .free_run import MOST_STEPS, FreeRuns
 from .low_precision import ROUNDINGS, low_precision_mistake, sufficient_precision
 from .mistake import Mistake, Outputs, applicable_mistakes, gives_shapes, in_cells, run_mistakes
+from .numbers import LOG_FAMILIES, FittedNumber, fitting_numbers, same_function, shifted_units
 from .pairs import fitting_pairs
 from .prefilter import case_distances, distance_limit, observed_window, unobserved_window
 from .probe import Ask, is_large, is_nondeterministic, run_probe
@@ -73,14 +74,14 @@ def diagnose(
         return _unexplained(search, ask)
     if len(found) > 1 and ask is not None:
         found = _confirmed_by_probe(found, discrepancy, ask)
-    return _name(found, discrepancy, catalogue)
+    return _name(found, search)
 
 
 @dataclass(frozen=True)
 class _Search:
     """What the stages of one search share.
 
-    `within_reach`: explanations that are not proven, with the reason.
+    `within_reach`: explanations that are not proven, with the reason; `numbers`: proven ones with a fitted number.
     """
 
     discrepancy: Discrepancy
@@ -88,6 +89,7 @@ class _Search:
     free_runs: FreeRuns
     evidence: Evidence
     within_reach: list[tuple[Explanation, str]] = field(default_factory=list)
+    numbers: list[FittedNumber] = field(default_factory=list)
 
     def proven(self, found: Iterable[Explanation], tried: float) -> list[Explanation]:
         """The explanations that the evidence proves; keeps the others as within reach.
@@ -103,6 +105,36 @@ class _Search:
                 proven.append((mistakes, quality))
         return proven
 
+    def proven_shift(self) -> list[Explanation]:
+        """The cyclic shifts of units that the evidence proves."""
+        shifts = shifted_units(self.discrepancy.case.spec)
+        wrong = self.discrepancy.wrong_cells()
+        window = observed_window(self.discrepancy.case, self.discrepancy.observed, wrong[0]) if wrong else None
+        if not shifts or window is None:
+            return []
+        near = _cell_candidates(shifts, self.discrepancy, wrong[0], self.free_runs)
+        candidates = [(mistake,) for mistake in near]
+        if len(wrong) < len([*self.discrepancy.case.weights.cells()]):
+            candidates += [(in_cells(mistake, wrong),) for mistake in near]
+        return self.proven(_explaining(self.discrepancy, candidates, wrong[:1]), math.log(2 * len(shifts)))
+
+    def proven_number(self) -> list[Explanation]:
+        """The mistake with a fitted number, if the evidence proves one alone."""
+        numbers = fitting_numbers(self.discrepancy)
+        proven = []
+        for number in numbers:
+            lack = self.evidence.lack_of_number(number.fit, LOG_FAMILIES)
+            if lack:
+                self.within_reach.append((((number.mistake,), number.fit), lack))
+            else:
+                proven.append(number)
+        if any(not same_function(number.mistake, proven[0].mistake, self.discrepancy.case) for number in proven[1:]):
+            reason = "several numbers would explain these outputs: more steps or rows would tell them apart"
+            self.within_reach.extend((((number.mistake,), number.fit), reason) for number in proven)
+            return []
+        self.numbers.extend(proven)
+        return [((number.mistake,), number.fit) for number in proven]
+
 
 def _first_proven(search: _Search, pairs: bool, ask: Ask | None) -> list[Explanation]:
     """The explanations of the first stage that proves any."""
@@ -112,9 +144,10 @@ def _first_proven(search: _Search, pairs: bool, ask: Ask | None) -> list[Explana
     found = search.proven(_found_on_probe(search, pairs, ask), 0.0) if ask is not None and large else []
     found = found or search.proven(_fitting_singles(search), single)
     found = found or search.proven(_lower_precision(discrepancy), math.log(ROUNDINGS))
-    found = found or [
-        e for fitted in FITTED for e in search.proven(_fitted(fitted, discrepancy), fitted.tried(discrepancy.case))
-    ]
+    for fitted in () if found else FITTED:
+        found += search.proven(_fitted(fitted, discrepancy), fitted.tried(discrepancy.case))
+    found = found or search.proven_shift()
+    found = found or search.proven_number()
     if not found and pairs and not large:
         found = search.proven(_fitting_pairs(search), pair)
     if not found and search.within_reach and ask is not None and not large:
@@ -283,8 +316,9 @@ def _listed(within_reach: Sequence[tuple[Explanation, str]]) -> tuple[dict[str, 
     )
 
 
-def _name(found: list[Explanation], discrepancy: Discrepancy, catalogue: Sequence[Mistake]) -> Diagnosis:
+def _name(found: list[Explanation], search: _Search) -> Diagnosis:
     """Name the best explanation, or the first equal to it."""
+    discrepancy, catalogue = search.discrepancy, search.catalogue
     order = {mistake.id: k for k, mistake in enumerate(catalogue)}
     found = sorted(found, key=lambda entry: [order.get(mistake.id, len(order)) for mistake in entry[0]])
     runs = [run_mistakes(mistakes, discrepancy.case) for mistakes, _ in found] if len(found) > 1 else [None]
@@ -304,6 +338,8 @@ def _name(found: list[Explanation], discrepancy: Discrepancy, catalogue: Sequenc
     return Diagnosis(
         cause=_title(mistakes),
         mistakes=tuple(mistake.id for mistake in mistakes),
+        named=mistakes,
+        parameters=next((n.parameters for n in search.numbers if n.mistake in mistakes), {}),
         explanation=" ".join(mistake.explanation for mistake in mistakes),
         fix=" ".join(mistake.fix for mistake in mistakes),
         code="\n".join(mistake.code for mistake in mistakes if mistake.code),

@@ -159,6 +159,11 @@ class LSTMSpec:
         return self.reverse if direction == 0 else True
 
     @property
+    def cell_factor(self) -> float:
+        """Factor on each new c: 1 in every LSTM; diagnoses try others."""
+        return 1.0
+
+    @property
     def canonical_count(self) -> int:
         """Parameters with one bias: 4((x+r)h+h) per layer and direction, plus options."""
         hidden, width = self.hidden_size, self.output_size

@@ -135,9 +135,9 @@ def activate(cell: Cell, z: Array, c: Array) -> Step:
 
 
 def couple(spec: LSTMSpec, i: Array, f: Array) -> tuple[Array, Array]:
-    """Tie the input and forget gates where the spec says so."""
+    """Tie, and scale, the input and forget gates where the spec says so."""
     if spec.coupling == "f=1-i":
-        return i, 1.0 - i
-    if spec.coupling == "i=1-f":
-        return 1.0 - f, f
-    return i, f
+        f = 1.0 - i
+    elif spec.coupling == "i=1-f":
+        i = 1.0 - f
+    return (i, f) if spec.cell_factor == 1.0 else (spec.cell_factor * i, spec.cell_factor * f)

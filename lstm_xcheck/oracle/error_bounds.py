@@ -232,12 +232,22 @@ class BoundedCell:
         """
         coupling = self.cell.spec.coupling
         if coupling is None:
-            return i, f
+            return self._scaled(i), self._scaled(f)
         free = i if coupling == "f=1-i" else f
         free = replace(free, var=2.0 * free.var)
         value = 1.0 - free.value
         tied = _Gate(value, absolute(value, self.dtype), free.d + 1.0, free.var + 1.0, free.pull)
+        free, tied = self._scaled(free), self._scaled(tied)
         return (free, tied) if coupling == "f=1-i" else (tied, free)
+
+    def _scaled(self, gate: _Gate) -> _Gate:
+        """The gate times the factor on c, with one more rounding."""
+        factor = self.cell.spec.cell_factor
+        if factor == 1.0:
+            return gate
+        size = factor * gate.size
+        pull = None if gate.pull is None else factor * gate.pull
+        return _Gate(factor * gate.value, size, factor * gate.d + size, factor**2 * gate.var + size**2, pull)
 
     def _recur(self, i: _Gate, f: _Gate, g: _Gate, state: CellState, valid: Array | None) -> tuple[Array, Array, Array]:
         """c of every step with bound and variance, by linear recurrences."""

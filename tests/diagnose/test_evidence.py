@@ -71,6 +71,6 @@ def test_a_single_number_explains_its_own_error() -> None:
 
     evidence = Evidence(Discrepancy.of(observed_quantities(result), case, profile_named("float32")))
     assert evidence.honest is not None
-    left = evidence.honest.forced.squares - evidence.gain
+    left = evidence.honest.forced.squares - evidence.gains.weight
     assert left < 0.01 * evidence.honest.forced.squares
     assert left < 5.0

@@ -1,0 +1,216 @@
+"""Finds the families whose number explains a wrong cell, and estimates it.
+
+Every family is tried at many values on the first wrong steps; Gauss-Newton refines the best of each there, then on all
+steps, then with the standard deviations of the hypothesis itself, since those of the honest LSTM are wrong where units
+saturate. The proof is the oracle on the changed case, as for any mistake.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ...arrays import Array
+from ...compare.reference import references
+from ..discrepancy import Discrepancy
+from ..fit import Fit, direction_half, fit, layer_outputs
+from ..linearised_cell import DrivenCell, in_processing_order
+from ..mistake import Mistake, mutated_case, output_name
+from .families import Cells, Family, families
+from .simulate import Window, simulate
+
+#: Rows, and units, of the cell that are examined: those that are most wrong.
+_ROWS, _WINDOW_ROWS, _UNITS, _STEPS = 8, 3, 24, 64
+#: Steps after the first wrong one in the window.
+_MORE_STEPS = 2
+#: A family stays while its errors in the window are this small, relative to the largest output.
+_CLOSE = 1e-3
+#: Rounds of Gauss-Newton in the window, on all steps, and weighted.
+_ROUNDS, _ALL_ROUNDS, _WEIGHTED_ROUNDS = 8, 4, 3
+
+
+@dataclass(frozen=True)
+class FittedNumber:
+    """A mistake with its estimated number.
+
+    Attributes:
+        family: the row of the table.
+        value: the number, a factor, constant or limit; `error`: its standard error.
+        mistake, fit: the mistake with it, and how well it explains the outputs.
+    """
+
+    family: Family
+    value: float
+    error: float
+    mistake: Mistake
+    fit: Fit
+
+    @property
+    def parameters(self) -> dict[str, float]:
+        """Plain data for a diagnosis."""
+        return {"value": self.value, "standard_error": self.error}
+
+
+def fitting_numbers(discrepancy: Discrepancy) -> list[FittedNumber]:
+    """The families that explain all outputs within the bound, best first."""
+    wrong, spec = discrepancy.wrong_cells(), discrepancy.case.spec
+    if not wrong or spec.proj_size:
+        return []
+    index = wrong[0]
+    driven = DrivenCell.of(discrepancy.case, layer_outputs(discrepancy.observed, discrepancy.case), index)
+    if driven is None or discrepancy.expected[output_name(spec, index[0])].free:
+        return []
+    with np.errstate(all="ignore"):
+        estimates = _estimates(driven, _ratio(discrepancy, index))
+        return _proven(discrepancy, driven, index, wrong, estimates)
+
+
+def _ratio(discrepancy: Discrepancy, index: tuple[int, int]) -> Array:
+    """|error| / sigma of one cell's outputs, (steps, batch, units)."""
+    spec = discrepancy.case.spec
+    array, reference = discrepancy.comparable[output_name(spec, index[0])]
+    error, sigma = (
+        in_processing_order(direction_half(part, spec, index[1]), spec.is_backward(index[1]))
+        for part in (np.abs(array - reference.value), reference.sigma)
+    )
+    return np.where(error == 0.0, 0.0, error / np.maximum(sigma, 1e-300))
+
+
+def _estimates(driven: DrivenCell, ratio: Array) -> list[tuple[Family, float, Window]]:
+    """Families and numbers that explain the most wrong units."""
+    spec, wrong = driven.cell.spec, ratio > 8.0
+    first = int(np.argmax(wrong.any(axis=(1, 2)))) if wrong.any() else 0
+    units = np.sort(np.argsort(-ratio.max(axis=(0, 1)), kind="stable")[:_UNITS])
+    order = np.argsort(-(wrong.sum(axis=(0, 2))), kind="stable")
+    small = Window.of(driven, first + _MORE_STEPS, order[:_WINDOW_ROWS], units)
+    everything = Window.of(driven, max(_STEPS, first + _MORE_STEPS), order[:_ROWS], units)
+    rows = families(spec, biased=bool(driven.cell.bias.any()))
+    jobs = [(family, p) for family in rows for p in _starts(family, small)]
+    error = _mean_squares(small, jobs)
+    best: dict[Family, list[tuple[float, float]]] = {}
+    for (family, p), e in zip(jobs, error, strict=True):
+        best.setdefault(family, []).append((e, p))
+    chosen = [(family, p) for family, found in best.items() for _, p in sorted(found)[:2]]
+    chosen += [(family, 1e-3) for family in rows if not family.is_clip]
+    refined, error = _gauss_newton(small, chosen, _ROUNDS)
+    limit = (_CLOSE * max(1e-30, float(np.abs(small.y).max()))) ** 2
+    near: dict[Family, tuple[float, float]] = {}
+    for (family, p), e in zip(refined, error, strict=True):
+        if e <= limit and (family not in near or e < near[family][0]):
+            near[family] = (e, p)
+    if not near:
+        return []
+    refined, error = _gauss_newton(everything, [(family, p) for family, (_, p) in near.items()], _ALL_ROUNDS)
+    ranked = sorted(zip(error, range(len(refined)), strict=True))
+    return [(*refined[k], everything) for _, k in ranked]
+
+
+def _starts(family: Family, window: Window) -> Sequence[float]:
+    """The values of p that are tried first."""
+    if family.kind != "gate_clip":
+        return family.start
+    z = np.abs(window.parts["W"] + window.parts["U"] + window.parts["b"])
+    return sorted([*family.start, *(0.97 * np.quantile(z, np.linspace(0.05, 0.98, 12)))])
+
+
+def _mean_squares(window: Window, hypotheses: Sequence[tuple[Family, float]]) -> Array:
+    """Mean squared error of each hypothesis; infinite where it overflows."""
+    error: Array = ((simulate(window, hypotheses)[0] - window.y) ** 2).mean(axis=(1, 2, 3))
+    return np.where(np.isfinite(error), error, np.inf)
+
+
+def _gauss_newton(
+    window: Window, hypotheses: Sequence[tuple[Family, float]], rounds: int, weight: Array | float = 1.0
+) -> tuple[list[tuple[Family, float]], Array]:
+    """Refined numbers and their mean squared errors, each step damped until it improves."""
+    rows = [family for family, _ in hypotheses]
+    p = np.array([number for _, number in hypotheses])
+    y = simulate(window, hypotheses)[0]
+    error = (((y - window.y) * weight) ** 2).mean(axis=(1, 2, 3))
+    damping = np.ones(len(p))
+    for _ in range(rounds):
+        step = 1e-5 * np.maximum(np.abs(p), 1e-2)
+        moved = simulate(window, [*zip(rows, p + step, strict=True)])[0]
+        slope = (moved - y) / step[:, None, None, None] * weight
+        residual = (window.y - y) * weight
+        top, bottom = (slope * residual).sum(axis=(1, 2, 3)), (slope * slope).sum(axis=(1, 2, 3))
+        most = 3.0 * np.maximum(np.abs(p), 0.3)
+        change = np.clip(np.where(bottom > 0.0, top / np.where(bottom > 0.0, bottom, 1.0), 0.0), -most, most)
+        tried = p + damping * change
+        outputs = simulate(window, [*zip(rows, tried, strict=True)])[0]
+        new = (((outputs - window.y) * weight) ** 2).mean(axis=(1, 2, 3))
+        better = new < error
+        p, error = np.where(better, tried, p), np.where(better, new, error)
+        y = np.where(better[:, None, None, None], outputs, y)
+        damping = np.where(better, 1.0, damping / 3.0)
+    return [*zip(rows, map(float, p), strict=True)], error
+
+
+def _proven(
+    discrepancy: Discrepancy,
+    driven: DrivenCell,
+    index: tuple[int, int],
+    wrong: Sequence[tuple[int, int]],
+    estimates: Sequence[tuple[Family, float, Window]],
+) -> list[FittedNumber]:
+    """The estimates that explain every output within its bound."""
+    found = []
+    spec = discrepancy.case.spec
+    places: list[Cells | None] = [None]
+    if len(wrong) < spec.num_layers * spec.num_directions:
+        places.append(tuple(wrong))
+    for family, start, window in estimates:
+        for cells in places:
+            p = start
+            for _ in range(2):  # the standard deviations depend on the number
+                sigma = _sigma(discrepancy, family.mistake(p, "", cells, spec), index, window)
+                if sigma is None:
+                    break
+                weight = np.where(window.valid[..., None] & (sigma > 0.0), 1.0 / np.maximum(sigma, 1e-300), 0.0)
+                ((_, p),), _ = _gauss_newton(window, [(family, p)], _WEIGHTED_ROUNDS, weight)
+                error = _standard_error(window, family, p, weight)
+            else:
+                value = family.value(p)
+                mistake = family.mistake(p, in_digits(value, error), cells, spec)
+                quality = fit((mistake,), discrepancy.observed, discrepancy.case, discrepancy.profile)
+                if quality.within_bound and quality.decisive & discrepancy.wrong:
+                    found.append(FittedNumber(family, value, error, mistake, quality))
+                    break
+    return sorted(found, key=lambda entry: entry.fit.rms_sigmas)
+
+
+def _sigma(discrepancy: Discrepancy, mistake: Mistake, index: tuple[int, int], window: Window) -> Array | None:
+    """Standard deviations under a hypothesis; None where it does not apply."""
+    changed = mutated_case((mistake,), discrepancy.observed, discrepancy.case)
+    if changed is None:
+        return None
+    spec = changed.case.spec
+    expected = references(changed.case, layer_outputs(changed.outputs, changed.case), discrepancy.profile)
+    sigma = direction_half(expected[output_name(spec, index[0])].sigma, spec, index[1])
+    ordered = in_processing_order(sigma, window.driven.backward)
+    chosen: Array = ordered[: len(window.y)][:, window.rows][..., window.units]
+    return chosen
+
+
+def _standard_error(window: Window, family: Family, p: float, weight: Array) -> float:
+    """The standard error of the number: 1 / sqrt(sum (dy / dp / sigma)^2)."""
+    step = 1e-5 * max(abs(p), 1e-2)
+    y = simulate(window, [(family, p), (family, p + step)])[0]
+    squares = float((((y[1] - y[0]) / step * weight) ** 2).sum())
+    return 1.0 / math.sqrt(squares) if squares > 0.0 else math.inf
+
+
+def in_digits(value: float, error: float) -> str:
+    """A number in the fewest digits that its standard error allows.
+
+    >>> in_digits(2.7000013, 2e-6), in_digits(117.358, 0.4), in_digits(0.5, 0.0)
+    ('2.7', '117.4', '0.5')
+    """
+    for digits in range(1, 10):
+        text = f"{value:.{digits}g}"
+        if abs(float(text) - value) <= 2.0 * error or digits == 9:
+            break
+    return text
