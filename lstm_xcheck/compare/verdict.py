@@ -29,6 +29,8 @@ class Row:
         score: largest error / bound; beyond 1 no honest rounding explains it.
         worst: index of that element in the canonical shape.
         reason: one sentence, for everything but a plain match.
+        decided_by: the rule that the verdict rests on, one of DECIDERS; for a match the one that is nearest its limit.
+            Empty where nothing was compared.
     """
 
     case: str
@@ -39,6 +41,7 @@ class Row:
     score: float | None = None
     worst: tuple[int, ...] | None = None
     reason: str = ""
+    decided_by: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON; NaN and infinity become strings."""
