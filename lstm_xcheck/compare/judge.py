@@ -98,7 +98,7 @@ def _judge_quantity(
     if wrong.any():
         where = index_of_max(wrong)
         reason = f"{name}{list(where)} = {array[where]}, but should be {reference.value[where]:.6g}"
-        return Row(case.id, adapter, name, "mismatch", float("inf"), float("inf"), where, reason)
+        return Row(case.id, adapter, name, "mismatch", float("inf"), float("inf"), where, reason, "worst case")
     bounded = defined & np.isfinite(reference.bound)
     observed = np.asarray(array, np.float64)
     if bounded.all():
@@ -250,8 +250,8 @@ def _weight_rows(result: Result, case: Case, adapter: str, layout: str) -> list[
             where = index_of_max(~same)
             reason = f"{name}{list(where)} is held as {stored[where]!r}, but was given as {array[where]!r}"
             error = float(np.abs(stored.astype(np.float64) - array).max())
-            return [Row(case.id, adapter, "weights", "mismatch", error, float("inf"), where, reason)]
-    return [Row(case.id, adapter, "weights", "match", 0.0, 0.0)]
+            return [Row(case.id, adapter, "weights", "mismatch", error, float("inf"), where, reason, "bits")]
+    return [Row(case.id, adapter, "weights", "match", 0.0, 0.0, decided_by="bits")]
 
 
 def _count_row(result: Result, case: Case, adapter: str) -> CountRow | None:
@@ -266,5 +266,5 @@ def _parameter_row(count: CountRow, case: Case, layout: str) -> Row:
     difference = float(abs(count.native - expected))
     if difference:
         reason = f"the framework reports {count.native} parameters, but should report {expected}; {count.explanation}"
-        return Row(count.case, count.adapter, "parameters", "mismatch", difference, float("inf"), None, reason)
-    return Row(count.case, count.adapter, "parameters", "match", 0.0, 0.0)
+        return Row(count.case, count.adapter, "parameters", "mismatch", difference, float("inf"), None, reason, "count")
+    return Row(count.case, count.adapter, "parameters", "match", 0.0, 0.0, decided_by="count")

@@ -6,7 +6,7 @@ do is not visible in their magnitudes; computing the very sums in question shows
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -63,35 +63,39 @@ class HonestSums:
         for total in self._in_registers():
             yield self.store(total)
         if self.is_low:  # partial results are stored too
-            x, h = (self.store(self._fused(part)) for part in self._halves())
+            x, h = (self.store(self._fused(part)) for part in self._parts(self.exact))
             store = self.store
             yield store(store(store(x + h) + self.b) + self.b_r)
             yield store(store(store(self.b + self.b_r) + x) + h)
 
     def _in_registers(self) -> Iterator[Array]:
-        n, (x, h) = len(self.terms), self._halves()
+        terms, exact, parts = self.terms, self.exact, self._parts
         both = self._add(self.b, self.b_r)
-        yield self._biased(self._plain(range(n)))
-        yield self._biased(self._plain(range(n - 1, -1, -1)))
-        yield self._biased(self._fused(range(n)))
-        yield self._plain(range(n), both)
-        yield self._fused(range(n - 1, -1, -1), both)
-        yield self._biased(self._add(self._fused(x), self._fused(h)))
-        x_sum, h_sum = self._plain(x), self._plain(h)
-        yield self._biased(self._add(x_sum, h_sum))
-        yield self._add(self._add(x_sum, self.b), self._add(h_sum, self.b_r))
+        yield self._biased(self._plain(terms))
+        yield self._biased(self._plain(terms[::-1]))
+        yield self._biased(self._fused(exact))
+        yield self._plain(terms, both)
+        yield self._fused(exact[::-1], both)
+        yield self._biased(self._add(*(self._fused(part) for part in parts(exact))))
+        x, h = (self._plain(part) for part in parts(terms))
+        yield self._biased(self._add(x, h))
+        yield self._add(self._add(x, self.b), self._add(h, self.b_r))
+        x, h = parts(exact)
         yield self._add(self._fused(x, both), self._fused(h))
+        by_size = [np.take_along_axis(part, np.argsort(-np.abs(part), axis=0), axis=0) for part in parts(terms)]
+        for step in (1, -1):
+            yield self._biased(self._add(*(self._plain(part[::step]) for part in by_size)))
         for stride in _STRIDES:
-            yield self._biased(
-                self._pairwise(np.stack([self._fused(range(s, n, stride)) for s in range(min(stride, n))]))
-            )
+            every = [self._fused(exact[start::stride]) for start in range(min(stride, len(exact)))]
+            yield self._biased(self._pairwise(np.stack(every)))
         for size in _BLOCKS:
-            if size < n:
+            if size < len(exact):
                 yield self._biased(self._in_blocks(size))
-        yield self._biased(self._pairwise(self.terms))
+        yield self._biased(self._pairwise(terms))
 
-    def _halves(self) -> tuple[range, range]:
-        return range(self.split), range(self.split, len(self.terms))
+    def _parts(self, terms: Array) -> tuple[Array, Array]:
+        """Those of W x and of U h."""
+        return terms[: self.split], terms[self.split :]
 
     def _add(self, a: Array, b: Array) -> Array:
         return self.round(a + b)
@@ -99,20 +103,20 @@ class HonestSums:
     def _biased(self, total: Array) -> Array:
         return self._add(self._add(total, self.b), self.b_r)
 
-    def _plain(self, order: Iterable[int], start: Array | None = None) -> Array:
+    def _plain(self, terms: Array, start: Array | None = None) -> Array:
         """One term after another."""
-        total = np.zeros(self.terms.shape[1:], self.type) if start is None else start
-        for k in order:
-            total = self._add(total, self.terms[k])
+        total = np.zeros(terms.shape[1:], self.type) if start is None else start
+        for term in terms:
+            total = self._add(total, term)
         return total
 
-    def _fused(self, order: Iterable[int], start: Array | None = None) -> Array:
+    def _fused(self, exact: Array, start: Array | None = None) -> Array:
         """The same with products that are not rounded; in float64 NumPy cannot."""
         if self.type == np.float64:
-            return self._plain(order, start)
-        total = np.zeros(self.terms.shape[1:], self.type) if start is None else start
-        for k in order:
-            total = self.round((total + self.exact[k]).astype(self.type))
+            return self._plain(exact.astype(np.float64), start)
+        total = np.zeros(exact.shape[1:], self.type) if start is None else start
+        for term in exact:
+            total = self.round((total + term).astype(self.type))
         return total
 
     def _pairwise(self, parts: Array) -> Array:
@@ -123,7 +127,7 @@ class HonestSums:
         return total
 
     def _in_blocks(self, size: int) -> Array:
-        total, n = np.zeros(self.terms.shape[1:], self.type), len(self.terms)
-        for k in range(0, n, size):
-            total = self._add(total, self._fused(range(k, min(n, k + size))))
+        total = np.zeros(self.terms.shape[1:], self.type)
+        for start in range(0, len(self.exact), size):
+            total = self._add(total, self._fused(self.exact[start : start + size]))
         return total
