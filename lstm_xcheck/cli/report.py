@@ -90,11 +90,11 @@ def _print_rows(rows: list[Row], as_json: bool) -> None:
         print_json({"rows": [row.to_dict() for row in rows]})
         return
     names, figures = ("case", "adapter", "quantity", "verdict"), ("error", "error / bound")
-    table = plain_table(*names, *figures, no_wrap=(*names, *figures), right=figures)
+    table = plain_table(*names, *figures, "decided by", no_wrap=(*names, *figures, "decided by"), right=figures)
     table.add_column("reason", min_width=30)
     for row in rows:
-        words = (row.case, row.adapter, row.quantity, row.verdict, short(row.max_abs), short(row.score), row.reason)
-        table.add_row(*map(escape, words))
+        judged = (row.case, row.adapter, row.quantity, row.verdict, short(row.max_abs), short(row.score))
+        table.add_row(*map(escape, (*judged, row.decided_by, row.reason)))
     console = Console()
     # Names and figures are never cut: where they do not fit, the terminal breaks the line.
     needed = Measurement.get(console, console.options.update(max_width=10_000), table).minimum

@@ -3,7 +3,7 @@
 The reference is back-propagated in float64 along the observed outputs; sixteen more copies of it have random roundings
 of the backend's precision. An error beyond
 
-    limit = 10 max(rms of the element, rms of its tensor / 10)
+    limit = 10 max(rms of the element, rms of its tensor / 10) + underflows
 
 is `suspect`. Roundings of the copies are independent; where those of a backend all have the same sign, as in a sum of
 equal terms, a sum of n of them is off by 4 sqrt(n) standard deviations. An error beyond that too is a `mismatch`.
@@ -110,8 +110,8 @@ def _row(kind: str, result: Result, case: Case, expected: Gradients, profile: Pr
         if observed is None or value is None or np.shape(observed) != value.shape:
             reason = _wrong_shape(name, observed, value)
             return Row(case.id, adapter, quantity, "mismatch", reason=reason)
-        pieces += _pieces(name, np.asarray(observed), value, expected.rms[known], case)
-    return _judged(Row(case.id, adapter, quantity, "match"), pieces, case, expected, profile)
+        pieces += _pieces(name, np.asarray(observed), value, expected.rms[known], case, _underflows(case, profile))
+    return _judged(Row(case.id, adapter, quantity, "match", decided_by="Monte Carlo"), pieces, case, expected, profile)
 
 
 def _wrong_shape(name: str, observed: Array | None, value: Array | None) -> str:
@@ -122,26 +122,32 @@ def _wrong_shape(name: str, observed: Array | None, value: Array | None) -> str:
     return f"the gradient of {name} has shape {np.shape(observed)}, but should be {value.shape}"
 
 
-def _pieces(name: str, observed: Array, value: Array, rms: Array, case: Case) -> list[_Piece]:
+def _pieces(name: str, observed: Array, value: Array, rms: Array, case: Case, underflows: float) -> list[_Piece]:
     """A tensor with its limits; one per layer and direction for h0 and c0."""
     if name in ("h0", "c0"):
-        return [_Piece((row,), observed[row], value[row], _limit(rms[row])) for row in range(len(value))]
+        return [_Piece((row,), observed[row], value[row], _limit(rms[row], underflows)) for row in range(len(value))]
     if name == "x":
-        return [_Piece((), observed, value, np.where(case.valid[..., None], _limit(rms), 0.0))]
+        return [_Piece((), observed, value, np.where(case.valid[..., None], _limit(rms, underflows), 0.0))]
     layer, direction, _ = name.split(".")
-    return [_Piece((int(layer), int(direction)), observed, value, _limit(rms))]
+    return [_Piece((int(layer), int(direction)), observed, value, _limit(rms, underflows))]
 
 
-def _limit(rms: Array) -> Array:
-    limit: Array = _LIMIT_RMS * np.maximum(rms, _LEAST_SHARE * np.sqrt(np.mean(rms**2)))
+def _limit(rms: Array, underflows: float) -> Array:
+    limit: Array = _LIMIT_RMS * np.maximum(rms, _LEAST_SHARE * np.sqrt(np.mean(rms**2))) + underflows
     return limit
+
+
+def _underflows(case: Case, profile: Profile) -> float:
+    """What flushing or rounding every term of a sum below the smallest normal number costs, and its factors before."""
+    largest = max(1.0, float(np.abs(case.x).max()))
+    return 2.0 * _longest_sum(case) * profile.eta * largest
 
 
 def _judged(row: Row, pieces: list[_Piece], case: Case, expected: Gradients, profile: Profile) -> Row:
     """The row with the verdict on its worst element."""
     if expected.peak * _HEADROOM > float(np.finfo(STORAGE.get(profile.name, np.float32)).max):
         reason = f"gradients of this case come near the largest number of {profile.name}; use smaller weights or steps"
-        return replace(row, verdict="inconclusive", reason=reason)
+        return replace(row, verdict="inconclusive", decided_by="", reason=reason)
     for piece in pieces:
         if not np.isfinite(piece.observed).all():
             at = index_of_max(~np.isfinite(piece.observed))
@@ -163,7 +169,7 @@ def _judged(row: Row, pieces: list[_Piece], case: Case, expected: Gradients, pro
     )
     if expected.near_kink:
         reason += "; but a clip or kink is within rounding here, so that either slope is right"
-        return replace(row, verdict="inconclusive", reason=reason)
+        return replace(row, verdict="inconclusive", decided_by="", reason=reason)
     if top <= _same_sign_score(case):
         return replace(row, verdict="suspect", reason=f"{reason}, within what roundings to one side could do")
     return replace(row, verdict="mismatch", reason=reason)
@@ -171,7 +177,11 @@ def _judged(row: Row, pieces: list[_Piece], case: Case, expected: Gradients, pro
 
 def _same_sign_score(case: Case) -> float:
     """Largest score of roundings of equal sign in the case's longest sum."""
+    return max(1.0, 4.0 * math.sqrt(_longest_sum(case)) / _LIMIT_RMS)
+
+
+def _longest_sum(case: Case) -> int:
+    """Terms of the longest sum, forward or backward."""
     spec = case.spec
     widest = max(spec.layer_input_size(layer) for layer in range(spec.num_layers)) + spec.output_size
-    longest = max(widest, 4 * spec.hidden_size, case.batch * case.steps)
-    return max(1.0, 4.0 * math.sqrt(longest) / _LIMIT_RMS)
+    return max(widest, 4 * spec.hidden_size, case.batch * case.steps)

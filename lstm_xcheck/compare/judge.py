@@ -1,8 +1,8 @@
 """The verdict on one result: is every number what honest rounding allows?
 
 A number beyond the worst-case bound is a `mismatch`: no order of summation and no rounding at that precision explains
-it. A number within the bound but beyond 8 standard deviations of independent roundings is a `suspect`. There is no
-tolerance to choose.
+it. A quantity within the bound that a statistic of independent roundings objects to (`tiers`), and that no honest
+kernel comes near (`envelope`), is a `suspect`. There is no tolerance to choose.
 """
 
 from __future__ import annotations
@@ -16,13 +16,15 @@ from ..errors import NothingComparedError
 from ..layouts import count_parameters, explain_count, to_layout
 from ..model import Case, Result
 from ..oracle import Profile, profile_named, rougher_than
+from .envelope import reconsidered
 from .gradients import gradient_rows
 from .reference import Reference, expected_shapes, observed_quantities, references, usable_outputs
 from .scores import index_of_max, score
-from .verdict import CountRow, Row, Verdict, VerdictName
+from .tanh_evidence import with_absolute_tanh
+from .tiers import SIGMAS as SIGMAS
+from .tiers import Measured
+from .verdict import CountRow, Row, Verdict, VerdictName, worst_of
 
-#: Errors beyond this many standard deviations are suspect. Measured honest runs stay within 3.
-SIGMAS = 8.0
 #: Without teacher forcing, a bound wider than this many units of rounding is inconclusive.
 LOOSE = 1000.0
 
@@ -51,6 +53,7 @@ def judge(result: Result, case: Case, *, adapter: str = "result", layout: str = 
         raise NothingComparedError(
             f"case {case.id}, adapter {adapter}: compared 0 quantities; give y, h_n, c_n or last"
         )
+    rows, profile = _allow_absolute_tanh(rows, result, case, profile, adapter)
     rows = _explain_by_precision(rows, result, case, profile, adapter)
     rows += gradient_rows(result, case, profile, adapter)
     if result.note:
@@ -63,13 +66,17 @@ def judge(result: Result, case: Case, *, adapter: str = "result", layout: str = 
 
 
 def _quantity_rows(result: Result, case: Case, profile: Profile, adapter: str) -> list[Row]:
-    shapes = expected_shapes(case)
+    shapes, observed = expected_shapes(case), observed_quantities(result)
     with np.errstate(over="ignore", invalid="ignore"):
         expected = references(case, usable_outputs(result, case), profile)
-        return [
-            _judge_quantity(case, adapter, name, array, shapes.get(name), expected.get(name), profile)
-            for name, array in observed_quantities(result).items()
+        measured: dict[str, Measured] = {}
+        rows = [
+            _judge_quantity(case, adapter, name, array, shapes.get(name), expected.get(name), profile, measured)
+            for name, array in observed.items()
         ]
+        if worst_of(row.verdict for row in rows) == "suspect":
+            rows = reconsidered(rows, measured, observed, expected, case, profile)
+    return rows
 
 
 def _judge_quantity(
@@ -80,7 +87,9 @@ def _judge_quantity(
     shape: tuple[int, ...] | None,
     reference: Reference | None,
     profile: Profile,
+    measured: dict[str, Measured],
 ) -> Row:
+    """One quantity's row; its figures by tier are added to `measured`."""
     if reference is None or array.shape != shape:
         reason = f"{name} has shape {array.shape}, but should be {shape or 'absent: there is no such layer'}"
         return Row(case.id, adapter, name, "mismatch", reason=reason)
@@ -89,13 +98,13 @@ def _judge_quantity(
     if wrong.any():
         where = index_of_max(wrong)
         reason = f"{name}{list(where)} = {array[where]}, but should be {reference.value[where]:.6g}"
-        return Row(case.id, adapter, name, "mismatch", float("inf"), float("inf"), where, reason)
+        return Row(case.id, adapter, name, "mismatch", float("inf"), float("inf"), where, reason, "worst case")
     bounded = defined & np.isfinite(reference.bound)
     observed = np.asarray(array, np.float64)
     if bounded.all():
-        return _judge_numbers(case, adapter, name, observed, reference, profile)
+        return _judge_numbers(case, adapter, name, observed, reference, profile, measured)
     observed = np.where(bounded, observed, 0.0)
-    row = _judge_numbers(case, adapter, name, observed, _only(reference, bounded), profile)
+    row = _judge_numbers(case, adapter, name, observed, _only(reference, bounded), profile, measured)
     if row.verdict == "mismatch":
         return row
     reason = f"{name}: the oracle itself overflows {case.precision} on this case; use smaller weights or inputs"
@@ -122,25 +131,43 @@ def _too_wide(reference: Reference, name: str, width: float) -> str:
     )
 
 
-def _judge_numbers(case: Case, adapter: str, name: str, array: Array, reference: Reference, profile: Profile) -> Row:
+def _judge_numbers(
+    case: Case,
+    adapter: str,
+    name: str,
+    array: Array,
+    reference: Reference,
+    profile: Profile,
+    measured: dict[str, Measured],
+) -> Row:
     error = np.abs(array - reference.value)
-    scores = score(error, reference.bound)
-    where = index_of_max(scores)
-    top, noise = float(scores[where]), float(score(error, reference.sigma).max())
+    tiers = measured[name] = Measured.of(error, reference, name, case, profile)
     verdict: VerdictName = "match"
-    reason = ""
-    if top > 1.0:
-        verdict, reason = "mismatch", _mismatch_reason(name, array, reference, scores, where, case)
+    reason, decided_by = "", str(tiers.closest)
+    if tiers.score > 1.0:
+        scores = score(error, reference.bound)
+        verdict, reason = "mismatch", _mismatch_reason(name, array, reference, scores, tiers.where, case)
+        decided_by = "worst case"
     elif reference.free and reference.bound.max() > LOOSE * profile.u * max(1.0, float(np.abs(reference.value).max())):
-        verdict = "inconclusive"
+        verdict, decided_by = "inconclusive", ""
         reason = _too_wide(reference, name, float(reference.bound.max()))
-    elif noise > SIGMAS and not reference.free:  # errors of a free run are correlated, so sigma is too small
-        verdict = "suspect"
-        reason = (
-            f"{name} is {noise:.1f} standard deviations of independent rounding away (limit {SIGMAS:g}), though within "
-            "the worst case: a lower precision somewhere, or a sum of equal terms in an unusual order"
+    elif tiers.objection:
+        verdict, reason, decided_by = "suspect", _suspect_reason(name, tiers), tiers.objection
+    return Row(case.id, adapter, name, verdict, float(error.max()), tiers.score, tiers.where, reason, decided_by)
+
+
+def _suspect_reason(name: str, tiers: Measured) -> str:
+    """What the statistic objects to."""
+    meaning = "a lower precision somewhere, or a small mistake"
+    if tiers.objection == "8 sigma":
+        return (
+            f"{name} is {tiers.sigmas:.1f} standard deviations of independent rounding away (limit {SIGMAS:g}), though "
+            f"within the worst case: {meaning}"
         )
-    return Row(case.id, adapter, name, verdict, float(error.max()), top, where, reason)
+    return (
+        f"the root mean square of {name} is {tiers.rms:.2f} standard deviations of independent rounding (limit "
+        f"{tiers.rms_limit:.2f}), though each number is within the worst case: {meaning}"
+    )
 
 
 def _mismatch_reason(
@@ -159,6 +186,23 @@ def _mismatch_reason(
         if (outside & ~case.valid[..., None]).any():
             text += "; outputs at padding should be 0"
     return text
+
+
+def _allow_absolute_tanh(
+    rows: list[Row], result: Result, case: Case, profile: Profile, adapter: str
+) -> tuple[list[Row], Profile]:
+    """The rows and the profile, with a tanh of absolute error where that explains every number and outputs show it."""
+    if not any(row.verdict in ("mismatch", "suspect") for row in rows):
+        return rows, profile
+    found = with_absolute_tanh(result, case, profile)
+    if found is None:
+        return rows, profile
+    wider, note = found
+    again = _quantity_rows(result, case, wider, adapter)
+    if any(row.verdict in ("mismatch", "suspect") for row in again):
+        return rows, profile
+    flagged = {row.quantity for row in rows if row.verdict in ("mismatch", "suspect")}
+    return [replace(row, decided_by="tanh").with_note(note) if row.quantity in flagged else row for row in again], wider
 
 
 def _explain_by_precision(rows: list[Row], result: Result, case: Case, profile: Profile, adapter: str) -> list[Row]:
@@ -206,8 +250,8 @@ def _weight_rows(result: Result, case: Case, adapter: str, layout: str) -> list[
             where = index_of_max(~same)
             reason = f"{name}{list(where)} is held as {stored[where]!r}, but was given as {array[where]!r}"
             error = float(np.abs(stored.astype(np.float64) - array).max())
-            return [Row(case.id, adapter, "weights", "mismatch", error, float("inf"), where, reason)]
-    return [Row(case.id, adapter, "weights", "match", 0.0, 0.0)]
+            return [Row(case.id, adapter, "weights", "mismatch", error, float("inf"), where, reason, "bits")]
+    return [Row(case.id, adapter, "weights", "match", 0.0, 0.0, decided_by="bits")]
 
 
 def _count_row(result: Result, case: Case, adapter: str) -> CountRow | None:
@@ -222,5 +266,5 @@ def _parameter_row(count: CountRow, case: Case, layout: str) -> Row:
     difference = float(abs(count.native - expected))
     if difference:
         reason = f"the framework reports {count.native} parameters, but should report {expected}; {count.explanation}"
-        return Row(count.case, count.adapter, "parameters", "mismatch", difference, float("inf"), None, reason)
-    return Row(count.case, count.adapter, "parameters", "match", 0.0, 0.0)
+        return Row(count.case, count.adapter, "parameters", "mismatch", difference, float("inf"), None, reason, "count")
+    return Row(count.case, count.adapter, "parameters", "match", 0.0, 0.0, decided_by="count")

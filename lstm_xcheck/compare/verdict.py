@@ -29,6 +29,9 @@ class Row:
         score: largest error / bound; beyond 1 no honest rounding explains it.
         worst: index of that element in the canonical shape.
         reason: one sentence, for everything but a plain match.
+        decided_by: the rule that the verdict rests on, for a match the one that is nearest its limit: "worst case",
+            "8 sigma", "rms", "withdrawn by the envelope", "tanh"; of gradients "Monte Carlo", of weights "bits", of
+            parameters "count". Empty where nothing was compared or decided.
     """
 
     case: str
@@ -39,6 +42,7 @@ class Row:
     score: float | None = None
     worst: tuple[int, ...] | None = None
     reason: str = ""
+    decided_by: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON; NaN and infinity become strings."""

@@ -3,6 +3,9 @@
 from .forward import forward as forward
 from .gradients import Gradients as Gradients
 from .gradients import gradients as gradients
+from .honest_envelope import HonestErrors as HonestErrors
+from .honest_envelope import honest_errors as honest_errors
+from .observed_tanh import observed_tanh as observed_tanh
 from .precision_profiles import PROFILES as PROFILES
 from .precision_profiles import Profile as Profile
 from .precision_profiles import profile_named as profile_named

@@ -1,9 +1,7 @@
 """Error bounds of consecutive steps whose previous hidden states are known.
 
-With u the unit roundoff and n the non-zeros of a row (Higham, Accuracy and Stability of Numerical Algorithms, 2nd ed.,
-chapter 3):
+The pre-activations and their bound dz are those of `pre_activations`. With u the unit roundoff,
 
-    |dz| <= (gamma_n(u_sum) + 2 u_in) (|W||x| + |U||h| + |b| + |b_r|)      any order of summation
     |dc_t| <= |f| dc_{t-1} + df |c_{t-1}| + di |g| + |i| dg + gamma_2(u) (|f c| + |i g|)
 
 Variances of independent roundings are computed along with the worst case. Values are float64; bounds are in units of u
@@ -14,22 +12,18 @@ processing order; gates are stacked in front in the order i, f, o, g, so that th
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from ..arrays import Array
-from .activations import absolute, apply, error_units, steepest
+from .activations import absolute, apply, error_units, steepest, stored_error_units
 from .cell import Cell
+from .pre_activations import STORED_VARIANCE, PreActivations, is_inexact, product
 from .precision_profiles import Profile
 
-#: Maximum weights of a cell whose transposed kernels are copied and cached.
-SMALL = 32_768
 #: Limit of growing bounds, since the ratio of deviation to bound must stay a number.
 _LARGEST_BOUND = 1e300
-#: Indices of i, f, o, g in the canonical order i, f, g, o.
-_ORDER = np.array([0, 1, 3, 2])
 
 
 @dataclass
@@ -83,45 +77,11 @@ class BoundedCell:
     """One cell with what its error bounds need, for one precision profile."""
 
     def __init__(self, cell: Cell, profile: Profile, dtype: DTypeLike) -> None:
-        p = profile
-        self.cell, self.profile, self.dtype = cell, p, np.dtype(dtype)
-        terms, bias, bias_mass = (part[_ORDER] for part in (cell.terms, cell.bias, cell.bias_mass))
-        relative = terms * p.u_sum / (1.0 - terms * p.u_sum) + 2.0 * p.u_in + p.u_in**2
-        deviation = np.maximum(1.0, np.sqrt(terms) / 4.0) * p.u_sum + p.u_in
-        rows = self._rows(bias)
-        self.kernels = _columns(rows)
-        # The same for dz, from [1, |x|, |h|]. The rounding of that product, about 2^-24 per term in float32, is added;
-        # it covers underflows beyond eta.
-        errors = absolute(rows, self.dtype)
-        allowed = relative * (1.0 + 2.0**-22 * terms) / p.u
-        errors *= allowed[..., None].astype(self.dtype)
-        errors[..., 0] = allowed * bias_mass + 2.0 * terms * p.eta / p.u * (1.0 + 2.0**-22 * terms)
-        self.errors = _columns(errors)
-        #: Standard deviation of independent roundings / dz.
-        self.spread = (deviation / relative)[:, None, None].astype(self.dtype)
-        self.bias_mass = bias_mass[:, None, None]
-        self.two = 2.0 / (1.0 - 2.0 * p.u)
+        self.cell, self.profile, self.dtype = cell, profile, np.dtype(dtype)
+        self.sums = PreActivations(cell, profile, dtype)
+        self.two = 2.0 / (1.0 - 2.0 * profile.u)
         #: Largest error of an underflow, in units of u.
-        self.underflow = p.eta / p.u
-        #: Roundings of partial results that are stored in a lower precision than they are summed in.
-        self.stored = 4.0 / (1.0 - 4.0 * p.u) if p.u > p.u_sum else 0.0
-        #: Factor on an error of the inputs, which passes through a rounded product.
-        self.rounded = (1.0 + relative + 2.0 * p.u * self.stored)[:, None, None]
-
-    def _rows(self, bias: Array) -> Array:
-        """[b | W | U] of each unit, a factor of [1, x, h]."""
-        w, u = np.asarray(self.cell.weights.W), np.asarray(self.cell.weights.U)
-        inputs = 1 + w.shape[-1]
-        rows = np.empty((*bias.shape, inputs + u.shape[-1]))
-        rows[..., 0] = bias
-        for row, gate in zip(rows, _ORDER, strict=True):
-            row[:, 1:inputs], row[:, inputs:] = w[gate], u[gate]
-        return rows
-
-    @cached_property
-    def magnitudes(self) -> Array:
-        """|[b; W; U]|."""
-        return np.abs(self.kernels)
+        self.underflow = profile.eta / profile.u
 
     def run(self, inputs: Array, dx: Array | None, state: CellState, valid: Array | None) -> tuple[Array, Array, Array]:
         """Outputs of a block with bound and variance, (steps, batch, output) each.
@@ -139,34 +99,20 @@ class BoundedCell:
         if free:
             h_prev = np.where(unobserved, state.h, observed_h)
             inputs = np.concatenate([inputs[..., : -h_prev.shape[-1]], h_prev[None]], axis=-1)
-        parts = self._affine(inputs)
+        parts = self.sums.of(inputs)
         if dx is not None:
-            self._add(parts, self.rounded * _product(dx, self.magnitudes[:, 1 : 1 + dx.shape[-1]]))
+            self._add(parts, self.sums.rounded * product(dx, self.sums.magnitudes[:, 1 : 1 + dx.shape[-1]]))
         if free:
             self._add_state_error(parts, np.where(unobserved, state.dh, 0.0), np.where(unobserved, state.var_h, 0.0))
         y, dy, var_y = self._step(parts, state, valid)
         state.set_h(y[-1], dy[-1], var_y[-1], None if valid is None else valid[-1, :, None])
         return y, dy, var_y
 
-    def _affine(self, inputs: Array) -> list[Array]:
-        """Pre-activations, their bound, and standard deviation / bound, each (4, steps, batch, hidden)."""
-        z = _product(inputs, self.kernels)
-        dz = _product(absolute(inputs, self.dtype), self.errors)
-        if not self.stored:
-            return [z, dz, self.spread]
-        width = inputs.shape[-1] - self.cell.spec.output_size
-        partial = np.abs(_product(inputs[..., 1:width], self.kernels[:, 1:width]))
-        partial += np.abs(_product(inputs[..., width:], self.kernels[:, width:]))
-        partial += self.bias_mass + np.abs(z)
-        partial = partial.astype(self.dtype, copy=False)
-        bound = dz + self.stored * partial
-        return [z, bound, (dz * self.spread + partial) / bound]
-
     def _add_state_error(self, parts: list[Array], dh: Array, var_h: Array) -> None:
         """Add the error of an unobserved h; the block is one step long."""
         recurrent = slice(-dh.shape[-1], None)
-        bound = self.rounded * _product(dh[None], self.magnitudes[:, recurrent])
-        self._add(parts, bound, _product(var_h[None], self.kernels[:, recurrent] ** 2))
+        bound = self.sums.rounded * product(dh[None], self.sums.magnitudes[:, recurrent])
+        self._add(parts, bound, product(var_h[None], self.sums.kernels[:, recurrent] ** 2))
 
     def _add(self, parts: list[Array], bound: Array, variance: Array | float = 0.0) -> None:
         """Add to bound and variance of pre-activations."""
@@ -209,8 +155,12 @@ class BoundedCell:
         # The other activations take their slope from z, which must stay.
         value = apply(activation, z, out if activation.kind in ("sigmoid", "tanh") else None)
         size = value.astype(self.dtype) if activation.kind == "sigmoid" else absolute(value, self.dtype)
-        rounding = error_units(activation, size, p.tanh_absolute)
-        rounding += self.underflow
+        rounding: Array | float
+        if p.is_low and activation.kind in ("sigmoid", "tanh"):
+            rounding = stored_error_units(size, activation.kind, p.u_sum / p.u)
+            rounding += self.underflow + (p.tanh_absolute if activation.kind == "tanh" else 0.0)
+        else:
+            rounding = error_units(activation, size, p.tanh_absolute) + self.underflow
         return value, size, rounding, steepest(activation, z, value, size, dz, p.u)
 
     def _peephole_gate(self, which: int, parts: list[Array], c: Array, dc: Array, var: Array) -> _Gate:
@@ -298,13 +248,20 @@ class BoundedCell:
             pulled = f.size + g.size * i.pull + size[:-1] * f.pull
             np.multiply(pulled, pulled, out=gain)
         total = of_i * g.var
+        of_i *= STORED_VARIANCE
         of_i += i.var
         of_i *= g.size
         of_i *= g.size
         total += of_i
+        of_f *= STORED_VARIANCE
         of_f += f.var
         of_f *= of_c[:-1]
         total += of_f
+        if self.profile.underflows_often:
+            # Roundings of subnormals err to one side for as long as f remembers: 1 / (1 - f) steps.
+            memory = (1.0 + f.size) / np.maximum(1.0 - f.size, 2.0**-12)
+            total += (0.75 * self.underflow) ** 2 * memory
+        of_c *= STORED_VARIANCE
         np.add(total, of_c[1:], out=term)  # the sum is rounded too
 
     def _cells(self, f: Array, add: Array, start: Array, valid: Array | None) -> Array:
@@ -343,10 +300,13 @@ class BoundedCell:
         slope += _variance(rounding)
         square = np.multiply(o.size, o.size, out=scratch)
         var = np.multiply(slope, square, out=slope)
+        square *= STORED_VARIANCE
         square += o.var
         square *= size
         square *= size
         var += square
+        if self.profile.underflows_often:
+            var += self.underflow**2
         return self._project(h, dh, var) if self.cell.projection is not None else (h, dh, var)
 
     def _project(self, h: Array, dh: Array, var: Array) -> tuple[Array, Array, Array]:
@@ -356,10 +316,13 @@ class BoundedCell:
         magnitude, terms = np.abs(matrix).T, np.count_nonzero(matrix, axis=1) + 1.0
         r = self.cell.project(h)
         mass = (np.abs(h) + p.u * dh) @ magnitude
-        gamma = terms * p.u_sum / (1.0 - terms * p.u_sum) + 2.0 * p.u_in
-        dr = gamma / p.u * mass + dh @ magnitude + np.abs(r) + 2.0 * terms * self.underflow
-        kappa = np.maximum(1.0, np.sqrt(terms) / 4.0) * p.u_sum + p.u_in
-        return r, dr, var @ (magnitude**2) + (kappa / p.u * mass + np.abs(r)) ** 2
+        # h was stored in the precision of operands, except where it has more bits than they have.
+        rounded = magnitude * ((p.u_in > p.u) + is_inexact(magnitude, p.operand_bits))
+        of_operands = p.u_in * ((np.abs(h) + p.u * dh) @ rounded)
+        dr = terms * p.u_sum / p.u * mass + (1.0 + p.u_in) * of_operands / p.u
+        dr += (1.0 + terms * p.u_sum + 2.0 * p.u_in) * (dh @ magnitude) + np.abs(r) + 2.0 * terms * self.underflow
+        deviation = np.maximum(1.0, np.sqrt(terms) / 4.0) * p.u_sum * mass + of_operands
+        return r, dr, var @ (magnitude**2) + (deviation / p.u + np.abs(r)) ** 2
 
 
 def _variance(error: Array | float) -> Array | float:
@@ -375,15 +338,3 @@ def _recurrence(values: Array, gain: Array, term: Array) -> None:
     for factor, more, new in zip(gain, term, values[1:], strict=True):
         multiply(factor, now, new)
         now = add(new, more, new)
-
-
-def _product(inputs: Array, kernels: Array) -> Array:
-    """Products of (steps, batch, width) and (4, width, hidden): (4, steps, batch, hidden)."""
-    product: Array = np.matmul(inputs.reshape(-1, inputs.shape[-1]), kernels)
-    return product.reshape(4, *inputs.shape[:2], -1)
-
-
-def _columns(rows: Array) -> Array:
-    """Rows as columns; small ones are copied, which halves the time of products."""
-    columns = rows.swapaxes(1, 2)
-    return np.ascontiguousarray(columns) if columns.size <= SMALL else columns

@@ -21,14 +21,15 @@ from numpy.typing import DTypeLike
 from ..arrays import Array, has_nan
 from ..model import Case, LSTMSpec
 from .cell import Cell
-from .error_bounds import SMALL, BoundedCell, CellState
+from .error_bounds import BoundedCell, CellState
+from .pre_activations import SMALL
 from .precision_profiles import Profile
 
 #: Pre-activations per block of steps: 256 kB stay in cache.
 _BLOCK_NUMBERS = 32_768
 #: Minimum rows of inputs per block, since each block reads all weights again.
 _MIN_ROWS = 64
-#: Bounded cells of small weights (each three times their size), dropped with the case.
+#: Bounded cells of small weights (each four times their size), dropped with the case.
 _CELL_CACHE: WeakKeyDictionary[Case, dict[Hashable, BoundedCell]] = WeakKeyDictionary()
 
 

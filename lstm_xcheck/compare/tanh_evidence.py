@@ -1,0 +1,91 @@
+"""A tanh that errs absolutely, recognised by the numbers it can return.
+
+The bound takes the error of a tanh relative to its value. 2 sigmoid(2x) - 1 and its like are honest, too, but off by
+some units of 1 whatever the value. Allowing them every result would hide mistakes that change small numbers; so they
+are allowed on evidence only. With u the roundoff in which a tanh is evaluated, a tanh t below 1/3 that is computed as
+
+    2 sigmoid(2x) - 1,  1 - 2 / (1 + exp(2x))          is a multiple of u
+    (1 - exp(-2x)) / (1 + exp(-2x))                    has t / (1 + |t|) near a multiple of u / 2
+    (exp(x) - exp(-x)) / (exp(x) + exp(-x))            has t / sqrt(1 - t^2) near a multiple of u / 2
+
+and a relative tanh is anywhere between. t = h / o is read off the outputs, blurred by the roundings of h and o, which
+are relative: the smaller t, the more it says. Of outputs that are stored in 16 bits only the tiniest say something.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from ..arrays import Array
+from ..model import Case, Result
+from ..oracle import Profile, observed_tanh
+from .reference import usable_outputs
+
+#: Larger values of tanh(c) are too blurred.
+_SMALL = 0.15
+#: The numbers nearest zero are enough.
+_MOST = 4096
+#: The grid must be so many times as likely as numbers anywhere between.
+_ODDS = 1e4
+#: Roundings of h and o, in units of u relative to t, with exact and with rougher sums; and the least blur.
+_BLURS, _LEAST_BLUR = (0.8, 2.5), 0.05
+#: Share of numbers that may be anywhere.
+_STRAY = 0.1
+#: Absolute error of such a tanh, in units of the roundoff in which it is evaluated.
+_UNITS = 4.0
+
+
+def with_absolute_tanh(result: Result, case: Case, profile: Profile) -> tuple[Profile, str] | None:
+    """The profile that allows an absolute tanh, and which it is; None without evidence."""
+    spec = case.spec
+    if spec.proj_size or spec.output_activation != "tanh":
+        return None
+    outputs = usable_outputs(result, case)
+    if len(outputs) < spec.num_layers:
+        return None
+    small, unit = _small_values(case, outputs), profile.u_sum
+    grids = {
+        "2 sigmoid(2x) - 1 or 1 - 2 / (1 + exp(2x))": small,
+        "(1 - exp(-2x)) / (1 + exp(-2x))": 2.0 * small / (1.0 + np.abs(small)),
+        "(exp(x) - exp(-x)) / (exp(x) + exp(-x))": 2.0 * small / np.sqrt(1.0 - small**2),
+    }
+    evidence = {
+        formula: max(
+            _evidence(numbers / unit, (blur * profile.u * np.abs(small) + profile.eta) / unit) for blur in _BLURS
+        )
+        for formula, numbers in grids.items()
+    }
+    formula = max(evidence, key=lambda name: evidence[name])
+    if evidence[formula] < math.log(_ODDS):
+        return None
+    absolute = _UNITS * unit / profile.u
+    return replace(profile, tanh_absolute=absolute), f"tanh is computed with an absolute error, as {formula}"
+
+
+def _small_values(case: Case, outputs: dict[int, Array]) -> Array:
+    """Observed tanh(c) nearest zero, of all layers and directions."""
+    spec, x, found = case.spec, np.asarray(case.x, np.float64), []
+    with np.errstate(over="ignore", invalid="ignore"):
+        for layer in range(spec.num_layers):
+            y = np.asarray(outputs[layer], np.float64)
+            for direction in range(spec.num_directions):
+                half = y[..., direction * spec.output_size : (direction + 1) * spec.output_size]
+                seen, expected = observed_tanh(case, layer, direction, x, half)
+                found.append(seen[(np.abs(expected) < _SMALL) & (np.abs(seen) < 2.0 * _SMALL) & (seen != 0.0)])
+            x = y
+    values = np.concatenate(found)
+    return values[np.argsort(np.abs(values))[:_MOST]]
+
+
+def _evidence(numbers: Array, blur: Array) -> float:
+    """Logarithm of how much likelier blurred whole numbers are than numbers anywhere between."""
+    blur = np.maximum(_LEAST_BLUR, blur)
+    density = np.ones_like(numbers)  # of whole numbers with a normal error, relative to the uniform one
+    for k in range(1, 11):
+        density += 2.0 * np.exp(-2.0 * (math.pi * k * blur) ** 2) * np.cos(2.0 * math.pi * k * numbers)
+    # Between 0 and 1/2 is a value that such a tanh cannot return.
+    density = np.where(np.rint(numbers) == 0.0, 0.0, np.maximum(density, 0.0))
+    return float(np.log(_STRAY + (1.0 - _STRAY) * density).sum())
