@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ...arrays import Array
+from ...errors import SpecError
 from ...model import Case, CellWeights, LSTMSpec, LSTMWeights
 from ..mistake import Mistake, Outputs, run_mistakes, with_unchecked_spec
 
@@ -75,6 +76,10 @@ class Family:
         """Whether p is a limit rather than a distance from the honest cell."""
         return self.kind in ("cell_clip", "gate_clip")
 
+    def allows(self, p: float) -> bool:
+        """Whether p makes an LSTM: c and h times a positive factor."""
+        return math.isfinite(p) and (self.kind not in ("c", "h") or p > -1.0)
+
     def value(self, p: float) -> float:
         """The factor, constant or limit that p stands for."""
         return abs(p) if self.is_clip else p if self.kind == "constant" else 1.0 + p
@@ -131,7 +136,10 @@ class Family:
                 ]
                 for layer, row in enumerate(weights.layers)
             ]  # fmt: skip
-            return LSTMWeights(spec, tuple(map(tuple, rows)), "float64")
+            try:
+                return LSTMWeights(spec, tuple(map(tuple, rows)), "float64")
+            except SpecError:  # not finite
+                return None
 
         return change
 

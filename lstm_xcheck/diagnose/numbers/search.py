@@ -166,13 +166,16 @@ def _proven(
         for cells in places:
             p = start
             for _ in range(2):  # the standard deviations depend on the number
-                sigma = _sigma(discrepancy, family.mistake(p, "", cells, spec), index, window)
+                mistake = family.mistake(p, "", cells, spec) if family.allows(p) else None
+                sigma = None if mistake is None else _sigma(discrepancy, mistake, index, window)
                 if sigma is None:
                     break
                 weight = np.where(window.valid[..., None] & (sigma > 0.0), 1.0 / np.maximum(sigma, 1e-300), 0.0)
                 ((_, p),), _ = _gauss_newton(window, [(family, p)], _WEIGHTED_ROUNDS, weight)
                 error = _standard_error(window, family, p, weight)
             else:
+                if not family.allows(p):
+                    continue
                 value = family.value(p)
                 mistake = family.mistake(p, in_digits(value, error), cells, spec)
                 quality = fit((mistake,), discrepancy.observed, discrepancy.case, discrepancy.profile)
@@ -209,6 +212,8 @@ def in_digits(value: float, error: float) -> str:
     >>> in_digits(2.7000013, 2e-6), in_digits(117.358, 0.4), in_digits(0.5, 0.0)
     ('2.7', '117.4', '0.5')
     """
+    if abs(value) <= 2.0 * error:
+        return "0"
     for digits in range(1, 10):
         text = f"{value:.{digits}g}"
         if abs(float(text) - value) <= 2.0 * error or digits == 9:
