@@ -59,18 +59,26 @@ def _swap_x(case: Case) -> Case | None:
     return replace(case, x=_swapped(case.x), h0=case.h0 if same else None, c0=case.c0 if same else None)
 
 
-def _swap_y_and_last(outputs: Outputs, case: Case) -> Outputs | None:
-    """What is taken as the last step, y[:, -1], is that of the last row."""
-    swapped = _on_y(_swapped)(outputs, case)
-    if swapped is None or not {"y", "last"} <= set(outputs):
-        return swapped
-    return {**swapped, "last": swapped["y"][:, -1]}
+def _on_y_and_last(change: Callable[[Array], Array]) -> OutputChange:
+    """What is taken as the last output, y[:, -1], changes too."""
+
+    def output_change(outputs: Outputs, case: Case) -> Outputs | None:
+        changed = _on_y(change)(outputs, case)
+        if changed is None or not {"y", "last"} <= set(outputs):
+            return changed
+        return {**changed, "last": changed["y"][:, -1]}
+
+    return output_change
 
 
-def _swap_y_back(outputs: Outputs, case: Case) -> Outputs | None:
-    """The inverse, without the last step, which does not follow."""
-    swapped = _on_y(_swapped)(outputs, case)
-    return None if swapped is None else {name: array for name, array in swapped.items() if name != "last"}
+def _undone_on_y(change: Callable[[Array], Array]) -> OutputChange:
+    """The inverse, without the last output, which does not follow."""
+
+    def output_change(outputs: Outputs, case: Case) -> Outputs | None:
+        changed = _on_y(change)(outputs, case)
+        return None if changed is None else {name: array for name, array in changed.items() if name != "last"}
+
+    return output_change
 
 
 def _feature_reversed(case: Case) -> Case | None:
@@ -103,7 +111,7 @@ MISTAKES = (
            "Batch-first data was given to a time-major layer (or the other way round): it runs over the rows, "
            "and y keeps its shape.",
            "Set batch_first=True, or transpose x and y.", "x = x.transpose(1, 0, 2)",
-           case=_swap_x, outputs=_swap_y_and_last, undo=_swap_y_back, reshapes=True),
+           case=_swap_x, outputs=_on_y_and_last(_swapped), undo=_undone_on_y(_swapped), reshapes=True),
     _entry("batch-time-exchanged-input", "batch and time of the input exchanged", "x was transposed and y was not.",
            "Leave x as (batch, steps, input).", "x = x.transpose(1, 0, 2)", case=_swap_x, reshapes=True),
     _entry("batch-time-exchanged-output", "batch and time of the output exchanged", "y was transposed and x was not.",
@@ -117,7 +125,7 @@ MISTAKES = (
            outputs=_on_y(_view_back), undo=_on_y(_viewed)),
     _entry("input-and-output-viewed", "input and output reshaped instead of transposed",
            "Both x and y were viewed with batch and steps exchanged.", "Use transpose(0, 1), not view or reshape.",
-           case=_on_x(_viewed), outputs=_on_y(_view_back), undo=_on_y(_viewed)),
+           case=_on_x(_viewed), outputs=_on_y_and_last(_view_back), undo=_undone_on_y(_viewed)),
     _entry("input-viewed-as-batch-first", "time-major input viewed as batch-first",
            "x.view(batch, steps, input) of (steps, batch, input) data mixes the rows; transpose keeps them apart.",
            "Use transpose(0, 1), not view or reshape.", "x = x.transpose(0, 1)", case=_on_x(_view_back)),
