@@ -37,7 +37,8 @@ class Mistake:
         title: what happened, in a few words.
         explanation: why it happens, in one sentence.
         fix: what to do.
-        code: the fix on a canonical cell's arrays W, U, b (4, hidden, ...), or on the call.
+        code: the fix on a canonical cell's arrays W, U, b (4, hidden, ...), on `layers`, rows of cells, or on the call.
+        lost: whether numbers are lost: `code` is then what an implementation that does this should be given.
         family: gates, orientation, bias, activation, state, direction, lengths, axes, layers, variant, precision.
         cell: changes the parameters of one cell; such a mistake may affect one layer or direction alone.
         weights: changes all parameters.
@@ -70,7 +71,15 @@ class Mistake:
     shifted_gate: str = ""
     reruns: bool = False
     reshapes: bool = False
+    lost: bool = False
     cells: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def changes_weights(self) -> bool:
+        """Whether it is a mistake of weights alone, not of data, spec or outputs."""
+        return (
+            self.case is None and self.outputs is None and (self.cell is not None or self.code.startswith("layers = "))
+        )
 
     def change_cell(self, weights: LSTMWeights, layer: int, direction: int) -> LSTMWeights | None:
         """The weights with this mistake in one cell alone."""

@@ -327,6 +327,7 @@ def _name(found: list[Explanation], search: _Search) -> Diagnosis:
         mistakes=tuple(mistake.id for mistake in mistakes),
         named=mistakes,
         parameters=next((n.parameters for n in search.numbers if n.mistake in mistakes), {}),
+        cells=mistakes[0].cells if len(mistakes) == 1 else (),
         explanation=" ".join(mistake.explanation for mistake in mistakes),
         fix=" ".join(mistake.fix for mistake in mistakes),
         code="\n".join(mistake.code for mistake in mistakes if mistake.code),

@@ -59,20 +59,22 @@ _entry = partial(Mistake, family="bias")
 
 MISTAKES = (
     _entry("bias-dropped", "bias dropped", "No bias reached the implementation.",
-           "Load the bias; where there are two, load both or their sum.", "b = b + b_r", _all_scaled(0.0)),
+           "Load the bias; where there are two, load both or their sum.", "", _all_scaled(0.0), lost=True),
     _entry("bias-doubled", "bias counted twice",
            "The sum of both biases, or the only bias, was put into both bias vectors.",
            "Put the bias into one vector and zeros into the other.", "b = b / 2", _all_scaled(2.0)),
     _entry("bias-hh-dropped", "second bias (bias_hh) dropped", "Only the input bias of two was carried over.",
-           "Add both biases up: b = bias_ih + bias_hh.", "b = bias_ih + bias_hh", _scaled(b_r=0.0)),
+           "Add both biases up: b = bias_ih + bias_hh.", "b = b + b_r", _scaled(b_r=0.0), lost=True),
     _entry("bias-ih-dropped", "first bias (bias_ih) dropped", "Only the recurrent bias of two was carried over.",
-           "Add both biases up: b = bias_ih + bias_hh.", "b = bias_ih + bias_hh", _scaled(b=0.0)),
+           "Add both biases up: b = bias_ih + bias_hh.", "b_r = b + b_r", _scaled(b=0.0, b_r=1.0), lost=True),
     _entry("bias-ih-twice", "first bias used twice, second lost", "bias_ih was put into both places.",
-           "Use bias_hh in the second place.", "b = bias_ih + bias_hh",
-           lambda cell: None if cell.b_r is None else with_arrays(cell, b_r=np.asarray(cell.b))),
+           "Use bias_hh in the second place.", "b = (b + b_r) / 2",
+           lambda cell: None if cell.b_r is None else with_arrays(cell, b_r=np.asarray(cell.b)),
+           lost=True),
     _entry("bias-hh-twice", "second bias used twice, first lost", "bias_hh was put into both places.",
-           "Use bias_ih in the first place.", "b = bias_ih + bias_hh",
-           lambda cell: None if cell.b_r is None else with_arrays(cell, b=np.asarray(cell.b_r))),
+           "Use bias_ih in the first place.", "b_r = (b + b_r) / 2",
+           lambda cell: None if cell.b_r is None else with_arrays(cell, b=np.asarray(cell.b_r)),
+           lost=True),
     _entry("bias-ih-doubled", "first bias counted twice", "bias_ih was added both to the sum and beside it.",
            "Count bias_ih once.", "b[:] = b / 2", _scaled(b=2.0, b_r=1.0)),
     _entry("bias-hh-doubled", "second bias counted twice", "bias_hh was added both to the sum and beside it.",
@@ -97,7 +99,7 @@ MISTAKES = (
            "Add the forget bias once.", "b[1] -= 2", _shifted(1, 2.0), mixes_gates=True, shifted_gate="f"),
     *(
         _entry(f"bias-dropped-{gate}", f"bias of gate {gate} dropped", f"The quarter of gate {gate} of the bias is zero.",
-               f"Load the quarter of gate {gate}.", "", _gate_dropped(index))
+               f"Load the quarter of gate {gate}.", "", _gate_dropped(index), lost=True)
         for index, gate in enumerate(GATES)
     ),
     _entry("bias-reshaped", "bias read as (hidden, 4) instead of (4, hidden)",

@@ -138,12 +138,12 @@ _KERNELS: dict[str, tuple[str, str, str, Callable[[Array], Array]]] = {
 
 MISTAKES = (
     *(
-        _entry(f"weights-{suffix}", f"weights {words}", f"The weights {why}.", fix, cell=_each(change))
+        _entry(f"weights-{suffix}", f"weights {words}", f"The weights {why}.", fix, cell=_each(change), lost=True)
         for suffix, (words, why, fix, change) in _WEIGHTS.items()
     ),
     *(
         _entry(f"kernels-{suffix}", f"W and U {words}, biases not", f"The kernels {why}, the biases were left alone.", fix,
-               cell=_each(change, ("W", "U", "projection")))
+               cell=_each(change, ("W", "U", "projection")), lost=True)
         for suffix, (words, why, fix, change) in {**_WEIGHTS, **_KERNELS}.items()
     ),
     *(
