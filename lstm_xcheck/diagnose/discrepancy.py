@@ -77,7 +77,8 @@ class Discrepancy:
     def _outside(self, name: str) -> Array:
         """Where a quantity is beyond its bound."""
         array, reference = self.comparable[name]
-        outside: Array = difference(array, reference.value) > reference.bound
+        error = difference(array, reference.value)
+        outside: Array = (error != 0.0) & ~(error <= reference.bound)  # NaN, after an overflow, is no bound
         return outside
 
     def evidence(self) -> dict[str, Any]:

@@ -46,18 +46,15 @@ def finite_part(observed: Outputs) -> Outputs:
 
 def describe_not_finite(observed: Outputs) -> str:
     """Which numbers are not finite, and where first; empty where all are."""
-    sentences = []
+    found = []
     for name, array in observed.items():
         bad = ~np.isfinite(array)
         if bad.any():
             first = np.argwhere(np.swapaxes(bad, 0, 1) if name.endswith("y") else bad)[0]
             axes = ("step", "row", "unit") if name.endswith("y") else ("layer and direction", "row", "unit")
             where = ", ".join(f"{axis} {k}" for axis, k in zip(axes[-len(first) :], first, strict=True))
-            sentences.append(
-                f"{name} holds {int(bad.sum())} of {array.size} numbers that are not finite, first at {where}; "
-                "the others were compared."
-            )
-    return " ".join(sentences)
+            found.append(f"{name} holds {int(bad.sum())} of {array.size} numbers that are not finite, first at {where}")
+    return f"{'; '.join(found)}; all others were compared." if found else ""
 
 
 def describe_patterns(observed: Outputs, case: Case) -> str:
@@ -84,6 +81,9 @@ def _patterns_of_layer(name: str, y: Array, case: Case) -> Iterator[str]:
         yield f"In {name} {listed} at every step of every row{', and so on' if len(units) > 6 else ''}."
     elif case.steps > 1 and case.valid.all() and (y == y[:, :1]).all():
         yield f"{name} is the same at every step: the state is never updated."
+        h0 = case.h0 if name == "y" else None
+        if h0 is not None and np.array_equal(y[:, 0], np.concatenate(list(h0[-case.spec.num_directions :]), axis=-1)):
+            yield "It is the initial h."
 
 
 def _repeated_states(observed: Outputs, case: Case) -> Iterator[str]:

@@ -39,6 +39,7 @@ _MOST_LISTED = 8
 _SAME = 1e-12
 
 
+@np.errstate(over="ignore", invalid="ignore", divide="ignore")
 def diagnose(
     result: Result, case: Case, *, pairs: bool = True, catalogue: Sequence[Mistake] = CATALOGUE, ask: Ask | None = None
 ) -> Diagnosis:
@@ -69,7 +70,9 @@ def diagnose(
     profile = profile_named(result.computed_in or case.precision)
     discrepancy = Discrepancy.of(observed, case, profile)
     if not discrepancy.wrong:
-        explanation = not_finite or discrepancy.describe_nothing_wrong()
+        explanation = discrepancy.describe_nothing_wrong()
+        if not_finite:
+            explanation = f"{not_finite} Nothing else is wrong as far as can be seen."
         return Diagnosis(None, explanation=explanation, evidence=discrepancy.evidence())
     search = _Search(discrepancy, catalogue, FreeRuns(observed, case), Evidence(discrepancy))
     found = _first_proven(search, pairs, ask)

@@ -32,6 +32,7 @@ class Padding(NamedTuple):
         known = [fill for fill in self.fills if fill is not None]
         what = f"is {known[0]:g}" if len(known) == len(self.fills) else "repeats"
         if padded[:, 0].any():
+            what = "is 0"
             where = f"up to step {int(np.max(np.argmax(self.valid, axis=1))) - 1}"
         else:
             where = f"from step {int(np.min(np.argmax(padded, axis=1)[rows]))} on"
@@ -49,7 +50,9 @@ class Padding(NamedTuple):
 def padding_of(observed: Outputs, case: Case) -> Padding | None:
     """The padding that y shows, where the case has none."""
     y = observed.get("y")
-    if y is None or case.lengths is not None or case.mask is not None or y.shape != expected_shapes(case)["y"]:
+    if y is None or case.steps == 1 or case.lengths is not None or case.mask is not None:
+        return None
+    if y.shape != expected_shapes(case)["y"] or (y == y[:, :1]).all():
         return None
     halves = np.split(np.asarray(y), case.spec.num_directions, axis=-1)
     starts, found = zip(*(_trailing(half) for half in halves), strict=True)

@@ -73,7 +73,7 @@ def _are_some(dead: dict[tuple[int, int], list[int]], case: Case) -> bool:
 
 
 def _zeros(dead: dict[tuple[int, int], list[int]], observed: Outputs, case: Case, value: float = 0.0) -> OutputChange:
-    """Put a value in the place of dead units; in c_n only where it is 0 as well."""
+    """Put a value in the place of dead units, in the final states only where they are 0 as well."""
     spec, top = case.spec, case.spec.num_layers - 1
 
     def output_change(outputs: Outputs, case: Case) -> Outputs:
@@ -84,7 +84,7 @@ def _zeros(dead: dict[tuple[int, int], list[int]], observed: Outputs, case: Case
                 if name in changed:
                     changed[name][..., columns] = value
             for name in ("h_n", "c_n"):
-                if name in changed and (name == "h_n" or not observed.get(name, changed[name])[row][:, units].any()):
+                if name in changed and not (name in observed and observed[name][row][:, units].any()):
                     changed[name][row][:, units] = value
         return changed
 
