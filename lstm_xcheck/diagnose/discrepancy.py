@@ -13,7 +13,7 @@ from ..compare.judge import SIGMAS
 from ..compare.reference import Reference, references
 from ..model import Case
 from ..oracle import Profile
-from .fit import difference, direction_half, is_loose, largest_ratio, layer_outputs
+from .fit import difference, direction_half, is_loose, is_outside, largest_ratio, layer_outputs
 from .mistake import Outputs, layer_number, output_name
 
 
@@ -77,9 +77,7 @@ class Discrepancy:
     def _outside(self, name: str) -> Array:
         """Where a quantity is beyond its bound."""
         array, reference = self.comparable[name]
-        error = difference(array, reference.value)
-        outside: Array = (error != 0.0) & ~(error <= reference.bound)  # NaN, after an overflow, is no bound
-        return outside
+        return is_outside(difference(array, reference.value), reference.bound)
 
     def evidence(self) -> dict[str, Any]:
         """How wrong, and the first wrong layer, step, row and unit."""

@@ -220,6 +220,11 @@ def largest_ratio(error: Array, scale: Array) -> float:
     return float(_ratio(error, scale).max())
 
 
+def is_outside(error: Array, bound: Array) -> Array:
+    """Where errors are beyond their bounds; after an overflow there is no bound."""
+    return _ratio(error, bound) > 1.0
+
+
 def _ratio(error: Array, scale: Array) -> Array:
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.where(error == 0.0, 0.0, error / np.abs(scale))
