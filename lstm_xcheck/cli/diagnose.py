@@ -61,7 +61,7 @@ def choose(lstms: dict[str, LSTMWeights], name: str | None, path: Path) -> LSTMW
 def read_observed(path: Path, weights: LSTMWeights) -> tuple[Case, Result]:
     """The case and the observed outputs."""
     from ..checkpoints.plain_arrays import read_arrays
-    from ..diagnose.search import check_observed
+    from ..diagnose.observations import check_observed
     from ..model import Case, Result
 
     arrays = read_arrays(path)

@@ -16,6 +16,7 @@ class Diagnosis:
         cause: the mistake in a few words; None when none is proven.
         mistakes: the ids of the catalogue that make up the cause: one, or two together.
         parameters: fitted numbers of the cause with their standard errors, such as {"clip": 2.7, "clip_error": 1e-6}.
+        cells: the (layer, direction) that alone have the mistake; empty for all.
         explanation, fix, code: why it happens, what to do, and that as code on canonical arrays.
         evidence: residuals (error / bound) before and after, and where the error shows first.
         alternatives: other mistakes that explain the outputs, and whether they give the same numbers on this case.
@@ -27,6 +28,7 @@ class Diagnosis:
     cause: str | None
     mistakes: tuple[str, ...] = ()
     parameters: dict[str, float] = field(default_factory=dict)
+    cells: tuple[tuple[int, int], ...] = ()
     explanation: str = ""
     fix: str = ""
     code: str = ""
@@ -39,6 +41,6 @@ class Diagnosis:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
-        lists = ("mistakes", "alternatives", "within_reach")
+        lists = ("mistakes", "cells", "alternatives", "within_reach")
         data = {name: value for name, value in vars(self).items() if name != "named"}
         return {**data, **{name: list(getattr(self, name)) for name in lists}}

@@ -13,7 +13,7 @@ from ..compare.judge import SIGMAS
 from ..compare.reference import Reference, references
 from ..model import Case
 from ..oracle import Profile
-from .fit import direction_half, is_loose, largest_ratio, layer_outputs
+from .fit import difference, direction_half, is_loose, is_outside, largest_ratio, layer_outputs
 from .mistake import Outputs, layer_number, output_name
 
 
@@ -41,7 +41,7 @@ class Discrepancy:
     @cached_property
     def scores(self) -> dict[str, float]:
         """Largest error / bound of each quantity."""
-        return {name: largest_ratio(np.abs(a - r.value), r.bound) for name, (a, r) in self.comparable.items()}
+        return {name: largest_ratio(difference(a, r.value), r.bound) for name, (a, r) in self.comparable.items()}
 
     @cached_property
     def wrong(self) -> frozenset[str]:
@@ -52,7 +52,7 @@ class Discrepancy:
         if name not in self.comparable or self.scores[name] > 1.0:
             return True
         array, reference = self.comparable[name]
-        return not reference.free and largest_ratio(np.abs(array - reference.value), reference.sigma) > SIGMAS
+        return not reference.free and largest_ratio(difference(array, reference.value), reference.sigma) > SIGMAS
 
     def describe_nothing_wrong(self) -> str:
         """What it means that no number exceeds its bound."""
@@ -77,8 +77,7 @@ class Discrepancy:
     def _outside(self, name: str) -> Array:
         """Where a quantity is beyond its bound."""
         array, reference = self.comparable[name]
-        outside: Array = np.abs(array - reference.value) > reference.bound
-        return outside
+        return is_outside(difference(array, reference.value), reference.bound)
 
     def evidence(self) -> dict[str, Any]:
         """How wrong, and the first wrong layer, step, row and unit."""

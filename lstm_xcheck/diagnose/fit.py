@@ -150,14 +150,14 @@ def _measure(parts: Sequence[Outputs | None], observed: Outputs, profile: Profil
         if name not in values or values[name].shape != array.shape:
             return NO_FIT
         value, bound, sigma, is_free = values[name], np.abs(bounds[name]), np.abs(sigmas[name]), free[name] != 0.0
-        error = np.abs(np.asarray(array, np.float64) - value)
+        error = difference(array, value)
         score = max(score, largest_ratio(error, bound))
         unit = _unit(value, profile)
         if (~is_free | (bound <= LOOSE * unit) | (error <= CLOSE * unit)).all():
             decisive.add(name)
         ratio = _ratio(error, sigma)
         squares, count = squares + float((ratio**2).sum()), count + ratio.size
-        live = (sigma > 0.0) | (error != 0.0)
+        live = ((sigma > 0.0) | (error != 0.0)) & ~np.isnan(array)
         counted = live & ~repeated[name] if name in repeated else live
         residuals = [
             _with(known, ratio, live & where, counted & where)
@@ -208,9 +208,21 @@ def _last_valid(valid: Array) -> Array:
     return last
 
 
+def difference(observed: Array, value: Array) -> Array:
+    """The absolute error; 0 where a number was not observed (NaN)."""
+    observed = np.asarray(observed, np.float64)
+    error: Array = np.where(np.isnan(observed), 0.0, np.abs(observed - value))
+    return error
+
+
 def largest_ratio(error: Array, scale: Array) -> float:
     """The largest error / scale; 0 / 0 is 0."""
     return float(_ratio(error, scale).max())
+
+
+def is_outside(error: Array, bound: Array) -> Array:
+    """Where errors are beyond their bounds; after an overflow there is no bound."""
+    return _ratio(error, bound) > 1.0
 
 
 def _ratio(error: Array, scale: Array) -> Array:

@@ -9,6 +9,7 @@ import numpy as np
 from ..arrays import Array
 from ..model import Case
 from .batched_mutants import MutantBatches
+from .fit import difference
 from .mistake import Mistake, Outputs, run_mistakes
 
 #: Accumulated rounding may move the outputs of a free run by this much, relative to the largest.
@@ -84,5 +85,5 @@ def _batch_steps(case: Case, row: int) -> int:
 
 def _distance(a: Array, b: Array) -> float:
     """Relative distance; infinite beyond the tolerance."""
-    distance = float(np.abs(a - b).max()) / max(1.0, float(np.abs(b).max()))
+    distance = float(difference(a, b).max()) / max(1.0, float(np.abs(b).max()))
     return distance if distance <= _TOLERANCE else float("inf")

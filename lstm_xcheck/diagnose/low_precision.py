@@ -46,7 +46,7 @@ def sufficient_precision(observed: Outputs, case: Case, profile: Profile) -> str
 def _all_fit(observed: Outputs, precision: str) -> bool:
     """Whether every number is one of that precision."""
     with np.errstate(over="ignore"):
-        return all(bool((round_to(array, precision) == array).all()) for array in observed.values())
+        return all(bool(((round_to(array, precision) == array) | np.isnan(array)).all()) for array in observed.values())
 
 
 def _shorten(bits: int, to_integer: Callable[[Array], Any]) -> Rounding:

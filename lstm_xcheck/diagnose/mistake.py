@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from copy import copy
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -22,6 +22,7 @@ CellChange = Callable[[CellWeights], CellWeights | None]
 WeightsChange = Callable[[LSTMWeights], LSTMWeights | None]
 CaseChange = Callable[[Case], Case | None]
 OutputChange = Callable[[Outputs, Case], Outputs | None]
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,8 @@ class Mistake:
         title: what happened, in a few words.
         explanation: why it happens, in one sentence.
         fix: what to do.
-        code: the fix on a canonical cell's arrays W, U, b (4, hidden, ...), or on the call.
+        code: the fix on a canonical cell's arrays W, U, b (4, hidden, ...), on `layers`, rows of cells, or on the call.
+        lost: whether numbers are lost: `code` is then what an implementation that does this should be given.
         family: gates, orientation, bias, activation, state, direction, lengths, axes, layers, variant, precision.
         cell: changes the parameters of one cell; such a mistake may affect one layer or direction alone.
         weights: changes all parameters.
@@ -49,6 +51,8 @@ class Mistake:
             before it: it moves numbers between gates, or affects one gate and has no counterpart for the others.
         shifted_gate: for a constant added to one gate's bias, that gate; two constants on one gate add up to a third.
         reruns: whether the change of the case runs the LSTM, and so depends on all weights.
+        reshapes: whether batch and steps of the case or of the outputs change places.
+        cells: the (layer, direction) that it affects alone; empty for all.
     """
 
     id: str
@@ -66,6 +70,16 @@ class Mistake:
     mixes_gates: bool = False
     shifted_gate: str = ""
     reruns: bool = False
+    reshapes: bool = False
+    lost: bool = False
+    cells: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def changes_weights(self) -> bool:
+        """Whether it is a mistake of weights alone, not of data, spec or outputs."""
+        return (
+            self.case is None and self.outputs is None and (self.cell is not None or self.code.startswith("layers = "))
+        )
 
     def change_cell(self, weights: LSTMWeights, layer: int, direction: int) -> LSTMWeights | None:
         """The weights with this mistake in one cell alone."""
@@ -84,13 +98,13 @@ class Mistake:
         if weights is None:
             return None
         changed = case if weights is case.weights else _with_weights(case, weights)
-        return changed if self.case is None else self.case(changed)
+        return changed if self.case is None else _valid(self.case, changed)
 
     def _change_weights(self, weights: LSTMWeights) -> LSTMWeights | None:
         if self.cell is not None:
             rows = [[self.cell(cell) for cell in row] for row in weights.layers]
             return None if any(cell is None for row in rows for cell in row) else _rebuild(weights, rows)
-        return weights if self.weights is None else self.weights(weights)
+        return weights if self.weights is None else _valid(self.weights, weights)
 
 
 class MutatedCase(NamedTuple):
@@ -101,6 +115,15 @@ class MutatedCase(NamedTuple):
 
     case: Case
     outputs: Outputs
+
+
+def _valid(change: Callable[[_T], _T | None], before: _T) -> _T | None:
+    """The changed weights or case; None where a number is too large for its precision."""
+    try:
+        with np.errstate(over="ignore", invalid="ignore"):
+            return change(before)
+    except SpecError:
+        return None
 
 
 def _rebuild(weights: LSTMWeights, rows: Sequence[Sequence[Any]]) -> LSTMWeights | None:
@@ -140,11 +163,18 @@ def mutated_case(mistakes: Sequence[Mistake], observed: Outputs, case: Case) -> 
     """The case after these mistakes, with outputs for teacher forcing."""
     changed, teacher = changed_case(mistakes, case), observed
     for mistake in reversed(mistakes):
-        undone = teacher if mistake.undo is None else mistake.undo(teacher, case)
+        if mistake.undo is None:
+            continue
+        undone = mistake.undo(teacher, case) if mistake.reshapes or _has_rows_of(case, teacher) else None
         if undone is None:
             return None
         teacher = undone
     return None if changed is None else MutatedCase(changed, teacher)
+
+
+def _has_rows_of(case: Case, outputs: Outputs) -> bool:
+    """Whether all outputs of steps have the case's batch and steps."""
+    return all(array.shape[:2] == case.x.shape[:2] for name, array in outputs.items() if name.endswith("y"))
 
 
 def applicable_mistakes(
@@ -164,13 +194,27 @@ def applicable_mistakes(
 
 def gives_shapes(mistakes: Sequence[Mistake], observed: Outputs, case: Case) -> bool:
     """Whether these mistakes give the observed names and shapes."""
-    shapes = expected_shapes(case)
+    shapes = shapes_after(mistakes, case)
+    return shapes is not None and all(shapes.get(name) == array.shape for name, array in observed.items())
+
+
+def shapes_after(mistakes: Sequence[Mistake], case: Case) -> dict[str, tuple[int, ...]] | None:
+    """The shape of every quantity after these mistakes; None if inapplicable."""
+    if any(exclude_each_other(a, b) for k, a in enumerate(mistakes) for b in mistakes[:k]):
+        return None
+    reshaped = changed_case([mistake for mistake in mistakes if mistake.reshapes], case)
+    if reshaped is None:
+        return None
+    shapes = expected_shapes(reshaped)
     if all(mistake.outputs is None for mistake in mistakes):
-        return all(shapes.get(name) == array.shape for name, array in observed.items())
+        return shapes
     outputs = changed_outputs(mistakes, {name: np.zeros(shape) for name, shape in shapes.items()}, case)
-    if outputs is None:
-        return False
-    return all(name in outputs and outputs[name].shape == array.shape for name, array in observed.items())
+    return None if outputs is None else {name: array.shape for name, array in outputs.items()}
+
+
+def exclude_each_other(first: Mistake, second: Mistake) -> bool:
+    """Whether one changes the shape of outputs that the other changes."""
+    return any(a.reshapes and (b.reshapes or b.outputs is not None) for a, b in ((first, second), (second, first)))
 
 
 def in_cells(mistake: Mistake, cells: Sequence[tuple[int, int]]) -> Mistake:
@@ -183,7 +227,8 @@ def in_cells(mistake: Mistake, cells: Sequence[tuple[int, int]]) -> Mistake:
         return changed
 
     where = ", ".join(f"layer {layer} {'backward' if direction else 'forward'}" for layer, direction in cells)
-    return replace(mistake, title=f"{mistake.title}, in {where} alone", cell=None, weights=change)
+    title = f"{mistake.title}, in {where} alone"
+    return replace(mistake, title=title, cell=None, weights=change, cells=tuple(cells))
 
 
 def with_spec(weights: LSTMWeights, **changes: Any) -> LSTMWeights | None:

@@ -16,7 +16,16 @@ from .cell_pairs import Candidate, Pair, cell_pairs
 from .discrepancy import Discrepancy
 from .fit import Fit, fit
 from .free_run import MOST_STEPS, FreeRuns
-from .mistake import Mistake, MutatedCase, Outputs, applicable_mistakes, changed_case, gives_shapes, mutated_case
+from .mistake import (
+    Mistake,
+    MutatedCase,
+    Outputs,
+    applicable_mistakes,
+    changed_case,
+    exclude_each_other,
+    gives_shapes,
+    mutated_case,
+)
 from .prefilter import (
     UNOBSERVED,
     Window,
@@ -173,7 +182,7 @@ def _other_pairs(search: _PairSearch, others: Sequence[Applied]) -> Iterator[Can
     case, pairs = search.case, []
     for a, (first, by_first) in enumerate(others):
         for b, (second, by_second) in enumerate(others):
-            if a == b or (a > b and _commute(others[a], others[b], case)):
+            if a == b or exclude_each_other(first, second) or (a > b and _commute(others[a], others[b], case)):
                 continue
             outputs = by_second.outputs if first.undo is None else first.undo(by_second.outputs, case)
             both = None if outputs is None else second.change_case(by_first.case)

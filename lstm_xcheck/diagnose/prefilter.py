@@ -66,7 +66,8 @@ def unobserved_window(case: Case, observed: Outputs, direction: int) -> Window:
     """A stand-in for `distance_limit`, as large as any window."""
     x = np.moveaxis(np.asarray(case.x, np.float64), 1, 0)
     h, c = (case.initial(name, 0, direction) for name in ("h0", "c0"))
-    return Window(x, h, c, np.concatenate([np.asarray(array, np.float64).ravel() for array in observed.values()]))
+    y = np.concatenate([np.asarray(array, np.float64).ravel() for array in observed.values()])
+    return Window(x, h, c, y[np.isfinite(y)])
 
 
 def longest_rows(case: Case) -> Array:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from ..compare.reference import expected_shapes, observed_quantities
+from ..compare.reference import observed_quantities
 from ..errors import SpecError
 from ..model import Case, Result
 from ..oracle import profile_named
@@ -25,6 +25,7 @@ from .free_run import MOST_STEPS, FreeRuns
 from .low_precision import ROUNDINGS, low_precision_mistake, sufficient_precision
 from .mistake import Mistake, Outputs, applicable_mistakes, gives_shapes, in_cells, run_mistakes
 from .numbers import LOG_FAMILIES, FittedNumber, fitting_numbers, same_function, shifted_units
+from .observations import check_observed, describe_not_finite, describe_patterns, finite_part
 from .pairs import fitting_pairs
 from .prefilter import case_distances, distance_limit, observed_window, unobserved_window
 from .probe import Ask, is_large, is_nondeterministic, run_probe
@@ -38,6 +39,7 @@ _MOST_LISTED = 8
 _SAME = 1e-12
 
 
+@np.errstate(over="ignore", invalid="ignore", divide="ignore")
 def diagnose(
     result: Result, case: Case, *, pairs: bool = True, catalogue: Sequence[Mistake] = CATALOGUE, ask: Ask | None = None
 ) -> Diagnosis:
@@ -52,7 +54,7 @@ def diagnose(
             none does, and for large models, whose mistake is searched for on a small probe.
 
     Raises:
-        SpecError: for outputs that no mistake can explain: another shape, not finite, or constant.
+        SpecError: for outputs of a shape that no mistake gives, and those without a finite number.
 
     >>> from lstm_xcheck.model import Case, LSTMSpec
     >>> case = Case.random(LSTMSpec(input_size=3, hidden_size=4))
@@ -62,19 +64,27 @@ def diagnose(
     >>> diagnose(wrong, case).cause
     'second bias (bias_hh) dropped'
     """
-    observed = observed_quantities(result)
-    check_observed(observed, case)
+    given = observed_quantities(result)
+    check_observed(given, case)
+    observed, not_finite = finite_part(given), describe_not_finite(given)
     profile = profile_named(result.computed_in or case.precision)
     discrepancy = Discrepancy.of(observed, case, profile)
     if not discrepancy.wrong:
-        return Diagnosis(None, explanation=discrepancy.describe_nothing_wrong(), evidence=discrepancy.evidence())
+        explanation = discrepancy.describe_nothing_wrong()
+        if not_finite:
+            explanation = f"{not_finite} Nothing else is wrong as far as can be seen."
+        return Diagnosis(None, explanation=explanation, evidence=discrepancy.evidence())
     search = _Search(discrepancy, catalogue, FreeRuns(observed, case), Evidence(discrepancy))
     found = _first_proven(search, pairs, ask)
     if not found:
-        return _unexplained(search, ask)
+        return _with_note(_unexplained(search, ask), not_finite)
     if len(found) > 1 and ask is not None:
         found = _confirmed_by_probe(found, discrepancy, ask)
-    return _name(found, search)
+    return _with_note(_name(found, search), not_finite)
+
+
+def _with_note(found: Diagnosis, note: str) -> Diagnosis:
+    return replace(found, explanation=f"{found.explanation} {note}") if note else found
 
 
 @dataclass(frozen=True)
@@ -187,28 +197,6 @@ def _confirmed_by_probe(found: list[Explanation], discrepancy: Discrepancy, ask:
     return confirmed or found
 
 
-def check_observed(observed: Outputs, case: Case) -> None:
-    """Refuse outputs that cannot be outputs of this case."""
-    shapes = expected_shapes(case)
-    for name, array in observed.items():
-        merged = name in ("y", "last") and case.spec.bidirectional and array.shape == _merged_shape(shapes[name])
-        if array.shape != shapes.get(name) and not merged:
-            raise SpecError(f"{name} has shape {array.shape}, but should be {shapes.get(name, 'absent')} for this case")
-        if not np.isfinite(array).all():
-            bad = int((~np.isfinite(array)).sum())
-            found = f"{bad} of {array.size} numbers that are not finite"
-            raise SpecError(f"{name} holds {found}; nothing can be told from them")
-        if array.size > 1 and (array == array.flat[0]).all():
-            raise SpecError(
-                f"{name} is {array.flat[0] + 0.0:g} everywhere; a constant output tells nothing about its cause"
-            )
-
-
-def _merged_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The shape when directions are summed or averaged."""
-    return (*shape[:-1], shape[-1] // 2)
-
-
 def _explaining(
     discrepancy: Discrepancy, candidates: Iterable[tuple[Mistake, ...]], wrong_cells: Sequence[tuple[int, int]] = ()
 ) -> list[Explanation]:
@@ -288,6 +276,8 @@ def _unexplained(search: _Search, ask: Ask | None) -> Diagnosis:
     discrepancy = search.discrepancy
     lower = sufficient_precision(discrepancy.observed, discrepancy.case, discrepancy.profile)
     hint = f" The errors are no larger than computing in {lower} could make them." if lower else ""
+    patterns = describe_patterns(discrepancy.observed, discrepancy.case)
+    hint += f" {patterns}" if patterns else ""
     if ask is not None and is_nondeterministic(discrepancy, ask):
         hint += " The same case run again gives other numbers: the answer is not deterministic; is dropout left on?"
     if is_large(discrepancy.case):
@@ -340,6 +330,7 @@ def _name(found: list[Explanation], search: _Search) -> Diagnosis:
         mistakes=tuple(mistake.id for mistake in mistakes),
         named=mistakes,
         parameters=next((n.parameters for n in search.numbers if n.mistake in mistakes), {}),
+        cells=mistakes[0].cells if len(mistakes) == 1 else (),
         explanation=" ".join(mistake.explanation for mistake in mistakes),
         fix=" ".join(mistake.fix for mistake in mistakes),
         code="\n".join(mistake.code for mistake in mistakes if mistake.code),

@@ -31,6 +31,8 @@ _SPECS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "gate-clip": ({"gate_clip": 1.2, "bias": "single"}, {}),
     "coupled": ({"coupling": "f=1-i"}, {}),
     "hard-sigmoid": ({"gate_activation": HARD_SIGMOID_KERAS3}, {}),
+    "relu": ({"cell_activation": "relu", "output_activation": "relu", "gate_activation": HARD_SIGMOID_KERAS3}, {}),
+    "zero-states": ({"bidirectional": True}, {"states": False, "batch": 4}),
     "double": ({}, {"precision": "float64"}),
 }
 

@@ -19,12 +19,6 @@ RIGHT = forward(CASE)
 Y = np.asarray(RIGHT.y)
 
 
-def spoiled(value: float) -> Any:
-    y = np.array(Y)
-    y[1, 2, 3] = value
-    return y
-
-
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
     [
@@ -33,14 +27,14 @@ def spoiled(value: float) -> Any:
         ({"y": Y[0]}, r"y has shape \(6, 7\), but should be"),
         ({"y": np.zeros((0, 6, 7))}, r"y has shape \(0, 6, 7\), but should be"),
         ({"h_n": np.zeros((2, 3, 7))}, r"h_n has shape \(2, 3, 7\), but should be \(1, 3, 7\)"),
-        ({"y": spoiled(np.nan)}, "y holds 1 of 126 numbers that are not finite; nothing can be told from them"),
-        ({"y": np.full_like(Y, np.nan)}, "y holds 126 of 126 numbers that are not finite"),
+        (
+            {"y": np.full_like(Y, np.nan)},
+            "y holds 126 of 126 numbers that are not finite; nothing can be told from them",
+        ),
         ({"c_n": np.full((1, 3, 7), np.inf)}, "c_n holds 21 of 21 numbers that are not finite"),
-        ({"y": np.zeros_like(Y)}, "y is 0 everywhere; a constant output tells nothing about its cause"),
-        ({"y": np.full_like(Y, 0.25)}, "y is 0.25 everywhere"),
         ({"y": Y, "layer_outputs": (Y,)}, r"layer0.y has shape \(3, 6, 7\), but should be absent for this case"),
     ],
-    ids=["steps", "width", "rank", "empty", "rows", "nan", "all-nan", "infinity", "zero", "constant", "layer"],
+    ids=["steps", "width", "rank", "empty", "rows", "all-nan", "infinity", "layer"],
 )
 def test_it_is_refused_in_one_sentence(wrong: dict[str, Any], sentence: str) -> None:
     with pytest.raises(SpecError, match=sentence) as refusal:

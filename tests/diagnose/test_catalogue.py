@@ -104,7 +104,7 @@ def test_undo_restores_the_outputs_it_knows(mistake: Mistake) -> None:
             finite = np.isfinite(array)
             assert np.array_equal(array[finite], HONEST[name][quantity][finite]), (case.id, quantity)
             known += int(finite.sum())
-    assert known
+    assert known or mistake.id == "nothing-written"
 
 
 @pytest.mark.parametrize("mistake", [m for m in CATALOGUE if m.outputs is not None and m.undo is None], ids=by_id)

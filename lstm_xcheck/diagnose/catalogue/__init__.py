@@ -6,12 +6,29 @@ Of mistakes that give the same outputs on a case, the first is named; simpler on
 from __future__ import annotations
 
 from ..mistake import Mistake
-from . import activation, axes, bias, direction, gates, lengths, orientation, precision, state, variant
-from .dropout import FITTED as FITTED
+from . import (
+    activation,
+    axes,
+    bias,
+    direction,
+    dropout,
+    gates,
+    lengths,
+    orientation,
+    padding,
+    precision,
+    state,
+    units,
+    variant,
+)
 
 _FAMILIES = (bias, state, direction, lengths, axes, orientation, gates, variant, activation, precision)
 
 CATALOGUE: tuple[Mistake, ...] = tuple(mistake for family in _FAMILIES for mistake in family.MISTAKES)
+
+
+#: Mistakes whose parameters are read from the outputs.
+FITTED = (*padding.FITTED, *dropout.FITTED, *units.FITTED)
 
 
 def mistake_named(id: str) -> Mistake:

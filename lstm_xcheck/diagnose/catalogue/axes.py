@@ -51,13 +51,34 @@ def _on_y(change: Callable[[Array], Array]) -> OutputChange:
 
 
 def _swap_x(case: Case) -> Case | None:
-    """Where batch equals steps; otherwise the shape shows it."""
-    return _on_x(_swapped)(case) if case.batch == case.steps else None
+    """Read x as (steps, batch); a framework refuses initial states of another batch."""
+    states = [states for states in (case.h0, case.c0) if states is not None]
+    if not _can_exchange(case) or (case.batch != case.steps and any(state.any() for state in states)):
+        return None
+    same = case.batch == case.steps
+    return replace(case, x=_swapped(case.x), h0=case.h0 if same else None, c0=case.c0 if same else None)
 
 
-def _swap_y(outputs: Outputs, case: Case) -> Outputs | None:
-    """The same for y."""
-    return _on_y(_swapped)(outputs, case) if case.batch == case.steps else None
+def _on_y_and_last(change: Callable[[Array], Array]) -> OutputChange:
+    """What is taken as the last output, y[:, -1], changes too."""
+
+    def output_change(outputs: Outputs, case: Case) -> Outputs | None:
+        changed = _on_y(change)(outputs, case)
+        if changed is None or not {"y", "last"} <= set(outputs):
+            return changed
+        return {**changed, "last": changed["y"][:, -1]}
+
+    return output_change
+
+
+def _undone_on_y(change: Callable[[Array], Array]) -> OutputChange:
+    """The inverse, without the last output, which does not follow."""
+
+    def output_change(outputs: Outputs, case: Case) -> Outputs | None:
+        changed = _on_y(change)(outputs, case)
+        return None if changed is None else {name: array for name, array in changed.items() if name != "last"}
+
+    return output_change
 
 
 def _feature_reversed(case: Case) -> Case | None:
@@ -87,13 +108,14 @@ _entry = partial(Mistake, family="axes")
 
 MISTAKES = (
     _entry("batch-time-exchanged", "batch and time exchanged",
-           "Batch-first data was given to a time-major layer (or the other way round); equal sizes hide it.",
+           "Batch-first data was given to a time-major layer (or the other way round): it runs over the rows, "
+           "and y keeps its shape.",
            "Set batch_first=True, or transpose x and y.", "x = x.transpose(1, 0, 2)",
-           case=_swap_x, outputs=_swap_y, undo=_swap_y),
+           case=_swap_x, outputs=_on_y_and_last(_swapped), undo=_undone_on_y(_swapped), reshapes=True),
     _entry("batch-time-exchanged-input", "batch and time of the input exchanged", "x was transposed and y was not.",
-           "Leave x as (batch, steps, input).", "x = x.transpose(1, 0, 2)", case=_swap_x),
+           "Leave x as (batch, steps, input).", "x = x.transpose(1, 0, 2)", case=_swap_x, reshapes=True),
     _entry("batch-time-exchanged-output", "batch and time of the output exchanged", "y was transposed and x was not.",
-           "Leave y as (batch, steps, output).", "y = y.transpose(1, 0, 2)", outputs=_swap_y, undo=_swap_y),
+           "Leave y as (batch, steps, output).", "y = y.transpose(1, 0, 2)", outputs=_on_y(_swapped), undo=_on_y(_swapped), reshapes=True),
     _entry("input-viewed", "input reshaped instead of transposed",
            "x.view(steps, batch, input) mixes the rows; transpose keeps them apart.",
            "Use transpose(0, 1), not view or reshape.", "x = x.transpose(0, 1)", case=_on_x(_viewed)),
@@ -103,7 +125,14 @@ MISTAKES = (
            outputs=_on_y(_view_back), undo=_on_y(_viewed)),
     _entry("input-and-output-viewed", "input and output reshaped instead of transposed",
            "Both x and y were viewed with batch and steps exchanged.", "Use transpose(0, 1), not view or reshape.",
-           case=_on_x(_viewed), outputs=_on_y(_view_back), undo=_on_y(_viewed)),
+           case=_on_x(_viewed), outputs=_on_y_and_last(_view_back), undo=_undone_on_y(_viewed)),
+    _entry("input-viewed-as-batch-first", "time-major input viewed as batch-first",
+           "x.view(batch, steps, input) of (steps, batch, input) data mixes the rows; transpose keeps them apart.",
+           "Use transpose(0, 1), not view or reshape.", "x = x.transpose(0, 1)", case=_on_x(_view_back)),
+    _entry("output-viewed-as-time-major", "batch-first output viewed as time-major",
+           "y.view(steps, batch, hidden) of a batch-first output mixes the rows; transpose keeps them apart.",
+           "Use transpose(0, 1), not view or reshape.", "y = y.transpose(0, 1)",
+           outputs=_on_y(_viewed), undo=_on_y(_view_back)),
     _entry("features-reversed", "features in reverse order", "The columns of x, or of W, run the other way.",
            "Keep the features in the order of training.", "x = x[..., ::-1]", case=_feature_reversed),
     _entry("halves-interleaved", "directions joined unit by unit", "y was stacked on the last axis and flattened.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -60,11 +61,54 @@ def _reshaped_gates(name: str) -> CellChange:
     return change
 
 
+def _reshaped_to_columns(name: str) -> CellChange:
+    """Reshape data stored as (4 * hidden, input) instead of transposing it."""
+
+    def change(cell: CellWeights) -> CellWeights | None:
+        array = np.asarray(getattr(cell, name))
+        rows, columns = array.shape[0] * array.shape[1], array.shape[2]
+        if min(rows, columns) == 1:
+            return None
+        return with_arrays(cell, **{name: array.reshape(columns, rows).T.reshape(array.shape)})
+
+    return change
+
+
+def _gates_reshaped_to_columns(name: str) -> CellChange:
+    """The same within each gate block."""
+
+    def change(cell: CellWeights) -> CellWeights | None:
+        array = np.asarray(getattr(cell, name))
+        gates, rows, columns = array.shape
+        if min(rows, columns) == 1:
+            return None
+        return with_arrays(cell, **{name: np.swapaxes(array.reshape(gates, columns, rows), 1, 2)})
+
+    return change
+
+
+def _both(change: Callable[[str], CellChange]) -> CellChange:
+    """The same change of W and U."""
+
+    def both(cell: CellWeights) -> CellWeights | None:
+        changed = change("W")(cell)
+        return None if changed is None else change("U")(changed)
+
+    return both
+
+
 def _split_as_x_h(cell: CellWeights) -> CellWeights | None:
     """Split [h; x] as if it were [x; h]."""
     w, u = np.asarray(cell.W), np.asarray(cell.U)
     joined = np.concatenate([u, w], axis=2)
     return with_arrays(cell, W=joined[..., : w.shape[2]], U=joined[..., w.shape[2] :])
+
+
+def _split_as_h_x(cell: CellWeights) -> CellWeights | None:
+    """Split [x; h] as if it were [h; x]."""
+    w, u = np.asarray(cell.W), np.asarray(cell.U)
+    joined = np.concatenate([w, u], axis=2)
+    return with_arrays(cell, U=joined[..., : u.shape[2]], W=joined[..., u.shape[2] :])
 
 
 def _exchanged(cell: CellWeights) -> CellWeights | None:
@@ -98,6 +142,46 @@ _SEPARATE = "\n".join(
 )
 _INTERLEAVE = "\n".join(f"{name} = {name}.swapaxes(0, 1).reshape({name}.shape)" for name in ("W", "U", "b"))
 
+#: Suffix of an id -> title, explanation, the code that undoes it, and the change.
+_RESHAPINGS: dict[str, tuple[str, str, str, Callable[[str], CellChange]]] = {
+    "reshaped": (
+        "{} reshaped instead of transposed",
+        "The numbers of {} were poured into the other shape row by row (reshape) instead of transposed.",
+        "{0} = {0}.reshape({0}.shape[2], 4 * hidden).T.reshape({0}.shape)",
+        _reshaped,
+    ),
+    "gates-reshaped": (
+        "each gate's block of {} reshaped instead of transposed",
+        "Within each gate the numbers of {} are in the other storage order, as in CuDNNLSTM files.",
+        "{0} = {0}.reshape(4, {0}.shape[2], hidden).swapaxes(1, 2)",
+        _reshaped_gates,
+    ),
+    "reshaped-to-columns": (
+        "{} reshaped to (input, 4 hidden) instead of transposed",
+        "{} is stored as (4 hidden, input) and was poured into the shape (input, 4 hidden) row by row.",
+        "{0} = {0}.reshape(4 * hidden, -1).T.reshape({0}.shape)",
+        _reshaped_to_columns,
+    ),
+    "gates-reshaped-to-columns": (
+        "each gate's block of {} reshaped to (input, hidden) instead of transposed",
+        "Within each gate {} is stored as (hidden, input) and was poured into the shape (input, hidden) row by row.",
+        "{0} = {0}.swapaxes(1, 2).reshape({0}.shape)",
+        _gates_reshaped_to_columns,
+    ),
+}
+
+
+def _reshaping(names: str, how: str) -> Mistake:
+    """A wrong reshape of W, U or both."""
+    title, explanation, code, change = _RESHAPINGS[how]
+    words = " and ".join(names)
+    return _entry(
+        f"{'-'.join(names).lower()}-{how}", title.format(words), explanation.format(words),
+        f"Transpose {words} (`.T`), do not `reshape`.", "\n".join(code.format(name) for name in names),
+        change(names) if len(names) == 1 else _both(change), mixes_gates="gates" not in how,
+    )  # fmt: skip
+
+
 MISTAKES = (
     _entry("u-transposed", "recurrent kernel transposed in every gate",
            "Each (hidden, hidden) block of U is the transpose of what it should be; its square shape hides this.",
@@ -111,27 +195,18 @@ MISTAKES = (
     _entry("w-transposed", "input kernel transposed in every gate",
            "Input and hidden size are equal, so each block of W can be transposed unseen.",
            "Transpose each gate's block of W.", "W = W.swapaxes(1, 2)", _transposed("W")),
-    *(
-        _entry(f"{name.lower()}-reshaped", f"{name} reshaped instead of transposed",
-               f"The numbers of {name} were poured into the other shape row by row (reshape) instead of transposed.",
-               f"Transpose {name} (`.T`), do not `reshape` it.", f"{name} = {name}.reshape(-1, 4 * hidden).T.reshape(4, hidden, -1)",
-               _reshaped(name), mixes_gates=True)
-        for name in ("W", "U")
-    ),
-    *(
-        _entry(f"{name.lower()}-gates-reshaped", f"each gate's block of {name} reshaped instead of transposed",
-               f"Within each gate the numbers of {name} are in the other storage order, as in CuDNNLSTM files.",
-               f"Reshape each block of {name} to (input, hidden) and transpose it.",
-               f"{name} = {name}.reshape(4, {name}.shape[2], hidden).swapaxes(1, 2)", _reshaped_gates(name))
-        for name in ("W", "U")
-    ),
+    *(_reshaping(names, how) for how in _RESHAPINGS for names in ("W", "U", "WU")),
     _entry("stacked-h-x", "[h; x] kernel cut as [x; h]",
            "A kernel over the joined input was cut at the wrong place: the recurrent rows come first.",
            "Take the first hidden rows as U and the rest as W.",
-           "joined = np.concatenate([W, U], axis=2)\nU = joined[..., :hidden]\nW = joined[..., hidden:]", _split_as_x_h),
+           "joined, cut = np.concatenate([W, U], axis=2), U.shape[2]\nU, W = joined[..., :cut], joined[..., cut:]", _split_as_x_h),
     _entry("w-u-exchanged", "W and U exchanged",
            "Input and hidden size are equal, so the two kernels can change places unseen.",
-           "Exchange W and U.", "W = np.array(cell.U)\nU = np.array(cell.W)", _exchanged),
+           "Exchange W and U.", "W, U = U, W", _exchanged),
+    _entry("stacked-x-h", "[x; h] kernel cut as [h; x]",
+           "A kernel over the joined input was cut at the wrong place: the input rows come first.",
+           "Take the first input rows as W and the rest as U.",
+           "joined, cut = np.concatenate([U, W], axis=2), W.shape[2]\nW, U = joined[..., :cut], joined[..., cut:]", _split_as_h_x),
     _entry("blocks-as-units", "gates in blocks stored as if interleaved per unit",
            "Row hidden * gate + unit was written where row 4 * unit + gate is expected, as Chainer stores it.",
            "Interleave the gates per unit before loading.",

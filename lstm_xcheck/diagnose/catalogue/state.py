@@ -100,6 +100,30 @@ def _carried_over(case: Case) -> Case | None:
     return replace(case, h0=first.h_n, c0=first.c_n)
 
 
+def _never_written(*names: str) -> OutputChange:
+    """Zeros for these quantities."""
+
+    def output_change(outputs: Outputs, case: Case) -> Outputs | None:
+        if not set(names) <= set(outputs):
+            return None
+        return {n: np.zeros_like(a) if n in names else a for n, a in outputs.items()}
+
+    return output_change
+
+
+def _nothing_written(outputs: Outputs, case: Case) -> Outputs:
+    return {n: np.zeros_like(a) for n, a in outputs.items()}
+
+
+def _y_unknown(outputs: Outputs, case: Case) -> Outputs:
+    """Zeros that were never written say nothing of the cells."""
+    return {n: np.full_like(a, np.nan, np.float64) if n == "y" else a for n, a in outputs.items()}
+
+
+def _all_unknown(outputs: Outputs, case: Case) -> Outputs:
+    return {n: np.full_like(a, np.nan, np.float64) for n, a in outputs.items()}
+
+
 _entry = partial(Mistake, family="state")
 _ROWS = {
     "layers": "layers in reverse order",
@@ -145,4 +169,15 @@ MISTAKES = (
            outputs=_finals_from("h_n", "h_n")),
     _entry("c-for-h", "final c returned as h too", "The cell state was returned twice.", "Return the hidden state as h_n.",
            outputs=_finals_from("c_n", "c_n")),
+    _entry("h-n-never-written", "final h never written", "h_n is 0 everywhere: the buffer is as it was made.",
+           "Write the last h to h_n.", outputs=_never_written("h_n")),
+    _entry("c-n-never-written", "final c never written", "c_n is 0 everywhere: the buffer is as it was made.",
+           "Write the last c to c_n.", outputs=_never_written("c_n")),
+    _entry("final-states-never-written", "final states never written",
+           "h_n and c_n are 0 everywhere: the buffers are as they were made.", "Write the last h and c to h_n and c_n.",
+           outputs=_never_written("h_n", "c_n")),
+    _entry("y-never-written", "outputs never written", "y is 0 everywhere: the buffer is as it was made.",
+           "Write h of each step to y.", outputs=_never_written("y"), undo=_y_unknown),
+    _entry("nothing-written", "nothing written at all", "Every output is 0: the layer never ran, or its buffers were never filled.",
+           "Check that the kernel runs and writes its outputs.", outputs=_nothing_written, undo=_all_unknown),
 )  # fmt: skip

@@ -55,6 +55,13 @@ def _projection_reshaped(cell: CellWeights) -> CellWeights | None:
     return with_arrays(cell, projection=stored.T.reshape(stored.shape))
 
 
+def _projection_reshaped_to_columns(cell: CellWeights) -> CellWeights | None:
+    if cell.projection is None or min(cell.projection.shape) == 1:
+        return None
+    stored = np.asarray(cell.projection)
+    return with_arrays(cell, projection=stored.reshape(stored.shape[::-1]).T)
+
+
 def _gate_open(gate: int) -> CellChange:
     """A gate that is always 1, as if left out."""
 
@@ -82,18 +89,20 @@ def _clip(kind: str, bound: float) -> WeightsChange:
 _entry = partial(Mistake, family="variant")
 _layers_entry = partial(Mistake, family="layers")
 _PEEPHOLE_SWAPS = {"i-f": [1, 0, 2], "f-o": [0, 2, 1], "i-o": [2, 1, 0]}
+#: The order in which peepholes are read as i, f, o -> where each of those then stands.
+_PEEPHOLE_ROTATIONS = {"foi": ([1, 2, 0], [2, 0, 1]), "oif": ([2, 0, 1], [1, 2, 0])}
 
 MISTAKES = (
     _layers_entry("layers-reversed", "layers in reverse order", "The stack was loaded from the top.", "Load layer 0 first.",
            "layers = layers[::-1]", weights=_layer_order(lambda n: range(n - 1, -1, -1))),
     _layers_entry("layers-upper-exchanged", "two upper layers exchanged", "Layers 1 and 2 changed places.",
-           "Exchange layers 1 and 2.", weights=_layer_order(lambda n: [0, 2, 1, *range(3, n)] if n > 2 else range(n))),
+           "Exchange layers 1 and 2.", "layers = (layers[0], layers[2], layers[1], *layers[3:])", weights=_layer_order(lambda n: [0, 2, 1, *range(3, n)] if n > 2 else range(n))),
     _layers_entry("layer-first-reused", "first layer's weights used in every layer", "Only layer 0 was ever loaded.",
-           "Load each layer's own weights.", weights=_layer_order(lambda n: [0] * n)),
+           "Load each layer's own weights.", weights=_layer_order(lambda n: [0] * n), lost=True),
     _layers_entry("layer-last-reused", "last layer's weights used in every layer", "The loop over layers kept only the last one.",
-           "Load each layer's own weights.", weights=_layer_order(lambda n: [n - 1] * n)),
+           "Load each layer's own weights.", weights=_layer_order(lambda n: [n - 1] * n), lost=True),
     _layers_entry("layer-second-reused", "second layer's weights used in all upper layers", "Only two layers were loaded.",
-           "Load each layer's own weights.", weights=_layer_order(lambda n: [0] + [1] * (n - 1) if n > 2 else range(n))),
+           "Load each layer's own weights.", weights=_layer_order(lambda n: [0] + [1] * (n - 1) if n > 2 else range(n)), lost=True),
     _layers_entry("layer-top-missing", "top layer missing", "y is the output of the layer below the top.", "Run the top layer.",
            outputs=_top_layer_missing, undo=_y_is_below),
     _entry("peepholes-dropped", "peepholes dropped", "The implementation has no peepholes.",
@@ -104,9 +113,19 @@ MISTAKES = (
                f"peephole = peephole[{order}]", cell=_peepholes(lambda p, order=order: p[order]))  # type: ignore[misc]
         for name, order in _PEEPHOLE_SWAPS.items()
     ),
+    *(
+        _entry(f"peepholes-{order}", f"peepholes of {', '.join(order)} read as those of i, f, o",
+               "The peepholes stand in another order than i, f, o, each one place on.", "Reorder the peepholes.",
+               f"peephole = peephole[{back}]", cell=_peepholes(lambda p, index=index: p[index]))  # type: ignore[misc]
+        for order, (index, back) in _PEEPHOLE_ROTATIONS.items()
+    ),
     _entry("projection-reshaped", "projection reshaped instead of transposed",
            "PyTorch stores the projection as (proj, hidden), TensorFlow and Paddle as (hidden, proj).",
-           "Transpose the projection.", "projection = projection.T", cell=_projection_reshaped),
+           "Transpose the projection.", "projection = projection.reshape(projection.shape[::-1]).T", cell=_projection_reshaped),
+    _entry("projection-reshaped-to-columns", "projection reshaped to (hidden, proj) instead of transposed",
+           "PyTorch stores the projection as (proj, hidden); it was poured into the other shape row by row.",
+           "Transpose the projection.", "projection = projection.T.reshape(projection.shape)",
+           cell=_projection_reshaped_to_columns),
     *(
         _entry(f"cell-clip-{bound:g}", f"cell state clipped to +/-{bound:g}", origin, "Remove the cell clip.",
                "cell_clip=0", weights=_clip("cell_clip", bound))
