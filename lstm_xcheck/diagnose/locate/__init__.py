@@ -1,0 +1,1 @@
+"""Says where an error is that no mistake of the catalogue explains."""

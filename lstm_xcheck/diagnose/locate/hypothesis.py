@@ -1,0 +1,134 @@
+"""Whether changes of some numbers explain everything that can be seen of wrong units."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from copy import copy
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from ...arrays import Array
+from ...compare.judge import SIGMAS
+from ...model import Case, CellWeights, LSTMWeights
+from ...oracle import Profile, TeacherForced, teacher_force
+from ..fit import cell_arrays, layer_outputs
+from ..discrepancy import Discrepancy
+from ..linearised_cell import in_processing_order
+from .equations import Equations, Family, Solution, solve
+from .wrong_cell import NOISE, WrongCell, in_deviations
+
+#: Equations beyond the numbers of a family, so that fitting says something.
+SPARE = 5
+#: A family that leaves more than this share of the squares in some unit fails without a second look.
+_SHARE = 1e-3
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """One family, fitted: `explains` and `fails` may both be false.
+
+    Attributes:
+        family: (gate, column) of the numbers that may change.
+        units: the units in question.
+        change, error: estimates and standard errors, (units, 4, columns).
+        explains: for each unit, whether rounding is all that is left.
+        fails: for each unit, whether something is left that rounding cannot be.
+    """
+
+    family: Family
+    units: Array
+    change: Array
+    error: Array
+    explains: Array
+    fails: Array
+
+    @property
+    def holds(self) -> bool:
+        """Whether it explains every unit."""
+        return bool(self.explains.all())
+
+    @property
+    def is_refuted(self) -> bool:
+        """Whether it fails in some unit."""
+        return bool(self.fails.any())
+
+
+class Tests:
+    """Fits families to some units of a wrong cell."""
+
+    def __init__(self, discrepancy: Discrepancy, wrong: WrongCell, units: Array, rows: Array, steps: int) -> None:
+        self.wrong, self.units, self._discrepancy = wrong, units, discrepancy
+        self.equations = Equations.of(wrong, units, rows, steps)
+        self._rows, self._steps = rows, steps
+
+    def test(self, families: Sequence[Family]) -> list[Hypothesis]:
+        """A hypothesis for each family, which must all have numbers enough."""
+        found = solve(self.equations, families)
+        before = self.equations.squares
+        return [self._judged(family, found, n, before) for n, family in enumerate(families)]
+
+    def _judged(self, family: Family, found: Solution, n: int, before: Array) -> Hypothesis:
+        hopeless = (found.largest[n] > SIGMAS) & (found.squares[n] > _SHARE * before)
+        if hopeless.any():
+            return Hypothesis(
+                family, self.units, found.change[n], found.error[n], np.zeros(len(self.units), bool), hopeless
+            )
+        change, error = found.change[n], found.error[n]
+        forced = self._run(change)
+        for _ in range(2):  # rounding of the hypothesis differs from that of the honest cell
+            own = self._weighted(forced)
+            refined = solve(own, [family], start=change[None])
+            change, error = refined.change[0], refined.error[0]
+            forced = self._run(change)
+        errors = self._errors(forced)
+        largest, squares = np.abs(errors).max(axis=0), (errors**2).sum(axis=0)
+        spare = len(errors) - len(family)
+        explains = (largest <= NOISE) & (squares <= 0.64 * spare + 4.0)
+        return Hypothesis(family, self.units, change, error, explains, largest > SIGMAS)
+
+    def _run(self, change: Array) -> TeacherForced:
+        """The oracle with changed numbers, on all rows and steps."""
+        case, profile = self._discrepancy.case, self._discrepancy.profile
+        layer, direction = self.wrong.index
+        arrays = cell_arrays(case, layer_outputs(self._discrepancy.observed, case), self.wrong.index)
+        assert arrays is not None
+        changed = _changed(case, self.wrong.index, self.units, change)
+        return teacher_force(changed, layer, direction, *arrays, profile, units=self.units)
+
+    def _errors(self, forced: TeacherForced) -> Array:
+        """All errors of y and c_n in deviations, (equations, units)."""
+        driven = self.wrong.driven
+        y, sigma = (in_processing_order(array, driven.backward) for array in (forced.y, forced.y_sigma))
+        errors = in_deviations(driven.y[..., self.units] - y, sigma)[driven.valid]
+        if self.wrong.c_n is None:
+            return errors
+        return np.concatenate([errors, in_deviations(self.wrong.c_n[:, self.units] - forced.c, forced.c_sigma)])
+
+    def _weighted(self, forced: TeacherForced) -> Equations:
+        """The equations with the rounding of a hypothesis."""
+        sigma = in_processing_order(forced.y_sigma, self.wrong.driven.backward)[: self._steps, self._rows]
+        with np.errstate(divide="ignore"):
+            weights = np.where(self.equations.driven.valid[..., None], 1.0 / sigma, 0.0)
+        c_weights = None if self.equations.c_weights is None else 1.0 / forced.c_sigma[self._rows]
+        return replace(self.equations, weights=weights, c_weights=c_weights)
+
+
+def _changed(case: Case, index: tuple[int, int], units: Array, change: Array) -> Case:
+    """The case with unrounded changes of one cell, not checked again."""
+    layer, direction = index
+    rows = [list(row) for row in case.weights.layers]
+    cell = rows[layer][direction]
+    width, end = cell.W.shape[2], change.shape[-1] - 1
+    arrays: dict[str, Any] = {name: np.array(array, np.float64) for name, array in cell.items()}
+    arrays.setdefault("b", np.zeros(cell.W.shape[:2]))
+    moved = np.swapaxes(change, 0, 1)
+    arrays["W"][:, units] += moved[..., :width]
+    arrays["U"][:, units] += moved[..., width:end]
+    arrays["b"][:, units] += moved[..., end]
+    rows[layer][direction] = CellWeights(**arrays)
+    other = copy(case)
+    weights = LSTMWeights.of_checked(case.spec, tuple(map(tuple, rows)), "float64")
+    object.__setattr__(other, "weights", weights)
+    return other
