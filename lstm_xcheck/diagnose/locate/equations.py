@@ -22,9 +22,11 @@ from .wrong_cell import WrongCell
 #: (gate, column) pairs, columns of x, then h, then the bias.
 Family = Sequence[tuple[int, int]]
 
-_ROUNDS = 14
+_ROUNDS = 10
 #: A round changes a weight by at most this much.
 _LONGEST = 4.0
+#: Squares per equation from which slow progress is given up.
+_FAR = 100.0
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class Equations:
     @classmethod
     def of(cls, wrong: WrongCell, units: Array, rows: Array, steps: int) -> Equations:
         """The equations of these units, rows and first steps."""
-        driven, part = wrong.driven, np.ix_(range(steps), rows, units)
+        driven, part = wrong.driven, np.ix_(np.arange(steps), rows, units)
         cell = Cell(driven.cell.spec, _of_units(driven.cell.weights, units))
         valid = driven.valid[:steps, rows]
         own = replace(
@@ -103,6 +105,18 @@ class Equations:
         remaining: Array = (errors**2).sum(axis=-1)[:, None] - matched / own
         return remaining
 
+    def improved(self, pattern: Array, size: float) -> tuple[float, float]:
+        """A better multiple of one change of all units, (units, 4, columns), and its standard error."""
+        dz = np.einsum("tbk,ugk->tbgu", self.driven.inputs, pattern, optimize=True)
+        run = linearise(self.driven, (self.driven.z + size * dz)[:, None])
+        dh, dc = run.respond(dz[:, None, ..., None])
+        parts = [dh[..., 0] * self.weights[:, None]]
+        if self.c_weights is not None:
+            parts.append(dc[-1:, ..., 0] * self.c_weights)
+        slopes = _by_unit(np.concatenate(parts))
+        squares = max(float((slopes**2).sum()), 1e-300)
+        return size + float((slopes * self.residuals(run)).sum()) / squares, squares**-0.5
+
 
 def _by_unit(array: Array, after: int = 0) -> Array:
     """(steps, families, batch, units, ...) as (families, units, steps * batch, ...)."""
@@ -157,7 +171,8 @@ def solve(equations: Equations, families: Sequence[Family], start: Array | None 
         trial = found + np.where(active[..., None], np.clip(step, -_LONGEST, _LONGEST), 0.0)
         now, left_then, squares_then = run(trial)
         better = squares_then < squares
-        active &= ~(better & (squares_then > squares * (1.0 - 1e-4))) & ~(~better & (damping > 1e2)) & (squares > 1e-6)
+        slow = squares_then > squares * (1.0 - np.where(squares_then > _FAR * equations.count, 0.05, 1e-4))
+        active &= ~(better & slow) & ~(~better & (damping > 1e2)) & (squares > 1e-6)
         found, left = (np.where(better[..., None], a, b) for a, b in ((trial, found), (left_then, left)))
         squares = np.where(better, squares_then, squares)
         damping = np.where(better, damping / 10.0, np.minimum(damping * 100.0 + 1e-8, 1e4))

@@ -12,9 +12,9 @@ import numpy as np
 from ...arrays import Array
 from ...compare.judge import SIGMAS
 from ...model import Case, CellWeights, LSTMWeights
-from ...oracle import Profile, TeacherForced, teacher_force
-from ..fit import cell_arrays, layer_outputs
+from ...oracle import TeacherForced, teacher_force
 from ..discrepancy import Discrepancy
+from ..fit import cell_arrays, layer_outputs
 from ..linearised_cell import in_processing_order
 from .equations import Equations, Family, Solution, solve
 from .wrong_cell import NOISE, WrongCell, in_deviations
@@ -23,6 +23,8 @@ from .wrong_cell import NOISE, WrongCell, in_deviations
 SPARE = 5
 #: A family that leaves more than this share of the squares in some unit fails without a second look.
 _SHARE = 1e-3
+#: Rows that estimates are made from, and slopes that are computed at once.
+_ROWS, _BUDGET = 8, 3_000_000
 
 
 @dataclass(frozen=True)
@@ -56,18 +58,46 @@ class Hypothesis:
 
 
 class Tests:
-    """Fits families to some units of a wrong cell."""
+    """Fits families to the wrong units of a cell, most wrong first.
 
-    def __init__(self, discrepancy: Discrepancy, wrong: WrongCell, units: Array, rows: Array, steps: int) -> None:
-        self.wrong, self.units, self._discrepancy = wrong, units, discrepancy
-        self.equations = Equations.of(wrong, units, rows, steps)
-        self._rows, self._steps = rows, steps
+    Estimates come from some rows and the first steps; whether a family explains is decided on all of them.
+    """
+
+    def __init__(self, discrepancy: Discrepancy, wrong: WrongCell, most: int, numbers: int) -> None:
+        self.wrong, self._discrepancy = wrong, discrepancy
+        driven, units = wrong.driven, wrong.units
+        worst = np.abs(wrong.errors[..., units]).max(axis=(0, 1), initial=0.0)
+        rows = np.abs(wrong.errors).max(axis=(0, 2))
+        self._rows = np.sort(np.argsort(-rows, kind="stable")[:_ROWS])
+        enough = -(-(3 * numbers + 40) // len(self._rows))
+        self._steps = min(len(driven.valid), max(wrong.first_step + 8, enough))
+        affordable = _BUDGET // (4 * self._steps * len(self._rows) * max(1, numbers))
+        self.units = np.sort(units[np.argsort(-worst, kind="stable")][: max(1, min(most, affordable))])
+        self.equations = Equations.of(wrong, self.units, self._rows, self._steps)
+
+    def of(self, most: int, numbers: int) -> Tests:
+        """Tests of at most so many units, for families of so many numbers."""
+        return Tests(self._discrepancy, self.wrong, most, numbers)
 
     def test(self, families: Sequence[Family]) -> list[Hypothesis]:
         """A hypothesis for each family, which must all have numbers enough."""
         found = solve(self.equations, families)
         before = self.equations.squares
         return [self._judged(family, found, n, before) for n, family in enumerate(families)]
+
+    def explains(self, change: Array) -> bool:
+        """Whether rounding is all that these changes leave."""
+        return bool(self._judge(self._run(change))[0].all())
+
+    def multiple(self, pattern: Array, size: float) -> tuple[float, float] | None:
+        """The multiple of a change, (units, 4, columns), that explains all, with its standard error; None if none."""
+        forced = self._run(size * pattern)
+        error = 0.0
+        for _ in range(3):
+            own = self._weighted(forced)
+            size, error = own.improved(pattern, size)
+            forced = self._run(size * pattern)
+        return (size, error) if self._judge(forced)[0].all() else None
 
     def _judged(self, family: Family, found: Solution, n: int, before: Array) -> Hypothesis:
         hopeless = (found.largest[n] > SIGMAS) & (found.squares[n] > _SHARE * before)
@@ -78,15 +108,19 @@ class Tests:
         change, error = found.change[n], found.error[n]
         forced = self._run(change)
         for _ in range(2):  # rounding of the hypothesis differs from that of the honest cell
-            own = self._weighted(forced)
-            refined = solve(own, [family], start=change[None])
+            refined = solve(self._weighted(forced), [family], start=change[None])
             change, error = refined.change[0], refined.error[0]
             forced = self._run(change)
+            explains, fails = self._judge(forced, len(family))
+            if explains.all():
+                break
+        return Hypothesis(family, self.units, change, error, explains, fails)
+
+    def _judge(self, forced: TeacherForced, numbers: int = 0) -> tuple[Array, Array]:
+        """Whether rounding is all that is left of each unit, and whether it cannot be."""
         errors = self._errors(forced)
         largest, squares = np.abs(errors).max(axis=0), (errors**2).sum(axis=0)
-        spare = len(errors) - len(family)
-        explains = (largest <= NOISE) & (squares <= 0.64 * spare + 4.0)
-        return Hypothesis(family, self.units, change, error, explains, largest > SIGMAS)
+        return (largest <= NOISE) & (squares <= 0.64 * (len(errors) - numbers) + 4.0), largest > SIGMAS
 
     def _run(self, change: Array) -> TeacherForced:
         """The oracle with changed numbers, on all rows and steps."""
