@@ -16,6 +16,7 @@ from .change import describe_change
 from .columns import Columns
 from .final_state import gates_by_c_n
 from .hypothesis import Tests
+from .initial_state import rows_of_c0
 from .statements import equations_needed, state
 from .wrong_cell import WrongCell, wrong_cells
 
@@ -58,6 +59,9 @@ def _explained(discrepancy: Discrepancy, wrong: WrongCell) -> dict[str, Any]:
     columns, tests = Columns(wrong), Tests(discrepancy, wrong, len(wrong.units), 1)
     statement = state(tests, columns)
     if statement is None:
+        rows = rows_of_c0(wrong)
+        if rows:
+            return {"explained_by": {"array": "c0", "rows": rows}}
         count = int(wrong.driven.valid.sum()) + (0 if wrong.c_n is None else len(wrong.c_n))
         needed = equations_needed(columns)
         return {"equations": count, "equations_needed": needed} if count < needed else {}

@@ -116,16 +116,19 @@ def _only_gate(tests: Tests, columns: Columns) -> int | None:
 def _only_array(tests: Tests, columns: Columns, gates: Sequence[int]) -> str | None:
     """The array that explains in these gates, where no other does and the others together fail."""
     present = [name for name in ARRAYS if columns.of[name]]
-    count = tests.equations.count
-    testable = [name for name in present if len(columns.family(gates, [name])) + SPARE <= count]
-    found = tests.test([columns.family(gates, [name]) for name in testable]) if testable else []
+    families = {name: columns.family(gates, [name]) for name in present}
+    testable = [name for name in present if len(families[name]) + SPARE <= tests.equations.count]
+    found = tests.test([families[name] for name in testable]) if testable else []
     holding = [name for name, one in zip(testable, found, strict=True) if one.holds]
-    if len(holding) != 1:
+    if len(holding) != 1 or sum(one.is_refuted for one in found) != len(testable) - 1:
         return None
-    others = columns.family(gates, [name for name in present if name != holding[0]])
-    if len(others) + SPARE > count:
+    rest = [name for name in present if name != holding[0]]
+    if any(name not in testable and len(families[name]) <= len(families[holding[0]]) for name in rest):
         return None
-    return holding[0] if tests.test([others])[0].is_refuted else None
+    others = columns.family(gates, rest)
+    if len(others) + SPARE > tests.equations.count:
+        return holding[0]  # too many numbers to be told from anything, and more than the one that explains
+    return holding[0] if not others or tests.test([others])[0].is_refuted else None
 
 
 def _only(found: set[_T]) -> _T | None:

@@ -26,12 +26,12 @@ def _which(found: dict[str, Any], case: Case) -> str:
     rows = _counted("row", found["rows"], case.batch)
     others = found.get("other_directions")
     more = f"; direction {others[0]} of this layer is wrong too" if others else ""
-    return f"There {units} {'is' if len(found['units']) == 1 else 'are'} wrong, in {rows}{more}."
+    return f"Wrong there: {units}, in {rows}{more}."
 
 
 def _counted(noun: str, which: Sequence[int], total: int) -> str:
     if len(which) == total:
-        return f"every {noun}" if total > 1 else f"the only {noun}"
+        return f"every {noun}"
     listed = ", ".join(map(str, which[:_LISTED])) + (" ..." if len(which) > _LISTED else "")
     return f"{noun}{'s' if len(which) > 1 else ''} {listed} (of {total})"
 
@@ -49,6 +49,9 @@ def _explained(found: dict[str, Any]) -> str:
     by = found.get("explained_by")
     if not by:
         return ""
+    if by.get("array") == "c0":
+        rows = ", ".join(map(str, by["rows"][:_LISTED])) + (" ..." if len(by["rows"]) > _LISTED else "")
+        return f"Another c0 of row{'s' if len(by['rows']) > 1 else ''} {rows} alone explains all that can be seen."
     numbers, whose = by.get("numbers", []), _name(by)
     if "change" in by:
         return f"{whose} {_change(by)} alone explains all that can be seen."
