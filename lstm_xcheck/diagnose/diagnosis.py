@@ -53,4 +53,4 @@ def full_explanation(found: Mapping[str, Any]) -> str:
     'No mistake explains it. Within reach, not proven: cell clipped (one number fits as well).'
     """
     reach = [f"{other['cause']} ({other['reason']})" for other in found.get("within_reach", ())]
-    return found["explanation"] + (f" Within reach, not proven: {'; '.join(reach)}." if reach else "")
+    return str(found["explanation"]) + (f" Within reach, not proven: {'; '.join(reach)}." if reach else "")

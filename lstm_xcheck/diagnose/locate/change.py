@@ -1,4 +1,4 @@
-"""What was done to an array, by its estimates: scaled, added to, zeroed, permuted, or single numbers changed."""
+"""What was done to an array: scaled, added to, permuted, or single numbers changed."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def _fitted(tests: Tests, estimates: _Estimates, pattern: Array) -> tuple[float,
 
 
 def _permuted(tests: Tests, estimates: _Estimates) -> dict[str, Any]:
-    """Whether units were exchanged: in the rows of an array or in the columns of U."""
+    """Whether units were exchanged, in rows or in columns of U."""
     if estimates.statement.array is None or estimates.statement.numbers:
         return {}
     every = np.swapaxes(estimates.columns.values[estimates.gates][..., estimates.family], 0, 1)

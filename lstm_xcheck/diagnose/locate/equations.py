@@ -1,4 +1,4 @@
-"""Changes of weights that fit the outputs of wrong units best: one least-squares problem for each unit.
+"""Changes of weights that fit the outputs of wrong units best.
 
 A *family* is a set of numbers that may have changed: (gate, column of [W | U | b]) of every unit. Driven by observed h,
 a unit depends on its own numbers alone, so that all units and several families are solved side by side by Gauss-Newton
@@ -106,7 +106,7 @@ class Equations:
         return remaining
 
     def improved(self, pattern: Array, size: float) -> tuple[float, float]:
-        """A better multiple of one change of all units, (units, 4, columns), and its standard error."""
+        """A better multiple of a change (units, 4, columns), and its standard error."""
         dz = np.einsum("tbk,ugk->tbgu", self.driven.inputs, pattern, optimize=True)
         run = linearise(self.driven, (self.driven.z + size * dz)[:, None])
         dh, dc = run.respond(dz[:, None, ..., None])
@@ -137,16 +137,18 @@ class Solution(NamedTuple):
         error: standard error of each number, of the same shape; zero where it may not change.
         largest: largest residual in deviations, (families, units).
         squares: sum of squared residuals, (families, units).
+        answering: how many outputs y answer to some number at all, (families, units).
     """
 
     change: Array
     error: Array
     largest: Array
     squares: Array
+    answering: Array
 
 
 def solve(equations: Equations, families: Sequence[Family], start: Array | None = None) -> Solution:
-    """Gauss-Newton for every family and unit at once, from a change like the solution's or from none."""
+    """Gauss-Newton for every family and unit at once, from `start` or no change."""
     columns, gates, used = _arrays(families)
     units, width = equations.weights.shape[-1], equations.driven.inputs.shape[-1]
     base, lead = equations.driven.z, (len(families), units)
@@ -183,7 +185,8 @@ def solve(equations: Equations, families: Sequence[Family], start: Array | None 
     normal, scale = _normal(slopes, used)
     variance = np.einsum("...pp->...p", np.linalg.pinv(normal, hermitian=True)) * scale**2
     errors = _dense(np.sqrt(np.maximum(variance, 0.0)) * used[:, None], columns, gates, width)
-    return Solution(_dense(found, columns, gates, width), errors, np.abs(left).max(axis=-1), squares)
+    answering = (slopes[..., : equations.weights[..., 0].size, :] != 0.0).any(axis=-1).sum(axis=-1)
+    return Solution(_dense(found, columns, gates, width), errors, np.abs(left).max(axis=-1), squares, answering)
 
 
 def _arrays(families: Sequence[Family]) -> tuple[Array, Array, Array]:

@@ -1,4 +1,4 @@
-"""What c_n tells of the last step: whether gate o or what c is made of is wrong."""
+"""What c_n tells: whether gate o or what c is made of is wrong."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from .wrong_cell import NOISE, WrongCell, in_deviations
 
 
 def gates_by_c_n(wrong: WrongCell, profile: Profile) -> tuple[str, ...]:
-    """The gates that can be wrong at the last step, by h_T = o tanh(c_n); empty where it does not tell.
+    """The gates that can be wrong at the last step, by h_T = o tanh(c_n).
 
-    i, f and g stand for all that c is made of, o also for the activation of c.
+    Empty where it does not tell. i, f and g stand for all that c is made of, o also for the activation of c.
     """
     if wrong.c_n is None or wrong.c_errors is None or wrong.c_sigma is None:
         return ()

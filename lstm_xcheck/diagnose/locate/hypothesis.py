@@ -51,10 +51,10 @@ class Hypothesis:
         """Whether it explains every unit."""
         return bool(self.explains.all())
 
-    @property
-    def is_refuted(self) -> bool:
-        """Whether it fails in some unit."""
-        return bool(self.fails.any())
+    def part(self, which: Array) -> Hypothesis:
+        """The same of some units."""
+        arrays = (getattr(self, name)[which] for name in ("units", "change", "error", "explains", "fails"))
+        return Hypothesis(self.family, *arrays)
 
 
 class Tests:
@@ -90,7 +90,7 @@ class Tests:
         return bool(self._judge(self._run(change))[0].all())
 
     def multiple(self, pattern: Array, size: float) -> tuple[float, float] | None:
-        """The multiple of a change, (units, 4, columns), that explains all, with its standard error; None if none."""
+        """The multiple of a change (units, 4, columns) that explains all, and its standard error."""
         forced = self._run(size * pattern)
         error = 0.0
         for _ in range(3):
@@ -112,12 +112,13 @@ class Tests:
             change, error = refined.change[0], refined.error[0]
             forced = self._run(change)
             explains, fails = self._judge(forced, len(family))
+            explains &= refined.answering[0] >= len(family) + SPARE
             if explains.all():
                 break
         return Hypothesis(family, self.units, change, error, explains, fails)
 
     def _judge(self, forced: TeacherForced, numbers: int = 0) -> tuple[Array, Array]:
-        """Whether rounding is all that is left of each unit, and whether it cannot be."""
+        """Whether each unit's rest is rounding, and whether it cannot be."""
         errors = self._errors(forced)
         largest, squares = np.abs(errors).max(axis=0), (errors**2).sum(axis=0)
         return (largest <= NOISE) & (squares <= 0.64 * (len(errors) - numbers) + 4.0), largest > SIGMAS

@@ -17,7 +17,7 @@ _LEAST = 50.0
 
 
 def rows_of_c0(wrong: WrongCell) -> list[int]:
-    """The rows whose c0, one number for each wrong unit, alone explains; empty where it does not."""
+    """The rows whose c0 alone explains; empty where it does not."""
     driven, units = wrong.driven, wrong.units
     rows = np.flatnonzero(wrong.far[..., units].any(axis=(0, 2)))
     if not rows.size or driven.valid[:, rows].sum(axis=0).min() < 1 + SPARE or np.abs(wrong.errors).max() < _LEAST:

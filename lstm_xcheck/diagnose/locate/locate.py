@@ -1,4 +1,4 @@
-"""Where an error is that no mistake explains: layer, direction, step, rows, units, gate, array, numbers."""
+"""Where an error is that no mistake explains."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _driven(discrepancy: Discrepancy, wrong: WrongCell) -> dict[str, Any]:
 
 
 def _explained(discrepancy: Discrepancy, wrong: WrongCell) -> dict[str, Any]:
-    """What alone explains the wrong units, or how much more would have to be known."""
+    """What alone explains the wrong units, or how many outputs that would need."""
     columns, tests = Columns(wrong), Tests(discrepancy, wrong, len(wrong.units), 1)
     statement = state(tests, columns)
     if statement is None:
@@ -67,11 +67,12 @@ def _explained(discrepancy: Discrepancy, wrong: WrongCell) -> dict[str, Any]:
         return {"equations": count, "equations_needed": needed} if count < needed else {}
     gates = [GATES[gate] for gate in statement.gates]
     array = {} if statement.array is None else {"array": statement.array}
-    return {"explained_by": {"gates": gates, **array, **describe_change(tests, statement, columns)}}
+    units = statement.hypothesis.units.tolist()
+    return {"explained_by": {"units": units, "gates": gates, **array, **describe_change(tests, statement, columns)}}
 
 
 def _undriven(discrepancy: Discrepancy) -> dict[str, Any]:
-    """What can be told where inputs or outputs of the wrong cell were not observed."""
+    """What can be told where the wrong cell was not observed."""
     spec = discrepancy.case.spec
     outside = {
         name: np.abs(array - reference.value) > _limit(discrepancy, name)

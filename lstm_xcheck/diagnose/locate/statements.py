@@ -1,4 +1,4 @@
-"""Which gate, which array and which numbers: only what one family explains and its rivals do not."""
+"""Which gate, array and numbers: what one family explains and its rivals do not."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ _GATES = range(4)
 _FEW = 4
 #: As many single numbers are fitted to each unit, unless they leave more than this share of the squares.
 _NEAREST, _HOPELESS = 12, 0.9
+#: Outputs beyond the numbers of an array by which it stands alone, where the others together have too many numbers.
+_AMPLE = 12
 
 
 @dataclass(frozen=True)
@@ -92,43 +94,51 @@ def _same_number(tests: Tests, columns: Columns, numbers: set[tuple[int, int]]) 
 
 
 def _gate_or_array(tests: Tests, columns: Columns) -> Statement | None:
-    """One gate, or one array in every gate, if its rivals fail."""
+    """One gate, or one array in every gate, of the units where its rivals fail."""
     few = tests.of(_FEW, numbers=len(columns.all))
-    gates: tuple[int, ...] = tuple(_GATES)
     gate = _only_gate(few, columns) if few.equations.count >= equations_needed(columns) else None
-    if gate is not None:
-        gates = (gate,)
-    array = _only_array(few, columns, gates)
+    gates, of_gate = (tuple(_GATES), np.ones(len(few.units), bool)) if gate is None else ((gate[0],), gate[1])
+    array = _only_array(few, columns, gates, of_gate)
     if gate is None and array is None:
         return None
+    name, where = (None, of_gate) if array is None else array
     every = tests.of(len(tests.units), numbers=len(columns.all))
-    (found,) = every.test([columns.family(gates, ARRAYS if array is None else [array])])
-    return Statement(found, gates, array) if found.holds and len(every.units) == len(tests.units) else None
+    (found,) = every.test([columns.family(gates, ARRAYS if name is None else [name])])
+    if not found.holds or len(every.units) < len(tests.units):
+        return None
+    return Statement(found if where.all() else found.part(np.isin(found.units, few.units[where])), gates, name)
 
 
-def _only_gate(tests: Tests, columns: Columns) -> int | None:
-    """The gate that explains, where all others fail."""
+def _only_gate(tests: Tests, columns: Columns) -> tuple[int, Array] | None:
+    """The gate that explains, and of which units all others fail."""
     found = tests.test([columns.family([gate], ARRAYS) for gate in _GATES])
     holding = [gate for gate in _GATES if found[gate].holds]
-    return holding[0] if len(holding) == 1 and sum(one.is_refuted for one in found) == 3 else None
+    if len(holding) != 1:
+        return None
+    refuted = np.all([found[gate].fails for gate in _GATES if gate != holding[0]], axis=0)
+    return (holding[0], refuted) if refuted.any() else None
 
 
-def _only_array(tests: Tests, columns: Columns, gates: Sequence[int]) -> str | None:
-    """The array that explains in these gates, where no other does and the others together fail."""
-    present = [name for name in ARRAYS if columns.of[name]]
+def _only_array(tests: Tests, columns: Columns, gates: Sequence[int], within: Array) -> tuple[str, Array] | None:
+    """The array that explains in these gates, and of which units the others fail, alone and together.
+
+    Others with more numbers than there are outputs explain anything, and are not tested.
+    """
+    present, count = [name for name in ARRAYS if columns.of[name]], tests.equations.count
     families = {name: columns.family(gates, [name]) for name in present}
-    testable = [name for name in present if len(families[name]) + SPARE <= tests.equations.count]
-    found = tests.test([families[name] for name in testable]) if testable else []
-    holding = [name for name, one in zip(testable, found, strict=True) if one.holds]
-    if len(holding) != 1 or sum(one.is_refuted for one in found) != len(testable) - 1:
+    testable = [name for name in present if len(families[name]) + SPARE <= count]
+    found = dict(zip(testable, tests.test([families[name] for name in testable]), strict=True)) if testable else {}
+    holding = [name for name in testable if found[name].holds]
+    if len(holding) != 1:
         return None
-    rest = [name for name in present if name != holding[0]]
-    if any(name not in testable and len(families[name]) <= len(families[holding[0]]) for name in rest):
+    rest, size = [name for name in present if name != holding[0]], len(families[holding[0]])
+    rivals, others = [found[name] for name in rest if name in found], columns.family(gates, rest)
+    if others and len(others) + SPARE <= count:
+        rivals += tests.test([others])
+    elif size + _AMPLE > count or any(name not in found and len(families[name]) <= size for name in rest):
         return None
-    others = columns.family(gates, rest)
-    if len(others) + SPARE > tests.equations.count:
-        return holding[0]  # too many numbers to be told from anything, and more than the one that explains
-    return holding[0] if not others or tests.test([others])[0].is_refuted else None
+    refuted = np.all([within, *(rival.fails for rival in rivals)], axis=0)
+    return (holding[0], refuted) if refuted.any() else None
 
 
 def _only(found: set[_T]) -> _T | None:

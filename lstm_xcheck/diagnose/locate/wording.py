@@ -32,8 +32,7 @@ def _which(found: dict[str, Any], case: Case) -> str:
 def _counted(noun: str, which: Sequence[int], total: int) -> str:
     if len(which) == total:
         return f"every {noun}"
-    listed = ", ".join(map(str, which[:_LISTED])) + (" ..." if len(which) > _LISTED else "")
-    return f"{noun}{'s' if len(which) > 1 else ''} {listed} (of {total})"
+    return f"{noun}{'s' if len(which) > 1 else ''} {_listed(which)} (of {total})"
 
 
 def _by_c_n(found: dict[str, Any]) -> str:
@@ -50,18 +49,26 @@ def _explained(found: dict[str, Any]) -> str:
     if not by:
         return ""
     if by.get("array") == "c0":
-        rows = ", ".join(map(str, by["rows"][:_LISTED])) + (" ..." if len(by["rows"]) > _LISTED else "")
-        return f"Another c0 of row{'s' if len(by['rows']) > 1 else ''} {rows} alone explains all that can be seen."
-    numbers, whose = by.get("numbers", []), _name(by)
+        return f"Another c0 of row{'s' if len(by['rows']) > 1 else ''} {_listed(by['rows'])} alone explains all of it."
+    numbers, whose, alone = by.get("numbers", []), _name(by), _alone(found)
     if "change" in by:
-        return f"{whose} {_change(by)} alone explains all that can be seen."
+        return f"{whose} {_change(by)} {alone}."
     if numbers and by["numbers_changed"] == 1:
-        return f"One number alone explains all that can be seen: {_number(numbers[0])}."
+        return f"One number {alone}: {_number(numbers[0])}."
     if numbers:
         rest = by["numbers_changed"] - 1
-        more = f" and {rest} other number{'s' if rest > 1 else ''}"
-        return f"{whose} alone explains all that can be seen: {_number(numbers[0])}{more}."
-    return f"{whose} alone explains all that can be seen."
+        return f"{whose} {alone}: {_number(numbers[0])}, and {rest} other number{'s' if rest > 1 else ''}."
+    return f"{whose} {alone}."
+
+
+def _alone(found: dict[str, Any]) -> str:
+    units = found["explained_by"]["units"]
+    where = "" if units == found["units"] else f" of unit{'s' if len(units) > 1 else ''} {_listed(units)}"
+    return f"alone explains all that can be seen{where}"
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    return ", ".join(map(str, numbers[:_LISTED])) + (" ..." if len(numbers) > _LISTED else "")
 
 
 def _name(by: dict[str, Any]) -> str:
