@@ -25,7 +25,7 @@ def describe_change(tests: Tests, statement: Statement, columns: Columns) -> dic
     estimates = _Estimates(statement, columns)
     found: dict[str, Any] = {}
     if not (statement.numbers and len(set(statement.numbers)) != 1):
-        whole = tests.of(len(tests.units), numbers=1)
+        whole = tests.of(statement.hypothesis.units, numbers=1)
         for pattern in (_scaled, _added, _permuted):
             found = found or pattern(whole, estimates)
     return {**found, **estimates.numbers()}

@@ -17,7 +17,7 @@ from ...arrays import Array
 from ...model import CellWeights
 from ...oracle.cell import Cell
 from ..linearised_cell import DrivenCell, LinearisedCell, linearise
-from .wrong_cell import WrongCell
+from .wrong_cell import WrongCell, inverse
 
 #: (gate, column) pairs, columns of x, then h, then the bias.
 Family = Sequence[tuple[int, int]]
@@ -54,7 +54,7 @@ class Equations:
             driven, cell=cell, inputs=driven.inputs[:steps, rows], y=driven.y[part], c0=driven.c0[np.ix_(rows, units)],
             valid=valid,
         )  # fmt: skip
-        weights = np.where(valid[..., None], 1.0 / wrong.sigma[part], 0.0)
+        weights = inverse(wrong.sigma[part])
         if wrong.c_n is None or wrong.c_sigma is None or driven.valid[steps:, rows].any():
             return cls(own, weights, None, None)
         states = np.ix_(rows, units)

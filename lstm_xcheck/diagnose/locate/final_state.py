@@ -12,9 +12,10 @@ from .wrong_cell import NOISE, WrongCell, in_deviations
 
 
 def gates_by_c_n(wrong: WrongCell, profile: Profile) -> tuple[str, ...]:
-    """The gates that can be wrong at the last step, by h_T = o tanh(c_n).
+    """The gates that can be wrong at the last step.
 
-    Empty where it does not tell. i, f and g stand for all that c is made of, o also for the activation of c.
+    h_T = o tanh(c_n) tells; empty where it does not. i, f and g stand for all that c is made of, o also for the
+    activation of c.
     """
     if wrong.c_n is None or wrong.c_errors is None or wrong.c_sigma is None:
         return ()

@@ -17,7 +17,7 @@ from ..discrepancy import Discrepancy
 from ..fit import cell_arrays, layer_outputs
 from ..linearised_cell import in_processing_order
 from .equations import Equations, Family, Solution, solve
-from .wrong_cell import NOISE, WrongCell, in_deviations
+from .wrong_cell import NOISE, WrongCell, in_deviations, inverse
 
 #: Equations beyond the numbers of a family, so that fitting says something.
 SPARE = 5
@@ -58,26 +58,24 @@ class Hypothesis:
 
 
 class Tests:
-    """Fits families to the wrong units of a cell, most wrong first.
+    """Fits families to some wrong units of a cell, as many of them as can be afforded.
 
     Estimates come from some rows and the first steps; whether a family explains is decided on all of them.
     """
 
-    def __init__(self, discrepancy: Discrepancy, wrong: WrongCell, most: int, numbers: int) -> None:
+    def __init__(self, discrepancy: Discrepancy, wrong: WrongCell, units: Array, numbers: int) -> None:
         self.wrong, self._discrepancy = wrong, discrepancy
-        driven, units = wrong.driven, wrong.units
-        worst = np.abs(wrong.errors[..., units]).max(axis=(0, 1), initial=0.0)
         rows = np.abs(wrong.errors).max(axis=(0, 2))
         self._rows = np.sort(np.argsort(-rows, kind="stable")[:_ROWS])
         enough = -(-(3 * numbers + 40) // len(self._rows))
-        self._steps = min(len(driven.valid), max(wrong.first_step + 8, enough))
+        self._steps = min(len(wrong.driven.valid), max(wrong.first_step + 8, enough))
         affordable = _BUDGET // (4 * self._steps * len(self._rows) * max(1, numbers))
-        self.units = np.sort(units[np.argsort(-worst, kind="stable")][: max(1, min(most, affordable))])
+        self.units = np.sort(units[: max(1, affordable)])
         self.equations = Equations.of(wrong, self.units, self._rows, self._steps)
 
-    def of(self, most: int, numbers: int) -> Tests:
-        """Tests of at most so many units, for families of so many numbers."""
-        return Tests(self._discrepancy, self.wrong, most, numbers)
+    def of(self, units: Array, numbers: int) -> Tests:
+        """Tests of these units, for families of so many numbers."""
+        return Tests(self._discrepancy, self.wrong, units, numbers)
 
     def test(self, families: Sequence[Family]) -> list[Hypothesis]:
         """A hypothesis for each family, which must all have numbers enough."""
@@ -90,7 +88,7 @@ class Tests:
         return bool(self._judge(self._run(change))[0].all())
 
     def multiple(self, pattern: Array, size: float) -> tuple[float, float] | None:
-        """The multiple of a change (units, 4, columns) that explains all, and its standard error."""
+        """The multiple of a change that explains all, and its standard error."""
         forced = self._run(size * pattern)
         error = 0.0
         for _ in range(3):
@@ -101,7 +99,7 @@ class Tests:
 
     def _judged(self, family: Family, found: Solution, n: int, before: Array) -> Hypothesis:
         hopeless = (found.largest[n] > SIGMAS) & (found.squares[n] > _SHARE * before)
-        if hopeless.any():
+        if hopeless.all():
             return Hypothesis(
                 family, self.units, found.change[n], found.error[n], np.zeros(len(self.units), bool), hopeless
             )
@@ -144,8 +142,7 @@ class Tests:
     def _weighted(self, forced: TeacherForced) -> Equations:
         """The equations with the rounding of a hypothesis."""
         sigma = in_processing_order(forced.y_sigma, self.wrong.driven.backward)[: self._steps, self._rows]
-        with np.errstate(divide="ignore"):
-            weights = np.where(self.equations.driven.valid[..., None], 1.0 / sigma, 0.0)
+        weights = inverse(sigma)
         c_weights = None if self.equations.c_weights is None else 1.0 / forced.c_sigma[self._rows]
         return replace(self.equations, weights=weights, c_weights=c_weights)
 

@@ -9,7 +9,7 @@ import numpy as np
 from ...arrays import Array
 from ..linearised_cell import LinearisedCell, linearise
 from .hypothesis import SPARE
-from .wrong_cell import NOISE, WrongCell, in_deviations
+from .wrong_cell import NOISE, WrongCell, in_deviations, inverse
 
 _ROUNDS = 8
 #: Smaller errors than this, in deviations, have no shape to be recognised by.
@@ -24,7 +24,7 @@ def rows_of_c0(wrong: WrongCell) -> list[int]:
         return []
     part, run, change = np.ix_(rows, units), wrong.honest, np.zeros(driven.c0.shape)
     for _ in range(_ROUNDS):
-        slopes = np.cumprod(run.carry, axis=0) * run.h_by_c / wrong.sigma
+        slopes = np.cumprod(run.carry, axis=0) * run.h_by_c * inverse(wrong.sigma)
         squares = np.maximum((slopes**2).sum(axis=0), 1e-300)
         change[part] += ((slopes * _errors(wrong, run)).sum(axis=0) / squares)[part]
         run = linearise(replace(driven, c0=driven.c0 + change))

@@ -47,7 +47,7 @@ def _driven(discrepancy: Discrepancy, wrong: WrongCell) -> dict[str, Any]:
     found |= {"gates_by_c_n": list(by_state)} if by_state else {}
     if not wrong.units.size:
         return found
-    found["units"] = wrong.units.tolist()
+    found["units"] = sorted(wrong.units.tolist())
     if wrong.driven.cell.projection is not None:  # units are mixed in y
         return found
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
@@ -56,7 +56,7 @@ def _driven(discrepancy: Discrepancy, wrong: WrongCell) -> dict[str, Any]:
 
 def _explained(discrepancy: Discrepancy, wrong: WrongCell) -> dict[str, Any]:
     """What alone explains the wrong units, or how many outputs that would need."""
-    columns, tests = Columns(wrong), Tests(discrepancy, wrong, len(wrong.units), 1)
+    columns, tests = Columns(wrong), Tests(discrepancy, wrong, wrong.units, 1)
     statement = state(tests, columns)
     if statement is None:
         rows = rows_of_c0(wrong)

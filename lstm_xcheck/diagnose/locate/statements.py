@@ -8,6 +8,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from ...arrays import Array
 from .columns import ARRAYS, Columns
 from .hypothesis import SPARE, Hypothesis, Tests
 
@@ -50,7 +51,7 @@ def state(tests: Tests, columns: Columns) -> Statement | None:
 
 def _single_numbers(tests: Tests, columns: Columns) -> Statement | None:
     """One number of each wrong unit, if no other number explains it too."""
-    few = tests.of(_FEW, numbers=1)
+    few = tests.of(tests.wrong.units[:_FEW], numbers=1)
     if few.equations.count < 1 + SPARE:
         return None
     near = _near(few, columns)
@@ -60,7 +61,7 @@ def _single_numbers(tests: Tests, columns: Columns) -> Statement | None:
         return None
     chosen = [numbers[0] for numbers in open_]
     numbers = [near[n] for n in chosen]
-    if len(few.units) < len(tests.units):
+    if len(few.units) < len(tests.wrong.units):
         return _same_number(tests, columns, set(numbers))
     change, error = (
         np.stack([getattr(tested[n], name)[u] for u, n in enumerate(chosen)]) for name in ("change", "error")
@@ -84,8 +85,8 @@ def _near(tests: Tests, columns: Columns) -> list[tuple[int, int]]:
 def _same_number(tests: Tests, columns: Columns, numbers: set[tuple[int, int]]) -> Statement | None:
     """The same number of every wrong unit, such as the bias of one gate."""
     number = _only(numbers)
-    every = tests.of(len(tests.units), numbers=1)
-    if number is None or len(every.units) < len(tests.units):
+    every = tests.of(tests.wrong.units, numbers=1)
+    if number is None or len(every.units) < len(tests.wrong.units):
         return None
     (found,) = every.test([[number]])
     if not found.holds:
@@ -94,17 +95,17 @@ def _same_number(tests: Tests, columns: Columns, numbers: set[tuple[int, int]]) 
 
 
 def _gate_or_array(tests: Tests, columns: Columns) -> Statement | None:
-    """One gate, or one array in every gate, of the units where its rivals fail."""
-    few = tests.of(_FEW, numbers=len(columns.all))
+    """One gate, or one array in every gate, where its rivals fail."""
+    few = tests.of(tests.wrong.units[:_FEW], numbers=len(columns.all))
     gate = _only_gate(few, columns) if few.equations.count >= equations_needed(columns) else None
     gates, of_gate = (tuple(_GATES), np.ones(len(few.units), bool)) if gate is None else ((gate[0],), gate[1])
     array = _only_array(few, columns, gates, of_gate)
     if gate is None and array is None:
         return None
     name, where = (None, of_gate) if array is None else array
-    every = tests.of(len(tests.units), numbers=len(columns.all))
+    every = tests.of(tests.wrong.units, numbers=len(columns.all))
     (found,) = every.test([columns.family(gates, ARRAYS if name is None else [name])])
-    if not found.holds or len(every.units) < len(tests.units):
+    if not found.holds or len(every.units) < len(tests.wrong.units):
         return None
     return Statement(found if where.all() else found.part(np.isin(found.units, few.units[where])), gates, name)
 
@@ -120,7 +121,7 @@ def _only_gate(tests: Tests, columns: Columns) -> tuple[int, Array] | None:
 
 
 def _only_array(tests: Tests, columns: Columns, gates: Sequence[int], within: Array) -> tuple[str, Array] | None:
-    """The array that explains in these gates, and of which units the others fail, alone and together.
+    """The array that explains in these gates, and of which units the others fail.
 
     Others with more numbers than there are outputs explain anything, and are not tested.
     """

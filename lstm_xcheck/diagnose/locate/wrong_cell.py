@@ -73,13 +73,14 @@ class WrongCell:
 
     @property
     def units(self) -> Array:
-        """The wrong units; without a projection, components of y are units."""
-        wrong = np.zeros(self.driven.c0.shape[-1], dtype=bool)
+        """The wrong units, most wrong first; without a projection, components of y are units."""
+        size = np.zeros(self.driven.c0.shape[-1])
         if self.driven.cell.projection is None:
-            wrong |= self.far.any(axis=(0, 1))
+            size = np.abs(self.errors).max(axis=(0, 1))
         if self.c_errors is not None:
-            wrong |= (np.abs(self.c_errors) > SIGMAS).any(axis=0)
-        return np.flatnonzero(wrong)
+            size = np.maximum(size, np.abs(self.c_errors).max(axis=0))
+        order: Array = np.argsort(-size, kind="stable")
+        return order[size[order] > SIGMAS]
 
     @property
     def rows(self) -> Array:
@@ -104,6 +105,11 @@ def in_deviations(error: Array, sigma: Array) -> Array:
     """error / sigma; 0 / 0 is 0."""
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(error == 0.0, 0.0, error / sigma)
+
+
+def inverse(sigma: Array) -> Array:
+    """1 / sigma; 0 where it is 0, at padding."""
+    return np.divide(1.0, sigma, out=np.zeros_like(sigma), where=sigma > 0.0)
 
 
 def wrong_cells(discrepancy: Discrepancy) -> list[tuple[int, int]]:
