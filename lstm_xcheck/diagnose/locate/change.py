@@ -23,11 +23,14 @@ _LISTED, _UNCHANGED = 16, 1e-2
 def describe_change(tests: Tests, statement: Statement, columns: Columns) -> dict[str, Any]:
     """The change as plain data: `change` of a whole array, `unit_map`, `numbers`."""
     estimates = _Estimates(statement, columns)
-    found: dict[str, Any] = {}
-    if not (statement.numbers and len(set(statement.numbers)) != 1):
-        whole = tests.of(statement.hypothesis.units, numbers=1)
-        for pattern in (_scaled, _added, _permuted):
-            found = found or pattern(whole, estimates)
+    found: dict[str, Any] = {"units": estimates.units.tolist()}
+    if len(set(statement.numbers)) > 1:
+        return {**found, **estimates.numbers()}
+    some = tests.of(statement.hypothesis.units, numbers=1)
+    for pattern in (_scaled, _added, _permuted):
+        change = pattern(some, estimates)
+        if change:
+            return {**found, **change, **estimates.numbers()}
     return {**found, **estimates.numbers()}
 
 

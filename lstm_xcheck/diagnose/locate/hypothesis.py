@@ -23,8 +23,8 @@ from .wrong_cell import NOISE, WrongCell, in_deviations, inverse
 SPARE = 5
 #: A family that leaves more than this share of the squares in some unit fails without a second look.
 _SHARE = 1e-3
-#: Rows that estimates are made from, and slopes that are computed at once.
-_ROWS, _BUDGET = 8, 3_000_000
+#: Rows that estimates are made from, and products of a round of four families.
+_ROWS, _BUDGET = 8, 30_000_000
 
 
 @dataclass(frozen=True)
@@ -67,9 +67,9 @@ class Tests:
         self.wrong, self._discrepancy = wrong, discrepancy
         rows = np.abs(wrong.errors).max(axis=(0, 2))
         self._rows = np.sort(np.argsort(-rows, kind="stable")[:_ROWS])
-        enough = -(-(3 * numbers + 40) // len(self._rows))
+        enough = -(-(2 * numbers + 40) // len(self._rows))
         self._steps = min(len(wrong.driven.valid), max(wrong.first_step + 8, enough))
-        affordable = _BUDGET // (4 * self._steps * len(self._rows) * max(1, numbers))
+        affordable = _BUDGET // (4 * self._steps * len(self._rows) * numbers**2)
         self.units = np.sort(units[: max(1, affordable)])
         self.equations = Equations.of(wrong, self.units, self._rows, self._steps)
 
@@ -127,8 +127,8 @@ class Tests:
         layer, direction = self.wrong.index
         arrays = cell_arrays(case, layer_outputs(self._discrepancy.observed, case), self.wrong.index)
         assert arrays is not None
-        changed = _changed(case, self.wrong.index, self.units, change)
-        return teacher_force(changed, layer, direction, *arrays, profile, units=self.units)
+        changed = _of_units(case, self.wrong.index, self.units, change)
+        return teacher_force(changed, layer, direction, *arrays, profile, units=np.arange(len(self.units)))
 
     def _errors(self, forced: TeacherForced) -> Array:
         """All errors of y and c_n in deviations, (equations, units)."""
@@ -147,20 +147,21 @@ class Tests:
         return replace(self.equations, weights=weights, c_weights=c_weights)
 
 
-def _changed(case: Case, index: tuple[int, int], units: Array, change: Array) -> Case:
-    """The case with unrounded changes of one cell, not checked again."""
+def _of_units(case: Case, index: tuple[int, int], units: Array, change: Array) -> Case:
+    """The case with these units of one cell alone, changed and not rounded; its c0 is theirs, too."""
     layer, direction = index
-    rows = [list(row) for row in case.weights.layers]
-    cell = rows[layer][direction]
-    width, end = cell.W.shape[2], change.shape[-1] - 1
-    arrays: dict[str, Any] = {name: np.array(array, np.float64) for name, array in cell.items()}
-    arrays.setdefault("b", np.zeros(cell.W.shape[:2]))
-    moved = np.swapaxes(change, 0, 1)
-    arrays["W"][:, units] += moved[..., :width]
-    arrays["U"][:, units] += moved[..., width:end]
-    arrays["b"][:, units] += moved[..., end]
-    rows[layer][direction] = CellWeights(**arrays)
+    cells = [list(row) for row in case.weights.layers]
+    own = {name: np.asarray(array[:, units], np.float64) for name, array in cells[layer][direction].items()}
+    moved, width = np.swapaxes(change, 0, 1), own["W"].shape[2]
+    changed: dict[str, Any] = {
+        **own,
+        "W": own["W"] + moved[..., :width],
+        "U": own["U"] + moved[..., width:-1],
+        "b": own.get("b", 0.0) + moved[..., -1],
+    }
+    cells[layer][direction] = CellWeights(**changed)
     other = copy(case)
-    weights = LSTMWeights.of_checked(case.spec, tuple(map(tuple, rows)), "float64")
-    object.__setattr__(other, "weights", weights)
+    weights = LSTMWeights.of_checked(case.spec, tuple(map(tuple, cells)), "float64")
+    for name, value in (("weights", weights), ("c0", None if case.c0 is None else case.c0[..., units])):
+        object.__setattr__(other, name, value)
     return other

@@ -67,8 +67,7 @@ def _explained(discrepancy: Discrepancy, wrong: WrongCell) -> dict[str, Any]:
         return {"equations": count, "equations_needed": needed} if count < needed else {}
     gates = [GATES[gate] for gate in statement.gates]
     array = {} if statement.array is None else {"array": statement.array}
-    units = statement.hypothesis.units.tolist()
-    return {"explained_by": {"units": units, "gates": gates, **array, **describe_change(tests, statement, columns)}}
+    return {"explained_by": {"gates": gates, **array, **describe_change(tests, statement, columns)}}
 
 
 def _undriven(discrepancy: Discrepancy) -> dict[str, Any]:

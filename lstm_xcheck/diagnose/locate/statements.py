@@ -103,9 +103,10 @@ def _gate_or_array(tests: Tests, columns: Columns) -> Statement | None:
     if gate is None and array is None:
         return None
     name, where = (None, of_gate) if array is None else array
+    family = columns.family(gates, ARRAYS if name is None else [name])
     every = tests.of(tests.wrong.units, numbers=len(columns.all))
-    (found,) = every.test([columns.family(gates, ARRAYS if name is None else [name])])
-    if not found.holds or len(every.units) < len(tests.wrong.units):
+    (found,) = every.test([family])
+    if not found.holds:
         return None
     return Statement(found if where.all() else found.part(np.isin(found.units, few.units[where])), gates, name)
 
