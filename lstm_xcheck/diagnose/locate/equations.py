@@ -27,6 +27,8 @@ _ROUNDS = 10
 _LONGEST = 4.0
 #: Squares per equation from which slow progress is given up.
 _FAR = 100.0
+#: The variance of a number that is not determined.
+_UNKNOWN = 1e30
 
 
 @dataclass(frozen=True)
@@ -165,7 +167,7 @@ def solve(equations: Equations, families: Sequence[Family], start: Array | None 
         found = np.einsum("nugp,ngp->nup", start[..., columns[0]], gates)
     now, left, squares = run(found)
     slopes = equations.jacobian(now, columns, gates)
-    damping = np.full(lead, 1e-9)
+    damping = np.full(lead, 1e-4)
     active = np.ones(lead, dtype=bool)
     for _ in range(_ROUNDS):
         normal, scale = _normal(slopes, used)
@@ -183,8 +185,9 @@ def solve(equations: Equations, families: Sequence[Family], start: Array | None 
         if not active.any():
             break
     normal, scale = _normal(slopes, used)
-    variance = np.einsum("...pp->...p", np.linalg.pinv(normal, hermitian=True)) * scale**2
-    errors = _dense(np.sqrt(np.maximum(variance, 0.0)) * used[:, None], columns, gates, width)
+    inverted = np.linalg.inv(normal + _fixed(scale, 1e-13))
+    variance = np.einsum("...pp->...p", inverted)
+    errors = _dense(np.sqrt(np.where(variance > 0.0, variance, _UNKNOWN)) * scale, columns, gates, width)
     answering = (slopes[..., : equations.weights[..., 0].size, :] != 0.0).any(axis=-1).sum(axis=-1)
     return Solution(_dense(found, columns, gates, width), errors, np.abs(left).max(axis=-1), squares, answering)
 
@@ -217,7 +220,12 @@ def _normal(slopes: Array, used: Array) -> tuple[Array, Array]:
 
 def _step(normal: Array, scale: Array, damping: Array, gradient: Array) -> Array:
     """One damped step; numbers of scale zero stay."""
-    size = normal.shape[-1]
-    fixed = (damping[..., None] + 1e-13 + (scale == 0.0))[..., None] * np.eye(size)
-    step: Array = np.linalg.solve(normal + fixed, (gradient * scale)[..., None])[..., 0] * scale
+    matrix = normal + _fixed(scale, damping[..., None] + 1e-13)
+    step: Array = np.linalg.solve(matrix, (gradient * scale)[..., None])[..., 0] * scale
     return np.nan_to_num(step)
+
+
+def _fixed(scale: Array, damping: Array | float) -> Array:
+    """Damping on the diagonal, and one where a number stays."""
+    diagonal: Array = (damping + (scale == 0.0))[..., None] * np.eye(scale.shape[-1])
+    return diagonal

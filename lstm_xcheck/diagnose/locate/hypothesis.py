@@ -67,7 +67,7 @@ class Tests:
         self.wrong, self._discrepancy = wrong, discrepancy
         rows = np.abs(wrong.errors).max(axis=(0, 2))
         self._rows = np.sort(np.argsort(-rows, kind="stable")[:_ROWS])
-        enough = -(-(2 * numbers + 40) // len(self._rows))
+        enough = -(-(4 * numbers + 120) // len(self._rows))
         self._steps = min(len(wrong.driven.valid), max(wrong.first_step + 8, enough))
         affordable = _BUDGET // (4 * self._steps * len(self._rows) * numbers**2)
         self.units = np.sort(units[: max(1, affordable)])

@@ -20,14 +20,19 @@ def rows_of_c0(wrong: WrongCell) -> list[int]:
     """The rows whose c0 alone explains; empty where it does not."""
     driven, units = wrong.driven, wrong.units
     rows = np.flatnonzero(wrong.far[..., units].any(axis=(0, 2)))
-    if not rows.size or driven.valid[:, rows].sum(axis=0).min() < 1 + SPARE or np.abs(wrong.errors).max() < _LEAST:
+    if (
+        not rows.size
+        or driven.valid[:, rows].sum(axis=0).min() < 1 + SPARE
+        or wrong.first_step
+        or np.abs(wrong.errors).max() < _LEAST
+    ):
         return []
-    part, run, change = np.ix_(rows, units), wrong.honest, np.zeros(driven.c0.shape)
+    part, run, change, z = np.ix_(rows, units), wrong.honest, np.zeros(driven.c0.shape), driven.z
     for _ in range(_ROUNDS):
         slopes = np.cumprod(run.carry, axis=0) * run.h_by_c * inverse(wrong.sigma)
         squares = np.maximum((slopes**2).sum(axis=0), 1e-300)
         change[part] += ((slopes * _errors(wrong, run)).sum(axis=0) / squares)[part]
-        run = linearise(replace(driven, c0=driven.c0 + change))
+        run = linearise(replace(driven, c0=driven.c0 + change), z)
     explained = np.abs(_errors(wrong, run)).max() <= NOISE
     if wrong.c_n is not None and wrong.c_sigma is not None:
         explained &= np.abs(in_deviations(wrong.c_n - run.c[-1], wrong.c_sigma)).max() <= NOISE
