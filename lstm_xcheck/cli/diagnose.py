@@ -99,6 +99,8 @@ def _print(found: Diagnosis, agrees: bool) -> None:
 
     if agrees or found.cause is None:
         click.echo(found.explanation)
+        for other in found.within_reach:
+            click.echo(f"within reach, not proven: {other['cause']} ({other['reason']})")
         return
     click.echo(f"cause: {found.cause}")
     click.echo(f"why:   {found.explanation}")

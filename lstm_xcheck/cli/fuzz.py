@@ -134,6 +134,8 @@ def _report_nothing(search: Search, effort: dict[str, Any], as_json: bool) -> in
 
 
 def _print(finding: Finding, diagnosis: Diagnosis | None, file: Path | None, note: str) -> None:
+    from ..diagnose import full_explanation
+
     outcome = finding.outcome
     lines = [
         f"{outcome.verdict.upper()}: {finding.adapter}, in case {finding.examples}, "
@@ -146,7 +148,7 @@ def _print(finding: Finding, diagnosis: Diagnosis | None, file: Path | None, not
     if not finding.repeatable:
         lines.append("  a fresh process does not repeat it: something is carried over from call to call, or random")
     if diagnosis is not None:
-        lines.append(f"diagnosis: {diagnosis.cause or diagnosis.explanation}")
+        lines.append(f"diagnosis: {diagnosis.cause or full_explanation(diagnosis.to_dict())}")
         lines += [f"  fix: {diagnosis.fix}"] if diagnosis.fix else []
         lines += [f"  or: {other['cause']}" for other in diagnosis.alternatives]
     lines.append(f"reproducer: {file} ({note})" if file else note)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,3 +45,14 @@ class Diagnosis:
         lists = ("mistakes", "cells", "alternatives", "within_reach")
         data = {name: value for name, value in vars(self).items() if name != "named"}
         return {**data, **{name: list(getattr(self, name)) for name in lists}}
+
+
+def full_explanation(found: Mapping[str, Any]) -> str:
+    """The explanation of a diagnosis (as plain data), and what is within reach.
+
+    >>> reach = [{"cause": "cell clipped", "mistakes": ["cell-clip"], "reason": "one number fits as well"}]
+    >>> full_explanation({"explanation": "No mistake explains it.", "within_reach": reach})
+    'No mistake explains it. Within reach, not proven: cell clipped (one number fits as well).'
+    """
+    reach = [f"{other['cause']} ({other['reason']})" for other in found.get("within_reach", ())]
+    return str(found["explanation"]) + (f" Within reach, not proven: {'; '.join(reach)}." if reach else "")

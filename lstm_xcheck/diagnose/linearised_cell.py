@@ -129,15 +129,40 @@ def linearise(driven: DrivenCell, z: Array | None = None) -> LinearisedCell:
     z: other pre-activations than the driven cell's, (steps, ..., batch, 4, hidden).
     """
     z = driven.z if z is None else z
-    c, steps = np.broadcast_to(driven.c0, (*z.shape[1:-2], z.shape[-1])), []
+    cell, valid = driven.cell, driven.valid.reshape(len(z), *(1,) * (z.ndim - 4), -1, 1)
+    c_before = _states(cell, z, driven.c0, valid)
+    now = activate(cell, z, c_before)
+    peephole = np.zeros((3, 1)) if cell.peephole is None else cell.peephole
+    seen = (peephole[0] * c_before, peephole[1] * c_before, 0.0, peephole[2] * now.c)
+    gate, candidate, output = cell.activations
+    i, f, g, o = (
+        _gate_slope(cell, activation, z[..., k, :] + seen[k], value)
+        for k, (activation, value) in enumerate(zip((gate, gate, candidate, gate), now[:4], strict=True))
+    )
+    i, f, g = (*_coupled(cell, now, i, f, c_before), now.i * g)
+    tau = apply(output, now.c)
+    h, o = np.where(valid, now.o * tau, 0.0), o * tau
+    inside = valid if cell.spec.cell_clip is None else valid & (np.abs(now.c) < cell.spec.cell_clip)
+    carry = np.where(valid, inside * (now.f + peephole[0] * i + peephole[1] * f), 1.0)
+    h_by_c = valid * (now.o * slope(output, now.c, tau) + peephole[2] * o)
+    c = np.where(valid, now.c, c_before)
+    y, y_by_r = _projected(cell, h)
+    return LinearisedCell(
+        c_before, c, h, carry, inside * i, inside * f, inside * g, h_by_c, valid * o, y, y_by_r, cell.projection
+    )
+
+
+def _states(cell: Cell, z: Array, c0: Array, valid: Array) -> Array:
+    """c before each step."""
+    c, before = np.broadcast_to(c0, (*z.shape[1:-2], z.shape[-1])), np.empty((*z.shape[:-2], z.shape[-1]))
+    gates = None if cell.peephole is not None else activate(cell, z, np.zeros_like(before))
+    clip, padded = cell.spec.cell_clip, not valid.all()
     for t in range(len(z)):
-        now = _step(driven.cell, z[t], c, driven.valid[t, :, None])
-        steps.append(now)
-        c = now[1]
-    c_before, c_now, h, carry, by_i, by_f, by_g, by_c, by_o = (np.stack(arrays) for arrays in zip(*steps, strict=True))
-    y, y_by_r = _projected(driven.cell, h)
-    projection = driven.cell.projection
-    return LinearisedCell(c_before, c_now, h, carry, by_i, by_f, by_g, by_c, by_o, y, y_by_r, projection)
+        before[t] = c
+        now = activate(cell, z[t], c).c if gates is None else gates.f[t] * c + gates.i[t] * gates.g[t]
+        now = now if clip is None else np.clip(now, -clip, clip)
+        c = np.where(valid[t], now, c) if padded else now
+    return before
 
 
 def _projected(cell: Cell, h: Array) -> tuple[Array, Array | None]:
@@ -148,32 +173,6 @@ def _projected(cell: Cell, h: Array) -> tuple[Array, Array | None]:
     if clip is None:
         return r, np.ones(r.shape)
     return np.clip(r, -clip, clip), (np.abs(r) < clip).astype(np.float64)
-
-
-def _step(cell: Cell, z: Array, c_before: Array, counts: Array) -> tuple[Array, ...]:
-    """The first nine arrays of a `LinearisedCell` at one step."""
-    peephole = np.zeros((3, 1)) if cell.peephole is None else cell.peephole
-    now = activate(cell, z, c_before)
-    gate, candidate, output = cell.activations
-    seen = (peephole[0] * c_before, peephole[1] * c_before, 0.0, peephole[2] * now.c)
-    z_i, z_f, z_g, z_o = (z[..., k, :] + seen[k] for k in range(4))
-    by_i, by_f = _gate_slope(cell, gate, z_i, now.i), _gate_slope(cell, gate, z_f, now.f)
-    i, f = _coupled(cell, now, by_i, by_f, c_before)
-    g = now.i * _gate_slope(cell, candidate, z_g, now.g)
-    clip = cell.spec.cell_clip
-    inside = counts if clip is None else counts & (np.abs(now.c) < clip)
-    tau = apply(output, now.c)
-    by_o = tau * _gate_slope(cell, gate, z_o, now.o)
-    by_c = now.o * slope(output, now.c, tau) + peephole[2] * by_o
-    carry = now.f + peephole[0] * i + peephole[1] * f
-    return (
-        c_before,
-        np.where(counts, now.c, c_before),
-        np.where(counts, now.o * tau, 0.0),
-        np.where(counts, inside * carry, 1.0),
-        *(inside * part for part in (i, f, g)),
-        *(counts * part for part in (by_c, by_o)),
-    )
 
 
 def _gate_slope(cell: Cell, activation: Activation, z: Array, value: Array) -> Array:

@@ -22,6 +22,7 @@ from .discrepancy import Discrepancy
 from .evidence import Evidence
 from .fit import Fit, fit
 from .free_run import MOST_STEPS, FreeRuns
+from .locate import describe_location, locate
 from .low_precision import ROUNDINGS, low_precision_mistake, sufficient_precision
 from .mistake import Mistake, Outputs, applicable_mistakes, gives_shapes, in_cells, run_mistakes
 from .numbers import LOG_FAMILIES, FittedNumber, fitting_numbers, same_function, shifted_units
@@ -284,11 +285,14 @@ def _unexplained(search: _Search, ask: Ask | None) -> Diagnosis:
         hint += " Two mistakes at once were not looked for in a model of this size: look at a smaller one of its kind."
     elif search.free_runs.exhausted:
         hint += " Not every pair of mistakes was tried: give the outputs of every layer, or a smaller case."
+    location = locate(discrepancy)
+    wrong = discrepancy.describe_unexplained(within_reach=bool(search.within_reach))
     return Diagnosis(
         None,
-        explanation=discrepancy.describe_unexplained(within_reach=bool(search.within_reach)) + hint,
+        explanation=wrong + describe_location(location, discrepancy.case) + hint,
         evidence=discrepancy.evidence(),
         within_reach=_listed(search.within_reach),
+        location=location,
     )
 
 

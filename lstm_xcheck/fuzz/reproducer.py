@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..adapters import Entry
 from ..adapters.function import FUNCTION
-from ..diagnose import Diagnosis
+from ..diagnose import Diagnosis, full_explanation
 from ..errors import XcheckError
 from .calls import CALLS, OWN_FUNCTION
 from .literals import UNPACK, WIDTH, data, spec_values
@@ -73,7 +73,7 @@ def _docstring(finding: Finding, entry: Entry, diagnosis: Diagnosis | None) -> s
         f"Found: {wrong.quantity} {wrong.verdict}: {wrong.reason}",
     ]
     if diagnosis is not None:
-        lines.append(f"Diagnosis: {diagnosis.cause or diagnosis.explanation}")
+        lines.append(f"Diagnosis: {diagnosis.cause or full_explanation(diagnosis.to_dict())}")
         lines += [f"Fix: {diagnosis.fix}"] if diagnosis.fix else []
     text = "\n".join(textwrap.fill(line, WIDTH, subsequent_indent="    ") if line else "" for line in lines)
     quoted = text.replace("\\", "\\\\").replace('"""', "'''")

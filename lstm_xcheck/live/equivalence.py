@@ -15,6 +15,7 @@ from ..adapters.function import call_function
 from ..arrays import STORAGE, Array, bit_equal, round_to
 from ..checkpoints.formats import load
 from ..compare import Row, judge
+from ..diagnose import full_explanation
 from ..diagnose.detection_power import is_small
 from ..engine.explain import Explainer
 from ..errors import DisagreementError, NothingComparedError, Unsupported, UserError
@@ -233,7 +234,7 @@ def _causes(side: _Side, case: Case, observed: Result) -> list[str]:
     return [
         f"best explanation of the outputs of the {side.name}: {why['cause']}. {why['fix']}"
         if why["cause"]
-        else f"no cause found for the outputs of the {side.name}: {why['explanation']}"
+        else f"no cause found for the outputs of the {side.name}: {full_explanation(why)}"
         for why in found
     ]
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from xml.etree import ElementTree
 
 from ..compare import VerdictName
+from ..diagnose import full_explanation
 from ..events import Outcome
 from .model import Report
 from .summary import largest
@@ -41,7 +42,7 @@ def junit_parts(report: Report) -> Iterator[str]:
     diagnoses = {(found.get("case"), found.get("adapter")): found for found in report.diagnoses}
     for outcome in report.outcomes:
         diagnosis = diagnoses.get((outcome.case, outcome.adapter), {})
-        yield _text(_test_case(outcome, str(diagnosis.get("explanation", ""))))
+        yield _text(_test_case(outcome, full_explanation(diagnosis) if diagnosis else ""))
     if unfinished:
         case = ElementTree.Element("testcase", classname="lstm-xcheck", name="unfinished cells", time="0")
         _add_element(case, "error", f"{unfinished} of {report.planned} cells never ended", "")

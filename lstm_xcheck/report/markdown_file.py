@@ -8,8 +8,8 @@ from .detection_power import sentences
 from .model import Report
 from .summary import Summary, counted, summarise
 
-#: Rows of trouble, and characters of a reason.
-_LISTED, _LONG = 50, 400
+#: Rows of trouble, characters of a reason, and of a diagnosis.
+_LISTED, _LONG, _LONGER = 50, 400, 1600
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#!|~])")
 
 
@@ -26,7 +26,7 @@ def to_markdown(report: Report) -> str:
 
 
 def _section(title: str, texts: list[str]) -> list[str]:
-    return ["", f"### {title}", "", *(f"- {_text(text)}" for text in texts)] if texts else []
+    return ["", f"### {title}", "", *(f"- {_text(text, _LONGER)}" for text in texts)] if texts else []
 
 
 def _adapters(summary: Summary) -> list[str]:
@@ -52,7 +52,7 @@ def _row(cells: list[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _text(text: str) -> str:
+def _text(text: str, longest: int = _LONG) -> str:
     """One line without any markup, cut where it is long."""
     line = " ".join(text.split())
-    return _SPECIAL.sub(r"\\\1", line if len(line) <= _LONG else line[:_LONG] + "...")
+    return _SPECIAL.sub(r"\\\1", line if len(line) <= longest else line[:longest] + "...")

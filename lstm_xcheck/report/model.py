@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ..compare import VERDICTS, CountRow, Row
+from ..diagnose import full_explanation
 from ..errors import DisagreementError, NothingComparedError, XcheckError
 from ..events import MAX_DIAGNOSES, Event, Finished, Outcome, Planned
 from .outcomes import Outcomes, Streamed
@@ -159,13 +160,18 @@ class Report:
 
     @property
     def causes(self) -> list[str]:
-        """Each adapter's mistakes once, in a sentence with the remedy."""
+        """Each adapter's mistakes once, with the remedy; where none explains, where the error is."""
         named = {
             f"{found['adapter']}: best explanation: {found['cause']}. {found['fix']}": None
             for found in self.diagnoses
             if found["cause"]
         }
-        return list(named)
+        located = [
+            f"{found['adapter']}, case {found['case']}: {full_explanation(found)}"
+            for found in self.diagnoses
+            if not found["cause"] and found.get("location")
+        ]
+        return [*named, *located]
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain data, in the documented schema."""

@@ -234,6 +234,21 @@ assert verdict.verdict == "match", verdict
     ])  # fmt: skip
 
 
+def test_what_no_mistake_explains_is_located(run: Run) -> None:
+    text = """
+import numpy as np
+case = lx.Case.random(lx.LSTMSpec(3, 4), steps=9, batch=3)
+arrays = {k: np.array(a) for k, a in case.weights.to_layout("torch").items()}
+arrays["weight_hh_l0"][3 * 4 + 2, 1] += np.float32(0.1)
+other = lx.Case(weights=lx.LSTMWeights.from_layout(arrays, "torch"), x=case.x, h0=case.h0, c0=case.c0)
+verdict = lstm_xcheck.judge(lstm_xcheck.run("honest", other), case)
+assert verdict.verdict == "match", verdict
+"""
+    result = run(body(text))
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*unit 2 (of 4), in every row.*One number alone*: U of gate o, unit 2, column 1 is *"])
+
+
 def test_a_failed_report_hides_its_own_code(run: Run) -> None:
     text = "CASE = lx.Case.random(lx.LSTMSpec(2, 3))\nlstm_xcheck.verify(CASE, ['wrong']).raise_if_failed()"
     result = run(body(text))
