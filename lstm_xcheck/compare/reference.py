@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..arrays import Array, has_nan
 from ..model import QUANTITIES, Case, LSTMSpec, Result
-from ..oracle import Profile, TeacherForced, teacher_force
+from ..oracle import LayerMap, Profile, TeacherForced, teacher_force
 
 
 @dataclass(frozen=True)
@@ -66,12 +66,15 @@ def _outputs_name(spec: LSTMSpec, layer: int) -> str:
     return "y" if layer == spec.num_layers - 1 else f"layer{layer}.y"
 
 
-def references(case: Case, outputs: dict[int, Array], profile: Profile) -> dict[str, Reference]:
+def references(
+    case: Case, outputs: dict[int, Array], profile: Profile, between: LayerMap | None = None
+) -> dict[str, Reference]:
     """Run every layer and direction with teacher forcing.
 
     Args:
         outputs: the observed outputs of each layer, (batch, steps, width), NaN where not observed; a missing layer
             runs on its own outputs.
+        between: what a hypothesis does to the outputs of each layer; cells are driven by what was there before.
     """
     spec = case.spec
     x, dx, unobserved = case.x, None, ""
@@ -79,15 +82,20 @@ def references(case: Case, outputs: dict[int, Array], profile: Profile) -> dict[
     finals: list[TeacherForced] = []
     for layer in range(spec.num_layers):
         observed = outputs.get(layer)
+        mapped = between if between is not None and between.concerns(case, layer) else None
+        driving = observed if observed is None or mapped is None else mapped.undo(observed, case)
         if observed is None or has_nan(observed):
             unobserved = unobserved or f"the outputs of layer {layer} were not observed at every step"
         halves = []
         for direction in range(spec.num_directions):
             columns = slice(direction * spec.output_size, (direction + 1) * spec.output_size)
-            half = None if observed is None else observed[..., columns]
+            half = None if driving is None else driving[..., columns]
             halves.append(teacher_force(case, layer, direction, x, half, profile, dx))
         finals += halves
         y = _reference("y", halves, _joined, unobserved)
+        if mapped is not None:
+            value, bound, sigma = (mapped.change(part, case) for part in (y.value, y.bound, y.sigma))
+            y = replace(y, value=value, bound=bound, sigma=sigma)
         result[_outputs_name(spec, layer)] = y
         if layer < spec.num_layers - 1:
             x, dx = _as_input(observed, y)

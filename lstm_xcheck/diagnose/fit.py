@@ -12,7 +12,7 @@ from ..compare.judge import LOOSE, SIGMAS
 from ..compare.reference import Reference, expected_shapes, references
 from ..model import Case, LSTMSpec
 from ..oracle import Profile, teacher_force
-from .mistake import Mistake, Outputs, changed_outputs, mutated_case, output_name
+from .mistake import Mistake, Outputs, between_layers, changed_outputs, mutated_case, output_name
 
 #: A free run's loose bound proves something only if every error is this small, in units of rounding.
 CLOSE = 100.0
@@ -76,11 +76,14 @@ def fit(
         return NO_FIT
     outputs = layer_outputs(mutated.outputs, mutated.case)
     with np.errstate(over="ignore", invalid="ignore"):
-        if all(mistake.outputs is None for mistake in mistakes) and any(
-            _is_refuted(cell, mutated.case, outputs, profile) for cell in wrong_cells
+        between = between_layers(mistakes)
+        if (
+            between is None
+            and all(mistake.outputs is None for mistake in mistakes)
+            and any(_is_refuted(cell, mutated.case, outputs, profile) for cell in wrong_cells)
         ):
             return NO_FIT
-        expected = references(mutated.case, outputs, profile)
+        expected = references(mutated.case, outputs, profile, between)
         parts = [{name: getattr(r, part) for name, r in expected.items()} for part in ("value", "bound", "sigma")]
         parts.append({name: np.full(r.value.shape, float(r.free)) for name, r in expected.items()})
         changed = [changed_outputs(mistakes, part, case) for part in parts]

@@ -13,7 +13,7 @@ from ..arrays import Array
 from ..compare.reference import expected_shapes, observed_quantities
 from ..errors import SpecError
 from ..model import Case, CellWeights, LSTMSpec, LSTMWeights, Result
-from ..oracle import forward
+from ..oracle import LayerMap, forward
 
 #: Quantities by name, as `observed_quantities` gives them: y, h_n, c_n, last, layer0.y ...
 Outputs = dict[str, Array]
@@ -46,6 +46,7 @@ class Mistake:
         outputs: changes the outputs. It must select or add elements, since it is also applied to error bounds.
         undo: reverses `outputs`, so that observed outputs can be used for teacher forcing; NaN, or left out, where
             that is impossible.
+        between: changes the outputs of each layer before the next layer reads them.
         permutes: for a permutation of gates, the order and the arrays that it affects.
         mixes_gates: whether a change of a cell, made after a permutation of gates, may differ from every change made
             before it: it moves numbers between gates, or affects one gate and has no counterpart for the others.
@@ -66,6 +67,7 @@ class Mistake:
     case: CaseChange | None = None
     outputs: OutputChange | None = None
     undo: OutputChange | None = None
+    between: LayerMap | None = None
     permutes: tuple[tuple[int, ...], tuple[str, ...]] | None = None
     mixes_gates: bool = False
     shifted_gate: str = ""
@@ -249,13 +251,18 @@ def with_arrays(cell: CellWeights, **arrays: Any) -> CellWeights:
     return replace(cell, **arrays)
 
 
+def between_layers(mistakes: Sequence[Mistake]) -> LayerMap | None:
+    """What these mistakes do between layers; at most one does anything."""
+    return next((mistake.between for mistake in mistakes if mistake.between is not None), None)
+
+
 def run_mistakes(mistakes: Sequence[Mistake], case: Case) -> Outputs | None:
     """Float64 outputs with these mistakes; None if inapplicable."""
     changed = changed_case(mistakes, case)
     if changed is None:
         return None
     with np.errstate(over="ignore", invalid="ignore"):
-        outputs = observed_quantities(forward(changed))
+        outputs = observed_quantities(forward(changed, between=between_layers(mistakes)))
     return changed_outputs(mistakes, outputs, case)
 
 

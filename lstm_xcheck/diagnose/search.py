@@ -14,7 +14,7 @@ from ..errors import SpecError
 from ..model import Case, Result
 from ..oracle import profile_named
 from .batched_mutants import MutantBatches
-from .catalogue import CATALOGUE, FITTED
+from .catalogue import BETWEEN, CATALOGUE, FITTED
 from .catalogue.dropout import FittedMistake
 from .cell_mutants import CellMutants
 from .diagnosis import Diagnosis
@@ -116,6 +116,14 @@ class _Search:
                 proven.append((mistakes, quality))
         return proven
 
+    def proven_between(self) -> list[Explanation]:
+        """The mistakes of every layer of a stack that the evidence proves."""
+        discrepancy = self.discrepancy
+        if discrepancy.case.spec.num_layers == 1 or not gives_shapes((), discrepancy.observed, discrepancy.case):
+            return []
+        candidates = ((mistake,) for mistake in BETWEEN)
+        return self.proven(_explaining(discrepancy, candidates), math.log(len(BETWEEN)))
+
     def proven_shift(self) -> list[Explanation]:
         """The cyclic shifts of units that the evidence proves."""
         shifts = shifted_units(self.discrepancy.case.spec)
@@ -157,6 +165,7 @@ def _first_proven(search: _Search, pairs: bool, ask: Ask | None) -> list[Explana
     found = found or search.proven(_lower_precision(discrepancy), math.log(ROUNDINGS))
     for fitted in () if found else FITTED:
         found += search.proven(_fitted(fitted, discrepancy), fitted.tried(discrepancy.case))
+    found = found or search.proven_between()
     found = found or search.proven_shift()
     found = found or search.proven_number()
     if not found and pairs and not large:

@@ -9,14 +9,16 @@ import numpy as np
 from ..arrays import Array
 from ..model import Case, Result
 from .cell import Cell, Step, step
+from .layer_map import LayerMap
 
 Observer = Callable[[int, int, int, Step], None]
 
 
-def forward(case: Case, observe: Observer | None = None) -> Result:
+def forward(case: Case, observe: Observer | None = None, between: LayerMap | None = None) -> Result:
     """Run a case in float64, exact up to about 1e-16 per step.
 
-    `observe` is called with (layer, direction, time, step) for each step, in processing order.
+    `observe` is called with (layer, direction, time, step) for each step, in processing order; `between` is made to
+    the outputs of each layer.
 
     >>> from lstm_xcheck.model import Case, LSTMSpec
     >>> forward(Case.random(LSTMSpec(input_size=1, hidden_size=1), steps=5)).y.shape
@@ -33,6 +35,8 @@ def forward(case: Case, observe: Observer | None = None) -> Result:
             h_n.append(h)
             c_n.append(c)
         x = np.concatenate(halves, axis=-1)
+        if between is not None and between.concerns(case, layer):
+            x = between.change(x, case)
         outputs.append(x)
     last = np.concatenate(h_n[-spec.num_directions :], axis=-1)
     return Result(y=x, h_n=np.stack(h_n), c_n=np.stack(c_n), last=last, layer_outputs=tuple(outputs[:-1]))

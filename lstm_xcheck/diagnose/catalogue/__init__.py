@@ -21,6 +21,7 @@ from . import (
     units,
     variant,
 )
+from .between import BETWEEN as BETWEEN
 
 _FAMILIES = (bias, state, direction, lengths, axes, orientation, gates, variant, activation, precision)
 
@@ -33,4 +34,4 @@ FITTED = (*padding.FITTED, *dropout.FITTED, *units.FITTED)
 
 def mistake_named(id: str) -> Mistake:
     """The entry with this id."""
-    return {mistake.id: mistake for mistake in (*CATALOGUE, *(fitted.entry for fitted in FITTED))}[id]
+    return {mistake.id: mistake for mistake in (*CATALOGUE, *BETWEEN, *(fitted.entry for fitted in FITTED))}[id]

@@ -14,36 +14,37 @@ from ..mistake import CaseChange, Mistake, OutputChange, Outputs
 from .direction import has_halves
 
 
-def _can_exchange(case: Case) -> bool:
+def can_exchange(case: Case) -> bool:
     """Whether batch and steps can be exchanged with effect."""
     return case.batch > 1 and case.steps > 1 and case.lengths is None and case.mask is None
 
 
-def _swapped(array: Array) -> Array:
+def swapped(array: Array) -> Array:
+    """(batch, steps, ...) as (steps, batch, ...)."""
     return np.swapaxes(np.asarray(array), 0, 1)
 
 
-def _viewed(array: Array) -> Array:
+def viewed(array: Array) -> Array:
     """(batch, steps) data viewed as (steps, batch), then transposed."""
     batch, steps = array.shape[:2]
     return np.swapaxes(np.asarray(array).reshape(steps, batch, *array.shape[2:]), 0, 1)
 
 
-def _view_back(array: Array) -> Array:
-    """The inverse of `_viewed`."""
+def view_back(array: Array) -> Array:
+    """The inverse of `viewed`."""
     return np.ascontiguousarray(np.swapaxes(array, 0, 1)).reshape(array.shape)
 
 
 def _on_x(change: Callable[[Array], Array]) -> CaseChange:
     def case_change(case: Case) -> Case | None:
-        return replace(case, x=change(case.x)) if _can_exchange(case) else None
+        return replace(case, x=change(case.x)) if can_exchange(case) else None
 
     return case_change
 
 
 def _on_y(change: Callable[[Array], Array]) -> OutputChange:
     def output_change(outputs: Outputs, case: Case) -> Outputs | None:
-        if not _can_exchange(case):
+        if not can_exchange(case):
             return None
         return {n: change(a) if n.endswith("y") else a for n, a in outputs.items()}
 
@@ -53,10 +54,10 @@ def _on_y(change: Callable[[Array], Array]) -> OutputChange:
 def _swap_x(case: Case) -> Case | None:
     """Read x as (steps, batch); a framework refuses initial states of another batch."""
     states = [states for states in (case.h0, case.c0) if states is not None]
-    if not _can_exchange(case) or (case.batch != case.steps and any(state.any() for state in states)):
+    if not can_exchange(case) or (case.batch != case.steps and any(state.any() for state in states)):
         return None
     same = case.batch == case.steps
-    return replace(case, x=_swapped(case.x), h0=case.h0 if same else None, c0=case.c0 if same else None)
+    return replace(case, x=swapped(case.x), h0=case.h0 if same else None, c0=case.c0 if same else None)
 
 
 def _on_y_and_last(change: Callable[[Array], Array]) -> OutputChange:
@@ -101,7 +102,7 @@ def _states_viewed(outputs: Outputs, case: Case) -> Outputs | None:
     """Memory of (batch, rows) states read as (rows, batch)."""
     if case.spec.num_layers * case.spec.num_directions == 1 or case.batch == 1:
         return None
-    return {n: _view_back(a) if n in ("h_n", "c_n") else a for n, a in outputs.items()}
+    return {n: view_back(a) if n in ("h_n", "c_n") else a for n, a in outputs.items()}
 
 
 _entry = partial(Mistake, family="axes")
@@ -111,28 +112,28 @@ MISTAKES = (
            "Batch-first data was given to a time-major layer (or the other way round): it runs over the rows, "
            "and y keeps its shape.",
            "Set batch_first=True, or transpose x and y.", "x = x.transpose(1, 0, 2)",
-           case=_swap_x, outputs=_on_y_and_last(_swapped), undo=_undone_on_y(_swapped), reshapes=True),
+           case=_swap_x, outputs=_on_y_and_last(swapped), undo=_undone_on_y(swapped), reshapes=True),
     _entry("batch-time-exchanged-input", "batch and time of the input exchanged", "x was transposed and y was not.",
            "Leave x as (batch, steps, input).", "x = x.transpose(1, 0, 2)", case=_swap_x, reshapes=True),
     _entry("batch-time-exchanged-output", "batch and time of the output exchanged", "y was transposed and x was not.",
-           "Leave y as (batch, steps, output).", "y = y.transpose(1, 0, 2)", outputs=_on_y(_swapped), undo=_on_y(_swapped), reshapes=True),
+           "Leave y as (batch, steps, output).", "y = y.transpose(1, 0, 2)", outputs=_on_y(swapped), undo=_on_y(swapped), reshapes=True),
     _entry("input-viewed", "input reshaped instead of transposed",
            "x.view(steps, batch, input) mixes the rows; transpose keeps them apart.",
-           "Use transpose(0, 1), not view or reshape.", "x = x.transpose(0, 1)", case=_on_x(_viewed)),
+           "Use transpose(0, 1), not view or reshape.", "x = x.transpose(0, 1)", case=_on_x(viewed)),
     _entry("output-viewed", "output reshaped instead of transposed",
            "y.view(batch, steps, hidden) of a time-major output mixes the rows.",
            "Use transpose(0, 1), not view or reshape.", "y = y.transpose(0, 1)",
-           outputs=_on_y(_view_back), undo=_on_y(_viewed)),
+           outputs=_on_y(view_back), undo=_on_y(viewed)),
     _entry("input-and-output-viewed", "input and output reshaped instead of transposed",
            "Both x and y were viewed with batch and steps exchanged.", "Use transpose(0, 1), not view or reshape.",
-           case=_on_x(_viewed), outputs=_on_y_and_last(_view_back), undo=_undone_on_y(_viewed)),
+           case=_on_x(viewed), outputs=_on_y_and_last(view_back), undo=_undone_on_y(viewed)),
     _entry("input-viewed-as-batch-first", "time-major input viewed as batch-first",
            "x.view(batch, steps, input) of (steps, batch, input) data mixes the rows; transpose keeps them apart.",
-           "Use transpose(0, 1), not view or reshape.", "x = x.transpose(0, 1)", case=_on_x(_view_back)),
+           "Use transpose(0, 1), not view or reshape.", "x = x.transpose(0, 1)", case=_on_x(view_back)),
     _entry("output-viewed-as-time-major", "batch-first output viewed as time-major",
            "y.view(steps, batch, hidden) of a batch-first output mixes the rows; transpose keeps them apart.",
            "Use transpose(0, 1), not view or reshape.", "y = y.transpose(0, 1)",
-           outputs=_on_y(_viewed), undo=_on_y(_view_back)),
+           outputs=_on_y(viewed), undo=_on_y(view_back)),
     _entry("features-reversed", "features in reverse order", "The columns of x, or of W, run the other way.",
            "Keep the features in the order of training.", "x = x[..., ::-1]", case=_feature_reversed),
     _entry("halves-interleaved", "directions joined unit by unit", "y was stacked on the last axis and flattened.",
