@@ -14,9 +14,9 @@ import numpy as np
 from same_thing import same, same_thing
 
 from lstm_xcheck.compare import judge
+from lstm_xcheck.compare.judge import judged_quantities
 from lstm_xcheck.compare.reference import observed_quantities
 from lstm_xcheck.diagnose import CATALOGUE, Diagnosis, Mistake, diagnose
-from lstm_xcheck.diagnose.discrepancy import Discrepancy
 from lstm_xcheck.diagnose.fit import fit
 from lstm_xcheck.diagnose.mistake import Outputs, changed_case, changed_outputs, result_from, run_mistakes
 from lstm_xcheck.errors import SpecError, Unsupported
@@ -218,8 +218,7 @@ def score_foreign(draw: Draw, index: int, count: int) -> list[dict[str, Any]]:
             continue
         result = foreign_errors.observe(rng, result)
         about = {"case": case.id, "truth": [error.kind], "size": error.size}
-        profile = profile_named(case.precision)
-        if not Discrepancy.of(observed_quantities(result), case, profile).wrong:
+        if not _is_flagged(result, case):
             entries.append({**about, "outcome": "below rounding"})
             continue
         try:
@@ -229,6 +228,12 @@ def score_foreign(draw: Draw, index: int, count: int) -> list[dict[str, Any]]:
             continue
         entries.append({**about, "outcome": _outcome_of_foreign(found, error), "named": [found.cause]})
     return entries
+
+
+def _is_flagged(result: Result, case: Case) -> bool:
+    """The decision of the judge, without its search for a precision that explains the numbers."""
+    rows, _ = judged_quantities(result, case)
+    return any(row.verdict in ("mismatch", "suspect") for row in rows)
 
 
 def _outcome_of_foreign(found: Diagnosis, error: foreign_errors.Foreign) -> str:
@@ -245,8 +250,7 @@ def _classify(
 ) -> dict[str, Any]:
     profile, observed = profile_named(case.precision), observed_quantities(result)
     seen = {name: array for name, array in truth.items() if name in observed}
-    # The decision of the judge, without its search for a precision that explains the numbers.
-    if not Discrepancy.of(observed, case, profile).wrong:
+    if not _is_flagged(result, case):
         effect = fit([], seen, case, profile)
         lost = effect.score <= 2.0 and effect.sigmas <= ABOVE_NOISE
         return {"outcome": "below rounding" if lost else "missed", "effect": effect}

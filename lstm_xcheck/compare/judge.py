@@ -11,13 +11,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..arrays import STORAGE, Array, bit_equal, round_to
+from ..arrays import STORAGE, Array, bit_equal
 from ..errors import NothingComparedError
 from ..layouts import count_parameters, explain_count, to_layout
 from ..model import Case, Result
-from ..oracle import Profile, profile_named, rougher_than
+from ..oracle import Profile, profile_named
 from .envelope import reconsidered
 from .gradients import gradient_rows
+from .lower_precision import lower_precision
 from .reference import Reference, expected_shapes, observed_quantities, references, usable_outputs
 from .scores import index_of_max, score
 from .tanh_evidence import with_absolute_tanh
@@ -47,22 +48,29 @@ def judge(result: Result, case: Case, *, adapter: str = "result", layout: str = 
     >>> judge(forward(case), case).verdict
     'match'
     """
-    profile = profile_named(result.computed_in or case.precision)
-    rows = _quantity_rows(result, case, profile, adapter)
+    rows, profile = judged_quantities(result, case, adapter=adapter)
     if not rows:
         raise NothingComparedError(
             f"case {case.id}, adapter {adapter}: compared 0 quantities; give y, h_n, c_n or last"
         )
-    rows, profile = _allow_absolute_tanh(rows, result, case, profile, adapter)
-    rows = _explain_by_precision(rows, result, case, profile, adapter)
+    of_weights = _weight_rows(result, case, adapter, layout)
+    if all(row.verdict == "match" for row in of_weights):  # else the weights explain the outputs
+        rows = _explain_by_precision(rows, result, case, profile, adapter)
     rows += gradient_rows(result, case, profile, adapter)
     if result.note:
         rows = [row.with_note(result.note) for row in rows]
-    rows += _weight_rows(result, case, adapter, layout)
+    rows += of_weights
     count = _count_row(result, case, adapter)
     if count is not None and layout:
         rows.append(_parameter_row(count, case, layout))
     return Verdict(tuple(rows), count)
+
+
+def judged_quantities(result: Result, case: Case, *, adapter: str = "result") -> tuple[list[Row], Profile]:
+    """A row for each observed quantity, and the precision profile that judged them."""
+    profile = profile_named(result.computed_in or case.precision)
+    rows = _quantity_rows(result, case, profile, adapter)
+    return _allow_absolute_tanh(rows, result, case, profile, adapter)
 
 
 def _quantity_rows(result: Result, case: Case, profile: Profile, adapter: str) -> list[Row]:
@@ -206,30 +214,19 @@ def _allow_absolute_tanh(
 
 
 def _explain_by_precision(rows: list[Row], result: Result, case: Case, profile: Profile, adapter: str) -> list[Row]:
-    """Add a note where a lower precision would explain every number: a silent downgrade."""
+    """Add a note where the errors look like those of a lower precision: a silent downgrade."""
     if all(row.verdict in ("match", "inconclusive") for row in rows):
         return rows
-    explaining = [
-        lower
-        for lower in rougher_than(profile.name)
-        if all(row.verdict == "match" for row in _quantity_rows(result, case, lower, adapter))
-    ]
-    if not explaining:
+
+    def explains(lower: Profile) -> bool:
+        return all(row.verdict == "match" for row in _quantity_rows(result, case, lower, adapter))
+
+    with np.errstate(over="ignore", invalid="ignore"):
+        name = lower_precision(observed_quantities(result), case, profile, explains)
+    if not name:
         return rows
-    # Wider bounds explain whatever narrower ones do, so the numbers themselves decide: all fit a shorter format.
-    stored = [lower for lower in explaining if _all_fit(result, lower.name)]
-    named = stored[-1] if stored else explaining[0]
-    hint = f"computing in {named.name} instead of {profile.name} would explain every number"
+    hint = f"computing in {name} instead of {profile.name} would explain every number"
     return [row.with_note(hint) if row.verdict in ("mismatch", "suspect") else row for row in rows]
-
-
-def _all_fit(result: Result, precision: str) -> bool:
-    """Whether every observed number is exact in that precision."""
-    if precision not in STORAGE:
-        return False
-    arrays = observed_quantities(result).values()
-    with np.errstate(over="ignore"):
-        return all(bool((round_to(array, precision) == array).all()) for array in arrays)
 
 
 def _weight_rows(result: Result, case: Case, adapter: str, layout: str) -> list[Row]:

@@ -32,7 +32,7 @@ def expected_shapes(case: Case) -> dict[str, tuple[int, ...]]:
     spec = case.spec
     rows, width = spec.num_layers * spec.num_directions, spec.output_size * spec.num_directions
     outputs: dict[str, tuple[int, ...]] = {
-        _outputs_name(spec, layer): (case.batch, case.steps, width) for layer in range(spec.num_layers)
+        outputs_name(spec, layer): (case.batch, case.steps, width) for layer in range(spec.num_layers)
     }
     return {
         **outputs,
@@ -54,14 +54,14 @@ def usable_outputs(result: Result, case: Case) -> dict[int, Array]:
     observed, shapes = observed_quantities(result), expected_shapes(case)
     outputs = {}
     for layer in range(case.spec.num_layers):
-        name = _outputs_name(case.spec, layer)
+        name = outputs_name(case.spec, layer)
         array = observed.get(name)
         if array is not None and array.shape == shapes[name] and np.isfinite(array).all():
             outputs[layer] = array
     return outputs
 
 
-def _outputs_name(spec: LSTMSpec, layer: int) -> str:
+def outputs_name(spec: LSTMSpec, layer: int) -> str:
     """The quantity that a layer's outputs are."""
     return "y" if layer == spec.num_layers - 1 else f"layer{layer}.y"
 
@@ -96,7 +96,7 @@ def references(
         if mapped is not None:
             value, bound, sigma = (mapped.change(part, case) for part in (y.value, y.bound, y.sigma))
             y = replace(y, value=value, bound=bound, sigma=sigma)
-        result[_outputs_name(spec, layer)] = y
+        result[outputs_name(spec, layer)] = y
         if layer < spec.num_layers - 1:
             x, dx = _as_input(observed, y)
     result["h_n"] = _reference("h", finals, _stacked, unobserved)

@@ -25,12 +25,16 @@ class Discrepancy:
     case: Case
     profile: Profile
     expected: dict[str, Reference]
+    flagged: frozenset[str] | None = None
 
     @classmethod
-    def of(cls, observed: Outputs, case: Case, profile: Profile) -> Discrepancy:
-        """Run the oracle with teacher forcing by the observed outputs."""
+    def of(cls, observed: Outputs, case: Case, profile: Profile, flagged: frozenset[str] | None = None) -> Discrepancy:
+        """Run the oracle with teacher forcing by the observed outputs.
+
+        `flagged`: the quantities that the judge calls a mismatch or suspect; None where it was not asked.
+        """
         with np.errstate(over="ignore", invalid="ignore"):
-            return cls(observed, case, profile, references(case, layer_outputs(observed, case), profile))
+            return cls(observed, case, profile, references(case, layer_outputs(observed, case), profile), flagged)
 
     @cached_property
     def comparable(self) -> dict[str, tuple[Array, Reference]]:
@@ -46,6 +50,8 @@ class Discrepancy:
     @cached_property
     def wrong(self) -> frozenset[str]:
         """The quantities that rounding cannot or hardly explain."""
+        if self.flagged is not None:
+            return self.flagged
         return frozenset(name for name in self.observed if self._is_wrong(name))
 
     def _is_wrong(self, name: str) -> bool:
@@ -66,7 +72,7 @@ class Discrepancy:
         )
 
     def wrong_cells(self) -> list[tuple[int, int]]:
-        """Each observed (layer, direction) with outputs beyond their bound."""
+        """Each observed (layer, direction) with outputs that rounding hardly explains."""
         spec = self.case.spec
         wrong = []
         for layer in layer_outputs(self.observed, self.case):
@@ -75,9 +81,11 @@ class Discrepancy:
         return wrong
 
     def _outside(self, name: str) -> Array:
-        """Where a quantity is beyond its bound."""
+        """Where a quantity is beyond what rounding explains."""
         array, reference = self.comparable[name]
-        return is_outside(difference(array, reference.value), reference.bound)
+        error = difference(array, reference.value)
+        outside = is_outside(error, reference.bound)
+        return outside if reference.free else outside | is_outside(error, SIGMAS * reference.sigma)
 
     def evidence(self) -> dict[str, Any]:
         """How wrong, and the first wrong layer, step, row and unit."""

@@ -14,11 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import STORAGE, Array, round_to
+from ..arrays import STORAGE, Array, has_nan
+from ..compare.lower_precision import all_fit, lower_precision
 from ..model import Case
 from ..oracle import Profile, rougher_than
 from .fit import Fit, fit
-from .mistake import Mistake, Outputs, with_arrays
+from .mistake import Mistake, Outputs, gives_shapes, with_arrays
 
 Rounding = Callable[[Array], Array]
 
@@ -31,22 +32,18 @@ def low_precision_mistake(observed: Outputs, case: Case, profile: Profile) -> tu
             if quality.within_bound:
                 return mistake, quality
     for lower in reversed(rougher_than(profile.name)):  # numbers of a shorter format fit a longer one as well
-        if lower.name in STORAGE and _all_fit(observed, lower.name):
+        if lower.name in STORAGE and all_fit(observed, lower.name):
             quality = fit([], observed, case, lower)
             if quality.within_bound:
                 return _entry(lower.name, "", f"computed in {lower.name} instead of {profile.name}"), quality
     return None
 
 
-def sufficient_precision(observed: Outputs, case: Case, profile: Profile) -> str:
-    """The first lower precision whose bounds allow all outputs, or ""."""
-    return next((p.name for p in rougher_than(profile.name) if fit([], observed, case, p).within_bound), "")
-
-
-def _all_fit(observed: Outputs, precision: str) -> bool:
-    """Whether every number is one of that precision."""
-    with np.errstate(over="ignore"):
-        return all(bool(((round_to(array, precision) == array) | np.isnan(array)).all()) for array in observed.values())
+def likely_precision(observed: Outputs, case: Case, profile: Profile) -> str:
+    """The lower precision that the errors look like, or ""."""
+    if not gives_shapes((), observed, case) or any(has_nan(array) for array in observed.values()):
+        return ""
+    return lower_precision(observed, case, profile, lambda lower: fit([], observed, case, lower).within_bound)
 
 
 def _shorten(bits: int, to_integer: Callable[[Array], Any]) -> Rounding:

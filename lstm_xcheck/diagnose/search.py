@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..compare.judge import judged_quantities
 from ..compare.reference import observed_quantities
 from ..errors import SpecError
 from ..model import Case, Result
@@ -23,7 +24,7 @@ from .evidence import Evidence
 from .fit import Fit, fit
 from .free_run import MOST_STEPS, FreeRuns
 from .locate import describe_location, locate
-from .low_precision import ROUNDINGS, low_precision_mistake, sufficient_precision
+from .low_precision import ROUNDINGS, likely_precision, low_precision_mistake
 from .mistake import Mistake, Outputs, applicable_mistakes, gives_shapes, in_cells, run_mistakes
 from .numbers import LOG_FAMILIES, FittedNumber, fitting_numbers, same_function, shifted_units
 from .observations import check_observed, describe_not_finite, describe_patterns, finite_part
@@ -68,8 +69,7 @@ def diagnose(
     given = observed_quantities(result)
     check_observed(given, case)
     observed, not_finite = finite_part(given), describe_not_finite(given)
-    profile = profile_named(result.computed_in or case.precision)
-    discrepancy = Discrepancy.of(observed, case, profile)
+    discrepancy = _discrepancy(result, observed, case)
     if not discrepancy.wrong:
         explanation = discrepancy.describe_nothing_wrong()
         if not_finite:
@@ -82,6 +82,15 @@ def diagnose(
     if len(found) > 1 and ask is not None:
         found = _confirmed_by_probe(found, discrepancy, ask)
     return _with_note(_name(found, search), not_finite)
+
+
+def _discrepancy(result: Result, observed: Outputs, case: Case) -> Discrepancy:
+    """What is wrong by the judge's own rules, where every number is finite."""
+    if not all(np.isfinite(array).all() for array in observed.values()):
+        return Discrepancy.of(observed, case, profile_named(result.computed_in or case.precision))
+    rows, profile = judged_quantities(result, case)
+    flagged = frozenset(row.quantity for row in rows if row.verdict in ("mismatch", "suspect"))
+    return Discrepancy.of(observed, case, profile, flagged)
 
 
 def _with_note(found: Diagnosis, note: str) -> Diagnosis:
@@ -284,8 +293,8 @@ def _distance_limit(discrepancy: Discrepancy, index: tuple[int, int]) -> float:
 def _unexplained(search: _Search, ask: Ask | None) -> Diagnosis:
     """A diagnosis without a cause."""
     discrepancy = search.discrepancy
-    lower = sufficient_precision(discrepancy.observed, discrepancy.case, discrepancy.profile)
-    hint = f" The errors are no larger than computing in {lower} could make them." if lower else ""
+    lower = likely_precision(discrepancy.observed, discrepancy.case, discrepancy.profile)
+    hint = f" The errors look like those of computing in {lower}." if lower else ""
     patterns = describe_patterns(discrepancy.observed, discrepancy.case)
     hint += f" {patterns}" if patterns else ""
     if ask is not None and is_nondeterministic(discrepancy, ask):
