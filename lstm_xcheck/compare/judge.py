@@ -23,7 +23,7 @@ from .scores import index_of_max, score
 from .tanh_evidence import with_absolute_tanh
 from .tiers import SIGMAS as SIGMAS
 from .tiers import Measured
-from .verdict import CountRow, Row, Verdict, VerdictName, worst_of
+from .verdict import CountRow, Row, Verdict, VerdictName
 
 #: Without teacher forcing, a bound wider than this many units of rounding is inconclusive.
 LOOSE = 1000.0
@@ -74,7 +74,7 @@ def _quantity_rows(result: Result, case: Case, profile: Profile, adapter: str) -
             _judge_quantity(case, adapter, name, array, shapes.get(name), expected.get(name), profile, measured)
             for name, array in observed.items()
         ]
-        if worst_of(row.verdict for row in rows) == "suspect":
+        if any(row.verdict == "suspect" for row in rows):
             rows = reconsidered(rows, measured, observed, expected, case, profile)
     return rows
 

@@ -7,6 +7,7 @@ from .honest_envelope import HonestErrors as HonestErrors
 from .honest_envelope import honest_errors as honest_errors
 from .layer_map import LayerMap as LayerMap
 from .observed_tanh import observed_tanh as observed_tanh
+from .precision_profiles import DECLARED as DECLARED
 from .precision_profiles import PROFILES as PROFILES
 from .precision_profiles import Profile as Profile
 from .precision_profiles import profile_named as profile_named
