@@ -1,4 +1,4 @@
-"""Where a statistic objects, honest kernels decide: the units in question are run in many orders and cells.
+"""Where a statistic objects, honest kernels decide.
 
 Roundings are not independent where terms, or steps, are equal; a sum of them may honestly be off by many standard
 deviations. With D the largest error of any honest variant so far, an objection is withdrawn
@@ -40,14 +40,14 @@ _AT_A_TIME, _IN_ALL = 2_000_000, 200_000_000
 
 @dataclass(frozen=True)
 class _Part:
-    """One quantity of one cell: errors and standard deviations, (batch, steps, units) or (batch, units)."""
+    """One quantity of one cell, each (batch, steps, units) or (batch, units)."""
 
     error: Array
     sigma: Array
     sigmas: Array
 
     def by_pair(self, sums: bool) -> Array:
-        """The largest, or the sum of squares, of each pair of row and unit; (batch, units)."""
+        """The largest, or the sum of squares, over steps; (batch, units)."""
         steps = self.sigmas if self.sigmas.ndim == 3 else self.sigmas[:, None]
         combined: Array = (steps**2).sum(axis=1) if sums else steps.max(axis=1)
         return combined
@@ -145,7 +145,7 @@ def _part(array: Array, reference: Reference, place: tuple[object, ...], case: C
 
 
 def _check_pairs(cell: _Cell, names: set[str], standing: set[str]) -> tuple[int, int]:
-    """Add to `standing` the quantities whose 8 sigma stand; pairs that were run, and all beyond 8 sigma."""
+    """Add to `standing` whose 8 sigma stand; returns pairs run, and pairs beyond."""
     parts = {name: part for name, part in cell.parts.items() if name in names}
     if not parts:
         return 0, 0

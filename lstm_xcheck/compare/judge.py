@@ -191,7 +191,7 @@ def _mismatch_reason(
 def _allow_absolute_tanh(
     rows: list[Row], result: Result, case: Case, profile: Profile, adapter: str
 ) -> tuple[list[Row], Profile]:
-    """The rows and the profile, with a tanh of absolute error where that explains every number and outputs show it."""
+    """The same with an absolute tanh, where outputs show one that explains them."""
     if not any(row.verdict in ("mismatch", "suspect") for row in rows):
         return rows, profile
     found = with_absolute_tanh(result, case, profile)

@@ -41,11 +41,12 @@ class HonestErrors:
 def honest_errors(
     case: Case, layer: int, direction: int, x: Array, observed: Array, pairs: Array, profile: Profile
 ) -> HonestErrors:
-    """Run the variants of these pairs of batch row and hidden unit, (pairs, 2); the cell has no projection.
+    """Run the variants of some pairs; the cell has no projection.
 
     Args:
         x: inputs of this layer, (batch, steps, input), as the backend read them.
         observed: the backend's outputs of this direction, (batch, steps, output).
+        pairs: batch row and hidden unit, (pairs, 2).
     """
     rows, units = pairs.T
     order = slice(None, None, -1 if case.spec.is_backward(direction) else 1)
@@ -89,13 +90,13 @@ def _previous(case: Case, layer: int, direction: int, observed: Array) -> Array:
 
 
 def _terms(inputs: Array, kernel: Array, kind: type) -> Array:
-    """Products, (4, steps, pairs, inputs), of inputs (pairs, steps, inputs) and kernel (4, pairs, inputs)."""
+    """Products, (4, steps, pairs, n), of inputs (pairs, steps, n) and kernel (4, pairs, n)."""
     products: Array = inputs.swapaxes(0, 1)[None].astype(kind) * kernel[:, None]
     return products
 
 
 def _rounded_terms(inputs: Array, kernel: Array, exact: Array, profile: Profile) -> list[Array]:
-    """The products as kernels take them: of operands rounded to nearest, and truncated where both may be."""
+    """The products of rounded operands, and of truncated ones where both may be."""
     bits = profile.operand_bits
     if not profile.u_in or not (is_inexact(inputs, bits).any() or is_inexact(kernel, bits).any()):
         return [exact]

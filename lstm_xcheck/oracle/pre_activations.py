@@ -1,4 +1,4 @@
-"""Pre-activations z = W x + U h + b + b_r of many steps, with error bound and standard deviation.
+"""Pre-activations z = W x + U h + b + b_r with error bound and variance.
 
 With a = W x, h = U h_{t-1}, B = |b| + |b_r|, L1 = |W||x| + |U||h_{t-1}| + B and n the non-zeros of a row and 2 biases:
 
@@ -40,7 +40,7 @@ STORED_VARIANCE = 1.0 / 3.0
 
 
 class PreActivations:
-    """The sums of one cell with what their error bounds need, for one precision profile."""
+    """The sums of one cell and their error bounds, for one precision profile."""
 
     def __init__(self, cell: Cell, profile: Profile, dtype: DTypeLike) -> None:
         p = profile
@@ -132,7 +132,7 @@ class PreActivations:
         return [z, bound, variance]
 
     def _half_squares(self, size: Array) -> Array:
-        """(Q + B^2) / 2 from |inputs|, scaled where float32 could not represent the squares."""
+        """(Q + B^2) / 2 from |inputs|, scaled where float32 needs it."""
         scale = _scale(size)
         scaled = size.astype(np.float32) if scale == 1.0 else np.multiply(size, 1.0 / scale).astype(np.float32)
         scaled *= scaled
@@ -164,13 +164,13 @@ class PreActivations:
 
 
 def _scale(sizes: Array) -> float:
-    """A power of two to divide by before numbers are squared in float32; 1 for those of common size."""
+    """A power of two to divide by before squaring in float32; usually 1."""
     largest = float(sizes.max())
     return 1.0 if 1e-6 <= largest <= 1e12 or largest == 0.0 else float(2.0 ** np.frexp(largest)[1])
 
 
 def is_inexact(numbers: Array, bits: int) -> Array:
-    """Whether each is no number of so many significant bits; with 0 bits none is."""
+    """Whether each has more significant bits than these; with 0 all do."""
     if not bits:
         return np.ones(numbers.shape, bool)
     mantissa, _ = np.frexp(numbers)

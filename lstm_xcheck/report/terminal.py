@@ -109,9 +109,9 @@ def _print_reasons(summary: Summary, console: Console) -> None:
         console.print("\n[bold]what is wrong[/]")
     for row in summary.troubles:
         verdict = f"  [{_STYLE[row.verdict]}]{row.verdict.upper()}[/]"
-        rule = f" ({row.decided_by})" if row.decided_by else ""
-        console.print(f"{verdict}{rule} {escape(row.adapter)}, case {escape(row.case)}: ", end="", soft_wrap=True)
-        console.print(row.reason, markup=False, highlight=False, soft_wrap=True)
+        console.print(f"{verdict} {escape(row.adapter)}, case {escape(row.case)}: ", end="", soft_wrap=True)
+        rule = f" (decided by {row.decided_by})" if row.decided_by else ""
+        console.print(row.reason + rule, markup=False, highlight=False, soft_wrap=True)
     if summary.troubled > len(summary.troubles):
         console.print(f"  and {summary.troubled - len(summary.troubles)} more; --report FILE.json has them all")
     if summary.notes:

@@ -158,7 +158,7 @@ def test_a_lower_precision_is_not_withdrawn() -> None:
         assert judge(KERNELS.run(lower, kernel("float32")), case).verdict in ("suspect", "mismatch")
 
 
-def test_a_projection_is_said_not_to_be_covered() -> None:
+def test_a_projection_is_not_covered_and_the_row_tells() -> None:
     case = Case.random(LSTMSpec(input_size=5, hidden_size=6, proj_size=3), steps=5)
     result = KERNELS.run(case, kernel("float32"))
     moved = np.array(result.y)
