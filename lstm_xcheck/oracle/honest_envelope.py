@@ -90,7 +90,7 @@ def _previous(case: Case, layer: int, direction: int, observed: Array) -> Array:
 
 
 def _terms(inputs: Array, kernel: Array, kind: type) -> Array:
-    """Products, (4, steps, pairs, n), of inputs (pairs, steps, n) and kernel (4, pairs, n)."""
+    """(4, steps, pairs, n) from inputs (pairs, steps, n) and kernel (4, pairs, n)."""
     products: Array = inputs.swapaxes(0, 1)[None].astype(kind) * kernel[:, None]
     return products
 

@@ -48,7 +48,7 @@ def rounded_operands(array: Array, profile: Profile, truncated: bool) -> Array:
 
 
 class HonestSums:
-    """Sums of terms (rows, n) and two biases (rows,) in the arithmetic of a profile.
+    """Sums of terms (rows, n) and two biases (rows,), in a profile's arithmetic.
 
     The first `split` terms are those of W x.
     """

@@ -1,6 +1,7 @@
-"""Pre-activations z = W x + U h + b + b_r with error bound and variance.
+"""Pre-activations of one cell with error bound and variance.
 
-With a = W x, h = U h_{t-1}, B = |b| + |b_r|, L1 = |W||x| + |U||h_{t-1}| + B and n the non-zeros of a row and 2 biases:
+With a = W x, h = U h_{t-1}, z = a + h + b + b_r, B = |b| + |b_r|, L1 = |W||x| + |U||h_{t-1}| + B and n the non-zeros
+of a row and 2 biases:
 
     |dz| <= n u_sum L1                         any order of summation, fused or not (Jeannerod and Rump, 2013)
           + u_in |w| |x|                       for operands that are no numbers of the format

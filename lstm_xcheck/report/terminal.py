@@ -68,7 +68,6 @@ def print_report(report: Report, console: Console) -> None:
     """Verdicts by adapter, parameter counts, what went wrong, and one line at the end."""
     summary = summarise(report, _LISTED)
     console.print(_adapter_table(summary))
-    _print_section("decided by", [", ".join(f"{rule} {n}" for rule, n in summary.decided.items())], console)
     _print_counts(summary, console)
     _print_reasons(summary, console)
     _print_section("diagnosis", report.causes, console)
@@ -121,7 +120,7 @@ def _print_reasons(summary: Summary, console: Console) -> None:
 
 
 def _print_section(heading: str, lines: list[str], console: Console) -> None:
-    if any(lines):
+    if lines:
         console.print(f"\n[bold]{heading}[/]")
     for line in lines:
         console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)
