@@ -133,6 +133,8 @@ def draw_kernel(rng: Any, precision: str, case: Case) -> Kernel:
     # Behind a projection nothing shows that a tanh is absolute, and it is a mismatch.
     absolute = precision in ("float64", "float32") and not case.spec.proj_size and rng.random() < 0.1
     tanhs = list(ABSOLUTE_TANHS if absolute else TANHS)
+    if precision == "float64":  # whose series has too few terms, and whose rational function is for float32
+        tanhs = [name for name in tanhs if name not in ("series", "eigen")]
     return Kernel(
         precision.removesuffix("-own"),
         str(rng.choice(names)),

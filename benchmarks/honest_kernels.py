@@ -199,7 +199,7 @@ ABSOLUTE_TANHS: dict[str, Callable[[Array], Array]] = {
     "2 sigmoid(2x) - 1": lambda z: 2 / (1 + np.exp(-2 * z)) - 1,
     "1 - 2 / (1 + exp(2x))": lambda z: 1 - 2 / (1 + np.exp(2 * z)),
     "(1 - e) / (1 + e)": lambda z: np.sign(z) * ((1 - np.exp(-2 * np.abs(z))) / (1 + np.exp(-2 * np.abs(z)))),
-    "sinh / cosh": lambda z: _quotient_tanh(np.clip(z, -9, 9)),
+    "sinh / cosh": lambda z: _quotient_tanh(np.clip(z, -20, 20)),
 }
 #: Orders in which a = W x, h = U h_{t-1} and both biases are added.
 ADDS: dict[str, Callable[[Rounding, Array, Array, Array, Array], Array]] = {

@@ -1,4 +1,4 @@
-"""Where a statistic objects, honest kernels decide: the units in question are run in many orders and cells.
+"""Where a statistic objects, honest kernels decide.
 
 Roundings are not independent where terms, or steps, are equal; a sum of them may honestly be off by many standard
 deviations. With D the largest error of any honest variant so far, an objection is withdrawn
@@ -8,8 +8,7 @@ deviations. With D the largest error of any honest variant so far, an objection 
     rms       where the root mean square is at most twice the largest of one variant, over the pairs that contribute
               most and others spread over the tensor
 
-It never turns a mismatch into anything. A projection mixes units, so that no single one can be run: there the objection
-stands, and the row says so.
+It never turns a mismatch into anything. A projection mixes units: every hidden unit of the rows in question runs then.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ import numpy as np
 
 from ..arrays import Array
 from ..model import Case
-from ..oracle import HonestErrors, Profile, honest_errors
+from ..oracle import HonestErrors, Profile, honest_errors, honest_outputs
 from .reference import Reference
 from .tiers import SIGMAS, Measured, in_sigmas, rms_limit
 from .verdict import Row
@@ -36,18 +35,22 @@ _MARGIN = 2.0
 _SAMPLE = 32
 #: Products at a time, and in all of one cell; beyond it the pairs farthest off stand for the others.
 _AT_A_TIME, _IN_ALL = 2_000_000, 200_000_000
+#: Terms of a sum that take as long as the cells behind it; pairs that are run first.
+_LEAST_WIDTH, _FIRST = 64, 8
+#: Pairs of which quantities: outputs, hidden units, or both where they are the same.
+OUTPUTS, CELLS, BOTH = "outputs", "cells", "both"
 
 
 @dataclass(frozen=True)
 class _Part:
-    """One quantity of one cell: errors and standard deviations, (batch, steps, units) or (batch, units)."""
+    """One quantity of one cell, each (batch, steps, units) or (batch, units)."""
 
     error: Array
     sigma: Array
     sigmas: Array
 
     def by_pair(self, sums: bool) -> Array:
-        """The largest, or the sum of squares, of each pair of row and unit; (batch, units)."""
+        """The largest, or the sum of squares, over steps; (batch, units)."""
         steps = self.sigmas if self.sigmas.ndim == 3 else self.sigmas[:, None]
         combined: Array = (steps**2).sum(axis=1) if sums else steps.max(axis=1)
         return combined
@@ -67,19 +70,28 @@ class _Cell:
     y_sigma: Array
     profile: Profile
 
-    def run(self, pairs: Array) -> HonestErrors:
+    def run(self, pairs: Array, family: str) -> HonestErrors:
         """Run honest variants of these pairs."""
-        return honest_errors(self.case, self.layer, self.direction, self.x, self.observed, pairs, self.profile)
+        run = honest_outputs if family == OUTPUTS and self.case.spec.proj_size else honest_errors
+        return run(self.case, self.layer, self.direction, self.x, self.observed, pairs, self.profile)
 
     @property
-    def pairs_at_a_time(self) -> int:
-        """As many pairs as fit."""
-        return max(1, _AT_A_TIME // self.products)
+    def families(self) -> dict[str, dict[str, _Part]]:
+        """Quantities whose pairs are the same: outputs and hidden units, unless projected."""
+        if not self.case.spec.proj_size:
+            return {BOTH: self.parts}
+        cells = {name: part for name, part in self.parts.items() if name == "c_n"}
+        return {OUTPUTS: {name: part for name, part in self.parts.items() if name != "c_n"}, CELLS: cells}
 
-    @property
-    def products(self) -> int:
+    def products(self, family: str) -> int:
         """Products of one pair over all steps."""
-        return 4 * self.case.steps * int(self.x.shape[-1] + self.observed.shape[-1])
+        width = max(_LEAST_WIDTH, int(self.x.shape[-1] + self.observed.shape[-1]))
+        units = self.case.spec.hidden_size if family == OUTPUTS else 1
+        return 4 * self.case.steps * width * units
+
+    def at_a_time(self, family: str) -> int:
+        """As many pairs as fit."""
+        return max(1, _AT_A_TIME // self.products(family))
 
 
 def reconsidered(
@@ -88,17 +100,15 @@ def reconsidered(
 ) -> list[Row]:  # fmt: skip
     """The rows with every objection withdrawn that honest kernels explain."""
     suspects = {row.quantity for row in rows if row.verdict == "suspect"}
-    if case.spec.proj_size:
-        note = "honest kernels were not run, since they do not cover projections"
-        return [row.with_note(note) if row.quantity in suspects else row for row in rows]
     by_sigma = {name for name in suspects if measured[name].sigmas > SIGMAS}
     by_rms = {name for name in suspects if measured[name].rms > measured[name].rms_limit}
     standing: set[str] = set()
     examined = every = 0
     for cell in _cells(suspects, observed, expected, case, profile):
-        done, total = _check_pairs(cell, by_sigma - standing, standing)
-        examined, every = examined + done, every + total
-        _check_rms(cell, by_rms - standing, standing)
+        for family in cell.families:
+            done, total = _check_pairs(cell, family, by_sigma - standing, standing)
+            examined, every = examined + done, every + total
+            _check_rms(cell, family, by_rms - standing, standing)
         if standing == suspects:
             break
     note = "roundings are correlated here, and honest kernels are as far off"
@@ -144,25 +154,27 @@ def _part(array: Array, reference: Reference, place: tuple[object, ...], case: C
     return _Part(error, sigma, in_sigmas(error, sigma, case, profile))
 
 
-def _check_pairs(cell: _Cell, names: set[str], standing: set[str]) -> tuple[int, int]:
-    """Add to `standing` the quantities whose 8 sigma stand; pairs that were run, and all beyond 8 sigma."""
-    parts = {name: part for name, part in cell.parts.items() if name in names}
+def _check_pairs(cell: _Cell, family: str, names: set[str], standing: set[str]) -> tuple[int, int]:
+    """Add to `standing` whose 8 sigma stand; returns pairs run, and pairs beyond."""
+    parts = {name: part for name, part in cell.families[family].items() if name in names}
     if not parts:
         return 0, 0
     ratio = np.max([part.by_pair(sums=False) for part in parts.values()], axis=0)
     order = np.argsort(-ratio, axis=None)[: int((ratio > SIGMAS).sum())]
     pairs = np.stack(np.unravel_index(order, ratio.shape), axis=-1)
-    most = min(len(pairs), max(cell.pairs_at_a_time, _IN_ALL // cell.products))
+    size = cell.at_a_time(family)
+    most = min(len(pairs), max(size, _IN_ALL // cell.products(family)))
     backward = cell.case.spec.is_backward(cell.direction)
     # The first few are farthest off: where they are no honest errors, the others need not be run.
-    start, size = 0, min(8, cell.pairs_at_a_time)
+    start, end = 0, min(_FIRST, size)
     while start < most and parts:
-        rows, units = pairs[start : min(most, start + size)].T
-        errors = cell.run(pairs[start : min(most, start + size)])
-        h, c = errors.largest(backward), errors.c_n.max(axis=1)
-        counts = (h > _EVIDENCE * cell.y_sigma[rows, :, units]).any(axis=1) | (
-            c > _EVIDENCE * cell.c_sigma[rows, units]
-        )
+        rows, units = pairs[start : min(most, end)].T
+        errors = cell.run(pairs[start : min(most, end)], family)
+        h, c, counts = errors.largest(backward), errors.c_n.max(axis=1), np.zeros(len(rows), bool)
+        if family != CELLS:
+            counts |= (h > _EVIDENCE * cell.y_sigma[rows, :, units]).any(axis=1)
+        if family != OUTPUTS:
+            counts |= c > _EVIDENCE * cell.c_sigma[rows, units]
         for name, part in list(parts.items()):
             if part.error.ndim == 3:
                 error, sigma, more = part.error[rows, :, units], part.sigma[rows, :, units], h * counts[:, None]
@@ -172,22 +184,22 @@ def _check_pairs(cell: _Cell, names: set[str], standing: set[str]) -> tuple[int,
             if (in_sigmas(np.maximum(error - _MARGIN * more, 0.0), sigma, cell.case, cell.profile) > SIGMAS).any():
                 standing.add(name)
                 del parts[name]
-        start, size = start + size, cell.pairs_at_a_time
+        start, end = end, end + size
     return most, len(pairs)
 
 
-def _check_rms(cell: _Cell, names: set[str], standing: set[str]) -> None:
+def _check_rms(cell: _Cell, family: str, names: set[str], standing: set[str]) -> None:
     """Add to `standing` the quantities whose root mean square no honest variant comes near."""
-    for name in names & set(cell.parts):
+    for name in names & set(cell.families[family]):
         part = cell.parts[name]
         squares = part.by_pair(sums=True)
         spread = np.linspace(0, squares.size - 1, min(_SAMPLE, squares.size)).astype(int)
         chosen = np.unique(np.concatenate([np.argsort(-squares, axis=None)[:_SAMPLE], spread]))
         # Of each, at most as many as fit; those that contribute most are among them.
-        chosen = chosen[:: -(-len(chosen) // cell.pairs_at_a_time)]
+        chosen = chosen[:: -(-len(chosen) // cell.at_a_time(family))]
         pairs = np.stack(np.unravel_index(chosen, squares.shape), axis=-1)
         rows, units = pairs.T
-        errors = cell.run(pairs)
+        errors = cell.run(pairs, family)
         if part.error.ndim == 3:
             seen, sigma, honest = part.sigmas[rows, :, units], part.sigma[rows, :, units], errors.h
         else:

@@ -138,7 +138,7 @@ def _limit(rms: Array, underflows: float) -> Array:
 
 
 def _underflows(case: Case, profile: Profile) -> float:
-    """What flushing or rounding every term of a sum below the smallest normal number costs, and its factors before."""
+    """What underflows of every term of a sum, and of its factors, cost."""
     largest = max(1.0, float(np.abs(case.x).max()))
     return 2.0 * _longest_sum(case) * profile.eta * largest
 

@@ -24,7 +24,7 @@ from .scores import index_of_max, score
 from .tanh_evidence import with_absolute_tanh
 from .tiers import SIGMAS as SIGMAS
 from .tiers import Measured
-from .verdict import CountRow, Row, Verdict, VerdictName, worst_of
+from .verdict import CountRow, Row, Verdict, VerdictName
 
 #: Without teacher forcing, a bound wider than this many units of rounding is inconclusive.
 LOOSE = 1000.0
@@ -82,7 +82,7 @@ def _quantity_rows(result: Result, case: Case, profile: Profile, adapter: str) -
             _judge_quantity(case, adapter, name, array, shapes.get(name), expected.get(name), profile, measured)
             for name, array in observed.items()
         ]
-        if worst_of(row.verdict for row in rows) == "suspect":
+        if any(row.verdict == "suspect" for row in rows):
             rows = reconsidered(rows, measured, observed, expected, case, profile)
     return rows
 
@@ -199,7 +199,7 @@ def _mismatch_reason(
 def _allow_absolute_tanh(
     rows: list[Row], result: Result, case: Case, profile: Profile, adapter: str
 ) -> tuple[list[Row], Profile]:
-    """The rows and the profile, with a tanh of absolute error where that explains every number and outputs show it."""
+    """The same with an absolute tanh, where outputs show one that explains them."""
     if not any(row.verdict in ("mismatch", "suspect") for row in rows):
         return rows, profile
     found = with_absolute_tanh(result, case, profile)

@@ -5,8 +5,10 @@ from .gradients import Gradients as Gradients
 from .gradients import gradients as gradients
 from .honest_envelope import HonestErrors as HonestErrors
 from .honest_envelope import honest_errors as honest_errors
+from .honest_envelope import honest_outputs as honest_outputs
 from .layer_map import LayerMap as LayerMap
 from .observed_tanh import observed_tanh as observed_tanh
+from .precision_profiles import DECLARED as DECLARED
 from .precision_profiles import PROFILES as PROFILES
 from .precision_profiles import Profile as Profile
 from .precision_profiles import profile_named as profile_named

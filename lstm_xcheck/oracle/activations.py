@@ -158,10 +158,11 @@ def error_units(activation: Activation, size: Array, tanh_absolute: float) -> Ar
 
 
 def stored_error_units(size: Array, kind: str, finer: float) -> Array:
-    """Bound on the error of a sigmoid or tanh that is stored in 16 bits, in units of their u.
+    """Bound on the error of a sigmoid or tanh stored in 16 bits.
 
-    It covers every number of both formats in torch, XLA and TensorFlow: sigmoids within 1.43 u, whether exp overflows,
-    each operation is stored or tanh is used; a tanh is evaluated with roundoff `finer` u and stored once.
+    In units of their u, it covers every number of both formats in torch, XLA and TensorFlow: sigmoids within 1.43 u,
+    whether exp overflows, each operation is stored or tanh is used; a tanh is evaluated with roundoff `finer` u and
+    stored once.
     """
     if kind == "sigmoid":
         return np.minimum(1.5, 2.25 * size + 0.5)

@@ -22,7 +22,7 @@ from .cell import Cell
 from .pre_activations import STORED_VARIANCE, PreActivations, is_inexact, product
 from .precision_profiles import Profile
 
-#: Limit of growing bounds, since the ratio of deviation to bound must stay a number.
+#: Limit of growing bounds: a slope of zero times infinity is no number.
 _LARGEST_BOUND = 1e300
 
 
@@ -116,9 +116,9 @@ class BoundedCell:
 
     def _add(self, parts: list[Array], bound: Array, variance: Array | float = 0.0) -> None:
         """Add to bound and variance of pre-activations."""
-        _, dz, spread = parts
+        _, dz, var = parts
         parts[1] = np.minimum(dz + bound, _LARGEST_BOUND)
-        parts[2] = np.sqrt((spread * dz) ** 2 + variance) / parts[1]
+        parts[2] = var + variance
 
     def _step(self, parts: list[Array], state: CellState, valid: Array | None) -> tuple[Array, Array, Array]:
         """From pre-activations to outputs; with peepholes the block is one step long."""
@@ -136,14 +136,14 @@ class BoundedCell:
             o = self._peephole_gate(2, parts, c, dc, var_c)
         return self._output(o, c, dc, var_c)
 
-    def _activate(self, which: int, z: Array, dz: Array, spread: Array, peep: Array | None = None) -> _Gate:
+    def _activate(self, which: int, z: Array, dz: Array, var: Array, peep: Array | None = None) -> _Gate:
         """The gate of pre-activations z, which are overwritten; `peep`: weight of c in z."""
         value, size, rounding, slope = self._follow(which, self.cell.clip_gates(z), dz, z)
         pull = None if peep is None else slope * np.abs(peep)
-        slope *= dz
-        d = slope + rounding
-        slope *= spread
+        d = slope * dz
+        d += rounding
         slope *= slope
+        slope *= var
         slope += _variance(rounding)
         return _Gate(value, size, d, slope, pull)
 
@@ -166,14 +166,13 @@ class BoundedCell:
     def _peephole_gate(self, which: int, parts: list[Array], c: Array, dc: Array, var: Array) -> _Gate:
         """A gate with p * c added to its pre-activation."""
         assert self.cell.peephole is not None
-        z, dz, spread = (part[which] for part in parts)
+        z, dz, var_z = (part[which] for part in parts)
         p, u = self.cell.peephole[which], self.profile.u
         term = p * c
         rounding = 2.0 * (np.abs(term) + np.abs(z) + u * dz)
-        variance = (spread * dz) ** 2 + p**2 * var + rounding**2
+        variance = var_z + p**2 * var + rounding**2
         dz = dz + np.abs(p) * dc * (1 + u) + rounding
-        spread = np.sqrt(variance) / dz
-        return self._activate(0, z + term, dz.astype(self.dtype), spread.astype(self.dtype), p)
+        return self._activate(0, z + term, dz.astype(self.dtype), variance.astype(self.dtype), p)
 
     def _coupled(self, i: _Gate, f: _Gate) -> tuple[_Gate, _Gate]:
         """Tie i and f where the spec says so, with twice the variance.

@@ -1,4 +1,4 @@
-"""Honest cells after the matrix products: sigmoids, tanhs and fused products as libraries compute them."""
+"""Honest cells behind the matrix products, with the activations of many libraries."""
 
 from __future__ import annotations
 

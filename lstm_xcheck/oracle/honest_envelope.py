@@ -14,7 +14,7 @@ from ..arrays import Array
 from ..model import Case
 from .cell import Cell
 from .honest_cells import CELLS, HonestCell
-from .honest_sums import HonestSums, exact_type, rounded_operands, rounding_of
+from .honest_sums import HonestSums, exact_type, rounded_operands, rounding_of, sum_type
 from .pre_activations import is_inexact
 from .precision_profiles import Profile
 
@@ -41,42 +41,106 @@ class HonestErrors:
 def honest_errors(
     case: Case, layer: int, direction: int, x: Array, observed: Array, pairs: Array, profile: Profile
 ) -> HonestErrors:
-    """Run the variants of these pairs of batch row and hidden unit, (pairs, 2); the cell has no projection.
+    """Run the variants of some pairs, before any projection.
 
     Args:
         x: inputs of this layer, (batch, steps, input), as the backend read them.
         observed: the backend's outputs of this direction, (batch, steps, output).
+        pairs: batch row and hidden unit, (pairs, 2).
     """
-    rows, units = pairs.T
-    order = slice(None, None, -1 if case.spec.is_backward(direction) else 1)
-    weights, kind = case.weights.layers[layer][direction], exact_type(profile)
-    valid = np.ascontiguousarray(case.valid[rows][:, order].T)[..., None]
-    inputs = np.concatenate([x[rows], _previous(case, layer, direction, observed)[rows]], axis=-1)[:, order]
-    kernel = np.concatenate([np.asarray(weights.W, np.float64), np.asarray(weights.U, np.float64)], axis=-1)[:, units]
-    biases = tuple(
-        np.zeros(len(pairs) * 4) if b is None else np.asarray(b, np.float64)[:, units].reshape(-1)
-        for b in (weights.b, weights.b_r)
-    )
-    peephole = None if weights.peephole is None else np.asarray(weights.peephole, np.float64)[:, units, None]
-    cell = HonestCell(
-        Cell(case.spec, weights), peephole, case.initial("c0", layer, direction)[rows, units][:, None], valid
-    )
-    steps, split = inputs.shape[1], x.shape[-1]
-    b, b_r = (np.repeat(bias.reshape(4, 1, -1), steps, axis=1) for bias in biases)
-    exact = _terms(inputs, kernel, kind)
-    truth = (exact.sum(axis=-1) + b + b_r)[..., None]
-    sums = [
-        total.reshape(b.shape)
-        for terms in _rounded_terms(inputs, kernel, exact, profile)
-        for total in HonestSums(terms.reshape(-1, terms.shape[-1]), split, (b.reshape(-1), b_r.reshape(-1)), profile)
-    ]
-    true_h, true_c = cell.run(truth, lambda array: array)
-    z, store = np.stack(sums, axis=-1), rounding_of(profile.u)
-    runs = [cell.run(z, store, *how) for how in CELLS]
-    h = np.concatenate([np.abs(run - true_h) for run, _ in runs], axis=-1).astype(np.float64)
-    c = np.concatenate([np.abs(run - true_c) for _, run in runs], axis=-1).astype(np.float64)
-    last = steps - 1 - np.argmax(valid[::-1, :, 0], axis=0)
-    return HonestErrors(h.transpose(1, 2, 0)[..., order], h[last, np.arange(len(pairs))], c)
+    runs = _Runs.of(case, layer, direction, x, observed, pairs, profile)
+    return runs.errors(np.abs(runs.h - runs.true_h).astype(np.float64), case.spec.is_backward(direction))
+
+
+def honest_outputs(
+    case: Case, layer: int, direction: int, x: Array, observed: Array, pairs: Array, profile: Profile
+) -> HonestErrors:
+    """The same behind a projection, for pairs of batch row and output; without c.
+
+    Every hidden unit of these rows runs. The projection is summed in one order for every variant, and in all orders for
+    the true h.
+    """
+    rows, places = np.unique(pairs[:, 0], return_inverse=True)
+    matrix = np.asarray(case.weights.layers[layer][direction].projection, np.float64)
+    kind, store, clip = sum_type(profile), rounding_of(profile.u), case.spec.proj_clip
+    found = []
+    for row in rows:
+        units = np.stack(np.broadcast_arrays(row, np.arange(case.spec.hidden_size)), axis=-1)
+        runs = _Runs.of(case, layer, direction, x, observed, units, profile)
+        truth = np.einsum("ru,tuv->trv", matrix, runs.true_h.astype(np.float64))
+        variants = [store(np.einsum("ru,tuv->trv", matrix.astype(kind), runs.h.astype(kind)))]
+        terms = matrix * store(runs.true_h[..., 0].astype(kind)).astype(np.float64)[:, None, :]
+        zero = np.zeros(truth.shape[0] * truth.shape[1])
+        orders = HonestSums(terms.reshape(len(zero), -1), terms.shape[-1], (zero, zero), profile)
+        variants.append(np.stack([total.reshape(truth.shape[:2]) for total in orders], axis=-1))
+        r = np.concatenate(variants, axis=-1).astype(np.float64)
+        if clip is not None:
+            r, truth = np.clip(r, -clip, clip), np.clip(truth, -clip, clip)
+        found.append(np.where(runs.valid[:, :1], np.abs(r - truth), 0.0))
+    h = np.stack(found)[places, :, pairs[:, 1]].swapaxes(0, 1)
+    valid = _valid(case, direction, pairs[:, 0])
+    return _Runs(h, h, h[0], h[0], valid).errors(h, case.spec.is_backward(direction))
+
+
+@dataclass(frozen=True)
+class _Runs:
+    """Variants beside the truth, (steps, pairs, variants) in processing order; c is final."""
+
+    h: Array
+    true_h: Array
+    c: Array
+    true_c: Array
+    valid: Array
+
+    @classmethod
+    def of(
+        cls, case: Case, layer: int, direction: int, x: Array, observed: Array, pairs: Array, profile: Profile
+    ) -> _Runs:
+        """Run them, as `honest_errors` says."""
+        rows, units = pairs.T
+        order = slice(None, None, -1 if case.spec.is_backward(direction) else 1)
+        weights, kind = case.weights.layers[layer][direction], exact_type(profile)
+        inputs = np.concatenate([x[rows], _previous(case, layer, direction, observed)[rows]], axis=-1)[:, order]
+        parts = [np.asarray(array, np.float64) for array in (weights.W, weights.U)]
+        kernel = np.concatenate(parts, axis=-1)[:, units]
+        steps, split = inputs.shape[1], x.shape[-1]
+        b, b_r = (
+            np.repeat(
+                np.asarray(np.zeros((4, case.spec.hidden_size)) if b is None else b, np.float64)[:, None, units],
+                steps,
+                axis=1,
+            )
+            for b in (weights.b, weights.b_r)
+        )
+        peephole = None if weights.peephole is None else np.asarray(weights.peephole, np.float64)[:, units, None]
+        c0 = case.initial("c0", layer, direction)[rows, units][:, None]
+        cell = HonestCell(Cell(case.spec, weights), peephole, c0, _valid(case, direction, rows))
+        exact = _terms(inputs, kernel, kind)
+        truth = (exact.sum(axis=-1) + b + b_r)[..., None]
+        sums = [
+            total.reshape(b.shape)
+            for terms in _rounded_terms(inputs, kernel, exact, profile)
+            for total in HonestSums(terms.reshape(b.size, -1), split, (b.reshape(-1), b_r.reshape(-1)), profile)
+        ]
+        true_h, true_c = cell.run(truth, lambda array: array)
+        z, store = np.stack(sums, axis=-1), rounding_of(profile.u)
+        h, c = (
+            np.concatenate(parts, axis=-1) for parts in zip(*(cell.run(z, store, *how) for how in CELLS), strict=True)
+        )
+        return cls(h, true_h, c, true_c, cell.valid)
+
+    def errors(self, h: Array, backward: bool) -> HonestErrors:
+        """With these errors of h, in processing order."""
+        last = len(h) - 1 - np.argmax(self.valid[::-1, :, 0], axis=0)
+        aligned = h.transpose(1, 2, 0)[..., :: -1 if backward else 1]
+        c_n = np.abs(self.c - self.true_c).astype(np.float64)
+        return HonestErrors(aligned, h[last, np.arange(h.shape[1])], c_n)
+
+
+def _valid(case: Case, direction: int, rows: Array) -> Array:
+    """(steps, pairs, 1) in processing order."""
+    valid = case.valid[rows][:, :: -1 if case.spec.is_backward(direction) else 1]
+    return np.ascontiguousarray(valid.T)[..., None]
 
 
 def _previous(case: Case, layer: int, direction: int, observed: Array) -> Array:
@@ -89,13 +153,13 @@ def _previous(case: Case, layer: int, direction: int, observed: Array) -> Array:
 
 
 def _terms(inputs: Array, kernel: Array, kind: type) -> Array:
-    """Products, (4, steps, pairs, inputs), of inputs (pairs, steps, inputs) and kernel (4, pairs, inputs)."""
+    """(4, steps, pairs, n) from inputs (pairs, steps, n) and kernel (4, pairs, n)."""
     products: Array = inputs.swapaxes(0, 1)[None].astype(kind) * kernel[:, None]
     return products
 
 
 def _rounded_terms(inputs: Array, kernel: Array, exact: Array, profile: Profile) -> list[Array]:
-    """The products as kernels take them: of operands rounded to nearest, and truncated where both may be."""
+    """The products of rounded operands, and of truncated ones where both may be."""
     bits = profile.operand_bits
     if not profile.u_in or not (is_inexact(inputs, bits).any() or is_inexact(kernel, bits).any()):
         return [exact]

@@ -1,4 +1,4 @@
-"""The same sum in some twenty honest orders, in the arithmetic of a precision profile.
+"""The same sum in some twenty honest orders.
 
 Roundings of equal terms all err to one side, so that no statistic of independent roundings holds for them. Which terms
 do is not visible in their magnitudes; computing the very sums in question shows it.
@@ -31,7 +31,7 @@ def exact_type(profile: Profile) -> type[np.floating[Any]]:
 
 
 def rounding_of(u: float) -> Rounding:
-    """Rounding to a format of 16 bits; nothing for the wider ones, whose operations round by themselves."""
+    """Rounding to a format of 16 bits; operations in wider ones round by themselves."""
     if u < 2.0**-20:
         return lambda array: array
     name = "float16" if u == 2.0**-11 else "bfloat16"
@@ -48,7 +48,10 @@ def rounded_operands(array: Array, profile: Profile, truncated: bool) -> Array:
 
 
 class HonestSums:
-    """Sums of the rows of `terms` (rows, n) and two biases (rows,), where the first `split` terms are those of W x."""
+    """Sums of terms (rows, n) and two biases (rows,), in a profile's arithmetic.
+
+    The first `split` terms are those of W x.
+    """
 
     def __init__(self, terms: Array, split: int, biases: tuple[Array, Array], profile: Profile) -> None:
         self.type, self.split = sum_type(profile), split

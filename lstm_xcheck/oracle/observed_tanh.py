@@ -12,9 +12,9 @@ from .precision_profiles import PROFILES
 
 
 def observed_tanh(case: Case, layer: int, direction: int, x: Array, observed: Array) -> tuple[Array, Array]:
-    """h / o and tanh(c) of every valid step, flat; the cell has no projection.
+    """h / o and tanh(c) of every valid step, flat.
 
-    o and c are the oracle's, along the observed outputs.
+    The cell has no projection. o and c are the oracle's, along the observed outputs.
 
     Args:
         x: inputs of this layer, (batch, steps, input), as the backend read them.

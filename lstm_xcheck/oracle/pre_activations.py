@@ -1,6 +1,7 @@
-"""Pre-activations z = W x + U h + b + b_r of many steps, with error bound and standard deviation.
+"""Pre-activations of one cell with error bound and variance.
 
-With a = W x, h = U h_{t-1}, B = |b| + |b_r|, L1 = |W||x| + |U||h_{t-1}| + B and n the non-zeros of a row and 2 biases:
+With a = W x, h = U h_{t-1}, z = a + h + b + b_r, B = |b| + |b_r|, L1 = |W||x| + |U||h_{t-1}| + B and n the non-zeros
+of a row and 2 biases:
 
     |dz| <= n u_sum L1                         any order of summation, fused or not (Jeannerod and Rump, 2013)
           + u_in |w| |x|                       for operands that are no numbers of the format
@@ -12,7 +13,7 @@ the squared products. Kernels sum a and h apart, and b and b_r may cancel, so th
 
     var z = k^2 u_sum^2 (n/3 + 1) (Q + D)      D = a^2 + h^2 + z^2 + B^2,   k = 1/2 the rms of one rounding
           + 2/3 u^2 D                          where partial results are stored in 16 bits
-          + u_in^2 (Q/2 + a^2 + h^2)           where operands are rounded; truncation errs to one side
+          + 2 u_in^2 (Q + D)                   where operands are rounded; truncation errs to one side
 
 Gates are stacked in front in the order i, f, o, g; bounds are in units of u and variances in units of u^2.
 """
@@ -40,7 +41,7 @@ STORED_VARIANCE = 1.0 / 3.0
 
 
 class PreActivations:
-    """The sums of one cell with what their error bounds need, for one precision profile."""
+    """The sums of one cell and their error bounds, for one precision profile."""
 
     def __init__(self, cell: Cell, profile: Profile, dtype: DTypeLike) -> None:
         p = profile
@@ -50,8 +51,12 @@ class PreActivations:
         rows = self._rows(bias)
         self.kernels = _columns(rows)
         errors = absolute(rows, self.dtype)
-        #: Squares of the weights, a factor of [1, x^2, h^2].
-        self.squares = _columns(errors * errors)
+        #: Half the squares of the weights, of b and of B, a factor of [1, x^2, h^2]; relative to `scale`.
+        self.scale = _scale(errors)
+        half_squares = np.multiply(errors, 0.5**0.5 / self.scale).astype(np.float32, copy=False)
+        half_squares *= half_squares
+        half_squares[..., 0] += 0.5 * (bias_mass / self.scale) ** 2
+        self.half_squares = _columns(half_squares)
         # The same for dz, from [1, |x|, |h|]. The rounding of that product, about 2^-24 per term in float32, is added;
         # it covers underflows beyond eta.
         allowed = relative * (1.0 + 2.0**-22 * terms) / p.u
@@ -66,7 +71,7 @@ class PreActivations:
                 errors += np.where(inexact, np.abs(rows) * (p.u_in * (1.0 + p.u_in) / p.u), 0.0).astype(self.dtype)
         errors[..., 0] = allowed * bias_mass + 2.0 * terms * p.eta / p.u * (1.0 + 2.0**-22 * terms)
         self.errors = _columns(errors)
-        of_sums = ROUNDING_VARIANCE * (p.u_sum / p.u) ** 2 * (terms / 3.0 + 1.0)
+        of_sums = 2.0 * ROUNDING_VARIANCE * (p.u_sum / p.u) ** 2 * (terms / 3.0 + 1.0)
         self.of_sums = of_sums[:, None, None].astype(self.dtype)
         self.bias = bias[:, None, None]
         self.bias_mass = bias_mass[:, None, None].astype(self.dtype)
@@ -91,40 +96,52 @@ class PreActivations:
         return np.abs(self.kernels)
 
     def of(self, inputs: Array) -> list[Array]:
-        """Pre-activations, their bound, and standard deviation / bound, each (4, steps, batch, hidden).
+        """Pre-activations, their bound, and their variance, each (4, steps, batch, hidden).
 
         Args:
             inputs: 1, x and h_{t-1} in one row, (steps, batch, 1 + input + output).
         """
         p, width = self.profile, inputs.shape[-1] - self.cell.spec.output_size
-        a = product(inputs[..., 1:width], self.kernels[:, 1:width])
-        h = product(inputs[..., width:], self.kernels[:, width:])
-        z = a + h
-        z += self.bias
+        # Where a itself is not needed, the bias is a term of it: D holds the bias once more.
+        first = 1 if self.stores else 0
+        z = product(inputs[..., first:width], self.kernels[:, first:width])
+        a = z.astype(self.dtype)
+        of_h = product(inputs[..., width:], self.kernels[:, width:])
+        h = of_h.astype(self.dtype)
+        z += of_h
+        if self.stores:
+            z += self.bias
         size = absolute(inputs, self.dtype)
         bound = product(size, self.errors)
-        rounded = p.u_in > 0.0 and self._add_operands(inputs, bound)
-        size *= size
-        variance = product(size, self.squares)
-        parts = [part.astype(self.dtype) for part in (a, h, z)]
+        factor = self.of_sums
+        if p.u_in and self._add_operands(inputs, bound):
+            factor = factor + np.asarray(2.0 * (p.u_in / p.u) ** 2, self.dtype)
+        variance = self._half_squares(size)
         if self.stores:
-            bound += (1.0 + 8.0 * p.u) * self._stored(*parts)
-        for part in parts:
-            np.multiply(part, part, out=part)
-        of_products = parts[0]
-        of_products += parts[1]
-        operands = (p.u_in / p.u) ** 2 * (0.5 * variance + of_products) if rounded else 0.0
-        of_products += parts[2]
-        of_products += self.bias_mass**2
-        variance += of_products
-        variance *= self.of_sums
+            bound += (1.0 + 8.0 * p.u) * self._stored(a, h, z)
+        # a^2 + h^2 + (a + h)^2 is twice a (a + h) + h^2.
+        half = a + h
+        half *= a
+        h *= h
+        half += h
+        variance += half
+        variance *= factor
         if self.stores:
-            of_products *= 2.0 * STORED_VARIANCE
-            variance += of_products
-        variance += operands
-        np.sqrt(variance, out=variance)
-        variance /= bound
+            half += 0.5 * self.bias_mass**2
+            half *= 4.0 * STORED_VARIANCE
+            variance += half
         return [z, bound, variance]
+
+    def _half_squares(self, size: Array) -> Array:
+        """(Q + B^2) / 2 from |inputs|, scaled where float32 needs it."""
+        scale = _scale(size)
+        scaled = size.astype(np.float32) if scale == 1.0 else np.multiply(size, 1.0 / scale).astype(np.float32)
+        scaled *= scaled
+        total = product(scaled, self.half_squares)
+        total = total.astype(self.dtype, copy=False)
+        if scale * self.scale != 1.0:
+            total *= (scale * self.scale) ** 2
+        return total
 
     def _stored(self, a: Array, h: Array, z: Array) -> Array:
         """Bound on the roundings of stored partial results."""
@@ -147,8 +164,14 @@ class PreActivations:
         return True
 
 
+def _scale(sizes: Array) -> float:
+    """A power of two to divide by before squaring in float32; usually 1."""
+    largest = float(sizes.max())
+    return 1.0 if 1e-6 <= largest <= 1e12 or largest == 0.0 else float(2.0 ** np.frexp(largest)[1])
+
+
 def is_inexact(numbers: Array, bits: int) -> Array:
-    """Whether each is no number of so many significant bits; with 0 bits none is."""
+    """Whether each has more significant bits than these; with 0 all do."""
     if not bits:
         return np.ones(numbers.shape, bool)
     mantissa, _ = np.frexp(numbers)

@@ -66,6 +66,6 @@ def profile_named(name: str) -> Profile:
 
 
 def rougher_than(name: str) -> list[Profile]:
-    """The profiles of lower precision, one of which a backend may have used without saying so."""
+    """The profiles of lower precision that a backend may use without saying so."""
     profiles = list(PROFILES.values())
     return profiles[list(PROFILES).index(name.removesuffix("-own")) + 1 :]

@@ -42,7 +42,6 @@ class Summary:
         totals: cells of each verdict that occurs, in the order of VERDICTS.
         counts: kinds of parameter counts: (how many, an example), by label.
         troubles: the first rows that are wrong or undecided, in order; `troubled` is the number of all.
-        decided: what decided the quantities (`Row.decided_by`), and how many each.
         notes: reasons of what is unsupported, skipped or a match with a reservation, and how often each.
     """
 
@@ -53,7 +52,6 @@ class Summary:
     counts: dict[str, tuple[int, str]] = field(default_factory=dict)
     troubles: list[Row] = field(default_factory=list)
     troubled: int = 0
-    decided: Counter[str] = field(default_factory=Counter)
     notes: Counter[str] = field(default_factory=Counter)
 
 
@@ -81,15 +79,12 @@ def summarise(report: Report, listed: int) -> Summary:
     # Which adapter ends first differs from run to run; what is printed should not.
     result.counts = dict(sorted(result.counts.items()))
     result.notes = Counter(dict(sorted(result.notes.items())))
-    result.decided = Counter(dict(sorted(result.decided.items(), key=lambda item: (-item[1], item[0]))))
     return result
 
 
 def _add_row(result: Summary, adapter: AdapterSummary, row: Row, listed: int) -> None:
     adapter.max_abs = largest([adapter.max_abs, row.max_abs])
     adapter.score = largest([adapter.score, row.score])
-    if row.decided_by:
-        result.decided[row.decided_by] += 1
     if row.verdict in TROUBLE:
         result.troubled += 1
         if len(result.troubles) < listed:

@@ -68,7 +68,6 @@ def print_report(report: Report, console: Console) -> None:
     """Verdicts by adapter, parameter counts, what went wrong, and one line at the end."""
     summary = summarise(report, _LISTED)
     console.print(_adapter_table(summary))
-    _print_section("decided by", [", ".join(f"{rule} {n}" for rule, n in summary.decided.items())], console)
     _print_counts(summary, console)
     _print_reasons(summary, console)
     _print_section("diagnosis", report.causes, console)
@@ -109,9 +108,9 @@ def _print_reasons(summary: Summary, console: Console) -> None:
         console.print("\n[bold]what is wrong[/]")
     for row in summary.troubles:
         verdict = f"  [{_STYLE[row.verdict]}]{row.verdict.upper()}[/]"
-        rule = f" ({row.decided_by})" if row.decided_by else ""
-        console.print(f"{verdict}{rule} {escape(row.adapter)}, case {escape(row.case)}: ", end="", soft_wrap=True)
-        console.print(row.reason, markup=False, highlight=False, soft_wrap=True)
+        console.print(f"{verdict} {escape(row.adapter)}, case {escape(row.case)}: ", end="", soft_wrap=True)
+        rule = f" (decided by {row.decided_by})" if row.decided_by else ""
+        console.print(row.reason + rule, markup=False, highlight=False, soft_wrap=True)
     if summary.troubled > len(summary.troubles):
         console.print(f"  and {summary.troubled - len(summary.troubles)} more; --report FILE.json has them all")
     if summary.notes:
@@ -121,7 +120,7 @@ def _print_reasons(summary: Summary, console: Console) -> None:
 
 
 def _print_section(heading: str, lines: list[str], console: Console) -> None:
-    if any(lines):
+    if lines:
         console.print(f"\n[bold]{heading}[/]")
     for line in lines:
         console.print(f"  {line}", markup=False, highlight=False, soft_wrap=True)

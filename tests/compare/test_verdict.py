@@ -40,11 +40,11 @@ def test_a_verdict_is_that_of_its_worst_row() -> None:
     ("value", "written"), [(None, None), (0.25, 0.25), (float("inf"), "inf"), (float("nan"), "nan")]
 )
 def test_every_row_can_be_written_as_strict_json(value: float | None, written: object) -> None:
-    row = Row("case", "torch", "y", "mismatch", value, value, (0, 1, 2), "why")
+    row = Row("case", "torch", "y", "mismatch", value, value, (0, 1, 2), "why", "rms")
     data = json.loads(json.dumps(row.to_dict(), allow_nan=False))
     assert data == {
         "case": "case", "adapter": "torch", "quantity": "y", "verdict": "mismatch", "max_abs": written,
-        "score": written, "worst": [0, 1, 2], "reason": "why",
+        "score": written, "worst": [0, 1, 2], "reason": "why", "decided_by": "rms",
     }  # fmt: skip
 
 
