@@ -40,7 +40,7 @@ def command(weights: Path, observed: Path, layer_name: str | None, no_pairs: boo
     chosen = choose(load(weights), layer_name, weights)
     case, result = read_observed(observed, chosen)
     found = diagnose(result, case, pairs=not no_pairs)
-    agrees = judge(result, case).verdict == "match"
+    agrees = found.nothing_wrong or judge(result, case).verdict == "match"
     if as_json:
         print_json({"agrees": agrees, **found.to_dict()})
     else:

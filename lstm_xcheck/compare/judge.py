@@ -214,7 +214,7 @@ def _allow_absolute_tanh(
 
 
 def _explain_by_precision(rows: list[Row], result: Result, case: Case, profile: Profile, adapter: str) -> list[Row]:
-    """Add a note where the errors look like those of a lower precision: a silent downgrade."""
+    """Add a note where errors look like a silent downgrade of precision."""
     if all(row.verdict in ("match", "inconclusive") for row in rows):
         return rows
 

@@ -1,4 +1,4 @@
-"""Whether errors look like those of a lower precision, everywhere and not merely within its wider bound."""
+"""Whether errors look like those of a lower precision, everywhere."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _RMS = 0.1
 def lower_precision(
     observed: Mapping[str, Array], case: Case, profile: Profile, explains: Callable[[Profile], bool]
 ) -> str:
-    """The lower precision in which the outputs were most likely computed; empty if they do not look like any.
+    """The lower precision that the outputs look like, or empty.
 
     `explains`: whether the bounds of a precision allow every number. Wide bounds allow whatever narrow ones do, so the
     numbers decide: all of them are numbers of a shorter format, or all are off by what rounded operands would do.

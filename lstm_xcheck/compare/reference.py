@@ -92,26 +92,34 @@ def references(
             half = None if driving is None else driving[..., columns]
             halves.append(teacher_force(case, layer, direction, x, half, profile, dx))
         finals += halves
-        y = _reference("y", halves, _joined, unobserved)
+        y = _reference("y", halves, _joined, unobserved, profile.resolution)
         if mapped is not None:
             value, bound, sigma = (mapped.change(part, case) for part in (y.value, y.bound, y.sigma))
             y = replace(y, value=value, bound=bound, sigma=sigma)
         result[outputs_name(spec, layer)] = y
         if layer < spec.num_layers - 1:
             x, dx = _as_input(observed, y)
-    result["h_n"] = _reference("h", finals, _stacked, unobserved)
-    result["c_n"] = _reference("c", finals, _stacked, unobserved)
-    result["last"] = _reference("h", finals[-spec.num_directions :], _joined, unobserved)
+            if dx is None and profile.resolution:
+                dx = np.full(x.shape, profile.resolution)
+    result["h_n"] = _reference("h", finals, _stacked, unobserved, profile.resolution)
+    result["c_n"] = _reference("c", finals, _stacked, unobserved, profile.resolution)
+    result["last"] = _reference("h", finals[-spec.num_directions :], _joined, unobserved, profile.resolution)
     return result
 
 
 def _reference(
-    quantity: str, parts: list[TeacherForced], combine: Callable[[list[Array]], Array], unobserved: str
+    quantity: str,
+    parts: list[TeacherForced],
+    combine: Callable[[list[Array]], Array],
+    unobserved: str,
+    resolution: float,
 ) -> Reference:
-    """One quantity of several directions."""
+    """One quantity of several directions; `resolution` is that of its digits."""
     value, bound, sigma = (
         combine([getattr(part, quantity + field) for part in parts]) for field in ("", "_bound", "_sigma")
     )
+    if resolution:
+        bound, sigma = bound + resolution, np.hypot(sigma, resolution / 3.0**0.5)
     return Reference(value, bound, sigma, bool(unobserved), unobserved)
 
 

@@ -60,9 +60,11 @@ class Discrepancy:
         array, reference = self.comparable[name]
         return not reference.free and largest_ratio(difference(array, reference.value), reference.sigma) > SIGMAS
 
-    def describe_nothing_wrong(self) -> str:
-        """What it means that no number exceeds its bound."""
+    def describe_nothing_wrong(self, decimals: int | None = None) -> str:
+        """What it means that no number exceeds its bound; `decimals`: those printed."""
         loose = [name for name, (_, r) in self.comparable.items() if is_loose(r, self.profile)]
+        if not loose and decimals is not None:
+            return f"Nothing is wrong beyond the {decimals} decimals given: every number is what they allow."
         if not loose:
             return "Nothing is wrong: every number is what honest rounding allows."
         why = self.comparable[loose[0]][1].why_free

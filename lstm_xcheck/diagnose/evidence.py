@@ -28,6 +28,8 @@ from .one_number import Gains, largest_gains
 _LARGEST, _LARGEST_FREE = 3.0, 12.0
 #: Rounding leaves a sum of squares of at most this much per number, and this much more.
 _PER_NUMBER, _MORE = 0.64, 4.0
+#: The same for printed digits, whose standard deviation is exact.
+_PER_PRINTED_NUMBER = 1.5
 #: How much the worst residual of a free run must fall.
 _FALL = 100.0
 
@@ -56,7 +58,7 @@ class Evidence:
 
         `tried`: the logarithm of the number of hypotheses tried to find it.
         """
-        if not _is_noise(found):
+        if not self._is_noise(found):
             return "it leaves more than rounding would"
         honest = self.honest
         if honest is None:  # nothing else gives these shapes
@@ -75,7 +77,7 @@ class Evidence:
         weights and units are rivals, and nothing is due for chance.
         """
         honest = self.honest
-        if not _is_noise(found):
+        if not self._is_noise(found):
             return "it leaves more than rounding would"
         if honest is None or found.free.numbers or not found.forced.numbers:
             return "the outputs that would prove a number were not given"
@@ -102,9 +104,9 @@ class Evidence:
         left = max(0.0, honest.forced.squares - gain)
         return max(0.0, left - found.forced.squares) / 2.0
 
-
-def _is_noise(found: Fit) -> bool:
-    """Whether the residuals look like rounding."""
-    forced, free = found.forced, found.free
-    few = forced.largest <= _LARGEST and forced.squares <= _PER_NUMBER * forced.numbers + _MORE
-    return few and free.largest <= _LARGEST_FREE
+    def _is_noise(self, found: Fit) -> bool:
+        """Whether the residuals look like rounding."""
+        forced, free = found.forced, found.free
+        per_number = _PER_PRINTED_NUMBER if self.discrepancy.profile.resolution else _PER_NUMBER
+        few = forced.largest <= _LARGEST and forced.squares <= per_number * forced.numbers + _MORE
+        return few and free.largest <= _LARGEST_FREE

@@ -107,9 +107,10 @@ def _is_refuted(index: tuple[int, int], case: Case, outputs: dict[int, Array], p
     if np.isnan(x).any() or np.isnan(y).any():
         return False
     units = np.linspace(0, case.spec.output_size - 1, _UNITS).astype(np.intp) if wide else None
-    expected = teacher_force(case, layer, direction, np.asarray(x), y, profile, units=units)
+    dx = np.full(x.shape, profile.resolution) if layer and profile.resolution else None
+    expected = teacher_force(case, layer, direction, np.asarray(x), y, profile, dx, units)
     tested = y if units is None else y[..., units]
-    return largest_ratio(np.abs(tested - expected.y), expected.y_bound) > 1.0
+    return largest_ratio(np.abs(tested - expected.y), expected.y_bound + profile.resolution) > 1.0
 
 
 def layer_outputs(observed: Outputs, case: Case) -> dict[int, Array]:

@@ -96,7 +96,9 @@ def distance_limit(cell: CellWeights, window: Window, profile: Profile) -> float
     mass = float(rows.max() + np.abs(cell.total_bias).max())
     terms = float((np.count_nonzero(w, axis=2) + np.count_nonzero(u, axis=2)).max()) + 8.0
     state *= max(1.0, len(window.x) / 2.0)  # c accumulates the error of each step
-    return _SLACK * (terms * profile.u_sum + 2.0 * profile.u_in + 8.0 * profile.u) * max(1.0, mass) * state
+    digits = profile.resolution * max(1.0, float(np.abs(np.asarray(cell.U, np.float64)).sum(axis=2).max()))
+    rounding = (terms * profile.u_sum + 2.0 * profile.u_in + 8.0 * profile.u) * max(1.0, mass)
+    return _SLACK * (rounding + digits) * state
 
 
 def contribution(matrix: Array, vectors: Array) -> Array:

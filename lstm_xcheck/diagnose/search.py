@@ -30,6 +30,7 @@ from .numbers import LOG_FAMILIES, FittedNumber, fitting_numbers, same_function,
 from .observations import check_observed, describe_not_finite, describe_patterns, finite_part
 from .pairs import fitting_pairs
 from .prefilter import case_distances, distance_limit, observed_window, unobserved_window
+from .printed import printed_decimals
 from .probe import Ask, is_large, is_nondeterministic, run_probe
 
 #: One mistake or two, and how well they fit.
@@ -70,18 +71,24 @@ def diagnose(
     check_observed(given, case)
     observed, not_finite = finite_part(given), describe_not_finite(given)
     discrepancy = _discrepancy(result, observed, case)
+    decimals = printed_decimals(observed) if discrepancy.wrong else None
+    if decimals is not None:
+        printed = replace(discrepancy.profile, resolution=0.5 * 10.0**-decimals)
+        discrepancy = Discrepancy.of(observed, case, printed)
+    note = " ".join(text for text in (not_finite, _describe_digits(decimals)) if text)
     if not discrepancy.wrong:
-        explanation = discrepancy.describe_nothing_wrong()
+        explanation = discrepancy.describe_nothing_wrong(decimals)
         if not_finite:
             explanation = f"{not_finite} Nothing else is wrong as far as can be seen."
-        return Diagnosis(None, explanation=explanation, evidence=discrepancy.evidence())
+        evidence = discrepancy.evidence()
+        return Diagnosis(None, explanation=explanation, evidence=evidence, nothing_wrong=not not_finite)
     search = _Search(discrepancy, catalogue, FreeRuns(observed, case), Evidence(discrepancy))
     found = _first_proven(search, pairs, ask)
     if not found:
-        return _with_note(_unexplained(search, ask), not_finite)
+        return _with_note(_unexplained(search, ask), note)
     if len(found) > 1 and ask is not None:
         found = _confirmed_by_probe(found, discrepancy, ask)
-    return _with_note(_name(found, search), not_finite)
+    return _with_note(_name(found, search), note)
 
 
 def _discrepancy(result: Result, observed: Outputs, case: Case) -> Discrepancy:
@@ -91,6 +98,13 @@ def _discrepancy(result: Result, observed: Outputs, case: Case) -> Discrepancy:
     rows, profile = judged_quantities(result, case)
     flagged = frozenset(row.quantity for row in rows if row.verdict in ("mismatch", "suspect"))
     return Discrepancy.of(observed, case, profile, flagged)
+
+
+def _describe_digits(decimals: int | None) -> str:
+    """What is allowed for printed digits."""
+    if decimals is None:
+        return ""
+    return f"The outputs were printed with {decimals} decimals: half a unit of the last one is allowed for."
 
 
 def _with_note(found: Diagnosis, note: str) -> Diagnosis:
@@ -316,7 +330,9 @@ def _unexplained(search: _Search, ask: Ask | None) -> Diagnosis:
 
 def _listed(within_reach: Sequence[tuple[Explanation, str]]) -> tuple[dict[str, Any], ...]:
     """Unproven explanations as plain data, single mistakes first, the best fitting first."""
-    order = sorted(within_reach, key=lambda entry: (len(entry[0][0]), entry[0][1].rms_sigmas))
+    single = {mistakes[0].id for (mistakes, _), _ in within_reach if len(mistakes) == 1}
+    more = [e for e in within_reach if len(e[0][0]) == 1 or not single & {mistake.id for mistake in e[0][0]}]
+    order = sorted(more, key=lambda entry: (len(entry[0][0]), entry[0][1].rms_sigmas))
     return tuple(
         {
             "cause": _title(mistakes),

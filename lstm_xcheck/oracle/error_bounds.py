@@ -101,7 +101,10 @@ class BoundedCell:
             inputs = np.concatenate([inputs[..., : -h_prev.shape[-1]], h_prev[None]], axis=-1)
         parts = self.sums.of(inputs)
         if dx is not None:
-            self._add(parts, self.sums.rounded * product(dx, self.sums.magnitudes[:, 1 : 1 + dx.shape[-1]]))
+            columns = slice(1, 1 + dx.shape[-1])
+            # Printed digits are rounded independently of each other; other errors of inputs are not.
+            variance = product(dx**2 / 3.0, self.sums.kernels[:, columns] ** 2) if self.profile.resolution else 0.0
+            self._add(parts, self.sums.rounded * product(dx, self.sums.magnitudes[:, columns]), variance)
         if free:
             self._add_state_error(parts, np.where(unobserved, state.dh, 0.0), np.where(unobserved, state.var_h, 0.0))
         y, dy, var_y = self._step(parts, state, valid)

@@ -1,4 +1,4 @@
-"""What an implementation does to the outputs of its layers before the next layer reads them."""
+"""A change of each layer's outputs before the next layer reads them."""
 
 from __future__ import annotations
 

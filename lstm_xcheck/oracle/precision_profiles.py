@@ -17,6 +17,7 @@ class Profile:
         u_in: extra rounding of the operands of matrix products (TF32 keeps 11 bits of them, perhaps by truncation).
         eta: the largest error of an underflow.
         tanh_absolute: absolute error of tanh in units of u, for libraries that compute it as 2 sigmoid(2z) - 1.
+        resolution: half a unit of the last digit that observed outputs were printed with; 0 where they have all digits.
         operand_bits: significant bits of an operand that is exact, so that `u_in` does not apply; 0 if it always does.
     """
 
@@ -27,6 +28,7 @@ class Profile:
     eta: float
     tanh_absolute: float = 0.0
     operand_bits: int = 0
+    resolution: float = 0.0
 
     @property
     def is_low(self) -> bool:

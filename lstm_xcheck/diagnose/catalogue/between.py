@@ -1,4 +1,4 @@
-"""The same mistake with the outputs of every layer of a stack, or of all but the top."""
+"""The same mistake in every layer of a stack, or below its top."""
 
 from __future__ import annotations
 
