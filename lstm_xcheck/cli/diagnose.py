@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ..model import Case, LSTMWeights, Result
 
 _DATA = ("x", "h0", "c0", "lengths", "mask")
+_CANONICAL = "canonical"
 _OUTPUTS = ("y", "h_n", "c_n", "last")
 
 
@@ -24,8 +25,16 @@ _OUTPUTS = ("y", "h_n", "c_n", "last")
 @click.argument("observed", type=PATH)
 @click.option("--layer-name", metavar="NAME", help="Which LSTM of WEIGHTS, where it holds several.")
 @click.option("--no-pairs", is_flag=True, help="Do not look for two mistakes at once.")
+@click.option(
+    "--for-arrays",
+    "layout",
+    metavar="LAYOUT",
+    help="Print the fix for a function that gets arrays of this layout; canonical for W, U and b in LSTMWeights.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(weights: Path, observed: Path, layer_name: str | None, no_pairs: bool, as_json: bool) -> int:
+def command(
+    weights: Path, observed: Path, layer_name: str | None, no_pairs: bool, layout: str | None, as_json: bool
+) -> int:
     """Name the mistake that explains OBSERVED, given the checkpoint WEIGHTS.
 
     OBSERVED is an .npz or .safetensors file with x (batch, steps, input) and y (batch, steps, output), and where you
@@ -35,8 +44,11 @@ def command(weights: Path, observed: Path, layer_name: str | None, no_pairs: boo
     from ..checkpoints.formats import load
     from ..compare import judge
     from ..diagnose import diagnose
+    from ..layouts import layout_named
     from .output import print_json
 
+    if layout not in (None, _CANONICAL):
+        layout_named(str(layout))
     chosen = choose(load(weights), layer_name, weights)
     case, result = read_observed(observed, chosen)
     found = diagnose(result, case, pairs=not no_pairs)
@@ -44,7 +56,7 @@ def command(weights: Path, observed: Path, layer_name: str | None, no_pairs: boo
     if as_json:
         print_json({"agrees": agrees, **found.to_dict()})
     else:
-        _print(found, agrees)
+        _print(found, agrees, layout)
     return 0 if agrees else 1
 
 
@@ -93,8 +105,8 @@ def _floats(array: Array) -> Array:
     return array if array.dtype.kind == "f" else array.astype("float64")
 
 
-def _print(found: Diagnosis, agrees: bool) -> None:
-    from ..diagnose.remedy import remedy
+def _print(found: Diagnosis, agrees: bool, layout: str | None) -> None:
+    from ..diagnose.remedy import function_remedy, remedy, why_no_code
     from ..layouts.layer_code import LAYER_CODE
 
     if agrees or found.cause is None:
@@ -106,10 +118,11 @@ def _print(found: Diagnosis, agrees: bool) -> None:
     click.echo(f"why:   {found.explanation}")
     click.echo(f"fix:   {found.fix}")
     evidence = found.evidence
-    click.echo(
-        f"proof: error is {evidence['residual_before']:.3g} x the bound as it is, "
-        f"{evidence['residual_after']:.2g} x with this explanation"
+    before = evidence["residual_before"]
+    as_it_is = (
+        "the outputs are impossible as they are" if before is None else f"error is {before:.3g} x the bound as it is"
     )
+    click.echo(f"proof: {as_it_is}, {evidence['residual_after']:.2g} x with this explanation")
     if evidence["first"]:
         first = evidence["first"]
         click.echo(
@@ -119,7 +132,11 @@ def _print(found: Diagnosis, agrees: bool) -> None:
     for other in found.alternatives:
         same = "the same thing on this case" if other["same_on_this_case"] else "fits too"
         click.echo(f"or:    {other['cause']} ({same})")
-    for layout in LAYER_CODE:
-        code = remedy(found, layout)
+    codes = {f"in {name}": remedy(found, name) for name in LAYER_CODE if layout is None}
+    if not any(codes.values()):
+        codes = {"for a function of your own": function_remedy(found, layout if layout != _CANONICAL else None)}
+    for where, code in codes.items():
         if code:
-            click.echo(f"\n# in {layout}\n{code}")
+            click.echo(f"\n# {where}\n{code}")
+    if why_no_code(found):
+        click.echo(f"\n{why_no_code(found)}")

@@ -49,6 +49,8 @@ def _partners(mutants: CellMutants, contributions: Contributions, a: int) -> tup
     possible[a] = False
     if mutants.mistakes[a].shifted_gate:
         possible &= np.array([m.shifted_gate != mutants.mistakes[a].shifted_gate for m in mutants.mistakes])
+    if mutants.mistakes[a].family == "precision":  # weights are not rounded twice
+        possible &= np.array([m.family != "precision" for m in mutants.mistakes])
     overlaps = (changed[a] & affected).any(axis=1)
     overlaps_reversed = (affected[a] & changed).any(axis=1)
     disjoint = ~overlaps & (overlaps_reversed | (np.arange(len(changed)) > a))

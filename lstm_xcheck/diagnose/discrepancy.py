@@ -90,9 +90,11 @@ class Discrepancy:
         return outside if reference.free else outside | is_outside(error, SIGMAS * reference.sigma)
 
     def evidence(self) -> dict[str, Any]:
-        """How wrong, and the first wrong layer, step, row and unit."""
+        """How wrong, and the first wrong layer, step, row and unit; None for a residual that is no number."""
+        by_quantity = {name: score if np.isfinite(score) else None for name, score in self.scores.items()}
         worst = max(self.scores.values(), default=float("inf"))
-        return {"residual_before": worst, "by_quantity": dict(self.scores), "first": self._first_wrong()}
+        before = worst if np.isfinite(worst) else None
+        return {"residual_before": before, "by_quantity": by_quantity, "first": self._first_wrong()}
 
     def _first_wrong(self) -> dict[str, Any]:
         for name in self.comparable:

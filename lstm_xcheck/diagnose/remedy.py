@@ -38,7 +38,7 @@ def remedy(diagnosis: Diagnosis, layout: str) -> str:
     return _program(mistakes, diagnosis, code)
 
 
-def function_remedy(diagnosis: Diagnosis, layout: str = "") -> str:
+def function_remedy(diagnosis: Diagnosis, layout: str | None = None) -> str:
     """A function that makes what the user's function must get; empty where there is none.
 
     `layout`: of the arrays that the user's function gets; by default it gets canonical `LSTMWeights`.

@@ -11,6 +11,7 @@ from typing import Any
 from ..diagnose import diagnose
 from ..diagnose.detection_power import is_small
 from ..diagnose.probe import Ask
+from ..diagnose.remedy import function_remedy
 from ..errors import SpecError
 from ..events import MAX_DIAGNOSES
 from ..model import Case, Result
@@ -29,16 +30,20 @@ class Explainer:
         self._positions = {id: position for position, id in enumerate(order)}
         self._wrong: defaultdict[str, list[int]] = defaultdict(list)
 
-    def explain(self, result: Result, case: Case, adapter: str, ask: Ask | None = None) -> tuple[dict[str, Any], ...]:
+    def explain(
+        self, result: Result, case: Case, adapter: str, ask: Ask | None = None, *, of_function: bool = False
+    ) -> tuple[dict[str, Any], ...]:
         """The diagnosis of a wrong case; empty beyond the limit.
 
         `ask` runs another case on the same implementation; without it, a large case takes too long for what its
-        diagnosis would show.
+        diagnosis would show. `of_function`: whether a function of weights answered; its diagnosis has a `program` that
+        makes the weights which the function must get, where there are such.
         """
         if not self._is_among_first(case.id, adapter) or (ask is None and not is_small(case)):
             return ()
         try:
-            diagnosis = diagnose(result, case, ask=ask).to_dict()
+            found = diagnose(result, case, ask=ask)
+            diagnosis = {**found.to_dict(), **({"program": function_remedy(found)} if of_function else {})}
         except SpecError as error:  # outputs of another shape or not finite, which the row already reports
             diagnosis = {"cause": None, "explanation": str(error)}
         return ({"case": case.id, "adapter": adapter, **diagnosis},)

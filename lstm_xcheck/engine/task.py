@@ -40,7 +40,7 @@ def judged_outcome(
     diagnoses: tuple[dict[str, Any], ...] = ()
     # The catalogue of mistakes explains wrong outputs, not wrong gradients alone.
     if explainer is not None and any(row.verdict in ("mismatch", "suspect") for row in verdict.of_outputs):
-        diagnoses = explainer.explain(result, case, adapter, ask)
+        diagnoses = explainer.explain(result, case, adapter, ask, of_function=not layout)
     return Outcome(
         case.id, adapter, rows, verdict.count, dict(result.environment), diagnoses=diagnoses, seconds=seconds
     )

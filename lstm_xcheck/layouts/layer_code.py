@@ -45,9 +45,9 @@ LAYER_CODE: dict[str, LayerCode] = {
 }
 
 
-def function_code(layout: str) -> LayerCode:
+def function_code(layout: str | None) -> LayerCode:
     """A function that makes what another must get: canonical weights, or arrays of a layout."""
-    if not layout:
+    if layout is None:
         return LayerCode(
             header="def corrected(weights):  # give your function corrected(weights) in place of weights",
             read="layers = weights.layers",

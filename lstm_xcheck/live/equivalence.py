@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from os import PathLike
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 import numpy as np
@@ -230,13 +231,18 @@ def _observe(side: _Side, case: Case) -> Result:
 def _causes(side: _Side, case: Case, observed: Result) -> list[str]:
     """The mistake that explains the wrong outputs, and its remedy."""
     ask = None if side.weights is not None and not is_small(case) else partial(_ask, side, case)
-    found = Explainer().explain(observed, case, side.name, ask)
+    found = Explainer().explain(observed, case, side.name, ask, of_function=side.weights is None)
     return [
-        f"best explanation of the outputs of the {side.name}: {why['cause']}. {why['fix']}"
+        f"best explanation of the outputs of the {side.name}: {why['cause']}. {why['fix']}{_program(why)}"
         if why["cause"]
         else f"no cause found for the outputs of the {side.name}: {full_explanation(why)}"
         for why in found
     ]
+
+
+def _program(why: dict[str, Any]) -> str:
+    """The program of a remedy, indented, on lines of its own."""
+    return f"\n{indent(why['program'], '    ')}" if why.get("program") else ""
 
 
 def _ask(side: _Side, asked: Case, case: Case) -> Result:

@@ -7,6 +7,7 @@ import platform
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from textwrap import indent
 from typing import Any, Literal
 
 import numpy as np
@@ -141,6 +142,7 @@ class Report:
         bad.sort(key=lambda row: -(row.score or 0.0))
         lines = [f"  {row.adapter}, case {row.case}, {row.verdict}: {row.reason}" for row in bad[:8]]
         lines += [f"  {line}" for line in self.causes]
+        lines += [indent(program, "    ") for program in self.programs]
         more = f"\n  and {len(bad) - 8} more" if len(bad) > 8 else ""
         raise DisagreementError(f"{len(bad)} quantities disagree:\n" + "\n".join(lines) + more)
 
@@ -172,6 +174,14 @@ class Report:
             if not found["cause"] and found.get("location")
         ]
         return [*named, *located]
+
+    @property
+    def programs(self) -> list[str]:
+        """Programs that make the weights which wrong functions must get, each once."""
+        programs = {
+            f"# for {found['adapter']}\n{found['program']}": None for found in self.diagnoses if found.get("program")
+        }
+        return list(programs)
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain data, in the documented schema."""

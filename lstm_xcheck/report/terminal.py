@@ -71,6 +71,8 @@ def print_report(report: Report, console: Console) -> None:
     _print_counts(summary, console)
     _print_reasons(summary, console)
     _print_section("diagnosis", report.causes, console)
+    for program in report.programs:
+        console.print(f"\n{program}", markup=False, highlight=False, soft_wrap=True)
     _print_section("power", sentences(report.power), console)
     console.print()
     word = f"[{_WORD_STYLE[summary.word]}]{summary.word}[/]"

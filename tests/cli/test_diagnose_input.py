@@ -36,11 +36,8 @@ def weights(tmp_path: Path) -> Path:
         ({"x": X[:0], "y": Y[:0]}, "x has shape (0, 5, 3), but should be (batch, steps, 3), none of them 0"),
         ({"x": X[:, :0], "y": Y[:, :0]}, "x has shape (2, 0, 3), but should be (batch, steps, 3), none of them 0"),
         ({"x": X, "y": Y * np.nan}, "y holds 40 of 40 numbers that are not finite"),
-        ({"x": X, "y": Y, "h_n": H * np.inf}, "h_n holds 8 of 8 numbers that are not finite"),
         ({"x": X * np.nan, "y": Y}, "x holds NaN, infinity or a number too large for float32"),
         ({"x": np.float64(1e300) * X, "y": Y}, "x holds NaN, infinity or a number too large for float32"),
-        ({"x": X, "y": 0 * Y}, "y is 0 everywhere; a constant output tells nothing about its cause"),
-        ({"x": X, "y": 0 * Y + 0.5}, "y is 0.5 everywhere"),
         ({"x": np.repeat(X, 2, axis=-1), "y": Y}, "x has shape (2, 5, 6), but should be (batch, steps, 3)"),
         ({"x": X, "y": np.repeat(Y, 2, axis=-1)}, "y has shape (2, 5, 8), but should be (2, 5, 4)"),
         ({"x": X[0], "y": Y}, "x has shape (5, 3), but should be (batch, steps, 3)"),
@@ -59,8 +56,8 @@ def weights(tmp_path: Path) -> Path:
         ({"x": X, "out": Y}, "holds 'out'; expected names are x, h0"),
     ],
     ids=[
-        "steps", "rank", "scalar", "empty", "empty-case", "no-steps", "nan", "infinite-state", "x-nan", "x-too-large",
-        "zero", "constant", "other-input-width", "other-width", "x-rank", "state-rank", "initial-rank", "no-such-layer",
+        "steps", "rank", "scalar", "empty", "empty-case", "no-steps", "nan", "x-nan", "x-too-large",
+        "other-input-width", "other-width", "x-rank", "state-rank", "initial-rank", "no-such-layer",
         "lengths", "mask", "text", "x-text", "complex", "truth", "objects", "no-outputs", "no-inputs", "other-name",
     ],
 )  # fmt: skip

@@ -9,11 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lstm_xcheck import api
 from lstm_xcheck.compare import judge
 from lstm_xcheck.diagnose import Diagnosis, diagnose
 from lstm_xcheck.diagnose.catalogue import CATALOGUE
 from lstm_xcheck.diagnose.mistake import Mistake, in_cells
 from lstm_xcheck.diagnose.remedy import function_remedy, remedy, why_no_code
+from lstm_xcheck.engine.explain import Explainer
+from lstm_xcheck.errors import DisagreementError
 from lstm_xcheck.model import Case, LSTMSpec, LSTMWeights, Result
 
 from .cases import float32_lstm, named
@@ -260,6 +263,43 @@ def test_a_function_of_arrays_is_right_with_corrected_arrays(id: str, layout: st
     names: dict[str, Any] = {}
     exec(function_remedy(Diagnosis(mistake.title, (id,)), layout), names)
     assert judge(function(names["corrected"](arrays)), case).verdict == "match"
+
+
+def exchanged(weights: LSTMWeights, x: Any, h0: Any, c0: Any, lengths: Any) -> Any:
+    """A user's function that reads the gates in another order."""
+    (mistake,) = named("gates-iofg")
+    wrong = mistake.change_case(Case(weights=weights, x=x, h0=h0, c0=c0))
+    assert wrong is not None
+    result = float32_lstm.run(wrong, float32_lstm.ORDERS[0])
+    return result.y, result.h_n, result.c_n
+
+
+def test_reports_and_the_assertion_print_the_program_for_a_function() -> None:
+    case = CASES[3]
+    report = api.verify([case], {"mine": exchanged})
+    (program,) = report.programs
+    with pytest.raises(DisagreementError) as by_report:
+        report.raise_if_failed()
+    with pytest.raises(DisagreementError) as by_assertion:
+        api.assert_equivalent(case.weights, exchanged, case=case)
+    body = report.diagnoses[0]["program"]
+    assert program == f"# for mine\n{body}"
+    for message in (str(by_report.value), str(by_assertion.value)):
+        assert "\n".join(f"    {line}".rstrip() for line in body.splitlines()) in message
+    names: dict[str, Any] = {}
+    exec(body, names)
+    mended = api.verify([case], {"mine": lambda weights, *data: exchanged(names["corrected"](weights), *data)})
+    assert mended.ok and mended.programs == []
+
+
+def test_a_framework_gets_no_program() -> None:
+    case = CASES[3]
+    (mistake,) = named("gates-iofg")
+    wrong = mistake.change_case(case)
+    assert wrong is not None
+    lstm = torch_module(wrong.weights, batch_first=True)
+    (found,) = Explainer().explain(run_torch(lstm, case), case, "torch")
+    assert found["mistakes"] == ["gates-iofg"] and "program" not in found
 
 
 # --- where there is none ---

@@ -62,7 +62,7 @@ def test_torch(torch_run: Runner, mistake: Mistake, kind: str) -> None:
 @pytest.mark.parametrize("kind", CASES)
 @pytest.mark.parametrize("name", OTHERS)
 def test_another_backend(workers: Callable[[str], Runner], name: str, kind: str, mistake: Mistake) -> None:
-    if (name, mistake.id) == ("keras-jax", "weights-6-digits"):
+    if name == "keras-jax" and mistake.id in ("weights-6-digits", "kernels-6-digits", "kernels-7-digits"):
         pytest.skip("shows in float64 alone, and Keras computes the tanh of a float64 layer in float32 on JAX")
     check(workers(name), mistake, [case for case in CASES[kind] if not case.spec.proj_size])
 

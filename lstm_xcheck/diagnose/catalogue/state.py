@@ -111,17 +111,23 @@ def _never_written(*names: str) -> OutputChange:
     return output_change
 
 
+def _unknown(*names: str) -> OutputChange:
+    """Zeros that were never written say nothing of the cells; None for other numbers."""
+
+    def output_change(outputs: Outputs, case: Case) -> Outputs | None:
+        if any(outputs[name].any() for name in names if name in outputs):
+            return None
+        return {n: np.full_like(a, np.nan, np.float64) if n in names else a for n, a in outputs.items()}
+
+    return output_change
+
+
 def _nothing_written(outputs: Outputs, case: Case) -> Outputs:
     return {n: np.zeros_like(a) for n, a in outputs.items()}
 
 
-def _y_unknown(outputs: Outputs, case: Case) -> Outputs:
-    """Zeros that were never written say nothing of the cells."""
-    return {n: np.full_like(a, np.nan, np.float64) if n == "y" else a for n, a in outputs.items()}
-
-
-def _all_unknown(outputs: Outputs, case: Case) -> Outputs:
-    return {n: np.full_like(a, np.nan, np.float64) for n, a in outputs.items()}
+def _nothing_known(outputs: Outputs, case: Case) -> Outputs | None:
+    return _unknown(*outputs)(outputs, case)
 
 
 _entry = partial(Mistake, family="state")
@@ -170,14 +176,14 @@ MISTAKES = (
     _entry("c-for-h", "final c returned as h too", "The cell state was returned twice.", "Return the hidden state as h_n.",
            outputs=_finals_from("c_n", "c_n")),
     _entry("h-n-never-written", "final h never written", "h_n is 0 everywhere: the buffer is as it was made.",
-           "Write the last h to h_n.", outputs=_never_written("h_n")),
+           "Write the last h to h_n.", outputs=_never_written("h_n"), undo=_unknown("h_n")),
     _entry("c-n-never-written", "final c never written", "c_n is 0 everywhere: the buffer is as it was made.",
-           "Write the last c to c_n.", outputs=_never_written("c_n")),
+           "Write the last c to c_n.", outputs=_never_written("c_n"), undo=_unknown("c_n")),
     _entry("final-states-never-written", "final states never written",
            "h_n and c_n are 0 everywhere: the buffers are as they were made.", "Write the last h and c to h_n and c_n.",
-           outputs=_never_written("h_n", "c_n")),
+           outputs=_never_written("h_n", "c_n"), undo=_unknown("h_n", "c_n")),
     _entry("y-never-written", "outputs never written", "y is 0 everywhere: the buffer is as it was made.",
-           "Write h of each step to y.", outputs=_never_written("y"), undo=_y_unknown),
+           "Write h of each step to y.", outputs=_never_written("y"), undo=_unknown("y")),
     _entry("nothing-written", "nothing written at all", "Every output is 0: the layer never ran, or its buffers were never filled.",
-           "Check that the kernel runs and writes its outputs.", outputs=_nothing_written, undo=_all_unknown),
+           "Check that the kernel runs and writes its outputs.", outputs=_nothing_written, undo=_nothing_known),
 )  # fmt: skip
