@@ -74,6 +74,7 @@ def _listed(numbers: Sequence[int]) -> str:
 def _name(by: dict[str, Any]) -> str:
     gates = by["gates"]
     which = "every gate" if len(gates) == 4 else f"gate{'s' if len(gates) > 1 else ''} {' and '.join(gates)}"
+    which += " (or of every gate)" if by.get("or_every_gate") else ""
     return f"{by['array']} of {which}" if "array" in by else f"What {which} reads (W, U and b)"
 
 
