@@ -250,7 +250,7 @@ def test_initial_states_of_one_row_are_located() -> None:
     assert found["explained_by"] == {"array": "c0", "rows": [2]}
 
 
-def test_padding_alone_is_said() -> None:
+def test_wrong_padding_alone_is_located() -> None:
     case = case_of(batch=4, data={"ragged": True})
     outputs = observed(case)
     outputs["y"] = np.where(case.valid[..., None], outputs["y"], np.float32(0.5))

@@ -33,14 +33,14 @@ def describe_change(tests: Tests, statement: Statement, columns: Columns) -> dic
 
 
 class _Pattern(NamedTuple):
-    """A change of every number of the cell, (4, hidden, columns), and what it is as plain data."""
+    """A change (4, hidden, columns) of the whole cell, and its name as data."""
 
     change: Array
     data: dict[str, Any]
 
 
 def _widened(tests: Tests, estimates: _Estimates, found: _Pattern) -> dict[str, Any]:
-    """The units that a pattern explains; and whether it may be in every gate, since others do not show it."""
+    """The units that a pattern explains, and whether it may be in every gate."""
     every = tests.of(tests.wrong.units, numbers=1)
     change = estimates.limited(found.change, estimates.gates, every.units)
     tried = every if every.explains(change) else tests.of(estimates.units, numbers=1)
