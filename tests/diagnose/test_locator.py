@@ -14,7 +14,7 @@ from lstm_xcheck.arrays import Array
 from lstm_xcheck.compare.reference import observed_quantities
 from lstm_xcheck.diagnose import Diagnosis, diagnose
 from lstm_xcheck.diagnose.discrepancy import Discrepancy
-from lstm_xcheck.diagnose.locate import describe_location, locate
+from lstm_xcheck.diagnose.locate import describe_location, hypothesis, locate
 from lstm_xcheck.diagnose.mistake import Outputs, result_from
 from lstm_xcheck.model import GATES, Case, CellWeights, LSTMSpec, LSTMWeights
 from lstm_xcheck.oracle import profile_named
@@ -226,6 +226,25 @@ def test_too_few_outputs_say_how_many_are_needed() -> None:
         [0, 1, 2, 3, 4, 5],
         {"gates": ["f"], "array": "W", "factor": 1.1},
     )
+
+
+def test_outputs_that_a_gate_does_not_reach_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without c0, gate f acts on the second step alone: its 10 numbers explain 8 outputs whatever they are."""
+    case = case_of(steps=2, batch=8, hidden_size=5, data={"states": False})
+    outputs = observed(changed(case, times("W", 1, 2.0)), "y")
+    assert "explained_by" not in location(outputs, case)
+    monkeypatch.setattr(hypothesis, "SPARE", -99)
+    assert "explained_by" in location(outputs, case)
+
+
+def test_a_weak_unit_is_not_counted_to_the_gate_of_a_strong_one() -> None:
+    case = case_of(steps=4, batch=8, hidden_size=12, input_size=8)
+    for size in (6e-6, 1.2e-5, 1e-2):
+        wrong = changed(case, both(add("b", (0, 5), size), times("U", (2, 1), 1.3), times("W", (2, 1), 0.8)))
+        found = location(observed(wrong, "y"), case)
+        assert found["units"] == [1, 5]
+        by = found["explained_by"]
+        assert (by["gates"], by["units"]) in ((["g"], [1]), (["i"], [5]))
 
 
 @pytest.mark.parametrize("spec", [{}, {"peepholes": True}, {"proj_size": 3}], ids=str)
