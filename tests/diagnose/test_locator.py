@@ -14,7 +14,7 @@ from lstm_xcheck.arrays import Array
 from lstm_xcheck.compare.reference import observed_quantities
 from lstm_xcheck.diagnose import Diagnosis, diagnose
 from lstm_xcheck.diagnose.discrepancy import Discrepancy
-from lstm_xcheck.diagnose.locate import describe_location, locate
+from lstm_xcheck.diagnose.locate import describe_location, hypothesis, locate
 from lstm_xcheck.diagnose.mistake import Outputs, result_from
 from lstm_xcheck.model import GATES, Case, CellWeights, LSTMSpec, LSTMWeights
 from lstm_xcheck.oracle import profile_named
@@ -228,6 +228,25 @@ def test_too_few_outputs_say_how_many_are_needed() -> None:
     )
 
 
+def test_outputs_that_a_gate_does_not_reach_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without c0, gate f acts on the second step alone: its 10 numbers explain 8 outputs whatever they are."""
+    case = case_of(steps=2, batch=8, hidden_size=5, data={"states": False})
+    outputs = observed(changed(case, times("W", 1, 2.0)), "y")
+    assert "explained_by" not in location(outputs, case)
+    monkeypatch.setattr(hypothesis, "SPARE", -99)
+    assert "explained_by" in location(outputs, case)
+
+
+def test_a_weak_unit_is_not_counted_to_the_gate_of_a_strong_one() -> None:
+    case = case_of(steps=4, batch=8, hidden_size=12, input_size=8)
+    for size in (6e-6, 1.2e-5, 1e-2):
+        wrong = changed(case, both(add("b", (0, 5), size), times("U", (2, 1), 1.3), times("W", (2, 1), 0.8)))
+        found = location(observed(wrong, "y"), case)
+        assert found["units"] == [1, 5]
+        by = found["explained_by"]
+        assert (by["gates"], by["units"]) in ((["g"], [1]), (["i"], [5]))
+
+
 @pytest.mark.parametrize("spec", [{}, {"peepholes": True}, {"proj_size": 3}], ids=str)
 @pytest.mark.parametrize("gate", GATES)
 def test_c_n_tells_gate_o_from_the_others(gate: str, spec: dict[str, Any]) -> None:
@@ -250,7 +269,7 @@ def test_initial_states_of_one_row_are_located() -> None:
     assert found["explained_by"] == {"array": "c0", "rows": [2]}
 
 
-def test_padding_alone_is_said() -> None:
+def test_wrong_padding_alone_is_located() -> None:
     case = case_of(batch=4, data={"ragged": True})
     outputs = observed(case)
     outputs["y"] = np.where(case.valid[..., None], outputs["y"], np.float32(0.5))

@@ -10,6 +10,9 @@ from ...oracle import Profile
 from ...oracle.activations import apply
 from .wrong_cell import NOISE, WrongCell, in_deviations
 
+#: A difference of variances is known no better than to this share of them.
+_LEAST = 0.1
+
 
 def gates_by_c_n(wrong: WrongCell, profile: Profile) -> tuple[str, ...]:
     """The gates that can be wrong at the last step.
@@ -39,8 +42,8 @@ def _output_errors(wrong: WrongCell, c_n: Array, c_sigma: Array, profile: Profil
     # y's deviation without what c adds to it, but with what storing c adds.
     slope = np.abs(wrong.honest.h_by_c[last, rows])
     added, stored = (_projected(wrong, (slope * part) ** 2) for part in (c_sigma, profile.u * c_n))
-    smallest = (profile.u * expected) ** 2
-    sigma = np.sqrt(np.maximum(wrong.sigma[last, rows] ** 2 - added, smallest) + stored)
+    variance = wrong.sigma[last, rows] ** 2
+    sigma = np.sqrt(np.maximum(variance - added, _LEAST * variance) + stored)
     return in_deviations(driven.y[last, rows] - expected, sigma)
 
 

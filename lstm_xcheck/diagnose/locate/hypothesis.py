@@ -58,7 +58,7 @@ class Hypothesis:
 
 
 class Tests:
-    """Fits families to some wrong units of a cell, as many of them as can be afforded.
+    """Fits families to as many wrong units of a cell as can be afforded.
 
     Estimates come from some rows and the first steps; whether a family explains is decided on all of them.
     """
@@ -148,7 +148,7 @@ class Tests:
 
 
 def _of_units(case: Case, index: tuple[int, int], units: Array, change: Array) -> Case:
-    """The case with these units of one cell alone, changed and not rounded; its c0 is theirs, too."""
+    """The case with these units of one cell alone, changed and not rounded."""
     layer, direction = index
     cells = [list(row) for row in case.weights.layers]
     own = {name: np.asarray(array[:, units], np.float64) for name, array in cells[layer][direction].items()}

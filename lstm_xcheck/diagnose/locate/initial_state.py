@@ -17,15 +17,15 @@ _LEAST = 50.0
 
 
 def rows_of_c0(wrong: WrongCell) -> list[int]:
-    """The rows whose c0 alone explains; empty where it does not."""
+    """The rows, fewer than all, whose c0 alone explains; empty where it does not.
+
+    Where every row is wrong, a bias looks much the same.
+    """
     driven, units = wrong.driven, wrong.units
     rows = np.flatnonzero(wrong.far[..., units].any(axis=(0, 2)))
-    if (
-        not rows.size
-        or driven.valid[:, rows].sum(axis=0).min() < 1 + SPARE
-        or wrong.first_step
-        or np.abs(wrong.errors).max() < _LEAST
-    ):
+    if wrong.first_step or not 0 < len(rows) < driven.valid.shape[1] or np.abs(wrong.errors).max() < _LEAST:
+        return []
+    if driven.valid[:, rows].sum(axis=0).min() < 1 + SPARE:
         return []
     part, run, change, z = np.ix_(rows, units), wrong.honest, np.zeros(driven.c0.shape), driven.z
     for _ in range(_ROUNDS):

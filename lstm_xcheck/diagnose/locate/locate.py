@@ -30,9 +30,10 @@ def locate(discrepancy: Discrepancy) -> dict[str, Any]:
     spec = discrepancy.case.spec
     observed = layer_outputs(discrepancy.observed, discrepancy.case)
     unobserved = [layer for layer in range(spec.num_layers) if layer not in observed]
-    cells = wrong_cells(discrepancy)
-    wrong = WrongCell.of(discrepancy, cells[0]) if cells else None
-    found = _undriven(discrepancy) if wrong is None else _driven(discrepancy, wrong)
+    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+        cells = wrong_cells(discrepancy)
+        wrong = WrongCell.of(discrepancy, cells[0]) if cells else None
+        found = _undriven(discrepancy) if wrong is None else _driven(discrepancy, wrong)
     others = {"other_directions": [d for _, d in cells[1:]]} if cells[1:] else {}
     return {**found, **others, **({"unobserved": unobserved} if unobserved else {})}
 
@@ -50,8 +51,7 @@ def _driven(discrepancy: Discrepancy, wrong: WrongCell) -> dict[str, Any]:
     found["units"] = sorted(wrong.units.tolist())
     if wrong.driven.cell.projection is not None:  # units are mixed in y
         return found
-    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
-        return {**found, **_explained(discrepancy, wrong)}
+    return {**found, **_explained(discrepancy, wrong)}
 
 
 def _explained(discrepancy: Discrepancy, wrong: WrongCell) -> dict[str, Any]:

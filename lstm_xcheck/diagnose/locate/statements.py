@@ -95,7 +95,7 @@ def _same_number(tests: Tests, columns: Columns, numbers: set[tuple[int, int]]) 
 
 
 def _gate_or_array(tests: Tests, columns: Columns) -> Statement | None:
-    """One gate, or one array in every gate, where its rivals fail."""
+    """One gate, or one array in every gate, of the units where its rivals fail."""
     few = tests.of(tests.wrong.units[:_FEW], numbers=len(columns.all))
     gate = _only_gate(few, columns) if few.equations.count >= equations_needed(columns) else None
     gates, of_gate = (tuple(_GATES), np.ones(len(few.units), bool)) if gate is None else ((gate[0],), gate[1])
@@ -104,43 +104,53 @@ def _gate_or_array(tests: Tests, columns: Columns) -> Statement | None:
         return None
     name, where = (None, of_gate) if array is None else array
     family = columns.family(gates, ARRAYS if name is None else [name])
-    every = tests.of(tests.wrong.units, numbers=len(columns.all))
-    (found,) = every.test([family])
-    if not found.holds:
-        return None
-    return Statement(found if where.all() else found.part(np.isin(found.units, few.units[where])), gates, name)
+    (found,) = tests.of(tests.wrong.units, numbers=len(columns.all)).test([family])
+    if not (where.all() and found.holds):
+        found = found.part(np.isin(found.units, few.units[where]) & found.explains)
+    return Statement(found, gates, name) if found.units.size else None
 
 
 def _only_gate(tests: Tests, columns: Columns) -> tuple[int, Array] | None:
-    """The gate that explains, and of which units all others fail."""
+    """The gate that explains most units of which all others fail, and those units."""
     found = tests.test([columns.family([gate], ARRAYS) for gate in _GATES])
-    holding = [gate for gate in _GATES if found[gate].holds]
-    if len(holding) != 1:
-        return None
-    refuted = np.all([found[gate].fails for gate in _GATES if gate != holding[0]], axis=0)
-    return (holding[0], refuted) if refuted.any() else None
+    if not np.any([one.explains for one in found], axis=0).all():
+        return None  # where no single gate explains some unit, one that seems to explain another is doubtful
+    alone = [_alone(found[gate], [found[other] for other in _GATES if other != gate]) for gate in _GATES]
+    gate = max(_GATES, key=lambda g: int(alone[g].sum()))
+    return (gate, alone[gate]) if alone[gate].any() else None
 
 
 def _only_array(tests: Tests, columns: Columns, gates: Sequence[int], within: Array) -> tuple[str, Array] | None:
-    """The array that explains in these gates, and of which units the others fail.
+    """The array that alone explains in these gates, and the units of which it does.
 
-    Others with more numbers than there are outputs explain anything, and are not tested.
+    The others fail one by one and together; what has more numbers than there are outputs explains anything, and is not
+    tested.
     """
     present, count = [name for name in ARRAYS if columns.of[name]], tests.equations.count
     families = {name: columns.family(gates, [name]) for name in present}
     testable = [name for name in present if len(families[name]) + SPARE <= count]
-    found = dict(zip(testable, tests.test([families[name] for name in testable]), strict=True)) if testable else {}
-    holding = [name for name in testable if found[name].holds]
-    if len(holding) != 1:
+    if not testable:
         return None
-    rest, size = [name for name in present if name != holding[0]], len(families[holding[0]])
-    rivals, others = [found[name] for name in rest if name in found], columns.family(gates, rest)
-    if others and len(others) + SPARE <= count:
-        rivals += tests.test([others])
-    elif size + _AMPLE > count or any(name not in found and len(families[name]) <= size for name in rest):
+    found = dict(zip(testable, tests.test([families[name] for name in testable]), strict=True))
+    if not np.any([one.explains for one in found.values()], axis=0).all():
         return None
-    refuted = np.all([within, *(rival.fails for rival in rivals)], axis=0)
-    return (holding[0], refuted) if refuted.any() else None
+    alone = {name: within & _alone(found[name], [found[k] for k in testable if k != name]) for name in testable}
+    name = max(testable, key=lambda k: int(alone[k].sum()))
+    rest, size = [other for other in present if other != name], len(families[name])
+    others = columns.family(gates, rest)
+    if not alone[name].any() or not others:
+        return (name, alone[name]) if alone[name].any() else None
+    if len(others) + SPARE <= count:
+        alone[name] &= tests.test([others])[0].fails
+    elif size + _AMPLE > count or any(other not in found and len(families[other]) <= size for other in rest):
+        return None
+    return (name, alone[name]) if alone[name].any() else None
+
+
+def _alone(one: Hypothesis, rivals: Sequence[Hypothesis]) -> Array:
+    """The units that one explains, of which every rival fails."""
+    units: Array = np.all([one.explains, *(rival.fails for rival in rivals)], axis=0)
+    return units
 
 
 def _only(found: set[_T]) -> _T | None:

@@ -13,7 +13,7 @@ _LISTED = 6
 
 def describe_location(found: dict[str, Any], case: Case) -> str:
     """The sentences, each with a space before it."""
-    parts = [_which(found, case), _by_c_n(found), _explained(found), _too_few(found), *_not_observed(found)]
+    parts = [_which(found, case), _by_c_n(found), _explained(found, case), _too_few(found), *_not_observed(found)]
     return "".join(f" {part}" for part in parts if part)
 
 
@@ -44,20 +44,20 @@ def _by_c_n(found: dict[str, Any]) -> str:
     return "The last h is o tanh(c_n), but c_n is wrong: gate i, f or g or c itself is wrong, not gate o."
 
 
-def _explained(found: dict[str, Any]) -> str:
+def _explained(found: dict[str, Any], case: Case) -> str:
     by = found.get("explained_by")
     if not by:
         return ""
     if by.get("array") == "c0":
         return f"Another c0 of row{'s' if len(by['rows']) > 1 else ''} {_listed(by['rows'])} alone explains all of it."
-    numbers, whose, alone = by.get("numbers", []), _name(by), _alone(found)
+    numbers, whose, alone = by.get("numbers", []), _name(by, case), _alone(found)
     if "change" in by:
         return f"{whose} {_change(by)} {alone}."
     if numbers and by["numbers_changed"] == 1:
-        return f"One number {alone}: {_number(numbers[0])}."
+        return f"One number {alone}: {_number(numbers[0], case)}."
     if numbers:
         rest = by["numbers_changed"] - 1
-        return f"{whose} {alone}: {_number(numbers[0])}, and {rest} other number{'s' if rest > 1 else ''}."
+        return f"{whose} {alone}: {_number(numbers[0], case)}, and {rest} other number{'s' if rest > 1 else ''}."
     return f"{whose} {alone}."
 
 
@@ -71,17 +71,27 @@ def _listed(numbers: Sequence[int]) -> str:
     return ", ".join(map(str, numbers[:_LISTED])) + (" ..." if len(numbers) > _LISTED else "")
 
 
-def _name(by: dict[str, Any]) -> str:
+def _name(by: dict[str, Any], case: Case) -> str:
     gates = by["gates"]
     which = "every gate" if len(gates) == 4 else f"gate{'s' if len(gates) > 1 else ''} {' and '.join(gates)}"
-    return f"{by['array']} of {which}" if "array" in by else f"What {which} reads (W, U and b)"
+    which += " (or of every gate)" if by.get("or_every_gate") else ""
+    if "array" not in by:
+        return f"What {which} reads (W, U and b)"
+    scaled = len(gates) == 4 and by.get("change", {}).get("kind") == "scaled"
+    read = {"W": " (or x)", "U": " (or h)"}.get(by["array"], "") if scaled else ""
+    return f"{_array(by['array'], case)} of {which}{read}"
 
 
-def _number(number: dict[str, Any]) -> str:
+def _array(name: str, case: Case) -> str:
+    """The array; two biases are one sum to the outputs."""
+    return "b + b_r" if name == "b" and case.spec.bias == "split" else name
+
+
+def _number(number: dict[str, Any], case: Case) -> str:
     column = f", column {number['column']}" if "column" in number else ""
     return (
-        f"{number['array']} of gate {number['gate']}, unit {number['unit']}{column} is {number['used']:.6g} "
-        f"+/- {number['error']:.1g} where {number['given']:.6g} was given"
+        f"{_array(number['array'], case)} of gate {number['gate']}, unit {number['unit']}{column} is "
+        f"{number['used']:.6g} +/- {number['error']:.1g} where {number['given']:.6g} was given"
     )
 
 
