@@ -22,6 +22,7 @@ from .discrepancy import Discrepancy
 from .evidence import Evidence
 from .fit import Fit, fit
 from .free_run import MOST_STEPS, FreeRuns
+from .gradients import diagnose_gradients, remarks_on_gradients
 from .locate import describe_location, locate
 from .low_precision import ROUNDINGS, low_precision_mistake, sufficient_precision
 from .mistake import Mistake, Outputs, applicable_mistakes, gives_shapes, in_cells, run_mistakes
@@ -40,6 +41,7 @@ _MOST_LISTED = 8
 _SAME = 1e-12
 
 
+@remarks_on_gradients
 @np.errstate(over="ignore", invalid="ignore", divide="ignore")
 def diagnose(
     result: Result, case: Case, *, pairs: bool = True, catalogue: Sequence[Mistake] = CATALOGUE, ask: Ask | None = None
@@ -74,7 +76,8 @@ def diagnose(
         explanation = discrepancy.describe_nothing_wrong()
         if not_finite:
             explanation = f"{not_finite} Nothing else is wrong as far as can be seen."
-        return Diagnosis(None, explanation=explanation, evidence=discrepancy.evidence())
+        right = Diagnosis(None, explanation=explanation, evidence=discrepancy.evidence())
+        return diagnose_gradients(result, case, profile, right)
     search = _Search(discrepancy, catalogue, FreeRuns(observed, case), Evidence(discrepancy))
     found = _first_proven(search, pairs, ask)
     if not found:

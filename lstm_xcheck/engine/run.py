@@ -68,7 +68,7 @@ def _run_function(case: Case, name: str, function: Callable[..., object], explai
         raise
     except (Exception, SystemExit) as error:  # a user's function may raise anything; the sweep goes on
         return failed_outcome(case.id, name, WorkerCrashed(format_exception(error)))
-    wrong = any(row.verdict in ("mismatch", "suspect") for row in verdict.of_outputs)
+    wrong = any(row.verdict in ("mismatch", "suspect") for row in verdict.rows)
     diagnoses = explainer.explain(result, case, name, partial(_run_probe, function)) if wrong else ()
     return Outcome(case.id, name, verdict.rows, verdict.count, diagnoses=diagnoses)
 
