@@ -2,52 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
-import numpy as np
-
-from ...arrays import Array
 from ...model import Case, Result
-from ...oracle import PROFILES, Gradients, Profile, Roundings, with_roundings
+from ...oracle import Found, Profile, Roundings, with_roundings
 from ..diagnosis import Diagnosis
-from .catalogue import entries
+from .candidates import (
+    Candidate,
+    candidate_of,
+    catalogue_candidates,
+    fitted_entries,
+    is_near,
+    number_tried,
+    same_numbers,
+    together,
+)
 from .discrepancy import GradientDiscrepancy
 from .evidence import Evidence, needed, surprise
-from .fitted import case_cells, clips, factors, norms, roundings, zeros
+from .fitted import roundings
 from .locate import describe, locate
-from .mistake import GradientMistake, with_second_bias
+from .mistake import GradientMistake
 from .rounded import explains_rounding
-from .wrong_pass import Rule
 
-Cells = frozenset[tuple[int, int]]
-
-#: Numbers that the copies of one pass may hold at once.
-_MOST_NUMBERS = 2**20
-#: Larger cases, in multiplications of one pass, get no search of passes, or none of mistakes in some cells alone.
-_MOST_WORK, _MOST_WORK_OF_PARTS = 2**23, 2**20
-#: A candidate's values are this near: in root mean squares of rounding, and relative to the largest.
-_NEAR_RMS, _NEAR = 100.0, 1e-4
-#: Values that differ by no more than this, relative to the largest, are the same.
-_SAME = 1e-12
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A mistake in these cells, with what it gives."""
-
-    mistake: GradientMistake
-    cells: Cells
-    values: dict[str, Array]
-
-    def title(self, case: Case) -> str:
-        """The mistake, and the cells where it is not in all."""
-        everywhere = len(self.cells) == len(case_cells(case)) or self.mistake.rule is None
-        where = ", ".join(
-            f"layer {k}" + ((" backward" if d else " forward") if case.spec.bidirectional else "")
-            for k, d in sorted(self.cells)
-        )
-        return self.mistake.title if everywhere else f"{self.mistake.title}, in {where} alone"
+#: So many mistakes within reach are listed.
+_MOST_LISTED = 8
 
 
 def diagnose_gradients(result: Result, case: Case, profile: Profile, outputs: Diagnosis) -> Diagnosis:
@@ -102,106 +81,14 @@ def _found(discrepancy: GradientDiscrepancy) -> Diagnosis:
     rounded = next((_rounded(*found, discrepancy) for found in roundings(discrepancy)), None)
     if rounded is not None:
         return rounded
-    fitted = [_candidate(mistake, frozenset(), discrepancy) for mistake in _fitted_entries(discrepancy)]
-    known = _catalogue_candidates(discrepancy)
-    tried = len(fitted) + _number_tried(discrepancy)
-    for candidates in ([*fitted, *known], _together([*fitted, *known], discrepancy)):
+    fitted = [candidate_of(mistake, frozenset(), discrepancy) for mistake in fitted_entries(discrepancy)]
+    known = catalogue_candidates(discrepancy)
+    tried = len(fitted) + number_tried(discrepancy)
+    for candidates in ([*fitted, *known], together([*fitted, *known], discrepancy)):
         proven, possible = _tested(candidates, discrepancy, tried)
         if proven or possible:
             return _named(proven, possible, discrepancy)
     return _located(discrepancy)
-
-
-def _fitted_entries(discrepancy: GradientDiscrepancy) -> Iterator[GradientMistake]:
-    yield from zeros(discrepancy)
-    for scaled in factors(discrepancy):
-        clipped = norms(discrepancy, scaled)
-        yield from [scaled] if clipped is None else [clipped, scaled]
-    yield from clips(discrepancy)
-
-
-def _candidate(mistake: GradientMistake, cells: Cells, discrepancy: GradientDiscrepancy) -> Candidate:
-    found = mistake.back_propagate(discrepancy.stack, discrepancy.outputs, cells, discrepancy.plain())
-    return Candidate(mistake, cells, {name: value[0] for name, (value, _) in found.items()})
-
-
-def _cell_choices(case: Case) -> list[Cells]:
-    """All cells, those of each layer or direction, and single ones."""
-    cells = case_cells(case)
-    choices = [frozenset(cells)]
-    choices += [frozenset(cell for cell in cells if cell[0] == layer) for layer in range(case.spec.num_layers)]
-    choices += [frozenset(cell for cell in cells if cell[1] == d) for d in range(case.spec.num_directions)]
-    return list(dict.fromkeys([*choices, *(frozenset({cell}) for cell in cells)]))
-
-
-def _number_tried(discrepancy: GradientDiscrepancy) -> int:
-    return len(entries(discrepancy.case)) * len(_cell_choices(discrepancy.case))
-
-
-def _work(case: Case) -> int:
-    spec = case.spec
-    widest = max(spec.layer_input_size(layer) for layer in range(spec.num_layers)) + spec.output_size
-    return len(case_cells(case)) * case.batch * case.steps * 4 * spec.hidden_size * widest
-
-
-def _catalogue_candidates(discrepancy: GradientDiscrepancy) -> list[Candidate]:
-    """Changes of finished arrays, and the passes that come near the observed gradients.
-
-    What comes near in all cells is tried in some cells alone, too; if nothing does, everything is.
-    """
-    case, known = discrepancy.case, entries(discrepancy.case)
-    every, *parts = _cell_choices(case)
-    honest = discrepancy.honest.value
-    finished = [m for m in known if m.is_of_arrays]
-    candidates = [Candidate(m, every, dict(m.arrays(honest))) for m in finished if m.arrays is not None]
-    if _work(case) > _MOST_WORK:
-        return candidates
-    passes = [mistake for mistake in known if not mistake.is_of_arrays]
-    near = _near_passes(passes, every, discrepancy)
-    again = [candidate.mistake for candidate in near] or passes
-    for cells in parts if _work(case) <= _MOST_WORK_OF_PARTS else ():
-        near += _near_passes([mistake for mistake in again if mistake.rule is not None], cells, discrepancy)
-    return candidates + near
-
-
-def _near_passes(
-    mistakes: Sequence[GradientMistake], cells: Cells, discrepancy: GradientDiscrepancy
-) -> list[Candidate]:
-    """The passes with a mistake in these cells that come near the observed gradients."""
-    batched = [mistake for mistake in mistakes if mistake.is_of_cells and not mistake.runs_alone]
-    alone = (_candidate(m, cells, discrepancy) for m in mistakes if not m.is_of_cells or m.runs_alone)
-    found = (*alone, *_batched(batched, cells, discrepancy))
-    return [candidate for candidate in found if _is_near(candidate, discrepancy, discrepancy.observed)]
-
-
-def _batched(
-    mistakes: Sequence[GradientMistake], cells: Cells, discrepancy: GradientDiscrepancy
-) -> Iterator[Candidate]:
-    """Candidates whose rules run as copies of one pass."""
-    case = discrepancy.case
-    each = 16 * len(case_cells(case)) * case.batch * case.steps * 4 * case.spec.hidden_size
-    size = max(1, min(64, _MOST_NUMBERS // each))
-    for start in range(0, len(mistakes), size):
-        part = mistakes[start : start + size]
-        rules = [mistake.rule or Rule() for mistake in part]
-        with np.errstate(over="ignore", invalid="ignore"):
-            stack = discrepancy.stack.with_rules(rules, cells)
-            found = with_second_bias(stack.back_propagate(Roundings(PROFILES["float64"], len(rules))))
-        for k, mistake in enumerate(part):
-            yield Candidate(mistake, cells, {name: value[min(k, len(value) - 1)] for name, (value, _) in found.items()})
-
-
-def _is_near(candidate: Candidate, discrepancy: GradientDiscrepancy, names: Iterable[str]) -> bool:
-    """Whether these arrays may be what the candidate gives."""
-    for name in names:
-        value, observed = candidate.values[name], discrepancy.observed[name]
-        rms = float(discrepancy.honest.rms[name].max())
-        largest = float(np.abs(discrepancy.honest.value[name]).max())
-        size = float(np.abs(value).max())
-        allowed = _NEAR * size + _NEAR_RMS * rms * max(1.0, size / largest if largest else 1.0)
-        if not float(np.abs(value - observed).max()) <= allowed:
-            return False
-    return True
 
 
 def _tested(
@@ -210,7 +97,7 @@ def _tested(
     """Proven candidates, and those within reach with the reason."""
     proven, possible = [], []
     for candidate in candidates:
-        if not _is_near(candidate, discrepancy, discrepancy.observed):
+        if not is_near(candidate, discrepancy, discrepancy.observed):
             continue
         evidence = _evidence(candidate, discrepancy)
         if not evidence.is_noise:
@@ -226,10 +113,10 @@ def _tested(
 def _evidence(candidate: Candidate, discrepancy: GradientDiscrepancy) -> Evidence:
     """What the candidate leaves of the errors, within its own spread."""
 
-    def back(r: Roundings) -> dict[str, tuple[Array, Array]]:
+    def back(r: Roundings) -> Found:
         return candidate.mistake.back_propagate(discrepancy.stack, discrepancy.outputs, candidate.cells, r)
 
-    expected: Gradients = with_roundings(back, discrepancy.case, discrepancy.profile)
+    expected = with_roundings(back, discrepancy.case, discrepancy.profile)
     return Evidence(expected, discrepancy.errors_against(expected))
 
 
@@ -242,48 +129,6 @@ def _doubt(mistake: GradientMistake, evidence: Evidence, discrepancy: GradientDi
     return ""
 
 
-def _together(candidates: Sequence[Candidate], discrepancy: GradientDiscrepancy) -> list[Candidate]:
-    """Changes of finished arrays that explain different arrays, as one candidate."""
-    left, chosen = set(discrepancy.wrong), []
-    local = [c for c in candidates if c.mistake.arrays is not None and c.mistake.rule is None]
-    touched = [frozenset(n for n in discrepancy.observed if _differs(c, n, discrepancy)) for c in local]
-    order = sorted(range(len(local)), key=lambda k: -len(touched[k]))
-    for k in order:
-        if touched[k] and touched[k] <= left and _is_near(local[k], discrepancy, touched[k]):
-            chosen.append(local[k])
-            left -= touched[k]
-    if left or len(chosen) < 2:
-        return []
-    return [_joined(chosen, discrepancy)]
-
-
-def _differs(candidate: Candidate, name: str, discrepancy: GradientDiscrepancy) -> bool:
-    return not np.array_equal(candidate.values[name], discrepancy.honest.value[name])
-
-
-def _joined(chosen: Sequence[Candidate], discrepancy: GradientDiscrepancy) -> Candidate:
-    """Several changes of arrays one after another."""
-    mistakes = [candidate.mistake for candidate in chosen]
-
-    def change(arrays: dict[str, Array]) -> dict[str, Array]:
-        for mistake in mistakes:
-            assert mistake.arrays is not None
-            arrays = dict(mistake.arrays(arrays))
-        return arrays
-
-    together = GradientMistake(
-        id="+".join(mistake.id for mistake in mistakes),
-        title=" and ".join(mistake.title for mistake in mistakes),
-        explanation=" ".join(mistake.explanation for mistake in mistakes),
-        fix=" ".join(mistake.fix for mistake in mistakes),
-        code="\n".join(mistake.code for mistake in mistakes if mistake.code),
-        arrays=change,  # type: ignore[arg-type]
-        fitted=any(mistake.fitted for mistake in mistakes),
-        exact=all(mistake.exact for mistake in mistakes),
-    )
-    return _candidate(together, frozenset(), discrepancy)
-
-
 def _named(
     proven: Sequence[tuple[Candidate, Evidence]],
     possible: Sequence[tuple[Candidate, str]],
@@ -294,7 +139,8 @@ def _named(
     if not exact:
         return _located(discrepancy, [_reachable(candidate, why, discrepancy) for candidate, why in possible])
     first, evidence = exact[0]
-    rivals = [candidate for candidate, _ in exact[1:] if not _same(candidate, first, discrepancy)]
+    others = [*exact[1:], *(entry for entry in possible if not entry[0].mistake.fitted)]
+    rivals = [candidate for candidate, _ in others if not same_numbers(candidate, first, discrepancy)]
     if rivals:
         why = "several mistakes that differ by less than rounding explain the gradients"
         within = [_reachable(candidate, why, discrepancy) for candidate in [first, *rivals]]
@@ -304,6 +150,7 @@ def _named(
         cause=first.title(case),
         mistakes=tuple(mistake.id.split("+")),
         parameters=dict(mistake.parameters),
+        cells=first.own_cells(case),
         explanation=f"The outputs are right, the gradients are not. {mistake.explanation}",
         fix=mistake.fix,
         code=mistake.code,
@@ -330,7 +177,7 @@ def _alternative(
         "cause": candidate.title(discrepancy.case),
         "mistakes": candidate.mistake.id.split("+"),
         "residual": evidence.largest / 10.0,
-        "same_on_this_case": _same(candidate, first, discrepancy),
+        "same_on_this_case": same_numbers(candidate, first, discrepancy),
     }
 
 
@@ -341,15 +188,6 @@ def _reachable(candidate: Candidate, why: str, discrepancy: GradientDiscrepancy)
         "parameters": dict(candidate.mistake.parameters),
         "reason": why,
     }
-
-
-def _same(a: Candidate, b: Candidate, discrepancy: GradientDiscrepancy) -> bool:
-    """Whether two candidates give the same numbers on this case."""
-    for name in discrepancy.observed:
-        largest = float(np.abs(a.values[name]).max())
-        if float(np.abs(a.values[name] - b.values[name]).max()) > _SAME * max(largest, np.finfo(float).tiny):
-            return False
-    return True
 
 
 def _rounded(precision: str, names: list[str], discrepancy: GradientDiscrepancy) -> Diagnosis | None:
@@ -371,11 +209,10 @@ def _rounded(precision: str, names: list[str], discrepancy: GradientDiscrepancy)
 def _located(discrepancy: GradientDiscrepancy, within_reach: Sequence[dict[str, object]] = ()) -> Diagnosis:
     """Where the errors are, without a cause."""
     location = locate(discrepancy)
-    reach = "".join(f" Within reach, not proven: {entry['cause']} ({entry['reason']})." for entry in within_reach[:3])
     return Diagnosis(
         None,
-        explanation=describe(location, discrepancy) + reach,
+        explanation=describe(location, discrepancy),
         evidence=_scores(discrepancy),
-        within_reach=tuple(within_reach),
+        within_reach=tuple(within_reach[:_MOST_LISTED]),
         location=location,
     )

@@ -13,7 +13,7 @@ pytest.importorskip("torch")
 from lstm_xcheck.arrays import Array
 from lstm_xcheck.compare import judge
 from lstm_xcheck.diagnose import diagnose
-from lstm_xcheck.diagnose.gradients import evidence, search
+from lstm_xcheck.diagnose.gradients import candidates, evidence, search
 from lstm_xcheck.model import Case, Result
 
 from .cases import case_of
@@ -128,8 +128,8 @@ def test_the_first_wrong_cell_on_the_way_back_is_told() -> None:
 def test_without_its_entry_a_mistake_is_located(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     id, plan, _ = PLANS[name]
     case = case_of("plain")
-    known = [mistake for mistake in search.entries(case) if not mistake.id.startswith(id)]
-    monkeypatch.setattr(search, "entries", lambda case: known)
+    known = [mistake for mistake in candidates.entries(case) if not mistake.id.startswith(id)]
+    monkeypatch.setattr(candidates, "entries", lambda case: known)
     assert_located(run(case, plan), case)
 
 
@@ -141,7 +141,6 @@ def test_an_error_of_one_number_is_within_reach_alone() -> None:
     (entry, *_) = found.within_reach
     assert entry["mistakes"] == ["gradient-doubled"]
     assert "one wrong number would explain" in entry["reason"]
-    assert "Within reach, not proven" in found.explanation
 
 
 def test_without_the_alternative_of_one_number_it_would_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
