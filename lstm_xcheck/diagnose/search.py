@@ -77,7 +77,7 @@ def diagnose(
         if not_finite:
             explanation = f"{not_finite} Nothing else is wrong as far as can be seen."
         right = Diagnosis(None, explanation=explanation, evidence=discrepancy.evidence())
-        return diagnose_gradients(result, case, profile, right)
+        return diagnose_gradients(result, case, profile, right, ask)
     search = _Search(discrepancy, catalogue, FreeRuns(observed, case), Evidence(discrepancy))
     found = _first_proven(search, pairs, ask)
     if not found:

@@ -20,8 +20,10 @@ Cells = frozenset[tuple[int, int]]
 
 #: Numbers that the copies of one pass may hold at once.
 _MOST_NUMBERS = 2**20
-#: Larger cases, in multiplications of one pass, get no search of passes, or none of mistakes in some cells alone.
-_MOST_WORK, _MOST_WORK_OF_PARTS = 2**23, 2**20
+#: In larger cases, in multiplications of one pass, only passes are tried that explain a probe.
+_MOST_WORK = 2**22
+#: Passes with a mistake in some cells alone are tried up to these multiplications of all of them.
+_MOST_WORK_OF_PARTS = 2**29
 #: A candidate's values are this near: in root mean squares of rounding, and relative to the largest.
 _NEAR_RMS, _NEAR = 100.0, 1e-4
 #: Values that differ by no more than this, relative to the largest, are the same.
@@ -76,28 +78,36 @@ def number_tried(discrepancy: GradientDiscrepancy) -> int:
     return len(entries(discrepancy.case)) * len(_cell_choices(discrepancy.case))
 
 
-def _work(case: Case) -> int:
+def is_large(case: Case) -> bool:
+    """Whether hundreds of passes take long."""
+    return work(case) > _MOST_WORK
+
+
+def work(case: Case) -> int:
+    """Multiplications of one pass."""
     spec = case.spec
     widest = max(spec.layer_input_size(layer) for layer in range(spec.num_layers)) + spec.output_size
     return len(case_cells(case)) * case.batch * case.steps * 4 * spec.hidden_size * widest
 
 
-def catalogue_candidates(discrepancy: GradientDiscrepancy) -> list[Candidate]:
+def catalogue_candidates(discrepancy: GradientDiscrepancy, probed: frozenset[str] = frozenset()) -> list[Candidate]:
     """Changes of finished arrays, and the passes that come near the observed gradients.
 
     What comes near in all cells is tried in some cells alone, too; if nothing does, everything is.
+
+    Args:
+        probed: ids of what explains a smaller case; in a large one only these passes are tried.
     """
     case, known = discrepancy.case, entries(discrepancy.case)
     every, *parts = _cell_choices(case)
     honest = discrepancy.honest.value
-    finished = [m for m in known if m.is_of_arrays]
-    candidates = [Candidate(m, every, dict(m.arrays(honest))) for m in finished if m.arrays is not None]
-    if _work(case) > _MOST_WORK:
-        return candidates
+    candidates = [Candidate(m, every, dict(m.arrays(honest))) for m in known if m.is_of_arrays and m.arrays is not None]
     passes = [mistake for mistake in known if not mistake.is_of_arrays]
+    if is_large(case):
+        passes = [mistake for mistake in passes if mistake.id in probed]
     near = _near_passes(passes, every, discrepancy)
     again = [candidate.mistake for candidate in near] or passes
-    for cells in parts if _work(case) <= _MOST_WORK_OF_PARTS else ():
+    for cells in parts if len(again) * work(case) <= _MOST_WORK_OF_PARTS else ():
         near += _near_passes([mistake for mistake in again if mistake.rule is not None], cells, discrepancy)
     return candidates + near
 

@@ -8,11 +8,13 @@ from dataclasses import replace
 from ...model import Case, Result
 from ...oracle import Found, Profile, Roundings, with_roundings
 from ..diagnosis import Diagnosis
+from ..probe import Ask, run_probe
 from .candidates import (
     Candidate,
     candidate_of,
     catalogue_candidates,
     fitted_entries,
+    is_large,
     is_near,
     number_tried,
     same_numbers,
@@ -27,13 +29,17 @@ from .rounded import explains_rounding
 
 #: So many mistakes within reach are listed.
 _MOST_LISTED = 8
+_TOO_LARGE = " Mistakes of the pass itself are searched for in smaller cases: look at one of its kind."
 
 
-def diagnose_gradients(result: Result, case: Case, profile: Profile, outputs: Diagnosis) -> Diagnosis:
+def diagnose_gradients(
+    result: Result, case: Case, profile: Profile, outputs: Diagnosis, ask: Ask | None = None
+) -> Diagnosis:
     """The diagnosis of right outputs, with what is wrong with their gradients.
 
     Args:
         outputs: the diagnosis of the outputs: that nothing is wrong.
+        ask: runs another case in the implementation; called for large cases, whose mistake is searched for on a probe.
     """
     if not case.gradients and not result.gradients:
         return outputs
@@ -45,7 +51,7 @@ def diagnose_gradients(result: Result, case: Case, profile: Profile, outputs: Di
         return _with_remark(outputs, remark)
     if discrepancy.undecided:
         return _with_remark(outputs, f"Nothing can be told from the gradients: {discrepancy.undecided}.")
-    found = _found(discrepancy) if discrepancy.wrong else None
+    found = _found(discrepancy, ask) if discrepancy.wrong else None
     return _with_gaps(found or _nothing_wrong(outputs, discrepancy), discrepancy)
 
 
@@ -76,19 +82,30 @@ def _with_gaps(diagnosis: Diagnosis, discrepancy: GradientDiscrepancy) -> Diagno
     return replace(diagnosis, explanation=explanation, location={**diagnosis.location, **gaps})
 
 
-def _found(discrepancy: GradientDiscrepancy) -> Diagnosis:
+def _found(discrepancy: GradientDiscrepancy, ask: Ask | None) -> Diagnosis:
     """The mistake, several together, or where the errors are."""
     rounded = next((_rounded(*found, discrepancy) for found in roundings(discrepancy)), None)
     if rounded is not None:
         return rounded
     fitted = [candidate_of(mistake, frozenset(), discrepancy) for mistake in fitted_entries(discrepancy)]
-    known = catalogue_candidates(discrepancy)
+    probed = frozenset() if ask is None or not is_large(discrepancy.case) else _found_on_probe(discrepancy, ask)
+    known = catalogue_candidates(discrepancy, probed)
     tried = len(fitted) + number_tried(discrepancy)
     for candidates in ([*fitted, *known], together([*fitted, *known], discrepancy)):
         proven, possible = _tested(candidates, discrepancy, tried)
         if proven or possible:
             return _named(proven, possible, discrepancy)
     return _located(discrepancy)
+
+
+def _found_on_probe(discrepancy: GradientDiscrepancy, ask: Ask) -> frozenset[str]:
+    """Ids of the mistakes that explain the gradients of a smaller case of the same kind."""
+    probed = run_probe(discrepancy.case, lambda probe: ask(replace(probe, gradients=True)))
+    if probed is None:
+        return frozenset()
+    probe, result = probed
+    found = diagnose_gradients(result, probe, discrepancy.profile, Diagnosis(None))
+    return frozenset([*found.mistakes, *(id for other in found.alternatives for id in other["mistakes"])])
 
 
 def _tested(
@@ -211,7 +228,7 @@ def _located(discrepancy: GradientDiscrepancy, within_reach: Sequence[dict[str, 
     location = locate(discrepancy)
     return Diagnosis(
         None,
-        explanation=describe(location, discrepancy),
+        explanation=describe(location, discrepancy) + (_TOO_LARGE if is_large(discrepancy.case) else ""),
         evidence=_scores(discrepancy),
         within_reach=tuple(within_reach[:_MOST_LISTED]),
         location=location,

@@ -146,8 +146,19 @@ def test_the_report_names_the_cause_and_locates_the_rest() -> None:
     assert (named["cause"], named["mistakes"]) == ("h detached at every step", ["gradient-detached-h"])
     assert located["cause"] is None
     assert any(cause.startswith("wrong: best explanation: h detached at every step.") for cause in report.causes)
-    assert any("noisy: no cause found." in cause and "Gradient of x: " in cause for cause in report.causes)
+    assert any(cause.startswith("noisy, case ") and "Gradient of x: " in cause for cause in report.causes)
     with pytest.raises(DisagreementError) as failure:
         report.raise_if_failed()
     assert "best explanation: h detached at every step" in str(failure.value)
     assert "Gradient of x: " in str(failure.value)
+
+
+def test_the_mistake_of_a_large_model_is_found_on_a_probe() -> None:
+    case = Case.random(LSTMSpec(64, 96, num_layers=2, bias="single"), steps=16, batch=8, gradients=True)
+    plan = PLANS["sigmoid-for-tanh-g"][1]
+    result = run(case, plan)
+    alone = lx.diagnose(result, case)
+    assert alone.cause is None
+    assert "searched for in smaller cases" in alone.explanation
+    found = lx.diagnose(result, case, ask=lambda probe: run(probe, plan))
+    assert found.mistakes == ("gradient-slope-of-sigmoid-g",)
