@@ -230,7 +230,7 @@ class Direction:
             parts = [back.dz[..., gate, :] * c for gate, c in ((0, before), (1, before), (3, after))]
             found["peephole"] = _summed(np.stack(parts, axis=3), (1, 2), r, terms)
         if back.dr is not None:
-            h = np.stack([s.h for s in steps], axis=2).reshape(r.copies, -1, hidden)
+            h = np.stack([s.h for s in steps], axis=2).reshape(len(steps[0].h), -1, hidden)
             dr = back.dr.reshape(r.copies, h.shape[1], -1)
             found["projection"] = np.swapaxes(dr, 1, 2) @ h, r.of_sum(np.abs(dr[0]).T @ np.abs(h[0]), terms)
         return found

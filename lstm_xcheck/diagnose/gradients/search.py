@@ -110,7 +110,7 @@ def _found_on_probe(discrepancy: GradientDiscrepancy, ask: Ask) -> frozenset[str
 
 def _tested(
     candidates: Iterable[Candidate], discrepancy: GradientDiscrepancy, tried: int
-) -> tuple[list[tuple[Candidate, Evidence]], list[tuple[Candidate, str]]]:
+) -> tuple[list[tuple[Candidate, Evidence]], list[tuple[Candidate, Evidence, str]]]:
     """Proven candidates, and those within reach with the reason."""
     proven, possible = [], []
     for candidate in candidates:
@@ -121,7 +121,7 @@ def _tested(
             continue
         why = _doubt(candidate.mistake, evidence, discrepancy, tried)
         if why:
-            possible.append((candidate, why))
+            possible.append((candidate, evidence, why))
         else:
             proven.append((candidate, evidence))
     return proven, possible
@@ -148,16 +148,16 @@ def _doubt(mistake: GradientMistake, evidence: Evidence, discrepancy: GradientDi
 
 def _named(
     proven: Sequence[tuple[Candidate, Evidence]],
-    possible: Sequence[tuple[Candidate, str]],
+    possible: Sequence[tuple[Candidate, Evidence, str]],
     discrepancy: GradientDiscrepancy,
 ) -> Diagnosis:
     """The proven mistake, unless a rival that gives other numbers holds too."""
     exact = [entry for entry in proven if not entry[0].mistake.fitted] or list(proven)
     if not exact:
-        return _located(discrepancy, [_reachable(candidate, why, discrepancy) for candidate, why in possible])
+        return _located(discrepancy, [_reachable(candidate, why, discrepancy) for candidate, _, why in possible])
     first, evidence = exact[0]
-    others = [*exact[1:], *(entry for entry in possible if not entry[0].mistake.fitted)]
-    rivals = [candidate for candidate, _ in others if not same_numbers(candidate, first, discrepancy)]
+    doubted = [(candidate, other) for candidate, other, _ in possible if not candidate.mistake.fitted]
+    rivals = [c for c, _ in [*exact[1:], *doubted] if not same_numbers(c, first, discrepancy)]
     if rivals:
         why = "several mistakes that differ by less than rounding explain the gradients"
         within = [_reachable(candidate, why, discrepancy) for candidate in [first, *rivals]]
@@ -172,7 +172,11 @@ def _named(
         fix=mistake.fix,
         code=mistake.code,
         evidence={**_scores(discrepancy), "residual_after": evidence.largest / 10.0},
-        alternatives=tuple(_alternative(c, e, first, discrepancy) for c, e in proven if c is not first),
+        alternatives=tuple(
+            _alternative(candidate, other, first, discrepancy)
+            for candidate, other in [*proven, *doubted]
+            if candidate is not first
+        ),
         location=locate(discrepancy),
     )
 
