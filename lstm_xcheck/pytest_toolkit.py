@@ -129,7 +129,7 @@ class Toolkit:
         A failing test shows what is wrong with others, and the mistake that explains it.
         """
         verdict = judge_result(result, case, adapter=adapter)
-        wrong = any(row.verdict in ("mismatch", "suspect") for row in verdict.of_outputs)
+        wrong = any(row.verdict in ("mismatch", "suspect") for row in verdict.rows)
         diagnoses = Explainer().explain(result, case, adapter) if wrong else ()
         outcome = Outcome(case.id, adapter, verdict.rows, verdict.count, diagnoses=diagnoses)
         self._remember(outcome)

@@ -25,7 +25,7 @@ from .scores import index_of_max, score
 from .verdict import Row
 
 #: Largest honest error in root mean squares.
-_LIMIT_RMS = 10.0
+LIMIT_RMS = 10.0
 #: Least limit of an element that few roundings reach, in limits of its tensor.
 _LEAST_SHARE = 0.1
 #: Products of numbers within this factor of the largest number may overflow.
@@ -110,7 +110,8 @@ def _row(kind: str, result: Result, case: Case, expected: Gradients, profile: Pr
         if observed is None or value is None or np.shape(observed) != value.shape:
             reason = _wrong_shape(name, observed, value)
             return Row(case.id, adapter, quantity, "mismatch", reason=reason)
-        pieces += _pieces(name, np.asarray(observed), value, expected.rms[known], case, _underflows(case, profile))
+        limit = gradient_limit(name, value, expected.rms[known], case, profile)
+        pieces += _pieces(name, np.asarray(observed), value, limit)
     return _judged(Row(case.id, adapter, quantity, "match", decided_by="Monte Carlo"), pieces, case, expected, profile)
 
 
@@ -122,18 +123,25 @@ def _wrong_shape(name: str, observed: Array | None, value: Array | None) -> str:
     return f"the gradient of {name} has shape {np.shape(observed)}, but should be {value.shape}"
 
 
-def _pieces(name: str, observed: Array, value: Array, rms: Array, case: Case, underflows: float) -> list[_Piece]:
+def _pieces(name: str, observed: Array, value: Array, limit: Array) -> list[_Piece]:
     """A tensor with its limits; one per layer and direction for h0 and c0."""
     if name in ("h0", "c0"):
-        return [_Piece((row,), observed[row], value[row], _limit(rms[row], underflows)) for row in range(len(value))]
-    if name == "x":
-        return [_Piece((), observed, value, np.where(case.valid[..., None], _limit(rms, underflows), 0.0))]
-    layer, direction, _ = name.split(".")
-    return [_Piece((int(layer), int(direction)), observed, value, _limit(rms, underflows))]
+        return [_Piece((row,), observed[row], value[row], limit[row]) for row in range(len(value))]
+    layer_and_direction = tuple(int(part) for part in name.split(".")[:-1])
+    return [_Piece(layer_and_direction, observed, value, limit)]
+
+
+def gradient_limit(name: str, value: Array, rms: Array, case: Case, profile: Profile) -> Array:
+    """The limit on errors of an honest gradient; 0 for x at padding."""
+    underflows = _underflows(case, profile)
+    if name in ("h0", "c0"):
+        return np.stack([_limit(row, underflows) for row in rms])
+    limit = _limit(rms, underflows)
+    return limit if name != "x" else np.where(case.valid[..., None] | (value != 0.0), limit, 0.0)
 
 
 def _limit(rms: Array, underflows: float) -> Array:
-    limit: Array = _LIMIT_RMS * np.maximum(rms, _LEAST_SHARE * np.sqrt(np.mean(rms**2))) + underflows
+    limit: Array = LIMIT_RMS * np.maximum(rms, _LEAST_SHARE * np.sqrt(np.mean(rms**2))) + underflows
     return limit
 
 
@@ -145,7 +153,7 @@ def _underflows(case: Case, profile: Profile) -> float:
 
 def _judged(row: Row, pieces: list[_Piece], case: Case, expected: Gradients, profile: Profile) -> Row:
     """The row with the verdict on its worst element."""
-    if expected.peak * _HEADROOM > float(np.finfo(STORAGE.get(profile.name, np.float32)).max):
+    if near_overflow(expected, profile):
         reason = f"gradients of this case come near the largest number of {profile.name}; use smaller weights or steps"
         return replace(row, verdict="inconclusive", decided_by="", reason=reason)
     for piece in pieces:
@@ -175,9 +183,14 @@ def _judged(row: Row, pieces: list[_Piece], case: Case, expected: Gradients, pro
     return replace(row, verdict="mismatch", reason=reason)
 
 
+def near_overflow(expected: Gradients, profile: Profile) -> bool:
+    """Whether a precision may overflow in this back-propagation."""
+    return expected.peak * _HEADROOM > float(np.finfo(STORAGE.get(profile.name, np.float32)).max)
+
+
 def _same_sign_score(case: Case) -> float:
     """Largest score of roundings of equal sign in the case's longest sum."""
-    return max(1.0, 4.0 * math.sqrt(_longest_sum(case)) / _LIMIT_RMS)
+    return max(1.0, 4.0 * math.sqrt(_longest_sum(case)) / LIMIT_RMS)
 
 
 def _longest_sum(case: Case) -> int:

@@ -100,11 +100,6 @@ class Verdict:
         return worst_of(row.verdict for row in self.rows)
 
     @property
-    def of_outputs(self) -> tuple[Row, ...]:
-        """All rows except gradients."""
-        return tuple(row for row in self.rows if not row.quantity.startswith("grad:"))
-
-    @property
     def power(self) -> dict[str, Any]:
         """Detection power of a match: mistakes it would and would not detect."""
         return {} if self.state_power is None else self.state_power()

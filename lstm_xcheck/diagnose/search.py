@@ -23,6 +23,7 @@ from .discrepancy import Discrepancy
 from .evidence import Evidence
 from .fit import Fit, fit
 from .free_run import MOST_STEPS, FreeRuns
+from .gradients import diagnose_gradients, remarks_on_gradients
 from .locate import describe_location, locate
 from .low_precision import ROUNDINGS, likely_precision, low_precision_mistake
 from .mistake import Mistake, Outputs, applicable_mistakes, gives_shapes, in_cells, run_mistakes
@@ -42,6 +43,7 @@ _MOST_LISTED = 8
 _SAME = 1e-12
 
 
+@remarks_on_gradients
 @np.errstate(over="ignore", invalid="ignore", divide="ignore")
 def diagnose(
     result: Result, case: Case, *, pairs: bool = True, catalogue: Sequence[Mistake] = CATALOGUE, ask: Ask | None = None
@@ -81,7 +83,8 @@ def diagnose(
         if not_finite:
             explanation = f"{not_finite} Nothing else is wrong as far as can be seen."
         evidence = discrepancy.evidence()
-        return Diagnosis(None, explanation=explanation, evidence=evidence, nothing_wrong=not not_finite)
+        right = Diagnosis(None, explanation=explanation, evidence=evidence, nothing_wrong=not not_finite)
+        return diagnose_gradients(result, case, discrepancy.profile, right, ask)
     search = _Search(discrepancy, catalogue, FreeRuns(observed, case), Evidence(discrepancy))
     found = _first_proven(search, pairs, ask)
     if not found:

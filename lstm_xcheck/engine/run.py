@@ -68,7 +68,7 @@ def _run_function(case: Case, name: str, function: Callable[..., object], explai
         raise
     except (Exception, SystemExit) as error:  # a user's function may raise anything; the sweep goes on
         return failed_outcome(case.id, name, WorkerCrashed(format_exception(error)))
-    wrong = any(row.verdict in ("mismatch", "suspect") for row in verdict.of_outputs)
+    wrong = any(row.verdict in ("mismatch", "suspect") for row in verdict.rows)
     ask = partial(_run_probe, function)
     diagnoses = explainer.explain(result, case, name, ask, of_function=True) if wrong else ()
     return Outcome(case.id, name, verdict.rows, verdict.count, diagnoses=diagnoses)

@@ -23,7 +23,7 @@ def judged_outcome(
     explainer: Explainer | None = None,
     ask: Ask | None = None,
 ) -> Outcome:
-    """Judge a result, and diagnose wrong outputs.
+    """Judge a result, and diagnose wrong outputs and gradients.
 
     A result that cannot be judged is reported as a crash of its adapter.
     """
@@ -38,8 +38,7 @@ def judged_outcome(
         for quantity in missing
     )
     diagnoses: tuple[dict[str, Any], ...] = ()
-    # The catalogue of mistakes explains wrong outputs, not wrong gradients alone.
-    if explainer is not None and any(row.verdict in ("mismatch", "suspect") for row in verdict.of_outputs):
+    if explainer is not None and any(row.verdict in ("mismatch", "suspect") for row in verdict.rows):
         diagnoses = explainer.explain(result, case, adapter, ask, of_function=not layout)
     return Outcome(
         case.id, adapter, rows, verdict.count, dict(result.environment), diagnoses=diagnoses, seconds=seconds

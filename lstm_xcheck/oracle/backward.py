@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -158,13 +158,13 @@ class Direction:
     def backward(self, steps: list[StepRecord], g_y: Array, g_h: Array, g_c: Array, r: Roundings) -> BackwardPass:
         """Back-propagate from the cotangents of y, h_n and c_n.
 
-        g_y: (copies or 1, batch, steps, output); g_h, g_c: (batch, width). `steps` have the same roundings.
+        g_y: (copies or 1, batch, steps, output); g_h, g_c: (batch, width), with copies or without.
+        `steps` have the same roundings.
         """
         cell = self.cell
-        dh, dc = (np.broadcast_to(g, (r.copies, *g.shape)) for g in (g_h, g_c))
+        dh, dc = (np.broadcast_to(g, (r.copies, *g.shape[-2:])) for g in (g_h, g_c))
         dz = np.zeros((r.copies, *self.z.shape))
         dr = np.zeros((r.copies, *self.h_prev.shape)) if cell.projection is not None else None
-        width = self.x.shape[-1]
         for t in reversed(range(len(steps))):
             keep = self.valid[:, t, None]
             up = r.rounded(dh + g_y[:, :, t], r.profile.u * np.abs(dh))
@@ -172,15 +172,25 @@ class Direction:
                 up = np.where(keep, up * steps[t].open_h, 0.0)
                 dr[:, :, t] = up
                 up = _product(up, cell.projection, r)  # type: ignore[arg-type]
-            step_dz, dc_prev = self._step_back(steps[t], up, dc, r)
+            step_dz, dc_prev = self.step_back(steps[t], up, dc, r)
             dz[:, :, t] = np.where(keep[..., None], step_dz, 0.0)
-            flat = step_dz.reshape(*step_dz.shape[:2], -1)
-            dh = np.where(keep, _product(flat, cell.kernel[:, width:], r), dh)
+            dh_prev, dc_prev = self.carried(t, self.through_kernel(step_dz, "U", r), dc_prev)
+            dh = np.where(keep, dh_prev, dh)
             dc = np.where(keep, dc_prev, dc)
-        dx = _product(dz.reshape(*dz.shape[:3], -1), cell.kernel[:, :width], r)
+        dx = self.through_kernel(dz, "W", r)
         return BackwardPass(dz, dr, np.where(self.valid[..., None], dx, 0.0), dh, dc)
 
-    def _step_back(self, now: StepRecord, dh: Array, dc: Array, r: Roundings) -> tuple[Array, Array]:
+    def through_kernel(self, dz: Array, matrix: Literal["W", "U"], r: Roundings) -> Array:
+        """dz (..., 4, hidden) times W or U."""
+        width = self.x.shape[-1]
+        columns = self.cell.kernel[:, :width] if matrix == "W" else self.cell.kernel[:, width:]
+        return _product(dz.reshape(*dz.shape[:-2], -1), columns, r)
+
+    def carried(self, t: int, dh: Array, dc: Array) -> tuple[Array, Array]:
+        """What of dh and dc goes from step t to the step before: all."""
+        return dh, dc
+
+    def step_back(self, now: StepRecord, dh: Array, dc: Array, r: Roundings) -> tuple[Array, Array]:
         """dz of this step and dc of the previous one."""
         u, peephole, spec = r.profile.u, self.cell.peephole, self.cell.spec
         through = dh * now.o * now.tau_slope
@@ -220,7 +230,7 @@ class Direction:
             parts = [back.dz[..., gate, :] * c for gate, c in ((0, before), (1, before), (3, after))]
             found["peephole"] = _summed(np.stack(parts, axis=3), (1, 2), r, terms)
         if back.dr is not None:
-            h = np.stack([s.h for s in steps], axis=2).reshape(r.copies, -1, hidden)
+            h = np.stack([s.h for s in steps], axis=2).reshape(len(steps[0].h), -1, hidden)
             dr = back.dr.reshape(r.copies, h.shape[1], -1)
             found["projection"] = np.swapaxes(dr, 1, 2) @ h, r.of_sum(np.abs(dr[0]).T @ np.abs(h[0]), terms)
         return found

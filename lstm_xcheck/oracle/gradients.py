@@ -6,13 +6,14 @@ precision drawn at every operation of the forward and the backward pass.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from ..arrays import Array
 from ..model import Case, cotangents
+from ..model.loss import Cotangents
 from .backward import Direction
 from .forward import forward
 from .monte_carlo import Roundings
@@ -23,7 +24,8 @@ COPIES = 16
 #: Copies at a time: at most so many numbers, and at least so many copies that their spread is known.
 _MAX_NUMBERS, _MIN_COPIES = 2**24, 4
 
-_Stack = list[list[Direction]]
+#: By name: (copies, ...), and the standard deviation of the last sum unless drawn.
+Found = dict[str, tuple[Array, Array]]
 
 
 @dataclass
@@ -57,32 +59,28 @@ def gradients(case: Case, outputs: Mapping[int, Array] | None = None, profile: P
     if outputs is None:
         free = forward(case)
         outputs = dict(enumerate([*free.layer_outputs, np.asarray(free.y)]))
-    stack = _stack(case, outputs)
+    return with_roundings(Stack.of(case, outputs).back_propagate, case, profile)
+
+
+def with_roundings(back: Callable[[Roundings], Found], case: Case, profile: Profile | None) -> Gradients:
+    """The gradients of a back-propagation, and how far roundings move them."""
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
         plain = Roundings(profile or PROFILES["float64"])
-        found = _back(case, stack, plain)
+        found = back(plain)
         result = Gradients({name: value[0] for name, (value, _) in found.items()}, peak=plain.peak)
         if profile is not None:
             squares = {name: COPIES * sigma**2 for name, (_, sigma) in found.items()}
-            _add_roundings(case, stack, profile, result, squares)
+            _add_roundings(back, case, profile, result, squares)
     return result
 
 
-def _stack(case: Case, outputs: Mapping[int, Array]) -> _Stack:
-    width, x, stack = case.spec.output_size, np.asarray(case.x, np.float64), []
-    for layer in range(case.spec.num_layers):
-        observed = np.asarray(outputs[layer], np.float64)
-        halves = [observed[..., d * width : (d + 1) * width] for d in range(case.spec.num_directions)]
-        stack.append([Direction.of(case, layer, d, x, half) for d, half in enumerate(halves)])
-        x = observed
-    return stack
-
-
-def _add_roundings(case: Case, stack: _Stack, profile: Profile, result: Gradients, squares: dict[str, Array]) -> None:
+def _add_roundings(
+    back: Callable[[Roundings], Found], case: Case, profile: Profile, result: Gradients, squares: dict[str, Array]
+) -> None:
     made, size = 0, _copies_at_a_time(case)
     while made < COPIES:
         r = Roundings(profile, min(size, COPIES - made), stream=made)
-        for name, (value, _) in _back(case, stack, r).items():
+        for name, (value, _) in back(r).items():
             squares[name] = squares[name] + ((value - result.value[name]) ** 2).sum(axis=0)
         result.near_kink |= r.near_kink
         made += r.copies
@@ -96,27 +94,55 @@ def _copies_at_a_time(case: Case) -> int:
     return int(np.clip(_MAX_NUMBERS // each, _MIN_COPIES, COPIES)) // _MIN_COPIES * _MIN_COPIES
 
 
-def _back(case: Case, stack: _Stack, r: Roundings) -> dict[str, tuple[Array, Array]]:
-    """Every gradient, (copies, ...), and the standard deviation of its last sum unless drawn."""
-    spec, loss = case.spec, cotangents(case)
-    up, width = np.asarray(loss.y, np.float64)[None], spec.output_size
-    found: dict[str, tuple[Array, Array]] = {}
-    initial: dict[int, tuple[Array, Array]] = {}
-    for layer in reversed(range(spec.num_layers)):
-        below: list[Array] = []
-        for d, direction in enumerate(stack[layer]):
-            row, order = layer * spec.num_directions + d, -1 if spec.is_backward(d) else 1
-            steps = direction.forward(r)
-            g_y = up[..., d * width : (d + 1) * width][:, :, ::order]
-            g_h, g_c = (np.asarray(cotangent[row], np.float64) for cotangent in (loss.h_n, loss.c_n))
-            back = direction.backward(steps, g_y, g_h, g_c, r)
-            for name, pair in direction.of_parameters(steps, back, r).items():
-                if name != "b" or spec.bias != "none":
-                    found[f"{layer}.{d}.{name}"] = pair
-            below.append(back.dx[:, :, ::order])
-            initial[row] = back.dh0, back.dc0
-        up = below[0] if len(below) == 1 else r.rounded(below[0] + below[1], r.profile.u * np.abs(below[0] + below[1]))
-    data = {"x": up}
-    for name, index in (("h0", 0), ("c0", 1)):
-        data[name] = np.stack([initial[row][index] for row in sorted(initial)], axis=1)
-    return {**found, **{name: (array, np.zeros(array.shape[1:])) for name, array in data.items()}}
+@dataclass(frozen=True)
+class Stack:
+    """The directions of a case, `layers[layer][direction]`, along observed outputs."""
+
+    case: Case
+    layers: Sequence[Sequence[Direction]]
+    loss: Cotangents
+
+    @classmethod
+    def of(cls, case: Case, outputs: Mapping[int, Array], kind: type[Direction] = Direction) -> Stack:
+        """From the outputs of each layer, (batch, steps, directions * output)."""
+        width, x, layers = case.spec.output_size, np.asarray(case.x, np.float64), []
+        for layer in range(case.spec.num_layers):
+            observed = np.asarray(outputs[layer], np.float64)
+            halves = [observed[..., d * width : (d + 1) * width] for d in range(case.spec.num_directions)]
+            layers.append([kind.of(case, layer, d, x, half) for d, half in enumerate(halves)])
+            x = observed
+        return cls(case, layers, cotangents(case))
+
+    def back_propagate(self, r: Roundings) -> Found:
+        """Every gradient by name."""
+        spec, loss = self.case.spec, self.loss
+        up, width = np.asarray(loss.y, np.float64)[None], spec.output_size
+        found: Found = {}
+        initial: dict[int, tuple[Array, Array]] = {}
+        for layer in reversed(range(spec.num_layers)):
+            below: list[Array] = []
+            for d, direction in enumerate(self.layers[layer]):
+                row, order = layer * spec.num_directions + d, self.order(d)
+                steps = direction.forward(r)
+                g_y = up[..., d * width : (d + 1) * width][:, :, ::order]
+                g_h, g_c = (np.asarray(cotangent[row], np.float64) for cotangent in (loss.h_n, loss.c_n))
+                back = direction.backward(steps, g_y, g_h, g_c, r)
+                for name, pair in direction.of_parameters(steps, back, r).items():
+                    if name != "b" or spec.bias != "none":
+                        found[f"{layer}.{d}.{name}"] = pair
+                below.append(back.dx[:, :, ::order])
+                initial[row] = back.dh0, back.dc0
+            up = self.joined(layer, below, r)
+        data = {"x": up}
+        for name, index in (("h0", 0), ("c0", 1)):
+            data[name] = np.stack([initial[row][index] for row in sorted(initial)], axis=1)
+        return {**found, **{name: (array, np.zeros(array.shape[1:])) for name, array in data.items()}}
+
+    def order(self, direction: int) -> int:
+        """-1 where a direction's steps are in reverse order."""
+        return -1 if self.case.spec.is_backward(direction) else 1
+
+    def joined(self, layer: int, below: list[Array], r: Roundings) -> Array:
+        """The gradient of a layer's inputs, from those of its directions."""
+        total = below[0] if len(below) == 1 else below[0] + below[1]
+        return total if len(below) == 1 else r.rounded(total, r.profile.u * np.abs(total))

@@ -21,7 +21,7 @@ class Roundings:
     """
 
     def __init__(self, profile: Profile, copies: int = 1, stream: int | None = None) -> None:
-        self.profile, self.copies = profile, copies
+        self.profile, self.copies, self.stream = profile, copies, stream
         self._rng = None if stream is None else generator(0, "roundings", stream)
         self.near_kink = False
         self.peak = 0.0

@@ -52,7 +52,8 @@ def test_custom_functions_may_return_gradients() -> None:
     assert verdicts["honest", "grad:U"] == verdicts["honest", "grad:b"] == verdicts["wrong", "grad:U"] == "match"
     assert verdicts["wrong", "grad:b"] == "mismatch"
     assert verdicts["silent", ""] == "unsupported"
-    assert report.to_dict()["diagnoses"] == []  # outputs are right: there is nothing the catalogue could explain
+    (found,) = report.to_dict()["diagnoses"]
+    assert (found["adapter"], found["mistakes"]) == ("wrong", ["gradient-doubled"])
 
 
 def test_without_the_flag_gradients_are_not_requested() -> None:
