@@ -251,4 +251,6 @@ def _why_blind(mistake: Mistake, comparison: _Comparison, outputs: Outputs, hone
 
 def _differ(name: str, outputs: Outputs, honest: Outputs) -> bool:
     """Whether a mistake changes this quantity beyond the oracle's rounding."""
-    return name not in outputs or not np.allclose(outputs[name], honest[name], rtol=1e-9, atol=1e-12)
+    if name not in outputs or outputs[name].shape != honest[name].shape:
+        return True
+    return not np.allclose(outputs[name], honest[name], rtol=1e-9, atol=1e-12)
