@@ -11,6 +11,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +117,7 @@ class Golden:
     """One golden case.
 
     Attributes:
-        name: of the file.
+        name: as the file says.
         row: the layout its weights were read with.
         case: without rows of length 0.
         rows: which rows of the source's batch the case holds, boolean, shape (batch,).
@@ -149,7 +150,16 @@ def folder() -> Path | None:
 def golden_names() -> list[str]:
     """All cases of the corpus."""
     where = folder()
-    return [] if where is None else sorted(path.stem for path in where.glob("*.json"))
+    return [] if where is None else sorted(_files(where))
+
+
+@cache
+def _files(where: Path) -> dict[str, Path]:
+    """Each file by the name that it has inside, whatever the file is called; by the file's where two share one."""
+    named: dict[str, list[Path]] = {}
+    for path in sorted(where.glob("*.json")):
+        named.setdefault(json.loads(path.read_text(encoding="utf-8")).get("name") or path.stem, []).append(path)
+    return {name if len(paths) == 1 else path.stem: path for name, paths in named.items() for path in paths}
 
 
 def load(name: str, *, row: Layout | None = None) -> Golden:
@@ -161,7 +171,7 @@ def load(name: str, *, row: Layout | None = None) -> Golden:
     where = folder()
     if where is None:
         raise RuntimeError(UNSET)
-    data = json.loads((where / f"{name}.json").read_text(encoding="utf-8"), parse_float=Decimal)
+    data = json.loads(_files(where)[name].read_text(encoding="utf-8"), parse_float=Decimal)
     try:
         return _golden(name, data, row)
     except SpecError as reason:
@@ -274,6 +284,8 @@ def _inputs(data: Mapping[str, Any]) -> tuple[Array, Array | None]:
     if pre is not None and pre["type"] == "embedding":
         ids = _array(pre["ids"]).astype(int)
         return _array(pre["table"])[ids], ids != 0 if pre["mask_zero"] else None
+    if "x" not in data["inputs"]:
+        raise Inexpressible("no input x")
     x = to_axes(data["inputs"]["x"], "BTI")
     return dense(pre, x) if pre is not None else x, None if mask is None else np.array(mask)
 
