@@ -179,7 +179,8 @@ def _requested(case: Case) -> tuple[str, ...]:
 
 def _scope(comparison: _Comparison, everything: Sequence[str]) -> str:
     """What a comparison lacks beside a complete one."""
-    text = f" in {_listed(comparison.names)} alone" if set(everything) - set(comparison.names) else ""
+    known = {*comparison.names, *(("last",) if "h_n" in comparison.names else ())}
+    text = f" in {_listed(comparison.names)} alone" if set(everything) - known else ""
     if comparison.profile.name != comparison.case.precision:
         text += f"{',' if text else ''} judged as {comparison.profile.name}"
     return text

@@ -60,9 +60,13 @@ def statements(questions: Iterable[Question], report: Report, most: int = MOST) 
 
 
 def _comparison(outcome: Outcome) -> Comparison:
-    """What the rows of a match compared, gradients apart."""
+    """What the rows of a match compared, gradients apart.
+
+    The last output is left out where h_n was compared, which contains it.
+    """
     rows = [row for row in outcome.rows if row.quantity in QUANTITIES or row.quantity.endswith(".y")]
-    return frozenset(row.quantity for row in rows), next((row.precision for row in rows), "")
+    observed = frozenset(row.quantity for row in rows)
+    return observed - {"last"} if "h_n" in observed else observed, next((row.precision for row in rows), "")
 
 
 def _kind(question: Question) -> tuple[object, ...]:
