@@ -18,7 +18,8 @@ import numpy as np
 
 from ..arrays import STORAGE, round_to
 from ..compare.reference import Reference, expected_shapes, observed_quantities, references
-from ..model import Case
+from ..compare.tanh_evidence import absolute_tanh, may_show_absolute_tanh
+from ..model import Case, LSTMSpec
 from ..oracle import Profile, forward, profile_named
 from .catalogue import CATALOGUE
 from .first_effects import certain_mistakes
@@ -142,7 +143,7 @@ def power(
     """
     everything = _requested(case)
     names = everything if observed is None else tuple(name for name in expected_shapes(case) if name in set(observed))
-    comparison = _Comparison(case, names, profile_named(precision or case.precision))
+    comparison = _Comparison(case, names, _widest(profile_named(precision or case.precision), case.spec, names))
     honest = observed_quantities(forward(case))
     certain = certain_mistakes(case, comparison.visible(honest), comparison.profile, catalogue, CERTAIN)
     caught, uncertain, blind, inapplicable = [], [], {}, 0
@@ -175,6 +176,12 @@ def is_small(case: Case) -> bool:
 def _requested(case: Case) -> tuple[str, ...]:
     """The quantities that a complete implementation returns for a case."""
     return tuple(name for name in expected_shapes(case) if name != "last" or case.returns == "last")
+
+
+def _widest(profile: Profile, spec: LSTMSpec, names: Sequence[str]) -> Profile:
+    """The profile that `judge` comes to at most: outputs may show a tanh of absolute error."""
+    outputs = sum(name.endswith("y") for name in names)
+    return absolute_tanh(profile) if may_show_absolute_tanh(spec, outputs) else profile
 
 
 def _scope(comparison: _Comparison, everything: Sequence[str]) -> str:
@@ -217,7 +224,8 @@ def _careful_score(mistake: Mistake, outputs: Outputs, comparison: _Comparison) 
 
 def _stored_in(case: Case, profile: Profile) -> Case:
     """The case with every number as an implementation of that precision stores it."""
-    precision = profile.name if profile.name in STORAGE else "float32"
+    precision = profile.name.removesuffix("-own")
+    precision = precision if precision in STORAGE else "float32"
     layers = tuple(
         tuple(cell.map(lambda array: round_to(array, precision)) for cell in row) for row in case.weights.layers
     )
