@@ -23,11 +23,15 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import float32_lstm
 import numpy as np
+from honest_corpus import draw_kernel
+from honest_kernels import Kernel
+from honest_kernels import run as run_kernel
 from mutated_runs import CASES, _torch, _worker
 
 from lstm_xcheck.arrays import STORAGE, round_to
 from lstm_xcheck.compare import judge
 from lstm_xcheck.compare.reference import observed_quantities
+from lstm_xcheck.compare.tanh_evidence import absolute_tanh
 from lstm_xcheck.diagnose.catalogue import mistake_named
 from lstm_xcheck.diagnose.detection_power import is_small, power
 from lstm_xcheck.diagnose.discrepancy import Discrepancy
@@ -41,22 +45,36 @@ PAGE = Path(__file__).resolve().parents[1] / "docs" / "reference" / "power_claim
 #: The precision that a case asks for, and the one that an implementation declares instead.
 PRECISIONS = (
     ("float32", ""), ("float64", ""), ("float64", "float32"), ("float32", "bfloat16"), ("bfloat16", ""),
-    ("float32", "float16"), ("float16", ""), ("float32", "tf32"),
+    ("float32", "float16"), ("float16", ""), ("float32", "tf32"), ("bfloat16", "bfloat16-own"),
 )  # fmt: skip
 #: What may be observed; lower layers' outputs are left out of everything but the first.
 OBSERVED = (None, ("y", "h_n", "c_n"), ("y",), ("h_n",), ("c_n",), ("h_n", "c_n"), ("last",))
 
 
+def stored_in(precision: str) -> str:
+    """The precision in which a profile's numbers are stored."""
+    name = precision.removesuffix("-own")
+    return name if name in STORAGE else "float32"
+
+
 def exact(case: Case, precision: str) -> Outputs:
     """The oracle's outputs, rounded once."""
-    rounded = partial(round_to, precision=precision if precision in STORAGE else "float32")
+    rounded = partial(round_to, precision=stored_in(precision))
     return {name: rounded(array) for name, array in observed_quantities(forward(case)).items()}
 
 
-def numpy32(case: Case, precision: str, order: str) -> Outputs:
-    """Float32 in an order of summation."""
+def kernel(case: Case, precision: str, arithmetic: Kernel) -> Outputs:
+    """NumPy in one honest arithmetic, which stores the case's numbers in its precision first."""
+    spec = case.spec
+    if (spec.gate_clip, spec.cell_clip, spec.proj_clip) != (None, None, None):
+        raise Unsupported("these kernels have no clips")
+    return observed_quantities(run_kernel(replace(case, precision=stored_in(precision)), arithmetic))
+
+
+def order32(case: Case, precision: str, order: str) -> Outputs:
+    """Float32 in an order of summation, with every option of a spec."""
     if precision not in ("float32", "tf32"):
-        raise Unsupported(f"{precision}: NumPy's runs are in float32")
+        raise Unsupported(f"{precision}: these runs are in float32")
     return observed_quantities(float32_lstm.run(case, order))
 
 
@@ -72,10 +90,13 @@ def framework(case: Case, precision: str, name: str) -> Outputs:
     return observed_quantities(result)
 
 
-def implementations(names: Sequence[str], rng: np.random.Generator) -> dict[str, Any]:
+def implementations(names: Sequence[str], precision: str, case: Case, rng: np.random.Generator) -> dict[str, Any]:
     """Those that run one case."""
-    orders = rng.choice(float32_lstm.ORDERS, size=2, replace=False)
-    emulated = {f"numpy, {order}": partial(numpy32, order=str(order)) for order in orders}
+    arithmetic = draw_kernel(rng, precision if precision != "tf32" else "float32", case)
+    emulated = {
+        "kernels": partial(kernel, arithmetic=arithmetic),
+        "orders": partial(order32, order=str(rng.choice(float32_lstm.ORDERS))),
+    }
     return {"exact": exact, **emulated, **{name: partial(framework, name=name) for name in names}}
 
 
@@ -89,7 +110,7 @@ def observable(case: Case) -> Iterator[tuple[str, ...]]:
 def is_caught(seen: Outputs, case: Case, precision: str, always_judge: bool) -> bool:
     """Whether it is a mismatch; the judge's own search for a precision is slow, and asked where in doubt."""
     if not always_judge and all(np.isfinite(array).all() for array in seen.values()):
-        found = Discrepancy.of(seen, case, profile_named(precision))
+        found = Discrepancy.of(seen, case, absolute_tanh(profile_named(precision)))
         if any(1.0 < score < float("inf") for score in found.scores.values()):
             return True
     return judge(replace(result_from(seen), computed_in=precision), case).verdict == "mismatch"
@@ -105,16 +126,18 @@ def planted(mistake: Mistake, case: Case, precision: str, run: Any) -> Outputs |
     return None if raw is None else changed_outputs([mistake], raw, case)
 
 
-def score_case(case: Case, declared: str, runs: dict[str, Any], always_judge: bool) -> Iterator[tuple[str, str, str]]:
-    """(implementation, observed, outcome) of every claim of every statement."""
+def score_case(
+    case: Case, declared: str, runs: dict[str, Any], options: argparse.Namespace, rng: np.random.Generator
+) -> Iterator[tuple[str, str, str]]:
+    """(implementation, observed, outcome) of every claim of every statement, or of as many as are asked for."""
     precision = declared or case.precision
     statements = {names: power(case, observed=names, precision=precision) for names in observable(case)}
-    claims = {id: None for statement in statements.values() for id in statement.caught}
+    claims = list(dict.fromkeys(id for statement in statements.values() for id in statement.caught))
     for label, run in runs.items():
         honest = planted(Mistake("none", "", "", "", family="none"), case, precision, run)
         if honest is None:
             continue
-        for id in claims:
+        for id in rng.permutation(claims)[: options.most]:
             with np.errstate(all="ignore"):
                 outputs = planted(mistake_named(id), case, precision, run)
             if outputs is None:
@@ -124,7 +147,7 @@ def score_case(case: Case, declared: str, runs: dict[str, Any], always_judge: bo
                 if id not in statement.caught or any(name not in outputs for name in names):
                     continue
                 seen = {name: outputs[name] for name in names}
-                kept = is_caught(seen, case, precision, always_judge)
+                kept = is_caught(seen, case, precision, options.judge)
                 yield label, ", ".join(names), "kept" if kept else f"BROKEN {id}"
 
 
@@ -149,6 +172,7 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--cases", type=int, default=40)
     parser.add_argument("--through", default="torch", help="frameworks, such as torch,jax,keras-jax")
+    parser.add_argument("--most", type=int, default=10_000, help="claims planted of each case and implementation")
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--judge", action="store_true", help="ask the judge even where a score is beyond its bound")
     parser.add_argument("--write", action="store_true")
@@ -162,8 +186,9 @@ def main() -> int:
             break
         case, declared, rng = drawn_case(options.seed, index)
         judged = f"{case.precision} judged as {declared}" if declared else case.precision
-        for label, observed, outcome in score_case(case, declared, implementations(names, rng), options.judge):
-            counts[label.partition(",")[0], judged, outcome.partition(" ")[0]] += 1
+        runs = implementations(names, declared or case.precision, case, rng)
+        for label, observed, outcome in score_case(case, declared, runs, options, rng):
+            counts[label, judged, outcome.partition(" ")[0]] += 1
             if outcome.startswith("BROKEN"):
                 broken.append(f"case {index} ({judged}, {label}, observed {observed}): {outcome}")
                 print(broken[-1], flush=True)

@@ -47,27 +47,29 @@ def broken(case: Case, names: tuple[str, ...], computed_in: str = "") -> tuple[l
 
 
 @pytest.mark.parametrize(
-    ("case", "names", "most_claims"),
+    ("case", "names", "not_claimed"),
     [
-        (RAGGED, ("y",), 214),
-        (RAGGED, ("h_n", "c_n"), 216),
-        (RAGGED, ("h_n",), 214),
-        (RAGGED, ("last",), 214),
-        (STACK, ("y",), 226),
-        (STACK, ("y", "h_n", "c_n"), 235),
+        (RAGGED, ("y",), {*STATES_ALONE, "last-step-state"}),
+        (RAGGED, ("h_n", "c_n"), {"output-reversed", "padding-held"}),
+        (RAGGED, ("h_n",), {"h-for-c", "padding-held"}),
+        (RAGGED, ("last",), {"h-for-c", "padding-held"}),
+        (STACK, ("y",), {*STATES_ALONE, "final-layers", "final-directions"}),
+        (STACK, ("y", "h_n", "c_n"), set()),
     ],
     ids=lambda value: "+".join(value) if isinstance(value, tuple) else getattr(value, "id", ""),
 )
-def test_every_claim_is_true_of_what_was_observed(case: Case, names: tuple[str, ...], most_claims: int) -> None:
+def test_every_claim_is_true_of_what_was_observed(case: Case, names: tuple[str, ...], not_claimed: set[str]) -> None:
     claims, passed = broken(case, names)
     assert passed == []
-    assert 0.8 * most_claims < len(claims) <= most_claims, "few more are right to claim"
+    everything = set(power(case).caught)
+    assert not_claimed <= everything - set(claims)
+    assert len(claims) > 0.9 * len(everything), "nearly all else is claimed"
 
 
 def test_every_claim_is_true_in_the_precision_that_judged() -> None:
     claims, passed = broken(RAGGED, ("y", "h_n", "c_n"), "bfloat16")
     assert passed == []
-    assert 150 < len(claims) < 205, "bfloat16 shows less"
+    assert 0.7 < len(claims) / len(power(RAGGED).caught) < 0.95, "bfloat16 shows less"
     assert "gate-clip-5" not in claims
     assert "weights-bfloat16" not in claims
 
