@@ -12,6 +12,7 @@ from typing import Any
 from .checkpoints.formats import load as load
 from .compare import Verdict
 from .compare import judge as judge_outputs
+from .compare.reference import observed_quantities
 from .diagnose import Diagnosis as Diagnosis
 from .diagnose import diagnose as diagnose
 from .diagnose.detection_power import power
@@ -71,14 +72,17 @@ def judge(result: Result, case: Case) -> Verdict:
 
     Returns:
         `.verdict` (match, suspect, mismatch or inconclusive), `.rows` for each quantity, and `.power`: the mistakes
-        that would have been caught on this case and those it is blind to.
+        that would have been caught by this very comparison - these quantities, in the precision that judged them - and
+        those it is blind to.
 
     Raises:
         NothingComparedError: when the result has nothing in common with the case.
     """
     _require(result, Result)
     _require(case, Case)
-    return replace(judge_outputs(result, case), state_power=lambda: power(case).to_dict())
+    verdict = judge_outputs(result, case)
+    observed, precision = tuple(observed_quantities(result)), result.computed_in or case.precision
+    return replace(verdict, state_power=lambda: power(case, observed=observed, precision=precision).to_dict())
 
 
 def _require(given: object, kind: type) -> None:

@@ -38,7 +38,7 @@ def oracle_alone(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def no_detection_power(monkeypatch: pytest.MonkeyPatch) -> None:
     """Certificates do not state what their matches would have caught, which takes time and is the same every time."""
-    monkeypatch.setattr("lstm_xcheck.porting.verification.detection_power", lambda _: [])
+    monkeypatch.setattr("lstm_xcheck.porting.verification.detection_power", lambda _lstms, _rows: [])
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -57,8 +57,10 @@ def judge(result: Result, case: Case, *, adapter: str = "result", layout: str = 
     if all(row.verdict == "match" for row in of_weights):  # else the weights explain the outputs
         rows = _explain_by_precision(rows, result, case, profile, adapter)
     rows += gradient_rows(result, case, profile, adapter)
-    if result.note:
-        rows = [row.with_note(result.note) for row in rows]
+    notes = (_declared_precision(profile, case), result.note)
+    for note in filter(None, notes):
+        rows = [row.with_note(note) for row in rows]
+    rows = [replace(row, precision=profile.name) for row in rows]
     rows += of_weights
     count = _count_row(result, case, adapter)
     if count is not None and layout:
@@ -71,6 +73,13 @@ def judged_quantities(result: Result, case: Case, *, adapter: str = "result") ->
     profile = profile_named(result.computed_in or case.precision)
     rows = _quantity_rows(result, case, profile, adapter)
     return _allow_absolute_tanh(rows, result, case, profile, adapter)
+
+
+def _declared_precision(profile: Profile, case: Case) -> str:
+    """A note where the result declares another precision than requested."""
+    if profile.name == case.precision:
+        return ""
+    return f"judged as {profile.name}, which the implementation declares; the case asks for {case.precision}"
 
 
 def _quantity_rows(result: Result, case: Case, profile: Profile, adapter: str) -> list[Row]:

@@ -20,7 +20,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..arrays import Array
-from ..model import Case, Result
+from ..model import Case, LSTMSpec, Result
 from ..oracle import Profile, observed_tanh
 from .reference import usable_outputs
 
@@ -38,13 +38,20 @@ _STRAY = 0.1
 _UNITS = 4.0
 
 
+def may_show_absolute_tanh(spec: LSTMSpec, observed_layers: int) -> bool:
+    """Whether outputs of so many layers could show such a tanh."""
+    return not spec.proj_size and spec.output_activation == "tanh" and observed_layers >= spec.num_layers
+
+
+def absolute_tanh(profile: Profile) -> Profile:
+    """The profile that allows such a tanh."""
+    return replace(profile, tanh_absolute=_UNITS * profile.u_sum / profile.u)
+
+
 def with_absolute_tanh(result: Result, case: Case, profile: Profile) -> tuple[Profile, str] | None:
     """The profile that allows an absolute tanh, and which it is; None without evidence."""
-    spec = case.spec
-    if spec.proj_size or spec.output_activation != "tanh":
-        return None
     outputs = usable_outputs(result, case)
-    if len(outputs) < spec.num_layers:
+    if not may_show_absolute_tanh(case.spec, len(outputs)):
         return None
     small, unit = _small_values(case, outputs), profile.u_sum
     grids = {
@@ -61,8 +68,7 @@ def with_absolute_tanh(result: Result, case: Case, profile: Profile) -> tuple[Pr
     formula = max(evidence, key=lambda name: evidence[name])
     if evidence[formula] < math.log(_ODDS):
         return None
-    absolute = _UNITS * unit / profile.u
-    return replace(profile, tanh_absolute=absolute), f"tanh is computed with an absolute error, as {formula}"
+    return absolute_tanh(profile), f"tanh is computed with an absolute error, as {formula}"
 
 
 def _small_values(case: Case, outputs: dict[int, Array]) -> Array:

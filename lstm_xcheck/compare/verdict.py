@@ -32,6 +32,7 @@ class Row:
         decided_by: the rule that the verdict rests on, for a match the one that is nearest its limit: "worst case",
             "8 sigma", "rms", "withdrawn by the envelope", "tanh"; of gradients "Monte Carlo", of weights "bits", of
             parameters "count". Empty where nothing was compared or decided.
+        precision: the precision profile that judged it; empty where none did.
     """
 
     case: str
@@ -43,6 +44,7 @@ class Row:
     worst: tuple[int, ...] | None = None
     reason: str = ""
     decided_by: str = ""
+    precision: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON; NaN and infinity become strings."""

@@ -1,12 +1,13 @@
 """The layout table: how each framework stores an LSTM, one row per framework.
 
 Each row was established by running the framework and comparing numbers; a round trip alone would not detect a wrong
-row. A row that was only read says `read` in `source`, which names the version and the file.
+row. A row that was only read says `read` in `source`, which names the version and the file; most stand in `read_rows`.
 """
 
 from __future__ import annotations
 
 from ..errors import SpecError
+from .read_rows import READ_ROWS
 from .schema import Layout as Layout
 from .schema import Tensor as Tensor
 
@@ -236,105 +237,7 @@ TABLE: tuple[Layout, ...] = (
         directions=("", "forward_layer/", "backward_layer/"),
         source="tf_keras 2.21, tf_keras/src/saving/legacy/hdf5_format.py (CuDNNLSTM to LSTM); it has no CPU kernel",
     ),
-    Layout(
-        name="coreml",
-        order="ifog",
-        bias="single",
-        tensors=(
-            Tensor("{layer}weight_ih{direction}", ("W",)),
-            Tensor("{layer}weight_hh{direction}", ("U",)),
-            Tensor("{layer}bias{direction}", ("b",)),
-            Tensor("{layer}peephole{direction}", ("peephole",)),
-        ),
-        layer_names=("", "lstm_{k}/"),
-        directions=("", "", "_back"),
-        source="coremltools 9.0, converters/mil/mil/ops/defs/iOS15/recurrent.py (lstm); read, it runs on macOS only",
-    ),
-    Layout(
-        name="ncnn",
-        order="ifog",
-        bias="single",
-        tensors=(
-            Tensor("{layer}weight_xc", ("W",)),
-            Tensor("{layer}weight_hc", ("U",)),
-            Tensor("{layer}bias_c", ("b",)),
-        ),
-        layer_names=("", "lstm_{k}/"),
-        direction_axis=True,
-        source="ncnn 20261020, src/layer/lstm.cpp; read",
-    ),
-    Layout(
-        name="caffe2",
-        order="ifog",
-        bias="split",
-        tensors=(
-            Tensor("{layer}{direction}i2h_w", ("W",)),
-            Tensor("{layer}{direction}gates_t_w", ("U",)),
-            Tensor("{layer}{direction}i2h_b", ("b",)),
-            Tensor("{layer}{direction}gates_t_b", ("b_r",)),
-        ),
-        layer_names=("", "layer_{k}/"),
-        directions=("", "fw/", "bw/"),
-        source="Caffe2 of PyTorch 1.8, caffe2/python/rnn_cell.py (LSTMCell); read",
-    ),
-    Layout(
-        name="thinc",
-        order="fiog",
-        bias="split",
-        tensors=(
-            # Stored in one flat vector per layer and direction, in the order Wx, bx, Wh, bh.
-            Tensor("{layer}{direction}Wx", ("W",)),
-            Tensor("{layer}{direction}bx", ("b",)),
-            Tensor("{layer}{direction}Wh", ("U",)),
-            Tensor("{layer}{direction}bh", ("b_r",)),
-        ),
-        layer_names=("0/", "{k}/"),
-        directions=("0/", "0/", "1/"),
-        source="thinc 9.1.1, thinc/backends/ops.py (lstm_forward_training); read",
-    ),
-    Layout(
-        name="dl4j",
-        order="gfoi",
-        bias="single",
-        tensors=(
-            Tensor("{layer}_{direction}W", ("W",), transposed=True),
-            Tensor("{layer}_{direction}RW", ("U",), transposed=True),
-            Tensor("{layer}_{direction}b", ("b",)),
-        ),
-        layer_names=("0", "{k}"),
-        directions=("", "f", "b"),
-        source="Deeplearning4j 1.0.0-M2.1, layers/recurrent/LSTMHelpers.java, where I is the input modulation; read",
-    ),
-    Layout(
-        name="chainer",
-        order="gifo",
-        bias="single",
-        tensors=(
-            Tensor("{layer}{direction}upward/W", ("W",)),
-            Tensor("{layer}{direction}lateral/W", ("U",)),
-            Tensor("{layer}{direction}upward/b", ("b",)),
-        ),
-        gates="units",
-        layer_names=("", "{k}/"),
-        directions=("", "forward/", "backward/"),
-        state_order="ch",
-        source="Chainer 7.8.1, chainer/functions/rnn/lstm.py (_extract_gates); read",
-    ),
-    Layout(
-        name="mxnet",
-        order="ifgo",
-        bias="split",
-        tensors=(
-            Tensor("{direction}{layer}_i2h_weight", ("W",)),
-            Tensor("{direction}{layer}_h2h_weight", ("U",)),
-            Tensor("{direction}{layer}_i2h_bias", ("b",)),
-            Tensor("{direction}{layer}_h2h_bias", ("b_r",)),
-            Tensor("{direction}{layer}_h2r_weight", ("projection",)),
-        ),
-        layer_names=("0", "{k}"),
-        directions=("l", "l", "r"),
-        source="MXNet 1.9.1, python/mxnet/gluon/rnn/rnn_layer.py (LSTM); read",
-    ),
+    *READ_ROWS,
     Layout(
         name="litert",
         order="ifgo",

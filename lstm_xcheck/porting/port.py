@@ -159,7 +159,8 @@ def _verified(ported: Sequence[Ported]) -> dict[str, Any]:
     """Verdicts on both sides, and what they would have caught."""
     from .verification import detection_power, prove  # a third of a port's imports, needed only here
 
-    return {**prove(ported), "power": detection_power(ported)}
+    proof = prove(ported)
+    return {**proof, "power": detection_power(ported, proof["rows"])}
 
 
 def _chosen(checkpoint: Checkpoint, layer: str | None) -> tuple[FoundLSTM, ...]:

@@ -69,10 +69,33 @@ def prove(lstms: Sequence[Ported], only: Mapping[str, Sequence[str]] | None = No
     return {"rows": rows, "inputs": inputs, "adapters": used, "environment": environment}
 
 
-def detection_power(lstms: Sequence[Ported]) -> list[dict[str, Any]]:
-    """The mistakes that a match would have caught, for each small LSTM."""
-    first = [cases_for(lstm)[0] for lstm in lstms]
-    return [power(case).to_dict() for case in first if is_small(case)]
+def detection_power(lstms: Sequence[Ported], rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The mistakes that matches would have caught, by LSTM and comparison.
+
+    Args:
+        rows: of `prove`; each statement lists under `adapters` the sides that it is about.
+    """
+    statements = []
+    for case in (cases_for(lstm)[0] for lstm in lstms):
+        for (observed, precision), adapters in _compared(case, rows).items() if is_small(case) else ():
+            stating = power(case, observed=observed, precision=precision).to_dict()
+            statements.append({**stating, "adapters": sorted(adapters)})
+    return statements
+
+
+def _compared(case: Case, rows: Sequence[Mapping[str, Any]]) -> dict[tuple[tuple[str, ...], str], set[str]]:
+    """The adapters that match on a case, by what was compared."""
+    judged: dict[str, dict[str, Mapping[str, Any]]] = {}
+    for row in rows:
+        # The oracle gives the last output, too, which no port is asked for and h_n holds.
+        if row["case"] == case.id and row["precision"] and row["quantity"] != "last":
+            judged.setdefault(row["adapter"], {})[row["quantity"]] = row
+    compared: dict[tuple[tuple[str, ...], str], set[str]] = {}
+    for adapter, own in judged.items():
+        if all(row["verdict"] == "match" for row in own.values()):
+            precision = next(iter(own.values()))["precision"]
+            compared.setdefault((tuple(sorted(own)), precision), set()).add(adapter)
+    return compared
 
 
 def _roles(lstm: Ported, only: Mapping[str, Sequence[str]] | None) -> dict[str, tuple[str, ...]]:

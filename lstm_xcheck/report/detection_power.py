@@ -6,11 +6,15 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
 from ..diagnose.detection_power import is_small, power
-from ..model import Case, LSTMSpec
+from ..events import Outcome
+from ..model import QUANTITIES, Case, LSTMSpec
 from .model import Report
 
 #: Statements made for one run; cases that differ only in size or seed share one.
 MOST = 12
+
+#: What a match compared: the quantities, and the precision profile that judged them.
+Comparison = tuple[frozenset[str], str]
 
 
 class Question(Protocol):
@@ -26,22 +30,43 @@ class Question(Protocol):
 
 
 def statements(questions: Iterable[Question], report: Report, most: int = MOST) -> list[dict[str, Any]]:
-    """Detection power of matching cases, one statement for each kind of LSTM and data.
+    """Detection power of matching cases, one statement for each kind and comparison.
 
-    Statements come in the order of the run; each lists under `stands_for` the other cases of its kind.
+    Statements come in the order of the run; each lists under `adapters` whose matches it is about, and under
+    `stands_for` the other cases of its kind. Every adapter with a small matching case has one, whatever `most` says.
     """
-    matched = {outcome.case for outcome in report.outcomes if outcome.verdict == "match"}
-    kinds: dict[tuple[object, ...], list[Question]] = {}
+    matched: dict[str, dict[Comparison, list[str]]] = {}
+    for outcome in report.outcomes:
+        if outcome.verdict == "match":
+            matched.setdefault(outcome.case, {}).setdefault(_comparison(outcome), []).append(outcome.adapter)
+    kinds: dict[tuple[Comparison, tuple[object, ...]], list[Question]] = {}
     for question in questions:
-        if question.id in matched:
-            kinds.setdefault(_kind(question), []).append(question)
+        for comparison in matched.get(question.id, ()):
+            kinds.setdefault((comparison, _kind(question)), []).append(question)
     result: list[dict[str, Any]] = []
-    for members in kinds.values():
-        chosen = _first_small(members)
-        if chosen is not None and len(result) < most:
+    stated: set[str] = set()
+    for (comparison, _), members in kinds.items():
+        left = {adapter for member in members for adapter in matched[member.id][comparison]}
+        while left and (len(result) < most or left - stated):
+            chosen = _first_small(member for member in members if left & set(matched[member.id][comparison]))
+            if chosen is None:
+                break
+            adapters = matched[chosen.id][comparison]
+            left, stated = left - set(adapters), stated | set(adapters)
             others = [member.id for member in members if member.id != chosen.id]
-            result.append({**power(chosen).to_dict(), "stands_for": others})
+            stating = power(chosen, observed=tuple(comparison[0]), precision=comparison[1])
+            result.append({**stating.to_dict(), "adapters": adapters, "stands_for": others})
     return result
+
+
+def _comparison(outcome: Outcome) -> Comparison:
+    """What the rows of a match compared, gradients apart.
+
+    The last output is left out where h_n was compared, which contains it.
+    """
+    rows = [row for row in outcome.rows if row.quantity in QUANTITIES or row.quantity.endswith(".y")]
+    observed = frozenset(row.quantity for row in rows)
+    return observed - {"last"} if "h_n" in observed else observed, next((row.precision for row in rows), "")
 
 
 def _kind(question: Question) -> tuple[object, ...]:
@@ -49,12 +74,13 @@ def _kind(question: Question) -> tuple[object, ...]:
     spec = question.spec
     shape = (spec.num_layers > 1, spec.num_directions, spec.bias, bool(spec.proj_size), spec.is_plain)
     if isinstance(question, Case):
-        return (*shape, question.id.rpartition("-")[0], question.precision)
+        given = tuple(getattr(question, name) is not None for name in ("h0", "c0", "lengths", "mask"))
+        return (*shape, question.id.rpartition("-")[0], question.precision, question.returns, *given)
     names = ("states", "ragged", "init", "dtype")
     return (*shape, *(getattr(question, name, None) for name in names))
 
 
-def _first_small(members: Sequence[Question]) -> Case | None:
+def _first_small(members: Iterable[Question]) -> Case | None:
     """The first case small enough to run with every mistake."""
     for member in members:
         case = member if isinstance(member, Case) else member.case()  # type: ignore[attr-defined]
@@ -63,15 +89,43 @@ def _first_small(members: Sequence[Question]) -> Case | None:
     return None
 
 
-def sentences(found: Sequence[dict[str, Any]]) -> list[str]:
-    """The power of all statements together, then each statement with a blind spot."""
+def sentences(found: Sequence[dict[str, Any]], adapters: Sequence[str] = ()) -> list[str]:
+    """The power of all statements together, then each statement with a blind spot.
+
+    Together they catch what each adapter's own statements catch: a match of one proves nothing of another.
+
+    Args:
+        adapters: all of the run; those without a statement are not spoken of.
+    """
     if not found:
         return []
-    caught = set().union(*(statement["caught"] for statement in found))
-    everything = caught.union(*(statement[key] for statement in found for key in ("blind", "uncertain")))
-    missed = sorted(everything - caught)
-    lines = [
-        f"the matches together would have caught {len(caught)} of {len(everything)} mistakes"
-        + (f"; no case here could see {', '.join(missed[:6])}" if missed else "")
-    ]
-    return lines + [f"{statement['case']}: {statement['sentence']}" for statement in found if statement["blind"]][:6]
+    everything = set().union(*(statement[key] for statement in found for key in ("caught", "blind", "uncertain")))
+    by_adapter = _caught_by_adapter(found)
+    always, ever = set.intersection(*by_adapter.values()), set().union(*by_adapter.values())
+    unstated = by_adapter.keys() != {""} and bool(set(adapters) - by_adapter.keys())
+    whose = f"matches of {', '.join(by_adapter)}" if unstated else "matches"
+    text = f"the {whose} together would have caught {len(always)} of {len(everything)} mistakes"
+    text += " in every adapter" if always != ever else ""
+    if missed := sorted(everything - ever):
+        text += f"; no case here could see {', '.join(missed[:6])}"
+    for adapter, caught in by_adapter.items():
+        if unseen := sorted(ever - caught):
+            more = f" and {len(unseen) - 6} more" if len(unseen) > 6 else ""
+            text += f"; no match of {adapter} could see {', '.join(unseen[:6])}{more}"
+    blind = [statement for statement in found if statement["blind"]][:6]
+    return [text, *(f"{one['case']}{_whose(one, by_adapter)}: {one['sentence']}" for one in blind)]
+
+
+def _caught_by_adapter(found: Sequence[dict[str, Any]]) -> dict[str, set[str]]:
+    """What the statements of each adapter catch; older ones name no adapter."""
+    caught: dict[str, set[str]] = {}
+    for statement in found:
+        for adapter in statement.get("adapters") or [""]:
+            caught.setdefault(adapter, set()).update(statement["caught"])
+    return caught
+
+
+def _whose(statement: dict[str, Any], by_adapter: dict[str, set[str]]) -> str:
+    """The adapters of a statement that is not about all."""
+    own = statement.get("adapters") or [""]
+    return "" if set(own) == set(by_adapter) else f" in {', '.join(own)}"

@@ -139,7 +139,7 @@ def _sections(report: Report, summary: Summary) -> Iterator[str]:
     yield _section("Parameter counts", counts)
     yield _section("Notes", [f"{text} ({number})" for text, number in summary.notes.items()])
     yield _section("Diagnosis", report.causes)
-    yield _section("What the matches prove", sentences(report.power))
+    yield _section("What the matches prove", sentences(report.power, report.adapters))
 
 
 def _section(title: str, lines: list[str]) -> str:

@@ -20,7 +20,7 @@ def to_markdown(report: Report) -> str:
     lines += _adapters(summary)
     lines += _troubles(summary)
     lines += _section("Diagnosis", report.causes)
-    lines += _section("What the matches prove", sentences(report.power)[:1])
+    lines += _section("What the matches prove", sentences(report.power, report.adapters)[:1])
     lines += _section("Notes", [f"{note} ({number})" for note, number in summary.notes.items()])
     return "\n".join(lines) + "\n"
 

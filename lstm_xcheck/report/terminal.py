@@ -73,7 +73,7 @@ def print_report(report: Report, console: Console) -> None:
     _print_section("diagnosis", report.causes, console)
     for program in report.programs:
         console.print(f"\n{program}", markup=False, highlight=False, soft_wrap=True)
-    _print_section("power", sentences(report.power), console)
+    _print_section("power", sentences(report.power, report.adapters), console)
     console.print()
     word = f"[{_WORD_STYLE[summary.word]}]{summary.word}[/]"
     totals = f"{summary.planned} planned = {counted(summary.totals)} ({report.seconds:.1f} s)"

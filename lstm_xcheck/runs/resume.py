@@ -103,10 +103,20 @@ def merge(sources: Sequence[Path], target: Path) -> list[str]:
                 if key not in seen:
                     seen.add(key)
                     folder.append(key, outcome)
-    power = {statement["case"]: statement for path in sources for statement in read_power(path)}
-    write_power(target, list(power.values()))
+    write_power(target, _merge_power([statement for path in sources for statement in read_power(path)]))
     missing = merged.planned - len(seen)
     return _missing_shards(list(descriptions.values())) or ([f"{missing} cells"] if missing else [])
+
+
+def _merge_power(statements: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each statement once, with the adapters of all that are equal but for these."""
+    merged: dict[object, dict[str, Any]] = {}
+    for statement in statements:
+        key = (statement["case"], *statement.get("observed", ()), statement.get("precision"))
+        before = merged.setdefault(key, statement)
+        adapters = dict.fromkeys([*before.get("adapters", ()), *statement.get("adapters", ())])
+        merged[key] = {**before, "adapters": list(adapters)}
+    return list(merged.values())
 
 
 def _refuse_contradictions(sources: Sequence[Path]) -> None:

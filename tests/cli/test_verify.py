@@ -18,7 +18,18 @@ GRID = ("--grid", "hidden=1,3 input=2 steps=4")
 KEYS = {
     "": {"schema", "verdict", "totals", "rows", "parameter_counts", "diagnoses", "power", "environment"},
     "totals": {"planned", "match", "suspect", "mismatch", "inconclusive", "unsupported", "crashed", "skipped"},
-    "rows": {"case", "adapter", "quantity", "verdict", "max_abs", "score", "worst", "reason", "decided_by"},
+    "rows": {
+        "case",
+        "adapter",
+        "quantity",
+        "verdict",
+        "max_abs",
+        "score",
+        "worst",
+        "reason",
+        "decided_by",
+        "precision",
+    },
     "parameter_counts": {"case", "adapter", "native", "canonical", "explanation"},
 }
 

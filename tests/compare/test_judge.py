@@ -296,4 +296,8 @@ def test_a_declared_precision_is_judged_by_its_profile_and_reported() -> None:
     assert judge(single, case).verdict == "mismatch"
     verdict = judge(replace(single, computed_in="float32", note="JAX without x64 computes in float32"), case)
     assert verdict.verdict == "match"
-    assert all(row.reason == "JAX without x64 computes in float32" for row in verdict.rows)
+    declared = "judged as float32, which the implementation declares; the case asks for float64"
+    assert {row.reason for row in verdict.rows} == {f"{declared}; JAX without x64 computes in float32"}
+    assert {row.precision for row in verdict.rows} == {"float32"}
+    assert {row.reason for row in judge(replace(single, computed_in="float32"), case).rows} == {declared}
+    assert not any(row.reason for row in judge(downgraded(case, "float64"), case).rows), "nothing else was declared"

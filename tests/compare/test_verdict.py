@@ -44,7 +44,7 @@ def test_every_row_can_be_written_as_strict_json(value: float | None, written: o
     data = json.loads(json.dumps(row.to_dict(), allow_nan=False))
     assert data == {
         "case": "case", "adapter": "torch", "quantity": "y", "verdict": "mismatch", "max_abs": written,
-        "score": written, "worst": [0, 1, 2], "reason": "why", "decided_by": "rms",
+        "score": written, "worst": [0, 1, 2], "reason": "why", "decided_by": "rms", "precision": "",
     }  # fmt: skip
 
 

@@ -71,7 +71,8 @@ def test_zero_states_are_given_as_the_reason() -> None:
 def test_a_statement_is_plain_data() -> None:
     data = power(CASES["plain"]).to_dict()
     assert data["case"] == "plain"
-    assert set(data) == {"case", "caught", "blind", "uncertain", "not_applicable", "sentence"}
+    lists = {"caught", "blind", "uncertain", "observed"}
+    assert set(data) == {"case", "precision", "not_applicable", "sentence", *lists}
 
 
 def test_large_cases_are_known_as_such() -> None:

@@ -29,19 +29,25 @@ def answers(golden: Golden, ask: Ask) -> Iterator[tuple[Quantity, Array | Inexpr
         case = replace(case, h0=result.h_n, c0=result.c_n)
     for quantity in golden.quantities:
         result = results[quantity.call]
-        if quantity.name == "c_all":
-            yield quantity, _arrange(_cells_of_all_steps(golden.case, ask), "BTDR", quantity.axes)
-        elif quantity.name in ("predict_after", "loss"):
+        if quantity.name in ("predict_after", "loss"):
             yield from _training(golden, quantity, result)
-        else:
-            yield quantity, _answer(golden, quantity, result)
+            continue
+        try:
+            yield quantity, _answer(golden, quantity, result, ask)
+        except Inexpressible as reason:
+            yield quantity, reason
 
 
-def _answer(golden: Golden, quantity: Quantity, result: Result) -> Array:
+def _answer(golden: Golden, quantity: Quantity, result: Result, ask: Ask) -> Array:
+    if quantity.name == "c_all":
+        return _arrange(_cells_of_all_steps(golden.case, ask), "BTDR", quantity.axes)
     if quantity.name == "y":
         return _arrange(_outputs(golden, result), "BTDR", quantity.axes)
     if quantity.name == "y_merged":
-        merged = _MERGES[golden.options["merge_mode"]](_outputs(golden, result), axis=2)
+        merge = _MERGES.get(golden.options["merge_mode"])
+        if merge is None:  # concatenated, like y itself
+            return _arrange(_outputs(golden, result), "BTDR", quantity.axes)
+        merged = merge(_outputs(golden, result), axis=2)
         return _arrange(merged, "BTR", quantity.axes)
     if quantity.name in ("h_n", "c_n"):
         return _arrange(_states(golden, getattr(result, quantity.name)), "LDBR", quantity.axes)
@@ -49,14 +55,15 @@ def _answer(golden: Golden, quantity: Quantity, result: Result) -> Array:
         return _arrange(_last(golden, result), "BDR", quantity.axes)
     if quantity.name in ("head", "predict_before"):
         return _prediction(golden, result)
-    raise KeyError(f"{golden.name}: no rule for the expected {quantity.name}")
+    raise Inexpressible(f"expected {quantity.name}: a result has y, h_n, c_n and what follows from them")
 
 
 def _training(golden: Golden, quantity: Quantity, result: Result) -> Iterator[tuple[Quantity, Array | Inexpressible]]:
     """The loss of the first epoch, with untrained weights; later ones need training."""
-    reason = Inexpressible("needs training: a case is one run with fixed weights")
+    reason = Inexpressible("training: a case is one run with fixed weights")
     training = golden.training or {}
-    if quantity.name != "loss" or len(quantity.values) != training["epochs"]:
+    losses = training.get("loss") == "mse" and quantity.name == "loss"
+    if not losses or len(quantity.values) != training["epochs"]:
         yield quantity, reason
         return
     targets = to_axes({"axes": "BR", **training["targets"]}, "BR")
@@ -67,7 +74,7 @@ def _training(golden: Golden, quantity: Quantity, result: Result) -> Iterator[tu
 
 
 def _epochs(quantity: Quantity, label: str, which: slice) -> Quantity:
-    return replace(quantity, label=label, values=quantity.values[which], digits=quantity.digits[which])
+    return replace(quantity, label=label, values=quantity.values[which])
 
 
 def _prediction(golden: Golden, result: Result) -> Array:
@@ -85,7 +92,7 @@ def _outputs(golden: Golden, result: Result) -> Array:
     case = golden.case
     assert result.y is not None, "the oracle and every adapter give y"
     y = result.y.reshape(case.batch, case.steps, case.spec.num_directions, -1)
-    if golden.options.get("mask_output") == "hold":
+    if golden.options["mask_output"] == "hold":
         y = _with_repeated_outputs(case, y)
     return _with_empty_rows(golden, y, 0)[:, :, golden.directions]
 
@@ -132,6 +139,8 @@ def _cells_of_all_steps(case: Case, ask: Ask) -> Array:
 def _arrange(array: Array, given: str, wanted: str) -> Array:
     """Transpose to the wanted axes, merge bracketed and drop other ones of size 1."""
     letters = wanted.replace("(", "").replace(")", "")
+    if set(letters) - set(given) or any(array.shape[k] > 1 for k, axis in enumerate(given) if axis not in letters):
+        raise Inexpressible(f"axes {wanted}: the numbers have {given} of {array.shape}")
     gone = tuple(axis for axis, letter in enumerate(given) if letter not in letters)
     kept = "".join(letter for letter in given if letter in letters)
     moved = np.transpose(np.squeeze(array, axis=gone), [kept.index(letter) for letter in letters])

@@ -11,21 +11,15 @@ from lstm_xcheck.oracle import forward
 
 from .corpus import UNSET, Inexpressible, folder, load
 from .expectations import answers
+from .known import WITNESSES, present
 from .limits import beyond
 
 pytestmark = pytest.mark.skipif(folder() is None, reason=UNSET)
 
-#: For each gate order of the corpus a case that distinguishes it from the 23 others. Cases of TensorFlow 1 have
-#: constant weights and distinguish none; tests/layouts runs that framework.
-WITNESSES = {
-    "keras": "rtneural__lstm_1d",
-    "onnx": "ort__simple_forward",
-    "ngraph": "ngraph__cell_bias_peephole",
-    "nd4j": "dl4j__lstmLayer_13",
-}
+PRESENT = {order: name for order, name in WITNESSES.items() if present(name)}
 
 
-@pytest.mark.parametrize("name", WITNESSES.values(), ids=WITNESSES)
+@pytest.mark.parametrize("name", PRESENT.values(), ids=PRESENT)
 def test_all_23_wrong_orders_are_detected(name: str) -> None:
     assert _undetected(name) == []
 
@@ -40,7 +34,7 @@ def _undetected(name: str) -> list[str]:
 def _agrees(name: str, order: str) -> bool:
     golden = load(name, row=replace(load(name).row, order=order))
     return not any(
-        beyond(f"{name}/{quantity.label}", quantity, answer)
+        beyond(quantity, answer)
         for quantity, answer in answers(golden, forward)
         if not isinstance(answer, Inexpressible)
     )

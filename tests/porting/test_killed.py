@@ -27,7 +27,7 @@ from lstm_xcheck.porting.port import port
 
 # The oracle alone, and no statement of power: what is killed here writes files.
 verification.installed = dict
-verification.detection_power = lambda lstms: []
+verification.detection_power = lambda lstms, rows: []
 source, target, rounds, seed = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
 
 def child():
