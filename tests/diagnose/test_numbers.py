@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lstm_xcheck.compare.reference import observed_quantities
-from lstm_xcheck.diagnose import diagnose, search
+from lstm_xcheck.diagnose import diagnose, stages
 from lstm_xcheck.diagnose.evidence import Evidence
 from lstm_xcheck.diagnose.mistake import changed_case, changed_outputs, result_from
 from lstm_xcheck.diagnose.numbers import shifted_units
@@ -84,7 +84,7 @@ def test_without_rivals_the_best_of_several_families_would_be_named(monkeypatch:
     result = Result(y=wrong(case, Family("W"), 0.02).y)
     monkeypatch.setattr(Evidence, "lack_of_number", lambda self, found, tried: "")
     assert diagnose(result, case, pairs=False).cause is None
-    monkeypatch.setattr(search, "same_function", lambda a, b, case: True)
+    monkeypatch.setattr(stages, "same_function", lambda a, b, case: True)
     assert diagnose(result, case, pairs=False).cause is not None
 
 
