@@ -95,7 +95,7 @@ def _same_number(tests: Tests, columns: Columns, numbers: set[tuple[int, int]]) 
 
 
 def _gate_or_array(tests: Tests, columns: Columns) -> Statement | None:
-    """One gate, or one array in every gate, of the units where its rivals fail."""
+    """One gate, or one array in every gate, where its rivals fail."""
     few = tests.of(tests.wrong.units[:_FEW], numbers=len(columns.all))
     gate = _only_gate(few, columns) if few.equations.count >= equations_needed(columns) else None
     gates, of_gate = (tuple(_GATES), np.ones(len(few.units), bool)) if gate is None else ((gate[0],), gate[1])
@@ -121,7 +121,7 @@ def _only_gate(tests: Tests, columns: Columns) -> tuple[int, Array] | None:
 
 
 def _only_array(tests: Tests, columns: Columns, gates: Sequence[int], within: Array) -> tuple[str, Array] | None:
-    """The array that alone explains in these gates, and the units of which it does.
+    """The array that alone explains in these gates, and in which units.
 
     The others fail one by one and together; what has more numbers than there are outputs explains anything, and is not
     tested.
