@@ -24,8 +24,9 @@ _MOST_NUMBERS = 2**20
 _MOST_WORK = 2**22
 #: Passes with a mistake in some cells alone are tried up to these multiplications of all of them.
 _MOST_WORK_OF_PARTS = 2**29
-#: A candidate's values are this near: in root mean squares of rounding, and relative to the largest.
-_NEAR_RMS, _NEAR = 100.0, 1e-4
+#: A candidate's values are this near: in root mean squares of rounding, but not beyond a share of the largest, and
+#: relative to the largest.
+_NEAR_RMS, _NEAR_SHARE, _NEAR = 100.0, 0.25, 1e-4
 #: Values that differ by no more than this, relative to the largest, are the same.
 _SAME = 1e-12
 
@@ -146,7 +147,8 @@ def is_near(candidate: Candidate, discrepancy: GradientDiscrepancy, names: Itera
         rms = float(discrepancy.honest.rms[name].max())
         largest = float(np.abs(discrepancy.honest.value[name]).max())
         size = float(np.abs(value).max())
-        allowed = _NEAR * size + _NEAR_RMS * rms * max(1.0, size / largest if largest else 1.0)
+        rounding = _NEAR_RMS * rms * max(1.0, size / largest if largest else 1.0)
+        allowed = _NEAR * size + min(rounding, _NEAR_SHARE * max(size, largest))
         if not float(np.abs(value - observed).max()) <= allowed:
             return False
     return True

@@ -76,7 +76,15 @@ class GradientDiscrepancy:
 
     def errors_against(self, expected: Gradients) -> dict[str, Array]:
         """The same, for what any back-propagation gives."""
-        return {name: _errors(name, array, expected, self.case, self.profile) for name, array in self.observed.items()}
+        return {
+            name: ratio(array - expected.value[name], self.scale(name, expected))
+            for name, array in self.observed.items()
+        }
+
+    def scale(self, name: str, expected: Gradients) -> Array:
+        """Root mean square of honest rounding of each element of an array."""
+        limit = gradient_limit(name, expected.value[name], expected.rms[name], self.case, self.profile)
+        return np.asarray(limit / LIMIT_RMS)
 
     @cached_property
     def wrong(self) -> tuple[str, ...]:
@@ -93,10 +101,8 @@ class GradientDiscrepancy:
         return Roundings(self.profile)
 
 
-def _errors(name: str, array: Array, expected: Gradients, case: Case, profile: Profile) -> Array:
-    value = expected.value[name]
-    scale = gradient_limit(name, value, expected.rms[name], case, profile) / LIMIT_RMS
-    error = array - value
+def ratio(error: Array, scale: Array) -> Array:
+    """error / scale; 0 / 0 is 0."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratio = np.where(error == 0.0, 0.0, error / scale)
-    return np.nan_to_num(ratio, nan=np.inf)
+        found = np.where(error == 0.0, 0.0, error / scale)
+    return np.nan_to_num(found, nan=np.inf)

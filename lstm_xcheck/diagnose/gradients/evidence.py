@@ -11,7 +11,7 @@ import numpy as np
 
 from ...arrays import Array
 from ...oracle import Gradients
-from .discrepancy import GradientDiscrepancy
+from .discrepancy import GradientDiscrepancy, ratio
 
 #: What honest rounding leaves, in root mean squares: the largest error, and their root mean square.
 _LARGEST, _TYPICAL = 7.0, 2.0
@@ -30,12 +30,17 @@ class Evidence:
     """How well one explanation fits.
 
     Attributes:
+        discrepancy: the observed gradients.
         expected: what the explanation gives.
-        errors: what it leaves of each array, in root mean squares of rounding.
     """
 
+    discrepancy: GradientDiscrepancy
     expected: Gradients
-    errors: Mapping[str, Array]
+
+    @cached_property
+    def errors(self) -> dict[str, Array]:
+        """What the explanation leaves of each array, in root mean squares of its own rounding."""
+        return self.discrepancy.errors_against(self.expected)
 
     @cached_property
     def largest(self) -> float:
@@ -45,17 +50,48 @@ class Evidence:
     @cached_property
     def is_noise(self) -> bool:
         """Whether honest rounding would leave as much."""
-        number = sum(errors.size for errors in self.errors.values())
-        squares = sum(float((np.minimum(np.abs(errors), _HUGE) ** 2).sum()) for errors in self.errors.values())
-        return self.largest <= _LARGEST and squares <= _TYPICAL**2 * number + _LARGEST**2
+        return _is_noise(self.errors)
 
-    def improves(self, before: Mapping[str, Array]) -> bool:
+    @cached_property
+    def distance(self) -> float:
+        """Sum of squares of what is left, in root mean squares of the right pass."""
+        return sum(float((errors**2).sum()) for errors in self._errors_in_units_of(self.discrepancy.honest).values())
+
+    def rivals(self, other: Evidence) -> bool:
+        """Whether this fits within the rounding of another explanation, too; a wide one of its own proves nothing."""
+        return _is_noise(self._errors_in_units_of(other.expected))
+
+    def _errors_in_units_of(self, other: Gradients) -> dict[str, Array]:
+        """What is left, in root mean squares of another explanation's rounding."""
+        observed, value = self.discrepancy.observed, self.expected.value
+        left = {n: ratio(a - value[n], self.discrepancy.scale(n, other)) for n, a in observed.items()}
+        return {name: np.clip(errors, -_HUGE, _HUGE) for name, errors in left.items()}
+
+    @cached_property
+    def noise(self) -> float:
+        """The largest error that is left, in root mean squares of the right pass: what this cannot tell from chance.
+
+        A wrong pass may have far larger gradients, and so more rounding, than the right one.
+        """
+        left, honest = self._errors_in_units_of(self.discrepancy.honest), self.discrepancy.honest
+        known = (errors[self.discrepancy.scale(name, honest) > 0.0] for name, errors in left.items())
+        return max(_NOISE, *(float(np.abs(errors).max(initial=0.0)) for errors in known))
+
+    @property
+    def improves(self) -> bool:
         """Whether it explains the errors, not merely allows them."""
-        worst = max(float(np.abs(errors).max()) for errors in before.values())
-        return worst >= _IMPROVEMENT * max(1.0, self.largest)
+        worst = max(float(np.abs(errors).max()) for errors in self.discrepancy.errors.values())
+        return worst >= _IMPROVEMENT * max(self.noise / _NOISE, self.largest)
 
 
-def surprise(discrepancy: GradientDiscrepancy, *, fitted: bool) -> float:
+def _is_noise(errors: Mapping[str, Array]) -> bool:
+    number = sum(array.size for array in errors.values())
+    squares = sum(float((np.minimum(np.abs(array), _HUGE) ** 2).sum()) for array in errors.values())
+    largest = max((float(np.abs(array).max()) for array in errors.values()), default=0.0)
+    return largest <= _LARGEST and squares <= _TYPICAL**2 * number + _LARGEST**2
+
+
+def surprise(discrepancy: GradientDiscrepancy, noise: float, *, fitted: bool) -> float:
     """How improbable the errors are where one number alone is wrong, in nats.
 
     Of every alternative with one free number (an element, a row, a gate, an array, a step scaled or shifted), what it
@@ -63,13 +99,15 @@ def surprise(discrepancy: GradientDiscrepancy, *, fitted: bool) -> float:
     within noise does so by chance with the negative exponential of the sum.
 
     Args:
+        noise: errors up to this many root mean squares are no surprise.
         fitted: whether the explanation itself scales arrays, so that this is no alternative.
     """
     counted = {n: e for n, e in discrepancy.errors.items() if not _is_copy(n, discrepancy.observed)}
-    total = sum(float(_nats(errors).sum()) for errors in counted.values())
-    saved = max((_saved_by_one_number(n, e, discrepancy, fitted=fitted) for n, e in counted.items()), default=0.0)
+    total = sum(float(_nats(errors, noise).sum()) for errors in counted.values())
+    one_number = (_saved_by_one_number(n, e, discrepancy, noise, fitted=fitted) for n, e in counted.items())
+    saved = max(one_number, default=0.0)
     if not fitted:
-        saved = max(saved, *(_saved_by_one_factor(group, discrepancy) for group in _groups(counted)))
+        saved = max(saved, *(_saved_by_one_factor(group, discrepancy, noise) for group in _groups(counted)))
     return total - saved
 
 
@@ -84,14 +122,16 @@ def _is_copy(name: str, observed: Mapping[str, Array]) -> bool:
     return name.endswith(".b_r") and first is not None and bool((first == observed[name]).all())
 
 
-def _nats(errors: Array) -> Array:
-    size = np.minimum(np.abs(errors), _HUGE) / _NOISE
+def _nats(errors: Array, noise: float) -> Array:
+    size = np.minimum(np.abs(errors), _HUGE) / noise
     return np.asarray(np.log(np.maximum(1.0, size)))
 
 
-def _saved_by_one_number(name: str, errors: Array, discrepancy: GradientDiscrepancy, *, fitted: bool) -> float:
+def _saved_by_one_number(
+    name: str, errors: Array, discrepancy: GradientDiscrepancy, noise: float, *, fitted: bool
+) -> float:
     """The most that one number explains of an array's surprise."""
-    errors, nats = np.clip(errors, -_HUGE, _HUGE), _nats(errors)
+    errors, nats = np.clip(errors, -_HUGE, _HUGE), _nats(errors, noise)
     value = discrepancy.honest.value[name]
     unit = _unit(errors, discrepancy.observed[name] - value)
     saved = float(nats.max())
@@ -100,7 +140,7 @@ def _saved_by_one_number(name: str, errors: Array, discrepancy: GradientDiscrepa
             continue
         for direction in (value / unit, 1.0 / unit):
             left = _left(errors, direction, axes)
-            saved = max(saved, float((nats - _nats(left)).sum(axis=axes).max()))
+            saved = max(saved, float((nats - _nats(left, noise)).sum(axis=axes).max()))
     return saved
 
 
@@ -136,7 +176,7 @@ def _groups(names: Mapping[str, Array]) -> list[list[str]]:
     return [group for group in groups + [[n for n in names if n.rpartition(".")[0] == c] for c in cells] if group]
 
 
-def _saved_by_one_factor(names: list[str], discrepancy: GradientDiscrepancy) -> float:
+def _saved_by_one_factor(names: list[str], discrepancy: GradientDiscrepancy, noise: float) -> float:
     """The surprise that one factor of several arrays explains."""
     errors = {n: np.clip(discrepancy.errors[n], -_HUGE, _HUGE) for n in names}
     values = {
@@ -146,4 +186,5 @@ def _saved_by_one_factor(names: list[str], discrepancy: GradientDiscrepancy) -> 
     along = sum(float((errors[n] * values[n]).sum()) for n in names)
     square = sum(float((values[n] ** 2).sum()) for n in names)
     factor = along / max(square, float(np.finfo(float).tiny))
-    return sum(float((_nats(errors[n]) - _nats(errors[n] - factor * values[n])).sum()) for n in names)
+    left = {n: errors[n] - factor * values[n] for n in names}
+    return sum(float((_nats(errors[n], noise) - _nats(left[n], noise)).sum()) for n in names)

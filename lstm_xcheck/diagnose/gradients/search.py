@@ -134,14 +134,14 @@ def _evidence(candidate: Candidate, discrepancy: GradientDiscrepancy) -> Evidenc
         return candidate.mistake.back_propagate(discrepancy.stack, discrepancy.outputs, candidate.cells, r)
 
     expected = with_roundings(back, discrepancy.case, discrepancy.profile)
-    return Evidence(expected, discrepancy.errors_against(expected))
+    return Evidence(discrepancy, expected)
 
 
 def _doubt(mistake: GradientMistake, evidence: Evidence, discrepancy: GradientDiscrepancy, tried: int) -> str:
     """Why an explanation that fits is not proven; empty where it is."""
-    if not evidence.improves(discrepancy.errors):
+    if not evidence.improves:
         return "the errors are too small to tell it from another cause"
-    if not mistake.exact and surprise(discrepancy, fitted=mistake.fitted) < needed(tried):
+    if not mistake.exact and surprise(discrepancy, evidence.noise, fitted=mistake.fitted) < needed(tried):
         return "one wrong number would explain the gradients as well"
     return ""
 
@@ -155,9 +155,11 @@ def _named(
     exact = [entry for entry in proven if not entry[0].mistake.fitted] or list(proven)
     if not exact:
         return _located(discrepancy, [_reachable(candidate, why, discrepancy) for candidate, _, why in possible])
-    first, evidence = exact[0]
-    doubted = [(candidate, other) for candidate, other, _ in possible if not candidate.mistake.fitted]
-    rivals = [c for c, _ in [*exact[1:], *doubted] if not same_numbers(c, first, discrepancy)]
+    best, nearest = min(exact, key=lambda entry: entry[1].distance)
+    first, evidence = next(entry for entry in exact if entry[0] is best or same_numbers(entry[0], best, discrepancy))
+    doubted = [(c, e) for c, e, _ in possible if not c.mistake.fitted]
+    others = [(c, e) for c, e in [*proven, *doubted] if c is not first and e.rivals(nearest)]
+    rivals = [c for c, _ in others if not c.mistake.fitted and not same_numbers(c, first, discrepancy)]
     if rivals:
         why = "several mistakes that differ by less than rounding explain the gradients"
         within = [_reachable(candidate, why, discrepancy) for candidate in [first, *rivals]]
@@ -172,11 +174,7 @@ def _named(
         fix=mistake.fix,
         code=mistake.code,
         evidence={**_scores(discrepancy), "residual_after": evidence.largest / 10.0},
-        alternatives=tuple(
-            _alternative(candidate, other, first, discrepancy)
-            for candidate, other in [*proven, *doubted]
-            if candidate is not first
-        ),
+        alternatives=tuple(_alternative(candidate, other, first, discrepancy) for candidate, other in others),
         location=locate(discrepancy),
     )
 
