@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from io import StringIO
 from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 import lstm_xcheck as lx
 from lstm_xcheck.arrays import round_to
@@ -19,6 +21,7 @@ from lstm_xcheck.model import Case, LSTMSpec, Result
 from lstm_xcheck.oracle import forward
 from lstm_xcheck.oracle.precision_profiles import PROFILES
 from lstm_xcheck.report.detection_power import sentences
+from lstm_xcheck.report.terminal import print_report
 
 RAGGED = Case.random(LSTMSpec(input_size=3, hidden_size=4), ragged=True, id="ragged")
 STACK = Case.random(LSTMSpec(input_size=3, hidden_size=4, num_layers=2, bidirectional=True), steps=4, id="stack")
@@ -106,6 +109,24 @@ def test_a_rougher_judge_sees_fewer_digits() -> None:
     assert "weights-6-digits" not in power(fine, precision="float32").caught
 
 
+@pytest.mark.framework("keras", "jax")
+def test_what_keras_claims_in_float64_is_what_its_float32_shows() -> None:
+    """Keras on JAX computes a float64 case in float32, and is judged so."""
+    case = Case.random(LSTMSpec(input_size=5, hidden_size=8), precision="float64", id="d")
+    verdict = lx.judge(lx.run("keras-jax", case), case)
+    reason = "judged as float32, which the implementation declares; the case asks for float64; Keras computes the "
+    assert (verdict.verdict, verdict.power["precision"]) == ("match", "float32")
+    assert all(row.reason.startswith(reason) for row in verdict.of_outputs)
+    claims = {
+        id for id in ("weights-4-digits", "weights-5-digits", "weights-6-digits") if id in verdict.power["caught"]
+    }
+    assert claims == {"weights-4-digits", "weights-5-digits"}
+    for id in claims:
+        faulty = mistake_named(id).change_case(case)
+        assert faulty is not None
+        assert lx.judge(lx.run("keras-jax", faulty), case).verdict == "mismatch"
+
+
 def function(case: Case, *names: str) -> Any:
     """A user's function that returns these quantities alone."""
     right = forward(case)
@@ -158,6 +179,9 @@ def test_a_declared_precision_has_a_statement_of_its_own_and_a_note() -> None:
     reason = "judged as bfloat16, which the implementation declares; the case asks for float32"
     assert (rows["low"]["verdict"], rows["low"]["reason"], rows["low"]["precision"]) == ("match", reason, "bfloat16")
     assert (rows["full"]["reason"], rows["full"]["precision"]) == ("", "float32")
+    console = Console(record=True, width=200, file=StringIO())
+    print_report(report, console)
+    assert f"low: {reason} (3)" in console.export_text()
 
 
 def test_the_faulty_implementation_rounds_its_weights(monkeypatch: pytest.MonkeyPatch) -> None:
