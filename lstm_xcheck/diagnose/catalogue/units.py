@@ -73,7 +73,7 @@ def _are_some(dead: dict[tuple[int, int], list[int]], case: Case) -> bool:
 
 
 def _zeros(dead: dict[tuple[int, int], list[int]], observed: Outputs, case: Case, value: float = 0.0) -> OutputChange:
-    """Put a value in the place of dead units; final states only where they are 0."""
+    """Put a value in dead units; in final states only where they are 0."""
     spec, top = case.spec, case.spec.num_layers - 1
 
     def output_change(outputs: Outputs, case: Case) -> Outputs:
