@@ -281,3 +281,12 @@ def test_a_hypothesis_that_overflows_would_be_an_error(monkeypatch: pytest.Monke
     monkeypatch.setattr(mistake_module, "_valid", lambda change, before: change(before))
     with np.errstate(over="ignore"), pytest.raises(SpecError, match="too large for float16"):
         diagnose(wrong, large)
+
+
+def test_numbers_whose_squares_overflow_are_searched_too() -> None:
+    spec = LSTMSpec(2, 2, gate_activation="linear", cell_activation="linear", output_activation="linear")
+    case = Case.random(spec, steps=1, seed=3, precision="float64", scale=1e60, states=False)
+    y = np.array(forward(case).y)
+    assert 1e155 < np.abs(y).max() < 1e300
+    y[..., 1] *= 1.25
+    assert diagnose(Result(y=y), case, pairs=False).cause is None
