@@ -90,7 +90,7 @@ class Discrepancy:
         return outside if reference.free else outside | is_outside(error, SIGMAS * reference.sigma)
 
     def evidence(self) -> dict[str, Any]:
-        """How wrong, and the first wrong layer, step, row and unit; None for a residual that is no number."""
+        """How wrong, and where first; None for a residual that is no number."""
         by_quantity = {name: score if np.isfinite(score) else None for name, score in self.scores.items()}
         worst = max(self.scores.values(), default=float("inf"))
         before = worst if np.isfinite(worst) else None

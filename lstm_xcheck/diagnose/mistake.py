@@ -120,7 +120,7 @@ class MutatedCase(NamedTuple):
 
 
 def _valid(change: Callable[[_T], _T | None], before: _T) -> _T | None:
-    """The changed weights or case; None where a number is too large for its precision."""
+    """The changed weights or case; None where a number is too large."""
     try:
         with np.errstate(over="ignore", invalid="ignore"):
             return change(before)

@@ -1,4 +1,4 @@
-"""What outputs show by themselves: another shape, padding, units that never change, numbers that are not finite."""
+"""What outputs show by themselves: other shapes, padding, constant units, NaN."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _shapes_by_mistakes(name: str, case: Case) -> set[tuple[int, ...] | None]:
 
 
 def finite_part(observed: Outputs) -> Outputs:
-    """The outputs with NaN for what is not finite, without quantities that are nothing else."""
+    """The outputs with NaN for infinity, without quantities that are nothing else."""
     return {
         name: array if np.isfinite(array).all() else np.where(np.isfinite(array), array, np.nan)
         for name, array in observed.items()

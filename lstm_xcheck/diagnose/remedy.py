@@ -39,7 +39,7 @@ def remedy(diagnosis: Diagnosis, layout: str) -> str:
 
 
 def function_remedy(diagnosis: Diagnosis, layout: str | None = None) -> str:
-    """A function that makes what the user's function must get; empty where there is none.
+    """A program for what the user's function must get; empty where there is none.
 
     `layout`: of the arrays that the user's function gets; by default it gets canonical `LSTMWeights`.
     """
@@ -50,14 +50,14 @@ def function_remedy(diagnosis: Diagnosis, layout: str | None = None) -> str:
 
 
 def why_no_code(diagnosis: Diagnosis) -> str:
-    """Why no layer can be repaired by code, and what to do; empty where one can, or none has to be."""
+    """Why no code repairs a layer, and what to do; empty otherwise."""
     if not any(mistake.lost for mistake in _mistakes(diagnosis)):
         return ""
     return "No code repairs a layer that has these weights, since numbers were lost: load them again from their source."
 
 
 def _mistakes(diagnosis: Diagnosis) -> list[Mistake]:
-    """The entries of a diagnosis; empty if one has none, such as a lower precision."""
+    """The entries of a diagnosis; empty if one is in no catalogue."""
     known = {mistake.id: mistake for mistake in (*CATALOGUE, *(fitted.entry for fitted in FITTED))}
     found = [known[id] for id in diagnosis.mistakes if id in known]
     return found if len(found) == len(diagnosis.mistakes) else []
@@ -114,6 +114,6 @@ def _on_cells(cells: Sequence[tuple[int, int]]) -> str:
 
 
 def _for_both_biases(edit: str) -> list[str]:
-    """A permutation of the bias concerns both vectors; a constant, or a sum, only one."""
+    """A permutation concerns both bias vectors; a constant, or a sum, only one."""
     both = edit.startswith("b = ") and "b_r" not in edit
     return [edit, re.sub(r"\bb\b", "b_r", edit)] if both else [edit]

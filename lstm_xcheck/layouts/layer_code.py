@@ -1,4 +1,4 @@
-"""Code for users that moves weights between a live layer, or a function's arrays, and canonical form."""
+"""Code for users that moves weights between live layers, or arrays, and canonical form."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ LAYER_CODE: dict[str, LayerCode] = {
 
 
 def function_code(layout: str | None) -> LayerCode:
-    """A function that makes what another must get: canonical weights, or arrays of a layout."""
+    """A function that makes canonical weights, or arrays, for another."""
     if layout is None:
         return LayerCode(
             header="def corrected(weights):  # give your function corrected(weights) in place of weights",

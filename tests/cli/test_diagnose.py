@@ -68,9 +68,7 @@ def test_outputs_of_another_shape_alone_are_proven_in_words_and_valid_json(
     assert found["evidence"]["residual_before"] is None
 
 
-def test_numbers_that_are_not_finite_are_said_to_be_the_only_ones(
-    command: Command, weights: Path, tmp_path: Path
-) -> None:
+def test_numbers_that_are_not_finite_are_the_only_wrong_ones(command: Command, weights: Path, tmp_path: Path) -> None:
     y = np.array(forward(CASE).y, np.float32)
     y[1, 3] = np.nan
     np.savez(tmp_path / "observed.npz", x=np.asarray(CASE.x), y=y)

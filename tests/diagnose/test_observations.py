@@ -60,7 +60,7 @@ def test_buffers_that_were_never_written_are_named(name: str, id: str, zeros: li
     assert diagnose(Result(**outputs), case).mistakes == (id,)
 
 
-def test_zeros_beside_another_mistake_are_named_with_it() -> None:
+def test_zeros_and_another_mistake_are_named_together() -> None:
     case = CASES["plain"]
     wrong = run_mistakes(named("gates-iofg"), case)
     assert wrong is not None
@@ -107,7 +107,7 @@ def test_states_that_are_never_updated_are_described(name: str) -> None:
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_right_numbers_beside_others_are_said_to_be_right(value: float) -> None:
+def test_right_numbers_among_others_are_called_right(value: float) -> None:
     case, outputs = CASES["plain"], honest(CASES["plain"])
     outputs["y"][1, 2:, 3] = value
     assert judge(Result(**outputs), case).verdict == "mismatch"
@@ -120,7 +120,7 @@ def test_right_numbers_beside_others_are_said_to_be_right(value: float) -> None:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_mistake_beside_numbers_that_are_not_finite_is_named(name: str) -> None:
+def test_a_mistake_among_numbers_that_are_not_finite_is_named(name: str) -> None:
     case = CASES[name]
     wrong = run_mistakes(named("gates-iofg"), case)
     assert wrong is not None
@@ -131,7 +131,7 @@ def test_a_mistake_beside_numbers_that_are_not_finite_is_named(name: str) -> Non
     assert "numbers that are not finite, first at step 5, row 0, unit 0; c_n holds" in found.explanation
 
 
-def test_wrong_numbers_beside_others_stay_wrong() -> None:
+def test_wrong_numbers_among_others_stay_wrong() -> None:
     case, outputs = CASES["plain"], honest(CASES["plain"])
     outputs["y"][1, 2:, 3] = np.nan
     outputs["y"][0, 1, 0] += 0.01
@@ -281,3 +281,12 @@ def test_a_hypothesis_that_overflows_would_be_an_error(monkeypatch: pytest.Monke
     monkeypatch.setattr(mistake_module, "_valid", lambda change, before: change(before))
     with np.errstate(over="ignore"), pytest.raises(SpecError, match="too large for float16"):
         diagnose(wrong, large)
+
+
+def test_numbers_whose_squares_overflow_are_searched_too() -> None:
+    spec = LSTMSpec(2, 2, gate_activation="linear", cell_activation="linear", output_activation="linear")
+    case = Case.random(spec, steps=1, seed=3, precision="float64", scale=1e60, states=False)
+    y = np.array(forward(case).y)
+    assert 1e155 < np.abs(y).max() < 1e300
+    y[..., 1] *= 1.25
+    assert diagnose(Result(y=y), case, pairs=False).cause is None

@@ -59,16 +59,16 @@ DEFAULTS = {
 
 
 @pytest.mark.parametrize(
-    ("id", "said"),
-    [(id, said) for id, all_said in DEFAULTS.items() for said in all_said],
+    ("id", "meant_spec"),
+    [(id, meant_spec) for id, choices in DEFAULTS.items() for meant_spec in choices],
     ids=lambda value: value if isinstance(value, str) else "-".join(value.values()),
 )
 @pytest.mark.parametrize("layers", [1, 2])
-def test_defaults_computed_for_other_activations_are_named(id: str, said: dict[str, str], layers: int) -> None:
+def test_defaults_computed_for_other_activations_are_named(id: str, meant_spec: dict[str, str], layers: int) -> None:
     lstm, weights = module(LSTMSpec(3, 4, num_layers=layers), 0, batch_first=True)
     x = data(2, 6, 3)
     y, h_n, c_n = run(lstm, x)
-    spec = LSTMSpec(3, 4, num_layers=layers, **said)  # type: ignore[arg-type]
+    spec = LSTMSpec(3, 4, num_layers=layers, **meant_spec)  # type: ignore[arg-type]
     case = Case(weights=LSTMWeights(spec, weights.layers, weights.dtype), x=x.numpy())
     for result in (Result(y=y, h_n=h_n, c_n=c_n), Result(y=y)):
         if layers == 1 or result.h_n is not None:
@@ -125,7 +125,7 @@ def test_axes_confused_are_named_though_y_may_have_another_shape(
     is_named(diagnose(Result(y=y), Case(weights=weights, x=x.numpy()), pairs=False), id)
 
 
-def test_gates_in_another_order_beside_a_forgotten_batch_first_are_named() -> None:
+def test_gates_in_another_order_and_a_forgotten_batch_first_are_named() -> None:
     lstm, weights = module(LSTMSpec(3, 5), 0)
     lstm.load_state_dict({n: t.reshape(4, 5, -1)[[0, 3, 1, 2]].reshape(t.shape) for n, t in lstm.state_dict().items()})
     x = data(3, 7, 3)

@@ -26,7 +26,7 @@ class Padding(NamedTuple):
 
     @property
     def words(self) -> str:
-        """Where it begins, as "y repeats from step 3 on in 2 of 4 rows"."""
+        """Where it begins: "y repeats from step 3 on in 2 of 4 rows"."""
         padded: Array = ~self.valid
         rows = np.asarray(padded.any(axis=1))
         known = [fill for fill in self.fills if fill is not None]
@@ -69,12 +69,14 @@ def _trailing(half: Array) -> tuple[Array, float | None]:
     """Each row's first step of padding at its end, and what is there."""
     steps = half.shape[1]
     same_as_before = (half[:, 1:] == half[:, :-1]).all(axis=-1)
-    held = 1 + _end_of_last_other(np.concatenate([np.zeros_like(same_as_before[:, :1]), same_as_before], axis=1))
-    fill = half[int(np.argmin(held)), -1, 0]
+    repeats_from = 1 + _end_of_last_other(
+        np.concatenate([np.zeros_like(same_as_before[:, :1]), same_as_before], axis=1)
+    )
+    fill = half[int(np.argmin(repeats_from)), -1, 0]
     filled = 1 + _end_of_last_other((half == fill).all(axis=-1))
-    if fill == 0.0 or (half.shape[-1] > 1 and (filled < held).any()):
+    if fill == 0.0 or (half.shape[-1] > 1 and (filled < repeats_from).any()):
         return filled, float(fill)
-    return np.minimum(held, steps), None
+    return np.minimum(repeats_from, steps), None
 
 
 def _end_of_last_other(equal: Array) -> Array:

@@ -15,7 +15,7 @@ from ..mistake import CaseChange, Mistake, with_arrays
 
 
 def _each(function: Callable[[Array], Array], names: tuple[str, ...] = ()) -> Callable[[CellWeights], CellWeights]:
-    """Change arrays of a cell, all or those of these names, and keep their types."""
+    """Change arrays of a cell, by default all, and keep their types."""
 
     def change(cell: CellWeights) -> CellWeights:
         arrays = {n: np.asarray(a) for n, a in cell.items() if n in (names or (n,))}
@@ -74,7 +74,7 @@ def _symmetric(axes: Axes, levels: float) -> Callable[[Array], Array]:
 
 
 def _with_zero_point(axes: Axes) -> Callable[[Array], Array]:
-    """Quantisation of the range from least to largest to 256 levels, 0 one of them."""
+    """Quantisation from least to largest to 256 levels, 0 one of them."""
 
     def change(array: Array) -> Array:
         own = axes if array.ndim > 2 or axes == _ROWS else None

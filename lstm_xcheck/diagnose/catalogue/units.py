@@ -19,7 +19,7 @@ _CLOSED = -1000.0
 
 
 def constant_units(y: Array, case: Case) -> dict[int, float]:
-    """The units of a layer that have one value at all valid steps of all rows, with the value."""
+    """The units of a layer that never change, with their value."""
     valid = np.asarray(y)[case.valid]
     if len(valid) < 2:
         return {}
@@ -73,7 +73,7 @@ def _are_some(dead: dict[tuple[int, int], list[int]], case: Case) -> bool:
 
 
 def _zeros(dead: dict[tuple[int, int], list[int]], observed: Outputs, case: Case, value: float = 0.0) -> OutputChange:
-    """Put a value in the place of dead units, in the final states only where they are 0 as well."""
+    """Put a value in dead units; in final states only where they are 0."""
     spec, top = case.spec, case.spec.num_layers - 1
 
     def output_change(outputs: Outputs, case: Case) -> Outputs:
@@ -101,7 +101,7 @@ def _words(dead: dict[tuple[int, int], list[int]], case: Case) -> str:
 
 
 def _silenced(cell: CellWeights, units: list[int]) -> CellWeights:
-    """These units closed by the output gate, or, without a bias, with a candidate of 0."""
+    """These units closed by the output gate or, without a bias, by the candidate."""
     gate = 2 if cell.b is None else 3
     arrays = {name: np.array(array) for name, array in cell.items() if name in ("W", "U", "b", "b_r")}
     for name, array in arrays.items():

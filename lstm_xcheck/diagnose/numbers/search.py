@@ -96,7 +96,7 @@ def _estimates(driven: DrivenCell, ratio: Array) -> list[tuple[Family, float, Wi
     chosen = [(family, p) for family, found in best.items() for _, p in sorted(found)[:2]]
     chosen += [(family, 1e-3) for family in rows if not family.is_clip]
     refined, error = _gauss_newton(small, chosen, _ROUNDS)
-    limit = (_CLOSE * max(1e-30, float(np.abs(small.y).max()))) ** 2
+    limit = float(np.square(_CLOSE * max(1e-30, float(np.abs(small.y).max()))))
     near: dict[Family, tuple[float, float]] = {}
     for (family, p), e in zip(refined, error, strict=True):
         if e <= limit and (family not in near or e < near[family][0]):
