@@ -18,6 +18,9 @@ from .honest_sums import HonestSums, exact_type, rounded_operands, rounding_of, 
 from .pre_activations import is_inexact
 from .precision_profiles import Profile
 
+#: Products of hidden units that run at a time for one row of a projection.
+_PRODUCTS = 1_000_000
+
 
 @dataclass(frozen=True)
 class HonestErrors:
@@ -63,20 +66,27 @@ def honest_outputs(
     rows, places = np.unique(pairs[:, 0], return_inverse=True)
     matrix = np.asarray(case.weights.layers[layer][direction].projection, np.float64)
     kind, store, clip = sum_type(profile), rounding_of(profile.u), case.spec.proj_clip
+    size = max(1, _PRODUCTS // (4 * case.steps * (x.shape[-1] + observed.shape[-1])))
     found = []
     for row in rows:
-        units = np.stack(np.broadcast_arrays(row, np.arange(case.spec.hidden_size)), axis=-1)
-        runs = _Runs.of(case, layer, direction, x, observed, units, profile)
-        truth = np.einsum("ru,tuv->trv", matrix, runs.true_h.astype(np.float64))
-        variants = [store(np.einsum("ru,tuv->trv", matrix.astype(kind), runs.h.astype(kind)))]
-        terms = matrix * store(runs.true_h[..., 0].astype(kind)).astype(np.float64)[:, None, :]
-        zero = np.zeros(truth.shape[0] * truth.shape[1])
-        orders = HonestSums(terms.reshape(len(zero), -1), terms.shape[-1], (zero, zero), profile)
-        variants.append(np.stack([total.reshape(truth.shape[:2]) for total in orders], axis=-1))
-        r = np.concatenate(variants, axis=-1).astype(np.float64)
+        total, hidden, valid = np.zeros(1, kind), list[Array](), _valid(case, direction, np.array([row]))
+        for start in range(0, case.spec.hidden_size, size):
+            units = np.arange(start, min(start + size, case.spec.hidden_size))
+            chosen = np.stack(np.broadcast_arrays(row, units), axis=-1)
+            runs = _Runs.of(case, layer, direction, x, observed, chosen, profile)
+            total = total + np.einsum("ru,tuv->trv", matrix[:, units].astype(kind), runs.h.astype(kind))
+            hidden.append(runs.true_h[..., 0].astype(np.float64))
+        true_h = np.concatenate(hidden, axis=-1)
+        truth = (true_h @ matrix.T)[..., None]
+        terms = matrix * store(true_h.astype(kind)).astype(np.float64)[:, None, :]
+        zero = np.zeros(truth.size)
+        orders = HonestSums(terms.reshape(truth.size, -1), terms.shape[-1], (zero, zero), profile)
+        r = np.concatenate([store(total), *(order.reshape(truth.shape) for order in orders)], axis=-1).astype(
+            np.float64
+        )
         if clip is not None:
             r, truth = np.clip(r, -clip, clip), np.clip(truth, -clip, clip)
-        found.append(np.where(runs.valid[:, :1], np.abs(r - truth), 0.0))
+        found.append(np.where(valid, np.abs(r - truth), 0.0))
     h = np.stack(found)[places, :, pairs[:, 1]].swapaxes(0, 1)
     valid = _valid(case, direction, pairs[:, 0])
     return _Runs(h, h, h[0], h[0], valid).errors(h, case.spec.is_backward(direction))

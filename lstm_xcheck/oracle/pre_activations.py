@@ -13,7 +13,7 @@ the squared products. Kernels sum a and h apart, and b and b_r may cancel, so th
 
     var z = k^2 u_sum^2 (n/3 + 1) (Q + D)      D = a^2 + h^2 + z^2 + B^2,   k = 1/2 the rms of one rounding
           + 2/3 u^2 D                          where partial results are stored in 16 bits
-          + 2 u_in^2 (Q + D)                   where operands are rounded; truncation errs to one side
+          + 1/4 u_in^2 (Q + D)                 where operands are rounded; truncation errs to one side
 
 Gates are stacked in front in the order i, f, o, g; bounds are in units of u and variances in units of u^2.
 """
@@ -119,7 +119,7 @@ class PreActivations:
         bound = product(size, self.errors)
         factor = self.of_sums
         if p.u_in and self._add_operands(inputs, bound):
-            factor = factor + np.asarray(2.0 * (p.u_in / p.u) ** 2, self.dtype)
+            factor = factor + np.asarray(0.5 * (p.u_in / p.u) ** 2, self.dtype)
         variance = self._half_squares(size)
         if self.stores:
             bound += (1.0 + 8.0 * p.u) * self._stored(a, h, z)
