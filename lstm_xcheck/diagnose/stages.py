@@ -1,4 +1,4 @@
-"""The stages of a search, from single mistakes to pairs, and what the evidence proves of each."""
+"""The stages of a search, from single mistakes to pairs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows of the layout table that were read in the framework's source, and not established by running it."""
+"""Rows that were read in a framework's source, not established by running."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Candidates: what each mistake gives on a case, and which come near the observed gradients."""
+"""What each mistake gives on a case, and which come near."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def _cell_choices(case: Case) -> list[Cells]:
 
 
 def number_tried(discrepancy: GradientDiscrepancy) -> int:
-    """How many mistakes of the catalogue there are, in all the cells that they are tried in."""
+    """How many mistakes there are, in all cells that they are tried in."""
     return len(entries(discrepancy.case)) * len(_cell_choices(discrepancy.case))
 
 

@@ -99,7 +99,7 @@ def _found(discrepancy: GradientDiscrepancy, ask: Ask | None) -> Diagnosis:
 
 
 def _found_on_probe(discrepancy: GradientDiscrepancy, ask: Ask) -> frozenset[str]:
-    """Ids of the mistakes that explain the gradients of a smaller case of the same kind."""
+    """Ids of the mistakes that explain a smaller case's gradients."""
     probed = run_probe(discrepancy.case, lambda probe: ask(replace(probe, gradients=True)))
     if probed is None:
         return frozenset()
