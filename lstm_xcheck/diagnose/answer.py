@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from .diagnosis import Diagnosis
+from .fit import Fit
 from .locate import describe_location, locate
 from .low_precision import likely_precision
 from .mistake import Mistake, Outputs, run_mistakes
@@ -17,6 +19,9 @@ from .stages import Explanation, Search
 
 #: So many explanations within reach are listed.
 _MOST_LISTED = 8
+#: Sums of squares that differ by no more prefer neither: 20 to 1.
+_HARDLY = 2.0 * math.log(20.0)
+_AMBIGUOUS = "another mistake explains these outputs as well: more steps or rows would tell them apart"
 #: Float64 runs that differ by no more than this are the same on a case.
 _SAME = 1e-12
 
@@ -61,8 +66,8 @@ def _listed(within_reach: Sequence[tuple[Explanation, str]]) -> tuple[dict[str, 
     )
 
 
-def named(found: list[Explanation], search: Search) -> Diagnosis:
-    """Name the best explanation, or the first equal to it."""
+def named(found: list[Explanation], search: Search, ask: Ask | None) -> Diagnosis:
+    """Name the best explanation, or the first equal to it; none if a rival fits as well."""
     discrepancy, catalogue = search.discrepancy, search.catalogue
     order = {mistake.id: k for k, mistake in enumerate(catalogue)}
     found = sorted(found, key=lambda entry: [order.get(mistake.id, len(order)) for mistake in entry[0]])
@@ -70,6 +75,12 @@ def named(found: list[Explanation], search: Search) -> Diagnosis:
     best = min(range(len(found)), key=lambda k: found[k][1].rms_sigmas)
     first = next(k for k in range(len(found)) if k == best or _same(runs[k], runs[best]))
     mistakes, quality = found[first]
+    if not search.numbers and any(
+        k != first and _is_rival(other, quality) and not _same(runs[k], runs[first])
+        for k, (_, other) in enumerate(found)
+    ):
+        search.within_reach.extend((explanation, _AMBIGUOUS) for explanation in found)
+        return unexplained(search, ask)
     alternatives = tuple(
         {
             "cause": _title(others),
@@ -92,6 +103,12 @@ def named(found: list[Explanation], search: Search) -> Diagnosis:
         evidence={**discrepancy.evidence(), "residual_after": quality.score},
         alternatives=alternatives,
     )
+
+
+def _is_rival(other: Fit, best: Fit) -> bool:
+    """Whether the data hardly prefer the best explanation to another."""
+    more = other.forced.squares + other.free.squares - best.forced.squares - best.free.squares
+    return more <= _HARDLY
 
 
 def _title(mistakes: Sequence[Mistake]) -> str:

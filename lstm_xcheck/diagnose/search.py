@@ -75,7 +75,7 @@ def diagnose(
         return _with_note(unexplained(search, ask), note)
     if len(found) > 1 and ask is not None:
         found = _confirmed_by_probe(found, discrepancy, ask)
-    return _with_note(named(found, search), note)
+    return _with_note(named(found, search, ask), note)
 
 
 def _discrepancy(result: Result, observed: Outputs, case: Case) -> Discrepancy:

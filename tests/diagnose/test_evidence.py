@@ -10,9 +10,11 @@ import pytest
 
 from lstm_xcheck.compare import judge
 from lstm_xcheck.compare.reference import observed_quantities
-from lstm_xcheck.diagnose import diagnose
+from lstm_xcheck.diagnose import answer, diagnose
+from lstm_xcheck.diagnose.catalogue import mistake_named
 from lstm_xcheck.diagnose.discrepancy import Discrepancy
 from lstm_xcheck.diagnose.evidence import Evidence
+from lstm_xcheck.diagnose.mistake import result_from, run_mistakes
 from lstm_xcheck.model import Case, CellWeights, LSTMSpec, LSTMWeights, Result
 from lstm_xcheck.oracle import profile_named
 
@@ -63,7 +65,7 @@ def test_what_would_fit_is_listed_as_within_reach() -> None:
 def test_without_evidence_a_foreign_error_would_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Evidence, "lack", lambda self, found, tried: "")
     named = [name for name in FOREIGN if diagnose(*reversed(foreign(name))).cause is not None]
-    assert len(named) >= 3
+    assert len(named) >= 2
 
 
 def test_a_single_number_explains_its_own_error() -> None:
@@ -74,3 +76,26 @@ def test_a_single_number_explains_its_own_error() -> None:
     left = evidence.honest.forced.squares - evidence.gains.weight
     assert left < 0.01 * evidence.honest.forced.squares
     assert left < 5.0
+
+
+def weak_recurrence() -> tuple[Case, Result]:
+    """Tiny weights: of U transposed, only gate g shows beyond rounding."""
+    case = Case.random(LSTMSpec(input_size=3, hidden_size=4), init="tiny", seed=1, steps=3, batch=2, states=False)
+    outputs = run_mistakes([mistake_named("u-transposed")], case)
+    assert outputs is not None
+    return case, result_from({name: np.asarray(a, np.float32) for name, a in outputs.items() if name != "last"})
+
+
+def test_rivals_that_rounding_cannot_tell_apart_are_not_named() -> None:
+    case, result = weak_recurrence()
+    found = diagnose(result, case, pairs=False)
+    assert found.cause is None
+    reach = {tuple(entry["mistakes"]): entry["reason"] for entry in found.within_reach}
+    assert {("u-transposed",), ("u-transposed-g",)} <= reach.keys()
+    assert reach[("u-transposed",)].startswith("another mistake explains these outputs as well")
+
+
+def test_without_rivals_one_of_them_would_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(answer, "_is_rival", lambda other, best: False)
+    case, result = weak_recurrence()
+    assert diagnose(result, case, pairs=False).cause is not None
