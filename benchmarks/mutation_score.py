@@ -193,6 +193,10 @@ are {how}. Times were taken on a machine with two cores that was busy with other
   weights but for the rounding of each mistake: 1 taken off a bias and 2 added is 1 added.
 * *Misnamed* is a named cause that is not the truth while the truth is not listed among its rivals. With the entry
   taken out, anything named that is not the same thing is misnamed.
+* *Within reach* is an answer without a cause that lists what would fit, but is not proven.
+* *Errors that are in no catalogue* change single numbers, rows, gates, arrays, columns, inputs and states by 2^-24 to
+  100 %, most of them tuned to a score near the bound, clip values, move units, or do two of this at once; y, the states
+  or everything is observed. What is named, a fitted number as a rule, must compute the same on other data.
 {tally.text()}
 
 {_ended(options, tally)} Reproduce with `{_command(options)}`{_how_far(tally)}.
