@@ -77,10 +77,11 @@ class PreActivations:
         self.bias_mass = bias_mass[:, None, None].astype(self.dtype)
         #: Whether partial results are stored in a lower precision than they are summed in, or may be.
         self.stores = p.is_low or p.u > p.u_sum
-        #: What half a unit of the last digit printed of h_{t-1} costs: bound and variance.
-        recurrent = np.abs(rows[..., 1 + cell.weights.W.shape[2] :]) * (p.resolution / p.u)
-        self.of_digits = recurrent.sum(axis=-1)[:, None, None].astype(self.dtype)
-        self.variance_of_digits = (recurrent**2 / 3.0).sum(axis=-1)[:, None, None].astype(self.dtype)
+        if p.resolution:
+            #: What half a unit of the last digit printed of h_{t-1} costs: bound and variance.
+            recurrent = np.abs(rows[..., 1 + cell.weights.W.shape[2] :]) * (p.resolution / p.u)
+            self.of_digits = recurrent.sum(axis=-1)[:, None, None].astype(self.dtype)
+            self.variance_of_digits = (recurrent**2 / 3.0).sum(axis=-1)[:, None, None].astype(self.dtype)
         #: Factor on an error of the inputs, which passes through a rounded product.
         self.rounded = (1.0 + relative + p.u_in * (2.0 + p.u_in) + 8.0 * p.u * self.stores)[:, None, None]
 
