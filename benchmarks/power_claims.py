@@ -212,6 +212,7 @@ def page(counts: Counter[tuple[str, str, str]], broken: Sequence[str], cases: in
         "",
         f"{cases} cases of seed {options.seed}, half probes and half weights of users; observed are all quantities,",
         "all but lower layers' outputs, `y` alone, `h_n` alone, `c_n` alone, `h_n` and `c_n`, and `last` alone.",
+        f"Of each case and implementation at most {options.most:,} claims are planted, drawn at random.",
         f"**{total:,} claims planted, {len(broken)} broken.**",
         "",
         "| implementation | precision | claims planted | broken | not expressible there |",

@@ -39,6 +39,9 @@ ROUNDING_VARIANCE = 0.25
 #: Variance of a rounding whose mantissas may all be the same.
 STORED_VARIANCE = 1.0 / 3.0
 
+#: Its square is a number; what is larger is wrong whatever its variance.
+_LARGEST_SCALE = 1e150
+
 
 class PreActivations:
     """The sums of one cell and their error bounds, for one precision profile."""
@@ -148,7 +151,7 @@ class PreActivations:
         total = product(scaled, self.half_squares)
         total = total.astype(self.dtype, copy=False)
         if scale * self.scale != 1.0:
-            total *= (scale * self.scale) ** 2
+            total *= min(scale * self.scale, _LARGEST_SCALE) ** 2
         return total
 
     def _stored(self, a: Array, h: Array, z: Array) -> Array:

@@ -301,3 +301,10 @@ def test_a_declared_precision_is_judged_by_its_profile_and_reported() -> None:
     assert {row.precision for row in verdict.rows} == {"float32"}
     assert {row.reason for row in judge(replace(single, computed_in="float32"), case).rows} == {declared}
     assert not any(row.reason for row in judge(downgraded(case, "float64"), case).rows), "nothing else was declared"
+
+
+def test_outputs_beyond_every_square_are_a_mismatch() -> None:
+    case = Case.random(SPEC, steps=5, precision="float64")
+    right = forward(case)
+    assert right.y is not None
+    assert judge(Result(y=np.where(np.arange(5)[:, None] == 1, 1e200, right.y)), case).verdict == "mismatch"
