@@ -132,7 +132,7 @@ def _near_passes(
 
 
 def _near_multiples(candidates: Sequence[Candidate], discrepancy: GradientDiscrepancy) -> list[Candidate]:
-    """Candidates that come near times a known factor, such as a mean for a sum."""
+    """Candidates that come near with all gradients times a known factor."""
     name = max(discrepancy.wrong, key=lambda name: discrepancy.observed[name].size)
     observed, near = discrepancy.observed[name], []
     for candidate in candidates:
