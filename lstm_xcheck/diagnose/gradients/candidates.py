@@ -1,9 +1,10 @@
-"""What each mistake gives on a case, and which come near."""
+"""Candidates: what mistakes give on a case, and which come near."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from ...model import Case
 from ...oracle import PROFILES, Roundings
 from .catalogue import entries
 from .discrepancy import GradientDiscrepancy
-from .fitted import case_cells, cell_words, clips, factors, norms, zeros
+from .fitted import case_cells, cell_words, clips, factors, known_factors, norms, scaled, zeros
 from .mistake import GradientMistake, with_second_bias
 from .wrong_pass import Rule
 
@@ -27,6 +28,8 @@ _MOST_WORK_OF_PARTS = 2**29
 #: A candidate's values are this near: in root mean squares of rounding, but not beyond a share of the largest, and
 #: relative to the largest.
 _NEAR_RMS, _NEAR_SHARE, _NEAR = 100.0, 0.25, 1e-4
+#: A candidate's factor is this near to a known one, relative to it.
+_NEAR_FACTOR = 1e-2
 #: Values that differ by no more than this, relative to the largest, are the same.
 _SAME = 1e-12
 
@@ -53,9 +56,9 @@ class Candidate:
 def fitted_entries(discrepancy: GradientDiscrepancy) -> Iterator[GradientMistake]:
     """Mistakes that are read from the gradients themselves."""
     yield from zeros(discrepancy)
-    for scaled in factors(discrepancy):
-        clipped = norms(discrepancy, scaled)
-        yield from [scaled] if clipped is None else [clipped, scaled]
+    for multiple in factors(discrepancy):
+        clipped = norms(discrepancy, multiple)
+        yield from [multiple] if clipped is None else [clipped, multiple]
     yield from clips(discrepancy)
 
 
@@ -75,8 +78,9 @@ def _cell_choices(case: Case) -> list[Cells]:
 
 
 def number_tried(discrepancy: GradientDiscrepancy) -> int:
-    """How many mistakes there are, in all cells that they are tried in."""
-    return len(entries(discrepancy.case)) * len(_cell_choices(discrepancy.case))
+    """How many mistakes are tried, in all cells and with all factors."""
+    case = discrepancy.case
+    return len(entries(case)) * len(_cell_choices(case)) * (1 + len(known_factors(case)))
 
 
 def is_large(case: Case) -> bool:
@@ -91,8 +95,10 @@ def work(case: Case) -> int:
     return len(case_cells(case)) * case.batch * case.steps * 4 * spec.hidden_size * widest
 
 
-def catalogue_candidates(discrepancy: GradientDiscrepancy, probed: frozenset[str] = frozenset()) -> list[Candidate]:
-    """Changes of finished arrays, and the passes that come near the observed gradients.
+def catalogue_candidates(
+    discrepancy: GradientDiscrepancy, probed: frozenset[str] = frozenset()
+) -> tuple[list[Candidate], list[Candidate]]:
+    """Changes of finished arrays, and passes that come near; then multiples of both.
 
     What comes near in all cells is tried in some cells alone, too; if nothing does, everything is.
 
@@ -102,25 +108,61 @@ def catalogue_candidates(discrepancy: GradientDiscrepancy, probed: frozenset[str
     case, known = discrepancy.case, entries(discrepancy.case)
     every, *parts = _cell_choices(case)
     honest = discrepancy.honest.value
-    candidates = [Candidate(m, every, dict(m.arrays(honest))) for m in known if m.is_of_arrays and m.arrays is not None]
+    finished = [Candidate(m, every, dict(m.arrays(honest))) for m in known if m.is_of_arrays and m.arrays is not None]
     passes = [mistake for mistake in known if not mistake.is_of_arrays]
     if is_large(case):
         passes = [mistake for mistake in passes if mistake.id in probed]
-    near = _near_passes(passes, every, discrepancy)
+    near, multiples = _near_passes(passes, every, discrepancy)
     again = [candidate.mistake for candidate in near] or passes
     for cells in parts if len(again) * work(case) <= _MOST_WORK_OF_PARTS else ():
-        near += _near_passes([mistake for mistake in again if mistake.rule is not None], cells, discrepancy)
-    return candidates + near
+        here = _near_passes([mistake for mistake in again if mistake.rule is not None], cells, discrepancy)
+        near, multiples = near + here[0], multiples + here[1]
+    return finished + near, _near_multiples(finished, discrepancy) + multiples
 
 
 def _near_passes(
     mistakes: Sequence[GradientMistake], cells: Cells, discrepancy: GradientDiscrepancy
-) -> list[Candidate]:
-    """The passes with a mistake in these cells that come near the observed gradients."""
+) -> tuple[list[Candidate], list[Candidate]]:
+    """The passes with a mistake in these cells that come near, and their multiples."""
     batched = [mistake for mistake in mistakes if mistake.is_of_cells and not mistake.runs_alone]
     alone = (candidate_of(m, cells, discrepancy) for m in mistakes if not m.is_of_cells or m.runs_alone)
-    found = (*alone, *_batched(batched, cells, discrepancy))
-    return [candidate for candidate in found if is_near(candidate, discrepancy, discrepancy.observed)]
+    found = [*alone, *_batched(batched, cells, discrepancy)]
+    near = [candidate for candidate in found if is_near(candidate, discrepancy, discrepancy.observed)]
+    return near, [] if near else _near_multiples(found, discrepancy)
+
+
+def _near_multiples(candidates: Sequence[Candidate], discrepancy: GradientDiscrepancy) -> list[Candidate]:
+    """Candidates that come near with all gradients times a known factor."""
+    name = max(discrepancy.wrong, key=lambda name: discrepancy.observed[name].size)
+    observed, near = discrepancy.observed[name], []
+    for candidate in candidates:
+        value = candidate.values[name]
+        square = float((value * value).sum())
+        factor = float((value * observed).sum()) / square if square else 0.0
+        for known, id, words in known_factors(discrepancy.case):
+            if abs(factor - known) < _NEAR_FACTOR * abs(known):
+                multiple = _times(candidate, known, id, words)
+                near += [multiple] if is_near(multiple, discrepancy, discrepancy.observed) else []
+                break
+    return near
+
+
+def _times(candidate: Candidate, factor: float, id: str, words: str) -> Candidate:
+    """A candidate with every gradient times a factor."""
+    mistake = candidate.mistake
+    change = partial(scaled, names=frozenset(candidate.values), factor=factor)
+    before = mistake.arrays
+    both = replace(
+        mistake,
+        id=f"{mistake.id}+gradient-{id}",
+        title=f"every gradient is {words}, and {mistake.title}",
+        explanation=f"Every gradient is {factor:.6g} times what it would be without a factor. {mistake.explanation}",
+        fix=f"Divide every gradient by {factor:.6g}. {mistake.fix}",
+        code="",
+        arrays=change if before is None else lambda arrays: change(before(arrays)),
+        parameters={**mistake.parameters, "factor": factor},
+    )
+    return Candidate(both, candidate.cells, {name: factor * value for name, value in candidate.values.items()})
 
 
 def _batched(

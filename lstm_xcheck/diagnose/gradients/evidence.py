@@ -39,7 +39,7 @@ class Evidence:
 
     @cached_property
     def errors(self) -> dict[str, Array]:
-        """What is left of each array, in root mean squares of rounding."""
+        """What is left of each array, in root mean squares of its own rounding."""
         return self.discrepancy.errors_against(self.expected)
 
     @cached_property
@@ -54,11 +54,11 @@ class Evidence:
 
     @cached_property
     def distance(self) -> float:
-        """Sum of squares of what is left, by the right pass's rounding."""
+        """Sum of squares of what is left, in the right pass's rounding."""
         return sum(float((errors**2).sum()) for errors in self._errors_in_units_of(self.discrepancy.honest).values())
 
     def rivals(self, other: Evidence) -> bool:
-        """Whether this also fits within the rounding of another explanation."""
+        """Whether this fits within the rounding of another explanation, too."""
         return _is_noise(self._errors_in_units_of(other.expected))
 
     def _errors_in_units_of(self, other: Gradients) -> dict[str, Array]:
@@ -69,7 +69,7 @@ class Evidence:
 
     @cached_property
     def noise(self) -> float:
-        """The largest error that is left, by the right pass's rounding.
+        """The largest error that is left, in the right pass's rounding.
 
         A wrong pass may have far larger gradients, and so more rounding, than the right one.
         """

@@ -20,7 +20,7 @@ _SIGMAS = 6.0
 _ROUND = tuple(m * 10.0**e for e in range(-4, 4) for m in (1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 8.0))
 
 
-def _known_factors(case: Case) -> list[tuple[float, str, str]]:
+def known_factors(case: Case) -> list[tuple[float, str, str]]:
     """Factors with id and words; of equal ones the first is named."""
     size = case.batch * case.steps
     width = case.spec.output_size * case.spec.num_directions
@@ -43,7 +43,8 @@ def _known_factors(case: Case) -> list[tuple[float, str, str]]:
     return [row for row in rows if row[0] != 1.0]
 
 
-def _scaled(arrays: Arrays, names: frozenset[str], factor: float) -> Arrays:
+def scaled(arrays: Arrays, names: frozenset[str], factor: float) -> Arrays:
+    """Some arrays times a factor."""
     return {name: factor * array if name in names else array for name, array in arrays.items()}
 
 
@@ -80,7 +81,7 @@ def _of_factor(names: list[str], discrepancy: GradientDiscrepancy) -> Iterator[G
     error *= max(1.0, abs(factor))
     near = [
         row
-        for row in _known_factors(discrepancy.case)
+        for row in known_factors(discrepancy.case)
         if abs(factor - row[0]) <= _SIGMAS * (error + abs(row[0]) * discrepancy.profile.u)
     ]
     who = words_for(names, discrepancy)
@@ -93,37 +94,37 @@ def _of_factor(names: list[str], discrepancy: GradientDiscrepancy) -> Iterator[G
             explanation=f"Every number of the gradient of {who} is {number:.6g}{margin} times what it should be.",
             fix=f"Divide the gradient of {who} by {number:.6g}, where it is scaled or added up.",
             code=f"gradients |= {{n: gradients[n] / {number!r} for n in {sorted(names)}}}",
-            arrays=partial(_scaled, names=frozenset(names), factor=number),
+            arrays=partial(scaled, names=frozenset(names), factor=number),
             parameters={"factor": number} if near else {"factor": number, "factor_error": error},
             fitted=True,
         )
 
 
-def norms(discrepancy: GradientDiscrepancy, scaled: GradientMistake) -> GradientMistake | None:
+def norms(discrepancy: GradientDiscrepancy, multiple: GradientMistake) -> GradientMistake | None:
     """A fitted factor below 1 that gives a round norm: a clip by norm."""
-    factor = scaled.parameters.get("factor", 0.0)
-    if not 0.0 < factor < 1.0 or "factor_error" not in scaled.parameters:
+    factor = multiple.parameters.get("factor", 0.0)
+    if not 0.0 < factor < 1.0 or "factor_error" not in multiple.parameters:
         return None
-    names = [name for name in discrepancy.wrong if _is_scaled(name, scaled)]
+    names = [name for name in discrepancy.wrong if _is_scaled(name, multiple)]
     norm = float(np.sqrt(sum(float((discrepancy.observed[name] ** 2).sum()) for name in names)))
     for bound in _ROUND:
         if abs(norm / bound - 1.0) < 1e-5:
             who = words_for(names, discrepancy)
             return replace(
-                scaled,
+                multiple,
                 id="gradient-clipped-by-norm",
                 title=f"the gradient of {who} is clipped to the norm {bound:g}",
                 explanation=f"The gradient of {who} was scaled by {factor:.6g}, so that its norm is {bound:g}.",
                 fix="Clip gradients after they are compared.",
                 code="",
-                parameters={**scaled.parameters, "norm": bound},
+                parameters={**multiple.parameters, "norm": bound},
             )
     return None
 
 
-def _is_scaled(name: str, scaled: GradientMistake) -> bool:
+def _is_scaled(name: str, multiple: GradientMistake) -> bool:
     one = {name: np.ones(1)}
-    return scaled.arrays is not None and bool(scaled.arrays(one)[name][0] != 1.0)
+    return multiple.arrays is not None and bool(multiple.arrays(one)[name][0] != 1.0)
 
 
 def _clipped(arrays: Arrays, names: frozenset[str], bound: float) -> Arrays:

@@ -67,7 +67,7 @@ class GradientMistake:
     @property
     def runs_alone(self) -> bool:
         """Whether it cannot run as one copy of many."""
-        return self.rule is not None and self.rule.runs_alone
+        return self.rule is not None and (self.rule.runs_alone or self.arrays is not None)
 
     def stack(self, right: WrongStack, outputs: OutputsByLayer, cells: frozenset[tuple[int, int]]) -> WrongStack:
         """The stack with this mistake in these cells."""

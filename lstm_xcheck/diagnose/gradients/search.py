@@ -89,9 +89,9 @@ def _found(discrepancy: GradientDiscrepancy, ask: Ask | None) -> Diagnosis:
         return rounded
     fitted = [candidate_of(mistake, frozenset(), discrepancy) for mistake in fitted_entries(discrepancy)]
     probed = frozenset() if ask is None or not is_large(discrepancy.case) else _found_on_probe(discrepancy, ask)
-    known = catalogue_candidates(discrepancy, probed)
+    known, multiples = catalogue_candidates(discrepancy, probed)
     tried = len(fitted) + number_tried(discrepancy)
-    for candidates in ([*fitted, *known], together([*fitted, *known], discrepancy)):
+    for candidates in ([*fitted, *known], together([*fitted, *known], discrepancy), multiples):
         proven, possible = _tested(candidates, discrepancy, tried)
         if proven or possible:
             return _named(proven, possible, discrepancy)
@@ -99,7 +99,7 @@ def _found(discrepancy: GradientDiscrepancy, ask: Ask | None) -> Diagnosis:
 
 
 def _found_on_probe(discrepancy: GradientDiscrepancy, ask: Ask) -> frozenset[str]:
-    """Ids of the mistakes that explain a smaller case's gradients."""
+    """Ids of the mistakes that explain a smaller case of the same kind."""
     probed = run_probe(discrepancy.case, lambda probe: ask(replace(probe, gradients=True)))
     if probed is None:
         return frozenset()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import count
 
+import numpy as np
 import pytest
 
 pytest.importorskip("torch")
@@ -67,6 +68,18 @@ def test_mistakes_of_different_arrays_are_named_together() -> None:
     gradients = {**result.gradients, "0.0.b": 2 * result.gradients["0.0.b"], "h0": 0 * result.gradients["h0"]}
     found = diagnose(replace(result, gradients=gradients), case)
     assert set(found.mistakes) == {"gradient-doubled", "gradient-of-h0-lost"}
+
+
+@pytest.mark.parametrize(
+    "name", ["detached-h", "truncated-2", "sigmoid-for-tanh-g", "pass-io", "gates-figo", "h_n-twice"]
+)
+def test_a_mistake_and_a_mean_for_a_sum_are_named_together(name: str) -> None:
+    id, plan, _ = PLANS[name]
+    case = case_of("plain")
+    result = run(case, plan)
+    mean = {name: array / np.float32(case.batch) for name, array in result.gradients.items()}
+    found = diagnose(replace(result, gradients=mean), case)
+    assert found.mistakes == (id, "gradient-mean-over-batch"), found.explanation
 
 
 def test_a_fitted_number_has_a_standard_error() -> None:
