@@ -147,7 +147,8 @@ class PreActivations:
         total = product(scaled, self.half_squares)
         total = total.astype(self.dtype, copy=False)
         if scale * self.scale != 1.0:
-            total *= (scale * self.scale) ** 2
+            total *= scale * self.scale
+            total *= scale * self.scale  # the square of a large scale is no float
         return total
 
     def _stored(self, a: Array, h: Array, z: Array) -> Array:
