@@ -61,7 +61,7 @@ def _swap_x(case: Case) -> Case | None:
 
 
 def _reshape_x(case: Case) -> Case | None:
-    """Take x as (steps, batch) where that is another shape; a framework refuses states of another batch."""
+    """Take x as (steps, batch), where that is another shape."""
     states = [states for states in (case.h0, case.c0) if states is not None]
     if not can_exchange(case) or case.batch == case.steps or any(state.any() for state in states):
         return None
