@@ -43,7 +43,7 @@ class Explainer:
             return ()
         try:
             found = diagnose(result, case, ask=ask)
-            diagnosis = {**found.to_dict(), **({"program": function_remedy(found)} if of_function else {})}
+            diagnosis = {**found.to_dict(), "program": function_remedy(found) if of_function else ""}
         except SpecError as error:  # outputs of another shape or not finite, which the row already reports
             diagnosis = {"cause": None, "explanation": str(error)}
         return ({"case": case.id, "adapter": adapter, **diagnosis},)

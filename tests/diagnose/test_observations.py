@@ -290,3 +290,11 @@ def test_numbers_whose_squares_overflow_are_searched_too() -> None:
     assert 1e155 < np.abs(y).max() < 1e300
     y[..., 1] *= 1.25
     assert diagnose(Result(y=y), case, pairs=False).cause is None
+
+
+def test_inputs_whose_squares_overflow_are_judged_and_searched() -> None:
+    case = Case.random(LSTMSpec(2, 2), steps=2, seed=3, precision="float64", scale=1e160)
+    right = forward(case)
+    assert judge(right, case).verdict in ("match", "inconclusive")
+    found = diagnose(Result(y=np.array(right.y) * 1.25), case, pairs=False)
+    assert found.cause is None

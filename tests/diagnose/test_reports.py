@@ -110,6 +110,8 @@ def test_batch_first_forgotten_is_named_from_the_states_and_the_last_output() ->
         ("batch-time-exchanged-input", lambda run_module, x: run_module(x.transpose(0, 1))),
         ("output-viewed-as-time-major", lambda run_module, x: run_module(x).reshape(7, 3, 5).transpose(0, 1)),
         ("output-viewed", lambda run_module, x: run_module(x).transpose(0, 1).reshape(3, 7, 5)),
+        ("output-reshaped", lambda run_module, x: run_module(x).reshape(7, 3, 5)),
+        ("input-reshaped", lambda run_module, x: run_module(x.reshape(7, 3, 3))),
         ("input-viewed", lambda run_module, x: run_module(x.reshape(7, 3, 3).transpose(0, 1))),
         ("input-viewed-as-batch-first", lambda run_module, x: run_module(x.transpose(0, 1).reshape(3, 7, 3))),
     ],

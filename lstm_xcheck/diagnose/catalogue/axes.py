@@ -60,6 +60,22 @@ def _swap_x(case: Case) -> Case | None:
     return replace(case, x=swapped(case.x), h0=case.h0 if same else None, c0=case.c0 if same else None)
 
 
+def _reshape_x(case: Case) -> Case | None:
+    """Take x as (steps, batch), where that is another shape."""
+    states = [states for states in (case.h0, case.c0) if states is not None]
+    if not can_exchange(case) or case.batch == case.steps or any(state.any() for state in states):
+        return None
+    x = np.asarray(case.x)
+    return replace(case, x=x.reshape(x.shape[1], x.shape[0], -1), h0=None, c0=None)
+
+
+def _reshape_y(outputs: Outputs, case: Case) -> Outputs | None:
+    """The same for y; its own inverse."""
+    if case.batch == case.steps:
+        return None
+    return _on_y(lambda y: y.reshape(y.shape[1], y.shape[0], -1))(outputs, case)
+
+
 def _on_y_and_last(change: Callable[[Array], Array]) -> OutputChange:
     """What is taken as the last output, y[:, -1], changes too."""
 
@@ -134,6 +150,13 @@ MISTAKES = (
            "y.view(steps, batch, hidden) of a batch-first output mixes the rows; transpose keeps them apart.",
            "Use transpose(0, 1), not view or reshape.", "y = y.transpose(0, 1)",
            outputs=_on_y(viewed), undo=_on_y(view_back)),
+    _entry("input-reshaped", "input reshaped to (steps, batch)",
+           "x.reshape(steps, batch, input) of (batch, steps, input) data mixes the rows, and the layer read them as a batch.",
+           "Use transpose(0, 1), not view or reshape.", "x = x.transpose(0, 1)", case=_reshape_x, reshapes=True),
+    _entry("output-reshaped", "output reshaped to (steps, batch)",
+           "y.reshape(steps, batch, hidden) of a batch-first output mixes the rows; transpose keeps them apart.",
+           "Use transpose(0, 1), not view or reshape.", "y = y.transpose(0, 1)",
+           outputs=_reshape_y, undo=_reshape_y, reshapes=True),
     _entry("features-reversed", "features in reverse order", "The columns of x, or of W, run the other way.",
            "Keep the features in the order of training.", "x = x[..., ::-1]", case=_feature_reversed),
     _entry("halves-interleaved", "directions joined unit by unit", "y was stacked on the last axis and flattened.",
