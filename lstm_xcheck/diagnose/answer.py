@@ -67,7 +67,7 @@ def _listed(within_reach: Sequence[tuple[Explanation, str]]) -> tuple[dict[str, 
 
 
 def named(found: list[Explanation], search: Search, ask: Ask | None) -> Diagnosis:
-    """Name the best explanation, or the first equal to it; none if a rival fits as well."""
+    """Name the best explanation, unless a rival fits as well."""
     discrepancy, catalogue = search.discrepancy, search.catalogue
     order = {mistake.id: k for k, mistake in enumerate(catalogue)}
     found = sorted(found, key=lambda entry: [order.get(mistake.id, len(order)) for mistake in entry[0]])
