@@ -11,17 +11,21 @@ is named only if
 
 R is the sum of squares of the honest LSTM, `squares` that of the explanation, `left` what the best single wrong number
 leaves of R (`one_number`), and K the number of hypotheses tried. The second term is what it is worth that a fixed
-mistake, without a number to adjust, met an error of that size.
+mistake, without a number to adjust, met an error of that size. What is left is measured by the rounding of the
+hypothesis or of the honest LSTM, whichever leaves more.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from ..arrays import Array
 from .discrepancy import Discrepancy
 from .fit import Fit, fit
+from .mistake import Mistake
 from .one_number import Gains, largest_gains
 
 #: Rounding leaves a largest residual of this many standard deviations where outputs were observed, and in a free run.
@@ -53,7 +57,22 @@ class Evidence:
         """How much of the honest sum of squares one wrong number explains."""
         return largest_gains(self.discrepancy)
 
-    def lack(self, found: Fit, tried: float) -> str:
+    @cached_property
+    def _honest_sigmas(self) -> dict[str, Array]:
+        return {name: reference.sigma for name, (_, reference) in self.discrepancy.comparable.items()}
+
+    def _wider(self, mistakes: Sequence[Mistake], found: Fit) -> Fit:
+        """The fit by the hypothesis's own standard deviations or the honest ones, whichever leaves more.
+
+        A hypothesis with large rounding errors of its own would leave little of any error.
+        """
+        if not any(mistake.changes_something for mistake in mistakes):  # a precision, whose rounding is the point
+            return found
+        d = self.discrepancy
+        other = fit(mistakes, d.observed, d.case, d.profile, sigmas=self._honest_sigmas)
+        return found._replace(forced=found.forced.or_more(other.forced), free=found.free.or_more(other.free))
+
+    def lack(self, mistakes: Sequence[Mistake], found: Fit, tried: float) -> str:
         """Why an explanation is not proven; empty if it is.
 
         `tried`: the logarithm of the number of hypotheses tried to find it.
@@ -66,11 +85,11 @@ class Evidence:
         before = max(honest.forced.largest, honest.free.largest)
         if found.free.numbers and before < _FALL * max(1.0, found.free.largest):
             return "the outputs that would prove it were not given"
-        if self.nats(found, tried) < 0.0:
+        if self.nats(self._wider(mistakes, found), tried) < 0.0:
             return "another small error would explain these outputs as well"
         return ""
 
-    def lack_of_number(self, found: Fit, tried: float) -> str:
+    def lack_of_number(self, mistakes: Sequence[Mistake], found: Fit, tried: float) -> str:
         """Why a mistake with a fitted number is not proven; empty if it is.
 
         Arrays times a factor are such mistakes themselves, and a fitted number meets the error by itself: only single
@@ -82,7 +101,7 @@ class Evidence:
         if honest is None or found.free.numbers or not found.forced.numbers:
             return "the outputs that would prove a number were not given"
         of_unit = self.gains.unit if self.discrepancy.case.spec.hidden_size > 1 else 0.0  # else a row is a weight
-        if self._margin(found, honest, max(self.gains.weight, of_unit)) < tried:
+        if self._margin(self._wider(mistakes, found), honest, max(self.gains.weight, of_unit)) < tried:
             return "another small error would explain these outputs as well"
         return ""
 

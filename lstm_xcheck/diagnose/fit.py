@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -26,6 +26,10 @@ class Residuals(NamedTuple):
     largest: float = 0.0
     squares: float = 0.0
     numbers: int = 0
+
+    def or_more(self, other: Residuals) -> Residuals:
+        """Each figure, or that of another measure where it is larger."""
+        return Residuals(max(self.largest, other.largest), max(self.squares, other.squares), self.numbers)
 
 
 class Fit(NamedTuple):
@@ -66,10 +70,12 @@ def fit(
     case: Case,
     profile: Profile,
     wrong_cells: Sequence[tuple[int, int]] = (),
+    sigmas: Mapping[str, Array] | None = None,
 ) -> Fit:
     """How well these mistakes, in this order, explain observed outputs.
 
-    `wrong_cells`: (layer, direction) to test first; if one of them does not fit, nothing does.
+    `wrong_cells`: (layer, direction) to test first; if one of them does not fit, nothing does. `sigmas`: standard
+    deviations to measure by in place of the hypothesis's own.
     """
     mutated = mutated_case(mistakes, observed, case)
     if mutated is None:
@@ -87,6 +93,8 @@ def fit(
         parts = [{name: getattr(r, part) for name, r in expected.items()} for part in ("value", "bound", "sigma")]
         parts.append({name: np.full(r.value.shape, float(r.free)) for name, r in expected.items()})
         changed = [changed_outputs(mistakes, part, case) for part in parts]
+        if sigmas is not None and changed[2] is not None:
+            changed[2] = {**changed[2], **sigmas}
         return _measure(changed, observed, profile, repetitions(observed, case))
 
 

@@ -83,6 +83,12 @@ class Mistake:
             self.case is None and self.outputs is None and (self.cell is not None or self.code.startswith("layers = "))
         )
 
+    @property
+    def changes_something(self) -> bool:
+        """Whether it changes weights, data or outputs, not the precision alone."""
+        changes = (self.cell, self.weights, self.case, self.outputs, self.between)
+        return any(change is not None for change in changes)
+
     def change_cell(self, weights: LSTMWeights, layer: int, direction: int) -> LSTMWeights | None:
         """The weights with this mistake in one cell alone."""
         if self.cell is None:

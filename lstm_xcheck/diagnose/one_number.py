@@ -44,8 +44,8 @@ class _Weighted(NamedTuple):
 class Gains(NamedTuple):
     """How much of the sum of squares one wrong number explains at best.
 
-    weight: a weight, a bias or a number of the initial states; unit: a row, column or decay of one unit; array: the
-    same in all units.
+    weight: a weight, a bias, a number of the initial states or a constant on the outputs of a unit; unit: a row, column
+    or decay of one unit; array: the same in all units.
     """
 
     weight: float = 0.0
@@ -77,7 +77,11 @@ def _gains(driven: DrivenCell, slopes: LinearisedCell, discrepancy: Discrepancy,
         share = (weighted.y**2 / np.maximum(weighted.y_weight, 1e-300)).sum(axis=(0, 1))
         units = np.argsort(-share)[:_UNITS]
     few, few_weighted = _units_of(slopes, units), weighted.of_units(units)
-    weight = max(_best(*_of_weights(driven.inputs, few, few_weighted)), *_of_states(driven, few, few_weighted, units))
+    weight = max(
+        _best(*_of_weights(driven.inputs, few, few_weighted)),
+        *_of_states(driven, few, few_weighted, units),
+        _best(weighted.y.sum(axis=(0, 1)), weighted.y_weight.sum(axis=(0, 1))),
+    )
     parts = _parts(driven)
     with_columns = parts[0].size * width <= 16 * _MOST_NUMBERS
     by_unit = _of_changes(_changes(driven, parts, with_columns=with_columns), slopes, weighted)

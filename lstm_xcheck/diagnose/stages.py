@@ -43,7 +43,7 @@ class Search:
         """
         proven = []
         for mistakes, quality in found:
-            lack = self.evidence.lack(quality, tried)
+            lack = self.evidence.lack(mistakes, quality, tried)
             if lack:
                 self.within_reach.append(((mistakes, quality), lack))
             else:
@@ -98,7 +98,7 @@ class Search:
         numbers = fitting_numbers(self.discrepancy)
         proven = []
         for number in numbers:
-            lack = self.evidence.lack_of_number(number.fit, LOG_FAMILIES)
+            lack = self.evidence.lack_of_number((number.mistake,), number.fit, LOG_FAMILIES)
             if lack:
                 self.within_reach.append((((number.mistake,), number.fit), lack))
             else:

@@ -63,7 +63,7 @@ def test_what_would_fit_is_listed_as_within_reach() -> None:
 
 
 def test_without_evidence_a_foreign_error_would_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Evidence, "lack", lambda self, found, tried: "")
+    monkeypatch.setattr(Evidence, "lack", lambda self, mistakes, found, tried: "")
     named = [name for name in FOREIGN if diagnose(*reversed(foreign(name))).cause is not None]
     assert len(named) >= 2
 

@@ -82,7 +82,7 @@ def test_too_few_numbers_leave_several_families_within_reach() -> None:
 def test_without_rivals_the_best_of_several_families_would_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
     case = Case.random(LSTMSpec(input_size=1, hidden_size=1), init="normal", seed=3, steps=1, batch=1)
     result = Result(y=wrong(case, Family("W"), 0.02).y)
-    monkeypatch.setattr(Evidence, "lack_of_number", lambda self, found, tried: "")
+    monkeypatch.setattr(Evidence, "lack_of_number", lambda self, mistakes, found, tried: "")
     assert diagnose(result, case, pairs=False).cause is None
     monkeypatch.setattr(stages, "same_function", lambda a, b, case: True)
     assert diagnose(result, case, pairs=False).cause is not None

@@ -56,7 +56,8 @@ def simulate(window: Window, hypotheses: Sequence[tuple[Family, float]]) -> tupl
     gate, candidate, output = cell.activations
     honest = window.parts["W"] + window.parts["U"] + window.parts["b"]
     changes = {family: pre_activation_change(family, window.parts) for family, _ in hypotheses}
-    number = {kind: _numbers(hypotheses, kind, 1.0) for kind in ("c", "h")}
+    number = {kind: _numbers(hypotheses, kind, 1.0) for kind in ("c", "h", "y")}
+    fed_back = 1.0 / number["y"][..., None] - 1.0  # outputs that are scaled, but not fed back, were smaller inside
     clip_c = _clips(hypotheses, "cell_clip", spec.cell_clip)
     clip_z = _clips(hypotheses, "gate_clip", spec.gate_clip)
     peephole = _peepholes(window, hypotheses)
@@ -65,6 +66,8 @@ def simulate(window: Window, hypotheses: Sequence[tuple[Family, float]]) -> tupl
     y = np.zeros((len(hypotheses), *window.y.shape))
     for t in range(steps):
         z = np.stack([_moved(honest[t], changes[family], t, p) for family, p in hypotheses])
+        if t:
+            z = z + fed_back * window.parts["U"][t]
         z_i, z_f, z_g, z_o = (z[:, :, k] for k in range(4))
         if peephole is not None:
             z_i, z_f = z_i + peephole[0] * c, z_f + peephole[1] * c
@@ -74,7 +77,7 @@ def simulate(window: Window, hypotheses: Sequence[tuple[Family, float]]) -> tupl
         now = np.clip(now, -clip_c, clip_c)
         if peephole is not None:
             z_o = z_o + peephole[2] * now
-        h = number["h"] * apply(gate, np.clip(z_o, -clip_z, clip_z)) * apply(output, now)
+        h = number["h"] * number["y"] * apply(gate, np.clip(z_o, -clip_z, clip_z)) * apply(output, now)
         counts = window.valid[t][:, None]
         c = np.where(counts, now, c)
         y[:, t] = np.where(counts, h, 0.0)
