@@ -62,7 +62,7 @@ class Evidence:
         return {name: reference.sigma for name, (_, reference) in self.discrepancy.comparable.items()}
 
     def _wider(self, mistakes: Sequence[Mistake], found: Fit) -> Fit:
-        """The fit by the hypothesis's own standard deviations or the honest ones, whichever leaves more.
+        """The fit by its own or the honest standard deviations, whichever leaves more.
 
         A hypothesis with large rounding errors of its own would leave little of any error.
         """
