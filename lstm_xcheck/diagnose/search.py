@@ -48,7 +48,7 @@ def diagnose(
     >>> from lstm_xcheck.model import Case, LSTMSpec
     >>> case = Case.random(LSTMSpec(input_size=3, hidden_size=4))
     >>> from lstm_xcheck.diagnose.catalogue import mistake_named
-    >>> from lstm_xcheck.diagnose.mistake import result_from
+    >>> from lstm_xcheck.diagnose.mistake import result_from, run_mistakes
     >>> wrong = result_from(run_mistakes([mistake_named("bias-hh-dropped")], case))
     >>> diagnose(wrong, case).cause
     'second bias (bias_hh) dropped'

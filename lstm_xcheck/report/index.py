@@ -16,21 +16,21 @@ from ..errors import UserError
 from ..events import Outcome
 
 #: Version of the tables; an index of another version is made again.
-_SCHEMA = "2"
+_SCHEMA = "3"
 
 _TABLES = """
 CREATE TABLE source (schema TEXT, size INTEGER, changed INTEGER);
 CREATE TABLE cells (cell INTEGER PRIMARY KEY, "case" TEXT, adapter TEXT, verdict TEXT, seconds REAL);
 CREATE TABLE rows (
     cell INTEGER, "case" TEXT, adapter TEXT, quantity TEXT, verdict TEXT,
-    max_abs REAL, score REAL, worst TEXT, reason TEXT, decided_by TEXT
+    max_abs REAL, score REAL, worst TEXT, reason TEXT, decided_by TEXT, precision TEXT
 );
 """
 _INDEXES = """
 CREATE INDEX rows_by_verdict ON rows (verdict, adapter);
 CREATE INDEX rows_by_adapter ON rows (adapter, "case");
 """
-_COLUMNS = '"case", adapter, quantity, verdict, max_abs, score, worst, reason, decided_by'
+_COLUMNS = '"case", adapter, quantity, verdict, max_abs, score, worst, reason, decided_by, precision'
 
 
 @contextmanager
@@ -74,9 +74,9 @@ def find(
     where = " AND ".join(conditions)
     query = f"SELECT {_COLUMNS} FROM rows WHERE {where} ORDER BY score IS NULL, score DESC, rowid LIMIT ?"
     found = connection.execute(query, [*values, -1 if limit is None else limit])
-    for name, adapter, quantity, verdict, max_abs, score, worst, reason, decided_by in found:
+    for name, adapter, quantity, verdict, max_abs, score, worst, reason, decided_by, precision in found:
         place = tuple(int(index) for index in worst.split(",")) if worst else None
-        yield Row(name, adapter, quantity, verdict, max_abs, score, place, reason, decided_by)
+        yield Row(name, adapter, quantity, verdict, max_abs, score, place, reason, decided_by, precision)
 
 
 def _is_fresh(file: Path, source: tuple[str, int, int]) -> bool:
@@ -107,7 +107,7 @@ def _fill(connection: sqlite3.Connection, source: tuple[str, int, int], outcomes
         for number, outcome in enumerate(outcomes):
             cell = (number, outcome.case, outcome.adapter, outcome.verdict, outcome.seconds)
             connection.execute("INSERT INTO cells VALUES (?, ?, ?, ?, ?)", cell)
-            connection.executemany("INSERT INTO rows VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", _rows(number, outcome))
+            connection.executemany("INSERT INTO rows VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", _rows(number, outcome))
         connection.execute("INSERT INTO source VALUES (?, ?, ?)", source)
     connection.executescript(_INDEXES)
 
@@ -115,5 +115,5 @@ def _fill(connection: sqlite3.Connection, source: tuple[str, int, int], outcomes
 def _rows(number: int, outcome: Outcome) -> Iterator[tuple[object, ...]]:
     for row in outcome.rows:
         worst = ",".join(map(str, row.worst or ()))
-        figures = row.max_abs, row.score, worst, row.reason, row.decided_by
+        figures = row.max_abs, row.score, worst, row.reason, row.decided_by, row.precision
         yield number, row.case, row.adapter, row.quantity, row.verdict, *figures

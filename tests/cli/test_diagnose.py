@@ -50,7 +50,10 @@ def test_batch_first_forgotten_is_named(
 ) -> None:
     ran = command("diagnose", str(weights), observed(tmp_path, id, names=names))
     assert ran.code == 1
-    assert f"cause: {cause}" in ran.out or ("y" not in names and "batch and time" in ran.out)
+    if "y" not in names:  # final states do not tell whether y was exchanged, too
+        assert f"within reach, not proven: {cause} (another mistake explains these outputs as well" in ran.out
+        return
+    assert f"cause: {cause}" in ran.out
     assert "Set batch_first=True" in ran.out or "Leave x as (batch, steps, input)" in ran.out
 
 

@@ -82,14 +82,24 @@ def test_the_same_seed_asks_the_same_cases() -> None:
 
 
 def test_what_explains_the_smallest_case_alone_is_not_named() -> None:
-    _, finding = searched("always_zero")
+    _, finding = searched("zero_if_small")
     assert finding is not None
     assert finding.recipe.hidden == 1
-    diagnosis = explain(finding, own("always_zero"))
+    diagnosis = explain(finding, own("zero_if_small"))
     assert diagnosis is not None
     assert diagnosis.cause is None
-    assert diagnosis.explanation.startswith("The smallest case looks like ")
-    assert "a constant output tells nothing" in diagnosis.explanation
+    start = "The smallest case looks like nothing written at all, but a larger one does not."
+    assert diagnosis.explanation.startswith(start)
+        "The smallest case looks like nothing written at all, but a larger one does"
+    )
+
+
+def test_zeros_everywhere_are_named() -> None:
+    _, finding = searched("always_zero")
+    assert finding is not None
+    diagnosis = explain(finding, own("always_zero"))
+    assert diagnosis is not None
+    assert diagnosis.cause == "nothing written at all"
 
 
 def test_a_crash_is_a_finding_and_stays_one() -> None:

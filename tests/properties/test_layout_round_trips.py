@@ -15,7 +15,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import lstm_xcheck as lx
@@ -98,6 +98,7 @@ def with_orientation_flipped(row: Layout, part: str) -> Layout:
 def test_what_a_row_can_express_comes_back_bit_for_bit() -> None:
     made: dict[str, Counter[str]] = {row.name: Counter() for row in TABLE}
 
+    @settings(max_examples=2 * settings().max_examples)
     @given(SPECS, lx.strategies.seeds(), INITS, DTYPES)
     def every_bit(spec: lx.LSTMSpec, seed: int, init: str, dtype: str) -> None:
         for row, weights in for_each_row(spec, seed, init, dtype):

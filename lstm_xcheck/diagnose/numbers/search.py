@@ -210,7 +210,7 @@ def in_digits(value: float, error: float) -> str:
     """A number in the fewest digits that its standard error allows.
 
     >>> in_digits(2.7000013, 2e-6), in_digits(117.358, 0.4), in_digits(0.5, 0.0)
-    ('2.7', '117.4', '0.5')
+    ('2.7', '117', '0.5')
     """
     if abs(value) <= 2.0 * error:
         return "0"
