@@ -90,8 +90,6 @@ def test_what_explains_the_smallest_case_alone_is_not_named() -> None:
     assert diagnosis.cause is None
     start = "The smallest case looks like nothing written at all, but a larger one does not."
     assert diagnosis.explanation.startswith(start)
-        "The smallest case looks like nothing written at all, but a larger one does"
-    )
 
 
 def test_zeros_everywhere_are_named() -> None:
