@@ -19,6 +19,7 @@ from lstm_xcheck.compare.reference import observed_quantities
 from lstm_xcheck.diagnose import CATALOGUE, Diagnosis, Mistake, diagnose
 from lstm_xcheck.diagnose.fit import fit
 from lstm_xcheck.diagnose.mistake import Outputs, changed_case, changed_outputs, result_from, run_mistakes
+from lstm_xcheck.diagnose.numbers import same_change
 from lstm_xcheck.errors import SpecError, Unsupported
 from lstm_xcheck.model import Case, LSTMSpec, Result
 from lstm_xcheck.model.initializers import INITIALIZERS
@@ -277,6 +278,8 @@ def _outcome(found: Diagnosis, truth: Outputs, case: Case, mistakes: tuple[Mista
         return "within reach" if found.within_reach else "unexplained"
     if set(found.mistakes) == {mistake.id for mistake in mistakes}:
         return "right"
+    if found.parameters:  # "the bias times 0" is "bias dropped"
+        return "right" if len(mistakes) == 1 and same_change(found.named[0], mistakes[0], case) else "misnamed"
     explanations = [found.mistakes, *(tuple(other["mistakes"]) for other in found.alternatives)]
     for k, ids in enumerate(explanations):
         if all(id in _BY_ID for id in ids) and any(

@@ -14,7 +14,7 @@ from .fit import Fit, fit
 from .free_run import FreeRuns
 from .low_precision import ROUNDINGS, low_precision_mistake
 from .mistake import Mistake, gives_shapes, in_cells
-from .numbers import LOG_FAMILIES, FittedNumber, fitting_numbers, same_function, shifted_units
+from .numbers import LOG_FAMILIES, FittedNumber, fitting_numbers, same_change, shifted_units
 from .pairs import fitting_pairs
 from .prefilter import observed_window
 
@@ -99,11 +99,13 @@ class Search:
         proven = []
         for number in numbers:
             lack = self.evidence.lack_of_number((number.mistake,), number.fit, LOG_FAMILIES)
+            if not number.is_known:
+                lack = "its number is not determined by these outputs"
             if lack:
                 self.within_reach.append((((number.mistake,), number.fit), lack))
             else:
                 proven.append(number)
-        if any(not same_function(number.mistake, proven[0].mistake, self.discrepancy.case) for number in proven[1:]):
+        if any(not same_change(number.mistake, proven[0].mistake, self.discrepancy.case) for number in proven[1:]):
             reason = "several numbers would explain these outputs: more steps or rows would tell them apart"
             self.within_reach.extend((((number.mistake,), number.fit), reason) for number in proven)
             return []

@@ -12,7 +12,7 @@ from lstm_xcheck.compare import judge
 from lstm_xcheck.compare.reference import observed_quantities
 from lstm_xcheck.diagnose import CATALOGUE, Diagnosis, Mistake, diagnose
 from lstm_xcheck.diagnose.mistake import in_cells, result_from, run_mistakes
-from lstm_xcheck.diagnose.numbers import same_function
+from lstm_xcheck.diagnose.numbers import same_change
 from lstm_xcheck.model import Case, LSTMSpec, Result
 from lstm_xcheck.oracle import forward
 
@@ -54,7 +54,7 @@ def test_without_its_entry_nothing_is_named(mistake: Mistake) -> None:
     case = visible_case(mistake)
     found = diagnose(answer([mistake], case), case, pairs=False, catalogue=others_than(mistake, case))
     if found.parameters:  # a bias dropped is a bias times 0
-        assert same_function(found.named[0], mistake, case), found.cause
+        assert same_change(found.named[0], mistake, case), found.cause
         return
     assert found.cause is None, found.mistakes
     verb = "is proven by" if found.within_reach else "explains"
@@ -67,7 +67,7 @@ def test_without_its_entry_no_pair_is_named_unless_equal(mistake: Mistake) -> No
     truth = run_mistakes([mistake], case)
     found = diagnose(answer([mistake], case), case, catalogue=others_than(mistake, case))
     if found.parameters:
-        assert same_function(found.named[0], mistake, case), found.cause
+        assert same_change(found.named[0], mistake, case), found.cause
         return
     assert found.cause is None or same(run_mistakes(found.named, case), truth), found.mistakes
 

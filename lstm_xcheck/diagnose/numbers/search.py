@@ -28,6 +28,8 @@ _ROWS, _WINDOW_ROWS, _UNITS, _STEPS = 8, 3, 24, 64
 _MORE_STEPS = 2
 #: A family stays while its errors in the window are this small, relative to the largest output.
 _CLOSE = 1e-3
+#: A number with a larger error, relative to its effect, is not known.
+_MOST_ERROR = 0.1
 #: Rounds of Gauss-Newton in the window, on all steps, and weighted.
 _ROUNDS, _ALL_ROUNDS, _WEIGHTED_ROUNDS = 8, 4, 3
 
@@ -47,6 +49,12 @@ class FittedNumber:
     error: float
     mistake: Mistake
     fit: Fit
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the number differs from the honest one by far more than its error."""
+        honest = 0.0 if self.family.is_clip or self.family.kind == "constant" else 1.0
+        return self.error <= _MOST_ERROR * abs(self.value - honest)
 
     @property
     def parameters(self) -> dict[str, float]:
