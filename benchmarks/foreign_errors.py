@@ -13,7 +13,7 @@ from lstm_xcheck.arrays import Array
 from lstm_xcheck.compare.reference import observed_quantities, references
 from lstm_xcheck.diagnose import Diagnosis, Mistake
 from lstm_xcheck.diagnose.fit import largest_ratio, layer_outputs
-from lstm_xcheck.diagnose.mistake import run_mistakes
+from lstm_xcheck.diagnose.mistake import Outputs, run_mistakes
 from lstm_xcheck.model import Case, CellWeights, LSTMSpec, LSTMWeights, Result
 from lstm_xcheck.model.initializers import INITIALIZERS
 from lstm_xcheck.oracle import profile_named
@@ -28,16 +28,22 @@ _LEAST, _LARGEST = 2.0**-24, 1.0
 _TUNED, _TARGETS = 0.6, (1.2, 2.0, 5.0)
 #: An explanation is the same function if it differs on other data by less than this share of the effect.
 _SAME_SHARE = 0.02
+#: An error does not show beside another if it changes outputs by no more than a few roundings of float32.
+_HIDDEN = 2.0**-20
 
 
 @dataclass(frozen=True)
 class Foreign:
-    """A foreign error on a case."""
+    """A foreign error on a case.
+
+    `parts`: the case with each of two errors alone; one may not show on this case.
+    """
 
     kind: str
     size: float
     case: Case
     changed: Case
+    parts: tuple[Case, ...] = ()
 
 
 def foreign_case(rng: np.random.Generator) -> Case:
@@ -75,7 +81,9 @@ def draw(rng: np.random.Generator, case: Case) -> Foreign | None:
     if rng.random() < _TUNED and set(names) <= set(_SIZED):
         size = _tuned(case, change, float(rng.choice(_TARGETS)))
     changed = change(size)
-    return None if changed is None else Foreign("+".join(names), size, case, changed)
+    alone = [error(case, size) for error in errors if error is not None] if count > 1 else []
+    parts = tuple(part for part in alone if part is not None)
+    return None if changed is None else Foreign("+".join(names), size, case, changed, parts)
 
 
 def observe(rng: np.random.Generator, result: Result) -> Result:
@@ -91,8 +99,26 @@ def observe(rng: np.random.Generator, result: Result) -> Result:
 
 
 def is_true(found: Diagnosis, named: tuple[Mistake, ...], error: Foreign) -> bool:
-    """Whether what is named computes what the error does, on this data and on other data."""
-    if error.changed.id != error.case.id:  # wrong data: right on these data is all there is
+    """Whether what is named computes what the error does, or the part of it that shows, on other data too."""
+    shown = [part for part in error.parts if _is_all_that_shows(run_mistakes((), part), error)]
+    return any(_is_same(found, named, replace(error, changed=changed)) for changed in (error.changed, *shown))
+
+
+def _is_all_that_shows(outputs: Outputs | None, error: Foreign) -> bool:
+    """Whether one error alone gives the outputs of both, up to a few roundings."""
+    whole = run_mistakes((), error.changed)
+    if outputs is None or whole is None:
+        return False
+    return all(
+        float(np.abs(whole[name] - outputs[name]).max()) <= _HIDDEN * max(1.0, float(np.abs(whole[name]).max()))
+        for name in whole
+    )
+
+
+def _is_same(found: Diagnosis, named: tuple[Mistake, ...], error: Foreign) -> bool:
+    """Whether what is named computes what one error does."""
+    of_data = error.changed.id != error.case.id or any(mistake.family == "dropout" for mistake in named)
+    if of_data:  # right on these data is all there is
         honest, told = run_mistakes((), error.case), run_mistakes(named, error.case)
         truth = run_mistakes((), error.changed)
     else:
@@ -168,7 +194,7 @@ def _on_array(
 
 
 def _scaled_at(choose: Callable[[np.random.Generator, Array], Any]) -> Any:
-    """Some part of an array times 1 + size; where it is 0, the size is added."""
+    """Some part of an array times 1 + size; the size is added to a single 0."""
 
     def change(rng: np.random.Generator, array: Array) -> Callable[[Array, float], Array] | None:
         where, sign = choose(rng, array), float(rng.choice([-1.0, 1.0]))
@@ -178,7 +204,7 @@ def _scaled_at(choose: Callable[[np.random.Generator, Array], Any]) -> Any:
         def error(array: Array, size: float) -> Array:
             changed = np.array(array)
             part = changed[where]
-            changed[where] = np.where(part == 0.0, sign * size, part * (1.0 + sign * size))
+            changed[where] = sign * size if np.size(part) == 1 and not part.any() else part * (1.0 + sign * size)
             return changed
 
         return error

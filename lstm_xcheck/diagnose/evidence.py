@@ -34,6 +34,8 @@ _LARGEST, _LARGEST_FREE = 3.0, 12.0
 _PER_NUMBER, _MORE = 0.64, 4.0
 #: The same for printed digits, whose standard deviation is exact.
 _PER_PRINTED_NUMBER = 1.5
+#: Fewer outputs than this prove no fitted number.
+_FEWEST_NUMBERS = 8
 #: How much the worst residual of a free run must fall.
 _FALL = 100.0
 
@@ -100,6 +102,8 @@ class Evidence:
             return "it leaves more than rounding would"
         if honest is None or found.free.numbers or not found.forced.numbers:
             return "the outputs that would prove a number were not given"
+        if found.forced.numbers < _FEWEST_NUMBERS:
+            return "a number fits so few outputs by chance"
         of_unit = self.gains.unit if self.discrepancy.case.spec.hidden_size > 1 else 0.0  # else a row is a weight
         if self._margin(self._wider(mistakes, found), honest, max(self.gains.weight, of_unit)) < tried:
             return "another small error would explain these outputs as well"

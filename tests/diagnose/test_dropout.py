@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from lstm_xcheck.compare.reference import observed_quantities
 from lstm_xcheck.diagnose import CATALOGUE, Diagnosis, diagnose
+from lstm_xcheck.diagnose.catalogue import dropout
 from lstm_xcheck.diagnose.catalogue.dropout import MOST_INPUTS
 from lstm_xcheck.diagnose.remedy import remedy
 from lstm_xcheck.model import Case, LSTMSpec, Result
@@ -126,3 +129,21 @@ def test_a_mistake_of_the_catalogue_comes_first() -> None:
     outputs = missing.outputs({"y": np.asarray(forward(case).y)}, case)
     assert outputs is not None
     assert diagnose(Result(y=outputs["y"].astype(np.float32)), case).mistakes == ("backward-missing",)
+
+
+def all_inputs_lost() -> tuple[Case, Result]:
+    """Outputs of inputs that are 0, where one feature hardly counts: dropout could have kept it."""
+    case = Case.random(LSTMSpec(input_size=3, hidden_size=2), init="normal", seed=6, steps=1, batch=3, states=False)
+    x = np.array(case.x)
+    x[..., 0] = 1e-12
+    zero = replace(case, x=np.zeros_like(x))
+    return replace(case, x=x), Result(y=np.asarray(forward(zero).y, np.float32))
+
+
+def test_inputs_that_are_all_lost_are_no_dropout(monkeypatch: pytest.MonkeyPatch) -> None:
+    case, result = all_inputs_lost()
+    read = next(fitted.fit for fitted in dropout.FITTED if fitted.entry is dropout.INPUT)
+    observed = observed_quantities(result)
+    assert read(observed, case) is None
+    monkeypatch.setattr(dropout, "_explained_by_no_inputs", lambda case, y: False)
+    assert read(observed, case) is not None

@@ -26,6 +26,8 @@ MOST_INPUTS = 8
 _UNITS, _ROWS = 16, 3
 #: Rates that are tried for inputs, where the outputs do not give them directly.
 _RATES = np.arange(1, 100) / 100.0
+#: Errors of first outputs that rounding may make, relative to the largest output.
+_SEEN = 1e-5
 #: Rates outside these limits cannot be identified.
 _LEAST, _LARGEST = 0.005, 0.99
 
@@ -90,7 +92,7 @@ def _input_dropout(observed: Outputs, case: Case) -> Mistake | None:
     x = np.asarray(case.x)
     live = (x != 0.0).any(axis=1)  # a feature that is 0 at every step counts as neither
     dropped, kept = (live & (chosen == 0.0)).any(), (live & (chosen != 0.0)).any()
-    if not dropped or not kept:
+    if not dropped or not kept or _explained_by_no_inputs(case, y):
         return None
     factor = (chosen / (1.0 - rate)).astype(np.asarray(case.x).dtype)
 
@@ -98,6 +100,13 @@ def _input_dropout(observed: Outputs, case: Case) -> Mistake | None:
         return replace(case, x=np.asarray(case.x) * factor[:, None])
 
     return replace(INPUT, title=f"{INPUT.title}, p = {rate[0]:g}", case=case_change)
+
+
+def _explained_by_no_inputs(case: Case, y: Array) -> bool:
+    """Whether the first outputs are those of inputs that are all 0."""
+    nothing = np.zeros((1, case.spec.input_size))
+    errors = [_first_step_errors(case, row, nothing, _RATES[:1], y).max() for row in range(case.batch)]
+    return bool(max(errors) <= _SEEN * max(1.0, float(np.abs(y).max())))
 
 
 def _first_step_errors(case: Case, row: int, masks: Array, rates: Array, y: Array) -> Array:
