@@ -16,7 +16,7 @@ class Diagnosis:
     Attributes:
         cause: the mistake in a few words; None when none is proven.
         mistakes: the ids of the catalogue that make up the cause: one, or two together.
-        parameters: fitted numbers of the cause with their standard errors, such as {"clip": 2.7, "clip_error": 1e-6}.
+        parameters: numbers of the cause, such as {"value": 2.7, "standard_error": 1e-6} of a fitted one.
         cells: the (layer, direction) that alone have the mistake; empty for all.
         explanation, fix, code: why it happens, what to do, and that as code on canonical arrays.
         evidence: residuals (error / bound) before and after, and where the error shows first.
@@ -39,7 +39,6 @@ class Diagnosis:
     within_reach: tuple[dict[str, Any], ...] = ()
     location: dict[str, Any] = field(default_factory=dict)
     nothing_wrong: bool = False
-
     named: tuple[Mistake, ...] = field(default=(), repr=False, compare=False)
 
     def to_dict(self) -> dict[str, Any]:

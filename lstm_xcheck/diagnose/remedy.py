@@ -8,7 +8,7 @@ from textwrap import indent
 
 from ..layouts import layout_named
 from ..layouts.layer_code import LAYER_CODE, LayerCode, function_code
-from .catalogue import CATALOGUE, FITTED
+from .catalogue import ENTRIES
 from .diagnosis import Diagnosis
 from .mistake import Mistake
 
@@ -58,8 +58,7 @@ def why_no_code(diagnosis: Diagnosis) -> str:
 
 def _mistakes(diagnosis: Diagnosis) -> list[Mistake]:
     """The entries of a diagnosis; empty if one is in no catalogue."""
-    known = {mistake.id: mistake for mistake in (*CATALOGUE, *(fitted.entry for fitted in FITTED))}
-    found = [known[id] for id in diagnosis.mistakes if id in known]
+    found = [ENTRIES[id] for id in diagnosis.mistakes if id in ENTRIES]
     return found if len(found) == len(diagnosis.mistakes) else []
 
 

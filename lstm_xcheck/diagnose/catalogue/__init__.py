@@ -32,6 +32,10 @@ CATALOGUE: tuple[Mistake, ...] = tuple(mistake for family in _FAMILIES for mista
 FITTED = (*padding.FITTED, *dropout.FITTED, *units.FITTED)
 
 
+#: Every entry by its id.
+ENTRIES = {mistake.id: mistake for mistake in (*CATALOGUE, *BETWEEN, *(fitted.entry for fitted in FITTED))}
+
+
 def mistake_named(id: str) -> Mistake:
     """The entry with this id."""
-    return {mistake.id: mistake for mistake in (*CATALOGUE, *BETWEEN, *(fitted.entry for fitted in FITTED))}[id]
+    return ENTRIES[id]

@@ -13,15 +13,13 @@ from typing import Any
 import numpy as np
 
 from ...arrays import Array
-from ...errors import SpecError
 from ...model import Case, CellWeights, LSTMSpec, LSTMWeights
 from ..mistake import Mistake, Outputs, changed_case, with_unchecked_spec
 
-#: Two mistakes whose outputs differ by less than this share of their effect are the same.
+#: Two changes that differ by less than this share of themselves are the same.
 _SAME_SHARE = 0.02
-#: Fields of a spec that are numbers of a family, or follow from one.
-_NUMBERS = ("cell_clip", "gate_clip", "bias", "factor")
-
+#: The gates of the three peepholes.
+_PEEPHOLES = (0, 1, 3)
 
 Cells = tuple[tuple[int, int], ...]
 
@@ -75,6 +73,11 @@ class Family:
         return _GATES[self.where]
 
     @property
+    def peepholes(self) -> list[int]:
+        """Which of the peepholes of i, f, o belong to these gates."""
+        return [row for row, gate in enumerate(_PEEPHOLES) if gate in self.gates]
+
+    @property
     def is_clip(self) -> bool:
         """Whether p is a limit rather than a distance from the honest cell."""
         return self.kind in ("cell_clip", "gate_clip")
@@ -119,10 +122,11 @@ class Family:
             ),
         )
         if self.kind == "y":
-            return replace(entry, outputs=_y_times(1.0 + p), undo=_y_times(1.0 / (1.0 + p)))
+            return replace(entry, outputs=_times(1.0 + p, _is_no_output), undo=_times(1.0 / (1.0 + p), _is_no_output))
         if self.kind == "h":
-            return replace(entry, weights=self._weights(p, cells), case=_h0_divided(1.0 + p),
-                           outputs=_h_times(1.0 + p), undo=_h_times(1.0 / (1.0 + p)))  # fmt: skip
+            outputs, undo = _times(1.0 + p, _is_cell), _times(1.0 / (1.0 + p), _is_cell)
+            case = _h0_divided(1.0 + p)
+            return replace(entry, weights=self._weights(p, cells), case=case, outputs=outputs, undo=undo)
         return replace(entry, weights=self._weights(p, cells))
 
     def _weights(self, p: float, cells: Cells | None) -> Callable[[LSTMWeights], LSTMWeights | None]:
@@ -142,10 +146,7 @@ class Family:
                 ]
                 for layer, row in enumerate(weights.layers)
             ]  # fmt: skip
-            try:
-                return LSTMWeights(spec, tuple(map(tuple, rows)), "float64")
-            except SpecError:  # not finite
-                return None
+            return LSTMWeights(spec, tuple(map(tuple, rows)), "float64")
 
         return change
 
@@ -156,19 +157,27 @@ class Family:
         if self.kind == "constant":
             arrays.setdefault("b", np.zeros(cell.W.shape[:2]))[gates] += p
         elif self.kind == "peephole":
-            arrays["peephole"][[k for k, gate in enumerate((0, 1, 3)) if gate in gates]] *= 1.0 + p
+            arrays["peephole"][self.peepholes] *= 1.0 + p
         else:
             names = {"z": ("W", "U", "b", "b_r"), "b": ("b", "b_r"), "h": ("U",)}.get(self.kind, (self.kind,))
             for name in names:
                 if name in arrays:
                     arrays[name][gates] *= 1.0 + p
             if self.kind == "z" and "peephole" in arrays:
-                arrays["peephole"][[k for k, gate in enumerate((0, 1, 3)) if gate in gates]] *= 1.0 + p
+                arrays["peephole"][self.peepholes] *= 1.0 + p
         return CellWeights(**arrays)
 
 
 def _clipped(spec: LSTMSpec, kind: str, limit: float) -> LSTMSpec:
     return replace(spec, cell_clip=limit) if kind == "cell_clip" else replace(spec, gate_clip=limit)
+
+
+def _is_cell(name: str) -> bool:
+    return name == "c_n"
+
+
+def _is_no_output(name: str) -> bool:
+    return name not in ("y", "last")
 
 
 def _in_words(cells: Cells) -> str:
@@ -184,16 +193,11 @@ def _h0_divided(factor: float) -> Callable[[Case], Case | None]:
     return change
 
 
-def _h_times(factor: float) -> Callable[[Outputs, Case], Outputs | None]:
+def _times(factor: float, spared: Callable[[str], bool]) -> Callable[[Outputs, Case], Outputs | None]:
+    """Every quantity times a factor, but for those that are spared."""
+
     def change(outputs: Outputs, case: Case) -> Outputs | None:
-        return {name: array if name == "c_n" else array * factor for name, array in outputs.items()}
-
-    return change
-
-
-def _y_times(factor: float) -> Callable[[Outputs, Case], Outputs | None]:
-    def change(outputs: Outputs, case: Case) -> Outputs | None:
-        return {name: array * factor if name in ("y", "last") else array for name, array in outputs.items()}
+        return {name: array if spared(name) else array * factor for name, array in outputs.items()}
 
     return change
 

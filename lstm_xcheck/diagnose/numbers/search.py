@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...arrays import Array
+from ...compare.judge import SIGMAS
 from ...compare.reference import references
 from ..discrepancy import Discrepancy
 from ..fit import Fit, direction_half, fit, layer_outputs
@@ -73,7 +74,7 @@ def fitting_numbers(discrepancy: Discrepancy) -> list[FittedNumber]:
         return []
     with np.errstate(all="ignore"):
         estimates = _estimates(driven, _ratio(discrepancy, index))
-        return _proven(discrepancy, driven, index, wrong, estimates)
+        return _proven(discrepancy, index, wrong, estimates)
 
 
 def _ratio(discrepancy: Discrepancy, index: tuple[int, int]) -> Array:
@@ -89,7 +90,7 @@ def _ratio(discrepancy: Discrepancy, index: tuple[int, int]) -> Array:
 
 def _estimates(driven: DrivenCell, ratio: Array) -> list[tuple[Family, float, Window]]:
     """Families and numbers that explain the most wrong units."""
-    spec, wrong = driven.cell.spec, ratio > 8.0
+    spec, wrong = driven.cell.spec, ratio > SIGMAS
     first = int(np.argmax(wrong.any(axis=(1, 2)))) if wrong.any() else 0
     units = np.sort(np.argsort(-ratio.max(axis=(0, 1)), kind="stable")[:_UNITS])
     order = np.argsort(-(wrong.sum(axis=(0, 2))), kind="stable")
@@ -159,7 +160,6 @@ def _gauss_newton(
 
 def _proven(
     discrepancy: Discrepancy,
-    driven: DrivenCell,
     index: tuple[int, int],
     wrong: Sequence[tuple[int, int]],
     estimates: Sequence[tuple[Family, float, Window]],

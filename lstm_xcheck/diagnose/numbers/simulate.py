@@ -56,7 +56,7 @@ def simulate(window: Window, hypotheses: Sequence[tuple[Family, float]]) -> tupl
     gate, candidate, output = cell.activations
     honest = window.parts["W"] + window.parts["U"] + window.parts["b"]
     changes = {family: pre_activation_change(family, window.parts) for family, _ in hypotheses}
-    number = {kind: _numbers(hypotheses, kind, 1.0) for kind in ("c", "h", "y")}
+    number = {kind: _numbers(hypotheses, kind) for kind in ("c", "h", "y")}
     fed_back = 1.0 / number["y"][..., None] - 1.0  # outputs that are scaled, but not fed back, were smaller inside
     clip_c = _clips(hypotheses, "cell_clip", spec.cell_clip)
     clip_z = _clips(hypotheses, "gate_clip", spec.gate_clip)
@@ -88,9 +88,9 @@ def _moved(honest: Array, change: Array | None, t: int, p: float) -> Array:
     return honest if change is None else honest + p * change[t]
 
 
-def _numbers(hypotheses: Sequence[tuple[Family, float]], kind: str, otherwise: float) -> Array:
-    """1 + p of the hypotheses of a kind, (hypotheses, 1, 1)."""
-    values = [1.0 + p if family.kind == kind else otherwise for family, p in hypotheses]
+def _numbers(hypotheses: Sequence[tuple[Family, float]], kind: str) -> Array:
+    """1 + p of hypotheses of a kind, 1 of others."""
+    values = [1.0 + p if family.kind == kind else 1.0 for family, p in hypotheses]
     return np.asarray(values)[:, None, None]
 
 
@@ -108,7 +108,6 @@ def _peepholes(window: Window, hypotheses: Sequence[tuple[Family, float]]) -> Ar
     factors = np.ones((3, len(hypotheses)))
     for k, (family, p) in enumerate(hypotheses):
         if family.kind in ("peephole", "z"):
-            for row, gate in enumerate((0, 1, 3)):
-                factors[row, k] += p if gate in family.gates else 0.0
+            factors[family.peepholes, k] += p
     scaled: Array = factors[:, :, None, None] * honest[:, None, None, window.units]
     return scaled
