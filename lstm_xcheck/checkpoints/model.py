@@ -19,9 +19,9 @@ from .topology import ModelTopology
 
 @dataclass(frozen=True)
 class OtherTensor:
-    """A tensor of no LSTM; `note` says why where its name suggests one.
+    """A tensor of no LSTM that was read.
 
-    `stored` gives its full name and values where the file was read whole.
+    `note` says why where its name suggests one; `stored` gives its full name and values where the file was read whole.
     """
 
     name: str
@@ -29,10 +29,32 @@ class OtherTensor:
     dtype: str
     note: str = ""
     stored: TensorInfo | None = field(default=None, repr=False, compare=False)
+    unread: str = ""  # the LSTM that it belongs to and that is not read
 
     def __str__(self) -> str:
         """Name, shape and type as error messages list them."""
         return f"{self.name} {self.dtype}{list(self.shape)}"
+
+
+@dataclass(frozen=True)
+class UnreadLSTM:
+    """An LSTM that a file holds and that cannot be read."""
+
+    name: str  # as the user knows it
+    why: str
+
+    @property
+    def note(self) -> str:
+        """What its tensors say of it."""
+        return f"an LSTM, not read: {self.why}"
+
+    def as_tensor(self, kind: str) -> OtherTensor:
+        """The LSTM where it is an operator of a graph, of this kind."""
+        return OtherTensor(self.name, (), kind, self.note, unread=self.name)
+
+
+#: Why a tensor is part of no LSTM that was read.
+Reason = str | UnreadLSTM
 
 
 @dataclass(frozen=True)
@@ -73,6 +95,12 @@ class Checkpoint:
     def files(self) -> tuple[Path, ...]:
         """Every file that the checkpoint consists of."""
         return self.parts or (self.path,)
+
+    @property
+    def unread(self) -> tuple[UnreadLSTM, ...]:
+        """The LSTMs of the file that were not read, each once."""
+        notes = {tensor.unread: tensor.note for tensor in self.other if tensor.unread}
+        return tuple(UnreadLSTM(name, note.removeprefix(UnreadLSTM("", "").note)) for name, note in notes.items())
 
     def require_lstms(self) -> tuple[FoundLSTM, ...]:
         """The LSTMs, at least one."""

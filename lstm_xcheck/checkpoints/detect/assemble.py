@@ -18,7 +18,7 @@ from ...model import CellWeights, DeferredWeights, LSTMSpec, LSTMWeights
 from ...model.weights import ReadCell, checked_cell
 from ..codecs.lazy_bytes import file_version, refuse_changed
 from ..codecs.limits import FLOAT_SIZES, escape
-from ..model import FoundLSTM, OtherTensor
+from ..model import FoundLSTM, OtherTensor, Reason, UnreadLSTM
 from ..options import ReadOptions
 from ..tensor_info import TensorInfo
 
@@ -28,10 +28,23 @@ Detected = tuple[tuple[FoundLSTM, ...], tuple[OtherTensor, ...]]
 Detector = Callable[[Path, Sequence[TensorInfo], ReadOptions], Detected]
 
 
-def others(tensors: Iterable[TensorInfo], notes: Mapping[str, str], options: ReadOptions) -> tuple[OtherTensor, ...]:
-    """Lists the tensors of no LSTM with notes, loaded on request."""
-    load = _loaded if options.load_other_tensors else lambda tensor: None
-    return tuple(OtherTensor(escape(t.name, 200), t.shape, t.dtype, notes.get(t.name, ""), load(t)) for t in tensors)
+def others(
+    tensors: Iterable[TensorInfo], reasons: Mapping[str, Reason], options: ReadOptions
+) -> tuple[OtherTensor, ...]:
+    """Lists the tensors of no LSTM with reasons, loaded on request."""
+    return tuple(_other(tensor, reasons.get(tensor.name, ""), options) for tensor in tensors)
+
+
+def _other(tensor: TensorInfo, reason: Reason, options: ReadOptions) -> OtherTensor:
+    values = _loaded(tensor) if options.load_other_tensors else None
+    note, unread = (reason.note, reason.name) if isinstance(reason, UnreadLSTM) else (reason, "")
+    return OtherTensor(escape(tensor.name, 200), tensor.shape, tensor.dtype, note, values, unread)
+
+
+def why_unsupported(dtypes: Iterable[str]) -> str:
+    """Why weights of these types are not read; empty if they are."""
+    unsupported = [dtype for dtype in dtypes if dtype not in FLOAT_SIZES]
+    return f"stored as {unsupported[0]}, expected one of {', '.join(FLOAT_SIZES)}" if unsupported else ""
 
 
 def _loaded(tensor: TensorInfo) -> TensorInfo:

@@ -13,11 +13,11 @@ from pathlib import Path
 
 from ...layouts.naming import tensor_names
 from ...layouts.table import Layout, Tensor, layout_named
-from ..codecs.limits import FLOAT_SIZES, escape
-from ..model import FoundLSTM
+from ..codecs.limits import escape
+from ..model import FoundLSTM, Reason, UnreadLSTM
 from ..options import ReadOptions
 from ..tensor_info import TensorInfo
-from .assemble import Detected, build, others, unique_names
+from .assemble import Detected, build, others, unique_names, why_unsupported
 from .torch_names import detect_torch_names
 
 #: The rows whose names say enough. Those of Keras and Sonnet are last, because they are the least particular.
@@ -58,11 +58,11 @@ def detect_layout_names(
     path: Path, tensors: Sequence[TensorInfo], options: ReadOptions, *, rows: Sequence[str] = NAMED
 ) -> Detected:
     """Detects LSTMs whose tensors have the names of these rows."""
-    groups, notes = _groups(tensors, rows)
+    groups, reasons = _groups(tensors, rows)
     found = [_found(path, pair) for pair in _paired(groups)]
     lstms = unique_names(path, found)
     used = {name for lstm in lstms for name in lstm.tensors}
-    return lstms, others((tensor for tensor in tensors if tensor.name not in used), notes, options)
+    return lstms, others((tensor for tensor in tensors if tensor.name not in used), reasons, options)
 
 
 def detect_any_layout(path: Path, tensors: Sequence[TensorInfo], options: ReadOptions) -> Detected:
@@ -77,13 +77,14 @@ def detect_any_layout(path: Path, tensors: Sequence[TensorInfo], options: ReadOp
     return lstms, other
 
 
-def _groups(tensors: Sequence[TensorInfo], rows: Sequence[str]) -> tuple[list[_Group], dict[str, str]]:
+def _groups(tensors: Sequence[TensorInfo], rows: Sequence[str]) -> tuple[list[_Group], dict[str, Reason]]:
     """The cells, and why what looks like one is none."""
     groups: dict[tuple[str, str], _Group] = {}
     for tensor in tensors:
         for row, prefix, key in _nominations(tensor.name, rows):
             groups.setdefault((row.name, prefix), _Group(row, prefix)).tensors.setdefault(key, tensor)
-    cells, notes = [], {}
+    cells: list[_Group] = []
+    reasons: dict[str, Reason] = {}
     taken: set[str] = set()
     for group in sorted(groups.values(), key=lambda group: rows.index(group.row.name)):
         names = {tensor.name for tensor in group.tensors.values()}
@@ -93,13 +94,13 @@ def _groups(tensors: Sequence[TensorInfo], rows: Sequence[str]) -> tuple[list[_G
             continue
         reason = _why_no_lstm(group)
         if reason:
-            notes.update(dict.fromkeys(names, reason))
+            reasons.update(dict.fromkeys(names, reason))
         else:
             cells.append(group)
             taken |= names
     first = {tensor.name: position for position, tensor in enumerate(tensors)}
     cells.sort(key=lambda group: min(first[tensor.name] for tensor in group.tensors.values()))
-    return cells, notes
+    return cells, reasons
 
 
 def own_names(row: Layout, tensor: Tensor) -> list[str]:
@@ -119,13 +120,12 @@ def _nominations(name: str, rows: Sequence[str]) -> Iterator[tuple[Layout, str, 
                     yield row, prefix.lstrip("/"), key
 
 
-def _why_no_lstm(group: _Group) -> str:
+def _why_no_lstm(group: _Group) -> Reason:
     """Why shapes and types make no LSTM; empty if they do."""
-    unsupported = [tensor.dtype for tensor in group.tensors.values() if tensor.dtype not in FLOAT_SIZES]
-    if unsupported:
-        return f"not read: stored as {unsupported[0]}, expected one of {', '.join(FLOAT_SIZES)}"
+    unsupported = why_unsupported(tensor.dtype for tensor in group.tensors.values())
+    unread = UnreadLSTM(_name_at(_place(group, both=False)), unsupported) if unsupported else ""
     if group.row.direction_axis or any(tensor.reshaped for tensor in group.row.tensors):
-        return ""  # only those who say so get here; building them shows the rest
+        return unread  # only those who say so get here; building them shows the rest
     joint = group.row.tensor_for("W") == group.row.tensor_for("U")
     kernels = [_transposed(group.row, "W", tensor.shape) for tensor in group.of("W")]
     recurrent = [_transposed(group.row, "U", tensor.shape) for tensor in group.of("U")]
@@ -137,15 +137,15 @@ def _why_no_lstm(group: _Group) -> str:
         projection = group.of("projection")
         width = _transposed(group.row, "projection", projection[0].shape)[0] if projection else rows // 4
         if projection and width >= rows // 4:
-            return f"not read: its projection has {width} numbers, but should have fewer than its {rows // 4} units"
+            return f"not an LSTM: its projection has {width} numbers, but should have fewer than its {rows // 4} units"
         return (
-            ""
+            unread
             if rows % 4 == 0 and units > width
             else f"not an LSTM: {shapes}, expected 4 columns per unit and a row for each unit and input"
         )
     if rows != 4 * units or sum(shape[0] for shape in recurrent) != rows:
         return f"not an LSTM: {shapes}, expected 4 times as many as there are units"
-    return ""
+    return unread
 
 
 def _transposed(row: Layout, part: str, shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -174,9 +174,7 @@ def _paired(groups: Sequence[_Group]) -> Iterator[tuple[_Group, ...]]:
 def _found(path: Path, pair: tuple[_Group, ...]) -> tuple[FoundLSTM, str]:
     first = pair[0]
     place = _place(first, both=len(pair) == 2)
-    last = place.rpartition("/")[2]
-    # A number, as in `layers.0`, is no name by itself.
-    name = escape((place if last.isdecimal() else last) or "lstm", 200)
+    name = _name_at(place)
     arrays = _under_row_names(pair)
     weights = build(path, name, first.row, arrays)
     u = first.of("U")[0]
@@ -195,6 +193,13 @@ def _found(path: Path, pair: tuple[_Group, ...]) -> tuple[FoundLSTM, str]:
         arrays={key: tensor.name for key, tensor in arrays.items()},
     )
     return found, place
+
+
+def _name_at(place: str) -> str:
+    """The user's name of the layer at a place."""
+    last = place.rpartition("/")[2]
+    # A number, as in `layers.0`, is no name by itself.
+    return escape((place if last.isdecimal() else last) or "lstm", 200)
 
 
 def _place(group: _Group, *, both: bool) -> str:

@@ -13,11 +13,11 @@ from pathlib import Path
 
 from ...errors import CheckpointError
 from ...layouts.table import layout_named
-from ..codecs.limits import FLOAT_SIZES, escape
-from ..model import FoundLSTM
+from ..codecs.limits import escape
+from ..model import FoundLSTM, Reason, UnreadLSTM
 from ..options import ReadOptions
 from ..tensor_info import TensorInfo
-from .assemble import Detected, build, others, unique_names
+from .assemble import Detected, build, others, unique_names, why_unsupported
 
 _LAYOUT = layout_named("torch")
 
@@ -56,18 +56,18 @@ def detect_torch_names(path: Path, tensors: Sequence[TensorInfo], options: ReadO
     groups = _torch_groups(tensors)
     by_name = {tensor.name: tensor for tensor in tensors}
     found: list[tuple[FoundLSTM, str]] = []
-    notes: dict[str, str] = {}
+    reasons: dict[str, Reason] = {}
     for group in groups.values():
         _refuse_ambiguous(path, group)
-        family = _family_of(group)
-        if family != "LSTM":
-            notes.update({tensor.name: family for tensor in group.tensors})
+        reason = _why_no_lstm(group)
+        if reason:
+            reasons.update({tensor.name: reason for tensor in group.tensors})
             continue
         _adopt_single_bias(group, by_name)
         found.append((_torch_lstm(path, group), group.prefix))
     lstms = unique_names(path, found)
     used = {name for lstm in lstms for name in lstm.tensors}
-    return lstms, others((t for t in tensors if t.name not in used), notes, options)
+    return lstms, others((t for t in tensors if t.name not in used), reasons, options)
 
 
 def _torch_groups(tensors: Sequence[TensorInfo]) -> dict[str, _Group]:
@@ -89,21 +89,22 @@ def _refuse_ambiguous(path: Path, group: _Group) -> None:
         )
 
 
-def _family_of(group: _Group) -> str:
-    """`LSTM` when all shapes fit one, else the reason."""
-    verdicts = {_place_family(place, kinds) for place, kinds in group.places.items()}
-    if len(verdicts) > 1:
-        return "not read: " + "; ".join(sorted(verdicts))
-    return verdicts.pop()
+def _why_no_lstm(group: _Group) -> Reason:
+    """Why names, shapes and types make no LSTM; empty if they do."""
+    families = {_place_family(place, kinds) for place, kinds in group.places.items()}
+    if "LSTM" not in families:
+        return "; ".join(sorted(families))
+    if len(families) > 1:
+        return UnreadLSTM(_name_of(group), "; ".join(sorted(families - {"LSTM"})))
+    unsupported = why_unsupported(tensor.dtype for tensor in group.tensors)
+    return UnreadLSTM(_name_of(group), unsupported) if unsupported else ""
 
 
 def _place_family(place: str, kinds: dict[str, TensorInfo]) -> str:
+    """`LSTM` where all shapes fit one, else what it is instead."""
     missing = [kind + place for kind in ("weight_ih", "weight_hh") if kind not in kinds]
     if missing:
         return f"not an LSTM: {' and '.join(missing)} is missing (reparametrised, packed or incomplete)"
-    unsupported = [t.dtype for t in kinds.values() if t.dtype not in FLOAT_SIZES]
-    if unsupported:
-        return f"not read: stored as {unsupported[0]}, expected one of {', '.join(FLOAT_SIZES)}"
     w, u = kinds["weight_ih"].shape, kinds["weight_hh"].shape
     if len(w) != 2 or len(u) != 2 or w[0] != u[0] or not u[1]:
         return f"not an LSTM: weight_ih{place} is {list(w)} and weight_hh{place} {list(u)}"
@@ -124,11 +125,16 @@ def _adopt_single_bias(group: _Group, by_name: Mapping[str, TensorInfo]) -> None
         kinds["bias_ih"] = bias
 
 
-def _torch_lstm(path: Path, group: _Group) -> FoundLSTM:
+def _name_of(group: _Group) -> str:
+    """The user's name of the layer."""
     short = group.prefix[len(group.scope) :]
     while short.startswith(_WRAPPERS):
         short = short.partition(".")[2]
-    name = escape(short.rstrip("./") or "lstm", 200)
+    return escape(short.rstrip("./") or "lstm", 200)
+
+
+def _torch_lstm(path: Path, group: _Group) -> FoundLSTM:
+    name = _name_of(group)
     arrays = {kind + (place or "_l0"): t for place, kinds in group.places.items() for kind, t in kinds.items()}
     weights = build(path, name, _LAYOUT, arrays)
     first = next(iter(group.places.values()))

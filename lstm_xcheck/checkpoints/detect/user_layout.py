@@ -46,9 +46,8 @@ def _in_layout(path: Path, tensors: Sequence[TensorInfo], row: Layout, options: 
         return lstms, other
     found = [_found(path, one, row) for one in shape_matches(tensors, joint=True) if fits(one, row)]
     lstms = unique_names(path, found)
-    used = {name for lstm in lstms for name in lstm.tensors}
-    notes = {tensor.name: tensor.note for tensor in other}
-    return lstms, others((tensor for tensor in tensors if tensor.name not in used), notes, options)
+    used = {escape(name, 200) for lstm in lstms for name in lstm.tensors}
+    return lstms, tuple(tensor for tensor in other if tensor.name not in used)
 
 
 def _found(path: Path, one: ShapeMatch, row: Layout) -> tuple[FoundLSTM, str]:

@@ -13,9 +13,9 @@ from pathlib import Path
 from ...errors import CheckpointError
 from ...layouts.table import Layout, layout_named
 from ...model import LSTMSpec
-from ..codecs.limits import FLOAT_SIZES, escape
-from ..detect.assemble import Detected, build, others, unique_names
-from ..model import FoundLSTM
+from ..codecs.limits import escape
+from ..detect.assemble import Detected, build, others, unique_names, why_unsupported
+from ..model import FoundLSTM, Reason, UnreadLSTM
 from ..options import ReadOptions
 from ..tensor_info import TensorInfo
 from .config import KerasConfig, LayerConfig
@@ -75,7 +75,7 @@ def detect_keras(
 ) -> Detected:
     """The LSTMs among groups of variables, and all other tensors."""
     names = {group.place: group.name for group in groups if group.name}
-    notes: dict[str, str] = {}
+    reasons: dict[str, Reason] = {}
     cells: dict[str, _Cell] = {}
     for group in groups:
         cell = _cell_of(group)
@@ -84,17 +84,17 @@ def detect_keras(
         if isinstance(cell, _Cell):
             cells[cell.place] = cell
         elif cell:
-            notes.update({tensor.name: cell for tensor in group.tensors.values()})
+            reasons.update({tensor.name: cell for tensor in group.tensors.values()})
     order = {place: position for position, place in enumerate(config.layers if config else ())}
     pairs = sorted(_paired(cells), key=lambda pair: order.get(pair[0].layer, len(order)))
     found = [(_found(path, pair, names, config), pair[0].layer) for pair in pairs]
     lstms = unique_names(path, found)
     used = {name for lstm in lstms for name in lstm.tensors}
     everything = [tensor for group in groups for tensor in group.tensors.values()] + list(loose)
-    return lstms, others((tensor for tensor in everything if tensor.name not in used), notes, options)
+    return lstms, others((tensor for tensor in everything if tensor.name not in used), reasons, options)
 
 
-def _cell_of(group: Variables) -> _Cell | str:
+def _cell_of(group: Variables) -> _Cell | Reason:
     """The group as a cell, or why it is none; empty for others."""
     parent, _, last = group.place.rpartition("/")
     if last != "cell" and "lstm" not in last and "lstm" not in group.name:
@@ -103,8 +103,12 @@ def _cell_of(group: Variables) -> _Cell | str:
     if count not in (2, 3) or set(group.tensors) != set("012"[:count]):
         return f"not an LSTM: it has {count} variables, an LSTM cell has 2 or 3"
     tensors = {kind: group.tensors[str(k)] for k, kind in enumerate(_KERNELS[:count])}
+    layer = parent if last == "cell" else group.place
     reason = _why_no_lstm(tensors)
-    return reason or _Cell(group.place, parent if last == "cell" else group.place, tensors)
+    unsupported = why_unsupported(tensor.dtype for tensor in tensors.values())
+    if unsupported and not reason:
+        return UnreadLSTM(escape(group.name or layer, 200), unsupported)
+    return reason or _Cell(group.place, layer, tensors)
 
 
 def _why_no_lstm(tensors: Mapping[str, TensorInfo]) -> str:
@@ -119,11 +123,10 @@ def _why_no_lstm(tensors: Mapping[str, TensorInfo]) -> str:
     bias = tensors["bias"].shape if "bias" in tensors else (columns,)
     if kernel[1] != columns or bias not in ((columns,), (2 * columns,)):
         return f"not an LSTM: kernel {list(kernel)} and bias {list(bias)} beside recurrent kernel {list(recurrent)}"
-    unsupported = [tensor.dtype for tensor in tensors.values() if tensor.dtype not in FLOAT_SIZES]
-    return f"not read: stored as {unsupported[0]}, expected one of {', '.join(FLOAT_SIZES)}" if unsupported else ""
+    return ""
 
 
-def _with_config(path: Path, cell: _Cell, names: Mapping[str, str], config: KerasConfig | None) -> _Cell | str:
+def _with_config(path: Path, cell: _Cell, names: Mapping[str, str], config: KerasConfig | None) -> _Cell | Reason:
     """The cell with its config applied, or why it is not read."""
     layers = config.layers if config else {}
     own = layers.get(cell.place) or layers.get(cell.layer)
@@ -141,7 +144,8 @@ def _with_config(path: Path, cell: _Cell, names: Mapping[str, str], config: Kera
         function = config.activation(value)
         if function is None:
             why = "has two meanings without a Keras version" if value == "hard_sigmoid" else "has no canonical form"
-            return f"an LSTM, not read: its {key} {escape(value)} {why}"
+            layer = escape(_layer_name(cell.layer, names, layers), 200)
+            return UnreadLSTM(layer, f"its {key} {escape(value)} {why}")
         functions.append(function)
     backward = bool(outer.values.get("go_backwards", False))
     return replace(

@@ -17,7 +17,7 @@ from ...layouts.table import layout_named
 from ...model import LSTMSpec
 from ..codecs.limits import escape
 from ..detect.assemble import build, others, unique_names
-from ..model import Checkpoint, FoundLSTM, OtherTensor
+from ..model import Checkpoint, FoundLSTM, OtherTensor, UnreadLSTM
 from ..options import ReadOptions
 from ..tensor_info import TensorInfo
 from .cell import FUSED, Cell, Leaf, NotReadError, fused_cells
@@ -31,10 +31,7 @@ _LAYOUT = layout_named("litert")
 _NAMELESS = ("StatefulPartitionedCall", "PartitionedCall", "tfl.", "arith.", "Identity")
 #: Each costs the reader some milliseconds, but a file only some bytes, since operators may share their weights.
 _MOST = 1000
-_UNROLLED = (
-    "an LSTM, not read: its steps are unrolled, so that the graph says them one by one; "
-    "convert the model with unroll=False"
-)
+_UNROLLED = "its steps are unrolled, so that the graph says them one by one; convert the model with unroll=False"
 
 
 def read(path: Path, options: ReadOptions) -> Checkpoint:
@@ -58,7 +55,7 @@ def _read(path: Path, model: Model, options: ReadOptions) -> Checkpoint:
             found.append((_found(path, name, directions), f"{name}#{len(found)}"))
             used.update(leaf for cell in directions for leaf in cell.leaves)
         except NotReadError as error:
-            unread.append(OtherTensor(name, (), "LSTM", f"an LSTM, not read: {error}"))
+            unread.append(UnreadLSTM(name, str(error)).as_tensor("LSTM"))
     rest = list(_rest(model, used))
     return Checkpoint(path, "litert", unique_names(path, found), (*unread, *others(rest, {}, options)))
 
@@ -76,14 +73,14 @@ def _cells(model: Model) -> tuple[list[tuple[Cell, ...]], list[OtherTensor]]:
             try:
                 directions = _directions(graph, op, name)
             except NotReadError as error:
-                unread.append(OtherTensor(name, (), op.kind, f"an LSTM, not read: {error}"))
+                unread.append(UnreadLSTM(name, str(error)).as_tensor(op.kind))
                 continue
             if directions:
                 cells.append(directions)
             if len(cells) > _MOST:
                 raise CheckpointError(f"{model.path} has more than {_MOST} LSTMs; it is not a real model")
         if graph.number not in bodies and any(_is_gated(graph, op) for op in graph.splits_in_four):
-            unread.append(OtherTensor(escape(graph.name, 200) or "main", (), "SPLIT", _UNROLLED))
+            unread.append(UnreadLSTM(escape(graph.name, 200) or "main", _UNROLLED).as_tensor("SPLIT"))
     return cells, unread
 
 

@@ -18,8 +18,8 @@ from ...errors import CheckpointError, SpecError
 from ...layouts.table import layout_named
 from ...model import LSTMSpec, LSTMWeights
 from ..codecs.limits import FLOAT_SIZES, SMALL, escape
-from ..detect.assemble import build, others, unique_names
-from ..model import Checkpoint, FoundLSTM, OtherTensor
+from ..detect.assemble import build, others, unique_names, why_unsupported
+from ..model import Checkpoint, FoundLSTM, OtherTensor, UnreadLSTM
 from ..options import ReadOptions
 from ..tensor_info import TensorInfo
 from ..topology import ModelTopology
@@ -67,7 +67,7 @@ def _read_model(path: Path, model: Any, options: ReadOptions) -> Checkpoint:
             found.append((outcome, f"{name}#{number}"))
             read_nodes.append(node)
         else:
-            unread.append(OtherTensor(name, (), "LSTM node", outcome))
+            unread.append(UnreadLSTM(name, outcome).as_tensor("LSTM node"))
     lstms = unique_names(path, found)
     used = {name for lstm in lstms for name in lstm.tensors}
     names = constants_of(model.graph, {})
@@ -143,21 +143,21 @@ def _read_node(path: Path, node: Any, name: str, constants: Constants, shared: S
     names = weight_names(node)
     missing = [kind for kind in "WR" if kind not in names]
     if missing:
-        return f"not read: it has no input {missing[0]}"
+        return f"it has no input {missing[0]}"
     computed = [kind for kind, tensor in names.items() if tensor not in constants]
     if computed:
         return (
-            f"not read: its {computed[0]} is computed by other nodes; export the model with constants folded "
+            f"its {computed[0]} is computed by other nodes; export the model with constants folded "
             "(onnxruntime or onnxsim does it)"
         )
     tensors = {kind: stored(path, tensor, constants[tensor]) for kind, tensor in names.items()}
-    unsupported = [tensor.dtype for tensor in tensors.values() if tensor.dtype not in FLOAT_SIZES]
+    unsupported = why_unsupported(tensor.dtype for tensor in tensors.values())
     if unsupported:
-        return f"not read: stored as {unsupported[0]}, expected one of {', '.join(FLOAT_SIZES)}"
+        return unsupported
     try:
         spec = _spec(path, name, node, tensors)
     except NotInSpecError as error:
-        return f"an LSTM, not read: {escape(error, 300)}"
+        return escape(error, 300)
     odd = [
         list(state.dims)
         for state in _constant_states(node, constants)
@@ -165,7 +165,7 @@ def _read_node(path: Path, node: Any, name: str, constants: Constants, shared: S
     ]
     if odd:
         return (
-            f"not read: it has {spec.hidden_size} units, but its initial states are {odd[0]}; torch.onnx writes such "
+            f"it has {spec.hidden_size} units, but its initial states are {odd[0]}; torch.onnx writes such "
             "graphs, which nothing runs, for proj_size; port the state dict instead"
         )
     weights = shared.weights((spec, *(id(constants[tensor]) for tensor in names.values())), name, tensors, spec)

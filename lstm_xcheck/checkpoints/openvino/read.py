@@ -17,7 +17,7 @@ from ...layouts.table import layout_named
 from ...model import LSTMSpec
 from ..codecs.limits import FLOAT_SIZES, escape
 from ..detect.assemble import build, others, unique_names
-from ..model import Checkpoint, FoundLSTM, OtherTensor
+from ..model import Checkpoint, FoundLSTM, OtherTensor, UnreadLSTM
 from ..options import ReadOptions
 from ..tensor_info import TensorInfo
 from .constants import Constant, Constants
@@ -78,7 +78,7 @@ def nodes_of(
                 nodes.append(_read_node(path, constants, graph, layer, name))
             except _NotReadError as error:
                 if unread is not None:
-                    unread.append(OtherTensor(name, (), f"{layer.get('type')} node", f"an LSTM, not read: {error}"))
+                    unread.append(UnreadLSTM(name, str(error)).as_tensor(f"{layer.get('type')} node"))
                 continue
             found.append((nodes[-1].found, f"{name}#{len(found)}"))
     named = unique_names(path, found)

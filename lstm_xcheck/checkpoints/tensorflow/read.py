@@ -13,7 +13,7 @@ from ..codecs.limits import escape
 from ..detect.assemble import others
 from ..detect.layout_names import detect_layout_names
 from ..detect.user_layout import detect
-from ..model import Checkpoint, FoundLSTM
+from ..model import Checkpoint, FoundLSTM, UnreadLSTM
 from ..options import ReadOptions
 from .bundle import Bundle, read_bundle
 from .names import GRAPH, full_names, layer_names, model_names
@@ -24,7 +24,7 @@ _ROWS = ("keras", "sonnet", "tf1")
 _INDEX = ".index"
 #: TF1's cell without a forget bias that is added as the network runs.
 _UNLIKE = "cudnn_compatible_lstm_cell/"
-_WHY_UNLIKE = "not read: this cell has TF1's names, but adds nothing to its forget gate"
+_WHY_UNLIKE = "this cell has TF1's names, but adds nothing to its forget gate"
 
 
 def read(path: Path, options: ReadOptions) -> Checkpoint:
@@ -39,7 +39,8 @@ def read(path: Path, options: ReadOptions) -> Checkpoint:
     unlike = [tensor for tensor in tensors if _UNLIKE in tensor.name]
     rest = [tensor for tensor in tensors if tensor not in unlike]
     lstms, other = detect(path, rest, partial(detect_layout_names, rows=_ROWS), options)
-    other += others(unlike, dict.fromkeys((tensor.name for tensor in unlike), _WHY_UNLIKE), options)
+    reasons = {t.name: UnreadLSTM(escape(t.name.rpartition("/")[0], 200), _WHY_UNLIKE) for t in unlike}
+    other += others(unlike, reasons, options)
     found = {lstm.name: tuple(keys[name] for name in lstm.tensors) for lstm in lstms}
     places = layer_names(found, full)
     lstms = tuple(_in_file(lstm, found[lstm.name], escape(places[lstm.name], 200)) for lstm in lstms)
@@ -69,12 +70,12 @@ def _full_names(bundle: Bundle) -> dict[str, str]:
 
 def _with_functions(
     path: Path, lstms: tuple[FoundLSTM, ...], full: Mapping[str, str]
-) -> tuple[tuple[FoundLSTM, ...], dict[str, str]]:
+) -> tuple[tuple[FoundLSTM, ...], dict[str, UnreadLSTM]]:
     """The LSTMs with their Keras 2 config; unread ones by tensor."""
     layers = keras2_layers(path) if path.is_dir() else {}
     outcomes = [with_function(lstm, full.get(lstm.tensors[0], ""), layers) for lstm in lstms]
     pairs = list(zip(lstms, outcomes, strict=True))
-    unread = {key: outcome for lstm, outcome in pairs if isinstance(outcome, str) for key in lstm.tensors}
+    unread = {key: outcome for lstm, outcome in pairs if isinstance(outcome, UnreadLSTM) for key in lstm.tensors}
     return tuple(outcome for outcome in outcomes if isinstance(outcome, FoundLSTM)), unread
 
 

@@ -17,7 +17,7 @@ from ...model import LSTMWeights
 from ..codecs.limits import escape
 from ..codecs.protobuf import fields, message
 from ..keras.config import KerasConfig, LayerConfig
-from ..model import FoundLSTM
+from ..model import FoundLSTM, UnreadLSTM
 
 _FILE = "keras_metadata.pb"
 _LARGEST = 64 << 20
@@ -52,7 +52,7 @@ def _config(text: bytes) -> LayerConfig | None:
     return LayerConfig(entry["class_name"], str(values.get("name", "")), values)
 
 
-def with_function(lstm: FoundLSTM, variable: str, layers: Mapping[str, LayerConfig]) -> FoundLSTM | str:
+def with_function(lstm: FoundLSTM, variable: str, layers: Mapping[str, LayerConfig]) -> FoundLSTM | UnreadLSTM:
     """The LSTM with its config applied, or why it is not read.
 
     Args:
@@ -68,7 +68,7 @@ def with_function(lstm: FoundLSTM, variable: str, layers: Mapping[str, LayerConf
     gates, cell = (_KERAS2.activation(inner.get(key)) for key in ("recurrent_activation", "activation"))
     if gates is None or cell is None:
         options = ", ".join(f"{key} {escape(inner.get(key))}" for key in ("recurrent_activation", "activation"))
-        return f"an LSTM, not read: its {options} have no canonical form"
+        return UnreadLSTM(lstm.name, f"its {options} have no canonical form")
     spec = lstm.weights.spec
     reverse = not spec.bidirectional and any(values.get("go_backwards") for values in outer)
     merges = {str(values.get("merge_mode", "concat")) for values in outer} - {"concat"}

@@ -316,7 +316,7 @@ def test_integer_lstm_is_listed_not_read(tmp_path: Path) -> None:
 
     checkpoint = read_checkpoint(weights_file(tmp_path, fill))
     assert not checkpoint.lstms
-    assert checkpoint.other[0].note.startswith("not read: stored as int32")
+    assert checkpoint.other[0].note.startswith("an LSTM, not read: stored as int32")
 
 
 def test_two_lstms_of_one_name_get_their_places(tmp_path: Path) -> None:
