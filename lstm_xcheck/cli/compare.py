@@ -10,6 +10,8 @@ import click
 
 from .options import PATH, layouts_for, layouts_option
 
+_SIDES = {"first": "A", "second": "B"}
+
 
 @click.command("compare")
 @click.argument("first", type=PATH, metavar="A")
@@ -40,7 +42,19 @@ def _lines(found: Mapping[str, Any]) -> list[str]:
         lines += ["", f"{pair['first']} and {pair['second']}: {verdict}"]
         lines += [f"  {text}" for text in _details(pair)]
     lines += ["", f"other layers that differ: {', '.join(found['layers'])}"] if found["layers"] else []
-    return [*lines, "", "SAME: every LSTM is the same" if found["same"] else "DIFFERENT: not the same LSTMs"]
+    lines += [""] if found["unread"] else []
+    lines += [f"{_SIDES[lstm['file']]}: {lstm['name']}: not read: {lstm['why']}" for lstm in found["unread"]]
+    return [*lines, "", _conclusion(found)]
+
+
+def _conclusion(found: Mapping[str, Any]) -> str:
+    """The answer in one line."""
+    if not all(pair["same"] for pair in found["lstms"]):
+        return "DIFFERENT: not the same LSTMs"
+    names = ", ".join(f"{lstm['name']} of {_SIDES[lstm['file']]}" for lstm in found["unread"])
+    if names:
+        return f"NOT COMPARED: {names} was not read, so that the files may differ; the other LSTMs are the same"
+    return "SAME: every LSTM is the same"
 
 
 def _details(pair: Mapping[str, Any]) -> list[str]:
@@ -53,7 +67,7 @@ def _details(pair: Mapping[str, Any]) -> list[str]:
     score = function.get("score")
     size = "" if score is None else f"; largest error {float(score):.2g} of what rounding allows"
     lines.append(f"function: {function['verdict']}{size}")
-    for side, key in (("A", "first"), ("B", "second")):
+    for key, side in _SIDES.items():
         lines.append(f"parameters of {side}: {pair['counts'][key]['explanation']}")
     why = pair["diagnosis"]
     if why is not None:

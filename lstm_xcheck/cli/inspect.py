@@ -39,6 +39,7 @@ def describe(checkpoint: Checkpoint) -> dict[str, Any]:
         "file": str(checkpoint.path),
         "format": checkpoint.format,
         "lstms": [_describe_lstm(lstm) for lstm in checkpoint.lstms],
+        "unread": [{"name": lstm.name, "why": lstm.why} for lstm in checkpoint.unread],
         "other": [
             {"name": tensor.name, "shape": list(tensor.shape), "dtype": tensor.dtype, "note": tensor.note}
             for tensor in checkpoint.other
@@ -76,6 +77,8 @@ def _print(checkpoint: Checkpoint) -> None:
     for lstm in checkpoint.lstms:
         for line in (f"why: {lstm.why}", f"parameters: {_explained(lstm)}", *(f"note: {note}" for note in lstm.notes)):
             click.echo(f"{lstm.name}: {line}")
+    for unread in checkpoint.unread:
+        click.echo(f"{unread.name}: {unread.note}")
     if checkpoint.other:
         click.echo(f"\nother tensors: {len(checkpoint.other)}")
     for tensor in checkpoint.other:

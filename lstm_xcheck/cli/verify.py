@@ -93,16 +93,19 @@ def _questions(options: VerifyOptions) -> tuple[tuple[CaseOrRecipe, ...], dict[s
 
     cases: list[CaseOrRecipe] = []
     found: list[dict[str, object]] = []
+    unread: list[dict[str, str]] = []
     labels: Counter[str] = Counter()
     for path, layout in zip(options.files, layouts, strict=True):
-        for lstm in read_checkpoint(path, layout).require_lstms():
+        checkpoint = read_checkpoint(path, layout)
+        unread += [{"file": str(path), "name": lstm.name, "why": lstm.why} for lstm in checkpoint.unread]
+        for lstm in checkpoint.require_lstms():
             label = _label(path, lstm.name, len(options.files))
             labels[label] += 1
             label += f"-{labels[label]}" if labels[label] > 1 else ""
             for seed in range(options.seed, options.seed + (options.seeds or 1)):
                 cases += weights_cases(lstm.weights, label, seed, options.precision)
             found.append({"file": str(path), "name": lstm.name, "spec": lstm.weights.spec.to_dict(), "why": lstm.why})
-    return tuple(cases), {"lstms": found}
+    return tuple(cases), {"lstms": found, **({"unread": unread} if unread else {})}
 
 
 def _label(path: Path, name: str, files: int) -> str:

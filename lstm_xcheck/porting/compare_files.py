@@ -46,9 +46,9 @@ def compare_files(
         layouts: a name of `lstm-xcheck layouts` for each whose own names do not say whose they are.
 
     Returns:
-        `same`, which is about the LSTMs alone; `layers`, the other layers that differ; and for each pair in `lstms`
-        the differences in spec and weights, the verdict on the function, both parameter counts explained, and the
-        diagnosis.
+        `same`, which is about the LSTMs alone and false where one was not read; `unread`, those that were not;
+        `layers`, the other layers that differ; and for each pair in `lstms` the differences in spec and weights, the
+        verdict on the function, both parameter counts explained, and the diagnosis.
 
     Raises:
         CheckpointError: when a file cannot be read or holds no LSTM.
@@ -59,12 +59,18 @@ def compare_files(
         for path, layout in zip((first, second), layouts, strict=True)
     ]
     pairs = [_compare(one, other) for one, other in _paired(files)]
+    unread = [
+        {"file": side, "name": lstm.name, "why": lstm.why}
+        for side, checkpoint in zip(("first", "second"), files, strict=True)
+        for lstm in checkpoint.unread
+    ]
     return {
         "first": str(first),
         "second": str(second),
         "formats": [checkpoint.format for checkpoint in files],
-        "same": all(pair["same"] for pair in pairs),
+        "same": all(pair["same"] for pair in pairs) and not unread,
         "lstms": pairs,
+        "unread": unread,
         "layers": differing_layers(*files),
     }
 

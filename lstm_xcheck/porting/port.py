@@ -17,7 +17,7 @@ from ..checkpoints.layout_arrays import chain_of
 from ..checkpoints.other_layers.model import OtherLayers
 from ..checkpoints.publish import refuse_existing
 from ..checkpoints.read_back import matched
-from ..errors import CheckpointError, UserError
+from ..errors import CheckpointError, DisagreementError, UserError
 from ..model import LSTMWeights
 from ..recordings.model import made_by
 from . import other_layers
@@ -76,8 +76,8 @@ def port(
 
     Raises:
         CheckpointError: for a source that cannot be read or a destination that cannot be written.
-        DisagreementError: for a source with layers that cannot be carried over, unless `lstm_only` or `layer` leaves
-            them out.
+        DisagreementError: for a source with an LSTM that is not read, unless `layer` leaves it out, and with other
+            layers that cannot be carried over, unless `lstm_only` or `layer` leaves them out.
     """
     source, target = Path(src), Path(dst)
     certificate_path = target.with_name(target.name + SUFFIX)
@@ -86,6 +86,8 @@ def port(
     refuse_existing(certificate_path, force)
     alone = lstm_only or layer is not None
     checkpoint = _read_source(source, target, layout, load_other_tensors=not alone)
+    if layer is None:
+        _refuse_unread(checkpoint)
     clipped = _chosen(checkpoint, layer)
     selection = _select(checkpoint, clipped, format, layer, rename or {}, without, alone=alone)
     with ThreadPoolExecutor() as pool:
@@ -133,6 +135,16 @@ def _read_source(source: Path, target: Path, layout: str | None, *, load_other_t
             f"{target} is the source itself, without which its certificate would prove nothing; name another file"
         )
     return checkpoint
+
+
+def _refuse_unread(checkpoint: Checkpoint) -> None:
+    """Refuse to leave an LSTM behind that could not be read."""
+    if checkpoint.unread:
+        listed = "; ".join(f"{lstm.name} ({lstm.why})" for lstm in checkpoint.unread)
+        raise DisagreementError(
+            f"{checkpoint.path} holds LSTMs that are not read: {listed}; nothing was written; port one of the others "
+            "alone with --layer"
+        )
 
 
 def _select(

@@ -137,6 +137,7 @@ def _sections(report: Report, summary: Summary) -> Iterator[str]:
     """Parameter counts, notes, diagnoses and detection power, where there are any."""
     counts = [f"{label} in {number} cases, e.g. {example}" for label, (number, example) in summary.counts.items()]
     yield _section("Parameter counts", counts)
+    yield _section("Not verified", summary.unread)
     yield _section("Notes", [f"{text} ({number})" for text, number in summary.notes.items()])
     yield _section("Diagnosis", report.causes)
     yield _section("What the matches prove", sentences(report.power, report.adapters))

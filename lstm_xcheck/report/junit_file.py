@@ -30,10 +30,11 @@ def junit_parts(report: Report) -> Iterator[str]:
     """The XML, one test case at a time; unfinished cells together are one error."""
     totals = report.totals
     unfinished = report.planned - len(report.outcomes)
+    unread = report.unread
     numbers = {
-        "tests": len(report.outcomes) + bool(unfinished),
+        "tests": len(report.outcomes) + bool(unfinished) + len(unread),
         "failures": totals["mismatch"] + totals["suspect"],
-        "errors": totals["crashed"] + bool(unfinished),
+        "errors": totals["crashed"] + bool(unfinished) + len(unread),
         "skipped": totals["inconclusive"] + totals["unsupported"] + totals["skipped"] - unfinished,
     }
     attributes = "".join(f' {name}="{number}"' for name, number in numbers.items())
@@ -46,6 +47,10 @@ def junit_parts(report: Report) -> Iterator[str]:
     if unfinished:
         case = ElementTree.Element("testcase", classname="lstm-xcheck", name="unfinished cells", time="0")
         _add_element(case, "error", f"{unfinished} of {report.planned} cells never ended", "")
+        yield _text(case)
+    for text in unread:
+        case = ElementTree.Element("testcase", classname="lstm-xcheck", name=_clean(text), time="0")
+        _add_element(case, "error", "this LSTM was not read, so it is not verified", "")
         yield _text(case)
     yield "</testsuite>\n</testsuites>\n"
 

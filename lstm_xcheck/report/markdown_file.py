@@ -19,6 +19,7 @@ def to_markdown(report: Report) -> str:
     lines = [f"## lstm-xcheck: {summary.word}", "", f"{summary.planned} cells planned = {counted(summary.totals)}", ""]
     lines += _adapters(summary)
     lines += _troubles(summary)
+    lines += _section("Not verified", summary.unread)
     lines += _section("Diagnosis", report.causes)
     lines += _section("What the matches prove", sentences(report.power, report.adapters)[:1])
     lines += _section("Notes", [f"{note} ({number})" for note, number in summary.notes.items()])

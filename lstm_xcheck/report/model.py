@@ -100,13 +100,18 @@ class Report:
         """The verdict of the run.
 
         `disagree` when anything is proven or suspected wrong; `error` when something crashed, a planned cell never
-        ended, or nothing was compared; else `agree`.
+        ended, an LSTM of a file was not read, or nothing was compared; else `agree`.
         """
         totals = self.totals
         if totals["mismatch"] or totals["suspect"]:
             return "disagree"
         unfinished = self.interrupted or len(self.outcomes) < self.planned
-        return "error" if unfinished or totals["crashed"] or not totals["match"] else "agree"
+        return "error" if unfinished or self.unread or totals["crashed"] or not totals["match"] else "agree"
+
+    @property
+    def unread(self) -> list[str]:
+        """LSTMs of the files that were not verified, with the reasons."""
+        return [f"{lstm['file']}: {lstm['name']}: {lstm['why']}" for lstm in self.subject.get("unread", [])]
 
     @property
     def ok(self) -> bool:
@@ -115,7 +120,7 @@ class Report:
 
     @property
     def exit_code(self) -> int:
-        """0 agree, 1 disagree, 2 crashed or nothing compared, 130 interrupted."""
+        """0 agree, 1 disagree, 2 crashed or not compared, 130 interrupted."""
         if self.interrupted:
             return 130
         return {"agree": 0, "disagree": 1, "error": 2}[self.verdict]
@@ -136,6 +141,8 @@ class Report:
             raise NothingComparedError(
                 f"{unfinished} of {self.planned} cells never ended, so nothing is proven of them"
             )
+        if not bad and self.unread:
+            raise NothingComparedError(f"these LSTMs were not read, so nothing is proven of them: {self.unread}")
         if not bad:
             reasons = sorted({row.reason for row in self.rows if row.reason})
             raise NothingComparedError(f"nothing was compared: {'; '.join(reasons) or 'no cell was run'}")

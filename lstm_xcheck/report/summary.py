@@ -39,6 +39,7 @@ class Summary:
 
     Attributes:
         word: AGREE, DISAGREE, ERROR or INTERRUPTED.
+        unread: LSTMs of the files that were not verified, with the reasons.
         totals: cells of each verdict that occurs, in the order of VERDICTS.
         counts: kinds of parameter counts: (how many, an example), by label.
         troubles: the first rows that are wrong or undecided, in order; `troubled` is the number of all.
@@ -49,6 +50,7 @@ class Summary:
     planned: int
     totals: dict[VerdictName, int]
     adapters: dict[str, AdapterSummary]
+    unread: list[str] = field(default_factory=list)
     counts: dict[str, tuple[int, str]] = field(default_factory=dict)
     troubles: list[Row] = field(default_factory=list)
     troubled: int = 0
@@ -62,6 +64,7 @@ def summarise(report: Report, listed: int) -> Summary:
     result = Summary(
         word="INTERRUPTED" if report.interrupted else report.verdict.upper(),
         planned=totals["planned"],
+        unread=report.unread,
         totals={verdict: totals[verdict] for verdict in VERDICTS if totals[verdict]},
         adapters={name: AdapterSummary(environments.get(name, {})) for name in report.adapters},
     )

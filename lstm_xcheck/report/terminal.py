@@ -74,9 +74,11 @@ def print_report(report: Report, console: Console) -> None:
     for program in report.programs:
         console.print(f"\n{program}", markup=False, highlight=False, soft_wrap=True)
     _print_section("power", sentences(report.power, report.adapters), console)
+    _print_section("not verified", summary.unread, console)
     console.print()
     word = f"[{_WORD_STYLE[summary.word]}]{summary.word}[/]"
     totals = f"{summary.planned} planned = {counted(summary.totals)} ({report.seconds:.1f} s)"
+    totals += f"; {len(summary.unread)} of the files' LSTMs not verified" if summary.unread else ""
     console.print(f"{word}: {totals}", soft_wrap=True)
 
 

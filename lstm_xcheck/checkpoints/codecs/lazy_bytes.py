@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 import zlib
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -127,6 +128,15 @@ class Member:
             return self.byte_range.read_all()
         with zip_faults(self._path), zipfile.ZipFile(self._path) as archive:
             return np.frombuffer(read_member(self._path, archive, self._name), np.uint8)
+
+    def read(self, start: int, size: int) -> Array:
+        """A part of the bytes, read-only, once the checksum of all is verified."""
+        return self.byte_range.read(start, size) if self.byte_range is not None else self._unpacked[start : start + size]
+
+    @cached_property
+    def _unpacked(self) -> Array:
+        """The bytes of a compressed member, whose parts may be asked for one by one."""
+        return self.read_all()
 
     def beginning(self, archive: zipfile.ZipFile, size: int) -> bytes:
         """At most `size` bytes from the start, their checksum not verified."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import mmap
 import zipfile
+from collections.abc import Callable
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from ..model import Checkpoint
 from ..options import ReadOptions
 from ..sniff import TORCH_LEGACY_MAGIC, beginning, is_zip
 from ..topology import ModelTopology
-from .tensors import Storage, TorchUnpickler, named_tensors, storage_of, tensor_of
+from .tensors import Fetch, Storage, TorchUnpickler, named_tensors, storage_of, tensor_of
 
 #: The pickle holds descriptions alone; a model of 10,000 tensors takes 2 MB.
 MAX_PICKLE = 64 << 20
@@ -55,8 +56,7 @@ def _read_archive(path: Path, options: ReadOptions) -> Checkpoint:
         root = archive_root(path, archive)
         value = _unpickle(path, io.BytesIO(read_member(path, archive, f"{root}data.pkl", MAX_PICKLE)), {})
         big_endian = is_big_endian(path, archive, root)
-        look = lru_cache(maxsize=None)(partial(_member, path, archive, root))
-        tensors = named_tensors(path, value, lambda storage: (look(storage).read_all(), big_endian), look)
+        tensors = named_tensors(path, value, *member_storages(path, archive, f"{root}data", big_endian))
         lstms, other = detect(path, tensors, detect_torch_names, options)
     return Checkpoint(path, "torch", lstms, other, "torch", ModelTopology(tensor_order=tuple(t.name for t in tensors)))
 
@@ -79,16 +79,17 @@ def is_big_endian(path: Path, archive: zipfile.ZipFile, root: str) -> bool:
     return order == b"big"
 
 
-def fetch_member(
-    path: Path, archive: zipfile.ZipFile, folder: str, big_endian: bool, storage: Storage
-) -> tuple[bytes, bool]:
-    """The bytes of a storage and whether they are big-endian."""
-    return read_member(path, archive, f"{folder}/{storage.key}", storage.nbytes), big_endian
+def member_storages(
+    path: Path, archive: zipfile.ZipFile, folder: str, big_endian: bool
+) -> tuple[Fetch, Callable[[Storage], Member]]:
+    """What reads a part of a storage, and what looks where it lies."""
+    look = lru_cache(maxsize=None)(partial(_member, path, archive, folder))
+    return lambda storage, start, size: (look(storage).read(start, size), big_endian), look
 
 
-def _member(path: Path, archive: zipfile.ZipFile, root: str, storage: Storage) -> Member:
+def _member(path: Path, archive: zipfile.ZipFile, folder: str, storage: Storage) -> Member:
     """Where a storage lies in the open archive."""
-    member = Member(path, archive, f"{root}data/{storage.key}", storage.nbytes)
+    member = Member(path, archive, f"{folder}/{storage.key}", storage.nbytes)
     if member.size != storage.nbytes:
         raise CheckpointError(
             f"{path}: storage {escape(storage.key)} does not have {storage.nbytes} bytes, but {member.size}; "
@@ -109,7 +110,10 @@ def _read_legacy(path: Path, options: ReadOptions) -> Checkpoint:
         starts = _legacy_starts(path, stream, keys, seen)
         ranges = {key: ByteRange(path, start, seen[key].nbytes) for key, start in starts.items()}
         tensors = named_tensors(
-            path, value, lambda storage: (ranges[storage.key].read_all(), False), lambda storage: ranges[storage.key]
+            path,
+            value,
+            lambda storage, start, size: (ranges[storage.key].read(start, size), False),
+            lambda storage: ranges[storage.key],
         )
         lstms, other = detect(path, tensors, detect_torch_names, options)
     return Checkpoint(

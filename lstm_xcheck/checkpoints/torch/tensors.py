@@ -90,8 +90,8 @@ def tensor_of(path: Path, symbol: Symbol, arguments: tuple[Any, ...]) -> TensorV
     return TensorView(storage, dtype, offset, tuple(shape), tuple(strides))
 
 
-#: Gives a storage's bytes and whether they are big-endian.
-Fetch = Callable[[Storage], tuple[bytes | Array, bool]]
+#: Gives a part of a storage's bytes by start and size, and whether they are big-endian.
+Fetch = Callable[[Storage, int, int], tuple[Array, bool]]
 
 
 def check_view(path: Path, view: TensorView, look: Callable[[Storage], object]) -> None:
@@ -108,10 +108,13 @@ def check_view(path: Path, view: TensorView, look: Callable[[Storage], object]) 
 def load_view(path: Path, view: TensorView, fetch: Fetch) -> Array:
     """The values of a view, contiguous."""
     check_view(path, view, lambda storage: None)
-    data, big_endian = fetch(view.storage)
-    if len(data) != view.storage.nbytes:
+    width = _SIZES[view.dtype]
+    last = sum((n - 1) * step for n, step in zip(view.shape, view.strides, strict=True))
+    size = 0 if 0 in view.shape else (last + 1) * width
+    data, big_endian = fetch(view.storage, view.offset * width, size)
+    if len(data) != size:
         raise CheckpointError(f"{path}: storage {escape(view.storage.key)} does not have {view.storage.nbytes} bytes")
-    flat = native_values(data, view.dtype, big_endian=big_endian)[view.offset :]
+    flat = native_values(data, view.dtype, big_endian=big_endian)
     strides = tuple(step * flat.itemsize for step in view.strides)
     seen = np.lib.stride_tricks.as_strided(flat, view.shape, strides, writeable=False)
     return flat.reshape(view.shape) if seen.flags.c_contiguous and seen.size == flat.size else seen.copy()
