@@ -25,6 +25,7 @@ torch = pytest.importorskip("torch")
 
 pytestmark = [
     pytest.mark.framework,
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),  # Keras on PyTorch or JAX
     pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN"),
 ]
 
@@ -170,6 +171,7 @@ class KerasStack:
 
     def __init__(self, case: Case) -> None:
         keras = pytest.importorskip("keras")
+        self.to_numpy = keras.ops.convert_to_numpy  # PyTorch's tensors want a gradient
         spec = case.spec
         self.layers = [
             keras.layers.Bidirectional(
@@ -192,7 +194,7 @@ class KerasStack:
         y, finals, outputs = np.asarray(case.x), [], []
         for k, layer in enumerate(self.layers):
             states = [np.asarray(a)[2 * k + d] for d in range(2) for a in (case.h0, case.c0)]
-            y, *own = (np.asarray(array) for array in layer(y, initial_state=states))
+            y, *own = (self.to_numpy(array) for array in layer(y, initial_state=states))
             finals += own
             outputs.append(y)
         return Result(y=y, h_n=np.stack(finals[::2]), c_n=np.stack(finals[1::2]), layer_outputs=tuple(outputs[:-1]))
