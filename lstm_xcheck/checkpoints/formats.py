@@ -20,12 +20,14 @@ from ..model import LSTMWeights
 from . import sniff
 from .codecs.limits import escape, shortlist
 from .model import Checkpoint
-from .options import ReadOptions
+from .options import KerasOptions, ReadOptions
 
 if TYPE_CHECKING:
     from .other_layers.model import OtherLayers
     from .template import Template
 
+#: Packages that read what Keras writes.
+_KERAS_READERS = ("keras.", "tensorflow.")
 Reader = Callable[[Path, ReadOptions], Checkpoint]
 
 
@@ -203,7 +205,11 @@ FORMATS: tuple[Format, ...] = (
 
 
 def read_checkpoint(
-    path: str | PathLike[str], layout: str | None = None, *, load_other_tensors: bool = False
+    path: str | PathLike[str],
+    layout: str | None = None,
+    *,
+    load_other_tensors: bool = False,
+    keras: KerasOptions | None = None,
 ) -> Checkpoint:
     """Reads every LSTM of a checkpoint, and lists all other tensors.
 
@@ -213,15 +219,23 @@ def read_checkpoint(
         path: a file or a folder.
         layout: the row of the layout table that its tensors follow, where their names do not say it.
         load_other_tensors: whether the values of all other tensors are loaded too, for who wants the whole model.
+        keras: what the user adds to a Keras file that does not say it.
 
     Raises:
         CheckpointError: for a file that is missing, damaged, hostile, ambiguous or of an unknown format.
     """
-    options = ReadOptions(None if layout is None else _layout_row(layout), load_other_tensors)
+    row = None if layout is None else _layout_row(layout)
+    options = ReadOptions(row, load_other_tensors, keras or KerasOptions())
     file = _resolve(Path(path))
     try:
         _refuse_unreadable(file)
-        checkpoint = format_of(file).read(file, options)
+        format = format_of(file)
+        if options.keras != KerasOptions() and not format.reader.startswith(_KERAS_READERS):
+            raise CheckpointError(
+                f"{file} is a {format.name} file, of which the options of Keras say nothing; leave --keras-config, "
+                "--activation, --recurrent-activation, --go-backwards and --accept-class out"
+            )
+        checkpoint = format.read(file, options)
     except OSError as error:
         raise CheckpointError(f"{file} cannot be read: {escape(error.strerror or error)}") from error
     if layout is not None:

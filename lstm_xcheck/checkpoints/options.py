@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from ..layouts.table import Layout
+
+
+@dataclass(frozen=True)
+class KerasOptions:
+    """What the user adds to a Keras file that does not say it."""
+
+    config: Path | None = None  # the architecture beside the weights, as `model.to_json()` gives it
+    activation: str | None = None  # as Keras names it, or hard_sigmoid:SLOPE,OFFSET
+    recurrent_activation: str | None = None
+    go_backwards: bool = False
+    accept_class: tuple[str, ...] = ()  # classes that are not Keras' own and compute what its LSTM does
 
 
 @dataclass(frozen=True)
@@ -14,3 +26,4 @@ class ReadOptions:
     layout: Layout | None = None  # the row that the tensors follow; None lets their names decide
     # whether tensors of no LSTM are loaded while the file is open; else they are only listed
     load_other_tensors: bool = False
+    keras: KerasOptions = field(default_factory=KerasOptions)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,20 @@ _IN_LIST = re.compile(r"(?<![^/])layers/([^/]+?)(?:_([0-9]{1,9}))?(?![^/])")
 
 _MAX_DEPTH = 32
 
+#: What a config says and the canonical form does not.
+BACKWARD = "go_backwards: Keras gives outputs in the order read, the canonical form aligned with the input"
+TIME_MAJOR = "time_major: Keras takes and gives steps before the batch, the canonical form batch first"
+
+
+def merged_by(mode: str) -> str:
+    """The note on a merge_mode other than concat."""
+    return f"Keras merges both directions by merge_mode {escape(mode)}; the canonical form keeps both apart"
+
+
+#: Keras' own classes that hold an LSTM, and the packages that they come from.
+OWN = ("LSTM", "LSTMCell", "CuDNNLSTM", "UnifiedLSTM", "RNN", "StackedRNNCells", "Bidirectional")
+_PACKAGES = ("keras", "tf_keras", "tensorflow")
+
 
 @dataclass(frozen=True)
 class LayerConfig:
@@ -36,6 +50,22 @@ class LayerConfig:
     class_name: str
     name: str  # the user's layer name
     values: dict[str, Any]
+    origin: str = ""  # the module or package that the config names, empty where it names none
+
+    @property
+    def short_class(self) -> str:
+        """The class without the package that it was registered under."""
+        return self.class_name.rpartition(">")[2]
+
+    @property
+    def is_own(self) -> bool:
+        """Whether this is Keras' own class, whose formula is known."""
+        return self.class_name in OWN and self.origin.partition(".")[0] in ("", *_PACKAGES)
+
+    @property
+    def is_bidirectional(self) -> bool:
+        """Whether it has a forward and a backward layer."""
+        return self.class_name == "Bidirectional" or ("layer" in self.values and "merge_mode" in self.values)
 
     @property
     def policy(self) -> str:
@@ -49,36 +79,74 @@ class LayerConfig:
 
 @dataclass(frozen=True)
 class KerasConfig:
-    """All layers by group path, and Keras' major version (0: unknown)."""
+    """All layers by group path, and the version of Keras that wrote them."""
 
     layers: dict[str, LayerConfig]
-    major: int
+    version: str = ""  # such as `2.2.4-tf`, empty where nothing says it
+    # `recurrent_activation` of an LSTM of which nothing says it; None where two are possible
+    default_gates: str | None = "sigmoid"
 
     def activation(self, value: Any) -> str | None:
         """A Keras activation as a spec names it, or None."""
         if value is None:
             return "linear"
         if value == "hard_sigmoid":
-            return {2: HARD_SIGMOID_KERAS2}.get(self.major, HARD_SIGMOID_KERAS3) if self.major else None
+            numbers = _numbers(self.version)
+            return (HARD_SIGMOID_KERAS2 if numbers < (3,) else HARD_SIGMOID_KERAS3) if numbers else None
         return value if isinstance(value, str) and value in ("tanh", "sigmoid", "relu", "linear") else None
+
+
+def default_gates(version: str) -> str | None:
+    """`recurrent_activation` where an older `.h5` says none; None if unknown.
+
+    Keras 2.3 took sigmoid for hard_sigmoid. tf.keras calls itself 2.2.4-tf from TensorFlow 1.13, where its LSTM has
+    hard_sigmoid, to 2.1, where it has sigmoid.
+    Source: keras 2.2.5 and 2.3.0, keras/layers/recurrent.py; TensorFlow 1.15 and 2.1,
+    tensorflow/python/keras/__init__.py and layers/recurrent_v2.py.
+
+    >>> default_gates("2.2.4"), default_gates("2.3.0-tf"), default_gates("2.2.4-tf")
+    ('hard_sigmoid:0.2,0.5', 'sigmoid', None)
+    """
+    numbers = _numbers(version)
+    if not numbers or (version.endswith("-tf") and (2, 2) <= numbers < (2, 3)):
+        return None
+    return HARD_SIGMOID_KERAS2 if numbers < (2, 3) else "sigmoid"
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """Major and minor of a version; empty for what is none."""
+    match = re.match(r"([0-9]{1,3})\.([0-9]{1,3})", version)
+    return (int(match[1]), int(match[2])) if match else ()
 
 
 def layer_config(item: Any) -> LayerConfig | None:
     """A layer of a config, if this is one."""
-    if isinstance(item, dict) and isinstance(item.get("class_name"), str) and isinstance(item.get("config"), dict):
-        return LayerConfig(item["class_name"], str(item["config"].get("name", "")), item["config"])
-    return None
+    if not (
+        isinstance(item, dict) and isinstance(item.get("class_name"), str) and isinstance(item.get("config"), dict)
+    ):
+        return None
+    # Keras' own classes have a module and are registered nowhere, others are or have another module.
+    package, _, _ = str(item.get("registered_name") or "").rpartition(">")
+    origin = package or str(item.get("module") or "")
+    return LayerConfig(item["class_name"], str(item["config"].get("name", "")), item["config"], origin)
 
 
 def parse_config(path: Path, text: bytes, metadata: bytes) -> KerasConfig:
     """The layers of a `config.json` and the version in `metadata.json`."""
+    version = _json_object(path, "metadata.json", metadata).get("keras_version")
+    return described(path, {**_json_object(path, "config.json", text), "keras_version": version})
+
+
+def described(path: Path, model: dict[str, Any]) -> KerasConfig:
+    """The layers of a model that `to_json()` describes; Keras 3 gives no version there, but modules."""
     layers: dict[str, LayerConfig] = {}
-    _collect(path, _json_object(path, "config.json", text), "", layers, 0)
+    _collect(path, model, "", layers, 0)
     # First come the places of today: the order of layers is theirs.
     layers |= {_place_in_keras_2_12(place): layer for place, layer in layers.items()}
-    version = _json_object(path, "metadata.json", metadata).get("keras_version")
-    major = re.match(r"([0-9]{1,3})\.", version) if isinstance(version, str) else None
-    return KerasConfig(layers, int(major[1]) if major else 0)
+    version = model.get("keras_version")
+    if "keras_version" not in model and str(model.get("module")).startswith("keras."):
+        version = "3.0"
+    return KerasConfig(layers, version if isinstance(version, str) else "")
 
 
 def backward_layer(layer: LayerConfig) -> LayerConfig:
@@ -88,7 +156,7 @@ def backward_layer(layer: LayerConfig) -> LayerConfig:
     """
     name = f"backward_{layer.name}"
     changed = {"name": name, "go_backwards": not layer.values.get("go_backwards", False)}
-    return LayerConfig(layer.class_name, name, {**layer.values, **changed})
+    return replace(layer, name=name, values={**layer.values, **changed})
 
 
 def snake_case(name: str) -> str:
@@ -130,16 +198,17 @@ def _collect(path: Path, entry: dict[str, Any], place: str, layers: dict[str, La
     """Adds an entry and its children under their places."""
     if depth > _MAX_DEPTH:
         raise CheckpointError(f"{path}: config.json nests layers more than {_MAX_DEPTH} deep; it is not a real model")
-    class_name, values = entry.get("class_name"), entry.get("config")
-    if not isinstance(class_name, str) or not isinstance(values, dict):
+    layer = layer_config(entry)
+    if layer is None:
         return
-    layers[place] = LayerConfig(class_name, str(values.get("name", "")), values)
+    layers[place] = layer
     within = f"{place}/" if place else ""
+    values = layer.values
     inner = layer_config(values.get("layer"))
-    if class_name == "Bidirectional" and inner and not values.get("backward_layer"):
+    if layer.is_bidirectional and inner and not values.get("backward_layer"):
         second = backward_layer(inner)
-        values = {**values, "backward_layer": {"class_name": second.class_name, "config": second.values}}
-    children = _BIDIRECTIONAL if class_name == "Bidirectional" else _CHILDREN
+        values = {**values, "backward_layer": {**values["layer"], "config": second.values}}
+    children = _BIDIRECTIONAL if layer.is_bidirectional else _CHILDREN
     for key, attribute in children.items():
         if isinstance(values.get(key), dict):
             _collect(path, values[key], within + attribute, layers, depth + 1)
@@ -155,7 +224,7 @@ def _numbered(items: list[Any]) -> list[tuple[str, dict[str, Any]]]:
     result = []
     for item in items:
         if isinstance(item, dict) and isinstance(item.get("class_name"), str):
-            name = snake_case(item["class_name"])
+            name = snake_case(item["class_name"].rpartition(">")[2])
             count = used.get(name, 0)
             used[name] = count + 1
             result.append((f"{name}_{count}" if count else name, item))

@@ -23,8 +23,10 @@ from ..model import Checkpoint
 from ..options import ReadOptions
 from ..sniff import HDF5_MAGIC, beginning, is_zip
 from ..tensor_info import TensorInfo
-from .config import KerasConfig, parse_config
-from .layers import Variables, detect_keras
+from .by_hand import read_architecture
+from .cells import Variables
+from .config import KerasConfig, described, parse_config
+from .layers import detect_keras
 from .read_legacy_h5 import is_legacy, legacy_content
 
 _MAX_CONFIG = 256 << 20
@@ -38,6 +40,8 @@ def read_archive(path: Path, options: ReadOptions) -> Checkpoint:
         start = escape(ascii(beginning(path, 16))[1:])
         raise CheckpointError(f"{path} is no Keras archive: it begins with {start}, expected a zip archive")
     with open_archive(path) as archive:
+        if options.keras.config is not None:
+            raise CheckpointError(f"{path} has a config of its own, so leave --keras-config out")
         config = parse_config(
             path,
             read_member(path, archive, "config.json", _MAX_CONFIG),
@@ -78,11 +82,13 @@ def _read_hdf5(
         root = h5py.File(file, "r")
     with root:
         with hdf5_faults(path):
+            given = read_architecture(options.keras.config)
             if config is None and is_legacy(root):
                 format = "keras-h5"
-                groups, loose, config = legacy_content(path, file, root, size, byte_range)
+                groups, loose, config = legacy_content(path, file, root, size, byte_range, given)
             else:
                 groups, loose = _variables(path, file, root, size, byte_range)
+                config = config or (described(path, given) if given else KerasConfig({}))
         lstms, other = detect_keras(path, groups, loose, config, options)
     checkpoint = Checkpoint(path, format, lstms, other, "keras")
     if not options.load_other_tensors:

@@ -2,8 +2,7 @@
 
 Datasets are named after variables: `model_weights/<layer>/<layer>/lstm_cell/kernel:0`, without `lstm_cell` in TF 1.15
 and Keras 2.3, without `:0` in Keras 3. The model's config is a text attribute of the file.
-Everything is put where Keras 3
-would put it, so that one file judges both kinds.
+Everything is put where Keras 3 would put it, so that one file judges both kinds.
 Source: keras 3.15.1, keras/src/legacy/saving/legacy_h5_format.py; tf_keras 2.21, src/saving/legacy/hdf5_format.py.
 """
 
@@ -11,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -20,14 +19,15 @@ from ..codecs.hdf5 import text_attribute, walk
 from ..codecs.lazy_bytes import ByteRange
 from ..codecs.limits import escape
 from ..tensor_info import TensorInfo
-from .config import KerasConfig, LayerConfig, backward_layer, layer_config
-from .layers import Variables
+from .cells import Variables
+from .config import KerasConfig, LayerConfig, backward_layer, default_gates, layer_config
 
 _KINDS = ("kernel", "recurrent_kernel", "bias")
 _SIDES = {"forward_": "forward_layer", "backward_": "backward_layer"}
 _MAX_CONFIG = 64 << 20
 _MAX_DEPTH = 32
 _STACK = "stacked_rnn_cells"
+_CELL = re.compile("lstm_cell(_[0-9]+)?")
 
 
 def is_legacy(root: Any) -> bool:
@@ -36,110 +36,120 @@ def is_legacy(root: Any) -> bool:
 
 
 def legacy_content(
-    path: Path, file: BinaryIO, root: Any, size: int, byte_range: ByteRange | None = None
-) -> tuple[list[Variables], list[TensorInfo], KerasConfig | None]:
-    """Groups, other tensors and config, placed as in a `.keras` archive."""
-    known = _read_config(path, file, root)
+    path: Path, file: BinaryIO, root: Any, size: int, byte_range: ByteRange | None, given: Any = None
+) -> tuple[list[Variables], list[TensorInfo], KerasConfig]:
+    """Groups, other tensors and config, placed as in a `.keras` archive.
+
+    Args:
+        path: of the file, for messages.
+        file: the same, open.
+        root: the same, as h5py sees it.
+        size: of the file.
+        byte_range: where it lies on disk.
+        given: the config that the user gives, where the file has none.
+    """
+    model = _read_config(path, file, root)
+    if model is not None and given is not None:
+        raise CheckpointError(f"{path} has a config of its own, so leave --keras-config out")
+    version = text_attribute(path, file, root, "keras_version")
+    configs = _configs(path, given if model is None else model)
     groups: dict[str, Variables] = {}
     loose: list[TensorInfo] = []
-    configs: dict[str, LayerConfig] = {}
-    for place, _, datasets in walk(path, file, root, size, byte_range):
+    cells: dict[str, str] = {}
+    for place, group, datasets in walk(path, file, root, size, byte_range):
+        if place == "model_weights" and not version:
+            version = text_attribute(path, file, group, "keras_version")
         tensors = {key.partition(":")[0]: tensor for key, tensor in datasets.items()}
         # Adam's moments of a kernel lie in groups like the kernel's own, beside the model's weights.
         aside = "model_weights" in root and not place.startswith("model_weights/")
-        if aside or not {"kernel", "recurrent_kernel"} <= set(tensors):
+        parent = place.rpartition("/")[0]
+        if parent in cells and tensors:  # a normalisation within the cell
+            cells[place] = f"{cells[parent]}/{place.rpartition('/')[2]}"
+            groups[cells[place]] = Variables(cells[place], "", tensors)
+        elif aside or not {"kernel", "recurrent_kernel"} <= set(tensors):
             loose.extend(datasets.values())
-            continue
-        parts = place.removeprefix("model_weights/").split("/")
-        there = _place(parts, known)
-        if there in groups:
-            raise CheckpointError(f"{path} has two recurrent layers at {escape(place)}; rename one and save it again")
-        numbered = {str(_KINDS.index(kind)): tensor for kind, tensor in tensors.items() if kind in _KINDS}
-        loose.extend(tensor for kind, tensor in tensors.items() if kind not in _KINDS)
-        groups[there] = Variables(there, "", numbered)
-    if known is None:
-        return list(groups.values()), loose, None
-    configs[""] = known.root
-    for entry in known.entries:
-        configs.update(_configs(entry))
-    return list(groups.values()), loose, KerasConfig(configs, known.major)
+        else:
+            there = cells[place] = _place(place.removeprefix("model_weights/").split("/"), configs)
+            if there in groups:
+                raise CheckpointError(
+                    f"{path} has two recurrent layers at {escape(place)}; rename one and save it again"
+                )
+            groups[there] = Variables(there, "", _numbered(tensors))
+    version = _version(version, given)
+    return list(groups.values()), loose, KerasConfig(configs, version, default_gates(version))
 
 
-@dataclass(frozen=True)
-class _Known:
-    """A config's recurrent layers in order, Keras' version and the model."""
-
-    entries: tuple[LayerConfig, ...]
-    major: int
-    root: LayerConfig
-
-    @property
-    def names(self) -> set[str]:
-        return {entry.name for entry in self.entries}
+def _numbered(tensors: dict[str, TensorInfo]) -> dict[str, TensorInfo]:
+    """The tensors of a cell by Keras 3's numbers; others, such as peepholes, by their names."""
+    return {str(_KINDS.index(kind)) if kind in _KINDS else kind: tensor for kind, tensor in tensors.items()}
 
 
-def _read_config(path: Path, file: BinaryIO, root: Any) -> _Known | None:
+def _version(version: str, given: Any) -> str:
+    """The Keras that the model is of; empty where file and config differ."""
+    stated = str(given.get("keras_version") or "") if isinstance(given, dict) else ""
+    return version or stated if not (version and stated) or version[:1] == stated[:1] else ""
+
+
+def _read_config(path: Path, file: BinaryIO, root: Any) -> Any:
     text = text_attribute(path, file, root, "model_config", _MAX_CONFIG)
     if not text:
         return None
     try:
-        config = json.loads(text)
+        return json.loads(text)
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{path}: model_config is not JSON ({escape(error)}); save the model again") from error
-    entries: list[LayerConfig] = []
-    _collect(path, config, entries, 0)
-    version = re.match(r"([0-9]{1,3})\.", text_attribute(path, file, root, "keras_version"))
-    return _Known(tuple(entries), int(version[1]) if version else 0, _root(config))
 
 
-def _root(config: Any) -> LayerConfig:
-    """The model itself; before Keras 2.2.3 a Sequential was a list."""
-    if isinstance(config, dict) and isinstance(config.get("config"), list):
-        config = {**config, "config": {"layers": config["config"]}}
-    return layer_config(config) or LayerConfig("", "", {})
+def _configs(path: Path, model: Any) -> dict[str, LayerConfig]:
+    """All layers by their places in Keras 3."""
+    if model is None:
+        return {}
+    root = _model(model)
+    configs = {"": root or LayerConfig("", "", {})}
+    for leaf in _leaves(path, root, 0) if root else ():
+        configs.update(_below(path, f"layers/{leaf.name}", leaf, 0))
+    return configs
 
 
-def _collect(path: Path, entry: Any, entries: list[LayerConfig], depth: int) -> None:
-    """Adds every recurrent layer of a config."""
+def _model(item: Any) -> LayerConfig | None:
+    """A layer or model; before Keras 2.2.3 a Sequential was a list."""
+    if isinstance(item, dict) and isinstance(item.get("config"), list):
+        item = {**item, "config": {"layers": item["config"]}}
+    return layer_config(item)
+
+
+def _leaves(path: Path, model: LayerConfig, depth: int) -> Iterator[LayerConfig]:
+    """The layers of a model and of the models in it."""
     if depth > _MAX_DEPTH:
         raise CheckpointError(f"{path}: model_config nests layers more than {_MAX_DEPTH} deep; it is not a real model")
-    if isinstance(entry, list):
-        for item in entry:
-            _collect(path, item, entries, depth + 1)
-    if not isinstance(entry, dict):
-        return
-    class_name, values = entry.get("class_name"), entry.get("config")
-    if isinstance(values, list):
-        _collect(path, values, entries, depth + 1)
-    elif isinstance(class_name, str) and isinstance(values, dict):
-        if isinstance(values.get("layers"), list):
-            _collect(path, values["layers"], entries, depth + 1)
-        elif class_name in ("Bidirectional", "RNN") or "LSTM" in class_name:
-            entries.append(LayerConfig(class_name, str(values.get("name", "")), values))
+    listed = model.values.get("layers")
+    for item in listed if isinstance(listed, list) else []:
+        layer = _model(item)
+        inner = _model(layer.values.get("layer")) if layer else None
+        nested = next((one for one in (layer, inner) if one and isinstance(one.values.get("layers"), list)), None)
+        if nested:
+            yield from _leaves(path, nested, depth + 1)
+        elif layer:
+            yield layer
 
 
-def _configs(entry: LayerConfig) -> dict[str, LayerConfig]:
-    """A layer and its children, by their places in Keras 3."""
-    place = f"layers/{entry.name}"
-    configs = {place: entry}
-    inner = _child(entry, "layer")
-    if entry.class_name == "Bidirectional" and inner:
-        backward = _child(entry, "backward_layer") or backward_layer(inner)
-        for side, layer in (("forward_layer", inner), ("backward_layer", backward)):
-            configs.update(_cells(f"{place}/{side}", layer))
-    return {**configs, **_cells(place, entry)}
-
-
-def _cells(place: str, layer: LayerConfig) -> dict[str, LayerConfig]:
-    cell = _child(layer, "cell")
+def _below(path: Path, place: str, layer: LayerConfig, depth: int) -> dict[str, LayerConfig]:
+    """A layer, its sides and its cells; a TimeDistributed adds no place."""
+    if depth > _MAX_DEPTH:
+        raise CheckpointError(f"{path}: model_config nests layers more than {_MAX_DEPTH} deep; it is not a real model")
     configs = {place: layer}
+    inner, cell = _child(layer, "layer"), _child(layer, "cell")
+    if inner and layer.is_bidirectional:
+        backward = _child(layer, "backward_layer") or backward_layer(inner)
+        for side, one in (("forward_layer", inner), ("backward_layer", backward)):
+            configs.update(_below(path, f"{place}/{side}", one, depth + 1))
+    elif inner:
+        configs.update(_below(path, place, inner, depth + 1))
     if cell:
         configs[f"{place}/cell"] = cell
         listed = cell.values.get("cells")
-        for item in listed if isinstance(listed, list) else []:
-            one = layer_config(item)
-            if one:
-                configs[f"{place}/cell/cells/{one.name}"] = one
+        members = [layer_config(item) for item in listed] if isinstance(listed, list) else []
+        configs.update({f"{place}/cell/cells/{one.name}": one for one in members if one})
     return configs
 
 
@@ -147,25 +157,38 @@ def _child(entry: LayerConfig, key: str) -> LayerConfig | None:
     return layer_config(entry.values.get(key))
 
 
-def _place(parts: list[str], known: _Known | None) -> str:
+def _place(parts: list[str], configs: Mapping[str, LayerConfig]) -> str:
     """The place in Keras 3 of a group's cell."""
-    at = _layer_at(parts, known)
-    layer, rest = parts[at], parts[at + 1 :]
+    name, rest = _layer(parts, configs)
+    if rest and _is_scope(rest[0], name):
+        rest = rest[1:]
     if rest[:1] == [_STACK]:
-        return f"layers/{layer}/cell/cells/{rest[-1]}"
+        return f"layers/{name}/cell/cells/{rest[-1]}"
     side = next((there for start, there in _SIDES.items() if rest and rest[0].startswith(start)), "")
-    return f"layers/{layer}/{side}/cell" if side else f"layers/{layer}/cell"
+    half = f"layers/{name}/{side}"
+    return f"{half}/cell" if side and (not configs or half in configs) else f"layers/{name}/cell"
 
 
-def _layer_at(parts: list[str], known: _Known | None) -> int:
-    """Which part of a place is the layer, by config or cell names."""
-    if known:
-        named = [position for position, part in enumerate(parts) if part in known.names]
+def _layer(parts: list[str], configs: Mapping[str, LayerConfig]) -> tuple[str, list[str]]:
+    """The layer of a group, and what follows it.
+
+    The first part is the layer, or a model in the model with its layers behind. TensorFlow 1 gives every layer of a
+    graph a scope of its own: the second `lstm` of a graph has its weights in `lstm_1`.
+    """
+    plain = [re.sub("_[0-9]+$", "", part) for part in parts]
+    for names in (parts[:1], parts, plain):
+        named = [position for position, part in enumerate(names) if f"layers/{part}" in configs]
         if named:
-            return named[-1]
+            return names[named[-1]], parts[named[-1] + 1 :]
     at = len(parts) - 1
     if _STACK in parts[1:]:
-        return parts.index(_STACK, 1) - 1
-    if at and re.fullmatch(r"lstm_cell(_[0-9]+)?", parts[at]):
-        at -= 1
-    return at - 1 if at and parts[at].startswith(tuple(_SIDES)) else at
+        at = parts.index(_STACK, 1) - 1
+    else:
+        at -= bool(at and _CELL.fullmatch(parts[at]))
+        at -= bool(at and parts[at].startswith(tuple(_SIDES)))
+    return (parts[0], parts[1:]) if at and _is_scope(parts[1], parts[0]) else (parts[at], parts[at + 1 :])
+
+
+def _is_scope(part: str, layer: str) -> bool:
+    """Whether this is the layer's name once more, perhaps with a number."""
+    return re.fullmatch(f"{re.escape(layer)}(_[0-9]+)?", part) is not None

@@ -13,8 +13,10 @@ from ..codecs.limits import escape
 from ..detect.assemble import others
 from ..detect.layout_names import detect_layout_names
 from ..detect.user_layout import detect
+from ..keras.by_hand import read_architecture
+from ..keras.config import described
 from ..model import Checkpoint, FoundLSTM, UnreadLSTM
-from ..options import ReadOptions
+from ..options import KerasOptions, ReadOptions
 from .bundle import Bundle, read_bundle
 from .names import GRAPH, full_names, layer_names, model_names
 from .saved_model import keras2_layers, with_function
@@ -44,7 +46,7 @@ def read(path: Path, options: ReadOptions) -> Checkpoint:
     found = {lstm.name: tuple(keys[name] for name in lstm.tensors) for lstm in lstms}
     places = layer_names(found, full)
     lstms = tuple(_in_file(lstm, found[lstm.name], escape(places[lstm.name], 200)) for lstm in lstms)
-    lstms, unread = _with_functions(path, lstms, full)
+    lstms, unread = _with_functions(path, lstms, full, options.keras)
     other += others((bundle.tensor(key) for key in unread), unread, options)
     parts = files_in(path) if path.is_dir() else (path, *bundle.data_files())
     return Checkpoint(path, "tensorflow", lstms, other, parts=parts)
@@ -69,11 +71,18 @@ def _full_names(bundle: Bundle) -> dict[str, str]:
 
 
 def _with_functions(
-    path: Path, lstms: tuple[FoundLSTM, ...], full: Mapping[str, str]
+    path: Path, lstms: tuple[FoundLSTM, ...], full: Mapping[str, str], options: KerasOptions
 ) -> tuple[tuple[FoundLSTM, ...], dict[str, UnreadLSTM]]:
     """The LSTMs with their Keras 2 config; unread ones by tensor."""
+    if options != KerasOptions() and not any(lstm.layout == "keras" for lstm in lstms):
+        raise CheckpointError(f"{path} holds no LSTM of Keras, so leave the options that say something of one out")
     layers = keras2_layers(path) if path.is_dir() else {}
-    outcomes = [with_function(lstm, full.get(lstm.tensors[0], ""), layers) for lstm in lstms]
+    given = read_architecture(options.config)
+    if given is not None:
+        if layers:
+            raise CheckpointError(f"{path} has a config of its own, so leave --keras-config out")
+        layers = {layer.name: layer for layer in described(path, given).layers.values()}
+    outcomes = [with_function(lstm, full.get(lstm.tensors[0], lstm.tensors[0]), layers, options) for lstm in lstms]
     pairs = list(zip(lstms, outcomes, strict=True))
     unread = {key: outcome for lstm, outcome in pairs if isinstance(outcome, UnreadLSTM) for key in lstm.tensors}
     return tuple(outcome for outcome in outcomes if isinstance(outcome, FoundLSTM)), unread

@@ -16,66 +16,72 @@ from ...errors import CheckpointError
 from ...model import LSTMWeights
 from ..codecs.limits import escape
 from ..codecs.protobuf import fields, message
-from ..keras.config import KerasConfig, LayerConfig
+from ..keras.by_hand import accepted_notes, functions_of, refuse_foreign
+from ..keras.config import BACKWARD, TIME_MAJOR, KerasConfig, LayerConfig, layer_config, merged_by
 from ..model import FoundLSTM, UnreadLSTM
+from ..options import KerasOptions
 
 _FILE = "keras_metadata.pb"
 _LARGEST = 64 << 20
-_KERAS2 = KerasConfig({}, 2)
+_KERAS2 = KerasConfig({}, "2.0")
 
 
-def keras2_layers(folder: Path) -> dict[str, LayerConfig]:
-    """The layers and cells by name, ambiguous names left out."""
+def keras2_layers(folder: Path) -> dict[str, LayerConfig | None]:
+    """The layers and cells by name; None for a name that several have."""
     file = folder / _FILE
-    if not file.is_file() or file.stat().st_size > _LARGEST:
+    if not file.is_file():
         return {}
-    found: dict[str, LayerConfig] = {}
-    unlike = set()
+    if file.stat().st_size > _LARGEST:
+        raise CheckpointError(f"{file} has over {_LARGEST:,} bytes, more than the layers of any model take")
+    found: dict[str, LayerConfig | None] = {}
     try:
         for number, node in fields(file.read_bytes()):
             texts = [message(value) for kind, value in fields(message(node)) if kind == 5] if number == 1 else []
-            config = _config(texts[0]) if texts else None
+            config = layer_config(json.loads(texts[0].decode("utf-8"))) if texts and texts[0] else None
             if config and found.setdefault(config.name, config) != config:
-                unlike.add(config.name)
+                found[config.name] = None
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{file} is damaged ({escape(error)}); copy the whole folder again") from error
-    return {name: config for name, config in found.items() if name not in unlike}
+    return found
 
 
-def _config(text: bytes) -> LayerConfig | None:
-    entry = json.loads(text.decode("utf-8")) if text else None
-    if not isinstance(entry, dict):
-        return None
-    values = entry.get("config")
-    if not isinstance(values, dict) or not isinstance(entry.get("class_name"), str):
-        return None
-    return LayerConfig(entry["class_name"], str(values.get("name", "")), values)
-
-
-def with_function(lstm: FoundLSTM, variable: str, layers: Mapping[str, LayerConfig]) -> FoundLSTM | UnreadLSTM:
+def with_function(
+    lstm: FoundLSTM, variable: str, layers: Mapping[str, LayerConfig | None], options: KerasOptions
+) -> FoundLSTM | UnreadLSTM:
     """The LSTM with its config applied, or why it is not read.
 
     Args:
         lstm: as its weights alone show it.
         variable: full name of one of its weights, `lstm_1/lstm_cell_3/kernel`.
-        layers: of the SavedModel, by name.
+        layers: of the SavedModel or of --keras-config, by name.
+        options: what the user says of it.
     """
-    parts = variable.split("/")[:-1]
-    own = next((layers[part] for part in reversed(parts) if part in layers), None)
-    if own is None or "recurrent_activation" not in own.values:
+    parts = [part for part in variable.split("/")[:-1] if part in layers]
+    outer = [layer for part in parts if (layer := layers[part])]
+    own = next((layer for layer in reversed(outer) if "recurrent_activation" in layer.values), None)
+    if own is None and len(outer) < len(parts):
+        return UnreadLSTM(lstm.name, f"the file has several layers named {escape(parts[-1])}, which are not alike")
+    if own is None and lstm.layout != "keras":
         return lstm
-    inner, outer = own.values, [layers[part].values for part in parts if part in layers]
-    gates, cell = (_KERAS2.activation(inner.get(key)) for key in ("recurrent_activation", "activation"))
-    if gates is None or cell is None:
-        options = ", ".join(f"{key} {escape(inner.get(key))}" for key in ("recurrent_activation", "activation"))
-        return UnreadLSTM(lstm.name, f"its {options} have no canonical form")
+    if own is None and options.config is not None:
+        return UnreadLSTM(lstm.name, f"--keras-config has no LSTM named in {escape(variable)}")
+    classes = [layer for layer in outer if layer is own or layer.is_bidirectional or "cell" in layer.values]
+    refused = refuse_foreign(classes, options)
+    functions = functions_of(own.values if own else {}, "sigmoid", _KERAS2, options)
+    if refused or isinstance(functions, str):
+        return UnreadLSTM(lstm.name, refused or str(functions))
     spec = lstm.weights.spec
-    reverse = not spec.bidirectional and any(values.get("go_backwards") for values in outer)
-    merges = {str(values.get("merge_mode", "concat")) for values in outer} - {"concat"}
-    notes = ["go_backwards: Keras gives outputs in the order read, the canonical form aligned with the input"] * reverse
-    notes += [
-        f"Keras merges both directions by merge_mode {escape(m)}; the canonical form keeps both apart" for m in merges
-    ]
-    changed = replace(spec, gate_activation=gates, cell_activation=cell, output_activation=cell, reverse=reverse)
+    backward = options.go_backwards if own is None else any(layer.values.get("go_backwards") for layer in outer)
+    reverse = backward and not spec.bidirectional
+    merges = {str(layer.values.get("merge_mode", "concat")) for layer in outer} - {"concat"}
+    notes = [*([] if own else lstm.notes), *accepted_notes(classes), *functions.notes]
+    notes += ["--go-backwards says that it reads backward"] * (own is None and reverse)
+    notes += [BACKWARD] * reverse + [merged_by(mode) for mode in merges]
+    notes += [TIME_MAJOR] * any(bool(layer.values.get("time_major")) for layer in outer)
+    cell = functions.activation
+    changed = replace(
+        spec, gate_activation=functions.recurrent_activation, cell_activation=cell, output_activation=cell,
+        reverse=reverse,
+    )  # fmt: skip
     weights = lstm.weights if changed == spec else LSTMWeights(changed, lstm.weights.layers, lstm.weights.dtype)
     return replace(lstm, weights=weights, notes=tuple(notes))
