@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -95,6 +95,11 @@ class Format:
     stacks: bool = True
     folder: bool = False
     companions: tuple[str, ...] = ()
+
+    @property
+    def is_of_keras(self) -> bool:
+        """Whether Keras writes such files."""
+        return self.reader.startswith(_KERAS_READERS)
 
     def parts(self, path: Path) -> tuple[Path, ...]:
         """The files of a checkpoint, the one that is named last."""
@@ -230,7 +235,7 @@ def read_checkpoint(
     try:
         _refuse_unreadable(file)
         format = format_of(file)
-        if options.keras != KerasOptions() and not format.reader.startswith(_KERAS_READERS):
+        if options.keras != KerasOptions() and not format.is_of_keras:
             raise CheckpointError(
                 f"{file} is a {format.name} file, of which the options of Keras say nothing; leave --keras-config, "
                 "--activation, --recurrent-activation, --go-backwards and --accept-class out"
@@ -241,6 +246,15 @@ def read_checkpoint(
     if layout is not None:
         _refuse_other_layout(checkpoint, layout)
     return checkpoint
+
+
+def keras_options_for(paths: Sequence[str | PathLike[str]], options: KerasOptions) -> list[KerasOptions]:
+    """The options for each file: those of Keras take them, and one has to be."""
+    if options == KerasOptions():
+        return [options] * len(paths)
+    files = [_resolve(Path(path)) for path in paths]
+    takes = [file.exists() and format_of(file).is_of_keras for file in files]
+    return [options if own or not any(takes) else KerasOptions() for own in takes]
 
 
 def _layout_row(name: str) -> Layout:

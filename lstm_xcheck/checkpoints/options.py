@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from os import PathLike
 from pathlib import Path
+from typing import Any
 
 from ..layouts.table import Layout
 
@@ -17,6 +20,24 @@ class KerasOptions:
     recurrent_activation: str | None = None
     go_backwards: bool = False
     accept_class: tuple[str, ...] = ()  # classes that are not Keras' own and compute what its LSTM does
+
+    @classmethod
+    def of(
+        cls,
+        config: str | PathLike[str] | None = None,
+        activation: str | None = None,
+        recurrent_activation: str | None = None,
+        go_backwards: bool = False,
+        accept_class: Sequence[str] = (),
+    ) -> KerasOptions:
+        """The options as commands and functions give them."""
+        file = None if config is None else Path(config)
+        return cls(file, activation, recurrent_activation, go_backwards, tuple(accept_class))
+
+    def to_dict(self) -> dict[str, Any]:
+        """What is not the default, for a certificate."""
+        given = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {key: value for key, value in given.items() if value not in (None, False, ())}
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from .options import PATH, layouts_for, layouts_option
+from .options import PATH, keras_options, layouts_for, layouts_option
 
 _SIDES = {"first": "A", "second": "B"}
 
@@ -17,17 +17,22 @@ _SIDES = {"first": "A", "second": "B"}
 @click.argument("first", type=PATH, metavar="A")
 @click.argument("second", type=PATH, metavar="B")
 @layouts_option
+@keras_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(first: Path, second: Path, layouts: tuple[str, ...], as_json: bool) -> int:
+def command(
+    first: Path, second: Path, layouts: tuple[str, ...], as_json: bool, keras_config: Path | None, **keras: Any
+) -> int:
     """Say whether A and B, checkpoints of any formats, hold the same LSTMs.
 
     Weights are compared bit for bit in canonical form, the function by the float64 oracle on inputs that show every
     mistake, and the parameter counts are reconciled. Where they differ, the mistake that turns A into B is named.
     """
+    from ..checkpoints.options import KerasOptions
     from ..porting.compare_files import compare_files
     from .output import print_json
 
-    found = compare_files(first, second, layouts_for(layouts, [first, second]))
+    options = KerasOptions.of(keras_config, **keras)
+    found = compare_files(first, second, layouts_for(layouts, [first, second]), options)
     if as_json:
         print_json(found, allow_nan=False)
     else:

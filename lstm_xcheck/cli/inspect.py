@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import PATH
+from .options import PATH, keras_options
 
 if TYPE_CHECKING:
     from ..checkpoints import Checkpoint, FoundLSTM
@@ -17,15 +17,17 @@ if TYPE_CHECKING:
 @click.command("inspect")
 @click.argument("file", type=PATH)
 @click.option("--layout", metavar="NAME", help="The layout of FILE, where its names do not say it.")
+@keras_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(file: Path, layout: str | None, as_json: bool) -> None:
+def command(file: Path, layout: str | None, as_json: bool, keras_config: Path | None, **keras: Any) -> None:
     """Show every LSTM of FILE, with its spec, type, layout and parameter counts,
     and the names of all other tensors.
     """
     from ..checkpoints import read_checkpoint
+    from ..checkpoints.options import KerasOptions
     from .output import print_json
 
-    checkpoint = read_checkpoint(file, layout)
+    checkpoint = read_checkpoint(file, layout, keras=KerasOptions.of(keras_config, **keras))
     checkpoint.require_lstms()
     if as_json:
         print_json(describe(checkpoint))

@@ -54,6 +54,20 @@ layouts_option = click.option(
 )  # fmt: skip
 
 
+#: Add the options that say of a Keras file what it does not say itself.
+keras_options = _group(
+    click.option(
+        "--keras-config", type=PATH, metavar="FILE", help="The JSON of model.to_json(), for a Keras file without it."
+    ),
+    click.option("--activation", metavar="NAME", help="Of a Keras LSTM whose file does not say it."),
+    click.option("--recurrent-activation", metavar="NAME", help="The same of its gates, such as hard_sigmoid."),
+    click.option("--go-backwards", is_flag=True, help="The Keras LSTMs read backward; their file does not say it."),
+    click.option(
+        "--accept-class", multiple=True, metavar="NAME", help="A Keras class that computes what LSTM does; repeatable."
+    ),
+)
+
+
 def layouts_for(texts: Sequence[str], files: Sequence[Path]) -> list[str | None]:
     """The layout that --layout gives each file, or None."""
     layouts: list[str | None] = [None] * len(files)

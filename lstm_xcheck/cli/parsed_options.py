@@ -16,6 +16,7 @@ from ..errors import UserError
 
 if TYPE_CHECKING:
     from ..adapters import Entry
+    from ..checkpoints.options import KerasOptions
     from ..engine import CaseOrRecipe, Plan, Recipe
     from ..model import LSTMSpec
 
@@ -163,6 +164,11 @@ class VerifyOptions(CaseOptions, WorkerOptions):
     adapters: str | None
     functions: Sequence[str]
     layouts: Sequence[str]
+    keras_config: Path | None
+    activation: str | None
+    recurrent_activation: str | None
+    go_backwards: bool
+    accept_class: Sequence[str]
     gradients: bool
     out: Path | None
     resume: bool
@@ -170,6 +176,14 @@ class VerifyOptions(CaseOptions, WorkerOptions):
     dask: str | None
     reports: Sequence[Path]
     as_json: bool
+
+    def keras(self) -> KerasOptions:
+        """What is said of Keras files."""
+        from ..checkpoints.options import KerasOptions
+
+        return KerasOptions.of(
+            self.keras_config, self.activation, self.recurrent_activation, self.go_backwards, self.accept_class
+        )
 
     def shard_number(self) -> tuple[int, int] | None:
         """`2/4` as (2, 4), None for the complete run."""

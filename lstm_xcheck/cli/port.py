@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from ..errors import UserError
-from .options import PATH
+from .options import PATH, keras_options
 
 _CODES = {"agree": 0, "disagree": 1, "error": 2}
 
@@ -30,6 +30,7 @@ _CODES = {"agree": 0, "disagree": 1, "error": 2}
 @click.option("--lstm-only", is_flag=True, help="Leave all other layers out.")
 @click.option("--without", multiple=True, metavar="CLIP", help="Leave out cell_clip, gate_clip or proj_clip.")
 @click.option("--layout", metavar="NAME", help="The layout of SRC, where its names do not say it.")
+@keras_options
 @click.option("--json", "as_json", is_flag=True, help="Print the certificate on stdout and nothing else.")
 def command(src: Path, dst: Path, renames: tuple[str, ...], as_json: bool, **options: Any) -> int:
     """Write SRC as DST, for another framework, and verify it:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import UserError
-from .options import PATH, adapter_names, layouts_for, layouts_option, report_options
+from .options import PATH, adapter_names, keras_options, layouts_for, layouts_option, report_options
 
 if TYPE_CHECKING:
     from ..adapters import Entry
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 @click.option("--preset", metavar="NAME", help="Cases to run: quick, standard or deep.  [default: standard]")
 @click.option("--grid", "grid_text", metavar="AXES", help='Cases to run: "hidden=1,32 steps=1,20 bias=split,none".')
 @layouts_option
+@keras_options
 @click.option("--seeds", type=click.IntRange(min=1), metavar="N", help="Run every case with N seeds.")
 @click.option("--seed", type=click.IntRange(min=0), metavar="S", default=0, help="First seed.  [default: 0]")
 @click.option("--precision", metavar="NAME", help="float32, float64, bfloat16 or float16 for every case.")
@@ -89,14 +90,15 @@ def _questions(options: VerifyOptions) -> tuple[tuple[CaseOrRecipe, ...], dict[s
         return tuple(options.recipes()), {}
     if options.preset is not None or options.grid_text is not None:
         raise UserError("--preset and --grid choose designed cases, but FILE brings its own weights; give one of them")
-    from ..checkpoints.formats import read_checkpoint
+    from ..checkpoints.formats import keras_options_for, read_checkpoint
 
     cases: list[CaseOrRecipe] = []
     found: list[dict[str, object]] = []
     unread: list[dict[str, str]] = []
     labels: Counter[str] = Counter()
-    for path, layout in zip(options.files, layouts, strict=True):
-        checkpoint = read_checkpoint(path, layout)
+    keras = keras_options_for(options.files, options.keras())
+    for path, layout, own in zip(options.files, layouts, keras, strict=True):
+        checkpoint = read_checkpoint(path, layout, keras=own)
         unread += [{"file": str(path), "name": lstm.name, "why": lstm.why} for lstm in checkpoint.unread]
         for lstm in checkpoint.require_lstms():
             label = _label(path, lstm.name, len(options.files))

@@ -12,7 +12,9 @@ import numpy as np
 
 from ..arrays import STORAGE, Array, round_to
 from ..checkpoints import Checkpoint, read_checkpoint
+from ..checkpoints.formats import keras_options_for
 from ..checkpoints.layout_arrays import chain_of
+from ..checkpoints.options import KerasOptions
 from ..compare import judge
 from ..diagnose import diagnose
 from ..diagnose.catalogue import CATALOGUE
@@ -36,7 +38,10 @@ class _Side:
 
 
 def compare_files(
-    first: str | PathLike[str], second: str | PathLike[str], layouts: Sequence[str | None] = (None, None)
+    first: str | PathLike[str],
+    second: str | PathLike[str],
+    layouts: Sequence[str | None] = (None, None),
+    keras: KerasOptions | None = None,
 ) -> dict[str, Any]:
     """Compare every LSTM of two checkpoints of any formats.
 
@@ -44,6 +49,7 @@ def compare_files(
         first: one of them.
         second: the other.
         layouts: a name of `lstm-xcheck layouts` for each whose own names do not say whose they are.
+        keras: what the user adds to those that are Keras files.
 
     Returns:
         `same`, which is about the LSTMs alone and false where one was not read; `unread`, those that were not;
@@ -55,8 +61,10 @@ def compare_files(
         UserError: when it is not clear which LSTM is to be compared with which.
     """
     files = [
-        read_checkpoint(Path(path), layout, load_other_tensors=True)
-        for path, layout in zip((first, second), layouts, strict=True)
+        read_checkpoint(Path(path), layout, load_other_tensors=True, keras=options)
+        for path, layout, options in zip(
+            (first, second), layouts, keras_options_for((first, second), keras or KerasOptions()), strict=True
+        )
     ]
     pairs = [_compare(one, other) for one, other in _paired(files)]
     unread = [

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ..atomic_files import sha256_of
+from ..checkpoints.options import KerasOptions
 from ..errors import DisagreementError, UserError
 
 
@@ -40,6 +41,32 @@ def described(path: Path, folder: Path, format: str, parts: Mapping[str, str]) -
         "format": format,
         "parts": dict(parts),
     }
+
+
+def recorded(options: KerasOptions, folder: Path) -> dict[str, Any]:
+    """What the user said of a Keras file, as seen from the certificate's folder."""
+    content = options.to_dict()
+    if not content:
+        return {}
+    if options.config is not None:
+        where = os.path.relpath(options.config.resolve(), folder.resolve())
+        content |= {"config": Path(where).as_posix(), "config_sha256": sha256_of(options.config)}
+    return {"keras": {**content, "accept_class": list(options.accept_class)}}
+
+
+def restored(certificate: Path, content: Mapping[str, Any]) -> KerasOptions:
+    """The options that `recorded` kept.
+
+    Raises:
+        UserError: when the config is missing.
+        DisagreementError: when a byte of it has changed.
+    """
+    values = dict(content)
+    digest = values.pop("config_sha256", None)
+    if digest is not None:
+        values["config"] = certificate.parent / values["config"]
+        refuse_changed(certificate, "config", values["config"], {values["config"].name: digest})
+    return KerasOptions.of(**values)
 
 
 def refuse_changed(certificate: Path, role: str, path: Path, parts: Mapping[str, str]) -> None:

@@ -14,6 +14,7 @@ from ..atomic_files import write_atomically
 from ..checkpoints import Checkpoint, FoundLSTM, read_checkpoint, write_checkpoint
 from ..checkpoints.formats import Format, format_for_writing
 from ..checkpoints.layout_arrays import chain_of
+from ..checkpoints.options import KerasOptions
 from ..checkpoints.other_layers.model import OtherLayers
 from ..checkpoints.publish import refuse_existing
 from ..checkpoints.read_back import matched
@@ -23,7 +24,7 @@ from ..recordings.model import made_by
 from . import other_layers
 from .certificate import Certificate, Ported, fingerprints, joined, losses
 from .clips import left_out_clips, without_clips
-from .manifest import described, hashed, named
+from .manifest import described, hashed, named, recorded
 
 #: What a certificate's name ends in.
 SUFFIX = ".xcheck.json"
@@ -52,6 +53,11 @@ def port(
     lstm_only: bool = False,
     without: Sequence[str] = (),
     layout: str | None = None,
+    keras_config: str | PathLike[str] | None = None,
+    activation: str | None = None,
+    recurrent_activation: str | None = None,
+    go_backwards: bool = False,
+    accept_class: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Writes a checkpoint as another framework's and verifies it.
 
@@ -70,6 +76,11 @@ def port(
         lstm_only: leave all other layers out, those that could be carried over too.
         without: clips to leave out, gate_clip, cell_clip or proj_clip, where the destination cannot say them.
         layout: a name of `lstm-xcheck layouts`, where the source's own names do not say whose they are.
+        keras_config: the JSON of `model.to_json()`, for a Keras file without a config.
+        activation: of Keras LSTMs whose file does not say it.
+        recurrent_activation: the same of their gates.
+        go_backwards: whether those LSTMs read backward.
+        accept_class: classes that are not Keras' own and compute what its LSTM does.
 
     Returns:
         The certificate: `verdict` (agree, disagree or error), `rows`, `losses`, `left_out` and the hashes.
@@ -85,7 +96,8 @@ def port(
     refuse_existing(target, force, format)
     refuse_existing(certificate_path, force)
     alone = lstm_only or layer is not None
-    checkpoint = _read_source(source, target, layout, load_other_tensors=not alone)
+    keras = KerasOptions.of(keras_config, activation, recurrent_activation, go_backwards, accept_class)
+    checkpoint = _read_source(source, target, layout, keras, load_other_tensors=not alone)
     if layer is None:
         _refuse_unread(checkpoint)
     clipped = _chosen(checkpoint, layer)
@@ -107,7 +119,11 @@ def port(
     lstm_entries = [lstm.to_dict() for lstm in ported]
     notes = other_layers.notes(selection.others, format, layers)
     certificate = Certificate(
-        source={**described(checkpoint.path, target.parent, checkpoint.format, source_hashes), "layout": layout},
+        source={
+            **described(checkpoint.path, target.parent, checkpoint.format, source_hashes),
+            "layout": layout,
+            **recorded(keras, target.parent),
+        },
         destination=described(target, target.parent, back.format, named(target, back.hashes)),
         lstms=lstm_entries,
         losses=[loss for lstm in ported for loss in losses(lstm)],
@@ -126,9 +142,11 @@ def port(
     return certificate
 
 
-def _read_source(source: Path, target: Path, layout: str | None, *, load_other_tensors: bool) -> Checkpoint:
+def _read_source(
+    source: Path, target: Path, layout: str | None, keras: KerasOptions, *, load_other_tensors: bool
+) -> Checkpoint:
     """The source, unless it is what is to be written."""
-    checkpoint = read_checkpoint(source, layout, load_other_tensors=load_other_tensors)
+    checkpoint = read_checkpoint(source, layout, load_other_tensors=load_other_tensors, keras=keras)
     checkpoint.require_lstms()
     if target.exists() and target.samefile(checkpoint.path):
         raise CheckpointError(

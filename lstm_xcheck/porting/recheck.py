@@ -11,7 +11,7 @@ from ..checkpoints import FoundLSTM, read_checkpoint
 from ..errors import DisagreementError, UserError
 from .certificate import Certificate, Ported, checksum, joined, read_certificate
 from .clips import without_clips
-from .manifest import refuse_added, refuse_changed
+from .manifest import refuse_added, refuse_changed, restored
 from .other_layers import refuse_other_layers
 
 
@@ -42,7 +42,12 @@ def _recheck(file: Path, certificate: Certificate) -> str:
             raise UserError(f"{path}, the {role} of {file}, does not exist; put it back beside the certificate")
         refuse_changed(file, role, path, sides[role]["parts"])
     source, written = (
-        read_checkpoint(path, sides[role].get("layout"), load_other_tensors=bool(certificate.layers))
+        read_checkpoint(
+            path,
+            sides[role].get("layout"),
+            load_other_tensors=bool(certificate.layers),
+            keras=restored(file, sides[role].get("keras", {})),
+        )
         for role, path in paths.items()
     )
     own = (file, *written.files)

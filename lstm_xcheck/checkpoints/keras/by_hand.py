@@ -1,4 +1,4 @@
-"""What the user adds to a Keras file that does not say it: a config, functions, a direction, classes."""
+"""What the user adds to a Keras file that does not say it."""
 
 from __future__ import annotations
 
@@ -15,6 +15,11 @@ from ..options import KerasOptions
 from .config import KerasConfig, LayerConfig
 
 _MAX_CONFIG = 64 << 20
+#: Functions of Keras that have no canonical form; a name that is not here may be the user's own.
+_OTHER_FUNCTIONS = (
+    "celu", "elu", "exponential", "gelu", "glu", "hard_silu", "hard_swish", "hard_tanh", "leaky_relu", "log_sigmoid",
+    "log_softmax", "mish", "relu6", "selu", "silu", "soft_shrink", "softmax", "softplus", "softsign", "swish",
+)  # fmt: skip
 _TWO_DEFAULTS = (
     "is not in the file, and the default of its Keras is hard_sigmoid or sigmoid; say which with "
     "--recurrent-activation, or give the model's JSON with --keras-config"
@@ -79,7 +84,7 @@ def functions_of(
     for key, default in (("activation", "tanh"), ("recurrent_activation", gates)):
         value = values.get(key)
         function = config.activation(value) if key in values else default
-        if key in by_hand and (function is None or key not in values):
+        if key in by_hand and value not in _OTHER_FUNCTIONS and (function is None or key not in values):
             function = by_hand[key]
             notes[key] = f"{option_of(key)} says {function}"
             notes[key] += f" where the file says {escape(value)}" if key in values else ""
@@ -107,7 +112,7 @@ def _function(option: str, value: str, config: KerasConfig) -> str:
 
 
 def refuse_foreign(configs: Iterable[LayerConfig], options: KerasOptions) -> str:
-    """Why a class that is not Keras' own is not read; empty if all are or are accepted."""
+    """Why a foreign class is not read; empty if there is none."""
     accepted = {name.rpartition(">")[2] for name in options.accept_class}
     foreign = [escape(c.short_class) for c in configs if not c.is_own and c.short_class not in accepted]
     return (

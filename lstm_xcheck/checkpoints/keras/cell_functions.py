@@ -1,4 +1,4 @@
-"""What a cell computes: by the config, by the user's options, else by the defaults of its Keras."""
+"""What a cell computes: by config, by hand, else by default."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def _by_default(
 
 
 def _class_notes(cell: Cell, names: Mapping[str, str]) -> Iterator[str]:
-    """Names the class that Keras 3 calls a group after, if it is not Keras' own."""
+    """Names a group's class if it is not Keras' own."""
     container, _, last = cell.layer.rpartition("/")
     group = re.sub("_[0-9]+$", "", last)
     if names and container.rpartition("/")[2] == "layers" and group not in map(snake_case, OWN):

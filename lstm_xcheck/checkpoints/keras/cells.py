@@ -1,4 +1,4 @@
-"""The LSTM cells among the groups of a Keras weights file, by their shapes alone.
+"""The cells of a Keras weights file, by their shapes alone.
 
 An LSTM cell is `kernel (x, 4h)`, `recurrent_kernel (h, 4h)` and perhaps `bias (4h)`; a GRU has 3 h columns, a
 SimpleRNN 1.
@@ -64,7 +64,7 @@ class Cell:
 
 
 def inner_variables(groups: Sequence[Variables]) -> dict[str, str]:
-    """Places that have variables below them, those of random generators apart, such as a normalised cell's."""
+    """Places with variables below them, those of random generators apart."""
     found: dict[str, str] = {}
     for group in groups:
         parts = group.place.split("/")

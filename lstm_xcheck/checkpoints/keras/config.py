@@ -138,12 +138,13 @@ def parse_config(path: Path, text: bytes, metadata: bytes) -> KerasConfig:
 
 
 def described(path: Path, model: dict[str, Any]) -> KerasConfig:
-    """The layers of a model that `to_json()` describes; Keras 3 gives no version there, but modules."""
+    """The layers of a model as `to_json()` describes it."""
     layers: dict[str, LayerConfig] = {}
     _collect(path, model, "", layers, 0)
     # First come the places of today: the order of layers is theirs.
     layers |= {_place_in_keras_2_12(place): layer for place, layer in layers.items()}
     version = model.get("keras_version")
+    # Keras 3 gives no version here, but modules.
     if "keras_version" not in model and str(model.get("module")).startswith("keras."):
         version = "3.0"
     return KerasConfig(layers, version if isinstance(version, str) else "")

@@ -80,7 +80,7 @@ def legacy_content(
 
 
 def _numbered(tensors: dict[str, TensorInfo]) -> dict[str, TensorInfo]:
-    """The tensors of a cell by Keras 3's numbers; others, such as peepholes, by their names."""
+    """The tensors of a cell by Keras 3's numbers, peepholes by their names."""
     return {str(_KINDS.index(kind)) if kind in _KINDS else kind: tensor for kind, tensor in tensors.items()}
 
 
