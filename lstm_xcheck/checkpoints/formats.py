@@ -249,7 +249,7 @@ def read_checkpoint(
 
 
 def keras_options_for(paths: Sequence[str | PathLike[str]], options: KerasOptions) -> list[KerasOptions]:
-    """The options for each file: those of Keras take them, and one has to be."""
+    """The options for each file; only those of Keras take them."""
     if options == KerasOptions():
         return [options] * len(paths)
     files = [_resolve(Path(path)) for path in paths]

@@ -75,7 +75,7 @@ def test_the_version_may_lie_in_the_group_of_the_weights(tmp_path: Path) -> None
     assert read_checkpoint(path).lstms[0].weights.spec.gate_activation == HARD_SIGMOID_KERAS2
 
 
-def test_the_config_beside_the_weights_is_applied(tmp_path: Path) -> None:
+def test_a_config_of_the_user_is_applied(tmp_path: Path) -> None:
     path = weights_only(tmp_path / "m.h5", "2.2.0", {"fw/fw": arrays(), "bw/bw": arrays(1)})
     layers = [
         layer("LSTM", "fw", units=4, activation="tanh", recurrent_activation="hard_sigmoid"),
@@ -92,7 +92,7 @@ def test_the_config_beside_the_weights_is_applied(tmp_path: Path) -> None:
     assert unread(read_checkpoint(path, keras=KerasOptions(config))).keys() == {"bw"}
 
 
-def test_the_config_beside_weights_of_keras_3(keras_files: Path, tmp_path: Path) -> None:
+def test_a_config_of_the_user_is_applied_to_weights_of_keras_3(keras_files: Path, tmp_path: Path) -> None:
     import zipfile
 
     with zipfile.ZipFile(keras_files / "functional.keras") as archive:
@@ -146,7 +146,7 @@ def test_other_formats_take_none_of_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("oracle_alone")
-def test_a_certificate_keeps_what_the_user_said(tmp_path: Path) -> None:
+def test_a_certificate_keeps_what_the_user_adds(tmp_path: Path) -> None:
     path = weights_only(tmp_path / "m.h5", "2.2.4-tf", {"rec/rec": arrays()})
     config = architecture(tmp_path, [layer("Mine", "rec", units=4, recurrent_activation="hard_sigmoid")])
     certificate = lx.port(path, tmp_path / "m.npz", keras_config=config, accept_class=["Mine"])
