@@ -141,17 +141,28 @@ _VARIABLE_LENGTH = 9
 
 
 def text_attribute(path: Path, file: BinaryIO, item: Any, key: str, limit: int = _MAX_LENGTH) -> str:
-    """A scalar text attribute of a group or dataset, empty if absent."""
+    """A text attribute of a group or dataset, empty if absent.
+
+    Raises:
+        CheckpointError: for one that is there and cannot be read.
+    """
     for body in _attribute_messages(file, h5py.h5o.get_info(item.id).addr):
         attribute = _parse(body)
         if attribute.name == key.encode():
-            return _text(file, attribute, limit).decode("utf-8", "replace")
+            text = _text(file, attribute, limit)
+            if text is None:
+                raise _unreadable(path, item, key, f"is damaged, or is no single text of at most {limit} bytes")
+            return text.decode("utf-8", "replace")
     if h5py.h5a.exists(item.id, key.encode()):
-        raise CheckpointError(
-            f"{path}: the attribute {key} of {escape(item.name)} lies outside the header of its object, where it "
-            "cannot be read safely; save the model again with Keras"
-        )
+        raise _unreadable(path, item, key, "lies outside the header of its object")
     return ""
+
+
+def _unreadable(path: Path, item: Any, key: str, why: str) -> CheckpointError:
+    return CheckpointError(
+        f"{path}: the attribute {key} of {escape(item.name)} {why}, so it cannot be read safely; save the model again "
+        "with Keras"
+    )
 
 
 class _Attribute(NamedTuple):
@@ -177,29 +188,43 @@ def _parse(body: bytes) -> _Attribute:
     return _Attribute(name.rstrip(b"\0"), datatype, dataspace, body[at:])
 
 
-def _text(file: BinaryIO, attribute: _Attribute, limit: int) -> bytes:
-    """The bytes of a scalar text, empty for any other value."""
+def _text(file: BinaryIO, attribute: _Attribute, limit: int) -> bytes | None:
+    """The bytes of one text; None for any other value."""
     datatype, value = attribute.datatype, attribute.value
-    if len(datatype) < 8 or attribute.dataspace[1:2] != b"\0":  # a rank of 0
+    count = _count(attribute.dataspace)
+    if count == 0:
         return b""
+    if count != 1 or len(datatype) < 8:
+        return None
     kind, properties = datatype[0] & 15, datatype[1] & 15
     if kind == _FIXED_TEXT:
         size = int.from_bytes(datatype[4:8], "little")
-        return value[:size].rstrip(b"\0 ") if size <= min(limit, len(value)) else b""
+        return value[:size].rstrip(b"\0 ") if size <= min(limit, len(value)) else None
     if kind == _VARIABLE_LENGTH and properties == 1 and len(value) >= 16:  # of text
         length, address, index = struct.unpack_from("<IQI", value)
-        return _heap_object(file, length, address, index, limit)
-    return b""
+        return _heap_object(file, length, address, index, limit) if length else b""
+    return None
 
 
-def _heap_object(file: BinaryIO, length: int, address: int, index: int, limit: int) -> bytes:
-    """An object of a global heap, empty unless it has this length."""
+def _count(dataspace: bytes) -> int:
+    """The number of elements of an attribute; -1 for what is no dataspace."""
+    version, rank = dataspace[:1], dataspace[1] if len(dataspace) > 3 else 255
+    start = {b"\1": 8, b"\2": 4}.get(version, 0)
+    if not start or len(dataspace) < start + 8 * rank:
+        return -1
+    if version == b"\2" and dataspace[3] == 2:  # a null dataspace
+        return 0
+    return math.prod(struct.unpack_from(f"<{rank}Q", dataspace, start))
+
+
+def _heap_object(file: BinaryIO, length: int, address: int, index: int, limit: int) -> bytes | None:
+    """An object of a global heap, None unless it has this length."""
     if length > limit or address >= _FAR:
-        return b""
+        return None
     file.seek(address)
     heap = file.read(16)
     if heap[:5] != b"GCOL\x01" or len(heap) < 16:
-        return b""
+        return None
     heap += file.read(max(0, min(int.from_bytes(heap[8:], "little"), limit + _MAX_BLOCK) - 16))
     at = 16
     while at + 16 <= len(heap):
@@ -210,7 +235,7 @@ def _heap_object(file: BinaryIO, length: int, address: int, index: int, limit: i
         if number in (0, index):
             break
         at += 16 + size + -size % 8
-    return b""
+    return None
 
 
 def _attribute_messages(file: BinaryIO, address: int) -> Iterator[bytes]:
