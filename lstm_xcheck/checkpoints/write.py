@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 from ..atomic_files import files_in, sha256_of
 from ..errors import CheckpointError
 from ..model import LSTMWeights
+from .expressible import formats_that_say
 from .formats import format_for_writing
 from .layout_arrays import chain_of
 from .model import Checkpoint
@@ -56,11 +58,16 @@ def write_checkpoint(
         raise CheckpointError(f"{target}: there is no LSTM to write")
     for part in (target, *chosen.parts(target)):
         refuse_existing(part, force, chosen)
-    written = dict(lstms) if chosen.stacks else chain_of(lstms)
+    with _naming_other_formats(chosen.id, lstms):
+        written = dict(lstms) if chosen.stacks else chain_of(lstms)
     others = other_layers if other_layers and chosen.family else OtherLayers()
     template = None if like is None else read_template(Path(like), chosen, written, others)
     options = ReadOptions(load_other_tensors=bool(others.layers or others.chain))
-    with temporary_path(target, chosen) as temporary, ThreadPoolExecutor() as pool:
+    with (
+        _naming_other_formats(chosen.id, lstms),
+        temporary_path(target, chosen) as temporary,
+        ThreadPoolExecutor() as pool,
+    ):
         if template is None:
             writer.write(temporary, lstms, others)
         else:
@@ -79,3 +86,15 @@ def write_checkpoint(
         back = chosen.read(target, options)
     kept = tuple(replace(found, weights=same.get(found.name, found.weights)) for found in back.lstms)
     return replace(back, path=target, lstms=kept, parts=tuple(hashes), hashes=hashes)
+
+
+@contextmanager
+def _naming_other_formats(id: str, lstms: Mapping[str, LSTMWeights]) -> Iterator[None]:
+    """Adds the formats that can say what this one cannot."""
+    try:
+        yield
+    except CheckpointError as error:
+        able = formats_that_say(weights.spec for weights in lstms.values())
+        if id in able:
+            raise
+        raise CheckpointError(f"{error}; formats that can say it: {', '.join(able) or 'none'}") from error

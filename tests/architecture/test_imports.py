@@ -69,7 +69,18 @@ CHECKPOINTS: dict[str, set[str]] = {
     "publish": {"codecs", "formats"},
     "read_back": {"codecs", "formats", "layout_arrays", "model", "options"},
     "read_template": {"codecs", "formats", "layout_arrays", "model", "other_layers", "template"},
-    "write": {"formats", "layout_arrays", "model", "options", "other_layers", "publish", "read_back", "read_template"},
+    "expressible": set(),
+    "write": {
+        "expressible",
+        "formats",
+        "layout_arrays",
+        "model",
+        "options",
+        "other_layers",
+        "publish",
+        "read_back",
+        "read_template",
+    },
     "__init__": {"formats", "model", "write"},
 }
 

@@ -186,7 +186,7 @@ def _activation(name: str, function: str) -> str:
     if function == HARD_SIGMOID_KERAS3:
         return "hard_sigmoid"
     if function not in ("tanh", "sigmoid", "relu", "linear"):
-        raise CheckpointError(f"LSTM {escape(name)} cannot be written for Keras 3, which has no activation {function}")
+        raise CheckpointError(f"LSTM {escape(name)} cannot be written for Keras, which has no activation {function}")
     return function
 
 

@@ -80,14 +80,14 @@ def test_a_class_that_is_not_keras_own_is_accepted_by_name(saved_model: Callable
     assert "--accept-class says" in lstm.notes[0]
 
 
-def test_layers_of_one_name_that_are_not_alike_are_not_read(saved_model: Callable[..., Path]) -> None:
+def test_different_layers_of_one_name_are_not_read(saved_model: Callable[..., Path]) -> None:
     other = {**VALUES, "activation": "tanh"}
     layers = [{"class_name": "LSTM", "config": values} for values in (VALUES, other)]
     (unread,) = read_checkpoint(saved_model(*layers)).unread
     assert "several layers named rec" in unread.why
 
 
-def test_what_is_not_in_the_file_is_said_by_hand(saved_model: Callable[..., Path]) -> None:
+def test_what_is_not_in_the_file_is_given_by_hand(saved_model: Callable[..., Path]) -> None:
     path = saved_model()
     (lstm,) = read_checkpoint(path, keras=KerasOptions(None, "relu", "hard_sigmoid", True)).lstms
     spec = lstm.weights.spec
