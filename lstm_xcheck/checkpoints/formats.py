@@ -274,8 +274,9 @@ def _refuse_other_layout(checkpoint: Checkpoint, layout: str) -> None:
             f"{other[0].name}: as {other[0].layout}; leave --layout out for it"
         )
     if not checkpoint.lstms:
-        tensors = shortlist([str(tensor) for tensor in checkpoint.other])
-        raise CheckpointError(f"{checkpoint.path} holds no LSTM that fits --layout {layout}; its tensors are {tensors}")
+        raise CheckpointError(
+            f"{checkpoint.path} holds no LSTM that fits --layout {layout}; its tensors are {checkpoint.listed_tensors()}"
+        )
 
 
 def load(path: str | PathLike[str], layout: str | None = None) -> dict[str, LSTMWeights]:

@@ -106,9 +106,14 @@ class Checkpoint:
         """The LSTMs, at least one."""
         if self.lstms:
             return self.lstms
+        if not self.other:
+            raise CheckpointError(f"{self.path} holds no LSTM; it holds no tensor at all")
+        raise CheckpointError(
+            f"{self.path} holds no LSTM; its {len(self.other)} tensors are {self.listed_tensors()}"
+        )
+
+    def listed_tensors(self) -> str:
+        """The first few other tensors with their notes."""
         # What nearly was an LSTM comes first: its note is what the user needs.
         other = sorted(self.other, key=lambda tensor: not tensor.note)
-        if not other:
-            raise CheckpointError(f"{self.path} holds no LSTM; it holds no tensor at all")
-        listed = [str(tensor) + (f" ({tensor.note})" if tensor.note else "") for tensor in other]
-        raise CheckpointError(f"{self.path} holds no LSTM; its {len(other)} tensors are {shortlist(listed)}")
+        return shortlist([str(tensor) + (f" ({tensor.note})" if tensor.note else "") for tensor in other])

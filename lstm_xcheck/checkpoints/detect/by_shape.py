@@ -6,7 +6,7 @@ That is two matrices with 4 blocks, or one matrix of both.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations
 
@@ -15,10 +15,13 @@ from ...layouts.table import TABLE, Layout
 from ..codecs.limits import FLOAT_SIZES
 from ..tensor_info import TensorInfo
 
-#: Words in names of recurrent weights; they settle which of two matrices of one shape these are.
-_RECURRENT = re.compile(r"u|r|rw|h|hh|h2h|wh|whh|uh|rec.*|hid.*")
+#: Words in names of recurrent weights and of input weights; they settle which of two matrices these are.
+_RECURRENT = re.compile(r"u|r|rw|h|hh|h2h|wh|whh|uh|hgates|rec.*|hid.*")
+_INPUT = re.compile(r"w|x|ih|xh|i2h|x2h|wx|wi|wih|igates|inp.*")
 #: One matrix with a vector is a dense layer as well, unless its name says otherwise.
 _NAMED = re.compile(r"lstm|rnn|cell", re.IGNORECASE)
+#: What is no LSTM, whatever its shapes: `GRU(48, 64)` has those of an LSTM of 48 units with its matrices exchanged.
+_NO_LSTM = re.compile(r"(?:gru|(?:simple|basic|vanilla|elman)_?rnn|simple_?cell)(?!.*lstm)", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -88,11 +91,26 @@ def shape_matches(tensors: Sequence[TensorInfo], *, joint: bool) -> list[ShapeMa
     for tensor in tensors:
         match = re.match(r"(.*[./])?", re.sub(":[0-9]+$", "", tensor.name), re.DOTALL)
         prefix = match[0] if match else ""
+        if _NO_LSTM.search(tensor.name):
+            continue
         if tensor.dtype in FLOAT_SIZES and len(tensor.shape) in (1, 2) and 0 not in tensor.shape:
             groups.setdefault(prefix, []).append(tensor)
     alone = joint and len(groups) == 1
-    found = (_cell(prefix, tensors, alone or bool(_NAMED.search(prefix))) for prefix, tensors in groups.items())
+    found = (_cell(prefix, tensors, alone or _is_named(prefix, groups)) for prefix, tensors in groups.items())
     return [one for one in found if one]
+
+
+def _is_named(prefix: str, groups: Mapping[str, object]) -> bool:
+    """Whether a prefix is called an LSTM, or the only one within what is.
+
+    `lstm/linear/` beside `lstm/out/` is not: a cell of one matrix has no other.
+    """
+    place = re.split(r"[./]", prefix.rstrip("./"))
+    if _NAMED.search(place[-1]):
+        return True
+    parent = prefix[: len(prefix.rstrip("./")) - len(place[-1])]
+    within = sum(other.startswith(parent) for other in groups)
+    return within == 1 and len(place) > 1 and bool(_NAMED.search(place[-2]))
 
 
 def _cell(prefix: str, tensors: Sequence[TensorInfo], joint: bool) -> ShapeMatch | None:
@@ -101,12 +119,10 @@ def _cell(prefix: str, tensors: Sequence[TensorInfo], joint: bool) -> ShapeMatch
         (w, u, transposed)
         for w, u in permutations(matrices, 2)
         for transposed in (True, False)
-        if _pair(w, u, transposed)
+        if _pair(w, u, transposed) and not _contradicts(w, u, prefix)
     ]
     if len(pairs) > 1:
-        pairs = [
-            (w, u, transposed) for w, u, transposed in pairs if _recurrent(u, prefix) and not _recurrent(w, prefix)
-        ]
+        pairs = [pair for pair in pairs if _has_word(pair[1], prefix, _RECURRENT)]
     if len(pairs) == 1:
         w, u, transposed = pairs[0]
         return ShapeMatch(prefix, (w, u), _vectors(tensors, u.shape[1 if transposed else 0]), transposed)
@@ -123,9 +139,16 @@ def _pair(w: TensorInfo, u: TensorInfo, transposed: bool) -> bool:
     return rows == 4 * columns and mine == rows
 
 
-def _recurrent(tensor: TensorInfo, prefix: str) -> bool:
-    words = re.split(r"[\W_]+", tensor.name[len(prefix) :].lower())
-    return any(_RECURRENT.fullmatch(word) for word in words)
+def _contradicts(w: TensorInfo, u: TensorInfo, prefix: str) -> bool:
+    """Whether names give these two the roles of each other."""
+    for words, mine, other in ((_RECURRENT, u, w), (_INPUT, w, u)):
+        if _has_word(other, prefix, words) and not _has_word(mine, prefix, words):
+            return True
+    return False
+
+
+def _has_word(tensor: TensorInfo, prefix: str, words: re.Pattern[str]) -> bool:
+    return any(words.fullmatch(word) for word in re.split(r"[\W_]+", tensor.name[len(prefix) :].lower()))
 
 
 def _vectors(tensors: Sequence[TensorInfo], size: int) -> tuple[TensorInfo, ...]:

@@ -21,7 +21,7 @@ from .assemble import Detected, build, others, unique_names, why_unsupported
 from .torch_names import detect_torch_names
 
 #: The rows whose names say enough. Those of Keras and Sonnet are last, because they are the least particular.
-NAMED = ("flax-linen", "flax-nnx", "flax-nnx-optimized", "haiku", "mlx", "keras", "sonnet")
+NAMED = ("flax-linen", "flax-nnx", "flax-nnx-optimized", "haiku", "mlx", "burn", "keras", "sonnet")
 
 #: Rows with names so plain that what holds them must be called an LSTM.
 _ONLY_NAMED = ("haiku", "tf1")
@@ -114,7 +114,7 @@ def _nominations(name: str, rows: Sequence[str]) -> Iterator[tuple[Layout, str, 
     for row in map(layout_named, rows):
         for tensor in row.tensors:
             for key in own_names(row, tensor):
-                prefix = plain.removesuffix("/" + key)
+                prefix = plain.removesuffix("/" + key.replace(".", "/"))
                 named = "lstm" in prefix.rpartition("/")[2].lower()
                 if prefix != plain and (row.name not in _ONLY_NAMED or named):
                     yield row, prefix.lstrip("/"), key

@@ -7,7 +7,7 @@ unit instead of 4.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,6 +28,15 @@ _TORCH_NAME = re.compile(
     re.DOTALL,
 )
 
+#: torch 2.13.0 nn.quantizable.LSTM, of which quantisation-aware training leaves a float LSTM
+#: (torch/ao/nn/quantizable/modules/rnn.py).
+_QUANTIZABLE_NAME = re.compile(
+    r"(?P<prefix>(?:.*[./])?)layers\.(?P<layer>[0-9]{1,3})\.layer_(?P<direction>fw|bw)\.cell\."
+    r"(?P<side>igates|hgates)\.(?P<kind>weight|bias)",
+    re.DOTALL,
+)
+_FAKE_QUANTISED = ".weight_fake_quant."
+
 #: What DataParallel and torch.compile put before every name.
 _WRAPPERS = ("module.", "_orig_mod.")
 
@@ -41,6 +50,7 @@ class _Group:
     prefix: str
     scope: str
     places: dict[str, dict[str, TensorInfo]] = field(default_factory=dict)
+    fake_quantised: bool = False  # whether training rounded its weights
 
     @property
     def tensors(self) -> list[TensorInfo]:
@@ -73,11 +83,26 @@ def detect_torch_names(path: Path, tensors: Sequence[TensorInfo], options: ReadO
 def _torch_groups(tensors: Sequence[TensorInfo]) -> dict[str, _Group]:
     groups: dict[str, _Group] = {}
     for tensor in tensors:
-        match = _TORCH_NAME.fullmatch(tensor.name)
-        if match:
-            group = groups.setdefault(match["prefix"], _Group(match["prefix"], tensor.scope))
-            group.places.setdefault(match["place"], {})[match["kind"]] = tensor
-    return groups
+        prefix, place, kind = _place_of(tensor.name)
+        if kind:
+            group = groups.setdefault(prefix, _Group(prefix, tensor.scope))
+            group.places.setdefault(place, {}).setdefault(kind, tensor)
+        elif _FAKE_QUANTISED in tensor.name:
+            prefix = tensor.name.partition("layers.")[0]
+            groups.setdefault(prefix, _Group(prefix, tensor.scope)).fake_quantised = True
+    return {prefix: group for prefix, group in groups.items() if group.places}
+
+
+def _place_of(name: str) -> tuple[str, str, str]:
+    """Prefix, place and kind of a tensor; the kind is empty for any other tensor."""
+    match = _TORCH_NAME.fullmatch(name)
+    if match:
+        return match["prefix"], match["place"], match["kind"]
+    match = _QUANTIZABLE_NAME.fullmatch(name)
+    if not match:
+        return "", "", ""
+    place = f"_l{int(match['layer'])}{'_reverse' if match['direction'] == 'bw' else ''}"
+    return match["prefix"], place, f"{match['kind']}_{'ih' if match['side'] == 'igates' else 'hh'}"
 
 
 def _refuse_ambiguous(path: Path, group: _Group) -> None:
@@ -150,6 +175,13 @@ def _torch_lstm(path: Path, group: _Group) -> FoundLSTM:
         native_count=weights.parameter_count,
         source_dtype=weights.dtype,
         tensors=tuple(tensor.name for tensor in group.tensors),
-        notes=("an LSTMCell, read as a layer of its own",) if group.is_cell else (),
+        notes=tuple(_notes(group)),
         arrays={key: tensor.name for key, tensor in arrays.items()},
     )
+
+
+def _notes(group: _Group) -> Iterator[str]:
+    if group.is_cell:
+        yield "an LSTMCell, read as a layer of its own"
+    if group.fake_quantised:
+        yield "its weights are read as they are stored; training rounded them and its steps to 8 bits when it ran"
