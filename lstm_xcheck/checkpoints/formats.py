@@ -18,7 +18,7 @@ from ..errors import CheckpointError, SpecError
 from ..layouts.table import Layout, layout_named
 from ..model import LSTMWeights
 from . import sniff
-from .codecs.limits import escape, shortlist
+from .codecs.limits import escape
 from .model import Checkpoint
 from .options import KerasOptions, ReadOptions
 
@@ -274,9 +274,8 @@ def _refuse_other_layout(checkpoint: Checkpoint, layout: str) -> None:
             f"{other[0].name}: as {other[0].layout}; leave --layout out for it"
         )
     if not checkpoint.lstms:
-        raise CheckpointError(
-            f"{checkpoint.path} holds no LSTM that fits --layout {layout}; its tensors are {checkpoint.listed_tensors()}"
-        )
+        tensors = checkpoint.listed_tensors()
+        raise CheckpointError(f"{checkpoint.path} holds no LSTM that fits --layout {layout}; its tensors are {tensors}")
 
 
 def load(path: str | PathLike[str], layout: str | None = None) -> dict[str, LSTMWeights]:

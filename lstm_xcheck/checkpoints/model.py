@@ -108,9 +108,7 @@ class Checkpoint:
             return self.lstms
         if not self.other:
             raise CheckpointError(f"{self.path} holds no LSTM; it holds no tensor at all")
-        raise CheckpointError(
-            f"{self.path} holds no LSTM; its {len(self.other)} tensors are {self.listed_tensors()}"
-        )
+        raise CheckpointError(f"{self.path} holds no LSTM; its {len(self.other)} tensors are {self.listed_tensors()}")
 
     def listed_tensors(self) -> str:
         """The first few other tensors with their notes."""

@@ -20,6 +20,14 @@ class TensorInfo:
     # raises CheckpointError when the file cannot hold what it claims, without reading a value. Its presence says
     # that `load` works after the reader has returned, which makes an LSTM's weights lazy.
     check: Callable[[], object] | None = None
+    # the tensors of the file that it is computed from, where it is none of them itself, and how it is
+    sources: tuple[str, ...] = ()
+    note: str = ""
+
+    @property
+    def file_names(self) -> tuple[str, ...]:
+        """The tensors of the file that hold it."""
+        return self.sources or (self.name,)
 
 
 def checked() -> None:

@@ -13,11 +13,12 @@ from pathlib import Path
 
 from ...errors import CheckpointError
 from ...layouts.table import layout_named
-from ..codecs.limits import escape
+from ..codecs.limits import escape, shortlist
 from ..model import FoundLSTM, Reason, UnreadLSTM
 from ..options import ReadOptions
 from ..tensor_info import TensorInfo
 from .assemble import Detected, build, others, unique_names, why_unsupported
+from .derived import derived_tensors, parametrised
 
 _LAYOUT = layout_named("torch")
 
@@ -35,6 +36,8 @@ _QUANTIZABLE_NAME = re.compile(
     r"(?P<side>igates|hgates)\.(?P<kind>weight|bias)",
     re.DOTALL,
 )
+#: A weight whose other form is in the file too.
+_OVERRIDDEN = "not read: a copy of what the file also holds in the form in which it was trained"
 _FAKE_QUANTISED = ".weight_fake_quant."
 
 #: What DataParallel and torch.compile put before every name.
@@ -63,15 +66,16 @@ class _Group:
 
 def detect_torch_names(path: Path, tensors: Sequence[TensorInfo], options: ReadOptions) -> Detected:
     """Detects LSTMs named as torch.nn.LSTM and LSTMCell name them."""
-    groups = _torch_groups(tensors)
     by_name = {tensor.name: tensor for tensor in tensors}
+    by_name.update({tensor.name: tensor for tensor in derived_tensors(tensors)})
+    groups = _torch_groups(list(by_name.values()))
     found: list[tuple[FoundLSTM, str]] = []
-    reasons: dict[str, Reason] = {}
+    reasons: dict[str, Reason] = {name: _OVERRIDDEN for name, tensor in by_name.items() if tensor.sources}
     for group in groups.values():
         _refuse_ambiguous(path, group)
-        reason = _why_no_lstm(group)
+        reason = _why_no_lstm(group, tensors)
         if reason:
-            reasons.update({tensor.name: reason for tensor in group.tensors})
+            reasons.update({name: reason for tensor in group.tensors for name in tensor.file_names})
             continue
         _adopt_single_bias(group, by_name)
         found.append((_torch_lstm(path, group), group.prefix))
@@ -88,13 +92,13 @@ def _torch_groups(tensors: Sequence[TensorInfo]) -> dict[str, _Group]:
             group = groups.setdefault(prefix, _Group(prefix, tensor.scope))
             group.places.setdefault(place, {}).setdefault(kind, tensor)
         elif _FAKE_QUANTISED in tensor.name:
-            prefix = tensor.name.partition("layers.")[0]
+            prefix = tensor.name.rpartition("layers.")[0]
             groups.setdefault(prefix, _Group(prefix, tensor.scope)).fake_quantised = True
     return {prefix: group for prefix, group in groups.items() if group.places}
 
 
 def _place_of(name: str) -> tuple[str, str, str]:
-    """Prefix, place and kind of a tensor; the kind is empty for any other tensor."""
+    """Prefix, place and kind of a tensor; no kind for any other."""
     match = _TORCH_NAME.fullmatch(name)
     if match:
         return match["prefix"], match["place"], match["kind"]
@@ -114,8 +118,11 @@ def _refuse_ambiguous(path: Path, group: _Group) -> None:
         )
 
 
-def _why_no_lstm(group: _Group) -> Reason:
+def _why_no_lstm(group: _Group, tensors: Sequence[TensorInfo]) -> Reason:
     """Why names, shapes and types make no LSTM; empty if they do."""
+    unknown = [reason for place in group.places if (reason := _unknown_form(group, place, tensors))]
+    if unknown:
+        return UnreadLSTM(_name_of(group), "; ".join(unknown))
     families = {_place_family(place, kinds) for place, kinds in group.places.items()}
     if "LSTM" not in families:
         return "; ".join(sorted(families))
@@ -123,6 +130,18 @@ def _why_no_lstm(group: _Group) -> Reason:
         return UnreadLSTM(_name_of(group), "; ".join(sorted(families - {"LSTM"})))
     unsupported = why_unsupported(tensor.dtype for tensor in group.tensors)
     return UnreadLSTM(_name_of(group), unsupported) if unsupported else ""
+
+
+def _unknown_form(group: _Group, place: str, tensors: Sequence[TensorInfo]) -> str:
+    """In what form a weight of an LSTM is stored that is not known."""
+    kinds = group.places[place]
+    missing = [kind + place for kind in ("weight_ih", "weight_hh") if kind not in kinds]
+    stored = [tensor for own in missing for tensor in parametrised(group.prefix, own, tensors)]
+    rows = {4 * shape[1] for shape in (t.shape for t in stored) if len(shape) == 2 and shape[0] == 4 * shape[1]}
+    if not rows & {tensor.shape[0] for tensor in kinds.values() if tensor.shape}:
+        return ""
+    names = shortlist([escape(tensor.name) for tensor in stored])
+    return f"{' and '.join(missing)} is stored in a form that is not known, as {names}"
 
 
 def _place_family(place: str, kinds: dict[str, TensorInfo]) -> str:
@@ -174,14 +193,15 @@ def _torch_lstm(path: Path, group: _Group) -> FoundLSTM:
         ),
         native_count=weights.parameter_count,
         source_dtype=weights.dtype,
-        tensors=tuple(tensor.name for tensor in group.tensors),
+        tensors=tuple(dict.fromkeys(name for tensor in group.tensors for name in tensor.file_names)),
         notes=tuple(_notes(group)),
-        arrays={key: tensor.name for key, tensor in arrays.items()},
+        arrays={key: tensor.name for key, tensor in arrays.items() if not tensor.sources},
     )
 
 
 def _notes(group: _Group) -> Iterator[str]:
     if group.is_cell:
         yield "an LSTMCell, read as a layer of its own"
+    yield from dict.fromkeys(tensor.note for tensor in group.tensors if tensor.note)
     if group.fake_quantised:
         yield "its weights are read as they are stored; training rounded them and its steps to 8 bits when it ran"
