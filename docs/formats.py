@@ -102,6 +102,7 @@ FACTS: dict[str, Facts] = {
     "torchscript": Facts(
         _outputs("checkpoints/torch/test_torchscript_files.py::test_the_program_computes_what_is_read")
     ),
+    "pt2": Facts(_outputs("checkpoints/torch/test_pt2_files.py::test_the_exported_program_computes_what_is_read")),
     "safetensors": Facts(
         _TRAINED, _bits(f"{_WRITERS}::test_safetensors_loads_the_file"), (*_USUAL, "proj_size"),
         whole=_bits(f"{_WHOLE}::test_there_and_back_is_bit_for_bit"),

@@ -319,3 +319,54 @@ def test_a_checkpoint_file_is_compared_with_a_module(tmp_path: Path) -> None:
     lx.assert_equivalent(made, str(one))
     with pytest.raises(lx.UserError, match=r"holds 2 LSTMs: left, right; pick one with lx\.load"):
         lx.assert_equivalent(two, made)
+
+
+# Compiled, scripted and quantised modules
+
+
+def made_modules() -> tuple[Any, Any]:
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(0)
+    torch._dynamo.reset()
+    torch._dynamo.config.allow_rnn = True
+    own = torch.nn.LSTM(4, 5, batch_first=True).eval()
+    twin = torch.nn.LSTM(4, 5, batch_first=True).eval()
+    twin.load_state_dict(own.state_dict())
+    return own, twin
+
+
+@pytest.mark.framework("torch")
+@pytest.mark.parametrize("wrong", [False, True])
+def test_a_compiled_module_is_run_and_not_unwrapped(wrong: bool) -> None:
+    """A compiler that is 1 % off is caught, though the module that it compiled is right."""
+    torch = pytest.importorskip("torch")
+    own, twin = made_modules()
+    calls = []
+
+    def backend(graph: Any, _: Any) -> Any:
+        def compiled(*given: Any) -> Any:
+            calls.append(1)
+            return tuple(part * (1.01 if wrong else 1) for part in graph(*given))
+
+        return compiled
+
+    compiled = torch.compile(twin, backend=backend)
+    if wrong:
+        assert "compiled torch LSTM" in message(own, compiled)
+    else:
+        lx.assert_equivalent(own, compiled)
+    assert calls
+
+
+@pytest.mark.framework("torch")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
+def test_a_scripted_module_is_run_and_a_quantised_one_named() -> None:
+    torch = pytest.importorskip("torch")
+    own, twin = made_modules()
+    lx.assert_equivalent(own, torch.jit.script(twin))
+    with torch.no_grad():
+        twin.weight_hh_l0[0, 0] += 1
+    assert "U of layer 0" in message(own, torch.jit.script(twin))
+    packed = torch.ao.quantization.quantize_dynamic(torch.nn.Sequential(twin), {torch.nn.LSTM})[0]
+    with pytest.raises(lx.UserError, match=r"got a quantised torch LSTM .* whose weights were rounded to qint8"):
+        lx.assert_equivalent(own, packed)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -18,7 +18,7 @@ from ..errors import CheckpointError, SpecError
 from ..layouts.table import Layout, layout_named
 from ..model import LSTMWeights
 from . import sniff
-from .codecs.limits import escape
+from .codecs.limits import escape, shortlist
 from .model import Checkpoint
 from .options import KerasOptions, ReadOptions
 
@@ -139,6 +139,7 @@ FORMATS: tuple[Format, ...] = (
         family="torch",
     ),
     Format("torchscript", "TorchScript", (".pt", ".ptl"), sniff.is_torch_script, "torch.read_torchscript:read"),
+    Format("pt2", "PyTorch ExportedProgram", (".pt2",), sniff.is_exported_program, "torch.read_pt2:read"),
     Format(
         "safetensors", "safetensors", (".safetensors",), sniff.is_safetensors, "safetensors.read:read",
         "safetensors.write", family="torch",
@@ -322,6 +323,11 @@ def _by_suffix(path: Path) -> list[Format]:
     return [f for _, f in sorted(fitting, key=lambda pair: -pair[0])]
 
 
+def _readable(names: Iterable[str]) -> str:
+    """Those of some file names that a format's suffix fits."""
+    return shortlist([escape(name) for name in names if _by_suffix(Path(name)) and not name.endswith("/")])
+
+
 def _resolve(path: Path) -> Path:
     """The `.index` file that a TensorFlow prefix means."""
     index = path.with_name(f"{path.name}.index") if path.name else path
@@ -348,8 +354,13 @@ def format_of(path: Path) -> Format:
             return candidate
     if path.is_dir():
         folders = ", ".join(f.name for f in FORMATS if f.folder)
-        raise CheckpointError(f"{path} is a directory, but of none of {folders}; expected a checkpoint file")
+        inner = _readable(file.name for file in sorted(path.iterdir()) if file.is_file())
+        advice = f"it holds {inner}; name one of these" if inner else "expected a checkpoint file"
+        raise CheckpointError(f"{path} is a directory, but of none of {folders}; {advice}")
     fitting = [f for f in _by_suffix(path) if not f.folder]
+    inner = _readable(sniff.members(path))
+    if inner and (not fitting or fitting[0].family == "torch"):
+        raise CheckpointError(f"{path} is a zip archive of other files; unpack it and name one of these in it: {inner}")
     if fitting:
         return fitting[0]
     readable = ", ".join(f"{f.name} ({' '.join(f.suffixes)})" for f in FORMATS if not f.folder)

@@ -90,6 +90,7 @@ class Checkpoint:
     parts: tuple[Path, ...] = ()  # every file that the checkpoint consists of, where it is not `path` alone
     # sha256 of every file, as it was when it was read back; of a checkpoint that was just written
     hashes: Mapping[Path, str] = field(default_factory=dict)
+    content: tuple[str, ...] = ()  # what it holds besides tensors, each with what it is
 
     @property
     def files(self) -> tuple[Path, ...]:

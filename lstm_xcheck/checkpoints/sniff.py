@@ -14,6 +14,9 @@ SHARD_INDEX = ".safetensors.index.json"
 #: The file of an Orbax checkpoint that describes its tree.
 ORBAX_TREE = "_METADATA"
 
+#: The member of an ExportedProgram of PyTorch before 2.8.
+OLD_PROGRAM = "serialized_exported_program.json"
+
 HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 
 
@@ -47,6 +50,11 @@ def is_torch(path: Path) -> bool:
 def is_torch_script(path: Path) -> bool:
     """A zip archive with the `data.pkl` and `constants.pkl` of `torch.jit.save`."""
     return _has_member(path, "data.pkl") and _has_member(path, "constants.pkl")
+
+
+def is_exported_program(path: Path) -> bool:
+    """A zip archive of `torch.export.save`."""
+    return _has_member(path, "archive_format") or OLD_PROGRAM in members(path)
 
 
 def _has_member(path: Path, last: str) -> bool:

@@ -23,6 +23,8 @@ class TensorInfo:
     # the tensors of the file that it is computed from, where it is none of them itself, and how it is
     sources: tuple[str, ...] = ()
     note: str = ""
+    owner: str = ""  # the class of the pickled object that it is part of; empty in a plain container
+    unread: str = ""  # why no LSTM can be made of it
 
     @property
     def file_names(self) -> tuple[str, ...]:

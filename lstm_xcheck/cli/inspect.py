@@ -46,6 +46,7 @@ def describe(checkpoint: Checkpoint) -> dict[str, Any]:
             {"name": tensor.name, "shape": list(tensor.shape), "dtype": tensor.dtype, "note": tensor.note}
             for tensor in checkpoint.other
         ],
+        "content": list(checkpoint.content),
     }
 
 
@@ -85,6 +86,10 @@ def _print(checkpoint: Checkpoint) -> None:
         click.echo(f"\nother tensors: {len(checkpoint.other)}")
     for tensor in checkpoint.other:
         click.echo(f"  {tensor}" + (f" ({tensor.note})" if tensor.note else ""))
+    if checkpoint.content:
+        click.echo(f"\nother content: {len(checkpoint.content)}")
+    for line in checkpoint.content:
+        click.echo(f"  {line}")
 
 
 def _lines(checkpoint: Checkpoint) -> list[str]:

@@ -2,7 +2,8 @@
 
 Source: numpy 2.4 (`ndarray.__reduce__` up to protocol 4, `_frombuffer` from 5; before 2.0 the modules are called
 `numpy.core`), jax 0.10.2, jax/_src/array.py (`ArrayImpl.__reduce__`), dm-haiku 0.0.17, haiku/_src/data_structures.py
-(`FlatMap.__reduce__`), PaddlePaddle 3.3.1, python/paddle/framework/io.py (`_pickle_save`).
+(`FlatMap.__reduce__`), flax 0.12.8, flax/core/frozen_dict.py (`FrozenDict.__reduce__`), PaddlePaddle 3.3.1,
+python/paddle/framework/io.py (`_pickle_save`).
 """
 
 from __future__ import annotations
@@ -29,12 +30,14 @@ _BFLOAT16 = Symbol("ml_dtypes", "bfloat16")
 #: How protocol 2 spells bytes: text, to be encoded.
 _ENCODE = Symbol("_codecs", "encode")
 _JAX = Symbol("jax._src.array", "_reconstruct_array")
-_FLAT_MAPPING = Symbol("haiku._src.data_structures", "FlatMapping")
+_MAPPINGS = frozenset({
+    Symbol("haiku._src.data_structures", "FlatMapping"), Symbol("flax.core.frozen_dict", "FrozenDict"),
+})  # fmt: skip
 #: Paddle pickles a tensor as `tuple((name, array))`.
 _TUPLES = frozenset(Symbol(module, "tuple") for module in ("builtins", "__builtin__"))
 
-_ALLOWED = frozenset({_NDARRAY, _DTYPE, _BFLOAT16, _ENCODE, _JAX, _FLAT_MAPPING})
-_ALLOWED |= _RECONSTRUCT | _FROM_BUFFER | _SCALAR | _TUPLES
+_ALLOWED = frozenset({_NDARRAY, _DTYPE, _BFLOAT16, _ENCODE, _JAX})
+_ALLOWED |= _MAPPINGS | _RECONSTRUCT | _FROM_BUFFER | _SCALAR | _TUPLES
 
 _NUMBERS = re.compile(r"f[248]|[iu][1248]|b1|c8|c16")
 
@@ -91,7 +94,7 @@ class NumpyUnpickler(Unpickler):
             return _described(arguments[0])
         if symbol == _ENCODE:
             return _encoded(*arguments)
-        if symbol == _FLAT_MAPPING and len(arguments) == 1 and isinstance(arguments[0], dict):
+        if symbol in _MAPPINGS and len(arguments) == 1 and isinstance(arguments[0], dict):
             return arguments[0]
         if symbol in _SCALAR:
             return None

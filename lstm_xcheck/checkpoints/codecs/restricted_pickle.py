@@ -1,20 +1,23 @@
 """Reads pickles without running anything that they ask for.
 
 A pickle is a program for a small stack machine. This machine imports no module, calls no object and builds no instance.
-A global such as `os.system` is only text to it, refused when it is read, unless it is one of the few that a format
-needs to describe tensors. The subclass of a format lists these and gives their meaning: `TorchUnpickler`,
-`NumpyUnpickler`. Source: Python's pickletools.
+A global such as `os.system` is only text to it, and refused when it is read. The subclass of a format lists those that
+describe tensors and gives their meaning: `TorchUnpickler`, `NumpyUnpickler`. Any other class or function is foreign,
+and what it would have made is an inert placeholder. Source: Python's pickletools.
 """
 
 from __future__ import annotations
 
 import pickletools
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from ...errors import CheckpointError
+from .foreign import Placeholder, children, described, is_inert, is_member
+from .foreign import Symbol as Symbol
 from .limits import escape
 
 
@@ -28,17 +31,6 @@ class Stream(Protocol):
     def tell(self) -> int: ...  # noqa: D102
 
 
-@dataclass(frozen=True)
-class Symbol:
-    """A global that the pickle names, not imported."""
-
-    module: str
-    name: str
-
-    def __str__(self) -> str:
-        return f"{self.module}.{self.name}"
-
-
 #: Far more than any checkpoint needs; bounds the time that a hostile file takes.
 MAX_OPERATIONS = 5_000_000
 
@@ -50,6 +42,7 @@ _LITERALS = frozenset({
 _EMPTY: dict[str, Callable[[], Any]] = {"EMPTY_DICT": dict, "EMPTY_LIST": list, "EMPTY_TUPLE": tuple, "EMPTY_SET": list}
 _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 _MARK = object()
+_FLAT = (str, int, float, bytes, type(None))
 
 
 class Unpickler:
@@ -57,9 +50,11 @@ class Unpickler:
 
     Attributes:
         advice: what to save instead of a pickle that asks for too much.
+        takes_foreign: whether other classes and functions become placeholders.
     """
 
     advice = "save the parameters alone, as a dict of arrays"
+    takes_foreign = True
 
     def __init__(self, path: Path, stream: Stream) -> None:
         self.path, self.stream = path, stream
@@ -81,12 +76,12 @@ class Unpickler:
 
     def allows(self, symbol: Symbol) -> bool:
         """Whether a pickle may name this global."""
-        return symbol.module == "collections" and symbol.name in ("OrderedDict", "Counter")
+        return symbol.module == "collections" and symbol.name in ("OrderedDict", "Counter", "defaultdict")
 
     def answer(self, symbol: Symbol, arguments: tuple[Any, ...]) -> Any:
         """The result of calling a permitted global."""
         if symbol.module == "collections":
-            return self._mapping(arguments)
+            return self._mapping(arguments[1:] if symbol.name == "defaultdict" else arguments)
         raise ValueError(f"{symbol} called in an unknown way")
 
     def build(self, target: Any, state: Any) -> None:
@@ -94,7 +89,9 @@ class Unpickler:
 
         torch.nn.Module.state_dict attaches `_metadata` to its OrderedDict this way.
         """
-        if not isinstance(target, dict):
+        if isinstance(target, Placeholder):
+            target.state = state
+        elif not isinstance(target, dict):
             raise self._error(f"its pickle sets the state of an object; {self.advice} and read that")
 
     def persistent(self, saved_id: Any) -> Any:
@@ -151,9 +148,17 @@ class Unpickler:
         self._extend(self._marked())
 
     def _extend(self, items: list[Any]) -> None:
-        if not isinstance(self._stack[-1], list):
-            raise ValueError("appending to something that is no list")
-        self._stack[-1].extend(items)
+        self._target(list).extend(items)
+
+    def _target(self, kind: type[Any]) -> Any:
+        """The dict or list on top of the stack, or in a placeholder there."""
+        target = self._stack[-1]
+        if isinstance(target, Placeholder):
+            target.content = kind() if target.content is None else target.content
+            target = target.content
+        if not isinstance(target, kind):
+            raise ValueError(f"setting items of something that is no {kind.__name__}")
+        return target
 
     def _setitem(self, _: Any) -> None:
         value, key = self._stack.pop(), self._stack.pop()
@@ -163,14 +168,15 @@ class Unpickler:
         self._put(self._marked())
 
     def _put(self, items: list[Any]) -> None:
-        target = self._stack[-1]
-        if not isinstance(target, dict) or len(items) % 2:
-            raise ValueError("setting items of something that is no dict")
+        target = self._target(dict)
+        if len(items) % 2:
+            raise ValueError("a key without its value")
         for key, value in zip(items[::2], items[1::2], strict=True):
-            # Nested tuples can make one hash take for ever, so only flat keys are taken.
-            if not isinstance(key, (str, int, float, bytes, type(None))):
+            # Nested tuples can make one hash take for ever, so only flat keys are taken; of objects, their number.
+            flat = all(isinstance(part, _FLAT) for part in key) if isinstance(key, tuple) else isinstance(key, _FLAT)
+            if not flat and isinstance(key, (dict, list, tuple)):
                 raise self._error(f"its pickle has a {type(key).__name__} as a key; expected text or a number")
-            target[key] = value
+            target[key if flat else f"({type(key).__name__} {len(target)})"] = value
 
     def _memoize(self, index: int | None) -> None:
         self._memo[len(self._memo) if index is None else index] = self._stack[-1]
@@ -196,22 +202,25 @@ class Unpickler:
 
     def _symbol(self, module: str, name: str) -> Symbol:
         symbol = Symbol(module, name)
-        if not self.allows(symbol):
+        if not self.allows(symbol) and not (self.takes_foreign and is_inert(symbol)):
             raise self._error(
-                f"its pickle asks for {escape(symbol)}, {self.remark(symbol)}which is neither a tensor nor a plain "
-                f"container, so it was refused and nothing was run; {self.advice} and read that"
+                f"its pickle asks for {escape(symbol)}, which is neither a tensor nor a plain container, so it was "
+                f"refused and nothing was run; {self.advice} and read that"
             )
         return symbol
-
-    def remark(self, symbol: Symbol) -> str:
-        """What is known of a refused global, with a comma behind it."""
-        return ""
 
     def _reduce(self, _: Any) -> None:
         arguments, symbol = self._stack.pop(), self._stack.pop()
         if not isinstance(symbol, Symbol) or not isinstance(arguments, tuple):
             raise ValueError("a call of something that is no global")
-        self._stack.append(self.answer(symbol, arguments))
+        known = self.allows(symbol)
+        if not known and symbol.name == "getattr" and not is_member(arguments):
+            raise ValueError("an attribute of something that is no class")
+        self._stack.append(self.answer(symbol, arguments) if known else Placeholder(symbol, arguments))
+
+    def _new_with_names(self, _: Any) -> None:
+        self._stack.pop()  # named arguments, which no class of a tensor takes
+        self._reduce(_)
 
     def _mapping(self, arguments: tuple[Any, ...]) -> dict[Any, Any]:
         """OrderedDict(), Counter({...}), and Python 2's OrderedDict([[key, value], ...])."""
@@ -240,60 +249,107 @@ _OPERATIONS: dict[str, Callable[[Unpickler, Any], None]] = {
     "SETITEMS": Unpickler._setitems, "BINPUT": Unpickler._memoize, "LONG_BINPUT": Unpickler._memoize,
     "MEMOIZE": Unpickler._memoize, "BINGET": Unpickler._recall, "LONG_BINGET": Unpickler._recall,
     "POP": Unpickler._pop, "POP_MARK": Unpickler._pop_mark, "GLOBAL": Unpickler._global,
-    "STACK_GLOBAL": Unpickler._stack_global, "REDUCE": Unpickler._reduce, "BUILD": Unpickler._build,
+    "STACK_GLOBAL": Unpickler._stack_global, "REDUCE": Unpickler._reduce, "NEWOBJ": Unpickler._reduce,
+    "NEWOBJ_EX": Unpickler._new_with_names, "BUILD": Unpickler._build,
     "BINPERSID": Unpickler._persistent,
 }  # fmt: skip
 
 
-#: Containers within containers; a real checkpoint has three or four levels.
-_MAX_DEPTH = 32
+#: Containers within containers; a real checkpoint has three or four levels, and three for each module in a module.
+_MAX_DEPTH = 64
 #: A small pickle can name one container over and over and so describe an endless tree.
 _MAX_TENSORS = 200_000
+#: Names of what stands beside tensors; more are cut short.
+_MAX_NAMES = 500
 
 Leaf = TypeVar("Leaf")
 
 
-def named_leaves(path: Path, value: Any, kind: type[Leaf]) -> list[tuple[str, str, Leaf]]:
-    """Container, key and description of every tensor, named container + key."""
-    found: dict[str, tuple[str, str, Leaf]] = {}
+@dataclass(frozen=True)
+class NamedLeaf(Generic[Leaf]):
+    """The description of a tensor, and where it is."""
+
+    scope: str  # the containers that it is in
+    key: str
+    leaf: Leaf
+    owner: str = ""  # the class of the foreign object that it is part of
+
+    @property
+    def name(self) -> str:
+        """The name in the file."""
+        return self.scope + self.key
+
+
+def named_leaves(path: Path, value: Any, kind: type[Leaf]) -> list[NamedLeaf[Leaf]]:
+    """Every tensor in nested containers and foreign objects."""
+    found: dict[str, NamedLeaf[Leaf]] = {}
     cache: dict[int, bool] = {}
     _contains(path, value, kind, cache)
-    for count, (scope, key, leaf) in enumerate(_walk(path, value, kind, cache)):
-        name = scope + key
+    for count, one in enumerate(_walk(path, value, kind, cache)):
         if count > _MAX_TENSORS:
             raise CheckpointError(f"{path} describes more than {_MAX_TENSORS} tensors; it is not a real checkpoint")
-        if name in found:
-            raise CheckpointError(f"{path} holds two tensors named {escape(name)}; rename one and save it again")
-        found[name] = (scope, key, leaf)
+        if one.name in found:
+            raise CheckpointError(f"{path} holds two tensors named {escape(one.name)}; rename one and save it again")
+        found[one.name] = one
     return list(found.values())
 
 
 def _contains(path: Path, value: Any, kind: type[Leaf], cache: dict[int, bool], depth: int = 0) -> bool:
     """Whether a value is or contains a tensor; containers are cached by id."""
-    if not isinstance(value, (dict, list, tuple)):
+    if not isinstance(value, (dict, list, tuple, Placeholder)):
         return isinstance(value, kind)
     if depth > _MAX_DEPTH:
         raise _too_deep(path)
     if id(value) not in cache:
         cache[id(value)] = False
-        items = value.values() if isinstance(value, dict) else value
+        items = value.parts if isinstance(value, Placeholder) else (item for _, item in children(value))
         answers = [_contains(path, item, kind, cache, depth + 1) for item in items]
         cache[id(value)] = any(answers)
     return cache[id(value)]
 
 
 def _walk(
-    path: Path, value: Any, kind: type[Leaf], cache: dict[int, bool], scope: str = "", key: str = "", depth: int = 0
-) -> Iterator[tuple[str, str, Leaf]]:
+    path: Path, value: Any, kind: type[Leaf], cache: dict[int, bool], scope: str = "", key: str = "", depth: int = 0,
+    owner: Placeholder | None = None, attribute: bool = False,
+) -> Iterator[NamedLeaf[Leaf]]:  # fmt: skip
     """Every tensor; containers without any, such as losses, are skipped."""
     if isinstance(value, kind):
-        yield scope, key, value
+        yield NamedLeaf(scope, key, value, str(owner) if owner else "")
     elif cache.get(id(value), False):
         if depth > _MAX_DEPTH:
             raise _too_deep(path)
-        inner = f"{scope}{key}." if key else scope
-        for name, item in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from _walk(path, item, kind, cache, inner, _key_text(name), depth + 1)
+        # The parts of a module within a module have its name before theirs, as in a state dict.
+        inner, outer = (f"{scope}{key}." if key else scope), ""
+        if isinstance(value, Placeholder):
+            if not any(cache.get(id(part), isinstance(part, kind)) for part in value.parts):
+                return  # they are those of another object, which was walked
+            cache.update(dict.fromkeys(map(id, (value, *value.parts)), False))  # an object may hold itself
+            inner, outer = (scope, f"{key}.") if attribute else (inner, outer)
+            owner = value
+        for name, item in children(value):
+            yield from _walk(path, item, kind, cache, inner, outer + _key_text(name), depth + 1, owner, owner is value)
+
+
+def other_content(path: Path, value: Any, kind: type[Any]) -> tuple[str, ...]:
+    """What stands beside the tensors in nested containers, with what it is."""
+    cache: dict[int, bool] = {}
+    _contains(path, value, kind, cache)
+    found: list[str] = []
+    left = deque([("", value)])
+    seen: set[int] = set()
+    while left and len(found) < _MAX_NAMES:
+        name, one = left.popleft()
+        if isinstance(one, kind):
+            continue
+        if cache.get(id(one), False):
+            cache[id(one)] = False
+            if isinstance(one, Placeholder):
+                found.append(f"{escape(name, 200) or 'the whole'}: {described(one, seen)}")
+            elif isinstance(one, (dict, list, tuple)):
+                left += [(f"{name}.{_key_text(key)}" if name else _key_text(key), item) for key, item in children(one)]
+        elif name:
+            found.append(f"{escape(name, 200)}: {described(one, seen)}")
+    return tuple(found)
 
 
 def _too_deep(path: Path) -> CheckpointError:

@@ -41,10 +41,27 @@ def _other(tensor: TensorInfo, reason: Reason, options: ReadOptions) -> OtherTen
     return OtherTensor(escape(tensor.name, 200), tensor.shape, tensor.dtype, note, values, unread)
 
 
+#: Types of quantised PyTorch tensors.
+_QUANTISED = frozenset({"qint8", "quint8", "qint32"})
+
+
 def why_unsupported(dtypes: Iterable[str]) -> str:
     """Why weights of these types are not read; empty if they are."""
     unsupported = [dtype for dtype in dtypes if dtype not in FLOAT_SIZES]
+    if _QUANTISED & set(unsupported):
+        return f"stored as {unsupported[0]}, a quantised weight (save the model before it is quantised)"
     return f"stored as {unsupported[0]}, expected one of {', '.join(FLOAT_SIZES)}" if unsupported else ""
+
+
+def why_unreadable(tensors: Iterable[TensorInfo]) -> str:
+    """Why no LSTM is made of these weights; empty if one is."""
+    listed = list(tensors)
+    owners = sorted({tensor.owner for tensor in listed if tensor.owner})
+    if owners:
+        advice = "save the parameters alone, as model.state_dict(), and read that"
+        return f"part of a pickled {owners[0]}, whose class may compute anything; {advice}"
+    unread = [tensor.unread for tensor in listed if tensor.unread]
+    return unread[0] if unread else why_unsupported(tensor.dtype for tensor in listed)
 
 
 def _loaded(tensor: TensorInfo) -> TensorInfo:

@@ -91,7 +91,7 @@ def shape_matches(tensors: Sequence[TensorInfo], *, joint: bool) -> list[ShapeMa
     for tensor in tensors:
         match = re.match(r"(.*[./])?", re.sub(":[0-9]+$", "", tensor.name), re.DOTALL)
         prefix = match[0] if match else ""
-        if _NO_LSTM.search(tensor.name):
+        if tensor.owner or _NO_LSTM.search(tensor.name):
             continue
         if tensor.dtype in FLOAT_SIZES and len(tensor.shape) in (1, 2) and 0 not in tensor.shape:
             groups.setdefault(prefix, []).append(tensor)

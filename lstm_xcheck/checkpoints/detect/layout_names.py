@@ -17,7 +17,7 @@ from ..codecs.limits import escape
 from ..model import FoundLSTM, Reason, UnreadLSTM
 from ..options import ReadOptions
 from ..tensor_info import TensorInfo
-from .assemble import Detected, build, others, unique_names, why_unsupported
+from .assemble import Detected, build, others, unique_names, why_unreadable
 from .torch_names import detect_torch_names
 
 #: The rows whose names say enough. Those of Keras and Sonnet are last, because they are the least particular.
@@ -62,7 +62,7 @@ def detect_layout_names(
     found = [_found(path, pair) for pair in _paired(groups)]
     lstms = unique_names(path, found)
     used = {name for lstm in lstms for name in lstm.tensors}
-    return lstms, others((tensor for tensor in tensors if tensor.name not in used), reasons, options)
+    return lstms, others((tensor for tensor in tensors if used.isdisjoint(tensor.file_names)), reasons, options)
 
 
 def detect_any_layout(path: Path, tensors: Sequence[TensorInfo], options: ReadOptions) -> Detected:
@@ -122,7 +122,7 @@ def _nominations(name: str, rows: Sequence[str]) -> Iterator[tuple[Layout, str, 
 
 def _why_no_lstm(group: _Group) -> Reason:
     """Why shapes and types make no LSTM; empty if they do."""
-    unsupported = why_unsupported(tensor.dtype for tensor in group.tensors.values())
+    unsupported = why_unreadable(group.tensors.values())
     unread = UnreadLSTM(_name_at(_place(group, both=False)), unsupported) if unsupported else ""
     if group.row.direction_axis or any(tensor.reshaped for tensor in group.row.tensors):
         return unread  # only those who say so get here; building them shows the rest

@@ -17,7 +17,7 @@ from ..codecs.limits import escape, shortlist
 from ..model import FoundLSTM, Reason, UnreadLSTM
 from ..options import ReadOptions
 from ..tensor_info import TensorInfo
-from .assemble import Detected, build, others, unique_names, why_unsupported
+from .assemble import Detected, build, others, unique_names, why_unreadable
 from .derived import derived_tensors, parametrised
 
 _LAYOUT = layout_named("torch")
@@ -67,21 +67,22 @@ class _Group:
 def detect_torch_names(path: Path, tensors: Sequence[TensorInfo], options: ReadOptions) -> Detected:
     """Detects LSTMs named as torch.nn.LSTM and LSTMCell name them."""
     by_name = {tensor.name: tensor for tensor in tensors}
-    by_name.update({tensor.name: tensor for tensor in derived_tensors(tensors)})
+    derived = {tensor.name: tensor for tensor in derived_tensors(tensors)}
+    by_name.update(derived)
     groups = _torch_groups(list(by_name.values()))
     found: list[tuple[FoundLSTM, str]] = []
-    reasons: dict[str, Reason] = {name: _OVERRIDDEN for name, tensor in by_name.items() if tensor.sources}
+    reasons: dict[str, Reason] = dict.fromkeys(derived, _OVERRIDDEN)
     for group in groups.values():
         _refuse_ambiguous(path, group)
         reason = _why_no_lstm(group, tensors)
         if reason:
-            reasons.update({name: reason for tensor in group.tensors for name in tensor.file_names})
+            reasons.update({name: reason for tensor in group.tensors for name in (tensor.name, *tensor.file_names)})
             continue
         _adopt_single_bias(group, by_name)
         found.append((_torch_lstm(path, group), group.prefix))
     lstms = unique_names(path, found)
     used = {name for lstm in lstms for name in lstm.tensors}
-    return lstms, others((t for t in tensors if t.name not in used), reasons, options)
+    return lstms, others((t for t in tensors if used.isdisjoint(t.file_names)), reasons, options)
 
 
 def _torch_groups(tensors: Sequence[TensorInfo]) -> dict[str, _Group]:
@@ -128,7 +129,7 @@ def _why_no_lstm(group: _Group, tensors: Sequence[TensorInfo]) -> Reason:
         return "; ".join(sorted(families))
     if len(families) > 1:
         return UnreadLSTM(_name_of(group), "; ".join(sorted(families - {"LSTM"})))
-    unsupported = why_unsupported(tensor.dtype for tensor in group.tensors)
+    unsupported = why_unreadable(group.tensors)
     return UnreadLSTM(_name_of(group), unsupported) if unsupported else ""
 
 

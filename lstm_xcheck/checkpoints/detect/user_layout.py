@@ -35,7 +35,7 @@ def detect(path: Path, tensors: Sequence[TensorInfo], usual: Detector, options: 
         lstms, other = usual(path, model, options)
         used = {name for lstm in lstms for name in lstm.tensors}
         if len(used) < len(model):
-            other = _with_choices(other, [tensor for tensor in model if tensor.name not in used])
+            other = _with_choices(other, [tensor for tensor in model if used.isdisjoint(tensor.file_names)])
     return lstms, (*other, *others(training, {}, options))
 
 

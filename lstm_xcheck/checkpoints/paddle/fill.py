@@ -46,7 +46,7 @@ def filled(template: Template) -> bytearray:
     with like.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as stream:
         value = _PlacingUnpickler(like, stream).load()
     convert = as_paddle if isinstance(value, dict) and PADDLE_TABLE in value else lambda array: array
-    arrays = {name: convert(array) for name, _, array in named_leaves(like, value, PickledArray)}
+    arrays = {one.name: convert(one.leaf) for one in named_leaves(like, value, PickledArray)}
     values = {canonical_name(place, arrays): array for place, (array, _) in template.values.items()}
     content = bytearray(like.read_bytes())
     for place, array in arrays.items():

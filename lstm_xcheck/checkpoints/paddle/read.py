@@ -19,7 +19,7 @@ from ...errors import CheckpointError
 from ...layouts.other_layers import family_of
 from ..codecs.limits import FLOAT_SIZES, escape
 from ..codecs.numpy_pickle import NumpyUnpickler, PickledArray, as_paddle, checked
-from ..codecs.restricted_pickle import named_leaves
+from ..codecs.restricted_pickle import named_leaves, other_content
 from ..detect.layout_names import detect_any_layout
 from ..detect.user_layout import detect
 from ..model import Checkpoint, FoundLSTM, OtherTensor
@@ -43,17 +43,20 @@ def read(path: Path, options: ReadOptions) -> Checkpoint:
     plain, aliases = _without_aliases(path, tensors)
     lstms, other = detect(path, plain, detect_any_layout, options)
     lstms = tuple(_as_paddle_found(lstm, aliases) for lstm in lstms)
+    content = other_content(path, value, PickledArray)
     if aliases or len(plain) < len(tensors) or (isinstance(value, dict) and PADDLE_TABLE in value):
-        return Checkpoint(path, "paddle", lstms, _renamed(other, aliases), family="paddle")
-    return Checkpoint(path, "pickle", lstms, _renamed(other, aliases), family_of(lstm.layout for lstm in lstms))
+        content = tuple(line for line in content if not line.startswith(PADDLE_TABLE))
+        return Checkpoint(path, "paddle", lstms, _renamed(other, aliases), family="paddle", content=content)
+    family = family_of(lstm.layout for lstm in lstms)
+    return Checkpoint(path, "pickle", lstms, _renamed(other, aliases), family, content=content)
 
 
 def _stored(path: Path, value: Any) -> dict[str, TensorInfo]:
     convert = as_paddle if isinstance(value, dict) and PADDLE_TABLE in value else lambda array: array
     tensors = {}
-    for scope, key, array in named_leaves(path, value, PickledArray):
-        name, stored = scope + key, convert(checked(path, scope + key, array))
-        tensors[name] = TensorInfo(name, stored.shape, stored.dtype, stored.load, scope)
+    for one in named_leaves(path, value, PickledArray):
+        stored = convert(checked(path, one.name, one.leaf))
+        tensors[one.name] = TensorInfo(one.name, stored.shape, stored.dtype, stored.load, one.scope, owner=one.owner)
     return tensors
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import mmap
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -18,14 +18,16 @@ from typing import Any
 from ...errors import CheckpointError
 from ..codecs.lazy_bytes import ByteRange, Member
 from ..codecs.limits import escape, open_archive, read_member
-from ..codecs.restricted_pickle import Stream
+from ..codecs.restricted_pickle import Stream, other_content
 from ..detect.torch_names import detect_torch_names
 from ..detect.user_layout import detect
-from ..model import Checkpoint
+from ..model import Checkpoint, FoundLSTM, OtherTensor
 from ..options import ReadOptions
 from ..sniff import TORCH_LEGACY_MAGIC, beginning, is_zip
+from ..tensor_info import TensorInfo
 from ..topology import ModelTopology
-from .tensors import Fetch, Storage, TorchUnpickler, named_tensors, storage_of, tensor_of
+from .quantised import unpacked
+from .tensors import Fetch, Storage, TensorView, TorchUnpickler, named_tensors, storage_of, tensor_of
 
 #: The pickle holds descriptions alone; a model of 10,000 tensors takes 2 MB.
 MAX_PICKLE = 64 << 20
@@ -46,19 +48,36 @@ def read(path: Path, options: ReadOptions) -> Checkpoint:
     )
 
 
-def _unpickle(path: Path, stream: Stream, seen: dict[str, Storage]) -> Any:
+def unpickle(path: Path, stream: Stream, seen: dict[str, Storage]) -> Any:
     """One pickle; the storages that it mentions are added to `seen`."""
-    return TorchUnpickler(path, stream, partial(storage_of, path, seen), partial(tensor_of, path)).load()
+    return unpacked(TorchUnpickler(path, stream, partial(storage_of, path, seen), partial(tensor_of, path)).load())
 
 
 def _read_archive(path: Path, options: ReadOptions) -> Checkpoint:
     with open_archive(path) as archive:
         root = archive_root(path, archive)
-        value = _unpickle(path, io.BytesIO(read_member(path, archive, f"{root}data.pkl", MAX_PICKLE)), {})
+        value = unpickle(path, io.BytesIO(read_member(path, archive, f"{root}data.pkl", MAX_PICKLE)), {})
         big_endian = is_big_endian(path, archive, root)
         tensors = named_tensors(path, value, *member_storages(path, archive, f"{root}data", big_endian))
         lstms, other = detect(path, tensors, detect_torch_names, options)
-    return Checkpoint(path, "torch", lstms, other, "torch", ModelTopology(tensor_order=tuple(t.name for t in tensors)))
+    return _checkpoint(path, "torch", lstms, other, tensors, value)
+
+
+def _checkpoint(
+    path: Path,
+    format: str,
+    lstms: tuple[FoundLSTM, ...],
+    other: tuple[OtherTensor, ...],
+    tensors: Sequence[TensorInfo],
+    value: Any,
+) -> Checkpoint:
+    """What was read, with what stands beside the tensors."""
+    unread = [tensor for tensor in other if tensor.unread]
+    if unread and not lstms and any(tensor.owner or tensor.sources for tensor in tensors):
+        raise CheckpointError(f"{path} holds {unread[0].unread}, {unread[0].note}; nothing was run")
+    order = ModelTopology(tensor_order=tuple(tensor.name for tensor in tensors))
+    content = other_content(path, value, TensorView)
+    return Checkpoint(path, format, lstms, other, "torch", order, content=content)
 
 
 def archive_root(path: Path, archive: zipfile.ZipFile) -> str:
@@ -102,11 +121,11 @@ def _read_legacy(path: Path, options: ReadOptions) -> Checkpoint:
     # A memory map bounds every read by the file, whatever length the pickle claims.
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as stream:
         seen: dict[str, Storage] = {}
-        _unpickle(path, stream, seen)
-        protocol, _ = _unpickle(path, stream, seen), _unpickle(path, stream, seen)
+        unpickle(path, stream, seen)
+        protocol, _ = unpickle(path, stream, seen), unpickle(path, stream, seen)
         if protocol != _LEGACY_PROTOCOL:
             raise CheckpointError(f"{path} has PyTorch's old format with an unknown protocol; save it again")
-        value, keys = _unpickle(path, stream, seen), _unpickle(path, stream, seen)
+        value, keys = unpickle(path, stream, seen), unpickle(path, stream, seen)
         starts = _legacy_starts(path, stream, keys, seen)
         ranges = {key: ByteRange(path, start, seen[key].nbytes) for key, start in starts.items()}
         tensors = named_tensors(
@@ -116,9 +135,7 @@ def _read_legacy(path: Path, options: ReadOptions) -> Checkpoint:
             lambda storage: ranges[storage.key],
         )
         lstms, other = detect(path, tensors, detect_torch_names, options)
-    return Checkpoint(
-        path, "torch-legacy", lstms, other, "torch", ModelTopology(tensor_order=tuple(t.name for t in tensors))
-    )
+    return _checkpoint(path, "torch-legacy", lstms, other, tensors, value)
 
 
 def _legacy_starts(path: Path, stream: mmap.mmap, keys: Any, seen: dict[str, Storage]) -> dict[str, int]:

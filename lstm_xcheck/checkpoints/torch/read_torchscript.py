@@ -21,7 +21,7 @@ from ..detect.user_layout import detect
 from ..model import Checkpoint, OtherTensor
 from ..options import ReadOptions
 from ..tensor_info import TensorInfo
-from .read import MAX_PICKLE, archive_root, fetch_member, is_big_endian
+from .read import MAX_PICKLE, archive_root, is_big_endian, member_storages
 from .tensors import Storage, TensorView, TorchUnpickler, named_tensors, storage_of, tensor_of
 
 #: What turns a plain list or dict into a typed one.
@@ -37,6 +37,8 @@ class _Attributes(dict[Any, Any]):
 
 class _ProgramUnpickler(TorchUnpickler):
     """Allows the program's own classes as plain attributes."""
+
+    takes_foreign = False
 
     def allows(self, symbol: Symbol) -> bool:
         """Whether a global is one of the program's or of PyTorch's pickles."""
@@ -88,8 +90,9 @@ def _module(path: Path, archive: zipfile.ZipFile, root: str, part: str) -> list[
     content = io.BytesIO(read_member(path, archive, f"{root}{part}.pkl", MAX_PICKLE))
     seen: dict[str, Storage] = {}
     value = _ProgramUnpickler(path, content, partial(storage_of, path, seen), partial(tensor_of, path)).load()
-    fetch = partial(fetch_member, path, archive, f"{root}{part}", is_big_endian(path, archive, root))
-    return named_tensors(path, value, fetch)
+    return named_tensors(
+        path, value, *member_storages(path, archive, f"{root}{part}", is_big_endian(path, archive, root))
+    )
 
 
 def _own_tensors(state: dict[Any, Any]) -> dict[Any, Any]:

@@ -22,8 +22,13 @@ from ..tensor_info import TensorInfo
 
 _SIZES = {
     **FLOAT_SIZES, "int64": 8, "int32": 4, "int16": 2, "int8": 1, "uint8": 1, "bool": 1, "complex64": 8,
-    "complex128": 16, "uint16": 2, "uint32": 4, "uint64": 8, "complex32": 4,
+    "complex128": 16, "uint16": 2, "uint32": 4, "uint64": 8, "complex32": 4, "qint8": 1, "quint8": 1, "qint32": 4,
 }  # fmt: skip
+
+
+def element_size(dtype: str) -> int:
+    """Bytes of one number."""
+    return _SIZES[dtype]
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,9 @@ class TensorView:
     offset: int
     shape: tuple[int, ...]
     strides: tuple[int, ...]
+    source: str = ""  # the key that it is packed under, where that is not its own
+    note: str = ""  # what was done to it
+    unread: str = ""  # why no LSTM can be made of it
 
 
 def storage_of(path: Path, seen: dict[str, Storage], saved_id: Any) -> Storage:
@@ -77,6 +85,11 @@ def tensor_of(path: Path, symbol: Symbol, arguments: tuple[Any, ...]) -> TensorV
         if len(arguments) < 7 or not isinstance(arguments[6], Symbol):
             raise CheckpointError(f"{path}: the pickle describes a tensor without its type")
         dtype = arguments[6].name
+    return checked_view(path, storage, dtype, offset, shape, strides)
+
+
+def checked_view(path: Path, storage: Storage, dtype: str, offset: Any, shape: Any, strides: Any) -> TensorView:
+    """A view that lies within its storage."""
     numbers = (offset, *_tuple(shape), *_tuple(strides))
     if any(type(n) is not int or not 0 <= n < 1 << 60 for n in numbers) or len(_tuple(shape)) != len(_tuple(strides)):
         raise CheckpointError(f"{path}: the pickle gives a tensor an impossible shape, stride or offset")
@@ -128,10 +141,16 @@ def named_tensors(
     With `look`, which refuses a storage that the file cannot hold, tensors may be loaded after the file is closed.
     """
     tensors = []
-    for scope, key, view in named_leaves(path, value, TensorView):
+    for one in named_leaves(path, value, TensorView):
+        view = one.leaf
         check = partial(check_view, path, view, look) if look else None
         load = partial(load_view, path, view, fetch)
-        tensors.append(TensorInfo(scope + key, view.shape, view.dtype, load, scope, check))
+        sources = (one.scope + view.source,) if view.source else ()
+        tensors.append(
+            TensorInfo(
+                one.name, view.shape, view.dtype, load, one.scope, check, sources, view.note, one.owner, view.unread
+            )
+        )
     return tensors
 
 
@@ -144,7 +163,8 @@ STORAGES = {
     "DoubleStorage": "float64", "FloatStorage": "float32", "HalfStorage": "float16", "BFloat16Storage": "bfloat16",
     "LongStorage": "int64", "IntStorage": "int32", "ShortStorage": "int16", "CharStorage": "int8",
     "ByteStorage": "uint8", "BoolStorage": "bool", "ComplexFloatStorage": "complex64",
-    "ComplexDoubleStorage": "complex128", "UntypedStorage": "uint8",
+    "ComplexDoubleStorage": "complex128", "UntypedStorage": "uint8", "QInt8Storage": "qint8",
+    "QUInt8Storage": "quint8", "QInt32Storage": "qint32",
 }  # fmt: skip
 
 _DTYPES = frozenset(STORAGES.values()) | {
@@ -152,7 +172,9 @@ _DTYPES = frozenset(STORAGES.values()) | {
     "float8_e8m0fnu",
 }  # fmt: skip
 
-REBUILD = frozenset({"_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_tensor_v3"})
+REBUILD = frozenset({"_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_tensor_v3", "_rebuild_qtensor"})
+#: Makes a tensor of a class of somebody's own by another of these (torch/_tensor.py).
+_OF_CLASS = Symbol("torch._tensor", "_rebuild_from_type_v2")
 
 _BUILTINS = ("builtins", "__builtin__")
 
@@ -184,6 +206,8 @@ class TorchUnpickler(Unpickler):
         module, name = symbol.module, symbol.name
         if module == "torch._utils":
             return name in REBUILD or name in ("_rebuild_parameter", "_rebuild_parameter_with_state")
+        if symbol == _OF_CLASS:
+            return True
         if module in ("torch", "torch.storage"):
             return name in STORAGES or (module == "torch" and (name in ("Size", "device") or name in _DTYPES))
         return (module in _BUILTINS and name == "set") or super().allows(symbol)
@@ -194,17 +218,17 @@ class TorchUnpickler(Unpickler):
             return self._tensor(symbol, arguments)
         if symbol.name.startswith("_rebuild_parameter"):
             return arguments[0]
+        if symbol == _OF_CLASS and len(arguments) == 4 and isinstance(arguments[0], Symbol):
+            function, _, inner, _ = arguments
+            return self.answer(function, inner) if self.allows(function) and isinstance(inner, tuple) else None
         if symbol.name in ("Size", "set") and len(arguments) == 1 and isinstance(arguments[0], (tuple, list)):
             return tuple(arguments[0])
         if symbol.name == "device":
             return None
         return super().answer(symbol, arguments)
 
-    def remark(self, symbol: Symbol) -> str:
-        """Why quantised weights are not read."""
-        packed = symbol.name in ("ScriptObject", "_rebuild_qtensor") or "quantized" in symbol.module
-        return "a quantised weight (save the model before it is quantised), " if packed else ""
-
     def persistent(self, saved_id: Any) -> Any:
-        """The storage that an id means."""
+        """The storage that an id means, or the class that the old form names."""
+        if isinstance(saved_id, tuple) and len(saved_id) > 1 and saved_id[0] == "module":
+            return saved_id[1]
         return self._storage(saved_id)
