@@ -11,34 +11,39 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
 
 from ...errors import CheckpointError, SpecError
 from ...layouts.table import layout_named
 from ...model import LSTMSpec, LSTMWeights
-from ..codecs.limits import FLOAT_SIZES, SMALL, escape
+from ..codecs.limits import FLOAT_SIZES, SMALL, escape, shortlist
 from ..detect.assemble import build, others, unique_names, why_unsupported
-from ..model import Checkpoint, FoundLSTM, OtherTensor, UnreadLSTM
+from ..model import Checkpoint, FoundLSTM, OtherTensor, Reason, UnreadLSTM
 from ..options import ReadOptions
 from ..tensor_info import TensorInfo
 from ..topology import ModelTopology
 from .attributes import NotInSpecError, spec_options
-from .layers import attributes_of, key_of
-from .tensors import Constants, constants_of, data_files, floating, stored, tensors_of
+from .folding import Constant, Folding
+from .layers import key_of
+from .scopes import Scope, Value, scopes_of
+from .tensors import constants_of, data_files, floating, stored, tensors_of
 from .topology import graph_topology
 
 _LAYOUT = layout_named("onnx")
 
 #: Position of each input that holds weights, and of those that do not.
 _WEIGHTS = {"W": 1, "R": 2, "B": 3, "P": 7}
+_LENGTHS = 4
 _STATES = {"initial_h": 5, "initial_c": 6}
-
-_MAX_DEPTH = 16
+#: What takes a part of a state, or repeats it, as often as exporters do it one after another.
+_CUTS = ("Expand", "Slice", "Tile", "Gather", "Unsqueeze", "Squeeze", "Reshape", "Transpose", "Cast", "Split")
+_MOST_CUTS = 16
 #: LSTMs may share constants in part, as layers with one recurrent matrix do.
 MOST_SHARED = 4
 #: What protobuf and onnx raise on names that are no text, and on types and fields that do not exist.
-_FAULTS = (ValueError, TypeError, AttributeError, KeyError, OverflowError)
+_FAULTS = (ValueError, TypeError, AttributeError, KeyError, IndexError, OverflowError)
 
 
 def read(path: Path, options: ReadOptions) -> Checkpoint:
@@ -56,39 +61,50 @@ def read(path: Path, options: ReadOptions) -> Checkpoint:
 
 
 def _read_model(path: Path, model: Any, options: ReadOptions) -> Checkpoint:
-    found: list[tuple[FoundLSTM, str]] = []
-    unread: list[OtherTensor] = []
-    read_nodes: list[Any] = []
-    shared = Shared(path, sum(file.stat().st_size for file in (path, *data_files(path, tensors_of(model)))))
-    for number, (node, constants) in enumerate(lstm_nodes(path, model.graph)):
-        name = _name(node, number)
-        outcome = _read_node(path, node, name, constants, shared)
-        if isinstance(outcome, FoundLSTM):
-            found.append((outcome, f"{name}#{number}"))
-            read_nodes.append(node)
-        else:
-            unread.append(UnreadLSTM(name, outcome).as_tensor("LSTM node"))
-    lstms = unique_names(path, found)
+    parts = (path, *data_files(path, tensors_of(model)))
+    size = sum(file.stat().st_size for file in parts)
+    scopes = list(scopes_of(path, model))
+    reader = _Reader(path, Folding(path, size), Shared(path, size))
+    for scope in scopes:
+        for node in scope.graph.node:
+            reader.take(scope, node)
+    unread = [*reader.unread, *_unread_calls(scopes, reader)]
+    lstms = unique_names(path, [(lstm, f"{lstm.name}#{number}") for number, (lstm, _, _) in enumerate(reader.found)])
     used = {name for lstm in lstms for name in lstm.tensors}
-    names = constants_of(model.graph, {})
-    rest = [stored(path, name, tensor) for name, tensor in names.items() if name not in used]
-    rest += [stored(path, name, tensor) for name, tensor in _inner(model.graph) if name not in used]
+    rest = [tensor for tensor in _stored(path, scopes) if tensor.name not in used]
     topology = ModelTopology()
     if options.load_other_tensors:
-        directions = [escape(_text(attributes_of(node).get("direction", b"forward"))) for node in read_nodes]
-        lines = zip(read_nodes, lstms, directions, strict=True)
-        topology = graph_topology(model.graph, names, {key_of(node): (lstm.name, way) for node, lstm, way in lines})
-    parts = (path, *data_files(path, tensors_of(model)))
-    return Checkpoint(path, "onnx", lstms, (*unread, *others(rest, {}, options)), "onnx", topology, parts)
+        lines = zip(lstms, reader.found, strict=True)
+        top = {key_of(node): (lstm.name, _direction(scope, node)) for lstm, (_, scope, node) in lines if not scope.kind}
+        topology = graph_topology(model.graph, constants_of(model.graph, {}), top)
+    listed = others(rest, reader.states, options)
+    return Checkpoint(path, "onnx", lstms, (*unread, *listed), "onnx", topology, parts)
 
 
-def _inner(graph: Any, depth: int = 0) -> Iterator[tuple[str, Any]]:
-    """Weights in the nested graphs of If, Loop and Scan."""
-    if depth > _MAX_DEPTH:
-        return
-    for inner in (attribute.g for node in graph.node for attribute in node.attribute if attribute.HasField("g")):
-        yield from ((name, tensor) for name, tensor in constants_of(inner, {}).items() if floating(tensor))
-        yield from _inner(inner, depth + 1)
+def _stored(path: Path, scopes: list[Scope]) -> Iterator[TensorInfo]:
+    """Every stored tensor; of nested graphs, those that may be weights."""
+    seen: set[int] = set()
+    for scope in scopes:
+        for name, tensor in scope.tensors.items():
+            if id(tensor) not in seen and (not scope.kind or floating(tensor)):
+                seen.add(id(tensor))
+                yield stored(path, name, tensor)
+
+
+def _unread_calls(scopes: list[Scope], reader: _Reader) -> Iterator[OtherTensor]:
+    """Functions that are called an LSTM, in which none is found."""
+    for scope in scopes:
+        if scope.kind == "call" and _is_lstm(scope.graph.name) and not any(map(scope.path.startswith, reader.inside)):
+            why = f"the function {escape(scope.graph.name)} has no operator LSTM within"
+            yield UnreadLSTM(scope.path.rstrip("/"), why).as_tensor("function")
+
+
+def _is_lstm(operator: str) -> bool:
+    return "lstm" in operator.lower()
+
+
+def _direction(scope: Scope, node: Any) -> str:
+    return escape(_text(scope.attributes(node).get("direction", b"forward")))
 
 
 def _text(value: bytes | str) -> str:
@@ -109,83 +125,142 @@ def load_model(path: Path) -> Any:
     return model
 
 
-def lstm_nodes(
-    path: Path, graph: Any, outer: Constants | None = None, depth: int = 0
-) -> Iterator[tuple[Any, Constants]]:
-    """Every LSTM node with the constants that it may name."""
-    if depth > _MAX_DEPTH:
-        raise CheckpointError(f"{path} nests graphs more than {_MAX_DEPTH} deep; it is not a real model")
-    constants = constants_of(graph, outer or {})
-    for node in graph.node:
-        if node.op_type == "LSTM" and node.domain in ("", "ai.onnx"):
-            yield node, constants
-        for attribute in node.attribute:
-            if attribute.HasField("g"):
-                yield from lstm_nodes(path, attribute.g, constants, depth + 1)
+class _Reader:
+    """The LSTMs of a model, and what is not read of them.
+
+    Attributes:
+        found: each with its graph and node.
+        unread: LSTMs that are not read, with the reason.
+        states: by tensor, the initial state that it is, where that is not zero.
+        inside: the functions that an LSTM lies in, read or not.
+    """
+
+    def __init__(self, path: Path, folding: Folding, shared: Shared) -> None:
+        self._path, self._folding, self._shared = path, folding, shared
+        self.found: list[tuple[FoundLSTM, Scope, Any]] = []
+        self.unread: list[OtherTensor] = []
+        self.states: dict[str, Reason] = {}
+        self.inside: set[str] = set()
+
+    def take(self, scope: Scope, node: Any) -> None:
+        """Read a node if it is an LSTM, or name it."""
+        plain = node.op_type == "LSTM" and node.domain in ("", "ai.onnx")
+        if not plain and not _is_lstm(_operator(node)):
+            return
+        if not plain and scope.calls(node):
+            return
+        self.inside.add(scope.path)
+        name = scope.path + _name(node, len(self.found) + len(self.unread))
+        try:
+            if not plain:
+                raise NotInSpecError(f"{_foreign(node)}; its inputs are {self._weights_of(scope, node)}")
+            self.found.append((self._read(scope, node, name), scope, node))
+        except NotInSpecError as error:
+            self.unread.append(UnreadLSTM(name, escape(error, 400)).as_tensor(f"{escape(_operator(node))} node"))
+
+    def _weights_of(self, scope: Scope, node: Any) -> str:
+        """The stored tensors that a node takes, with type and shape."""
+        infos = [constant.info for value in scope.inputs(node) if (constant := self._folding.constant(value))]
+        listed = [f"{escape(info.name)} {info.dtype}{list(info.shape)}" for info in infos if len(info.shape) > 1]
+        return shortlist(listed) or "computed"
+
+    def _read(self, scope: Scope, node: Any, name: str) -> FoundLSTM:
+        """The LSTM that a node is.
+
+        Raises:
+            NotInSpecError: with the reason why it cannot be read.
+        """
+        inputs = scope.inputs(node)
+        parts: dict[str, Constant] = {}
+        for kind, position in _WEIGHTS.items():
+            value = _at(inputs, position)
+            constant = self._folding.constant(value)
+            if constant is not None:
+                parts[kind] = constant
+            elif value is not None:
+                by = escape(getattr(scope.maker(value)[0], "op_type", "") or "an input")
+                raise NotInSpecError(
+                    f"its {kind} is computed by other nodes ({by}); export the model with constants folded "
+                    "(onnxruntime or onnxsim does it)"
+                )
+            elif kind in "WR":
+                raise NotInSpecError(f"it has no input {kind}")
+        tensors = {kind: constant.info for kind, constant in parts.items()}
+        unsupported = why_unsupported(tensor.dtype for tensor in tensors.values())
+        if unsupported:
+            raise NotInSpecError(unsupported)
+        spec = _spec(self._path, name, scope.attributes(node), tensors)
+        states = {kind: _at(inputs, position) for kind, position in _STATES.items()}
+        self._refuse_other_states(states, spec)
+        weights = self._shared.weights((spec, *(part.key for part in parts.values())), name, tensors, spec)
+        whole = all(part.stored for part in parts.values())
+        return FoundLSTM(
+            name=name,
+            weights=weights,
+            layout="onnx",
+            why=f"node {escape(node.name) or name} is the operator LSTM, and its inputs {', '.join(tensors)} are "
+            + ("constants" if whole else "made of constants"),
+            native_count=weights.parameter_count,
+            source_dtype=weights.dtype,
+            tensors=tuple(dict.fromkeys(leaf for part in parts.values() for leaf in part.leaves)),
+            notes=tuple(self._notes(name, states, _at(inputs, _LENGTHS))),
+            arrays={key: tensor.name for key, tensor in tensors.items()} if whole else {},
+        )
+
+    def _refuse_other_states(self, states: dict[str, Value | None], spec: LSTMSpec) -> None:
+        shapes = [constant.info.shape for state in states.values() if (constant := self._folding.constant(state))]
+        odd = [list(shape) for shape in shapes if shape and shape[-1] != spec.hidden_size]
+        if odd:
+            raise NotInSpecError(
+                f"it has {spec.hidden_size} units, but its initial states are {odd[0]}; torch.onnx writes such "
+                "graphs, which nothing runs, for proj_size; port the state dict instead"
+            )
+
+    def _notes(self, name: str, states: dict[str, Value | None], lengths: Value | None) -> Iterator[str]:
+        """What the graph gives it that weights do not hold."""
+        given = [kind for kind, state in states.items() if state is not None]
+        if given:
+            yield f"the graph gives it {' and '.join(given)}"
+        if lengths is not None:
+            yield "the graph gives it sequence_lens"
+        for kind, state in states.items():
+            constant = self._folding.constant(_origin(state))
+            if constant is None or not np.any(constant.info.load()):
+                continue
+            yield f"its {kind} is not zero and is not read; it is the tensor {', '.join(map(escape, constant.leaves))}"
+            why = UnreadLSTM(f"{kind} of {name}", f"{kind} of {name} is not zero")
+            self.states.update(dict.fromkeys(constant.leaves, why))
 
 
-def weight_names(node: Any) -> dict[str, str]:
-    """The names of a node's W, R, B and P."""
-    return {kind: name for kind, position in _WEIGHTS.items() if (name := _input(node, position))}
+def _origin(value: Value | None) -> Value | None:
+    """What a state is before it is cut and repeated for the batch."""
+    for _ in range(_MOST_CUTS):
+        node = value.scope.maker(value)[0] if value is not None else None
+        if value is None or node is None or node.op_type not in _CUTS:
+            break
+        value = _at(value.scope.inputs(node), 0)
+    return value
 
 
-def _input(node: Any, position: int) -> str:
-    return node.input[position] if len(node.input) > position else ""
+def _operator(node: Any) -> str:
+    """What a node does; TorchScript's own operators say it in an attribute."""
+    return next((_text(one.s) for one in node.attribute if one.name == "operator"), "") or str(node.op_type)
+
+
+def _foreign(node: Any) -> str:
+    if node.op_type == "DynamicQuantizeLSTM":
+        return "its weights are quantised to 8 bits; port the model as it was before quantisation"
+    where = f" of {escape(node.domain)}" if node.domain else ""
+    return f"the operator {escape(_operator(node))}{where} is none of ONNX' own"
+
+
+def _at(inputs: list[Value | None], position: int) -> Value | None:
+    return inputs[position] if len(inputs) > position else None
 
 
 def _name(node: Any, number: int) -> str:
     given = node.name or next((output for output in node.output if output), "") or f"lstm_{number}"
     return escape(given.strip("/") or f"lstm_{number}", 200)
-
-
-def _read_node(path: Path, node: Any, name: str, constants: Constants, shared: Shared) -> FoundLSTM | str:
-    """The LSTM, or why it cannot be read."""
-    names = weight_names(node)
-    missing = [kind for kind in "WR" if kind not in names]
-    if missing:
-        return f"it has no input {missing[0]}"
-    computed = [kind for kind, tensor in names.items() if tensor not in constants]
-    if computed:
-        return (
-            f"its {computed[0]} is computed by other nodes; export the model with constants folded "
-            "(onnxruntime or onnxsim does it)"
-        )
-    tensors = {kind: stored(path, tensor, constants[tensor]) for kind, tensor in names.items()}
-    unsupported = why_unsupported(tensor.dtype for tensor in tensors.values())
-    if unsupported:
-        return unsupported
-    try:
-        spec = _spec(path, name, node, tensors)
-    except NotInSpecError as error:
-        return escape(error, 300)
-    odd = [
-        list(state.dims)
-        for state in _constant_states(node, constants)
-        if state.dims and state.dims[-1] != spec.hidden_size
-    ]
-    if odd:
-        return (
-            f"it has {spec.hidden_size} units, but its initial states are {odd[0]}; torch.onnx writes such "
-            "graphs, which nothing runs, for proj_size; port the state dict instead"
-        )
-    weights = shared.weights((spec, *(id(constants[tensor]) for tensor in names.values())), name, tensors, spec)
-    given = [kind for kind, position in _STATES.items() if _input(node, position)]
-    return FoundLSTM(
-        name=name,
-        weights=weights,
-        layout="onnx",
-        why=f"node {escape(node.name) or name} is the operator LSTM, and its inputs {', '.join(tensors)} are constants",
-        native_count=weights.parameter_count,
-        source_dtype=weights.dtype,
-        tensors=tuple(tensor.name for tensor in tensors.values()),
-        notes=(f"the graph gives it {' and '.join(given)}",) if given else (),
-        arrays={key: tensor.name for key, tensor in tensors.items()},
-    )
-
-
-def _constant_states(node: Any, constants: Constants) -> list[Any]:
-    """The initial states that are constants."""
-    return [constants[state] for position in _STATES.values() if (state := _input(node, position)) in constants]
 
 
 class Shared:
@@ -211,8 +286,7 @@ class Shared:
         return self._read[key]
 
 
-def _spec(path: Path, name: str, node: Any, tensors: dict[str, TensorInfo]) -> LSTMSpec:
-    attributes = attributes_of(node)
+def _spec(path: Path, name: str, attributes: dict[str, Any], tensors: dict[str, TensorInfo]) -> LSTMSpec:
     options = spec_options(attributes)
     w, r = tensors["W"].shape, tensors["R"].shape
     hidden = attributes.get("hidden_size", r[-1] if r else 0)

@@ -10,27 +10,23 @@ Source: ONNX operators since 14 and 22; graphs of torch 2.13.0 (torch.onnx.expor
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import onnx
 
 from ..codecs.limits import escape
 from ..topology import GraphLayer, Step
 from .functions import MERGES, POOLING, activation_of
 from .layers import attributes_of, key_of
-from .tensors import Constants, floating
+from .tensors import Constants, all_zero, floating, integers
 
 #: What shapes and zero states are computed with.
 _SHAPES = (
     "Shape", "Gather", "Unsqueeze", "Squeeze", "Concat", "Slice", "Cast", "ConstantOfShape", "Expand", "Mul", "Tile",
 )  # fmt: skip
 _FLOATS = (1, 10, 11, 16)
-#: Nobody computes a shape from more numbers.
-_MOST = 64
 
 
 class NoLineError(ValueError):
@@ -58,15 +54,6 @@ def line_of(
     for node in graph.node:
         line.take(node)
     return line.chain(graph)
-
-
-def integers(tensor: Any) -> list[int] | None:
-    """The numbers of a small integer tensor, such as a shape."""
-    kind = tensor.data_type in (onnx.TensorProto.INT64, onnx.TensorProto.INT32)
-    small = all(0 <= n <= _MOST for n in tensor.dims) and math.prod(tensor.dims) <= _MOST and len(tensor.dims) < 2
-    if not kind or not small or tensor.data_location == onnx.TensorProto.EXTERNAL:
-        return None
-    return [int(n) for n in np.asarray(onnx.numpy_helper.to_array(tensor)).reshape(-1)]
 
 
 class _Line:
@@ -301,10 +288,3 @@ def _plain(class_name: str, before: list[Step], **config: Any) -> Step:
     """A layer without weights under a name of its own."""
     name = f"{class_name.lower()}_{len(before)}"
     return Step("plain", name, {"class_name": class_name, "config": {"name": name, **config}})
-
-
-def all_zero(tensor: Any) -> bool:
-    """Whether a small tensor holds nothing but zeros."""
-    if tensor.data_location == onnx.TensorProto.EXTERNAL or math.prod(tensor.dims) > _MOST * _MOST:
-        return False
-    return not np.asarray(onnx.numpy_helper.to_array(tensor)).any()

@@ -27,6 +27,9 @@ _TYPES = {
 #: The field that holds the numbers where there is no raw data.
 _FIELDS = {"float32": "float_data", "float64": "double_data", "float16": "int32_data", "bfloat16": "int32_data"}
 
+#: Nobody computes a shape from more numbers.
+_MOST = 64
+
 #: A tensor by the name that nodes call it.
 Constants = dict[str, Any]
 
@@ -155,3 +158,19 @@ def _external(path: Path, name: str, tensor: Any, size: int) -> ByteRange:
             f"{file.stat().st_size} and the model claims {length}; copy both again"
         )
     return ByteRange(file, offset, size)
+
+
+def integers(tensor: Any) -> list[int] | None:
+    """The numbers of a small integer tensor, such as a shape."""
+    kind = tensor.data_type in (onnx.TensorProto.INT64, onnx.TensorProto.INT32)
+    small = all(0 <= n <= _MOST for n in tensor.dims) and math.prod(tensor.dims) <= _MOST and len(tensor.dims) < 2
+    if not kind or not small or tensor.data_location == onnx.TensorProto.EXTERNAL:
+        return None
+    return [int(n) for n in np.asarray(onnx.numpy_helper.to_array(tensor)).reshape(-1)]
+
+
+def all_zero(tensor: Any) -> bool:
+    """Whether a small tensor holds nothing but zeros."""
+    if tensor.data_location == onnx.TensorProto.EXTERNAL or math.prod(tensor.dims) > _MOST * _MOST:
+        return False
+    return not np.asarray(onnx.numpy_helper.to_array(tensor)).any()

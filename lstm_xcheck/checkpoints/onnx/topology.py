@@ -8,8 +8,8 @@ from typing import Any
 from ..codecs.limits import escape
 from ..topology import GraphLayer, ModelTopology, Step
 from .layers import find_layers, key_of
-from .sequential_chain import NoLineError, all_zero, integers, line_of
-from .tensors import Constants
+from .sequential_chain import NoLineError, line_of
+from .tensors import Constants, all_zero, integers
 
 #: Operators that move data or compute shapes, and are part of no layer.
 _MOVES = (

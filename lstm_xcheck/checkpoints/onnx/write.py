@@ -17,7 +17,8 @@ from ..layout_arrays import chain_of
 from ..other_layers.model import OtherLayers
 from ..template import Template
 from .graph_builder import Graph, tensor_of, value
-from .read import load_model, lstm_nodes
+from .read import load_model
+from .scopes import scopes_of
 from .tensors import constants_of
 from .write_layers import add_line, add_single
 
@@ -38,8 +39,13 @@ def fill(path: Path, template: Template) -> None:
     """Writes the template's model with its weights replaced."""
     model = load_model(template.path)
     known = constants_of(model.graph, {})
-    for _, constants in lstm_nodes(template.path, model.graph):
-        known.update(constants)
+    for scope in scopes_of(template.path, model):
+        known.update(scope.tensors)
+    for lstm in template.checkpoint.lstms:
+        if lstm.name in template.lstms and not lstm.arrays:
+            raise CheckpointError(
+                f"--like {template.path} computes the weights of {lstm.name} from other tensors; leave --like out"
+            )
     topology = template.checkpoint.topology
     transposed = {layer.parts["kernel"] for layer in topology.layers if layer.transposed}
     for place, (array, dtype) in template.values.items():
