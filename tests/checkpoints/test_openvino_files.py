@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -225,14 +228,42 @@ def test_hostile_models_are_refused(good: Path, old: str, new: str, reason: str)
         ('"sigmoid, tanh, tanh"', '"sigmoid, tanh, elu"', "have no canonical form"),
         ('clip="0.0"', 'clip="x"', "clip is x"),
         ('direction="forward"', 'direction="up"', "direction up is none of"),
+        ('type="LSTMSequence"', 'type="AttentionLSTM"', "the operator AttentionLSTM is none of"),
     ],
 )
 def test_what_a_spec_cannot_say_is_named(good: Path, old: str, new: str, reason: str) -> None:
     assert old in good.read_text()
     good.write_text(good.read_text().replace(old, new, 1))
     assert read_checkpoint(good).lstms == ()
+    assert [tensor.unread for tensor in read_checkpoint(good).other if tensor.unread] == ["enc"]
     with pytest.raises(CheckpointError, match=reason):
         load(good)
+
+
+def test_a_gru_is_no_lstm(good: Path) -> None:
+    good.write_text(good.read_text().replace('type="LSTMSequence"', 'type="GRUSequence"'))
+    checkpoint = read_checkpoint(good)
+    assert (checkpoint.lstms, [tensor.name for tensor in checkpoint.other if tensor.unread]) == ((), [])
+
+
+def test_a_state_that_is_not_zero_is_not_lost(good: Path) -> None:
+    assert not any(tensor.unread for tensor in read_checkpoint(good).other)
+    (zero,) = ElementTree.parse(good).findall(".//data[@element_type='f32'][@shape='']")
+    where = int(zero.get("offset", ""))
+    content = bytearray(good.with_suffix(".bin").read_bytes())
+    content[where : where + 4] = np.float32(0.5).tobytes()
+    good.with_suffix(".bin").write_bytes(content)
+    checkpoint = read_checkpoint(good)
+    (found,), (state,) = checkpoint.lstms, checkpoint.other
+    assert state.unread == "initial c of enc"
+    assert state.note == "an LSTM, not read: initial c of enc is not zero"
+    assert found.notes == ("the graph gives it an initial h and c",)
+    if importlib.util.find_spec("openvino"):
+        case = Case.random(found.weights.spec, weights=found.weights, steps=STEPS, batch=BATCH, states=False)
+        y = run(good, case.x)
+        half = np.full((1, BATCH, H), 0.5, np.float32)
+        begun = replace(case, h0=half, c0=half)
+        assert (judge(Result(y=y), case).verdict, judge(Result(y=y), begun).verdict) == ("mismatch", "match")
 
 
 def test_a_missing_or_short_bin_is_refused(good: Path) -> None:

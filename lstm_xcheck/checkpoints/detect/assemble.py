@@ -41,6 +41,11 @@ def _other(tensor: TensorInfo, reason: Reason, options: ReadOptions) -> OtherTen
     return OtherTensor(escape(tensor.name, 200), tensor.shape, tensor.dtype, note, values, unread)
 
 
+def unread_state(state: str, name: str) -> UnreadLSTM:
+    """An initial state that is stored and is not zero."""
+    return UnreadLSTM(f"{state} of {name}", f"{state} of {name} is not zero")
+
+
 #: Types of quantised PyTorch tensors.
 _QUANTISED = frozenset({"qint8", "quint8", "qint32"})
 

@@ -60,6 +60,7 @@ class Cell:
     why: str  # what made this an LSTM
     made_up: int = 0  # how many numbers stand for a gate that the file does not have
     notes: tuple[str, ...] = ()
+    states: dict[Leaf, str] = field(default_factory=dict)  # stored initial states that are not zero
 
 
 @dataclass
@@ -166,17 +167,28 @@ def _cell(graph: Graph, op: Operator, name: str, at: tuple[int, ...], options: d
         raise NotReadError("not all of its gates have peepholes")
     _refuse_projection_bias(graph, op, projection_bias)
     made_up = _add_input_gate(parts.tensors) if coupled else 0
-    for position in _STATES.get(op.kind, _ONE_DIRECTION_STATES):
+    states: dict[Leaf, str] = {}
+    for place, position in enumerate(_STATES.get(op.kind, _ONE_DIRECTION_STATES)):
         # Where a model is stored in half precision, so are the zeros that its states begin with.
-        state = graph.constant(op.input(position))
-        parts.leaves |= {(graph.number, state)} if state is not None else set()
+        constant = graph.constant(op.input(position))
+        if constant is not None and is_zero(graph, constant):
+            parts.leaves.add((graph.number, constant))
+        elif constant is not None:
+            states[graph.number, constant] = f"initial {'hc'[place % 2]}"
     options = {**options, "coupling": "i=1-f" if coupled else None, "peepholes": bool(diagonals)}
     if not projected:
         options["proj_clip"] = None  # the kernel clips what it projects, and nothing else
     return Cell(
         graph, name, parts.tensors, options, False, (op.input(0), _time_axis(op)), op.outputs,
         frozenset(parts.leaves), f"it is the operator {op.kind}", made_up, tuple(_notes(op, coupled)),
+        states,
     )  # fmt: skip
+
+
+def is_zero(graph: Graph, constant: int) -> bool:
+    """Whether a stored tensor holds nothing but zeros."""
+    stored = graph.stored(constant)
+    return stored.dtype in FLOAT_SIZES and not np.any(stored.load())
 
 
 def _time_axis(op: Operator) -> int:

@@ -17,9 +17,9 @@ import numpy as np
 
 from ...arrays import Array
 from ...model.spec import HARD_SIGMOID_KERAS3
-from ..codecs.limits import FLOAT_SIZES, escape
+from ..codecs.limits import escape
 from ..tensor_info import TensorInfo
-from .cell import GATES, Cell, Leaf, NotReadError, read_as_float
+from .cell import GATES, Cell, Leaf, NotReadError, is_zero, read_as_float
 from .graph import Graph, Operator
 
 _FUNCTIONS = {"LOGISTIC": "sigmoid", "TANH": "tanh", "RELU": "relu"}
@@ -179,9 +179,11 @@ def _cell(loop: _Loop, step: _Step, h: int, c: int, name: str) -> Cell:
     tensors = dict(_named(weights, step.quarters))
     masked = loop.unmasked(h)[1] or loop.unmasked(c)[1]
     notes = []
-    given = [state for state, place in (("h", h), ("c", c)) if not _is_zero(loop, place, leaves)]
+    given = {state: place for state, place in (("h", h), ("c", c)) if not _is_zero(loop, place, leaves)}
     if given:
         notes.append(f"the graph gives it an initial {' and '.join(given)}")
+    begins = {state: _beginning(loop, place) for state, place in given.items()}
+    states = {(loop.outer.number, n): f"initial {state}" for state, n in begins.items() if n is not None}
     if masked:
         notes.append("the graph masks steps, which keep the states as they are")
     for place in range(len(loop.op.inputs)):
@@ -192,7 +194,7 @@ def _cell(loop: _Loop, step: _Step, h: int, c: int, name: str) -> Cell:
     results = tuple(number for place, number in enumerate(loop.op.outputs) if place not in (c, *used))
     return Cell(
         loop.outer, name, tensors, options, False, (loop.op.inputs[sequence], 0), results, frozenset(leaves),
-        "its loop computes i g + f c and o tanh(c) of one split", 0, tuple(notes),
+        "its loop computes i g + f c and o tanh(c) of one split", 0, tuple(notes), states,
     )  # fmt: skip
 
 
@@ -288,15 +290,16 @@ def _part(whole: Callable[[], Array], span: slice) -> Array:
     return whole()[span]
 
 
+def _beginning(loop: _Loop, place: int) -> int | None:
+    """The stored tensor that a carried tensor begins as."""
+    kind, op, _ = loop.outer.maker(loop.op.inputs[place])
+    return loop.outer.constant(op.input(1) if kind == "FILL" and op is not None else loop.op.inputs[place])
+
+
 def _is_zero(loop: _Loop, place: int, leaves: set[Leaf]) -> bool:
     """Whether a state begins as zeros, from graph or file."""
-    number = loop.op.inputs[place]
-    kind, op, _ = loop.outer.maker(number)
-    if kind == "FILL" and op is not None:
-        number = op.input(1)
-    constant = loop.outer.constant(number)
-    stored = None if constant is None else loop.outer.stored(constant)
-    if constant is None or stored is None or stored.dtype not in FLOAT_SIZES or np.any(stored.load()):
+    constant = _beginning(loop, place)
+    if constant is None or not is_zero(loop.outer, constant):
         return False
     leaves.add((loop.outer.number, constant))
     return True

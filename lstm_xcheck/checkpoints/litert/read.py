@@ -6,7 +6,7 @@ Source: TensorFlow 2.21, its converter and interpreter.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,8 @@ from ...layouts import spec_of
 from ...layouts.table import layout_named
 from ...model import LSTMSpec
 from ..codecs.limits import escape
-from ..detect.assemble import build, others, unique_names
-from ..model import Checkpoint, FoundLSTM, OtherTensor, UnreadLSTM
+from ..detect.assemble import build, others, unique_names, unread_state
+from ..model import Checkpoint, FoundLSTM, OtherTensor, Reason, UnreadLSTM
 from ..options import ReadOptions
 from ..tensor_info import TensorInfo
 from .cell import FUSED, Cell, Leaf, NotReadError, fused_cells
@@ -49,15 +49,19 @@ def _read(path: Path, model: Model, options: ReadOptions) -> Checkpoint:
     cells, unread = _cells(model)
     found: list[tuple[FoundLSTM, str]] = []
     used: set[Leaf] = set()
+    states: dict[Leaf, Reason] = {}
     for directions in pairs(cells):
         name = directions[0].name
         try:
             found.append((_found(path, name, directions), f"{name}#{len(found)}"))
             used.update(leaf for cell in directions for leaf in cell.leaves)
+            given = [(leaf, state) for cell in directions for leaf, state in cell.states.items()]
+            states.update((leaf, unread_state(state, name)) for leaf, state in given)
         except NotReadError as error:
             unread.append(UnreadLSTM(name, str(error)).as_tensor("LSTM"))
-    rest = list(_rest(model, used))
-    return Checkpoint(path, "litert", unique_names(path, found), (*unread, *others(rest, {}, options)))
+    reasons = {model.graphs[graph].stored(number).name: why for (graph, number), why in states.items()}
+    rest = others(_rest(model, used, states), reasons, options)
+    return Checkpoint(path, "litert", unique_names(path, found), (*unread, *rest))
 
 
 def _cells(model: Model) -> tuple[list[tuple[Cell, ...]], list[OtherTensor]]:
@@ -156,10 +160,11 @@ def _of_one_type(tensors: dict[str, TensorInfo]) -> dict[str, TensorInfo]:
     return {key: widened(tensor) for key, tensor in tensors.items()}
 
 
-def _rest(model: Model, used: set[Leaf]) -> Iterator[TensorInfo]:
+def _rest(model: Model, used: set[Leaf], states: Container[Leaf]) -> Iterator[TensorInfo]:
     """The constants of no LSTM; sizes, axes and scalars left out."""
     for graph in model.graphs:
         for number, tensor in enumerate(graph.tensors):
-            place, listed = (graph.number, number), tensor.shape and tensor.dtype not in ("int32", "int64", "bool")
+            place = (graph.number, number)
+            listed = place in states or (tensor.shape and tensor.dtype not in ("int32", "int64", "bool"))
             if listed and place not in used and graph.is_stored(number) and graph.used_by.get(number):
                 yield graph.stored(number)

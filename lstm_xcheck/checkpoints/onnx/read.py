@@ -19,7 +19,7 @@ from ...errors import CheckpointError, SpecError
 from ...layouts.table import layout_named
 from ...model import LSTMSpec, LSTMWeights
 from ..codecs.limits import FLOAT_SIZES, SMALL, escape, shortlist
-from ..detect.assemble import build, others, unique_names, why_unsupported
+from ..detect.assemble import build, others, unique_names, unread_state, why_unsupported
 from ..model import Checkpoint, FoundLSTM, OtherTensor, Reason, UnreadLSTM
 from ..options import ReadOptions
 from ..tensor_info import TensorInfo
@@ -228,8 +228,7 @@ class _Reader:
             if constant is None or not np.any(constant.info.load()):
                 continue
             yield f"its {kind} is not zero and is not read; it is the tensor {', '.join(map(escape, constant.leaves))}"
-            why = UnreadLSTM(f"{kind} of {name}", f"{kind} of {name} is not zero")
-            self.states.update(dict.fromkeys(constant.leaves, why))
+            self.states.update(dict.fromkeys(constant.leaves, unread_state(kind, name)))
 
 
 def _origin(value: Value | None) -> Value | None:

@@ -16,8 +16,8 @@ from ...errors import CheckpointError, SpecError
 from ...layouts.table import layout_named
 from ...model import LSTMSpec
 from ..codecs.limits import FLOAT_SIZES, escape
-from ..detect.assemble import build, others, unique_names
-from ..model import Checkpoint, FoundLSTM, OtherTensor, UnreadLSTM
+from ..detect.assemble import build, others, unique_names, unread_state
+from ..model import Checkpoint, FoundLSTM, OtherTensor, Reason, UnreadLSTM
 from ..options import ReadOptions
 from ..tensor_info import TensorInfo
 from .constants import Constant, Constants
@@ -42,6 +42,7 @@ class Node(NamedTuple):
     graph: Graph
     layer: Element
     leaves: tuple[Element, ...]
+    states: dict[str, Reason]  # by Const layer, the initial state that it is, where that is not zero
 
 
 class _NotReadError(ValueError):
@@ -56,11 +57,12 @@ def read(path: Path, options: ReadOptions) -> Checkpoint:
     used = {id(leaf) for node in nodes.values() for leaf in node.leaves}
     everything = [layer for graph in graphs(path, root) for layer in graph.layers.values()]
     rest = [constants.stored(layer) for layer in everything if layer.get("type") == "Const" and id(layer) not in used]
+    states = {name: state for node in nodes.values() for name, state in node.states.items()}
     # Sizes, axes and single numbers belong to the graph, not to what a model learned.
-    rest = [tensor for tensor in rest if tensor.dtype in FLOAT_SIZES and tensor.shape]
+    rest = [one for one in rest if one.dtype in FLOAT_SIZES and (one.shape or one.name in states)]
     parts = (path, constants.bin) if constants.bin.is_file() else (path,)
     found = tuple(node.found for node in nodes.values())
-    return Checkpoint(path, "openvino", found, (*unread, *others(rest, {}, options)), parts=parts)
+    return Checkpoint(path, "openvino", found, (*unread, *others(rest, states, options)), parts=parts)
 
 
 def nodes_of(
@@ -71,14 +73,14 @@ def nodes_of(
     nodes: list[Node] = []
     for graph in graphs(path, root):
         for layer in graph.layers.values():
-            if layer.get("type") not in _PLACES:
+            if "lstm" not in layer.get("type", "").lower():
                 continue
             name = escape(layer.get("name", "").strip("/") or f"lstm_{len(found)}", 200)
             try:
                 nodes.append(_read_node(path, constants, graph, layer, name))
             except _NotReadError as error:
                 if unread is not None:
-                    unread.append(UnreadLSTM(name, str(error)).as_tensor(f"{layer.get('type')} node"))
+                    unread.append(UnreadLSTM(name, str(error)).as_tensor(f"{escape(layer.get('type'))} node"))
                 continue
             found.append((nodes[-1].found, f"{name}#{len(found)}"))
     named = unique_names(path, found)
@@ -93,6 +95,8 @@ def weight_sources(graph: Graph, layer: Element) -> dict[str, Source | None]:
 
 def _read_node(path: Path, constants: Constants, graph: Graph, layer: Element, name: str) -> Node:
     kind = layer.get("type", "")
+    if kind not in _PLACES:
+        raise _NotReadError(f"the operator {escape(kind)} is none of {' and '.join(_PLACES)}")
     _, states_at, total = _PLACES[kind]
     inputs = graph.inputs(layer)
     if layer.get("version") != _VERSIONS[kind] or len(inputs) != total:
@@ -102,7 +106,7 @@ def _read_node(path: Path, constants: Constants, graph: Graph, layer: Element, n
     parts = {}
     for key, source in weight_sources(graph, layer).items():
         part = constants.at(graph, source)
-        if part is None and key == "B" and _is_zero(constants, graph, source):
+        if part is None and key == "B" and _is_zero(_origin(constants, graph, source)):
             continue  # zeros that the graph makes: no bias is stored
         if part is None:
             by = graph.layers[source[0]].get("type") if source else "nothing"
@@ -112,8 +116,14 @@ def _read_node(path: Path, constants: Constants, graph: Graph, layer: Element, n
     tensors = _tensors(parts, cell=kind == "LSTMCell")
     spec = _spec(path, name, data(layer), tensors, options)
     weights = build(path, name, _LAYOUT, tensors, spec)
-    states = [constants.at(graph, inputs[place]) for place in states_at]
-    leaves = [leaf for part in [*parts.values(), *states] if part for leaf in part.leaves]
+    states = {key: _origin(constants, graph, inputs[place]) for key, place in zip("hc", states_at, strict=True)}
+    zeros = [state for state in states.values() if state is not None and _is_zero(state)]
+    leaves = [leaf for part in [*parts.values(), *zeros] for leaf in part.leaves]
+    other: dict[str, Reason] = {
+        escape(leaf.get("name", ""), 200): unread_state(f"initial {key}", name)
+        for key, state in states.items()
+        for leaf in (state.leaves if state is not None and not _is_zero(state) else ())
+    }
     found = FoundLSTM(
         name=name,
         weights=weights,
@@ -122,16 +132,14 @@ def _read_node(path: Path, constants: Constants, graph: Graph, layer: Element, n
         native_count=weights.parameter_count,
         source_dtype=weights.dtype,
         tensors=tuple(dict.fromkeys(escape(leaf.get("name", ""), 200) for p in parts.values() for leaf in p.leaves)),
-        notes=_notes(kind, graph, constants, inputs, parts),
+        notes=_notes(kind, states, parts),
     )
-    return Node(found, graph, layer, tuple(leaves))
+    return Node(found, graph, layer, tuple(leaves), other)
 
 
-def _notes(
-    kind: str, graph: Graph, constants: Constants, inputs: list[Source | None], parts: dict[str, Constant]
-) -> tuple[str, ...]:
+def _notes(kind: str, states: dict[str, Constant | None], parts: dict[str, Constant]) -> tuple[str, ...]:
     notes = []
-    given = [state for state, place in (("h", 1), ("c", 2)) if not _is_zero(constants, graph, inputs[place])]
+    given = [key for key, state in states.items() if not _is_zero(state)]
     if kind == "LSTMCell":
         notes.append("an LSTMCell, read as a layer of its own")
     elif given:
@@ -142,16 +150,21 @@ def _notes(
     return tuple(notes)
 
 
-def _is_zero(constants: Constants, graph: Graph, source: Source | None) -> bool:
-    """Whether an initial state is zeros."""
+def _origin(constants: Constants, graph: Graph, source: Source | None) -> Constant | None:
+    """The constant that an initial state is made of."""
     for _ in range(len(_SHAPING)):
         constant = constants.at(graph, source)
         if constant is not None:
-            return constant.dtype in FLOAT_SIZES and not np.any(constant.load())
+            return constant
         if source is None or graph.layers[source[0]].get("type") not in _SHAPING:
-            return False
+            return None
         source = next(iter(graph.inputs(graph.layers[source[0]])), None)
-    return False
+    return None
+
+
+def _is_zero(constant: Constant | None) -> bool:
+    """Whether an initial state is known, and zeros."""
+    return constant is not None and constant.dtype in FLOAT_SIZES and not np.any(constant.load())
 
 
 def _options(kind: str, graph: Graph, fields: dict[str, str]) -> dict[str, Any]:

@@ -103,8 +103,10 @@ def written(name: str, given: dict[str, Any], times: int = 1) -> bytes:
     inputs = [graph.tensor("x", (*outer, X))]
     for number in range(count):
         inputs += direction(graph, rng, f"{number}/", given)
-    for _ in range(count):
-        inputs += [graph.tensor("h", (BATCH, width), variable=True), graph.tensor("c", (BATCH, H), variable=True)]
+    begun = given.get("begun")
+    for state, size in (("h", width), ("c", H)) * count:
+        values = None if begun is None else np.full((BATCH, size), begun)
+        inputs.append(graph.tensor(state, (BATCH, size), values, variable=begun is None))
     inputs += [-1] * (9 if both else 0 if step else 4)
     y = graph.tensor(f"layers/{name}/y", (*outer, count * width))
     kind = "LSTM" if step else "BidirectionalSequenceLSTM" if both else "UnidirectionalSequenceLSTM"
@@ -138,6 +140,8 @@ def main(folder: Path) -> None:
         content = written(name, given)
         (folder / f"{name}.tflite").write_bytes(content)
         answers[name] = answered(content, x, given)
+    for stem, begun in (("begun", 0.5), ("begun-zero", 0.0)):
+        (folder / f"{stem}.tflite").write_bytes(written(stem, {"begun": begun}))
     (folder / "repeated.tflite").write_bytes(written("repeated", MODELS["peepholes"], times=1_001))
     np.savez(folder / "answers.npz", **answers)
 

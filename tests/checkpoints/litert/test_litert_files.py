@@ -139,6 +139,12 @@ def test_an_operator_without_activation_is_refused(operators: Path) -> None:
         load(operators / "linear.tflite")
 
 
+def test_a_stored_state_that_is_not_zero_is_not_lost(operators: Path) -> None:
+    marked = {tensor.name: tensor.unread for tensor in read_checkpoint(operators / "begun.tflite").other}
+    assert marked == {"h": "initial h of layers/begun", "c": "initial c of layers/begun"}
+    assert read_checkpoint(operators / "begun-zero.tflite").other == ()
+
+
 LOOPS = {
     "plain": PLAIN,
     "backward": replace(PLAIN, reverse=True),
@@ -185,6 +191,9 @@ def test_all_of_a_model_is_listed(loops: Path) -> None:
 def test_what_cannot_be_read_is_named(loops: Path, file: str, reason: str) -> None:
     with pytest.raises(CheckpointError, match=reason):
         load(loops / f"{file}.tflite")
+    marks = [tensor.note for tensor in read_checkpoint(loops / f"{file}.tflite").other if tensor.unread]
+    assert len(marks) == 1
+    assert marks[0].startswith("an LSTM, not read: ")
 
 
 @pytest.mark.parametrize("name", ["plain", "backward", "both"])
