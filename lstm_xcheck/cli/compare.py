@@ -18,9 +18,16 @@ _SIDES = {"first": "A", "second": "B"}
 @click.argument("second", type=PATH, metavar="B")
 @layouts_option
 @keras_options
+@click.option("--without", multiple=True, metavar="CLIP", help="Leave cell_clip, gate_clip or proj_clip out of both.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
-    first: Path, second: Path, layouts: tuple[str, ...], as_json: bool, keras_config: Path | None, **keras: Any
+    first: Path,
+    second: Path,
+    layouts: tuple[str, ...],
+    without: tuple[str, ...],
+    as_json: bool,
+    keras_config: Path | None,
+    **keras: Any,
 ) -> int:
     """Say whether A and B, checkpoints of any formats, hold the same LSTMs.
 
@@ -32,7 +39,7 @@ def command(
     from .output import print_json
 
     options = KerasOptions.of(keras_config, **keras)
-    found = compare_files(first, second, layouts_for(layouts, [first, second]), options)
+    found = compare_files(first, second, layouts_for(layouts, [first, second]), without, options)
     if as_json:
         print_json(found, allow_nan=False)
     else:
@@ -47,6 +54,7 @@ def _lines(found: Mapping[str, Any]) -> list[str]:
         lines += ["", f"{pair['first']} and {pair['second']}: {verdict}"]
         lines += [f"  {text}" for text in _details(pair)]
     lines += ["", f"other layers that differ: {', '.join(found['layers'])}"] if found["layers"] else []
+    lines += ["", *(f"without {text}" for text in found["without"])] if found["without"] else []
     lines += [""] if found["unread"] else []
     lines += [f"{_SIDES[lstm['file']]}: {lstm['name']}: not read: {lstm['why']}" for lstm in found["unread"]]
     return [*lines, "", _conclusion(found)]
@@ -64,14 +72,19 @@ def _conclusion(found: Mapping[str, Any]) -> str:
 
 def _details(pair: Mapping[str, Any]) -> list[str]:
     lines = [f"spec: {text}" for text in pair["spec"]]
-    if not pair["spec"]:
+    if pair["comparable"]:
         summed = ", the two biases of one taken as their sum" if len(set(pair["bias"])) > 1 else ""
         same = f"weights: the same, bit for bit, in canonical form{summed}"
         lines += [_tensor(entry) for entry in pair["weights"]] or [same]
     function = pair["function"]
     score = function.get("score")
     size = "" if score is None else f"; largest error {float(score):.2g} of what rounding allows"
-    lines.append(f"function: {function['verdict']}{size}")
+    both = f", both without {' and '.join(function['without'])}" if function.get("without") else ""
+    lines.append(f"function: {function['verdict']}{both}{size}")
+    lines += [f"clip: {text}" for text in pair["clips"]]
+    if both and not pair["weights"] and function["verdict"] == "match":
+        again = " ".join(f"--without {clip}" for clip in function["without"])
+        lines.append(f"what differs is a clip alone; add {again} to compare all else")
     for key, side in _SIDES.items():
         lines.append(f"parameters of {side}: {pair['counts'][key]['explanation']}")
     why = pair["diagnosis"]

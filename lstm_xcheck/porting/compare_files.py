@@ -24,10 +24,13 @@ from ..layouts import explain_count
 from ..model import GATES, Case, CellWeights, LSTMWeights
 from ..oracle import forward
 from .certificate import joined
+from .clips import CLIPS, left_out_clips, unclipped, where_it_acts, without_clips
 from .other_layers import differing_layers
 
 _PRECISIONS = tuple(STORAGE)
 _ARRAYS = ("W", "U", "b", "peephole", "projection")
+#: Fields of a spec that leave all arrays comparable.
+_NOT_OF_SHAPES = {"reverse", "gate_activation", "cell_activation", "output_activation", "coupling", *CLIPS}
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ def compare_files(
     first: str | PathLike[str],
     second: str | PathLike[str],
     layouts: Sequence[str | None] = (None, None),
+    without: Sequence[str] = (),
     keras: KerasOptions | None = None,
 ) -> dict[str, Any]:
     """Compare every LSTM of two checkpoints of any formats.
@@ -49,12 +53,14 @@ def compare_files(
         first: one of them.
         second: the other.
         layouts: a name of `lstm-xcheck layouts` for each whose own names do not say whose they are.
+        without: clips to leave out of both, gate_clip, cell_clip or proj_clip.
         keras: what the user adds to those that are Keras files.
 
     Returns:
         `same`, which is about the LSTMs alone and false where one was not read; `unread`, those that were not;
         `layers`, the other layers that differ; and for each pair in `lstms` the differences in spec and weights, the
-        verdict on the function, both parameter counts explained, and the diagnosis.
+        verdict on the function, both parameter counts explained, and the diagnosis. Where specs differ in clips alone,
+        the function is that without them.
 
     Raises:
         CheckpointError: when a file cannot be read or holds no LSTM.
@@ -66,6 +72,9 @@ def compare_files(
             (first, second), layouts, keras_options_for((first, second), keras or KerasOptions()), strict=True
         )
     ]
+    clipped = [file.require_lstms() for file in files]
+    files = [replace(file, lstms=without_clips(file.lstms, without)) for file in files]
+    left_out = [text.partition(":")[0] for lstms in clipped for text in left_out_clips(lstms, without)]
     pairs = [_compare(one, other) for one, other in _paired(files)]
     unread = [
         {"file": side, "name": lstm.name, "why": lstm.why}
@@ -80,6 +89,7 @@ def compare_files(
         "lstms": pairs,
         "unread": unread,
         "layers": differing_layers(*files),
+        "without": left_out,
     }
 
 
@@ -147,30 +157,58 @@ def _as_stack(sides: list[_Side], others: list[_Side]) -> list[_Side]:
 
 def _compare(one: _Side, other: _Side) -> dict[str, Any]:
     specs = spec_differences(one.weights, other.weights)
-    arrays = [] if specs else differences(one.weights, other.weights)
-    function = _function(one.weights, other.weights) if not specs else {"verdict": "not compared"}
+    differing = {name for name, _, _ in _differing(one.weights, other.weights)}
+    clips = sorted(differing & set(CLIPS))
+    comparable = differing <= _NOT_OF_SHAPES
+    arrays = differences(one.weights, other.weights) if comparable else []
+    function: dict[str, Any] = {"verdict": "not compared"}
+    ours, theirs = one.weights, other.weights
+    if clips and differing <= set(CLIPS):  # within what both say
+        ours, theirs = unclipped(ours, clips), unclipped(theirs, clips)
+    if comparable:
+        function = {**_function(ours, theirs), "without": clips if ours is not one.weights else []}
     counts = {
         side: {"native": lstm.count, "explanation": explain_count(lstm.weights.spec, lstm.count)}
         for side, lstm in (("first", one), ("second", other))
     }
-    same = not specs and not arrays and function["verdict"] in ("match", "inconclusive")
+    fits = not arrays and function["verdict"] in ("match", "inconclusive")
+    explained = fits or not differing <= set(CLIPS)
     return {
         "first": one.name,
         "second": other.name,
-        "same": same,
+        "same": fits and not specs,
         "spec": specs,
         "bias": [one.weights.spec.bias, other.weights.spec.bias],
+        "comparable": comparable,
         "weights": arrays,
         "function": function,
+        "clips": [text for clip in clips for text in _clip_effects(one.weights, other.weights, clip)]
+        if comparable
+        else [],
         "counts": counts,
-        "diagnosis": None if same or specs else _why(one.weights, other.weights, arrays, function["verdict"]),
+        "diagnosis": None if explained else _why(ours, theirs, arrays, function["verdict"]),
     }
+
+
+def _clip_effects(ours: LSTMWeights, theirs: LSTMWeights, clip: str) -> list[str]:
+    """What a clip does that the two do not share."""
+    case = _probe(ours, theirs)
+    return [
+        f"{clip} {getattr(weights.spec, clip)} of {side} "
+        + where_it_acts(replace(case, weights=weights.astype(case.precision)), clip)
+        for side, weights in (("A", ours), ("B", theirs))
+        if getattr(weights.spec, clip)
+    ]
 
 
 def spec_differences(ours: LSTMWeights, theirs: LSTMWeights) -> list[str]:
     """What no conversion can bridge; the bias scheme is no difference."""
+    return [f"{name} is {a!r} in A, but {b!r} in B" for name, a, b in _differing(ours, theirs)]
+
+
+def _differing(ours: LSTMWeights, theirs: LSTMWeights) -> list[tuple[str, Any, Any]]:
     mine, other = (replace(weights.spec, bias="none").to_dict() for weights in (ours, theirs))
-    return [f"{name} is {mine[name]!r} in A, but {other[name]!r} in B" for name in mine if mine[name] != other[name]]
+    return [(name, mine[name], other[name]) for name in mine if mine[name] != other[name]]
 
 
 def differences(ours: LSTMWeights, theirs: LSTMWeights) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import lstm_xcheck as lx
 from lstm_xcheck.checkpoints import write_checkpoint
 from lstm_xcheck.diagnose.catalogue import mistake_named
 from lstm_xcheck.model import CellWeights
+from lstm_xcheck.porting.clips import where_it_acts
 from lstm_xcheck.porting.compare_files import compare_files
 
 SPEC = lx.LSTMSpec(3, 4, num_layers=2)
@@ -95,7 +97,77 @@ def test_another_size_is_a_difference(tmp_path: Path) -> None:
     other = lx.LSTMWeights.random(lx.LSTMSpec(3, 5, num_layers=2))
     found = compare_files(saved(tmp_path, "a.npz", enc=WEIGHTS), saved(tmp_path, "b.npz", enc=other))
     assert not found["same"]
-    assert found["lstms"][0]["spec"] == ["hidden_size is 4 in A, but 5 in B"]
+    (pair,) = found["lstms"]
+    assert pair["spec"] == ["hidden_size is 4 in A, but 5 in B"]
+    assert (pair["comparable"], pair["function"]["verdict"]) == (False, "not compared")
+
+
+def clipped(bound: float | None) -> lx.LSTMWeights:
+    return lx.LSTMWeights.random(lx.LSTMSpec(3, 4, bias="single", cell_clip=bound), seed=4)
+
+
+def test_weights_and_function_are_compared_beyond_a_clip(tmp_path: Path) -> None:
+    paths = saved(tmp_path, "a.npz", enc=clipped(None)), saved(tmp_path, "b.npz", enc=clipped(100.0))
+    found = compare_files(*paths)
+    (pair,) = found["lstms"]
+    assert not found["same"]
+    assert (pair["spec"], pair["weights"]) == (["cell_clip is None in A, but 100.0 in B"], [])
+    assert (pair["function"]["verdict"], pair["function"]["without"]) == ("match", ["cell_clip"])
+    assert pair["clips"] == [
+        "cell_clip 100.0 of B does not act on the inputs compared; from zero states it cannot act within the first 100 "
+        "steps"
+    ]
+    found = compare_files(*paths, without=["cell_clip"])
+    assert (found["same"], found["without"]) == (True, ["cell_clip 100.0 of enc"])
+    with pytest.raises(lx.UserError, match="--without 'clip' should be one of gate_clip, cell_clip, proj_clip"):
+        compare_files(*paths, without=["clip"])
+
+
+def test_a_clip_that_acts_is_measured(tmp_path: Path) -> None:
+    free, tight = clipped(None), clipped(0.25)
+    found = compare_files(saved(tmp_path, "a.npz", enc=free), saved(tmp_path, "b.npz", enc=tight))
+    (text,) = found["lstms"][0]["clips"]
+    assert text.startswith("cell_clip 0.25 of B changes h or c by up to ")
+    assert "from zero states" not in text
+
+
+def test_a_clip_of_ten_acts_from_the_eleventh_step_on() -> None:
+    """Cells that grow by nearly 1 a step."""
+    cell = CellWeights(W=np.zeros((4, 1, 1)), U=np.zeros((4, 1, 1)), b=np.full((4, 1), 30.0))
+    weights = lx.LSTMWeights(lx.LSTMSpec(1, 1, bias="single", cell_clip=10.0), ((cell,),))
+    texts = [where_it_acts(lx.Case(weights=weights, x=np.zeros((1, steps, 1))), "cell_clip") for steps in (10, 11)]
+    limit = "; from zero states it cannot act within the first 10 steps"
+    assert texts == [
+        f"does not act on the inputs compared{limit}",
+        f"changes h or c by up to 1 on the inputs compared{limit}",
+    ]
+
+
+@pytest.mark.parametrize("without", [(), ("cell_clip",)])
+def test_a_clip_hides_no_other_difference(tmp_path: Path, without: tuple[str, ...]) -> None:
+    wrong = mistake_named("gates-igfo").change_cell(clipped(10.0), 0, 0)
+    assert wrong is not None
+    found = compare_files(
+        saved(tmp_path, "a.npz", enc=clipped(None)), saved(tmp_path, "b.npz", enc=wrong), without=without
+    )
+    (pair,) = found["lstms"]
+    assert not found["same"]
+    assert {entry["tensor"] for entry in pair["weights"]} == {"0.0.W", "0.0.U", "0.0.b"}
+    assert pair["function"]["verdict"] == "mismatch"
+    assert pair["diagnosis"]["mistakes"] == ["gates-igfo"]
+
+
+@pytest.mark.parametrize(
+    "options", [{"reverse": True}, {"cell_activation": "relu"}, {"gate_activation": "hard_sigmoid:0.2,0.5"}]
+)
+def test_weights_are_compared_where_functions_differ(tmp_path: Path, options: dict[str, Any]) -> None:
+    weights = clipped(None)
+    other = lx.LSTMWeights(replace(weights.spec, **options), weights.layers, weights.dtype)
+    found = compare_files(saved(tmp_path, "a.npz", enc=weights), saved(tmp_path, "b.npz", enc=other))
+    (pair,) = found["lstms"]
+    assert (found["same"], pair["comparable"], pair["weights"]) == (False, True, [])
+    assert pair["function"]["verdict"] == "mismatch"
+    assert pair["diagnosis"] is None
 
 
 def test_several_lstms_are_matched_by_name(tmp_path: Path) -> None:
