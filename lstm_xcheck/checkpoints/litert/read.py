@@ -23,7 +23,7 @@ from ..tensor_info import TensorInfo
 from .cell import FUSED, Cell, Leaf, NotReadError, fused_cells
 from .directions import pairs, placed
 from .graph import Graph, Model, Operator, parse
-from .loop import loop_cell
+from .loop import loop_cell, step_cells
 
 _LAYOUT = layout_named("litert")
 
@@ -31,6 +31,7 @@ _LAYOUT = layout_named("litert")
 _NAMELESS = ("StatefulPartitionedCall", "PartitionedCall", "tfl.", "arith.", "Identity")
 #: Each costs the reader some milliseconds, but a file only some bytes, since operators may share their weights.
 _MOST = 1000
+_UNKNOWN = "its step is written out by other operators than are known; convert the model with LSTM layers, in float32"
 _UNROLLED = "its steps are unrolled, so that the graph says them one by one; convert the model with unroll=False"
 
 
@@ -83,9 +84,29 @@ def _cells(model: Model) -> tuple[list[tuple[Cell, ...]], list[OtherTensor]]:
                 cells.append(directions)
             if len(cells) > _MOST:
                 raise CheckpointError(f"{model.path} has more than {_MOST} LSTMs; it is not a real model")
-        if graph.number not in bodies and any(_is_gated(graph, op) for op in graph.splits_in_four):
-            unread.append(UnreadLSTM(escape(graph.name, 200) or "main", _UNROLLED).as_tensor("SPLIT"))
+        if graph.number not in bodies:
+            written, refused = _written(graph, len(cells) + len(unread))
+            cells += written
+            unread += refused
     return cells, unread
+
+
+def _written(graph: Graph, number: int) -> tuple[list[tuple[Cell, ...]], list[OtherTensor]]:
+    """The single steps that a graph writes out; one with the weights of another is unrolled."""
+    name = escape(graph.name, 200) or "main"
+    steps: dict[frozenset[Leaf], list[Cell]] = {}
+    unread: dict[str, UnreadLSTM] = {}
+    for found in step_cells(graph, lambda op: _name(graph, op.outputs, number)):
+        if isinstance(found, Cell):
+            steps.setdefault(found.leaves, []).append(found)
+        else:
+            unread.setdefault(str(found[1]), UnreadLSTM(found[0], str(found[1])))
+    cells: list[tuple[Cell, ...]] = [(same[0],) for same in steps.values() if len(same) == 1]
+    if any(len(same) > 1 for same in steps.values()):
+        unread[""] = UnreadLSTM(name, _UNROLLED)
+    if not steps and not unread and any(_is_gated(graph, op) for op in graph.splits_in_four):
+        unread[""] = UnreadLSTM(name, _UNKNOWN)
+    return cells, [one.as_tensor("MUL") for one in unread.values()]
 
 
 def _directions(graph: Graph, op: Operator, name: str) -> tuple[Cell, ...]:

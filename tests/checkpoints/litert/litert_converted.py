@@ -69,6 +69,21 @@ def grown(path: Path) -> dict[str, Any]:
     return {"long|x": x, "long": outputs(converted(model, path), x, ["long"])["long"]}
 
 
+def stepped(folder: Path, stem: str, width: int, small: bool = False) -> dict[str, Any]:
+    """A cell alone, its inputs and its outputs: h and c."""
+    given = {key: keras.Input((n,), batch_size=BATCH, name=key) for key, n in (("x", width), ("h", H), ("c", H))}
+    x, h, c = given.values()
+    out, states = layers.LSTMCell(H)(x, states=[h, c])
+    model = filled(keras.Model([x, h, c], [out, states[1]]))
+    content = converted(model, folder / f"{stem}.tflite", small=small)
+    rng = np.random.default_rng(5)
+    values = {key: rng.normal(size=(BATCH, n)).astype(np.float32) for key, n in (("x", width), ("h", H), ("c", H))}
+    run = tf.lite.Interpreter(model_content=content).get_signature_runner()
+    made = run(**values)
+    outcomes = dict(zip(("h_n", "c_n"), (made[key] for key in sorted(made)), strict=True))
+    return {f"{stem}|{key}": array for key, array in {**values, **outcomes}.items()}
+
+
 def main(folder: Path) -> None:
     x = np.random.default_rng(3).normal(size=(BATCH, STEPS, X)).astype(np.float32)
     given = keras.Input((STEPS, X), batch_size=BATCH, name="x")
@@ -86,6 +101,7 @@ def main(folder: Path) -> None:
         converted(filled(keras.Model(given, layers.LSTM(H, unroll=True)(given))), folder / "unrolled.tflite")
     else:
         answers |= grown(folder / "long.tflite")
+    answers |= stepped(folder, "cell", X) | stepped(folder, "square", H)
     np.savez(folder / "answers.npz", **answers)
 
 

@@ -20,6 +20,7 @@ from lstm_xcheck.porting.recheck import recheck
 
 from ..conftest import litert
 from ..damage import refusal
+from ..weights import exchanged
 
 pytestmark = pytest.mark.framework
 
@@ -212,6 +213,19 @@ def test_the_clip_that_the_converter_adds_is_real(legacy: Path) -> None:
     assert verdict(weights, x, y) == "match"
     unclipped = LSTMWeights(replace(weights.spec, cell_clip=None), weights.layers, weights.dtype)
     assert verdict(unclipped, x, y) == "mismatch"
+
+
+@pytest.mark.parametrize("name", ["cell", "square"])
+def test_a_cell_alone_is_read(loops: Path, name: str) -> None:
+    (found,) = read_checkpoint(loops / f"{name}.tflite").lstms
+    assert found.weights.spec == (PLAIN if name == "cell" else replace(PLAIN, input_size=H))
+    assert found.notes == ("one step that the graph writes out, read as a layer of its own",)
+    given = {key: answer(loops, f"{name}|{key}") for key in ("x", "h", "c", "h_n", "c_n")}
+    states = {"h0": given["h"][None], "c0": given["c"][None]}
+    case = Case(weights=found.weights, x=given["x"][:, None], **states)
+    result = Result(y=given["h_n"][:, None], h_n=given["h_n"][None], c_n=given["c_n"][None])
+    assert judge(result, case).verdict == "match"
+    assert judge(result, replace(case, weights=exchanged(found.weights))).verdict == "mismatch"
 
 
 def test_truncated_and_altered_models_are_refused_or_read(operators: Path, tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""LSTMs that a graph writes out by operators."""
