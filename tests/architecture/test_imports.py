@@ -61,7 +61,9 @@ CHECKPOINTS: dict[str, set[str]] = {
     "template": {"layout_arrays", "model"},
     "detect": {"codecs", "model", "options", "tensor_info"},
     "other_layers": {"codecs", "detect", "layout_arrays", "model", "tensor_info", "topology"},
-    **dict.fromkeys(("jax", "keras", "litert", "numpy", "onnx", "openvino", "paddle", "torch"), FAMILY),
+    "written": {"codecs", "detect", "tensor_info"},
+    **dict.fromkeys(("jax", "keras", "numpy", "openvino", "paddle", "torch"), FAMILY),
+    **dict.fromkeys(("litert", "onnx"), {*FAMILY, "written"}),  # graphs that write a step out by operators
     "safetensors": {*FAMILY, "torch"},  # the names of a state dict
     "tensorflow": {*FAMILY, "keras"},  # the config that Keras 2 writes into a SavedModel
     "formats": {"codecs", "model", "options", "sniff", "other_layers", "template"},

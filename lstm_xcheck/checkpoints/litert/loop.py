@@ -1,4 +1,4 @@
-"""Reads LSTMs that a graph writes out: a WHILE loop over steps, or one step.
+"""Reads LSTMs that are a WHILE loop over steps, or one step.
 
 The body of a loop is followed from its carried states back to the weights. A step that computes anything else is no
 LSTM.
@@ -156,7 +156,7 @@ def _cell(
     results: tuple[int, ...],
     notes: tuple[str, ...],
 ) -> Cell:
-    """A step as a layer, each gate's rows under the names of the layout `litert`."""
+    """A step as a layer, under the names of the layout `litert`."""
     templates = {"W": "input_to_{}_weights", "U": "recurrent_to_{}_weights", "b": "{}_gate_bias"}
     stored = [place for kernel in found.kernels if (place := flow.place(kernel))]
     label, dtype = escape(stored[0][0].tensors[stored[0][1]].name, 200), found.weights.dtype

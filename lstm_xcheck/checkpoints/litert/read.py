@@ -92,7 +92,7 @@ def _cells(model: Model) -> tuple[list[tuple[Cell, ...]], list[OtherTensor]]:
 
 
 def _written(graph: Graph, number: int) -> tuple[list[tuple[Cell, ...]], list[OtherTensor]]:
-    """The single steps that a graph writes out; one with the weights of another is unrolled."""
+    """The single steps that a graph writes out; repeated ones are unrolled."""
     name = escape(graph.name, 200) or "main"
     steps: dict[frozenset[Leaf], list[Cell]] = {}
     unread: dict[str, UnreadLSTM] = {}

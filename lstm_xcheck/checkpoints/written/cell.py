@@ -26,7 +26,7 @@ _STATE = re.compile(r"(?i)(\b|_)h(_?(0|prev|t|in))?(\b|_)|hidden|state")
 
 @dataclass(frozen=True)
 class StepWeights:
-    """W and U (4, H, inputs), b and b_r (4, H), where they are there."""
+    """W and U (4, H, inputs), perhaps b and b_r (4, H)."""
 
     arrays: dict[str, Array]
     dtype: str
@@ -85,7 +85,7 @@ def _cell(flow: Flow[V], step: Step[V], known: Known) -> WrittenCell[V]:
     kernels = tuple(dict.fromkeys(term.kernel for term in terms))
     stored = {kernel: _stored(flow, kernel) for kernel in kernels}
     state = _state(flow, step, feds, terms, stored)
-    key = tuple(tuple((t.kernel, t.parts, t.place, t.fed == state, t.beside == state) for t in gate) for gate in gates)
+    key = tuple(tuple((t.kernel, t.parts, t.place, t.fed == state, t.partner == state) for t in gate) for gate in gates)
     if key not in known:
         known[key] = _read(gates, stored, state)
     (sequence,) = [fed for fed in feds if fed != state]
@@ -198,7 +198,7 @@ class _Reader(Generic[V]):
         return rows[:, :cut] if term.place == 0 else rows[:, cut:]
 
     def biases(self, terms: list[Term[V]]) -> tuple[list[Array], float]:
-        """One gate's biases, that of the input first, and the sum of single numbers."""
+        """One gate's biases, the input's first, and its single numbers summed."""
         vectors: list[tuple[bool, Array]] = []
         number = 0.0
         for term in terms:
@@ -211,5 +211,5 @@ class _Reader(Generic[V]):
             if values.shape and values.size != values.shape[-1]:
                 raise NoCellError(f"its weights are {_listed(self._stored.values())}, not those of an LSTM")
             start, stop = span_of(term.parts, values.size)
-            vectors.append((term.beside == self._state, values.reshape(-1)[start:stop]))
+            vectors.append((term.partner == self._state, values.reshape(-1)[start:stop]))
         return [vector for _, vector in sorted(vectors, key=lambda entry: entry[0])], number

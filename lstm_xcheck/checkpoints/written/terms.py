@@ -24,7 +24,7 @@ class Term(Generic[V]):
     place: int = 0  # among the values that are joined before they are multiplied
     places: int = 1
     name: str = ""  # of the product
-    beside: V | None = None  # for a bias, what its product multiplies
+    partner: V | None = None  # for a bias, what its product multiplies
 
 
 def terms_of(flow: Flow[V], value: V) -> Iterator[Term[V]]:
@@ -56,7 +56,7 @@ def _product(flow: Flow[V], made: Made[V], parts: tuple[Part, ...]) -> Iterator[
     feds = around.inputs if around.kind == "joined" else (fed,)
     for place, one in enumerate(feds):
         yield Term(kernel, parts, plain(flow, one), made.transposed, place, len(feds), made.name)
-    yield from (Term(one, parts, beside=plain(flow, fed)) for one in bias)
+    yield from (Term(one, parts, partner=plain(flow, fed)) for one in bias)
 
 
 def span_of(parts: tuple[Part, ...], length: int) -> tuple[int, int]:
