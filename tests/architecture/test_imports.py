@@ -63,7 +63,7 @@ CHECKPOINTS: dict[str, set[str]] = {
     "other_layers": {"codecs", "detect", "layout_arrays", "model", "tensor_info", "topology"},
     "written": {"codecs", "detect", "tensor_info"},
     **dict.fromkeys(("jax", "keras", "numpy", "openvino", "paddle", "torch"), FAMILY),
-    **dict.fromkeys(("litert", "onnx"), {*FAMILY, "written"}),  # graphs that write a step out by operators
+    **{key: {*FAMILY, "written"} for key in ("litert", "onnx")},  # graphs that write a step out by operators
     "safetensors": {*FAMILY, "torch"},  # the names of a state dict
     "tensorflow": {*FAMILY, "keras"},  # the config that Keras 2 writes into a SavedModel
     "formats": {"codecs", "model", "options", "sniff", "other_layers", "template"},

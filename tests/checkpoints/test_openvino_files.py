@@ -256,7 +256,7 @@ def test_a_state_that_is_not_zero_is_not_lost(good: Path) -> None:
     checkpoint = read_checkpoint(good)
     (found,), (state,) = checkpoint.lstms, checkpoint.other
     assert state.unread == "initial c of enc"
-    assert state.note == "an LSTM, not read: initial c of enc is not zero"
+    assert state.note == "an LSTM, not read: a state that enc begins with is not zero"
     assert found.notes == ("the graph gives it an initial h and c",)
     if importlib.util.find_spec("openvino"):
         case = Case.random(found.weights.spec, weights=found.weights, steps=STEPS, batch=BATCH, states=False)

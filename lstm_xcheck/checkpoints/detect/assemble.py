@@ -43,7 +43,7 @@ def _other(tensor: TensorInfo, reason: Reason, options: ReadOptions) -> OtherTen
 
 def unread_state(state: str, name: str) -> UnreadLSTM:
     """An initial state that is stored and is not zero."""
-    return UnreadLSTM(f"{state} of {name}", f"{state} of {name} is not zero")
+    return UnreadLSTM(f"{state} of {name}", f"a state that {name} begins with is not zero")
 
 
 #: Types of quantised PyTorch tensors.

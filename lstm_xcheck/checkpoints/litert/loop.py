@@ -24,6 +24,8 @@ from .graph import Graph, Operator
 
 #: Tensors that a loop carries, of which an LSTM's are among the first.
 _MOST_CARRIED = 16
+#: Steps may share weights, but what is made of a file is not endlessly more than the file.
+_MAX_GROWTH = 8
 _NO_STEP = "its loop computes something else than a step of an LSTM: "
 
 
@@ -77,7 +79,7 @@ def loop_cell(outer: Graph, op: Operator, name: str) -> Cell | None:
     loop = _Loop(outer, op, graphs[number])
     if not len(loop.body.inputs) == len(loop.body.outputs) == len(op.inputs) == len(op.outputs):
         raise NotReadError("its loop does not carry as many tensors as it begins with")
-    known: Known = {}
+    known = _nothing_known(outer)
     split = bool(loop.body.splits_in_four)
     reason = NotReadError(_NO_STEP + "no carried states are i g + f c and o tanh(c) of one split") if split else None
     for h in range(min(len(op.inputs), _MOST_CARRIED)):
@@ -95,7 +97,7 @@ def loop_cell(outer: Graph, op: Operator, name: str) -> Cell | None:
 
 def step_cells(graph: Graph, name: Callable[[Operator], str]) -> Iterator[Cell | tuple[str, NotReadError]]:
     """The steps that a graph writes out, or why one is not read."""
-    flow, known = GraphFlow(graph), Known()
+    flow, known = GraphFlow(graph), _nothing_known(graph)
     for op in graph.operators:
         if op.kind != "MUL" or len(op.outputs) != 1:
             continue
@@ -107,6 +109,10 @@ def step_cells(graph: Graph, name: Callable[[Operator], str]) -> Iterator[Cell |
         if found is not None:
             note = "one step that the graph writes out, read as a layer of its own"
             yield _cell(flow, found, name(op), (found.sequence, 0), (found.step.h,), (note,))
+
+
+def _nothing_known(graph: Graph) -> Known:
+    return Known(graph.model.path, _MAX_GROWTH * len(graph.model.data))
 
 
 def _read(flow: GraphFlow, h: int, fits: Callable[[Step[int]], bool], known: Known) -> WrittenCell[int] | None:

@@ -59,13 +59,13 @@ def _functions(attributes: Mapping[str, Any], directions: int) -> tuple[str, ...
     if len(names) != 3 * directions:
         raise NotInSpecError(f"it has {len(names)} activations, expected {3 * directions}")
     alphas, betas = (iter(attributes.get(f"activation_{kind}", [])) for kind in ("alpha", "beta"))
-    functions = [_function(name, alphas, betas) for name in names]
+    functions = [function_of(name, alphas, betas) for name in names]
     if directions == 2 and functions[:3] != functions[3:]:
         raise NotInSpecError("its two directions have different activations")
     return tuple(functions[:3])
 
 
-def _function(name: str, alphas: Iterator[float], betas: Iterator[float]) -> str:
+def function_of(name: str, alphas: Iterator[float], betas: Iterator[float]) -> str:
     """A function as a spec names it, with the next parameters."""
     kind = name.lower()
     if kind in _PLAIN:

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
 
@@ -24,12 +23,15 @@ from ..model import Checkpoint, FoundLSTM, OtherTensor, Reason, UnreadLSTM
 from ..options import ReadOptions
 from ..tensor_info import TensorInfo
 from ..topology import ModelTopology
+from ..written.cell import Known
 from .attributes import NotInSpecError, spec_options
 from .folding import Constant, Folding
 from .layers import key_of
 from .scopes import Scope, Value, scopes_of
+from .states import not_zero, note_of
 from .tensors import constants_of, data_files, floating, stored, tensors_of
 from .topology import graph_topology
+from .written_steps import written_lstms
 
 _LAYOUT = layout_named("onnx")
 
@@ -37,9 +39,6 @@ _LAYOUT = layout_named("onnx")
 _WEIGHTS = {"W": 1, "R": 2, "B": 3, "P": 7}
 _LENGTHS = 4
 _STATES = {"initial_h": 5, "initial_c": 6}
-#: What takes a part of a state, or repeats it, as often as exporters do it one after another.
-_CUTS = ("Expand", "Slice", "Tile", "Gather", "Unsqueeze", "Squeeze", "Reshape", "Transpose", "Cast", "Split")
-_MOST_CUTS = 16
 #: LSTMs may share constants in part, as layers with one recurrent matrix do.
 MOST_SHARED = 4
 #: What protobuf and onnx raise on names that are no text, and on types and fields that do not exist.
@@ -69,14 +68,21 @@ def _read_model(path: Path, model: Any, options: ReadOptions) -> Checkpoint:
         for node in scope.graph.node:
             reader.take(scope, node)
     unread = [*reader.unread, *_unread_calls(scopes, reader)]
-    lstms = unique_names(path, [(lstm, f"{lstm.name}#{number}") for number, (lstm, _, _) in enumerate(reader.found)])
+    found = [lstm for lstm, _, _ in reader.found]
+    for written in written_lstms(path, scopes, reader.folding, Known(path, max(SMALL, MOST_SHARED * size))):
+        if isinstance(written, UnreadLSTM):
+            unread.append(written.as_tensor("operators"))
+        else:
+            found.append(written.found)
+            reader.states.update(written.states)
+    lstms = unique_names(path, [(lstm, f"{lstm.name}#{number}") for number, lstm in enumerate(found)])
     used = {name for lstm in lstms for name in lstm.tensors}
     rest = [tensor for tensor in _stored(path, scopes) if tensor.name not in used]
     topology = ModelTopology()
     if options.load_other_tensors:
-        lines = zip(lstms, reader.found, strict=True)
+        lines = zip(lstms, reader.found, strict=False)
         top = {key_of(node): (lstm.name, _direction(scope, node)) for lstm, (_, scope, node) in lines if not scope.kind}
-        topology = graph_topology(model.graph, constants_of(model.graph, {}), top)
+        topology = graph_topology(model.graph, constants_of(model.graph, {}), top, used)
     listed = others(rest, reader.states, options)
     return Checkpoint(path, "onnx", lstms, (*unread, *listed), "onnx", topology, parts)
 
@@ -136,7 +142,7 @@ class _Reader:
     """
 
     def __init__(self, path: Path, folding: Folding, shared: Shared) -> None:
-        self._path, self._folding, self._shared = path, folding, shared
+        self._path, self.folding, self._shared = path, folding, shared
         self.found: list[tuple[FoundLSTM, Scope, Any]] = []
         self.unread: list[OtherTensor] = []
         self.states: dict[str, Reason] = {}
@@ -160,7 +166,7 @@ class _Reader:
 
     def _weights_of(self, scope: Scope, node: Any) -> str:
         """The stored tensors that a node takes, with type and shape."""
-        infos = [constant.info for value in scope.inputs(node) if (constant := self._folding.constant(value))]
+        infos = [constant.info for value in scope.inputs(node) if (constant := self.folding.constant(value))]
         listed = [f"{escape(info.name)} {info.dtype}{list(info.shape)}" for info in infos if len(info.shape) > 1]
         return shortlist(listed) or "computed"
 
@@ -174,7 +180,7 @@ class _Reader:
         parts: dict[str, Constant] = {}
         for kind, position in _WEIGHTS.items():
             value = _at(inputs, position)
-            constant = self._folding.constant(value)
+            constant = self.folding.constant(value)
             if constant is not None:
                 parts[kind] = constant
             elif value is not None:
@@ -208,7 +214,7 @@ class _Reader:
         )
 
     def _refuse_other_states(self, states: dict[str, Value | None], spec: LSTMSpec) -> None:
-        shapes = [constant.info.shape for state in states.values() if (constant := self._folding.constant(state))]
+        shapes = [constant.info.shape for state in states.values() if (constant := self.folding.constant(state))]
         odd = [list(shape) for shape in shapes if shape and shape[-1] != spec.hidden_size]
         if odd:
             raise NotInSpecError(
@@ -223,22 +229,9 @@ class _Reader:
             yield f"the graph gives it {' and '.join(given)}"
         if lengths is not None:
             yield "the graph gives it sequence_lens"
-        for kind, state in states.items():
-            constant = self._folding.constant(_origin(state))
-            if constant is None or not np.any(constant.info.load()):
-                continue
-            yield f"its {kind} is not zero and is not read; it is the tensor {', '.join(map(escape, constant.leaves))}"
-            self.states.update(dict.fromkeys(constant.leaves, unread_state(kind, name)))
-
-
-def _origin(value: Value | None) -> Value | None:
-    """What a state is before it is cut and repeated for the batch."""
-    for _ in range(_MOST_CUTS):
-        node = value.scope.maker(value)[0] if value is not None else None
-        if value is None or node is None or node.op_type not in _CUTS:
-            break
-        value = _at(value.scope.inputs(node), 0)
-    return value
+        for kind, leaves in not_zero(self.folding, states):
+            yield note_of(kind, leaves)
+            self.states.update(dict.fromkeys(leaves, unread_state(kind, name)))
 
 
 def _operator(node: Any) -> str:

@@ -40,12 +40,14 @@ class Scope:
 
     graph: Any
     path: str = ""  # the calls of functions around it
+    label: str = ""  # of the node that it is a body of
     kind: str = ""  # the operator that it is a body of, `call` for a function
     around: Scope | None = None
     bound: Mapping[str, Value] = field(default_factory=dict)  # inputs that are values outside
     # inputs that are one step of a value outside: that value, and whether its steps go backward
     steps: Mapping[str, tuple[Value, bool]] = field(default_factory=dict)
     carried: Mapping[str, str] = field(default_factory=dict)  # states of a loop: input -> output
+    begins: Mapping[str, Value] = field(default_factory=dict)  # what the states of a loop are before it
     given: Mapping[str, Any] = field(default_factory=dict)  # attributes of the call of a function
     functions: Mapping[tuple[str, str, str], Any] = field(default_factory=dict)  # of the model
 
@@ -144,7 +146,7 @@ def _call(scope: Scope, node: Any, function: Any) -> Scope:
     given = {name: scope.given.get(one.ref_attr_name, one) if one.ref_attr_name else one for name, one in given.items()}
     bound = {inner: value for inner, value in zip(function.input, scope.inputs(node), strict=False) if value}
     name = escape((node.name or next(iter(node.output), "")).strip("/") or node.op_type, 200)
-    return Scope(function, f"{scope.path}{name}/", "call", None, bound, given=given, functions=scope.functions)
+    return Scope(function, f"{scope.path}{name}/", name, "call", None, bound, given=given, functions=scope.functions)
 
 
 def _body(scope: Scope, node: Any, graph: Any) -> Scope:
@@ -164,11 +166,15 @@ def _body(scope: Scope, node: Any, graph: Any) -> Scope:
                 steps[name] = (value, bool(next(islice(ways, k, None), 0)))
     else:
         states, first, begins = [], [], []
-    body = Scope(graph, scope.path, node.op_type, scope, steps=steps, given=scope.given, functions=scope.functions)
+    label = node.name or next(iter(node.output), "")
+    body = Scope(
+        graph, scope.path, label, node.op_type, scope, steps=steps, given=scope.given, functions=scope.functions
+    )
     body.carried = dict(zip(states, first, strict=False))
+    body.begins = {state: begin for state, begin in zip(states, begins, strict=False) if begin is not None}
     body.bound = {
         state: begin
-        for state, begin in zip(states, begins, strict=False)
-        if begin is not None and body.carried.get(state) and body.value(body.carried[state]) == Value(body, state)
+        for state, begin in body.begins.items()
+        if state in body.carried and body.value(body.carried[state]) == Value(body, state)
     }
     return body

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 from ..codecs.limits import escape
@@ -18,9 +18,15 @@ _MOVES = (
 )  # fmt: skip
 
 
-def graph_topology(graph: Any, constants: Constants, lstms: Mapping[str, tuple[str, str]]) -> ModelTopology:
-    """The layers of a graph, and their order if sequential."""
-    found = find_layers(graph, constants)
+def graph_topology(
+    graph: Any, constants: Constants, lstms: Mapping[str, tuple[str, str]], taken: Container[str]
+) -> ModelTopology:
+    """The layers of a graph, and their order if sequential.
+
+    Tensors that are `taken` are those of LSTMs.
+    """
+    layers_of = find_layers(graph, constants)
+    found = {key: one for key, one in layers_of.items() if not any(name in taken for name in one.parts.values())}
     layers = list({id(layer): layer for layer in found.values()}.values())
     shapes = frozenset(name for name, tensor in constants.items() if integers(tensor) is not None)
     shapes |= _moved(graph, constants) | _zero_states(graph, constants)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Hashable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 from typing import Generic
 
 import numpy as np
 
 from ...arrays import Array
+from ...errors import CheckpointError
 from ...model import GATES
 from ..codecs.limits import escape, shortlist
 from ..detect.assemble import why_unsupported
@@ -33,8 +35,27 @@ class StepWeights:
     notes: tuple[str, ...] = ()
 
 
-#: Weights that were read, by the tensors and their parts: steps of one LSTM share them.
-Known = dict[Hashable, StepWeights]
+@dataclass
+class Known:
+    """Weights that were read, which the steps of one LSTM share.
+
+    `weights` are by the tensors and their parts; `left` is how many bytes may be read.
+    """
+
+    path: Path
+    left: int
+    weights: dict[Hashable, StepWeights] = field(default_factory=dict)
+
+    def add(self, key: Hashable, weights: StepWeights) -> None:
+        """Keep new weights.
+
+        Raises:
+            CheckpointError: when they are too many.
+        """
+        self.left -= sum(array.nbytes for array in weights.arrays.values())
+        if self.left < 0:
+            raise CheckpointError(f"{self.path} combines its weights in too many ways; it is not a real model")
+        self.weights[key] = weights
 
 
 @dataclass(frozen=True)
@@ -46,10 +67,11 @@ class WrittenCell(Generic[V]):
     sequence: V  # what is multiplied with W
     state: V  # what is multiplied with U
     kernels: tuple[V, ...]  # the stored tensors
+    taken: V  # one step of the sequence, or of its products with W
 
 
 def cell_at(flow: Flow[V], h: V, fits: Callable[[Step[V]], bool], known: Known) -> WrittenCell[V] | None:
-    """The step whose result a value is; None if it is that of no step.
+    """The step whose result a value is, or None.
 
     Args:
         flow: the graph.
@@ -86,10 +108,13 @@ def _cell(flow: Flow[V], step: Step[V], known: Known) -> WrittenCell[V]:
     stored = {kernel: _stored(flow, kernel) for kernel in kernels}
     state = _state(flow, step, feds, terms, stored)
     key = tuple(tuple((t.kernel, t.parts, t.place, t.fed == state, t.partner == state) for t in gate) for gate in gates)
-    if key not in known:
-        known[key] = _read(gates, stored, state)
+    if key not in known.weights:
+        known.add(key, _read(gates, stored, state))
     (sequence,) = [fed for fed in feds if fed != state]
-    return WrittenCell(step, known[key], sequence, state, kernels)
+    steps = {term.fed: term.step for term in terms if term.step is not None}
+    if state in steps:
+        raise NoCellError("it multiplies its weights with all states at once")
+    return WrittenCell(step, known.weights[key], sequence, state, kernels, steps.get(sequence, sequence))
 
 
 def _read(gates: list[list[Term[V]]], stored: dict[V, TensorInfo], state: V) -> StepWeights:

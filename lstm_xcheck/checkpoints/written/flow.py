@@ -19,7 +19,10 @@ class NoCellError(ValueError):
 
 
 class Part(NamedTuple):
-    """A span of the last axis, in numbers or in parts of `of` equal ones."""
+    """A span of the last axis, in numbers or equal parts.
+
+    Where `of` is not 0 it is that many equal parts.
+    """
 
     start: int
     stop: int

@@ -15,7 +15,7 @@ _MOST_TERMS = 40
 
 @dataclass(frozen=True)
 class Term(Generic[V]):
-    """A bias, or a product of weights with `fed`, as far as one gate takes it."""
+    """A bias, or weights that are multiplied with `fed`, of one gate."""
 
     kernel: V
     parts: tuple[Part, ...]  # from the kernel on
@@ -24,38 +24,41 @@ class Term(Generic[V]):
     place: int = 0  # among the values that are joined before they are multiplied
     places: int = 1
     name: str = ""  # of the product
+    step: V | None = None  # where one step of a sequence of products is taken
     partner: V | None = None  # for a bias, what its product multiplies
 
 
 def terms_of(flow: Flow[V], value: V) -> Iterator[Term[V]]:
     """The terms of one gate's pre-activation."""
-    waiting: list[tuple[V, tuple[Part, ...]]] = [(value, ())]
+    waiting: list[tuple[V, tuple[Part, ...], V | None]] = [(value, (), None)]
     for _ in range(_MOST_TERMS):
         if not waiting:
             return
-        value, parts = waiting.pop()
+        value, parts, step = waiting.pop()
         made = flow.made(value)
         if flow.constant(value) is not None:
             yield Term(value, parts)
         elif made.kind == "add":
-            waiting += [(one, parts) for one in made.inputs]
-        elif made.kind in ("same", "step"):
-            waiting.append((made.inputs[0], parts))
+            waiting += [(one, parts, step) for one in made.inputs]
+        elif made.kind == "same":
+            waiting.append((made.inputs[0], parts, step))
+        elif made.kind == "step" and step is None:
+            waiting.append((made.inputs[0], parts, value))
         elif made.kind == "part" and made.part is not None:
-            waiting.append((made.inputs[0], (made.part, *parts)))
+            waiting.append((made.inputs[0], (made.part, *parts), step))
         elif made.kind == "product":
-            yield from _product(flow, made, parts)
+            yield from _product(flow, made, parts, step)
         else:
             raise NoCellError(f"its pre-activations are computed by {escape(made.kind)}")
     raise NoCellError("its pre-activations have too many terms")
 
 
-def _product(flow: Flow[V], made: Made[V], parts: tuple[Part, ...]) -> Iterator[Term[V]]:
+def _product(flow: Flow[V], made: Made[V], parts: tuple[Part, ...], step: V | None) -> Iterator[Term[V]]:
     fed, kernel, *bias = made.inputs
     around = flow.made(plain(flow, fed))
     feds = around.inputs if around.kind == "joined" else (fed,)
     for place, one in enumerate(feds):
-        yield Term(kernel, parts, plain(flow, one), made.transposed, place, len(feds), made.name)
+        yield Term(kernel, parts, plain(flow, one), made.transposed, place, len(feds), made.name, step)
     yield from (Term(one, parts, partner=plain(flow, fed)) for one in bias)
 
 

@@ -1,0 +1,203 @@
+"""Reads LSTMs that an ONNX graph writes out by operators.
+
+Exporters write a cell so, and a layer with a mask. The same weights in a graph again are steps that are unrolled, or
+what a loop does before it begins.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...errors import CheckpointError, SpecError
+from ...model import CellWeights, LSTMSpec, LSTMWeights
+from ...model.weights import GateArray
+from ..codecs.limits import escape
+from ..detect.assemble import unread_state
+from ..model import FoundLSTM, Reason, UnreadLSTM
+from ..written.cell import Known, WrittenCell, cell_at
+from ..written.flow import NoCellError
+from ..written.step import Step
+from .flow import SAME, GraphFlow, after
+from .folding import Folding
+from .scopes import Scope, Value
+from .states import not_zero, note_of
+
+_LOOPS = ("Loop", "Scan")
+_ONE_STEP = "one step that the graph writes out, read as a layer of its own"
+_UNROLLED = (
+    "its steps are unrolled, so that the graph says them one by one; export the model with a loop or an LSTM node"
+)
+#: What TensorFlow calls the function that it runs a layer in.
+_CALLS = ("PartitionedCall", "StatefulPartitionedCall")
+_MOST_SAME = 8
+
+
+@dataclass(frozen=True)
+class _Place:
+    """One place where a step is written out."""
+
+    scope: Scope
+    name: str
+    cell: WrittenCell[Value]
+
+
+@dataclass(frozen=True)
+class WrittenLSTM:
+    """An LSTM that is written out, and states that are not zero."""
+
+    found: FoundLSTM
+    states: dict[str, Reason]
+
+
+def written_lstms(
+    path: Path, scopes: list[Scope], folding: Folding, known: Known
+) -> Iterator[WrittenLSTM | UnreadLSTM]:
+    """Every LSTM that the graphs write out, and those that are not read."""
+    flow = GraphFlow(folding)
+    places: dict[int, list[_Place]] = {}
+    refused: dict[str, UnreadLSTM] = {}
+    for scope in scopes:
+        for node in scope.graph.node:
+            if node.op_type != "Mul" or not node.output:
+                continue
+            try:
+                cell = cell_at(flow, Value(scope, node.output[0]), _fits, known)
+            except NoCellError as error:
+                refused.setdefault(str(error), UnreadLSTM(_name(scope, node, []), escape(error, 400)))
+                continue
+            if cell is not None:
+                leaves = _leaves(folding, cell)
+                places.setdefault(id(cell.weights), []).append(_Place(scope, _name(scope, node, leaves), cell))
+    yield from refused.values()
+    for same in places.values():
+        yield _lstm(path, folding, same)
+
+
+def _fits(step: Step[Value]) -> bool:
+    return step.functions[1] != "linear"
+
+
+def _leaves(folding: Folding, cell: WrittenCell[Value]) -> list[str]:
+    """The stored tensors of a step."""
+    constants = [constant for kernel in cell.kernels if (constant := folding.constant(kernel))]
+    return list(dict.fromkeys(leaf for constant in constants for leaf in constant.leaves))
+
+
+def _name(scope: Scope, node: Any, leaves: list[str]) -> str:
+    """The layer's name, after its tensors or its node."""
+    layers = {leaf.rpartition(".")[0] for leaf in leaves}
+    if len(layers) == 1 and "" not in layers:
+        return escape(layers.pop(), 200)
+    own = (scope.label if scope.kind in _LOOPS else node.name or node.output[0]).strip("/")
+    parts = own.split("/")
+    while len(parts) > 1 and (parts[-1] in _CALLS or parts[-1] == own.rpartition("/")[2]):
+        parts.pop()
+    return scope.path + escape("/".join(parts), 200)
+
+
+def _lstm(path: Path, folding: Folding, same: list[_Place]) -> WrittenLSTM | UnreadLSTM:
+    """The LSTM of all steps that have the same weights."""
+    looped = [place for place in same if place.scope.kind in _LOOPS]
+    place = (looped or same)[0]
+    branches = Counter(id(one.scope) for one in same if one.scope.kind == "If")
+    alone = sum(one.scope.kind != "If" for one in same) + max(branches.values(), default=0)
+    try:
+        if len(looped) > 1 or (not looped and alone > 1):
+            raise NoCellError(_UNROLLED)
+        backward, notes = _order(folding, place) if looped else (False, [_ONE_STEP])
+        return _found(path, folding, place, backward, notes)
+    except (NoCellError, SpecError) as error:
+        return UnreadLSTM(place.name, escape(error, 400))
+
+
+def _found(path: Path, folding: Folding, place: _Place, backward: bool, notes: list[str]) -> WrittenLSTM:
+    cell, arrays = place.cell, place.cell.weights.arrays
+    gate, candidate, output = cell.step.functions
+    spec = LSTMSpec(
+        input_size=arrays["W"].shape[2],
+        hidden_size=arrays["W"].shape[1],
+        bias="split" if "b_r" in arrays else "single" if "b" in arrays else "none",
+        reverse=backward,
+        gate_activation=gate,
+        cell_activation=candidate,
+        output_activation=output,
+    )
+    try:
+        gates = {name: array.view(GateArray) for name, array in arrays.items()}
+        weights = LSTMWeights(spec, ((CellWeights(**gates),),), cell.weights.dtype)
+    except SpecError as error:
+        raise CheckpointError(f"{path}: LSTM {place.name} cannot be read: {escape(error, 300)}") from error
+    begins = {kind: place.scope.begins.get(value.name, value) for kind, value in _states(cell).items()}
+    states: dict[str, Reason] = {}
+    for kind, leaves in not_zero(folding, begins):
+        notes = [*notes, note_of(kind, leaves)]
+        states.update(dict.fromkeys(leaves, unread_state(kind, place.name)))
+    found = FoundLSTM(
+        name=place.name,
+        weights=weights,
+        layout="onnx",
+        why="its operators compute i g + f c and o tanh(c), and its weights are constants",
+        native_count=weights.parameter_count,
+        source_dtype=weights.dtype,
+        tensors=tuple(_leaves(folding, cell)),
+        notes=(*cell.weights.notes, *notes),
+    )
+    return WrittenLSTM(found, states)
+
+
+def _states(cell: WrittenCell[Value]) -> dict[str, Value]:
+    return {"initial_h": cell.state, "initial_c": cell.step.before}
+
+
+def _order(folding: Folding, place: _Place) -> tuple[bool, list[str]]:
+    """Whether a loop reads its sequence backward, and notes.
+
+    Raises:
+        NoCellError: for a loop that is no plain LSTM over a sequence.
+    """
+    cell = place.cell
+    becomes = [after(state) for state in _states(cell).values()]
+    if [known[0] if known else None for known in becomes] != [cell.step.h, cell.step.c]:
+        raise NoCellError("its loop does something else with its states than a step of an LSTM")
+    notes = ["the graph masks steps, which keep the states as they are"] if any(k and k[1] for k in becomes) else []
+    taken = cell.taken
+    for _ in range(_MOST_SAME):
+        node = taken.scope.maker(taken)[0]
+        if node is None or node.op_type not in SAME:
+            break
+        taken = taken.scope.value(node.input[0])
+    if node is None and taken.name in taken.scope.steps:
+        return taken.scope.steps[taken.name][1], notes
+    inputs = taken.scope.inputs(node) if node is not None and node.op_type == "Gather" else []
+    outside = len(inputs) == 2 and inputs[0] is not None and inputs[0].scope is not place.scope
+    if outside and _counts(folding, place.scope, inputs[1]):
+        return False, notes
+    raise NoCellError("its loop does not go through the sequence from step 0 one by one")
+
+
+def _counts(folding: Folding, scope: Scope, number: Value | None) -> bool:
+    """Whether a number is that of the step: 0, 1, 2 and so on."""
+    for _ in range(_MOST_SAME):
+        node = scope.maker(number)[0] if number is not None else None
+        if number is None or node is None or node.op_type not in SAME:
+            break
+        number = scope.value(node.input[0])
+    if number is None or number.scope is not scope:
+        return False
+    if scope.kind == "Loop" and scope.graph.input and number.name == scope.graph.input[0].name:
+        return True
+    becomes, begin = after(number), scope.begins.get(number.name)
+    node = scope.maker(becomes[0])[0] if becomes else None
+    if begin is None or node is None or node.op_type != "Add" or _number(folding, begin) != 0:
+        return False
+    inputs = scope.inputs(node)
+    return number in inputs and any(_number(folding, one) == 1 for one in inputs if one != number)
+
+
+def _number(folding: Folding, value: Value | None) -> int | None:
+    found = folding.integers(value)
+    return found[0] if found is not None and len(found) == 1 else None
