@@ -102,6 +102,7 @@ def _lines(dst: Path, certificate: Mapping[str, Any]) -> list[str]:
         )
     lines += [f"  note: {name}: {note}" for name, notes in certificate["notes"].items() for note in notes]
     lines += [f"  {line}" for line in _verdicts(certificate)]
+    lines += ["  load it with:", *(f"    {line}" for line in certificate["code"].splitlines())]
     return [*lines, f"{certificate['verdict'].upper()}: the proof is in {dst}{SUFFIX}"]
 
 

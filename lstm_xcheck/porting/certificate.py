@@ -71,6 +71,7 @@ class Certificate:
     environment: dict[str, dict[str, str]]  # versions, by adapter
     power: list[dict[str, Any]]  # what the matches would have caught
     versions: dict[str, str]  # of Python, NumPy and this package
+    code: str  # that loads the destination in its framework
 
     @property
     def verdict(self) -> str:
@@ -86,7 +87,7 @@ class Certificate:
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Certificate:
         """A certificate from its content; KeyError if a part is missing."""
-        parts = {"without": [], **content}  # which the first certificates did not have
+        parts = {"without": [], "code": "", **content}  # which the first certificates did not have
         return cls(**{field.name: parts[field.name] for field in fields(cls)})
 
 

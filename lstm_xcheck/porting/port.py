@@ -24,6 +24,7 @@ from ..recordings.model import made_by
 from . import other_layers
 from .certificate import Certificate, Ported, fingerprints, joined, losses
 from .clips import left_out_clips, without_clips
+from .loading_code import loading_code
 from .manifest import described, hashed, named, recorded
 
 #: What a certificate's name ends in.
@@ -137,6 +138,7 @@ def port(
         notes={**{lstm.name: list(lstm.notes) for lstm in selection.lstms if lstm.notes}, **notes},
         **_verified(ported),
         versions=made_by(),
+        code=loading_code(format, target, back.lstms, chain=len(ported) == 1, whole=bool(layers) or like is not None),
     ).to_dict()
     _write(certificate_path, certificate)
     return certificate
