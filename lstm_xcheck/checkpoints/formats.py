@@ -18,7 +18,7 @@ from ..errors import CheckpointError, SpecError
 from ..layouts.table import Layout, layout_named
 from ..model import LSTMWeights
 from . import sniff
-from .codecs.limits import escape, shortlist
+from .codecs.limits import FLOAT_SIZES, Budget, escape, shortlist
 from .model import Checkpoint
 from .options import KerasOptions, ReadOptions
 
@@ -242,6 +242,7 @@ def read_checkpoint(
                 "--activation, --recurrent-activation, --go-backwards and --accept-class out"
             )
         checkpoint = format.read(file, options)
+        _refuse_shared(checkpoint)
     except OSError as error:
         raise CheckpointError(f"{file} cannot be read: {escape(error.strerror or error)}") from error
     if layout is not None:
@@ -256,6 +257,13 @@ def keras_options_for(paths: Sequence[str | PathLike[str]], options: KerasOption
     files = [_resolve(Path(path)) for path in paths]
     takes = [file.exists() and format_of(file).is_of_keras for file in files]
     return [options if own or not any(takes) else KerasOptions() for own in takes]
+
+
+def _refuse_shared(checkpoint: Checkpoint) -> None:
+    """Refuse LSTMs that are read lazily, but share few numbers among many."""
+    budget = Budget(checkpoint.path, sum(file.stat().st_size for file in checkpoint.files if file.is_file()))
+    for lstm in checkpoint.lstms:
+        budget.spend(lstm.weights.parameter_count * FLOAT_SIZES[lstm.weights.dtype], "the weights of its LSTMs")
 
 
 def _layout_row(name: str) -> Layout:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import zipfile
+from functools import lru_cache
 from pathlib import Path
+
+from .codecs.lazy_bytes import FileVersion, file_version
 
 #: torch 2.13.0, torch/serialization.py MAGIC_NUMBER, as its pickle spells it.
 TORCH_LEGACY_MAGIC = bytes.fromhex("8a0a6cfc9c46f9206aa85019")
@@ -33,8 +36,12 @@ def is_zip(path: Path) -> bool:
 
 def members(path: Path) -> list[str]:
     """Names in a zip archive; none in any other file."""
-    if not is_zip(path):
-        return []
+    return _members(path, file_version(path)) if is_zip(path) else []
+
+
+@lru_cache(maxsize=1)
+def _members(path: Path, _: FileVersion) -> list[str]:
+    """The names, listed once for all formats that ask for them."""
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.namelist()

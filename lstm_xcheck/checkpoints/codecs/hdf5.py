@@ -25,11 +25,11 @@ from ...arrays import Array, native_values
 from ...errors import CheckpointError
 from ..tensor_info import TensorInfo
 from .lazy_bytes import ByteRange
-from .limits import FLOAT_SIZES, MAX_EXPANSION, SMALL, escape
+from .limits import FLOAT_SIZES, MAX_EXPANSION, SMALL, Budget, escape
 
 _MAX_DEPTH = 64
 #: Hard links can make a small file look like an endless tree.
-_MAX_ENTRIES = 100_000
+_MAX_ENTRIES = 30_000
 
 _HDF5_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError, OverflowError, IndexError)
 
@@ -49,7 +49,8 @@ def walk(
     path: Path, file: BinaryIO, root: Any, size: int, byte_range: ByteRange | None = None
 ) -> Iterator[tuple[str, Any, dict[str, TensorInfo]]]:
     """Path, object and datasets of every group, starting at the root."""
-    source = _Source(path, file, size, byte_range)
+    source = _Source(path, file, size, byte_range, Budget(path, size))
+    contiguous = 0
     waiting = [("", root, 0)]
     seen = 0
     while waiting:
@@ -57,11 +58,22 @@ def walk(
         inside = dict(_children(path, place, group))
         seen += len(inside) + 1
         if depth > _MAX_DEPTH or seen > _MAX_ENTRIES:
-            raise CheckpointError(f"{path} nests HDF5 groups without end; it is not a real model")
+            raise CheckpointError(
+                f"{path} nests HDF5 groups without end or has more than {_MAX_ENTRIES} groups and datasets; "
+                "it is not a real model"
+            )
         prefix = f"{place}/" if place else ""
         datasets = {key: item for key, item in inside.items() if isinstance(item, h5py.Dataset)}
-        yield place, group, {key: _describe(source, prefix + key, item) for key, item in datasets.items()}
-        deeper = [(prefix + key, item, depth + 1) for key, item in inside.items() if key not in datasets]
+        contiguous += sum(item.nbytes for item in datasets.values() if _is_contiguous(item))
+        if contiguous > size:
+            raise CheckpointError(f"{path}: its datasets overlap, for they take more than its {size} bytes")
+        yield (
+            place,
+            group,
+            {key: _describe(source, source.budget.spend_name(prefix + key), item) for key, item in datasets.items()},
+        )
+        below = [(key, item) for key, item in inside.items() if key not in datasets]
+        deeper = [(source.budget.spend_name(prefix + key), item, depth + 1) for key, item in below]
         waiting += reversed(deeper)
 
 
@@ -82,6 +94,7 @@ class _Source(NamedTuple):
     file: BinaryIO
     size: int
     byte_range: ByteRange | None
+    budget: Budget  # of names, and of numbers that are unpacked
 
 
 def _describe(source: _Source, name: str, dataset: Any) -> TensorInfo:
@@ -94,7 +107,7 @@ def _describe(source: _Source, name: str, dataset: Any) -> TensorInfo:
         start, size = dataset.id.get_offset(), math.prod(shape) * FLOAT_SIZES[dtype]
         load = partial(_load_range, source.byte_range, start, size, shape, dtype)
         return TensorInfo(name, shape, dtype, load, check=partial(source.byte_range.refuse_outside, start, size))
-    return TensorInfo(name, shape, dtype, partial(_load, source.path, name, dataset, dtype, source.size))
+    return TensorInfo(name, shape, dtype, partial(_load, source, name, dataset, dtype))
 
 
 def _is_contiguous(dataset: Any) -> bool:
@@ -108,7 +121,8 @@ def _load_range(byte_range: ByteRange, start: int, size: int, shape: tuple[int, 
     return native_values(byte_range.read(start, size), dtype).reshape(shape)
 
 
-def _load(path: Path, name: str, dataset: Any, dtype: str, size: int) -> Array:
+def _load(source: _Source, name: str, dataset: Any, dtype: str) -> Array:
+    path, size = source.path, source.size
     with hdf5_faults(path):
         if dataset.external or dataset.is_virtual:
             raise CheckpointError(f"{path}: {escape(name)} keeps its values in another file, which was not opened")
@@ -118,6 +132,7 @@ def _load(path: Path, name: str, dataset: Any, dtype: str, size: int) -> Array:
                 f"{path}: {escape(name)} claims {dataset.nbytes} bytes, but the file holds {stored} for it; "
                 "it was not read"
             )
+        source.budget.spend(dataset.nbytes, "its unpacked datasets")
         values: Array = dataset[()]
         if dtype == "bfloat16":
             return native_values(np.ascontiguousarray(values).tobytes(), dtype).reshape(values.shape)

@@ -131,9 +131,7 @@ class Member:
 
     def read(self, start: int, size: int) -> Array:
         """A part of the bytes, read-only, once the checksum of all is verified."""
-        return (
-            self.byte_range.read(start, size) if self.byte_range is not None else self._unpacked[start : start + size]
-        )
+        return self.byte_range.read(start, size) if self.byte_range else self._unpacked[start : start + size]
 
     @cached_property
     def _unpacked(self) -> Array:

@@ -7,6 +7,7 @@ before it is printed.
 from __future__ import annotations
 
 import struct
+import sys
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -23,6 +24,16 @@ MAX_EXPANSION = 100
 #: Members that stay below this size are harmless whatever their compression.
 SMALL = 1 << 20
 
+#: No real checkpoint has more tensors, or LSTMs.
+MAX_TENSORS = 100_000
+MAX_LSTMS = 10_000
+
+#: What is made of a file may be this many times the file, and some more for small ones.
+_GROWTH = 8
+_FREE = 64 << 20
+#: A name is kept by its tensor, its group, its LSTM and a table.
+_COPIES = 4
+
 ZIP_ERRORS = (
     zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, struct.error, ValueError,
     OverflowError, IndexError, KeyError,
@@ -35,7 +46,11 @@ def escape(text: object, limit: int = 80) -> str:
     >>> escape("weight\n")
     'weight\\n'
     """
-    plain = "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(text)[: limit + 1])
+    try:
+        whole = str(text)
+    except ValueError:  # Python writes no number of more than 4,300 digits
+        whole = "a number of thousands of digits"
+    plain = "".join(c if c.isprintable() else repr(c)[1:-1] for c in whole[: limit + 1])
     return plain if len(plain) <= limit else plain[:limit] + "..."
 
 
@@ -43,6 +58,38 @@ def shortlist(names: list[str], limit: int = 6) -> str:
     """The first few of a list, and how many more there are."""
     more = f" and {len(names) - limit} more" if len(names) > limit else ""
     return ", ".join(names[:limit]) + more
+
+
+def refuse_many(path: Path, count: int, what: str = "tensors", limit: int = MAX_TENSORS) -> None:
+    """Refuse a file that lists more than any real checkpoint."""
+    if count > limit:
+        raise CheckpointError(f"{path} describes more than {limit} {what}; it is not a real checkpoint")
+
+
+class Budget:
+    """The bytes that may be made of a file of `size` bytes."""
+
+    def __init__(self, path: Path, size: int) -> None:
+        self._path, self._allowed = path, _GROWTH * size + _FREE
+        self.left = self._allowed
+
+    def spend(self, size: int, what: str) -> None:
+        """Subtracts bytes that are about to be made.
+
+        Raises:
+            CheckpointError: saying what was too large.
+        """
+        self.left -= size
+        if self.left < 0:
+            raise CheckpointError(
+                f"{self._path}: {what} would take more than {self._allowed} bytes, {_GROWTH} times the file and "
+                f"{_FREE >> 20} MiB; it is not a real checkpoint"
+            )
+
+    def spend_name(self, name: str) -> str:
+        """The name, joined of parts, once its bytes are subtracted."""
+        self.spend(_COPIES * sys.getsizeof(name), "the joined names of its tensors")
+        return name
 
 
 @contextmanager
@@ -54,6 +101,9 @@ def open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
         names = archive.namelist()
         if len(set(names)) != len(names):
             raise CheckpointError(f"{path} lists a zip member twice, so it is ambiguous; save the file again")
+        refuse_many(path, len(names), "zip members")
+        packed = (info for info in archive.infolist() if info.compress_type != zipfile.ZIP_STORED)
+        Budget(path, path.stat().st_size).spend(sum(info.file_size for info in packed), "its unpacked members")
         yield archive
 
 

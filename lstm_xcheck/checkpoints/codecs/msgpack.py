@@ -14,13 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import CheckpointError
-from .limits import escape
+from .limits import escape, refuse_many
 
 ARRAY = 1
 #: The key under which Flax splits arrays of more than a gibibyte.
 CHUNKED = "__msgpack_chunked_array__"
 
 _MAX_DEPTH = 64
+#: Far more numbers, texts, lists and maps than describe the arrays of a checkpoint.
+_MAX_VALUES = 1_000_000
 _CONSTANTS = {0xC0: None, 0xC2: False, 0xC3: True}
 _NUMBERS = {
     0xCA: ">f", 0xCB: ">d", 0xCC: ">B", 0xCD: ">H", 0xCE: ">I", 0xCF: ">Q", 0xD0: ">b", 0xD1: ">h", 0xD2: ">i",
@@ -46,7 +48,7 @@ class Decoder:
     """Decodes one value that takes all of the data."""
 
     def __init__(self, path: Path, data: memoryview) -> None:
-        self.path, self.data, self.at = path, data, 0
+        self.path, self.data, self.at, self._count = path, data, 0, 0
 
     def decode(self) -> Any:
         """The value, with dict, list, memoryview and `Extension`."""
@@ -72,6 +74,8 @@ class Decoder:
     def _value(self, depth: int) -> Any:
         if depth > _MAX_DEPTH:
             raise CheckpointError(f"{self.path} nests maps more than {_MAX_DEPTH} deep; it is not a real checkpoint")
+        self._count += 1
+        refuse_many(self.path, self._count, "msgpack values", _MAX_VALUES)
         first = self._take(1)[0]
         if first in _CONSTANTS:
             return _CONSTANTS[first]

@@ -12,13 +12,14 @@ import pickletools
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 from ...errors import CheckpointError
 from .foreign import Placeholder, children, described, is_inert, is_member
 from .foreign import Symbol as Symbol
-from .limits import escape
+from .limits import Budget, escape, refuse_many
 
 
 class Stream(Protocol):
@@ -43,6 +44,10 @@ _EMPTY: dict[str, Callable[[], Any]] = {"EMPTY_DICT": dict, "EMPTY_LIST": list, 
 _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 _MARK = object()
 _FLAT = (str, int, float, bytes, type(None))
+#: An entry of a dict takes so many bytes.
+_ENTRY = 100
+#: Numbers of more bits are no keys of any checkpoint; Python takes long to hash them.
+_KEY_BITS = 64
 
 
 class Unpickler:
@@ -60,6 +65,7 @@ class Unpickler:
         self.path, self.stream = path, stream
         self._stack: list[Any] = []
         self._memo: dict[int, Any] = {}
+        self._budget = Budget(path, path.stat().st_size)
 
     def load(self) -> Any:
         """The pickled value, made of dicts, lists, tuples, numbers, text and descriptions."""
@@ -176,7 +182,25 @@ class Unpickler:
             flat = all(isinstance(part, _FLAT) for part in key) if isinstance(key, tuple) else isinstance(key, _FLAT)
             if not flat and isinstance(key, (dict, list, tuple)):
                 raise self._error(f"its pickle has a {type(key).__name__} as a key; expected text or a number")
-            target[key if flat else f"({type(key).__name__} {len(target)})"] = value
+            # Numbers under their text: whoever chooses them can make a dict of numbers take for ever.
+            name = self._text_key(target, key) if isinstance(key, (int, float, tuple)) else key
+            target[name if flat else f"({type(key).__name__} {len(target)})"] = value
+
+    def _text_key(self, target: dict[Any, Any], key: Any) -> str:
+        for part in key if isinstance(key, tuple) else (key,):
+            if isinstance(part, int) and part.bit_length() > _KEY_BITS:
+                raise self._error(f"its pickle has a number of {part.bit_length()} bits as a key; {self.advice}")
+        text = _key_text(key)
+        if text in target:
+            raise self._error(f"its pickle has two entries named {escape(text)}; rename one and save it again")
+        return text
+
+    def _spend(self, *values: Any) -> None:
+        """Counts what a copy of these values takes."""
+        for value in values:
+            if isinstance(value, (dict, list, tuple, str, bytes)):
+                size = len(value) * (1 if isinstance(value, (str, bytes)) else _ENTRY)
+                self._budget.spend(size, "the copies that its pickle makes of its values")
 
     def _memoize(self, index: int | None) -> None:
         self._memo[len(self._memo) if index is None else index] = self._stack[-1]
@@ -213,6 +237,7 @@ class Unpickler:
         arguments, symbol = self._stack.pop(), self._stack.pop()
         if not isinstance(symbol, Symbol) or not isinstance(arguments, tuple):
             raise ValueError("a call of something that is no global")
+        self._spend(*arguments)
         known = self.allows(symbol)
         if not known and symbol.name == "getattr" and not is_member(arguments):
             raise ValueError("an attribute of something that is no class")
@@ -236,6 +261,7 @@ class Unpickler:
 
     def _build(self, _: Any) -> None:
         state = self._stack.pop()
+        self._spend(state)
         self.build(self._stack[-1], state)
 
     def _persistent(self, _: Any) -> None:
@@ -257,10 +283,10 @@ _OPERATIONS: dict[str, Callable[[Unpickler, Any], None]] = {
 
 #: Containers within containers; a real checkpoint has three or four levels, and three for each module in a module.
 _MAX_DEPTH = 64
-#: A small pickle can name one container over and over and so describe an endless tree.
-_MAX_TENSORS = 200_000
 #: Names of what stands beside tensors; more are cut short.
 _MAX_NAMES = 500
+#: Characters of a name and entries of containers that are looked at for them.
+_MAX_SHOWN, _MAX_LISTED = 250, 100_000
 
 Leaf = TypeVar("Leaf")
 
@@ -269,26 +295,22 @@ Leaf = TypeVar("Leaf")
 class NamedLeaf(Generic[Leaf]):
     """The description of a tensor, and where it is."""
 
+    name: str  # in the file: that of its containers and its own
     scope: str  # the containers that it is in
-    key: str
     leaf: Leaf
     owner: str = ""  # the class of the foreign object that it is part of
-
-    @property
-    def name(self) -> str:
-        """The name in the file."""
-        return self.scope + self.key
 
 
 def named_leaves(path: Path, value: Any, kind: type[Leaf]) -> list[NamedLeaf[Leaf]]:
     """Every tensor in nested containers and foreign objects."""
     found: dict[str, NamedLeaf[Leaf]] = {}
     cache: dict[int, bool] = {}
+    budget = Budget(path, path.stat().st_size)
     _contains(path, value, kind, cache)
-    for count, one in enumerate(_walk(path, value, kind, cache)):
-        if count > _MAX_TENSORS:
-            raise CheckpointError(f"{path} describes more than {_MAX_TENSORS} tensors; it is not a real checkpoint")
-        if one.name in found:
+    for one in _walk(path, value, kind, cache):
+        # A small pickle can name one container over and over and so describe an endless tree.
+        refuse_many(path, len(found) + 1)
+        if budget.spend_name(one.name) in found:
             raise CheckpointError(f"{path} holds two tensors named {escape(one.name)}; rename one and save it again")
         found[one.name] = one
     return list(found.values())
@@ -314,7 +336,7 @@ def _walk(
 ) -> Iterator[NamedLeaf[Leaf]]:  # fmt: skip
     """Every tensor; containers without any, such as losses, are skipped."""
     if isinstance(value, kind):
-        yield NamedLeaf(scope, key, value, str(owner) if owner else "")
+        yield NamedLeaf(scope + key, scope, value, str(owner) if owner else "")
     elif cache.get(id(value), False):
         if depth > _MAX_DEPTH:
             raise _too_deep(path)
@@ -346,7 +368,10 @@ def other_content(path: Path, value: Any, kind: type[Any]) -> tuple[str, ...]:
             if isinstance(one, Placeholder):
                 found.append(f"{escape(name, 200) or 'the whole'}: {described(one, seen)}")
             elif isinstance(one, (dict, list, tuple)):
-                left += [(f"{name}.{_key_text(key)}" if name else _key_text(key), item) for key, item in children(one)]
+                inner = (
+                    ((f"{name}.{_key_text(key)}" if name else _key_text(key)), item) for key, item in children(one)
+                )
+                left += ((name[:_MAX_SHOWN], item) for name, item in islice(inner, max(0, _MAX_LISTED - len(left))))
         elif name:
             found.append(f"{escape(name, 200)}: {described(one, seen)}")
     return tuple(found)

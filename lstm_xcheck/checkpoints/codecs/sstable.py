@@ -10,13 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from .crc32c import crc32c, masked
-from .limits import MAX_EXPANSION
+from .limits import MAX_TENSORS
 from .protobuf import varint
 
 #: How the table ends.
 MAGIC = bytes.fromhex("57fb808b247547db")
 
 _FOOTER = 48
+#: Bytes of all keys, which share their beginnings in the file, by bytes of the table; and for small tables.
+_KEY_BYTES, _FREE = 4, 16 << 20
 #: A block's compression and checksum follow it.
 _TRAILER = 5
 
@@ -41,8 +43,8 @@ def entries(data: bytes) -> dict[bytes, bytes]:
             raise ValueError("blocks overlap")
         for key, value in _block(data, start, size):
             key_bytes += len(key)
-            if key in result or key_bytes > MAX_EXPANSION * len(data):
-                raise ValueError("a key is there twice, or keys are longer than in any real table")
+            if key in result or key_bytes > _KEY_BYTES * len(data) + _FREE or len(result) > 2 * MAX_TENSORS:
+                raise ValueError("a key is there twice, or keys are more or longer than in any real table")
             result[key] = value
     return result
 

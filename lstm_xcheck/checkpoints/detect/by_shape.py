@@ -18,6 +18,8 @@ from ..tensor_info import TensorInfo
 #: Words in names of recurrent weights and of input weights; they settle which of two matrices these are.
 _RECURRENT = re.compile(r"u|r|rw|h|hh|h2h|wh|whh|uh|hgates|rec.*|hid.*")
 _INPUT = re.compile(r"w|x|ih|xh|i2h|x2h|wx|wi|wih|igates|inp.*")
+#: Among more neighbours no two are told to be one cell by their shapes.
+_MOST_MATRICES = 256
 #: One matrix with a vector is a dense layer as well, unless its name says otherwise.
 _NAMED = re.compile(r"lstm|rnn|cell", re.IGNORECASE)
 #: What is no LSTM, whatever its shapes: `GRU(48, 64)` has those of an LSTM of 48 units with its matrices exchanged.
@@ -115,6 +117,8 @@ def _is_named(prefix: str, groups: Mapping[str, object]) -> bool:
 
 def _cell(prefix: str, tensors: Sequence[TensorInfo], joint: bool) -> ShapeMatch | None:
     matrices = [tensor for tensor in tensors if len(tensor.shape) == 2]
+    if len(matrices) > _MOST_MATRICES:
+        return None
     pairs = [
         (w, u, transposed)
         for w, u in permutations(matrices, 2)

@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 from ...layouts.naming import tensor_names
 from ...layouts.table import Layout, Tensor, layout_named
-from ..codecs.limits import escape
+from ..codecs.limits import MAX_LSTMS, escape, refuse_many
 from ..model import FoundLSTM, Reason, UnreadLSTM
 from ..options import ReadOptions
 from ..tensor_info import TensorInfo
@@ -59,6 +60,7 @@ def detect_layout_names(
 ) -> Detected:
     """Detects LSTMs whose tensors have the names of these rows."""
     groups, reasons = _groups(tensors, rows)
+    refuse_many(path, len(groups), "LSTMs", MAX_LSTMS)
     found = [_found(path, pair) for pair in _paired(groups)]
     lstms = unique_names(path, found)
     used = {name for lstm in lstms for name in lstm.tensors}
@@ -111,13 +113,19 @@ def own_names(row: Layout, tensor: Tensor) -> list[str]:
 def _nominations(name: str, rows: Sequence[str]) -> Iterator[tuple[Layout, str, str]]:
     """(row, prefix, name) for each row that a name fits."""
     plain = "/" + re.sub("[.:]", "/", name).removesuffix("/value").removesuffix("/raw_value")
-    for row in map(layout_named, rows):
-        for tensor in row.tensors:
-            for key in own_names(row, tensor):
-                prefix = plain.removesuffix("/" + key.replace(".", "/"))
-                named = "lstm" in prefix.rpartition("/")[2].lower()
-                if prefix != plain and (row.name not in _ONLY_NAMED or named):
-                    yield row, prefix.lstrip("/"), key
+    for row, key, ending in _keys(tuple(rows)):
+        if plain.endswith(ending):
+            prefix = plain.removesuffix(ending)
+            if row.name not in _ONLY_NAMED or "lstm" in prefix.rpartition("/")[2].lower():
+                yield row, prefix.lstrip("/"), key
+
+
+@lru_cache
+def _keys(rows: tuple[str, ...]) -> list[tuple[Layout, str, str]]:
+    """Each name of each row, in order, and how a place ends that has it."""
+    known = [layout_named(name) for name in rows]
+    names = [(row, key) for row in known for tensor in row.tensors for key in own_names(row, tensor)]
+    return [(row, key, "/" + key.replace(".", "/")) for row, key in names]
 
 
 def _why_no_lstm(group: _Group) -> Reason:

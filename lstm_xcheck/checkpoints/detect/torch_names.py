@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ...errors import CheckpointError
 from ...layouts.table import layout_named
-from ..codecs.limits import escape, shortlist
+from ..codecs.limits import MAX_LSTMS, escape, refuse_many, shortlist
 from ..model import FoundLSTM, Reason, UnreadLSTM
 from ..options import ReadOptions
 from ..tensor_info import TensorInfo
@@ -70,6 +70,7 @@ def detect_torch_names(path: Path, tensors: Sequence[TensorInfo], options: ReadO
     derived = {tensor.name: tensor for tensor in derived_tensors(tensors)}
     by_name.update(derived)
     groups = _torch_groups(list(by_name.values()))
+    refuse_many(path, len(groups), "LSTMs", MAX_LSTMS)
     found: list[tuple[FoundLSTM, str]] = []
     reasons: dict[str, Reason] = dict.fromkeys(derived, _OVERRIDDEN)
     for group in groups.values():

@@ -13,7 +13,7 @@ from itertools import groupby
 from pathlib import Path
 
 from ...layouts.table import Layout
-from ..codecs.limits import escape
+from ..codecs.limits import MAX_LSTMS, escape, refuse_many
 from ..model import FoundLSTM, OtherTensor
 from ..options import ReadOptions
 from ..tensor_info import TensorInfo
@@ -35,7 +35,7 @@ def detect(path: Path, tensors: Sequence[TensorInfo], usual: Detector, options: 
         lstms, other = usual(path, model, options)
         used = {name for lstm in lstms for name in lstm.tensors}
         if len(used) < len(model):
-            other = _with_choices(other, [tensor for tensor in model if used.isdisjoint(tensor.file_names)])
+            other = _with_choices(path, other, [tensor for tensor in model if used.isdisjoint(tensor.file_names)])
     return lstms, (*other, *others(training, {}, options))
 
 
@@ -44,7 +44,9 @@ def _in_layout(path: Path, tensors: Sequence[TensorInfo], row: Layout, options: 
     lstms, other = named(path, tensors, options)
     if lstms:
         return lstms, other
-    found = [_found(path, one, row) for one in shape_matches(tensors, joint=True) if fits(one, row)]
+    matches = shape_matches(tensors, joint=True)
+    refuse_many(path, len(matches), "LSTMs", MAX_LSTMS)
+    found = [_found(path, one, row) for one in matches if fits(one, row)]
     lstms = unique_names(path, found)
     used = {escape(name, 200) for lstm in lstms for name in lstm.tensors}
     return lstms, tuple(tensor for tensor in other if tensor.name not in used)
@@ -66,10 +68,12 @@ def _found(path: Path, one: ShapeMatch, row: Layout) -> tuple[FoundLSTM, str]:
     return found, one.prefix
 
 
-def _with_choices(other: tuple[OtherTensor, ...], left: Sequence[TensorInfo]) -> tuple[OtherTensor, ...]:
+def _with_choices(path: Path, other: tuple[OtherTensor, ...], left: Sequence[TensorInfo]) -> tuple[OtherTensor, ...]:
     """The tensors, with possible layouts noted at possible LSTMs."""
     notes = {}
-    for one in shape_matches(left, joint=False):
+    matches = shape_matches(left, joint=False)
+    refuse_many(path, len(matches), "tensors that may be LSTMs", MAX_LSTMS)
+    for one in matches:
         rows = groupby(sorted(one.layouts(), key=_order), key=_order)
         choices = ", ".join(f"{next(same).name} ({order})" for order, same in rows)
         if choices:

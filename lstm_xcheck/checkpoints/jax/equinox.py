@@ -15,7 +15,7 @@ from ...errors import CheckpointError
 from ...layouts.table import layout_named
 from ...model import LSTMWeights
 from ..codecs import npy
-from ..codecs.limits import FLOAT_SIZES
+from ..codecs.limits import FLOAT_SIZES, MAX_LSTMS, MAX_TENSORS, refuse_many
 from ..detect.assemble import build, others
 from ..layout_arrays import tree_arrays
 from ..model import Checkpoint, FoundLSTM
@@ -27,7 +27,6 @@ from ..tensor_info import TensorInfo
 _LAYOUT = layout_named("equinox")
 
 _KINDS = ("weight_ih", "weight_hh", "bias")
-_MAX_ARRAYS = 100_000
 _MAX_LINE = 1 << 16
 
 
@@ -35,6 +34,7 @@ def read(path: Path, options: ReadOptions) -> Checkpoint:
     """Every LSTMCell with a bias, by three shapes in a row."""
     tensors = _stored_tensors(path)
     starts = _cells(tensors)
+    refuse_many(path, len(starts), "LSTMs", MAX_LSTMS)
     lstms = []
     for number, start in enumerate(starts):
         three = tensors[start : start + 3]
@@ -64,7 +64,7 @@ def _stored_tensors(path: Path) -> list[TensorInfo]:
     tensors: list[TensorInfo] = []
     at = _first_array(bytes(data[:_MAX_LINE]))
     while at < len(data):
-        if bytes(data[at : at + len(npy.MAGIC)]) != npy.MAGIC or len(tensors) > _MAX_ARRAYS:
+        if bytes(data[at : at + len(npy.MAGIC)]) != npy.MAGIC or len(tensors) > MAX_TENSORS:
             raise CheckpointError(
                 f"{path}: no array begins at byte {at}, where the file should go on or end; copy or download it again"
             )

@@ -16,7 +16,7 @@ import numpy as np
 
 from ...arrays import Array, native_values
 from ...errors import CheckpointError
-from ..codecs.limits import FLOAT_SIZES, escape
+from ..codecs.limits import FLOAT_SIZES, Budget, escape, refuse_many
 from ..codecs.msgpack import ARRAY, CHUNKED, Decoder, Extension
 from ..detect.layout_names import detect_layout_names
 from ..detect.user_layout import detect
@@ -32,7 +32,10 @@ def read(path: Path, options: ReadOptions) -> Checkpoint:
     tree = decode_file(path)
     if not isinstance(tree, dict):
         raise CheckpointError(f"{path} holds a {type(tree).__name__}, but should hold a map of parameters by name")
-    tensors = [_stored(path, name, leaf) for name, leaf in leaves(tree)]
+    budget, tensors = Budget(path, path.stat().st_size), []
+    for name, leaf in leaves(tree):
+        tensors.append(_stored(path, budget.spend_name(name), leaf))
+        refuse_many(path, len(tensors))
     names = [tensor.name for tensor in tensors]
     if len(set(names)) != len(names):
         raise CheckpointError(f"{path} has two arrays of one name; rename one and save it again")

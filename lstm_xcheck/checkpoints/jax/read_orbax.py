@@ -17,7 +17,7 @@ import tensorstore
 from ...arrays import Array, native_values
 from ...atomic_files import files_in
 from ...errors import CheckpointError
-from ..codecs.limits import FLOAT_SIZES, MAX_EXPANSION, SMALL, escape, shortlist
+from ..codecs.limits import FLOAT_SIZES, MAX_EXPANSION, SMALL, Budget, escape, refuse_many, shortlist
 from ..detect.layout_names import detect_layout_names
 from ..detect.user_layout import detect
 from ..model import Checkpoint
@@ -74,12 +74,14 @@ def places(path: Path) -> dict[str, dict[str, Any]]:
 def _stored(path: Path, item: Path, scope: str) -> list[TensorInfo]:
     tree = _metadata(item)
     size = sum(file.stat().st_size for file in files_in(item))
-    tensors: dict[str, TensorInfo] = {}
-    for keys in _names(item, tree.get("tree_metadata")):
+    budget, tensors = Budget(path, size), dict[str, TensorInfo]()
+    names = _names(item, tree.get("tree_metadata"))
+    refuse_many(path, len(names))
+    for keys in names:
         name = scope + "/".join(keys)
         if name in tensors:
             raise CheckpointError(f"{path} has two arrays named {escape(name)}; save it again")
-        tensors[name] = _described(item, name, _spec(item, ".".join(keys), tree), size)
+        tensors[name] = _described(item, name, _spec(item, ".".join(keys), tree), size, budget)
     return list(tensors.values())
 
 
@@ -124,7 +126,7 @@ def _spec(item: Path, name: str, tree: dict[str, Any]) -> dict[str, Any]:
     return {"driver": driver, "kvstore": {"driver": "file", "path": f"{place.as_posix()}/"}, "open": True}
 
 
-def _described(item: Path, name: str, spec: dict[str, Any], size: int) -> TensorInfo:
+def _described(item: Path, name: str, spec: dict[str, Any], size: int, budget: Budget) -> TensorInfo:
     try:
         store: Any = tensorstore.open(spec, read=True).result()
         shape, dtype = tuple(int(n) for n in store.shape), str(store.dtype.name)
@@ -133,15 +135,16 @@ def _described(item: Path, name: str, spec: dict[str, Any], size: int) -> Tensor
         raise _damaged(item, name, error) from error
     largest = max(math.prod(shape), math.prod(chunk)) * FLOAT_SIZES.get(dtype, 1)
     limits = (largest, max(SMALL, size * MAX_EXPANSION))
-    return TensorInfo(name, shape, dtype, partial(_load, item, name, store, limits, dtype))
+    return TensorInfo(name, shape, dtype, partial(_load, item, name, store, limits, dtype, budget))
 
 
-def _load(item: Path, name: str, store: Any, limits: tuple[int, int], dtype: str) -> Array:
+def _load(item: Path, name: str, store: Any, limits: tuple[int, int], dtype: str, budget: Budget) -> Array:
     largest, possible = limits
     if largest > possible:
         raise CheckpointError(
             f"{item}: array {escape(name)} claims {largest} bytes, but should be at most {possible}; it was not read"
         )
+    budget.spend(largest, "its unpacked arrays")
     try:
         values = store.read().result()
     except _FAULTS as error:

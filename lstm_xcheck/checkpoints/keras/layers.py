@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ...model import LSTMSpec
-from ..codecs.limits import escape
+from ..codecs.limits import MAX_LSTMS, escape, refuse_many
 from ..detect.assemble import Detected, build, others, unique_names
 from ..model import FoundLSTM, OtherTensor, Reason, UnreadLSTM
 from ..options import ReadOptions
@@ -41,6 +41,7 @@ def detect_keras(
         elif cell:
             reasons.update({tensor.name: cell for tensor in group.tensors.values()})
     refuse_idle_options(path, cells.values(), options.keras, config)
+    refuse_many(path, len(cells), "LSTMs", MAX_LSTMS)
     order = {place: position for position, place in enumerate(config.layers)}
     pairs = sorted(_paired(cells), key=lambda pair: order.get(pair[0].layer, len(order)))
     found = [(_found(path, pair, names, config), pair[0].layer) for pair in pairs]

@@ -23,7 +23,7 @@ from ...errors import CheckpointError, SpecError
 from ...model import CellWeights, LSTMSpec, LSTMWeights
 from ...model.weights import check_shapes
 from ..codecs import npy, npz
-from ..codecs.limits import escape, open_archive
+from ..codecs.limits import MAX_LSTMS, escape, open_archive, refuse_many
 from ..detect.assemble import deferred
 from ..model import Checkpoint, FoundLSTM, OtherTensor
 from ..options import ReadOptions
@@ -82,6 +82,7 @@ def _index(path: Path, member: TensorInfo) -> list[dict[str, Any]]:
             raise ValueError("names that are no names, or twice the same")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(f"{path}: member {_INDEX} is damaged ({escape(error)}); write the file again") from error
+    refuse_many(path, len(entries), "LSTMs", MAX_LSTMS)
     return entries
 
 

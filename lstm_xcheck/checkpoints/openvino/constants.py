@@ -16,7 +16,7 @@ import numpy as np
 
 from ...arrays import Array, native_values
 from ...errors import CheckpointError
-from ..codecs.limits import FLOAT_SIZES, escape
+from ..codecs.limits import FLOAT_SIZES, Budget, escape
 from ..tensor_info import TensorInfo
 from .graph import Graph, Source, count, data, numbers
 
@@ -47,6 +47,7 @@ class Constants:
     def __init__(self, path: Path) -> None:
         self.path, self.bin = path, path.with_suffix(".bin")
         self._size = self.bin.stat().st_size if self.bin.is_file() else None
+        self._budget = Budget(path, self._size or 0)
         # The graph is kept beside the answer, so that no other gets its id.
         self._known: dict[tuple[int, Source], tuple[Graph, Constant | None]] = {}
 
@@ -110,6 +111,7 @@ class Constants:
         return Constant(shape, dtype, dtype, partial(self._read, offset, size, dtype, kind, shape), (layer,))
 
     def _read(self, offset: int, size: int, dtype: str, kind: str, shape: tuple[int, ...]) -> Array:
+        self._budget.spend(size, "its constants, used again and again,")
         with self.bin.open("rb") as file:
             file.seek(offset)
             content = file.read(size)

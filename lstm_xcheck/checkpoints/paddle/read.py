@@ -11,13 +11,14 @@ import mmap
 import re
 from collections.abc import Container, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ...arrays import Array
 from ...errors import CheckpointError
 from ...layouts.other_layers import family_of
-from ..codecs.limits import FLOAT_SIZES, escape
+from ..codecs.limits import FLOAT_SIZES, Budget, escape
 from ..codecs.numpy_pickle import NumpyUnpickler, PickledArray, as_paddle, checked
 from ..codecs.restricted_pickle import named_leaves, other_content
 from ..detect.layout_names import detect_any_layout
@@ -53,11 +54,17 @@ def read(path: Path, options: ReadOptions) -> Checkpoint:
 
 def _stored(path: Path, value: Any) -> dict[str, TensorInfo]:
     convert = as_paddle if isinstance(value, dict) and PADDLE_TABLE in value else lambda array: array
-    tensors = {}
+    budget, tensors = Budget(path, path.stat().st_size), {}
     for one in named_leaves(path, value, PickledArray):
         stored = convert(checked(path, one.name, one.leaf))
-        tensors[one.name] = TensorInfo(one.name, stored.shape, stored.dtype, stored.load, one.scope, owner=one.owner)
+        load = partial(_load, budget, stored)
+        tensors[one.name] = TensorInfo(one.name, stored.shape, stored.dtype, load, one.scope, owner=one.owner)
     return tensors
+
+
+def _load(budget: Budget, array: PickledArray) -> Array:
+    budget.spend(len(array.data or b""), "its arrays, used again and again,")
+    return array.load()
 
 
 def _without_aliases(path: Path, tensors: Mapping[str, TensorInfo]) -> tuple[list[TensorInfo], dict[str, str]]:

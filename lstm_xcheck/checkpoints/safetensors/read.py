@@ -17,7 +17,7 @@ from ...arrays import Array, native_values
 from ...errors import CheckpointError
 from ...layouts.other_layers import family_of
 from ..codecs.lazy_bytes import ByteRange
-from ..codecs.limits import escape
+from ..codecs.limits import escape, refuse_many
 from ..detect.layout_names import detect_any_layout
 from ..detect.user_layout import detect
 from ..model import Checkpoint
@@ -88,6 +88,7 @@ def _read_header(path: Path) -> tuple[dict[str, _Entry], int]:
     if not isinstance(header, dict):
         raise CheckpointError(f"{path}: the safetensors header is a {type(header).__name__}, but should be an object")
     header.pop("__metadata__", None)
+    refuse_many(path, len(header))
     return {name: _check_entry(path, name, entry, size - 8 - length) for name, entry in header.items()}, 8 + length
 
 

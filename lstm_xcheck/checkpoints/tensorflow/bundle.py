@@ -14,7 +14,7 @@ from pathlib import Path
 from ...arrays import Array, native_values
 from ...errors import CheckpointError
 from ..codecs.crc32c import crc32c, masked
-from ..codecs.limits import escape
+from ..codecs.limits import escape, refuse_many
 from ..codecs.protobuf import fields, message, signed, varint
 from ..codecs.sstable import entries
 from ..tensor_info import TensorInfo
@@ -136,7 +136,14 @@ def read_bundle(path: Path, prefix: Path) -> Bundle:
         found = {key.decode("utf-8"): _entry(value) for key, value in table.items() if b"\0" not in key}
     except (ValueError, KeyError) as error:
         raise CheckpointError(f"{path}: its index is damaged ({escape(error)}); copy or download it again") from error
-    return Bundle(path, prefix, shards, big_endian, found)
+    refuse_many(path, len(found))
+    bundle = Bundle(path, prefix, shards, big_endian, found)
+    data = sum(file.stat().st_size for file in bundle.data_files())
+    if sum(max(0, entry.size) for entry in found.values()) > data:
+        raise CheckpointError(
+            f"{path}: its tensors take more than the {data} bytes of its data; copy or download it again"
+        )
+    return bundle
 
 
 def _header(data: bytes) -> tuple[int, bool]:

@@ -50,6 +50,7 @@ class _ProgramUnpickler(TorchUnpickler):
             self._new()
         elif name == "BUILD" and isinstance(self._stack[-2], _Attributes):
             state = self._stack.pop()
+            self._spend(state)
             self._stack[-1].update(_own_tensors(state) if isinstance(state, dict) else {"state": state})
         else:
             super()._step(name, argument)
