@@ -135,7 +135,7 @@ class Member:
 
     @cached_property
     def _unpacked(self) -> Array:
-        """The bytes of a compressed member, whose parts may be asked for one by one."""
+        """The bytes of a compressed member, kept for its parts."""
         return self.read_all()
 
     def beginning(self, archive: zipfile.ZipFile, size: int) -> bytes:

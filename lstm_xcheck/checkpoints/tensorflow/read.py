@@ -48,7 +48,7 @@ def read(path: Path, options: ReadOptions) -> Checkpoint:
     lstms = tuple(_in_file(lstm, found[lstm.name], escape(places[lstm.name], 200)) for lstm in lstms)
     lstms, unread = _with_functions(path, lstms, full, options.keras)
     other += others((bundle.tensor(key) for key in unread), unread, options)
-    parts = files_in(path) if path.is_dir() else (path, *bundle.data_files())
+    parts = files_in(path) if path.is_dir() else (path, *bundle.data_files().values())
     return Checkpoint(path, "tensorflow", lstms, other, parts=parts)
 
 

@@ -1,4 +1,4 @@
-"""Small files that would become large: each is refused in one sentence that says what, in little memory and work."""
+"""Small files that would become large are refused, in little memory and work."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ from pathlib import Path
 from lstm_xcheck.checkpoints import load
 from lstm_xcheck.errors import CheckpointError
 resource.setrlimit(resource.RLIMIT_AS, ({SPACE}, {SPACE}))
-said = {{}}
+told = {{}}
 for path in map(Path, sys.argv[1:]):
     try:
-        said[path.name] = f"read {{len(load(path))}}"
+        told[path.name] = f"read {{len(load(path))}}"
     except CheckpointError as error:
-        said[path.name] = str(error)
-print(json.dumps([said, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024]))
+        told[path.name] = str(error)
+print(json.dumps([told, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024]))
 """
 
 
@@ -154,8 +154,8 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, str], i
     folder = tmp_path_factory.mktemp("large")
     for name, (content, _) in FILES.items():
         assert make(folder / name, content()).stat().st_size <= 20_000_000
-    said, peak = json.loads(run_python(CHILD, *(folder / name for name in FILES)))
-    return said, peak
+    told, peak = json.loads(run_python(CHILD, *(folder / name for name in FILES)))
+    return told, peak
 
 
 @pytest.mark.parametrize("name", FILES)
