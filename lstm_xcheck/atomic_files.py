@@ -12,11 +12,15 @@ from pathlib import Path
 def write_atomically(path: Path, data: bytes | Iterable[bytes]) -> None:
     """Replace a file, or leave it as it was.
 
-    The data may come in parts.
+    The data may come in parts. A device or a pipe, such as /dev/null, is written to and stays what it is.
 
     Raises:
         OSError: when the folder cannot be written to or is full; no temporary file is left.
     """
+    if path.exists() and not path.is_file():
+        with path.open("wb") as file:
+            file.writelines([data] if isinstance(data, bytes) else data)
+        return
     # Not `tempfile`: its files are readable for their owner alone.
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:

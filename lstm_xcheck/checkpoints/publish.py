@@ -3,29 +3,83 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import shutil
+import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..errors import CheckpointError
 from .codecs.limits import escape
 from .formats import Format
 
+if sys.platform != "win32":
+    import fcntl
+
 
 def refuse_existing(path: Path, force: bool, chosen: Format | None = None) -> None:
-    """Refuses a destination that exists, or whose folder does not."""
+    """Refuses a destination that exists, or whose folder does not.
+
+    Even with `force` nothing but a regular file is replaced by a file, nothing but an old checkpoint of the same kind
+    by a folder.
+    """
     folder = chosen is not None and chosen.folder
+    there = os.path.lexists(path)
     if path.is_dir() and not folder:
         raise CheckpointError(f"{path} is a folder, but should be a file to write")
-    # Nothing but an old checkpoint of the same kind is ever replaced by a folder.
-    if folder and force and path.exists() and not (path.is_dir() and chosen and chosen.sniff(path)):
-        raise CheckpointError(f"{path} exists already and is no {chosen and chosen.name} folder; choose another name")
-    if os.path.lexists(path) and not force:
+    if there and not force:
         raise CheckpointError(f"{path} exists already and was left as it is; choose another name, or add --force")
+    if there and folder and not (path.is_dir() and not path.is_symlink() and chosen and chosen.sniff(path)):
+        raise CheckpointError(f"{path} exists already and is no {chosen and chosen.name} folder; choose another name")
+    if there and not folder and not path.is_file():
+        raise CheckpointError(
+            f"{path} exists already and is no regular file, but a device, a pipe or a link to nothing; it was left as "
+            "it is, choose another name"
+        )
     if not path.parent.is_dir():
         raise CheckpointError(f"{path} cannot be written: the folder {path.parent} does not exist; make it first")
+
+
+@contextmanager
+def port_folder(target: Path, chosen: Format, certificate: Path) -> Iterator[None]:
+    """Marks the folder of a port, and removes what killed ones left.
+
+    The mark is a lock, which the system takes away when a process ends, however it ends. Old files that had stepped
+    aside are the only ones until the new ones are there, so that they go last.
+    """
+    if sys.platform == "win32" or not target.parent.is_dir():
+        yield
+        return
+    parts = "|".join(re.escape(part.name) for part in chosen.parts(target))
+    left = re.compile(rf"\.[0-9a-f]{{8}}-({parts}).*|\.{re.escape(certificate.name)}\.[0-9a-f]{{8}}", re.DOTALL)
+    folder = os.open(target.parent, os.O_RDONLY)
+    try:
+        _remove_left(folder, target.parent, left, old=False)
+        yield
+        _remove_left(folder, target.parent, left, old=True)
+    finally:
+        os.close(folder)
+
+
+def _remove_left(lock: int, folder: Path, left: re.Pattern[str], *, old: bool) -> None:
+    """Removes leftovers where no other port is at work."""
+    if sys.platform != "win32":
+        with suppress(OSError):  # another port is at work, or this file system has no locks
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for path in folder.iterdir():
+                if left.fullmatch(path.name) and (old or path.suffix != ".old"):
+                    _remove(path)
+        with suppress(OSError):
+            fcntl.flock(lock, fcntl.LOCK_SH)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -38,10 +92,7 @@ def temporary_path(target: Path, chosen: Format) -> Iterator[Path]:
         raise CheckpointError(f"{target} cannot be written: {escape(error.strerror or error)}") from error
     finally:
         for part in chosen.parts(path):
-            if part.is_dir() and not part.is_symlink():
-                shutil.rmtree(part)
-            else:
-                part.unlink(missing_ok=True)
+            _remove(part)
 
 
 def final_path(inner: Path, temporary: Path, target: Path) -> Path:

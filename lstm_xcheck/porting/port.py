@@ -10,13 +10,13 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from ..atomic_files import write_atomically
+from ..atomic_files import files_in, write_atomically
 from ..checkpoints import Checkpoint, FoundLSTM, read_checkpoint, write_checkpoint
 from ..checkpoints.formats import Format, format_for_writing
 from ..checkpoints.layout_arrays import chain_of
 from ..checkpoints.options import KerasOptions
 from ..checkpoints.other_layers.model import OtherLayers
-from ..checkpoints.publish import refuse_existing
+from ..checkpoints.publish import port_folder, refuse_existing
 from ..checkpoints.read_back import matched
 from ..errors import CheckpointError, DisagreementError, UserError
 from ..model import LSTMWeights
@@ -94,22 +94,23 @@ def port(
     source, target = Path(src), Path(dst)
     certificate_path = target.with_name(target.name + SUFFIX)
     format = format_for_writing(target, to)
-    refuse_existing(target, force, format)
-    refuse_existing(certificate_path, force)
+    destination = (*format.parts(target), certificate_path)
+    for part in destination:
+        refuse_existing(part, force, format if part == target else None)
     alone = lstm_only or layer is not None
     keras = KerasOptions.of(keras_config, activation, recurrent_activation, go_backwards, accept_class)
-    checkpoint = _read_source(source, target, layout, keras, load_other_tensors=not alone)
+    checkpoint = read_checkpoint(source, layout, load_other_tensors=not alone, keras=keras)
+    checkpoint.require_lstms()
+    _refuse_own_source(checkpoint, destination)
     if layer is None:
         _refuse_unread(checkpoint)
     clipped = _chosen(checkpoint, layer)
     selection = _select(checkpoint, clipped, format, layer, rename or {}, without, alone=alone)
-    with ThreadPoolExecutor() as pool:
+    with port_folder(target, format, certificate_path), ThreadPoolExecutor() as pool:
         hashing = pool.submit(hashed, checkpoint.path, checkpoint.files)
         for lstm in selection.lstms:
             _ = lstm.weights.layers  # reads them now, and once
         printing = [pool.submit(fingerprints, lstm.weights) for lstm in selection.lstms]
-        if any(part.exists() for part in format.parts(target)):
-            hashing.result()  # before the source, if it is what is replaced
         lstms = _renamed(selection.lstms, selection.names, like is not None and not format.stacks)
         back = write_checkpoint(target, lstms, format.id, force, like, selection.renamed)
         ported = _pairs(target, format, selection.lstms, lstms, back, exact=like is None)
@@ -144,17 +145,22 @@ def port(
     return certificate
 
 
-def _read_source(
-    source: Path, target: Path, layout: str | None, keras: KerasOptions, *, load_other_tensors: bool
-) -> Checkpoint:
-    """The source, unless it is what is to be written."""
-    checkpoint = read_checkpoint(source, layout, load_other_tensors=load_other_tensors, keras=keras)
-    checkpoint.require_lstms()
-    if target.exists() and target.samefile(checkpoint.path):
-        raise CheckpointError(
-            f"{target} is the source itself, without which its certificate would prove nothing; name another file"
-        )
-    return checkpoint
+def _refuse_own_source(checkpoint: Checkpoint, destination: Sequence[Path]) -> None:
+    """Refuse to replace any file of the source, whatever its name there."""
+    own = {_identity(file) for file in (checkpoint.path, *checkpoint.files) if file.exists()}
+    for part in destination:
+        replaced = [file for file in (part, *files_in(part)) if file.exists() and _identity(file) in own]
+        if replaced:
+            itself = _identity(replaced[0]) == _identity(checkpoint.path)
+            raise CheckpointError(
+                f"{replaced[0]} is {'the source itself' if itself else 'a part of the source'}, without which its "
+                "certificate would prove nothing; name another file"
+            )
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_dev, found.st_ino
 
 
 def _refuse_unread(checkpoint: Checkpoint) -> None:

@@ -89,4 +89,5 @@ def test_killed_at_any_moment(tmp_path: Path, suffix: str) -> None:
     # What the killed ones left behind is hidden, and stands in nobody's way.
     assert all(file.name.startswith(".") or file.name.startswith("m.") for file in folder.iterdir())
     assert lx.port(tmp_path / "source.npz", target, force=True)["verdict"] == "agree"
+    assert {file.name for file in folder.iterdir()} == {target.name, f"{target.name}.xcheck.json"}
     assert lx.load(target)["lstm"].fingerprint
