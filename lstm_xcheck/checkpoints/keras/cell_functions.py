@@ -44,7 +44,7 @@ def with_config(
         activation=functions.activation,
         recurrent_activation=functions.recurrent_activation,
         backward=bool(outer.values.get("go_backwards", False)),
-        notes=(*accepted_notes(classes), *functions.notes, *_config_notes(own, outer)),
+        notes=(*accepted_notes(classes), *functions.notes, *_config_notes(cell, own, outer)),
         stated=functions.stated,
     )
 
@@ -106,8 +106,9 @@ def refuse_idle_options(path: Path, cells: Collection[Cell], options: KerasOptio
             )
 
 
-def _config_notes(own: LayerConfig, outer: LayerConfig) -> tuple[str, ...]:
-    notes = []
+def _config_notes(cell: Cell, own: LayerConfig, outer: LayerConfig) -> tuple[str, ...]:
+    keys = () if cell.layout is CUDNN else ("activation", "recurrent_activation")
+    notes = [f"its config says nothing of {key}; Keras' default is taken" for key in keys if key not in own.values]
     if outer.values.get("stateful"):
         notes.append("stateful: Keras goes on from the states of the batch before; give them to the other framework")
     if outer.values.get("time_major"):

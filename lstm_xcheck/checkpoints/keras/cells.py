@@ -90,6 +90,8 @@ def cell_of(group: Variables, inner: str, name: str) -> Cell | Reason:
     count = len(group.tensors)
     if count not in (2, 3) or set(group.tensors) != set("012"[:count]):
         why = f"it has {count} variables, an LSTM cell has 2 or 3"
+        if any(key.endswith("_U_f") for key in group.tensors):
+            return UnreadLSTM(name, "Keras 1 stores its gates apart; load it with Keras 2 and save it again")
         return UnreadLSTM(name, why) if _is_lstm(group) else f"not an LSTM: {why}"
     tensors = {kind: group.tensors[str(k)] for k, kind in enumerate(_KERNELS[:count])}
     reason = _why_no_lstm(tensors)

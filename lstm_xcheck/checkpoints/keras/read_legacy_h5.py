@@ -27,6 +27,8 @@ _SIDES = {"forward_": "forward_layer", "backward_": "backward_layer"}
 _MAX_CONFIG = 64 << 20
 _MAX_DEPTH = 32
 _STACK = "stacked_rnn_cells"
+#: A recurrent matrix of one gate, which neither a GRU nor a SimpleRNN has.
+_GATE_OF_KERAS_1 = "_U_f"
 _CELL = re.compile("lstm_cell(_[0-9]+)?")
 
 
@@ -66,6 +68,9 @@ def legacy_content(
         if parent in cells and tensors:  # a normalisation within the cell
             cells[place] = f"{cells[parent]}/{place.rpartition('/')[2]}"
             groups[cells[place]] = Variables(cells[place], "", tensors)
+        elif not aside and any(name.endswith(_GATE_OF_KERAS_1) for name in tensors):
+            there = cells[place] = _place(place.removeprefix("model_weights/").split("/"), configs)
+            groups[there] = Variables(there, "", tensors)
         elif aside or not {"kernel", "recurrent_kernel"} <= set(tensors):
             loose.extend(datasets.values())
         else:

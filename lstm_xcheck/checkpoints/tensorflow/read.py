@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -26,6 +27,10 @@ _ROWS = ("keras", "sonnet", "tf1")
 _INDEX = ".index"
 #: TF1's cell without a forget bias that is added as the network runs.
 _UNLIKE = "cudnn_compatible_lstm_cell/"
+#: Variables of TensorFlow's and TensorFlow Addons' cells with peepholes or normalisation.
+_BEYOND = re.compile(
+    r"(?P<cell>.*)/(?:(?:input|forget|output)_gate_peephole_weights|(?:kernel|recurrent|state)_norm/[^/]+)", re.DOTALL
+)
 _WHY_UNLIKE = "this cell has TF1's names, but adds nothing to its forget gate"
 
 
@@ -43,6 +48,11 @@ def read(path: Path, options: ReadOptions) -> Checkpoint:
     lstms, other = detect(path, rest, partial(detect_layout_names, rows=_ROWS), options)
     reasons = {t.name: UnreadLSTM(escape(t.name.rpartition("/")[0], 200), _WHY_UNLIKE) for t in unlike}
     other += others(unlike, reasons, options)
+    beyond = {match["cell"]: tensor.name for tensor in rest if (match := _BEYOND.fullmatch(tensor.name))}
+    extended = {lstm.name: reason for lstm in lstms if (reason := _extended(lstm, beyond))}
+    left = {name: extended[lstm.name] for lstm in lstms if lstm.name in extended for name in lstm.tensors}
+    other += others((tensor for tensor in rest if tensor.name in left), left, options)
+    lstms = tuple(lstm for lstm in lstms if lstm.name not in extended)
     found = {lstm.name: tuple(keys[name] for name in lstm.tensors) for lstm in lstms}
     places = layer_names(found, full)
     lstms = tuple(_in_file(lstm, found[lstm.name], escape(places[lstm.name], 200)) for lstm in lstms)
@@ -86,6 +96,14 @@ def _with_functions(
     pairs = list(zip(lstms, outcomes, strict=True))
     unread = {key: outcome for lstm, outcome in pairs if isinstance(outcome, UnreadLSTM) for key in lstm.tensors}
     return tuple(outcome for outcome in outcomes if isinstance(outcome, FoundLSTM)), unread
+
+
+def _extended(lstm: FoundLSTM, beyond: Mapping[str, str]) -> UnreadLSTM | None:
+    """Why a Keras cell with variables of its own, such as peepholes, is not read."""
+    cells = [name.rpartition("/")[0] for name in lstm.tensors] if lstm.layout == "keras" else []
+    own = next((beyond[cell] for cell in cells if cell in beyond), "")
+    why = f"its cell has variables of its own beside kernel and bias ({escape(own)})"
+    return UnreadLSTM(lstm.name, why) if own else None
 
 
 def _in_file(lstm: FoundLSTM, keys: tuple[str, ...], name: str) -> FoundLSTM:

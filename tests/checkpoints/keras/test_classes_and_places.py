@@ -10,6 +10,7 @@ import pytest
 
 from lstm_xcheck.checkpoints import read_checkpoint
 from lstm_xcheck.checkpoints.options import KerasOptions
+from lstm_xcheck.model.spec import HARD_SIGMOID_KERAS2
 
 from ...helpers import keras_backend, run_python
 from .older_files import agrees, arrays, layer, unread, weights_only, whole
@@ -79,6 +80,13 @@ def test_one_rule_for_all_files_of_keras(archives: Path, name: str) -> None:
     assert unread(checkpoint) == {"elu": "its activation elu has no canonical form"}
 
 
+def test_what_an_accepted_class_does_not_say_is_noted(tmp_path: Path) -> None:
+    path = whole(tmp_path / "m.h5", [layer("Mine", "rec", activation="relu")], {"rec/rec": arrays()}, "2.2.0")
+    (lstm,) = read_checkpoint(path, keras=KerasOptions(accept_class=("Mine",))).lstms
+    assert lstm.weights.spec.gate_activation == HARD_SIGMOID_KERAS2
+    assert "its config says nothing of recurrent_activation; Keras' default is taken" in lstm.notes
+
+
 def test_weights_of_a_foreign_class_are_noted(tmp_path: Path) -> None:
     path = tmp_path / "m.weights.h5"
     with h5py.File(path, "w") as root:
@@ -133,6 +141,7 @@ def test_time_major_is_noted(tmp_path: Path) -> None:
 
 
 PEEPHOLES = {f"{gate}_gate_peephole_weights": np.ones(4, np.float32) for gate in ("input", "forget", "output")}
+KERAS_1 = {f"rec_{part}_{gate}": np.ones((4, 4), np.float32) for gate in "icfo" for part in "WU"}
 CONVOLUTIONAL = {
     "kernel": np.ones((2, 5, 16), np.float32), "recurrent_kernel": np.ones((2, 4, 16), np.float32),
     "bias": np.ones(16, np.float32),
@@ -145,9 +154,10 @@ CONVOLUTIONAL = {
         ({"rec/rec": {**arrays(), **PEEPHOLES}}, "it has 6 variables"),
         ({"rec/rec/cell": arrays(), "rec/rec/cell/kernel_norm": {"gamma": np.ones(16, np.float32)}}, "of its own"),
         ({"rec/rec": CONVOLUTIONAL}, "not an LSTM of vectors"),
+        ({"rec": KERAS_1}, "Keras 1 stores its gates apart"),
         ({"rec/rec": {name: array.astype(np.int32) for name, array in arrays().items()}}, "stored as int32"),
     ],
-    ids=["peepholes", "normalised", "convolutional", "integers"],
+    ids=["peepholes", "normalised", "convolutional", "keras-1", "integers"],
 )
 def test_an_lstm_that_is_not_read_is_marked(tmp_path: Path, stored: dict[str, Any], why: str) -> None:
     checkpoint = read_checkpoint(weights_only(tmp_path / "m.h5", "2.15.0", {**stored, "plain/plain": arrays()}))

@@ -108,6 +108,28 @@ def test_the_config_of_the_user_is_applied(saved_model: Callable[..., Path], tmp
             assert "--keras-config has no LSTM" in checkpoint.unread[0].why
 
 
+EXTENDED = r"""
+import sys
+import numpy as np, tensorflow as tf
+shapes = {"kernel": (3, 16), "recurrent_kernel": (4, 16), "bias": (16,)}
+def own():
+    return {name: tf.Variable(np.ones(shape)) for name, shape in shapes.items()}
+peepholes = {f"{gate}_gate_peephole_weights": tf.Variable(np.ones(4)) for gate in ("input", "forget", "output")}
+normalised = {"kernel_norm": tf.train.Checkpoint(gamma=tf.Variable(np.ones(16)))}
+cells = {"plain": own(), "peepholes": {**own(), **peepholes}, "normalised": {**own(), **normalised}}
+layers = {name: tf.train.Checkpoint(cell=tf.train.Checkpoint(**cell)) for name, cell in cells.items()}
+tf.train.Checkpoint(**layers).write(sys.argv[1])
+"""
+
+
+def test_cells_with_variables_of_their_own_are_not_read(tmp_path: Path) -> None:
+    needs("tensorflow")
+    run_python(EXTENDED, tmp_path / "m")
+    checkpoint = read_checkpoint(tmp_path / "m.index")
+    assert [lstm.name for lstm in checkpoint.lstms] == ["plain"]
+    assert {lstm.name for lstm in checkpoint.unread} == {"peepholes", "normalised"}
+
+
 def test_tf1_says_its_functions_itself(saved_model: Callable[..., Path]) -> None:
     path = saved_model()
     with pytest.raises(CheckpointError, match="holds no LSTM of Keras, so leave the options"):
