@@ -287,18 +287,33 @@ def _refuse_other_layout(checkpoint: Checkpoint, layout: str) -> None:
         raise CheckpointError(f"{checkpoint.path} holds no LSTM that fits --layout {layout}; its tensors are {tensors}")
 
 
-def load(path: str | PathLike[str], layout: str | None = None) -> dict[str, LSTMWeights]:
+def load(
+    path: str | PathLike[str],
+    layout: str | None = None,
+    *,
+    keras_config: str | PathLike[str] | None = None,
+    activation: str | None = None,
+    recurrent_activation: str | None = None,
+    go_backwards: bool = False,
+    accept_class: Sequence[str] = (),
+) -> dict[str, LSTMWeights]:
     """The LSTMs of a checkpoint by name, in canonical form.
 
     Args:
         path: a file of any format in `FORMATS`: `.pt`, `.safetensors`, `.keras`, `.onnx`, `.msgpack`, `.eqx`, `.npz`,
             `.pdparams`, `.pkl`, `.index` and others, or a folder such as a SavedModel. Nothing in it is ever run.
         layout: a name of `lstm-xcheck layouts`, where the names of the tensors do not say whose they are.
+        keras_config: the JSON of `model.to_json()`, for a Keras file without a config.
+        activation: of Keras LSTMs whose file does not say it.
+        recurrent_activation: the same of their gates.
+        go_backwards: whether those LSTMs read backward.
+        accept_class: classes that are not Keras' own and compute what its LSTM does.
 
     Raises:
         CheckpointError: when the file cannot be read or holds no LSTM; the message says what it holds.
     """
-    checkpoint = read_checkpoint(path, layout)
+    keras = KerasOptions.of(keras_config, activation, recurrent_activation, go_backwards, accept_class)
+    checkpoint = read_checkpoint(path, layout, keras=keras)
     found = {lstm.name: lstm.weights for lstm in checkpoint.lstms or checkpoint.require_lstms()}
     for weights in found.values():
         _ = weights.layers  # read now: whoever loads a file may change it afterwards

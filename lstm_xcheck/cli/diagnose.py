@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import UserError
-from .options import PATH
+from .options import PATH, keras_options
 
 if TYPE_CHECKING:
     from ..arrays import Array
@@ -31,9 +31,16 @@ _OUTPUTS = ("y", "h_n", "c_n", "last")
     metavar="LAYOUT",
     help="Print the fix for a function that gets arrays of this layout; canonical for W, U and b in LSTMWeights.",
 )
+@keras_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
-    weights: Path, observed: Path, layer_name: str | None, no_pairs: bool, layout: str | None, as_json: bool
+    weights: Path,
+    observed: Path,
+    layer_name: str | None,
+    no_pairs: bool,
+    layout: str | None,
+    as_json: bool,
+    **keras: Any,
 ) -> int:
     """Name the mistake that explains OBSERVED, given the checkpoint WEIGHTS.
 
@@ -49,7 +56,7 @@ def command(
 
     if layout not in (None, _CANONICAL):
         layout_named(str(layout))
-    chosen = choose(load(weights), layer_name, weights)
+    chosen = choose(load(weights, **keras), layer_name, weights)
     case, result = read_observed(observed, chosen)
     found = diagnose(result, case, pairs=not no_pairs)
     agrees = found.nothing_wrong or judge(result, case).verdict == "match"
