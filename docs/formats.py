@@ -1,6 +1,6 @@
 """Writes docs/reference/formats.md: every readable and writable format, and the tests that prove it.
 
-What the registry says is taken from there. The rows below add what it does not: proofs, and what a writer keeps. A
+What the registry says is taken from there. The rows below add what it does not, the proofs. A
 test holds them against the tests that exist and the writers as they are.
 
     python docs/formats.py
@@ -14,8 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from lstm_xcheck.checkpoints import FORMATS
+from lstm_xcheck.checkpoints.expressible import formats_that_say
 from lstm_xcheck.checkpoints.formats import Format
 from lstm_xcheck.layouts.other_layers import KINDS, OTHER_LAYERS, Row
+from lstm_xcheck.model import LSTMSpec
+from lstm_xcheck.model.spec import HARD_SIGMOID_KERAS2, HARD_SIGMOID_KERAS3
 
 PAGE = Path(__file__).parent / "reference" / "formats.md"
 
@@ -27,6 +30,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "bidirectional": {"bidirectional": True},
     "reverse": {"reverse": True},
     "relu": {"cell_activation": "relu", "output_activation": "relu"},
+    "0.2 v + 0.5": {"gate_activation": HARD_SIGMOID_KERAS2},
+    "v / 6 + 0.5": {"gate_activation": HARD_SIGMOID_KERAS3},
     "gate_clip": {"gate_clip": 0.7},
     "cell_clip": {"cell_clip": 0.7},
     "coupling": {"coupling": "f=1-i"},
@@ -35,7 +40,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "proj_clip": {"proj_size": 2, "proj_clip": 0.7},
 }
 
-_USUAL = ("no bias", "bidirectional")
+
+def spec_with(option: str) -> LSTMSpec:
+    """A small LSTM with one of the options."""
+    return LSTMSpec(3, 4, **{"bias": "single", **OPTIONS[option]})
 
 
 @dataclass(frozen=True)
@@ -58,14 +66,12 @@ class Facts:
     Attributes:
         read: the test that reads a real framework's file.
         loaded: the test that loads a written file with the format's own library.
-        keeps: the `OPTIONS` that a writer keeps; all others are refused.
         dtypes: the precisions that a writer keeps.
         whole: the test that ports a whole model and has the format's own library run it, or compares its bits.
     """
 
     read: Proof
     loaded: Proof | None = None
-    keeps: tuple[str, ...] = _USUAL
     dtypes: tuple[str, ...] = DTYPES
     whole: Proof | None = None
 
@@ -89,14 +95,13 @@ _RUN = _outputs("checkpoints/test_written_run.py::test_the_framework_computes_wh
 _ONNX = Facts(
     _bits("checkpoints/test_onnx_files.py::test_both_directions_are_read_bit_for_bit"),
     _outputs("checkpoints/test_onnx_files.py::test_written_files_give_the_same_weights_and_are_run"),
-    (*_USUAL, "reverse", "relu", "gate_clip", "coupling", "peepholes"),
     whole=_outputs("porting/test_onnx_models.py::test_a_trained_model_predicts_the_same"),
 )
 
 #: By the format's id.
 FACTS: dict[str, Facts] = {
     "torch": Facts(
-        _TRAINED, _outputs(f"{_WRITERS}::test_torch_loads_the_state_dict"), (*_USUAL, "proj_size"),
+        _TRAINED, _outputs(f"{_WRITERS}::test_torch_loads_the_state_dict"),
         whole=_outputs(f"{_WHOLE}::test_keras_to_torch_loads_strictly_and_predicts_the_same"),
     ),
     "torchscript": Facts(
@@ -104,18 +109,17 @@ FACTS: dict[str, Facts] = {
     ),
     "pt2": Facts(_outputs("checkpoints/torch/test_pt2_files.py::test_the_exported_program_computes_what_is_read")),
     "safetensors": Facts(
-        _TRAINED, _bits(f"{_WRITERS}::test_safetensors_loads_the_file"), (*_USUAL, "proj_size"),
+        _TRAINED, _bits(f"{_WRITERS}::test_safetensors_loads_the_file"),
         whole=_bits(f"{_WHOLE}::test_there_and_back_is_bit_for_bit"),
     ),
     "safetensors-index": Facts(_SHARDED),
     "safetensors-folder": Facts(_SHARDED),
     "keras": Facts(
-        _TRAINED, _outputs(f"{_WRITERS}::test_keras_loads_the_model"), (*_USUAL, "reverse", "relu"), whole=_TO_KERAS
+        _TRAINED, _outputs(f"{_WRITERS}::test_keras_loads_the_model"), whole=_TO_KERAS
     ),
     "npz": Facts(
         _bits(f"{_WRITERS}::test_a_file_says_what_was_written"),
         _bits(f"{_WRITERS}::test_numpy_loads_the_own_file"),
-        tuple(OPTIONS),
     ),
     "haiku": Facts(
         _bits(f"{_ARRAYS}::test_haiku_npz_both_ways"), _bits(f"{_ARRAYS}::test_haiku_npz_both_ways"),
@@ -140,16 +144,14 @@ FACTS: dict[str, Facts] = {
     "openvino": Facts(
         _outputs("checkpoints/test_openvino_files.py::test_what_is_read_is_what_openvino_computes"),
         _outputs("checkpoints/test_openvino_files.py::test_written_files_are_run_by_openvino"),
-        (*_USUAL, "reverse", "relu", "gate_clip"),
     ),
     "litert": Facts(_outputs("checkpoints/litert/test_litert_files.py::test_loops_of_keras_compute_what_is_read")),
     "equinox": Facts(
-        _bits(f"{_ARRAYS}::test_equinox_both_ways"), _RUN, ()
+        _bits(f"{_ARRAYS}::test_equinox_both_ways"), _RUN
     ),
     "paddle": Facts(
         _outputs("checkpoints/test_pickle_files.py::test_files_of_paddle_compute_what_paddle_computes"),
         _outputs("checkpoints/test_pickle_files.py::test_paddle_loads_what_is_written"),
-        (*_USUAL, "proj_size"),
         whole=_outputs(f"{_OTHERS}::test_paddle_loads_the_model_and_predicts_the_same"),
     ),
     "haiku-pickle": Facts(
@@ -193,8 +195,9 @@ _KEPT = """\
 ## What a writer keeps and refuses
 
 A plain LSTM with a bias goes into every format. Of the rest, `yes` is kept, and `no` is refused with an error that
-names it; nothing is ever left out in silence. `relu` stands for activations, of which a format may keep more or fewer.
-Precisions that are not listed above are refused too.
+names it, and the formats that can say it; nothing is ever left out in silence. `relu` stands for activations, of which
+a format may keep more or fewer; `0.2 v + 0.5` is what Keras 2 calls `hard_sigmoid`, `v / 6 + 0.5` what Keras 3 and
+PyTorch do. Precisions that are not listed above are refused too.
 """
 
 _OTHER_LAYERS = """\
@@ -249,8 +252,8 @@ def _described(format: Format) -> list[str]:
 def _kept() -> Iterator[list[str]]:
     for format in FORMATS:
         if format.writer:
-            keeps = FACTS[format.id].keeps
-            yield [f"`{format.id}`", *("yes" if option in keeps else "no" for option in OPTIONS)]
+            kept = [format.id in formats_that_say([spec_with(option)]) for option in OPTIONS]
+            yield [f"`{format.id}`", *("yes" if yes else "no" for yes in kept)]
 
 
 def _carried() -> Iterator[list[str]]:

@@ -24,7 +24,7 @@ EXPRESSED_BY = {
     "linear": (*_ONNX, *_KERAS), "softsign": _ONNX, "hard_tanh": ("npz",), "tanh_pade": ("npz",),
     "hard_sigmoid": _ONNX, HARD_SIGMOID_KERAS2: (*_ONNX, "keras-h5"), HARD_SIGMOID_KERAS3: (*_ONNX, "keras"),
     "two functions": _GRAPHS, "reverse": (*_GRAPHS, *_KERAS), "reverse stack": ("npz",),
-    "bidirectional": tuple(id for id in _ALL if id != "equinox"),
+    **dict.fromkeys(("bidirectional", "no bias"), tuple(id for id in _ALL if id != "equinox")),
     "proj_size": ("torch", "safetensors", "npz", "paddle"), "proj_clip": ("npz",), "cell_clip": ("npz",),
     "gate_clip": _GRAPHS, "peepholes": _ONNX, "f=1-i": _ONNX, "i=1-f": ("npz",),
 }  # fmt: skip
@@ -45,6 +45,8 @@ def _features(spec: LSTMSpec) -> Iterator[str]:
         yield "two functions"
     if spec.reverse:
         yield "reverse stack" if spec.num_layers > 1 else "reverse"
+    if spec.bias == "none":
+        yield "no bias"
     if spec.coupling:
         yield spec.coupling
     for name in ("bidirectional", "proj_size", "proj_clip", "cell_clip", "gate_clip", "peepholes"):

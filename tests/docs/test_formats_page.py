@@ -9,11 +9,19 @@ import pytest
 
 from lstm_xcheck import CheckpointError, LSTMSpec, LSTMWeights
 from lstm_xcheck.checkpoints import FORMATS, write_checkpoint
+from lstm_xcheck.checkpoints.expressible import formats_that_say
 
 from ..helpers import ROOT, WRITABLE, load_file, usable
 
 #: How refusals name an option where they do not spell it as a spec does.
-SPELT = {"no bias": "no bias", "bidirectional": "two directions", "relu": "activation", "peepholes": "peephole"}
+SPELT = {
+    "no bias": "no bias",
+    "bidirectional": "two directions",
+    "relu": "activation",
+    "0.2 v + 0.5": "activation",
+    "v / 6 + 0.5": "activation",
+    "peepholes": "peephole",
+}
 
 #: What a test that judges outputs uses: the verdict of `judge`.
 JUDGES = {"judge", "agrees", "verdict"}
@@ -68,11 +76,10 @@ def names_of(function: ast.FunctionDef) -> set[str]:
 @pytest.mark.parametrize("to", WRITABLE)
 def test_an_option_is_kept_or_refused_by_its_name(tmp_path: Path, to: str, option: str) -> None:
     format = usable(to)
-    facts = formats.FACTS[to]
     values = formats.OPTIONS[option]
-    weights = LSTMWeights.random(LSTMSpec(3, 4, **{"bias": "single", **values}), seed=1)
+    weights = LSTMWeights.random(formats.spec_with(option), seed=1)
     path = tmp_path / f"m{format.suffixes[0]}"
-    if option in facts.keeps:
+    if to in formats_that_say([weights.spec]):
         (lstm,) = write_checkpoint(path, {"enc": weights}, to).lstms
         kept = {name: getattr(lstm.weights.spec, name) for name in values}
         # Haiku has a bias in every case; one that cancels the constant it adds is none.

@@ -26,7 +26,7 @@ def both(name: str) -> dict[str, Any]:
 
 
 SPECS: dict[str, dict[str, Any]] = {
-    "textbook": {}, "bidirectional": {"bidirectional": True}, "stack": {"num_layers": 2},
+    "textbook": {}, "no bias": {"bias": "none"}, "bidirectional": {"bidirectional": True}, "stack": {"num_layers": 2},
     "sigmoid": both("sigmoid"), "tanh": {"gate_activation": "tanh"}, "relu": both("relu"), "linear": both("linear"),
     "softsign": both("softsign"), "hard_tanh": both("hard_tanh"), "tanh_pade": both("tanh_pade"),
     "two functions": {"cell_activation": "relu"}, "reverse": {"reverse": True},

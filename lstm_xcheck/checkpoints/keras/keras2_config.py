@@ -47,7 +47,9 @@ def _in_words_of_keras3(name: str, weights: LSTMWeights) -> LSTMWeights:
     spec = weights.spec
     functions = [spec.gate_activation, spec.cell_activation, spec.output_activation]
     if HARD_SIGMOID_KERAS3 in functions:
-        raise CheckpointError(f"LSTM {escape(name)} cannot be written for Keras 2, whose hard_sigmoid is steeper")
+        raise CheckpointError(
+            f"LSTM {escape(name)} cannot be written for Keras 2, whose hard_sigmoid is another activation"
+        )
     gates, cell, output = (HARD_SIGMOID_KERAS3 if f == HARD_SIGMOID_KERAS2 else f for f in functions)
     spec = replace(spec, gate_activation=gates, cell_activation=cell, output_activation=output)
     return LSTMWeights(spec, weights.layers, weights.dtype)
