@@ -99,7 +99,7 @@ def _with_functions(
 
 
 def _extended(lstm: FoundLSTM, beyond: Mapping[str, str]) -> UnreadLSTM | None:
-    """Why a Keras cell with variables of its own, such as peepholes, is not read."""
+    """Why a Keras cell with peepholes or the like is not read."""
     cells = [name.rpartition("/")[0] for name in lstm.tensors] if lstm.layout == "keras" else []
     own = next((beyond[cell] for cell in cells if cell in beyond), "")
     why = f"its cell has variables of its own beside kernel and bias ({escape(own)})"
