@@ -14,6 +14,7 @@ from lstm_xcheck.arrays import Array
 from lstm_xcheck.checkpoints import FoundLSTM, read_checkpoint
 from lstm_xcheck.model.spec import HARD_SIGMOID_KERAS2
 
+from .damage import refusal
 from .weights import exchanged
 
 onnx = pytest.importorskip("onnx")
@@ -64,6 +65,28 @@ def slices() -> tuple[Nodes, Arrays]:
     nodes += [make("Slice", ["s", f"n{n}", f"n{n + H}", "one"], [f"p{k}"]) for k, n in places.items()]
     nodes += step({k: f"p{k}" for k in GATES}, "HardSigmoid", alpha=0.2, beta=0.5)
     return nodes, {**own, **ints(one=[1], **{f"n{n}": [n] for n in range(0, 5 * H, H)})}
+
+
+def chunks() -> tuple[Nodes, Arrays]:
+    """Ends of the parts computed from a shape, as torch.onnx wrote `chunk`; hard sigmoids as TensorFlow writes them."""
+    nodes, own = gemms()
+    nodes = [one for one in nodes if one.op_type in ("Gemm", "Add") and one.output[0] != "c_n"]
+    nodes += [
+        make("Shape", ["s"], ["shape"]),
+        make("Gather", ["shape", "last"], ["width"]),
+        make("Add", ["width", "n3"], ["w3"]),
+    ]
+    nodes.append(make("Div", ["w3", "n4"], ["each"]))
+    nodes += [make("Mul", ["each", f"n{k}"], [f"e{k}"]) for k in range(5)]
+    nodes += [make("Slice", ["s", f"e{n}", f"e{n + 1}", "last"], [f"p{k}"]) for n, k in enumerate(GATES)]
+    for k in "ifo":
+        nodes += [make("Mul", [f"p{k}", "slope"], [f"m{k}"]), make("Add", ["offset", f"m{k}"], [f"a{k}"])]
+        clip = [make("Min", [f"a{k}", "one"], [f"i{k}"]), make("Max", ["zero", f"i{k}"], [f"s{k}"])]
+        nodes += clip if k != "o" else [make("Clip", [f"a{k}", "zero", "one"], [f"s{k}"])]
+    nodes += [one for one in step({k: f"p{k}" for k in GATES}) if one.op_type != "Sigmoid"]
+    numbers = {"slope": 0.2, "offset": 0.5, "one": 1.0, "zero": 0.0}
+    own |= {name: np.array(number, np.float32) for name, number in numbers.items()}
+    return nodes, {**own, **ints(last=[1], **{f"n{k}": [k] for k in range(5)})}
 
 
 def apart() -> tuple[Nodes, Arrays]:
@@ -137,6 +160,7 @@ CELLS: dict[str, tuple[Callable[[], tuple[Nodes, Arrays]], dict[str, Any]]] = {
     "slices": (slices, {"bias": "single", "gate_activation": HARD_SIGMOID_KERAS2}),
     "apart": (apart, {"bias": "single"}),
     "joined": (joined, {"bias": "single"}),
+    "chunks": (chunks, {"bias": "split", "gate_activation": HARD_SIGMOID_KERAS2}),
 }
 
 
@@ -151,7 +175,7 @@ def test_a_cell_computes_what_is_read(
     assert {key: getattr(found.weights.spec, key) for key in options} == options
     assert (found.weights.spec.input_size, found.weights.spec.hidden_size) == (X, H)
     assert "one step that the graph writes out, read as a layer of its own" in found.notes
-    assert not [tensor for tensor in checkpoint.other if tensor.dtype == "float32"]
+    assert not [tensor for tensor in checkpoint.other if tensor.dtype == "float32" and tensor.shape]
     case = Case.random(found.weights.spec, weights=found.weights, steps=1, batch=BATCH)
     assert case.h0 is not None and case.c0 is not None
     h, c = run(path, ["h_n", "c_n"], x=case.x[:, 0], h=case.h0[0], c=case.c0[0])
@@ -257,6 +281,23 @@ def test_a_loop_computes_what_is_read(tmp_path: Path) -> None:
     assert verdict(path, found) == "match"
 
 
+def test_a_loop_over_a_reversed_sequence_is_backward(tmp_path: Path) -> None:
+    path = looped(tmp_path / "m.onnx")
+    model = onnx.load(path)
+    lengths = onnx.numpy_helper.from_array(np.full(BATCH, STEPS, np.int64), "lengths")
+    model.graph.initializer.append(lengths)
+    model.graph.node.insert(0, make("ReverseSequence", ["X", "lengths"], ["Xr"], time_axis=0, batch_axis=1))
+    body = next(a.g for node in model.graph.node for a in node.attribute if a.name == "body")
+    body.node[0].input[0] = "Xr"
+    onnx.save(model, path)
+    (found,) = read_checkpoint(path).lstms
+    assert found.weights.spec.reverse
+    case = Case.random(found.weights.spec, weights=found.weights, steps=STEPS, batch=BATCH, states=False)
+    (y,) = run(path, ["Y"], X=np.swapaxes(case.x, 0, 1))
+    assert judge(Result(y=np.swapaxes(y[::-1], 0, 1)), case).verdict == "match"
+    assert judge(Result(y=np.swapaxes(y, 0, 1)), case).verdict == "mismatch"
+
+
 @pytest.mark.parametrize("mask", ["where", "numbers"])
 def test_a_loop_with_a_mask_computes_what_is_read(tmp_path: Path, mask: str) -> None:
     path = looped(tmp_path / "m.onnx", mask)
@@ -313,3 +354,18 @@ def test_a_state_of_a_loop_that_is_not_zero_is_named(tmp_path: Path) -> None:
     (found,) = read_checkpoint(path).lstms
     assert marks(path) == {"initial_c of enc": "an LSTM, not read: a state that enc begins with is not zero"}
     assert verdict(path, found) == "mismatch"
+
+
+def test_products_that_are_no_steps_have_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lstm_xcheck.checkpoints.written.cell._MOST_FAILURES", 3)
+    path = cell(tmp_path / "m.onnx", gemms)
+    assert len(read_checkpoint(path).lstms) == 1
+    nodes, own = gemms()
+    plain = [one for one in nodes if one.op_type not in ("Gemm", "Split")]
+    parts = [make("Identity", ["x"], [f"p{k}"]) for k in GATES]
+    many = [
+        make(one.op_type, [f"{k}{name}" for name in one.input], [f"{k}{name}" for name in one.output])
+        for k in range(4)
+        for one in [*parts, *plain]
+    ]
+    assert "look like steps of an LSTM" in refusal(cell(path, lambda: (many, own)))

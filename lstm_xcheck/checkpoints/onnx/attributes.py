@@ -49,7 +49,7 @@ def spec_options(attributes: Mapping[str, Any]) -> dict[str, Any]:
         "gate_activation": gate,
         "cell_activation": cell,
         "output_activation": output,
-        "gate_clip": _number(clip) if clip else None,
+        "gate_clip": number_of(clip) if clip else None,
         "coupling": "f=1-i" if attributes.get("input_forget", 0) else None,
     }
 
@@ -73,7 +73,7 @@ def function_of(name: str, alphas: Iterator[float], betas: Iterator[float]) -> s
     if kind not in _TWO_NUMBERS:
         raise NotInSpecError(f"activation {name} has no canonical form")
     alpha, beta = _TWO_NUMBERS[kind]
-    alpha, beta = _number(next(alphas, alpha)), _number(next(betas, beta))
+    alpha, beta = number_of(next(alphas, alpha)), number_of(next(betas, beta))
     if kind == "hardsigmoid":
         return f"hard_sigmoid:{alpha!r},{beta!r}"
     if (alpha, beta) != (1.0, 0.0):
@@ -118,7 +118,7 @@ def _onnx_name(kind: str) -> str:
     return names[kind]
 
 
-def _number(value: float) -> float:
+def number_of(value: float) -> float:
     """A float32 attribute as the decimal meant: 0.2, not 0.20000000298."""
     for known in _KNOWN_NUMBERS:
         if np.float32(known) == np.float32(value):

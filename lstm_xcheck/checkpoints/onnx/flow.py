@@ -5,18 +5,27 @@ Source: ONNX operators since 13; graphs of torch 2.13.0 (torch.onnx.export) and 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+import operator
+from collections.abc import Callable, Iterator
 from typing import Any
 
+from ..codecs.limits import FLOAT_SIZES
 from ..tensor_info import TensorInfo
 from ..written.flow import Made, Part
-from .attributes import NotInSpecError, function_of
+from .attributes import NotInSpecError, function_of, number_of
 from .folding import Folding
 from .scopes import Scope, Value
 
 _KINDS = {"Add": "add", "Sum": "add", "Mul": "mul"}
 #: Axes that the last one may be: exporters name it so where there are two or three.
 _LAST = (-1, 1, 2)
+#: How whole numbers such as the end of a part are computed.
+_ARITHMETIC: dict[str, Callable[[int, int], int]] = {
+    "Add": operator.add, "Sub": operator.sub, "Mul": operator.mul, "Div": operator.floordiv,
+}  # fmt: skip
+_MOST_STEPS = 16
+_CLIPPING = ("Clip", "Min", "Max", "Mul", "Div")
 _FUNCTIONS = ("Sigmoid", "Tanh", "Relu", "Softsign", "HardSigmoid")
 #: Operators that hand on what they take.
 SAME = ("Identity", "Reshape", "Squeeze", "Unsqueeze", "Dropout", "Cast")
@@ -28,6 +37,7 @@ class GraphFlow:
     def __init__(self, folding: Folding) -> None:
         self._folding = folding
         self._first: dict[int, Value] = {}
+        self._made: dict[Value, Made[Value]] = {}
 
     def constant(self, value: Value) -> TensorInfo | None:
         """The stored tensor that a value is, or what is made of such."""
@@ -46,6 +56,18 @@ class GraphFlow:
 
     def made(self, value: Value) -> Made[Value]:
         """What makes a value."""
+        if value not in self._made:
+            self._made[value] = self._make(value)
+        return self._made[value]
+
+    def may_end_step(self, scope: Scope, node: Any) -> bool:
+        """Whether a node multiplies what a function makes."""
+        if node.op_type != "Mul" or not node.output:
+            return False
+        kinds = [getattr(scope.makers.get(name, (None, 0))[0], "op_type", "") for name in node.input]
+        return any(kind in _FUNCTIONS for kind in kinds) or any(kind in SAME for kind in kinds)
+
+    def _make(self, value: Value) -> Made[Value]:
         node, output = value.scope.maker(value)
         if node is None:
             source = value.scope.steps.get(value.name)
@@ -54,6 +76,9 @@ class GraphFlow:
             return Made(str(node.op_type))
         inputs = tuple(self._shared(one) for one in value.scope.inputs(node) if one is not None)
         kind = node.op_type
+        clipped = self._hard_sigmoid(value) if kind in _CLIPPING else None
+        if clipped is not None:
+            return clipped
         if kind in _KINDS:
             return Made(_KINDS[kind], inputs)
         if kind in _FUNCTIONS:
@@ -68,6 +93,57 @@ class GraphFlow:
             return Made("step", inputs[:1])
         part = self._part(value.scope, node, output)
         return Made(kind) if part is None else Made("part", inputs[:1], part=part)
+
+    def _hard_sigmoid(self, value: Value) -> Made[Value] | None:
+        """A hard sigmoid that is a clipped line: clip(a x + b) or relu6(x + 3) / 6."""
+        kind, first, second = self._operands(value)
+        scale = {"Mul": second, "Div": 1 / second if second else None}.get(kind) if first is not None else None
+        line, low, high = self._clipped(value if scale is None else first)
+        if line is None or (low, high) != ((0, 1) if scale is None else (0, 6)):
+            return None
+        kind, inner, offset = self._operands(line)
+        if kind != "Add" or offset is None:
+            return None
+        kind, given, factor = self._operands(inner)
+        if scale is not None:
+            given, factor = inner, scale
+        elif kind != "Mul" or factor is None:
+            return None
+        numbers = [number_of(factor), number_of(offset if scale is None else offset * scale)]
+        return Made("function", (given,), f"hard_sigmoid:{numbers[0]!r},{numbers[1]!r}") if given else None
+
+    def _operands(self, value: Value | None) -> tuple[str, Value | None, float | None]:
+        """An operator, the value and the number that it takes."""
+        node = value.scope.maker(value)[0] if value is not None else None
+        if value is None or node is None or len(node.input) != 2:
+            return "", None, None
+        first, second = value.scope.inputs(node)
+        for one, other in ((first, second), (second, first)):
+            number = self._scalar(other)
+            if number is not None:
+                return str(node.op_type), one, number
+        return "", None, None
+
+    def _clipped(self, value: Value | None) -> tuple[Value | None, float | None, float | None]:
+        """What is clipped, and the bounds."""
+        node = value.scope.maker(value)[0] if value is not None else None
+        if value is not None and node is not None and node.op_type == "Clip":
+            given, *bounds = value.scope.inputs(node)
+            attributes = value.scope.attributes(node)
+            low, high = (self._scalar(one) for one in (*bounds, None, None)[:2])
+            return given, attributes.get("min", low), attributes.get("max", high)
+        kind, inner, bound = self._operands(value)
+        other, given, second = self._operands(inner)
+        if {kind, other} != {"Min", "Max"}:
+            return None, None, None
+        return (given, bound, second) if kind == "Max" else (given, second, bound)
+
+    def _scalar(self, value: Value | None) -> float | None:
+        """The value of a constant of one floating number."""
+        found = self._folding.constant(value)
+        if found is None or found.info.dtype not in FLOAT_SIZES or math.prod(found.info.shape) != 1:
+            return None
+        return float(found.info.load().reshape(()))
 
     def _shared(self, value: Value) -> Value:
         """One value for a stored tensor, in all calls of its function."""
@@ -91,11 +167,45 @@ class GraphFlow:
         if node.op_type == "Slice":
             names = ("starts", "ends", "axes", "steps")
             by_name = dict(zip(names, scope.inputs(node)[1:], strict=False))
-            spans = [attributes.get(name) or self._folding.integers(by_name.get(name)) or [] for name in names]
+            spans = [attributes.get(name) or self._integers(by_name.get(name)) for name in names]
             starts, ends, axes, by = spans
             if len(starts) == len(ends) == len(axes) == 1 and axes[0] in _LAST and by in ([], [1]):
                 return Part(starts[0], ends[0])
         return None
+
+    def _integers(self, value: Value | None, steps: int = 0) -> list[int]:
+        """Whole numbers: constants, or made of the width of pre-activations."""
+        if value is None or steps > _MOST_STEPS:
+            return []
+        known = self._folding.integers(value)
+        node, _ = value.scope.maker(value)
+        if known is not None or node is None:
+            return known or []
+        inputs = value.scope.inputs(node)
+        shape = inputs[0] if inputs else None
+        source = shape.scope.maker(shape)[0] if shape is not None else None
+        if node.op_type == "Gather" and shape is not None and source is not None and source.op_type == "Shape":
+            width = self._width(shape.scope.value(source.input[0]))
+            last = self._integers(inputs[1], steps + 1)
+            return [width] if width is not None and len(last) == 1 and last[0] in _LAST else []
+        given = [self._integers(one, steps + 1) for one in inputs]
+        if node.op_type in ("Unsqueeze", "Squeeze", "Cast", "Reshape", "Concat") and given:
+            return given[0]
+        compute = _ARITHMETIC.get(node.op_type)
+        if compute is None or len(given) != 2 or any(len(one) != 1 for one in given):
+            return []
+        return [compute(given[0][0], given[1][0])] if given[1][0] or node.op_type != "Div" else []
+
+    def _width(self, value: Value | None, steps: int = 0) -> int | None:
+        """The length of the last axis of pre-activations."""
+        if value is None or steps > _MOST_STEPS:
+            return None
+        made = self.made(value)
+        if made.kind == "product":
+            kernel = self.constant(made.inputs[1])
+            return kernel.shape[0 if made.transposed else 1] if kernel is not None and len(kernel.shape) == 2 else None
+        widths = [self._width(one, steps + 1) for one in made.inputs] if made.kind == "add" else []
+        return next((width for width in widths if width is not None), None)
 
 
 def _function(kind: str, inputs: tuple[Value, ...], attributes: dict[str, Any]) -> Made[Value]:
@@ -106,22 +216,32 @@ def _function(kind: str, inputs: tuple[Value, ...], attributes: dict[str, Any]) 
         return Made(kind)
 
 
+def past(value: Value) -> Value:
+    """The value before what only hands it on."""
+    for _ in range(_MOST_STEPS):
+        node, _output = value.scope.maker(value)
+        if node is None or node.op_type not in SAME:
+            break
+        value = value.scope.value(node.input[0])
+    return value
+
+
 def after(value: Value) -> tuple[Value, bool] | None:
     """What a state of a loop becomes, and whether a mask may keep it."""
     scope, name = value
     output = scope.carried.get(name)
     if output is None:
         return None
-    new = scope.value(output)
+    new = past(scope.value(output))
     node, _ = new.scope.maker(new)
     if node is None:
         return new, False
     inputs = new.scope.inputs(node)
     if node.op_type == "Where" and len(inputs) == 3 and value in inputs[1:]:
         kept = next((one for one in inputs[1:] if one != value), None)
-        return None if kept is None else (kept, True)
+        return None if kept is None else (past(kept), True)
     masked = _blended(inputs, value) if node.op_type == "Add" and len(inputs) == 2 else None
-    return (new, False) if masked is None else (masked, True)
+    return (new, False) if masked is None else (past(masked), True)
 
 
 def _blended(inputs: list[Value | None], state: Value) -> Value | None:

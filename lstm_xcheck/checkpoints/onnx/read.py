@@ -41,6 +41,8 @@ _LENGTHS = 4
 _STATES = {"initial_h": 5, "initial_c": 6}
 #: LSTMs may share constants in part, as layers with one recurrent matrix do.
 MOST_SHARED = 4
+#: What the smallest LSTM counts for, whose building takes longer than its reading.
+_LEAST = 1024
 #: What protobuf and onnx raise on names that are no text, and on types and fields that do not exist.
 _FAULTS = (ValueError, TypeError, AttributeError, KeyError, IndexError, OverflowError)
 
@@ -274,7 +276,8 @@ class Shared:
                 )
             # Building it shows that the file has what it claims.
             self._read[key] = build(self._path, name, _LAYOUT, tensors, spec)
-            self._left -= sum(math.prod(tensor.shape) * FLOAT_SIZES[tensor.dtype] for tensor in tensors.values())
+            size = sum(math.prod(tensor.shape) * FLOAT_SIZES[tensor.dtype] for tensor in tensors.values())
+            self._left -= max(size, _LEAST)
         return self._read[key]
 
 

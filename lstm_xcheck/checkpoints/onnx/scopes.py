@@ -22,7 +22,7 @@ from .tensors import Constants
 
 _MAX_DEPTH = 32
 #: Functions may call one another, so that a small file stands for a graph without end.
-_MOST_CALLED_NODES = 200_000
+_MOST_CALLED_NODES = 100_000
 #: Second names that one value may have.
 _MOST_NAMES = 64
 
@@ -127,7 +127,7 @@ def scopes_of(path: Path, model: Any) -> Iterator[Scope]:
         for node in scope.graph.node:
             function = scope.calls(node)
             if function is not None:
-                called[0] += len(function.node)
+                called[0] += len(function.node) + 1
                 if called[0] > _MOST_CALLED_NODES:
                     raise CheckpointError(
                         f"{path}: its functions call one another so often that more than {_MOST_CALLED_NODES} nodes "

@@ -6,6 +6,7 @@ what a loop does before it begins.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,13 +16,13 @@ from typing import Any
 from ...errors import CheckpointError, SpecError
 from ...model import CellWeights, LSTMSpec, LSTMWeights
 from ...model.weights import GateArray
-from ..codecs.limits import escape
+from ..codecs.limits import escape, shortlist
 from ..detect.assemble import unread_state
 from ..model import FoundLSTM, Reason, UnreadLSTM
 from ..written.cell import Known, WrittenCell, cell_at
 from ..written.flow import NoCellError
 from ..written.step import Step
-from .flow import SAME, GraphFlow, after
+from .flow import SAME, GraphFlow, after, past
 from .folding import Folding
 from .scopes import Scope, Value
 from .states import not_zero, note_of
@@ -31,9 +32,11 @@ _ONE_STEP = "one step that the graph writes out, read as a layer of its own"
 _UNROLLED = (
     "its steps are unrolled, so that the graph says them one by one; export the model with a loop or an LSTM node"
 )
+#: Names that exporters make up of an operator.
+_MADE_UP = re.compile(r"(node_)?(Mul|Loop|Scan)?(_?\d+)?", re.IGNORECASE)
 #: What TensorFlow calls the function that it runs a layer in.
 _CALLS = ("PartitionedCall", "StatefulPartitionedCall")
-_MOST_SAME = 8
+_MOST_STEPS = 8
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ def written_lstms(
     refused: dict[str, UnreadLSTM] = {}
     for scope in scopes:
         for node in scope.graph.node:
-            if node.op_type != "Mul" or not node.output:
+            if not flow.may_end_step(scope, node):
                 continue
             try:
                 cell = cell_at(flow, Value(scope, node.output[0]), _fits, known)
@@ -93,6 +96,8 @@ def _name(scope: Scope, node: Any, leaves: list[str]) -> str:
     if len(layers) == 1 and "" not in layers:
         return escape(layers.pop(), 200)
     own = (scope.label if scope.kind in _LOOPS else node.name or node.output[0]).strip("/")
+    if _MADE_UP.fullmatch(own):
+        return f"{scope.path}lstm"
     parts = own.split("/")
     while len(parts) > 1 and (parts[-1] in _CALLS or parts[-1] == own.rpartition("/")[2]):
         parts.pop()
@@ -107,7 +112,7 @@ def _lstm(path: Path, folding: Folding, same: list[_Place]) -> WrittenLSTM | Unr
     alone = sum(one.scope.kind != "If" for one in same) + max(branches.values(), default=0)
     try:
         if len(looped) > 1 or (not looped and alone > 1):
-            raise NoCellError(_UNROLLED)
+            raise NoCellError(f"{_UNROLLED}; its weights are {shortlist(_leaves(folding, place.cell))}")
         backward, notes = _order(folding, place) if looped else (False, [_ONE_STEP])
         return _found(path, folding, place, backward, notes)
     except (NoCellError, SpecError) as error:
@@ -164,29 +169,36 @@ def _order(folding: Folding, place: _Place) -> tuple[bool, list[str]]:
     if [known[0] if known else None for known in becomes] != [cell.step.h, cell.step.c]:
         raise NoCellError("its loop does something else with its states than a step of an LSTM")
     notes = ["the graph masks steps, which keep the states as they are"] if any(k and k[1] for k in becomes) else []
-    taken = cell.taken
-    for _ in range(_MOST_SAME):
-        node = taken.scope.maker(taken)[0]
-        if node is None or node.op_type not in SAME:
-            break
-        taken = taken.scope.value(node.input[0])
-    if node is None and taken.name in taken.scope.steps:
-        return taken.scope.steps[taken.name][1], notes
+    taken = past(cell.taken)
+    if taken.name in taken.scope.steps:
+        outer, backward = taken.scope.steps[taken.name]
+        return backward != _is_reversed(folding, outer), notes
+    node = taken.scope.maker(taken)[0]
     inputs = taken.scope.inputs(node) if node is not None and node.op_type == "Gather" else []
-    outside = len(inputs) == 2 and inputs[0] is not None and inputs[0].scope is not place.scope
-    if outside and _counts(folding, place.scope, inputs[1]):
-        return False, notes
+    sequence, number = inputs if len(inputs) == 2 else (None, None)
+    outside = sequence is not None and sequence.scope is not place.scope
+    if outside and number is not None and _counts(folding, place.scope, past(number)):
+        return _is_reversed(folding, sequence), notes
     raise NoCellError("its loop does not go through the sequence from step 0 one by one")
 
 
-def _counts(folding: Folding, scope: Scope, number: Value | None) -> bool:
-    """Whether a number is that of the step: 0, 1, 2 and so on."""
-    for _ in range(_MOST_SAME):
-        node = scope.maker(number)[0] if number is not None else None
-        if number is None or node is None or node.op_type not in SAME:
+def _is_reversed(folding: Folding, value: Value | None) -> bool:
+    """Whether a sequence is reversed before the loop."""
+    backward = False
+    for _ in range(_MOST_STEPS):
+        node = value.scope.maker(value)[0] if value is not None else None
+        if value is None or node is None or node.op_type not in (*SAME, "Transpose", "ReverseSequence", "Slice"):
             break
-        number = scope.value(node.input[0])
-    if number is None or number.scope is not scope:
+        inputs = value.scope.inputs(node)
+        by = folding.integers(inputs[4]) if node.op_type == "Slice" and len(inputs) == 5 else None
+        backward = backward != (node.op_type == "ReverseSequence" or by == [-1])
+        value = inputs[0]
+    return backward
+
+
+def _counts(folding: Folding, scope: Scope, number: Value) -> bool:
+    """Whether a number is that of the step: 0, 1, 2 and so on."""
+    if number.scope is not scope:
         return False
     if scope.kind == "Loop" and scope.graph.input and number.name == scope.graph.input[0].name:
         return True

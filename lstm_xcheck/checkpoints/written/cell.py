@@ -35,6 +35,10 @@ class StepWeights:
     notes: tuple[str, ...] = ()
 
 
+#: Each costs the reader some 50 microseconds.
+_MOST_FAILURES = 20_000
+
+
 @dataclass
 class Known:
     """Weights that were read, which the steps of one LSTM share.
@@ -44,6 +48,7 @@ class Known:
 
     path: Path
     left: int
+    failures: int = 0
     weights: dict[Hashable, StepWeights] = field(default_factory=dict)
 
     def add(self, key: Hashable, weights: StepWeights) -> None:
@@ -56,6 +61,18 @@ class Known:
         if self.left < 0:
             raise CheckpointError(f"{self.path} combines its weights in too many ways; it is not a real model")
         self.weights[key] = weights
+
+    def count_failure(self) -> None:
+        """Note that a step was none after all.
+
+        Raises:
+            CheckpointError: when too many were none.
+        """
+        self.failures += 1
+        if self.failures > _MOST_FAILURES:
+            raise CheckpointError(
+                f"{self.path} has more than {_MOST_FAILURES} products that look like steps of an LSTM"
+            )
 
 
 @dataclass(frozen=True)
@@ -87,6 +104,7 @@ def cell_at(flow: Flow[V], h: V, fits: Callable[[Step[V]], bool], known: Known) 
         try:
             return _cell(flow, step, known)
         except NoCellError as error:
+            known.count_failure()
             reason = reason or (error if is_surely(step) else None)
     if reason is not None:
         raise reason

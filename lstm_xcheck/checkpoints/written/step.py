@@ -57,8 +57,10 @@ def _pairs(flow: Flow[V], value: V, kind: str) -> Iterator[tuple[V, V]]:
     """The two operands of a sum or product, in both orders."""
     made = flow.made(plain(flow, value))
     if made.kind == kind and len(made.inputs) == 2:
-        yield made.inputs[0], made.inputs[1]
-        yield made.inputs[1], made.inputs[0]
+        first, second = made.inputs
+        yield first, second
+        if first != second:
+            yield second, first
 
 
 def _function(flow: Flow[V], value: V) -> tuple[str, V]:
