@@ -95,7 +95,7 @@ class GraphFlow:
         return Made(kind) if part is None else Made("part", inputs[:1], part=part)
 
     def _hard_sigmoid(self, value: Value) -> Made[Value] | None:
-        """A hard sigmoid that is a clipped line: clip(a x + b) or relu6(x + 3) / 6."""
+        """A hard sigmoid: clip(a x + b), or relu6(x + 3) / 6."""
         kind, first, second = self._operands(value)
         scale = {"Mul": second, "Div": 1 / second if second else None}.get(kind) if first is not None else None
         line, low, high = self._clipped(value if scale is None else first)
