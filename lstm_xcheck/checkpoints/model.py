@@ -53,6 +53,8 @@ class UnreadLSTM:
         return OtherTensor(self.name, (), kind, self.note, unread=self.name)
 
 
+#: The note of a weight whose other form is in the file too.
+REDUNDANT = "not read: a copy of what the file also holds in the form in which it was trained"
 #: Why a tensor is part of no LSTM that was read.
 Reason = str | UnreadLSTM
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
 from ..errors import CheckpointError
-from ..model import LSTMWeights
+from ..model import LSTMSpec, LSTMWeights
 from .codecs.limits import escape, shortlist
 from .formats import Format, read_checkpoint
 from .layout_arrays import Typed, layout_arrays, spec_as_stored
 from .model import FoundLSTM
 from .other_layers.model import OtherLayers
+from .other_layers.renames import Rename, layer_renames, renames_by_shape
 from .other_layers.store import template_arrays
 from .template import Template
 
@@ -23,12 +25,13 @@ def read_template(path: Path, format: Format, lstms: Mapping[str, LSTMWeights], 
     if format.folder != path.is_dir() or not format.sniff(path):
         raise CheckpointError(f"--like {path} is no {format.name} file, but should be of the format that is written")
     found = {lstm.name: lstm for lstm in checkpoint.require_lstms()}
+    _refuse_other_names(path, lstms, found, layer_renames(checkpoint, other_layers))
     values: dict[str, Typed] = {}
     for name, weights in lstms.items():
         if name not in found:
             raise CheckpointError(
                 f"--like {path} has no LSTM {escape(name)}, but {shortlist(sorted(found))}; "
-                f"add --rename {escape(name)}={next(iter(found))}"
+                f"add --rename {escape(name)}=NEW with the one that is meant"
             )
         _refuse_other_shape(path, name, weights, found[name])
         if found[name].arrays:
@@ -37,10 +40,35 @@ def read_template(path: Path, format: Format, lstms: Mapping[str, LSTMWeights], 
     return Template(path, checkpoint, lstms, values)
 
 
+#: What an LSTM of a template must have in common with the one that fills it.
+_FIELDS = ("input_size", "hidden_size", "num_layers", "bidirectional", "proj_size", "bias")
+
+
+def _refuse_other_names(
+    path: Path, lstms: Mapping[str, LSTMWeights], found: Mapping[str, FoundLSTM], layers: Mapping[str, Rename]
+) -> None:
+    """Refuses layers under other names, with all renames at once where they are certain."""
+    layout = next(iter(found.values())).layout
+    ours = {name: _shape(spec_as_stored(weights, layout), weights.dtype) for name, weights in lstms.items()}
+    theirs = {name: _shape(lstm.weights.spec, lstm.weights.dtype) for name, lstm in found.items()}
+    renames = {**renames_by_shape("LSTM", ours, theirs), **layers}
+    if renames:
+        missing = ", ".join(f"{one.kind} {escape(old)}" for old, one in renames.items())
+        hint = ",".join(f"{escape(old)}={escape(one.new)}" for old, one in renames.items())
+        raise CheckpointError(
+            f"--like {path} has no {missing}{' of this shape' if set(renames) & set(found) else ''}, "
+            f"but {', '.join(escape(one.new) for one in renames.values())}; add --rename {shlex.quote(hint)}"
+        )
+
+
+def _shape(spec: LSTMSpec, dtype: str) -> tuple[object, ...]:
+    return (*(getattr(spec, field) for field in _FIELDS), dtype)
+
+
 def _refuse_other_shape(path: Path, name: str, weights: LSTMWeights, found: FoundLSTM) -> None:
     """Refuses an LSTM of another shape or precision."""
     spec, theirs = spec_as_stored(weights, found.layout), found.weights
-    for field in ("input_size", "hidden_size", "num_layers", "bidirectional", "proj_size", "bias"):
+    for field in _FIELDS:
         if getattr(spec, field) != getattr(theirs.spec, field):
             raise CheckpointError(
                 f"--like {path}: {field} of {escape(name)} is {getattr(theirs.spec, field)!r}, "

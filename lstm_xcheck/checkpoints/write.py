@@ -17,6 +17,7 @@ from .formats import format_for_writing
 from .layout_arrays import chain_of
 from .model import Checkpoint
 from .options import ReadOptions
+from .other_layers.copied import refuse_changed_copies
 from .other_layers.model import OtherLayers
 from .other_layers.store import refuse_changed_layers
 from .publish import final_path, publish, refuse_existing, sync, temporary_path
@@ -62,7 +63,7 @@ def write_checkpoint(
         written = dict(lstms) if chosen.stacks else chain_of(lstms)
     others = other_layers if other_layers and chosen.family else OtherLayers()
     template = None if like is None else read_template(Path(like), chosen, written, others)
-    options = ReadOptions(load_other_tensors=bool(others.layers or others.chain))
+    options = ReadOptions(load_other_tensors=bool(others.layers or others.chain or others.copied))
     with (
         _naming_other_formats(chosen.id, lstms),
         temporary_path(target, chosen) as temporary,
@@ -79,6 +80,7 @@ def write_checkpoint(
         back = read_back(chosen, temporary, target, options)
         same = compare_lstms(target, back, written, exact=template is None)
         refuse_changed_layers(target, back, others.layers, chosen.family)
+        refuse_changed_copies(target, back, others)
         synced.result()
         hashes = {place: digest.result() for place, digest in hashing.items()}
         publish(chosen.parts(temporary), chosen.parts(target), force)

@@ -23,11 +23,16 @@ _CODES = {"agree": 0, "disagree": 1, "error": 2}
 @click.option("--to", metavar="FORMAT", help="What to write, such as torch or keras; default: by the suffix of DST.")
 @click.option("--layer", metavar="NAME", help="Port this LSTM alone and leave the rest out.")
 @click.option(
-    "--rename", "renames", multiple=True, metavar="OLD=NEW", help="Give a layer another name; a,b=NEW makes one stack."
+    "--rename",
+    "renames",
+    multiple=True,
+    metavar="OLD=NEW",
+    help="Give layers other names, a=b,c=d; a,b=NEW makes one stack.",
 )
 @click.option("--like", type=PATH, metavar="FILE", help="Fill the LSTMs of this checkpoint.")
 @click.option("--force", is_flag=True, help="Replace DST if it exists.")
 @click.option("--lstm-only", is_flag=True, help="Leave all other layers out.")
+@click.option("--leave-out", multiple=True, metavar="NAME", help="Leave out this tensor, module or LSTM.")
 @click.option("--without", multiple=True, metavar="CLIP", help="Leave out cell_clip, gate_clip or proj_clip.")
 @click.option("--layout", metavar="NAME", help="The layout of SRC, where its names do not say it.")
 @keras_options
@@ -63,15 +68,18 @@ def status(text: str) -> AbstractContextManager[Any]:
 
 
 def parse_renames(texts: Sequence[str]) -> dict[str, str]:
-    """`OLD=NEW` options as a mapping."""
+    """`OLD=NEW` options as a mapping; `a=b,c=d` are two, and `a,b=c` is a stack."""
     renames: dict[str, str] = {}
     for text in texts:
-        old, equals, new = text.partition("=")
-        if not equals or not old:
-            raise UserError(f"--rename {text!r} should be written OLD=NEW, such as lstm=encoder")
-        if old in renames:
-            raise UserError(f"--rename names {old!r} twice; give it once")
-        renames[old] = new
+        first, *rest = text.split("=")
+        news = [part.partition(",") for part in rest[:-1]]
+        olds = [first, *(old for _, _, old in news)]
+        if not rest or not all(olds) or "," in rest[-1]:
+            raise UserError(f"--rename {text!r} should be written OLD=NEW, such as lstm=encoder, or OLD=NEW,OLD=NEW")
+        for old, new in zip(olds, [*(new for new, _, _ in news), rest[-1]], strict=True):
+            if old in renames:
+                raise UserError(f"--rename names {old!r} twice; give it once")
+            renames[old] = new
     return renames
 
 
@@ -95,6 +103,8 @@ def _lines(dst: Path, certificate: Mapping[str, Any]) -> list[str]:
             f"the largest by {loss['max_abs']:.2g}"
         )
     lines += [] if certificate["losses"] else ["  loss: none, every bit is kept"]
+    copied = [entry["source"] for entry in certificate["copied"]]
+    lines += [f"  copied as they are: {len(copied)} other tensors: {shortlist(copied)}"] if copied else []
     lines += [f"  left out: {name}" for name in certificate["left_out"]]
     if certificate["training"]:
         lines.append(

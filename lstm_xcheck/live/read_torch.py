@@ -39,10 +39,10 @@ def read(module: Any) -> LiveLSTM:
             )
         # PyTorch compiles the call with a tensor and that with a packed sequence to two methods.
         given = own.forward__0 if scripted and own is module else module
-        names = [name for name, _ in own.named_parameters()] if scripted else own._flat_weights_names
+        own_names = [name for name, _ in own.named_parameters()] if scripted else own._flat_weights_names
         # A packed sequence is not compiled: PyTorch runs the module that was compiled instead.
         ragged = not scripted and own is module
-        return _live(own, how, dict(zip(names, names, strict=True)), partial(_run_lstm, own, given), ragged=ragged)
+        return _live(own, how, {name: name for name in own_names}, partial(_run_lstm, own, given), ragged=ragged)
     if isinstance(own, torch.nn.LSTMCell):
         names = {f"{name}_l0": name for name in _CELL_NAMES if getattr(own, name) is not None}
         return _live(own, how, names, partial(_run_cell, own, module), ragged=False)

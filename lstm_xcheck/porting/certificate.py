@@ -61,6 +61,7 @@ class Certificate:
     lstms: list[dict[str, Any]]  # each LSTM by its names and fingerprints on both sides
     losses: list[dict[str, Any]]  # what the destination cannot say to the last bit, with its size
     layers: list[dict[str, Any]]  # each other layer by its names, fingerprint and arrays
+    copied: list[dict[str, Any]]  # each other tensor that was copied as it is, by its names and fingerprint
     left_out: list[str]  # what was left behind on purpose
     without: list[str]  # clips that were taken off
     training: list[str]  # tensors of training, which are never ported
@@ -87,7 +88,8 @@ class Certificate:
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Certificate:
         """A certificate from its content; KeyError if a part is missing."""
-        parts = {"without": [], "code": "", **content}  # which the first certificates did not have
+        # Which the first certificates did not have.
+        parts = {"without": [], "code": "", "copied": [], **content}
         return cls(**{field.name: parts[field.name] for field in fields(cls)})
 
 

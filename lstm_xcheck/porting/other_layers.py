@@ -12,6 +12,7 @@ from ..checkpoints import Checkpoint, FoundLSTM, OtherTensor
 from ..checkpoints.codecs.limits import escape, shortlist
 from ..checkpoints.formats import Format
 from ..checkpoints.other_layers.collect import collect_layers
+from ..checkpoints.other_layers.copied import with_copies
 from ..checkpoints.other_layers.model import Layer, OtherLayers, by_name, plain_name
 from ..checkpoints.other_layers.order import infer_layer_order
 from ..checkpoints.other_layers.store import kinds_of, same_bits, to_framework
@@ -21,14 +22,19 @@ from ..layouts.other_layers import OTHER_LAYERS, kinds_named
 from .certificate import joined
 
 
-def carried(checkpoint: Checkpoint, chosen: Format, rename: Mapping[str, str]) -> OtherLayers:
+def carried(checkpoint: Checkpoint, chosen: Format, rename: Mapping[str, str], *, copies: bool) -> OtherLayers:
     """The other layers, if the format has a place for all.
+
+    Args:
+        copies: whether tensors of no known layer may be copied as they are.
 
     Raises:
         DisagreementError: naming what it has no place for, and what could not be recognised.
     """
     others = infer_layer_order(checkpoint, collect_layers(checkpoint, _kinds_named(rename)))
     family = chosen.family
+    if copies:
+        others = with_copies(others, checkpoint.family, family)
     if not family and others.layers:
         listed = [tensor for tensor in checkpoint.other if tensor not in others.training]
         raise DisagreementError(_cannot(checkpoint, f"for which {chosen.name} files have no place", listed))
@@ -61,7 +67,7 @@ def _cannot(checkpoint: Checkpoint, why: str, tensors: Sequence[OtherTensor]) ->
     listed = "; ".join(str(tensor) + (f" ({tensor.note})" if tensor.note else "") for tensor in tensors)
     return (
         f"{checkpoint.path} holds {len(checkpoint.other)} tensors beside its LSTMs, {why}: {listed}; "
-        "nothing was written; add --lstm-only to leave them out"
+        "nothing was written; add --leave-out NAME to leave one out, or --lstm-only for all"
     )
 
 

@@ -15,6 +15,7 @@ from ..checkpoints import Checkpoint, FoundLSTM, read_checkpoint, write_checkpoi
 from ..checkpoints.formats import Format, format_for_writing
 from ..checkpoints.layout_arrays import chain_of
 from ..checkpoints.options import KerasOptions
+from ..checkpoints.other_layers.copied import entries as copied_entries
 from ..checkpoints.other_layers.model import OtherLayers
 from ..checkpoints.publish import port_folder, refuse_existing
 from ..checkpoints.read_back import matched
@@ -24,6 +25,7 @@ from ..recordings.model import made_by
 from . import other_layers
 from .certificate import Certificate, Ported, fingerprints, joined, losses
 from .clips import left_out_clips, without_clips
+from .leave_out import left_out
 from .loading_code import loading_code
 from .manifest import described, hashed, named, recorded
 
@@ -59,6 +61,7 @@ def port(
     recurrent_activation: str | None = None,
     go_backwards: bool = False,
     accept_class: Sequence[str] = (),
+    leave_out: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Writes a checkpoint as another framework's and verifies it.
 
@@ -82,6 +85,8 @@ def port(
         recurrent_activation: the same of their gates.
         go_backwards: whether those LSTMs read backward.
         accept_class: classes that are not Keras' own and compute what its LSTM does.
+        leave_out: names of LSTMs, tensors and other layers to leave behind. From state dict to state dict, tensors of
+            no known layer are copied bit for bit; elsewhere they must be left out.
 
     Returns:
         The certificate: `verdict` (agree, disagree or error), `rows`, `losses`, `left_out` and the hashes.
@@ -100,18 +105,20 @@ def port(
     alone = lstm_only or layer is not None
     keras = KerasOptions.of(keras_config, activation, recurrent_activation, go_backwards, accept_class)
     checkpoint = read_checkpoint(source, layout, load_other_tensors=not alone, keras=keras)
+    checkpoint, gone = left_out(checkpoint, leave_out)
     checkpoint.require_lstms()
     _refuse_own_source(checkpoint, destination)
     if layer is None:
         _refuse_unread(checkpoint)
     clipped = _chosen(checkpoint, layer)
-    selection = _select(checkpoint, clipped, format, layer, rename or {}, without, alone=alone)
+    selection = _select(checkpoint, clipped, format, layer, rename or {}, without, alone=alone, copies=like is None)
     with port_folder(target, format, certificate_path), ThreadPoolExecutor() as pool:
         hashing = pool.submit(hashed, checkpoint.path, checkpoint.files)
         for lstm in selection.lstms:
             _ = lstm.weights.layers  # reads them now, and once
         printing = [pool.submit(fingerprints, lstm.weights) for lstm in selection.lstms]
-        lstms = _renamed(selection.lstms, selection.names, like is not None and not format.stacks)
+        others = [layer.name for layer in selection.others.layers]
+        lstms = _renamed(selection.lstms, selection.names, others, chained=like is not None and not format.stacks)
         back = write_checkpoint(target, lstms, format.id, force, like, selection.renamed)
         ported = _pairs(target, format, selection.lstms, lstms, back, exact=like is None)
         layers = other_layers.entries(selection.others, selection.renamed, back, format)
@@ -130,9 +137,12 @@ def port(
         lstms=lstm_entries,
         losses=[loss for lstm in ported for loss in losses(lstm)],
         layers=layers,
+        copied=copied_entries(selection.others),
         left_out=[
+            *gone,
             *(selection.left_out or other_layers.left_out(selection.others, layers)),
             *left_out_clips(clipped, without),
+            *checkpoint.content,
         ],
         without=sorted(set(without)),
         training=[str(tensor) for tensor in selection.others.training],
@@ -182,9 +192,10 @@ def _select(
     without: Sequence[str],
     *,
     alone: bool,
+    copies: bool,
 ) -> _Selection:
     """What is ported, and what is left out on purpose."""
-    others = OtherLayers() if alone else other_layers.carried(checkpoint, format, rename)
+    others = OtherLayers() if alone else other_layers.carried(checkpoint, format, rename, copies=copies)
     lstms, others = other_layers.stacked(without_clips(clipped, without), others, rename)
     layers = {other.name for other in others.layers}
     names = {old: new for old, new in rename.items() if old not in layers}
@@ -211,14 +222,18 @@ def _chosen(checkpoint: Checkpoint, layer: str | None) -> tuple[FoundLSTM, ...]:
     return chosen
 
 
-def _renamed(chosen: tuple[FoundLSTM, ...], rename: Mapping[str, str], chained: bool) -> dict[str, LSTMWeights]:
-    """The LSTMs under their new names, chained if asked."""
+def _renamed(
+    chosen: tuple[FoundLSTM, ...], rename: Mapping[str, str], others: Sequence[str], *, chained: bool
+) -> dict[str, LSTMWeights]:
+    """The LSTMs under their new names, chained if asked; `others` are what else can be renamed."""
     named = {lstm.name: lstm.weights for lstm in chosen}
     if chained:
         named = chain_of(named)
     unknown = [old for old in rename if old not in named]
     if unknown:
-        raise UserError(f"--rename: there is no layer {unknown[0]!r}, but {', '.join(named)}")
+        raise UserError(
+            f"--rename: there is no layer {', '.join(map(repr, unknown))}, but {', '.join([*named, *others])}"
+        )
     result: dict[str, LSTMWeights] = {}
     for old, weights in named.items():
         new = rename.get(old, old)

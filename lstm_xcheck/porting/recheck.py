@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..checkpoints import FoundLSTM, read_checkpoint
+from ..checkpoints.other_layers.copied import changed_copies
 from ..errors import DisagreementError, UserError
 from .certificate import Certificate, Ported, checksum, joined, read_certificate
 from .clips import without_clips
@@ -45,7 +46,7 @@ def _recheck(file: Path, certificate: Certificate) -> str:
         read_checkpoint(
             path,
             sides[role].get("layout"),
-            load_other_tensors=bool(certificate.layers),
+            load_other_tensors=bool(certificate.layers or certificate.copied),
             keras=restored(file, sides[role].get("keras", {})),
         )
         for role, path in paths.items()
@@ -54,6 +55,9 @@ def _recheck(file: Path, certificate: Certificate) -> str:
     refuse_added(file, "source", paths["source"], certificate.source["parts"], source.files, own)
     refuse_added(file, "destination", paths["destination"], certificate.destination["parts"], written.files, ())
     refuse_other_layers(file, certificate.layers, source, written)
+    changed = changed_copies(certificate.copied, source, written)
+    if changed:
+        raise DisagreementError(f"{changed[0]}: the tensor read now is not that of {file}")
     before = {lstm.name: lstm for lstm in without_clips(source.lstms, certificate.without)}
     after = {lstm.name: lstm for lstm in written.lstms}
     ported = [_ported(entry, before, after) for entry in certificate.lstms]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -72,7 +72,11 @@ def why_unreadable(tensors: Iterable[TensorInfo]) -> str:
 def _loaded(tensor: TensorInfo) -> TensorInfo:
     """The tensor with its values; training state and unknown types keep none."""
     is_scalar = tensor.dtype == "int64" and tensor.shape == ()
-    if is_training_state(tensor) or (tensor.dtype not in FLOAT_SIZES and not is_scalar):
+    if is_training_state(tensor):
+        return tensor
+    if tensor.dtype not in FLOAT_SIZES and not is_scalar:
+        with suppress(CheckpointError):  # finds where it lies, for who loads it later
+            _ = tensor.check and tensor.check()
         return tensor
     values = tensor.load()
     return replace(tensor, load=lambda: values)

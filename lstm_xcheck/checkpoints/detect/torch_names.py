@@ -14,7 +14,7 @@ from pathlib import Path
 from ...errors import CheckpointError
 from ...layouts.table import layout_named
 from ..codecs.limits import MAX_LSTMS, escape, refuse_many, shortlist
-from ..model import FoundLSTM, Reason, UnreadLSTM
+from ..model import REDUNDANT, FoundLSTM, Reason, UnreadLSTM
 from ..options import ReadOptions
 from ..tensor_info import TensorInfo
 from .assemble import Detected, build, others, unique_names, why_unreadable
@@ -36,8 +36,6 @@ _QUANTIZABLE_NAME = re.compile(
     r"(?P<side>igates|hgates)\.(?P<kind>weight|bias)",
     re.DOTALL,
 )
-#: A weight whose other form is in the file too.
-_OVERRIDDEN = "not read: a copy of what the file also holds in the form in which it was trained"
 _FAKE_QUANTISED = ".weight_fake_quant."
 
 #: What DataParallel and torch.compile put before every name.
@@ -72,7 +70,7 @@ def detect_torch_names(path: Path, tensors: Sequence[TensorInfo], options: ReadO
     groups = _torch_groups(list(by_name.values()))
     refuse_many(path, len(groups), "LSTMs", MAX_LSTMS)
     found: list[tuple[FoundLSTM, str]] = []
-    reasons: dict[str, Reason] = dict.fromkeys(derived, _OVERRIDDEN)
+    reasons: dict[str, Reason] = dict.fromkeys(derived, REDUNDANT)
     for group in groups.values():
         _refuse_ambiguous(path, group)
         reason = _why_no_lstm(group, tensors)

@@ -21,11 +21,16 @@ def _by_module(tensors: Sequence[TensorInfo], topology: ModelTopology) -> list[L
     groups: dict[str, LayerGroup] = {}
     for tensor in tensors:
         prefix, _, key = re.sub("/", ".", tensor.name).rpartition(".")
-        name = prefix[len(tensor.scope) :]
-        while name.startswith(_WRAPPERS):
-            name = name.partition(".")[2]
+        name = module_name(prefix[len(tensor.scope) :])
         groups.setdefault(prefix, LayerGroup(name, prefix, {}, (name.rpartition(".")[2],))).tensors[key] = tensor
     return list(groups.values())
+
+
+def module_name(name: str) -> str:
+    """A name without what wraps the model."""
+    while name.startswith(_WRAPPERS):
+        name = name.partition(".")[2]
+    return name
 
 
 def _by_flax_module(tensors: Sequence[TensorInfo], topology: ModelTopology) -> list[LayerGroup]:

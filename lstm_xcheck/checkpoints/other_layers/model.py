@@ -30,6 +30,21 @@ class Layer:
 
 
 @dataclass(frozen=True)
+class CopiedTensor:
+    """A tensor of no known layer, to be written as it is."""
+
+    name: str  # in the destination
+    source: str  # in the source
+    array: Array
+    dtype: str  # precision in the file
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of the values."""
+        return fingerprint({"": self.array})
+
+
+@dataclass(frozen=True)
 class OtherLayers:
     """What a file holds other than LSTMs."""
 
@@ -39,6 +54,7 @@ class OtherLayers:
     chain: tuple[Step, ...] = ()  # the whole model, layer after layer, where that is certain; else empty
     order_source: str = ""  # how the order of the chain is known
     unsupported: tuple[str, ...] = ()  # operators of a graph that belong to no layer
+    copied: tuple[CopiedTensor, ...] = ()  # tensors of no known layer that are copied from state dict to state dict
 
 
 def by_name(layers: Sequence[Layer]) -> dict[str, Layer]:

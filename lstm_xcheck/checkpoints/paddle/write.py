@@ -16,6 +16,7 @@ from ...errors import CheckpointError, SpecError
 from ...layouts import to_layout
 from ...model import LSTMWeights
 from ..codecs.limits import escape
+from ..other_layers.copied import copied_arrays
 from ..other_layers.model import OtherLayers
 from ..other_layers.store import stored_arrays
 from ..template import Template
@@ -35,8 +36,9 @@ def write(path: Path, lstms: Mapping[str, LSTMWeights], other_layers: OtherLayer
             if full in state:
                 raise CheckpointError(f"two LSTMs would be stored as {escape(full)}; rename one with --rename")
             state[full] = array
-    for full, (array, dtype) in stored_arrays(other_layers.layers, "paddle", list(state)).items():
-        state[full] = stored_values(array, dtype)
+    others = stored_arrays(other_layers.layers, "paddle", list(state))
+    others.update(copied_arrays(other_layers, {*state, *others}))
+    state.update({full: stored_values(array, dtype) for full, (array, dtype) in others.items()})
     state[PADDLE_TABLE] = {key: key for key in state}
     with path.open("xb") as file:
         pickle.dump(state, file, protocol=_PROTOCOL)

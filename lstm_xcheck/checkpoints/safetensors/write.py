@@ -18,7 +18,10 @@ from ..other_layers.model import OtherLayers
 from ..template import Template
 from ..torch.names import state_names
 
-_CODES = {"float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16", "int64": "I64"}
+_CODES = {
+    "float64": "F64", "float32": "F32", "float16": "F16", "bfloat16": "BF16", "int64": "I64",
+    "int32": "I32", "int16": "I16", "int8": "I8", "uint8": "U8", "bool": "BOOL",
+}  # fmt: skip
 
 #: Type code, shape and bytes of a tensor.
 Raw = tuple[str, tuple[int, ...], memoryview]

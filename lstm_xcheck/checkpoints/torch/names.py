@@ -9,6 +9,7 @@ from ...layouts import to_layout
 from ...model import LSTMWeights
 from ..codecs.limits import escape
 from ..layout_arrays import Typed
+from ..other_layers.copied import copied_arrays
 from ..other_layers.model import OtherLayers, plain_name
 from ..other_layers.store import stored_arrays
 
@@ -30,6 +31,7 @@ def state_names(lstms: Mapping[str, LSTMWeights], other_layers: OtherLayers) -> 
                 raise CheckpointError(f"two LSTMs would be stored as {escape(key)}; rename one with --rename")
             state[key] = (array, weights.dtype)
     state.update(stored_arrays(other_layers.layers, "torch", list(state)))
+    state.update(copied_arrays(other_layers, state))
     order = [plain_name(step.name) for step in other_layers.chain]
     rank = {name: position for position, name in enumerate(order)}
     places = {key: rank.get(key.rpartition(".")[0], len(order)) for key in state}
