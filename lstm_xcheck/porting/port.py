@@ -225,7 +225,10 @@ def _chosen(checkpoint: Checkpoint, layer: str | None) -> tuple[FoundLSTM, ...]:
 def _renamed(
     chosen: tuple[FoundLSTM, ...], rename: Mapping[str, str], others: Sequence[str], *, chained: bool
 ) -> dict[str, LSTMWeights]:
-    """The LSTMs under their new names, chained if asked; `others` are what else can be renamed."""
+    """The LSTMs under their new names, chained if asked.
+
+    `others` are the layers that can be renamed too.
+    """
     named = {lstm.name: lstm.weights for lstm in chosen}
     if chained:
         named = chain_of(named)

@@ -105,6 +105,9 @@ def children(value: Any) -> Iterable[tuple[Any, Any]]:
 
 
 def _attributes(placeholder: Placeholder) -> Iterator[tuple[Any, Any]]:
+    if placeholder.content:  # a class of dicts may have its entries as attributes too
+        yield from children(placeholder.content)
+        return
     for state in placeholder.states:
         if isinstance(state, dict):
             parts = [state[key] for key in _OF_MODULE if isinstance(state.get(key), dict)]
@@ -112,9 +115,7 @@ def _attributes(placeholder: Placeholder) -> Iterator[tuple[Any, Any]]:
                 yield from items.items()
         elif state is not None:
             yield "state", state
-    if placeholder.content is not None:
-        yield from children(placeholder.content)
-    elif placeholder.state is None:
+    if placeholder.state is None:
         yield from ((f"({k})", argument) for k, argument in enumerate(placeholder.arguments))
 
 

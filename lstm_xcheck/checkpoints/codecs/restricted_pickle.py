@@ -347,7 +347,7 @@ def _walk(
                 return  # they are those of another object, which was walked
             cache.update(dict.fromkeys(map(id, (value, *value.parts)), False))  # an object may hold itself
             inner, outer = (scope, f"{key}.") if attribute else (inner, outer)
-            owner = value
+            owner = owner if value.content else value  # a dict of another class is a dict
         for name, item in children(value):
             yield from _walk(path, item, kind, cache, inner, outer + _key_text(name), depth + 1, owner, owner is value)
 

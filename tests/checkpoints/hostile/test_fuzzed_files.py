@@ -105,6 +105,26 @@ def test_torchscript(tmp_path: Path) -> None:
     survives(tmp_path / "program.pt")
 
 
+@pytest.mark.framework
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_exported_programs(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    program = torch.export.export(torch.nn.LSTM(5, 4), (torch.zeros(3, 2, 5),))
+    torch.export.save(program, tmp_path / "program.pt2")
+    survives(tmp_path / "program.pt2")
+
+
+@pytest.mark.framework
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_checkpoints_with_objects_and_packed_weights(tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    model = torch.nn.ModuleDict({"rnn": torch.nn.LSTM(5, 4)})
+    packed = torch.ao.quantization.quantize_dynamic(model, {torch.nn.LSTM}, dtype=torch.float16)
+    objects = {"loss": torch.nn.CrossEntropyLoss(torch.ones(3)), "path": tmp_path, "scores": np.arange(4.0)}
+    torch.save({"a": packed.state_dict(), "b": model.state_dict(), "extra": objects}, tmp_path / "m.pt")
+    survives(tmp_path / "m.pt")
+
+
 @pytest.mark.parametrize("protocol", [2, 4, 5])
 def test_pickles_of_haiku(tmp_path: Path, protocol: int) -> None:
     rng = np.random.default_rng(7)

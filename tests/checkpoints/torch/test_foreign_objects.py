@@ -95,6 +95,22 @@ def test_inspect_prints_what_stands_with_the_tensors(tmp_path: Path, capfd: pyte
     assert '"content": [\n' in command("inspect", str(tmp_path / "m.pt"), "--json").out
 
 
+class Attributes(dict):  # type: ignore[type-arg]
+    """A dict whose entries are attributes too, as many packages have one."""
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        super().__setitem__(key, value)
+        setattr(self, key, value)
+
+
+def test_a_dict_of_another_class_is_a_dict(tmp_path: Path) -> None:
+    state = Attributes()
+    for name, value in LSTM.state_dict().items():
+        state[name] = value
+    torch.save({"state": state}, tmp_path / "m.pt")
+    assert lx.load(tmp_path / "m.pt") == {"lstm": weights()}
+
+
 def test_classes_that_are_nowhere_are_not_missed(tmp_path: Path) -> None:
     """Neither the module nor the class exists, so nothing can have been imported."""
     lost = b"cno_such_module\nNoSuchClass\n)\x81}X\x01\x00\x00\x00aK\x01sb"
