@@ -8,6 +8,7 @@ test holds them against the tests that exist and the writers as they are.
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -223,10 +224,52 @@ From any writable format to any other and back every bit stays, with two excepti
 """
 
 
+_ODD = """\
+## What is read of each framework's odd files
+
+Each line is the name of a test with such a file: what is read of it, noted, named or refused. The test says the rest.
+An LSTM that a file holds and that is not read is *named*: no verb agrees to the file, and none ends with 0.
+"""
+
+#: Tests of what each framework writes beside plain checkpoints.
+_ODD_FILES = {
+    "Keras": (
+        "checkpoints/keras/test_what_files_leave_open.py",
+        "checkpoints/keras/test_classes_and_places.py",
+        "checkpoints/keras/test_attributes.py",
+    ),
+    "TensorFlow": ("checkpoints/tensorflow/test_layers_of_keras2.py",),
+    "PyTorch": (
+        "checkpoints/torch/test_stored_forms.py",
+        "checkpoints/torch/test_foreign_objects.py",
+        "checkpoints/torch/test_pt2_files.py",
+        "porting/test_copied_tensors.py",
+    ),
+    "ONNX": ("checkpoints/test_onnx_graphs_read.py", "checkpoints/test_onnx_written_steps.py"),
+    "all formats": (
+        "cli/test_unread_lstms.py",
+        "checkpoints/hostile/test_bounded_work.py",
+        "porting/test_replacing.py",
+    ),
+}
+
+
+def odd_files() -> Iterator[str]:
+    """The names of those tests as sentences, by framework and file."""
+    for framework, files in _ODD_FILES.items():
+        yield f"\n### {framework[0].upper()}{framework[1:]}\n"
+        for file in files:
+            yield f"`tests/{file}`:\n"
+            tree = ast.parse((Path(__file__).parents[1] / "tests" / file).read_text(encoding="utf-8"))
+            names = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
+            yield from (f"- {name[5:].replace('_', ' ')}" for name in names if name.startswith("test_"))
+            yield ""
+
+
 def page() -> str:
     """The whole page as it should be."""
     kept = (_HEAD, _table(_READERS, map(_described, FORMATS)), _KEPT, _table(_KEEPS, _kept()))
-    parts = (*kept, _OTHER_LAYERS, _table(_LAYERS, _carried()), _PAIRS)
+    parts = (*kept, _OTHER_LAYERS, _table(_LAYERS, _carried()), _PAIRS, _ODD, *odd_files())
     return "\n".join(parts)
 
 

@@ -33,7 +33,8 @@ def left_out(checkpoint: Checkpoint, names: Sequence[str]) -> tuple[Checkpoint, 
         choices = [lstm.name for lstm in checkpoint.lstms] + [tensor.name for tensor in checkpoint.other]
         raise UserError(f"--leave-out: {checkpoint.path} has no {unknown[0]!r}, but {shortlist(choices, 20)}")
     gone = [tensor for tensor in checkpoint.other if id(tensor) in meant or tensor.note == REDUNDANT]
-    listed = [lstm.name for lstm in checkpoint.lstms if lstm not in lstms] + [str(tensor) for tensor in gone]
+    listed = [lstm.name for lstm in checkpoint.lstms if lstm not in lstms]
+    listed += [f"{tensor}, of the unread {tensor.unread}" if tensor.unread else str(tensor) for tensor in gone]
     kept = tuple(tensor for tensor in checkpoint.other if tensor not in gone)
     return replace(checkpoint, lstms=lstms, other=kept), listed
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -178,8 +179,8 @@ def _refuse_unread(checkpoint: Checkpoint) -> None:
     if checkpoint.unread:
         listed = "; ".join(f"{lstm.name} ({lstm.why})" for lstm in checkpoint.unread)
         raise DisagreementError(
-            f"{checkpoint.path} holds LSTMs that are not read: {listed}; nothing was written; port one of the others "
-            "alone with --layer"
+            f"{checkpoint.path} holds LSTMs that are not read: {listed}; nothing was written; leave them out with "
+            f"--leave-out {shlex.quote(checkpoint.unread[0].name)}, or port another alone with --layer"
         )
 
 

@@ -97,6 +97,8 @@ def test_port_refuses_unless_one_lstm_is_named(command: Command, files: tuple[Pa
         assert ran.code == 1 and "holds LSTMs that are not read: dec (" in ran.err
         assert not target.exists()
     assert command("port", str(files[0]), str(target), "--layer", "enc").code == 0
+    ran = command("port", str(files[0]), str(target), "--leave-out", "dec", "--force", "--json")
+    assert ran.code == 0 and any("dec" in name for name in json.loads(ran.out)["left_out"])
 
 
 def test_inspect_names_it(command: Command, files: tuple[Path, Path]) -> None:
