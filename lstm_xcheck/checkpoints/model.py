@@ -109,6 +109,9 @@ class Checkpoint:
         """The LSTMs, at least one."""
         if self.lstms:
             return self.lstms
+        if self.unread:
+            listed = shortlist([f"{lstm.name} is {lstm.note}" for lstm in self.unread])
+            raise CheckpointError(f"{self.path} holds no LSTM that can be read; {listed}")
         if not self.other:
             raise CheckpointError(f"{self.path} holds no LSTM; it holds no tensor at all")
         raise CheckpointError(f"{self.path} holds no LSTM; its {len(self.other)} tensors are {self.listed_tensors()}")
