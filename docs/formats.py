@@ -8,7 +8,6 @@ test holds them against the tests that exist and the writers as they are.
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,6 +92,8 @@ _WHOLE = "porting/test_models.py"
 _TO_KERAS = _outputs(f"{_WHOLE}::test_torch_to_keras_loads_and_predicts_the_same")
 _OTHERS = "porting/test_models_in_other_formats.py"
 _RUN = _outputs("checkpoints/test_written_run.py::test_the_framework_computes_what_was_written")
+_FORMS = "checkpoints/torch/test_stored_forms.py"
+_OBJECTS = "checkpoints/torch/test_foreign_objects.py"
 _ONNX = Facts(
     _bits("checkpoints/test_onnx_files.py::test_both_directions_are_read_bit_for_bit"),
     _outputs("checkpoints/test_onnx_files.py::test_written_files_give_the_same_weights_and_are_run"),
@@ -205,11 +206,64 @@ _OTHER_LAYERS = """\
 ## Other layers
 
 The names that a writer gives to arrays of other layers; a kernel is (input, output) unless marked (output, input).
-`no`, and every layer that is not in the table: `port` names it and writes nothing, exit code 1, unless `--lstm-only` is
-given.
+`no`, and every layer that is not in the table: between `.pt`, `.safetensors` and `.pdparams` its tensors are copied bit
+for bit under their names; elsewhere `port` names it and writes nothing, exit code 1, unless `--leave-out NAME` or
+`--lstm-only` is given.
 ONNX files and `.keras` are models that run: they keep the order of the layers and activations too. ONNX has
 LayerNormalization since operator set 17, so only `onnx-22` takes it.
 """
+
+_ODD = """\
+## Odd files
+
+What is read of files that hold more than plain weights, or hold them in another form. What is not read is named, and no
+command ends with 0 over an LSTM that was not.
+"""
+
+#: Framework, what is odd about a file, what is done with it, and the test that says so.
+ODD_FILES: tuple[tuple[str, str, str, Proof], ...] = (
+    (
+        "PyTorch", "weight_norm (both forms), spectral_norm, masks of pruning", "computed once, with a note",
+        _outputs(f"{_FORMS}::test_the_module_computes_what_is_read"),
+    ),
+    (
+        "PyTorch", "`X_raw` beside `X` (DropConnect of AWD-LSTM and fastai)", "the raw weights are the model",
+        _bits(f"{_FORMS}::test_the_weights_before_dropout_are_the_model"),
+    ),
+    (
+        "PyTorch", "quantisation-aware training (`igates`, `hgates`)", "the float weights, with a note",
+        _outputs(f"{_FORMS}::test_lstms_before_quantisation_are_read"),
+    ),
+    (
+        "PyTorch", "dynamic quantisation to float16", "the rounded weights, with a note",
+        _outputs(f"{_OBJECTS}::test_float16_weights_are_read_and_computed_with"),
+    ),
+    (
+        "PyTorch", "quantisation to 8 bits", "named with its type, not read",
+        Proof(f"{_OBJECTS}::test_eight_bit_weights_are_named_with_their_type", "names"),
+    ),
+    (
+        "PyTorch", "other parametrizations", "named with their tensors, not read",
+        Proof(f"{_FORMS}::test_a_form_that_is_not_known_is_named", "names"),
+    ),
+    (
+        "PyTorch", "options, paths, dates, losses and functions in the pickle", "named; nothing is imported or run",
+        Proof(f"{_OBJECTS}::test_the_lstm_with_an_object_is_read_and_the_object_named", "bits"),
+    ),
+    (
+        "PyTorch", "a pickled module", "named, not read: its class may compute anything",
+        Proof(f"{_OBJECTS}::test_an_lstm_within_an_object_is_named_and_not_read", "names"),
+    ),
+    (
+        "PyTorch", "a zip of checkpoints, a folder of files", "the error names those that can be read",
+        Proof(f"{_OBJECTS}::test_a_zip_of_checkpoints_names_its_members", "names"),
+    ),
+    (
+        "PyTorch", "`GRU`, `RNN`", "never an LSTM, whatever `--layout` says",
+        Proof(f"{_FORMS}::test_no_layout_makes_an_lstm_of_a_gru_or_rnn", "names"),
+    ),
+    ("Burn", "a matrix for each gate", "read", _bits(f"{_FORMS}::test_the_gates_of_burn_are_read")),
+)  # fmt: skip
 
 _PAIRS = """\
 ## Losses
@@ -224,52 +278,11 @@ From any writable format to any other and back every bit stays, with two excepti
 """
 
 
-_ODD = """\
-## What is read of each framework's odd files
-
-Each line is the name of a test with such a file: what is read of it, noted, named or refused. The test says the rest.
-An LSTM that a file holds and that is not read is *named*: no verb agrees to the file, and none ends with 0.
-"""
-
-#: Tests of what each framework writes beside plain checkpoints.
-_ODD_FILES = {
-    "Keras": (
-        "checkpoints/keras/test_what_files_leave_open.py",
-        "checkpoints/keras/test_classes_and_places.py",
-        "checkpoints/keras/test_attributes.py",
-    ),
-    "TensorFlow": ("checkpoints/tensorflow/test_layers_of_keras2.py",),
-    "PyTorch": (
-        "checkpoints/torch/test_stored_forms.py",
-        "checkpoints/torch/test_foreign_objects.py",
-        "checkpoints/torch/test_pt2_files.py",
-        "porting/test_copied_tensors.py",
-    ),
-    "ONNX": ("checkpoints/test_onnx_graphs_read.py", "checkpoints/test_onnx_written_steps.py"),
-    "all formats": (
-        "cli/test_unread_lstms.py",
-        "checkpoints/hostile/test_bounded_work.py",
-        "porting/test_replacing.py",
-    ),
-}
-
-
-def odd_files() -> Iterator[str]:
-    """The names of those tests as sentences, by framework and file."""
-    for framework, files in _ODD_FILES.items():
-        yield f"\n### {framework[0].upper()}{framework[1:]}\n"
-        for file in files:
-            yield f"`tests/{file}`:\n"
-            tree = ast.parse((Path(__file__).parents[1] / "tests" / file).read_text(encoding="utf-8"))
-            names = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
-            yield from (f"- {name[5:].replace('_', ' ')}" for name in names if name.startswith("test_"))
-            yield ""
-
-
 def page() -> str:
     """The whole page as it should be."""
     kept = (_HEAD, _table(_READERS, map(_described, FORMATS)), _KEPT, _table(_KEEPS, _kept()))
-    parts = (*kept, _OTHER_LAYERS, _table(_LAYERS, _carried()), _PAIRS, _ODD, *odd_files())
+    odd = ([framework, what, done, _proof(proof)] for framework, what, done, proof in ODD_FILES)
+    parts = (*kept, _OTHER_LAYERS, _table(_LAYERS, _carried()), _ODD, _table(_ODD_HEAD, odd), _PAIRS)
     return "\n".join(parts)
 
 
@@ -278,6 +291,7 @@ _READERS = (
     "a written file is loaded by", "precisions written",
 )  # fmt: skip
 _LAYERS = ("`--to`", *(kind.replace("_", " ") for kind in KINDS), "a whole model is run by")
+_ODD_HEAD = ("framework", "a file with", "is", "proof")
 _KEEPS = ("`--to`", *(f"`{name}`" if "_" in name else name for name in OPTIONS))
 
 

@@ -24,7 +24,7 @@ SPELT = {
 }
 
 #: What a test that judges outputs uses: the verdict of `judge`.
-JUDGES = {"judge", "agrees", "verdict"}
+JUDGES = {"judge", "agrees", "verdict", "assert_computes"}
 
 
 formats = load_file(ROOT / "docs" / "formats.py", "docs_formats")
@@ -35,6 +35,7 @@ PROOFS = sorted(
         for proof in (facts.read, facts.loaded, facts.whole)
         if proof
     }
+    | {(proof.test, proof.by) for *_, proof in formats.ODD_FILES}
 )
 
 
@@ -59,7 +60,7 @@ def test_every_proof_is_a_test_that_exists(test: str, by: str) -> None:
     found = [node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef) and node.name == name]
     assert len(found) == 1
     assert name.startswith("test_")
-    assert by in ("outputs", "bits")
+    assert by in ("outputs", "bits", "names")
     if by == "outputs":
         assert names_of(found[0]) & JUDGES, "it should judge outputs"
 

@@ -6,6 +6,7 @@ That is two matrices with 4 blocks, or one matrix of both.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations
@@ -98,21 +99,24 @@ def shape_matches(tensors: Sequence[TensorInfo], *, joint: bool) -> list[ShapeMa
         if tensor.dtype in FLOAT_SIZES and len(tensor.shape) in (1, 2) and 0 not in tensor.shape:
             groups.setdefault(prefix, []).append(tensor)
     alone = joint and len(groups) == 1
-    found = (_cell(prefix, tensors, alone or _is_named(prefix, groups)) for prefix, tensors in groups.items())
+    within = Counter(_last_two(prefix)[0] for prefix in groups)
+    found = (_cell(prefix, tensors, alone or _is_named(prefix, within)) for prefix, tensors in groups.items())
     return [one for one in found if one]
 
 
-def _is_named(prefix: str, groups: Mapping[str, object]) -> bool:
-    """Whether a prefix is called an LSTM, or the only one within what is.
+def _last_two(prefix: str) -> tuple[str, str, str]:
+    """What a module is in, the last part of that, and its own name."""
+    outer, _, last = prefix.rstrip("./").replace("/", ".").rpartition(".")
+    return outer, outer.rpartition(".")[2], last
+
+
+def _is_named(prefix: str, within: Mapping[str, int]) -> bool:
+    """Whether a module is called an LSTM, or the only one within what is.
 
     `lstm/linear/` beside `lstm/out/` is not: a cell of one matrix has no other.
     """
-    place = re.split(r"[./]", prefix.rstrip("./"))
-    if _NAMED.search(place[-1]):
-        return True
-    parent = prefix[: len(prefix.rstrip("./")) - len(place[-1])]
-    within = sum(other.startswith(parent) for other in groups)
-    return within == 1 and len(place) > 1 and bool(_NAMED.search(place[-2]))
+    outer, last_but_one, last = _last_two(prefix)
+    return bool(_NAMED.search(last)) or (within[outer] == 1 and bool(_NAMED.search(last_but_one)))
 
 
 def _cell(prefix: str, tensors: Sequence[TensorInfo], joint: bool) -> ShapeMatch | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -98,14 +98,22 @@ _FORMS = (
 _PARAMETRISED = re.compile(rf"(?P<prefix>(?:.*[./])?)parametrizations\.(?P<own>{OWN_NAME})\.", re.DOTALL)
 
 
-def parametrised(prefix: str, own: str, tensors: Sequence[TensorInfo]) -> list[TensorInfo]:
-    """The tensors of a weight that is stored in some other form."""
-    starts = (f"{prefix}parametrizations.{own}.", f"{prefix}{own}_")
-    return [
-        tensor
-        for tensor in tensors
-        if tensor.name.startswith(starts) and not re.search("_(l[0-9]+|reverse)$", tensor.name)
-    ]
+#: The tensors of a weight that is stored in some form.
+_IN_A_FORM = re.compile(
+    rf"(?P<prefix>(?:.*[./])?)(?:parametrizations\.(?P<inner>{OWN_NAME})\..+|(?P<own>{OWN_NAME})_(?!l[0-9]|reverse)[^./]+)",
+    re.DOTALL,
+)
+_PLAIN = re.compile(rf"(?P<prefix>(?:.*[./])?){OWN_NAME}", re.DOTALL)
+
+
+def in_a_form(tensors: Sequence[TensorInfo]) -> dict[str, list[TensorInfo]]:
+    """The tensors of each weight that is stored in some form, known or not."""
+    stored: dict[str, list[TensorInfo]] = {}
+    for tensor in tensors:
+        match = None if _PLAIN.fullmatch(tensor.name) else _IN_A_FORM.fullmatch(tensor.name)
+        if match:
+            stored.setdefault(match["prefix"] + (match["inner"] or match["own"]), []).append(tensor)
+    return stored
 
 
 def derived_tensors(tensors: Sequence[TensorInfo]) -> list[TensorInfo]:
@@ -120,6 +128,7 @@ def derived_tensors(tensors: Sequence[TensorInfo]) -> list[TensorInfo]:
 
 
 def _of_forms(by_name: Mapping[str, TensorInfo], families: Mapping[str, set[str]]) -> Iterator[TensorInfo]:
+    modules = _modules(by_name)
     for form in _FORMS:
         pattern = form.pattern
         for name in by_name:
@@ -131,15 +140,21 @@ def _of_forms(by_name: Mapping[str, TensorInfo], families: Mapping[str, set[str]
             other = families.get(f"{match['prefix']}parametrizations.{match['own']}.", set()) - set(names)
             if len(parts) < len(names) or other or not form.fits([part.shape for part in parts]):
                 continue
-            own = _own_prefix(match["prefix"], by_name) + match["own"]
-            yield _derived(own, parts, form.compute, f"{match['own']}: {form.note}")
+            # The LSTM's other tensors are here or, as in fastai, one module deeper.
+            inner = modules.get(match["prefix"], set())
+            module = next(iter(inner)) if len(inner) == 1 else ""
+            yield _derived(match["prefix"] + module + match["own"], parts, form.compute, f"{match['own']}: {form.note}")
 
 
-def _own_prefix(prefix: str, names: Mapping[str, TensorInfo]) -> str:
-    """Where the LSTM's other tensors are: here or, as in fastai, one module deeper."""
-    inner = re.compile(rf"{re.escape(prefix)}(?P<module>(?:[^./]+\.)?){OWN_NAME}")
-    modules = {match["module"] for name in names if (match := inner.fullmatch(name))}
-    return prefix + modules.pop() if len(modules) == 1 else prefix
+def _modules(names: Iterable[str]) -> dict[str, set[str]]:
+    """The modules with LSTM weights, by what they are in; "" for that itself."""
+    modules: dict[str, set[str]] = {}
+    for prefix in {match["prefix"] for name in names if (match := _PLAIN.fullmatch(name))}:
+        outer = re.match(r"(?:.*[./])?(?=[^./]*[./]$)", prefix, re.DOTALL)
+        modules.setdefault(prefix, set()).add("")
+        if prefix and outer:
+            modules.setdefault(outer[0], set()).add(prefix[outer.end() :])
+    return modules
 
 
 def _derived(

@@ -18,7 +18,7 @@ from ..model import REDUNDANT, FoundLSTM, Reason, UnreadLSTM
 from ..options import ReadOptions
 from ..tensor_info import TensorInfo
 from .assemble import Detected, build, others, unique_names, why_unreadable
-from .derived import derived_tensors, parametrised
+from .derived import derived_tensors, in_a_form
 
 _LAYOUT = layout_named("torch")
 
@@ -71,9 +71,10 @@ def detect_torch_names(path: Path, tensors: Sequence[TensorInfo], options: ReadO
     refuse_many(path, len(groups), "LSTMs", MAX_LSTMS)
     found: list[tuple[FoundLSTM, str]] = []
     reasons: dict[str, Reason] = dict.fromkeys(derived, REDUNDANT)
+    stored = in_a_form(tensors)
     for group in groups.values():
         _refuse_ambiguous(path, group)
-        reason = _why_no_lstm(group, tensors)
+        reason = _why_no_lstm(group, stored)
         if reason:
             reasons.update({name: reason for tensor in group.tensors for name in (tensor.name, *tensor.file_names)})
             continue
@@ -118,9 +119,9 @@ def _refuse_ambiguous(path: Path, group: _Group) -> None:
         )
 
 
-def _why_no_lstm(group: _Group, tensors: Sequence[TensorInfo]) -> Reason:
+def _why_no_lstm(group: _Group, stored: Mapping[str, Sequence[TensorInfo]]) -> Reason:
     """Why names, shapes and types make no LSTM; empty if they do."""
-    unknown = [reason for place in group.places if (reason := _unknown_form(group, place, tensors))]
+    unknown = [reason for place in group.places if (reason := _unknown_form(group, place, stored))]
     if unknown:
         return UnreadLSTM(_name_of(group), "; ".join(unknown))
     families = {_place_family(place, kinds) for place, kinds in group.places.items()}
@@ -132,15 +133,15 @@ def _why_no_lstm(group: _Group, tensors: Sequence[TensorInfo]) -> Reason:
     return UnreadLSTM(_name_of(group), unsupported) if unsupported else ""
 
 
-def _unknown_form(group: _Group, place: str, tensors: Sequence[TensorInfo]) -> str:
+def _unknown_form(group: _Group, place: str, stored: Mapping[str, Sequence[TensorInfo]]) -> str:
     """In what form a weight of an LSTM is stored that is not known."""
     kinds = group.places[place]
     missing = [kind + place for kind in ("weight_ih", "weight_hh") if kind not in kinds]
-    stored = [tensor for own in missing for tensor in parametrised(group.prefix, own, tensors)]
-    rows = {4 * shape[1] for shape in (t.shape for t in stored) if len(shape) == 2 and shape[0] == 4 * shape[1]}
+    forms = [tensor for own in missing for tensor in stored.get(group.prefix + own, ())]
+    rows = {4 * shape[1] for shape in (t.shape for t in forms) if len(shape) == 2 and shape[0] == 4 * shape[1]}
     if not rows & {tensor.shape[0] for tensor in kinds.values() if tensor.shape}:
         return ""
-    names = shortlist([escape(tensor.name) for tensor in stored])
+    names = shortlist([escape(tensor.name) for tensor in forms])
     return f"{' and '.join(missing)} is stored in a form that is not known, as {names}"
 
 

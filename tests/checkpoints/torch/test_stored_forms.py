@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,10 @@ import pytest
 
 import lstm_xcheck as lx
 from lstm_xcheck.checkpoints import FoundLSTM, read_checkpoint
+from lstm_xcheck.checkpoints.detect.torch_names import detect_torch_names
+from lstm_xcheck.checkpoints.detect.user_layout import detect
+from lstm_xcheck.checkpoints.options import ReadOptions
+from lstm_xcheck.checkpoints.tensor_info import TensorInfo
 from lstm_xcheck.errors import CheckpointError
 
 torch = pytest.importorskip("torch")
@@ -190,3 +195,15 @@ def test_one_matrix_among_several_is_no_kernel_of_tensorflow(tmp_path: Path) -> 
     with pytest.raises(CheckpointError, match="holds no LSTM") as refused:
         lx.load(tmp_path / "m.pt")
     assert "--layout" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["a{}.weight_ih_l0", "a{}.weight_hh_l0_raw", "a{}.parametrizations.weight_hh_l0.original0", "lstm.{}.w"]
+)
+def test_thousands_of_names_take_little_time(name: str) -> None:
+    """Linear in their number: quadratic, this took half a minute."""
+    tensors = [TensorInfo(name.format(k), (4, 3), "float32", lambda: np.zeros((4, 3))) for k in range(9_000)]
+    before = time.process_time()
+    lstms, other = detect(Path("m.pt"), tensors, detect_torch_names, ReadOptions())
+    assert time.process_time() - before < 5
+    assert (lstms, len(other)) == ((), len(tensors))
