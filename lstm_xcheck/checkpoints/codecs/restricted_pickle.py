@@ -237,11 +237,13 @@ class Unpickler:
         arguments, symbol = self._stack.pop(), self._stack.pop()
         if not isinstance(symbol, Symbol) or not isinstance(arguments, tuple):
             raise ValueError("a call of something that is no global")
-        self._spend(*arguments)
-        known = self.allows(symbol)
-        if not known and symbol.name == "getattr" and not is_member(arguments):
+        if self.allows(symbol):
+            self._spend(*arguments)
+            self._stack.append(self.answer(symbol, arguments))
+        elif symbol.name == "getattr" and not is_member(arguments):
             raise ValueError("an attribute of something that is no class")
-        self._stack.append(self.answer(symbol, arguments) if known else Placeholder(symbol, arguments))
+        else:
+            self._stack.append(Placeholder(symbol, arguments))  # which copies nothing
 
     def _new_with_names(self, _: Any) -> None:
         self._stack.pop()  # named arguments, which no class of a tensor takes
@@ -261,7 +263,7 @@ class Unpickler:
 
     def _build(self, _: Any) -> None:
         state = self._stack.pop()
-        self._spend(state)
+        self._spend(() if isinstance(self._stack[-1], Placeholder) else state)
         self.build(self._stack[-1], state)
 
     def _persistent(self, _: Any) -> None:
