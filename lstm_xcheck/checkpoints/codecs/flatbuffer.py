@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 
 #: Entries that may be listed in addition to those that the size of the file allows.
 _EXTRA_ENTRIES = 1024
+#: A table takes as many bytes or more, its place in a list included.
+_TABLE = 12
 
 
 @dataclass
@@ -120,7 +122,7 @@ class Table:
     def tables(self, number: int) -> list[Table]:
         """A vector of tables."""
         start, count = self.vector(number, 4) or (0, 0)
-        self._source.count_entries(count)
+        self._source.count_entries(_TABLE * count)
         places = range(start, start + 4 * count, 4)
         return [Table(self._source, at + self._source.unpack("<I", at)) for at in places]
 

@@ -50,41 +50,36 @@ def walk(
 ) -> Iterator[tuple[str, Any, dict[str, TensorInfo]]]:
     """Path, object and datasets of every group, starting at the root."""
     source = _Source(path, file, size, byte_range, Budget(path, size))
-    contiguous = 0
     waiting = [("", root, 0)]
     seen = 0
     while waiting:
         place, group, depth = waiting.pop()
-        inside = dict(_children(path, place, group))
-        seen += len(inside) + 1
+        seen += len(group) + 1
         if depth > _MAX_DEPTH or seen > _MAX_ENTRIES:
             raise CheckpointError(
                 f"{path} nests HDF5 groups without end or has more than {_MAX_ENTRIES} groups and datasets; "
                 "it is not a real model"
             )
-        prefix = f"{place}/" if place else ""
-        datasets = {key: item for key, item in inside.items() if isinstance(item, h5py.Dataset)}
-        contiguous += sum(item.nbytes for item in datasets.values() if _is_contiguous(item))
-        if contiguous > size:
-            raise CheckpointError(f"{path}: its datasets overlap, for they take more than its {size} bytes")
-        yield (
-            place,
-            group,
-            {key: _describe(source, source.budget.spend_name(prefix + key), item) for key, item in datasets.items()},
-        )
-        below = [(key, item) for key, item in inside.items() if key not in datasets]
-        deeper = [(source.budget.spend_name(prefix + key), item, depth + 1) for key, item in below]
-        waiting += reversed(deeper)
+        inside = list(_children(source, place, group))
+        datasets = {key: (name, item) for key, name, item in inside if isinstance(item, h5py.Dataset)}
+        for _, item in datasets.values():
+            if _is_contiguous(item):
+                source.budget.spend(item.nbytes, "its datasets, which overlap,")
+        yield place, group, {key: _describe(source, name, item) for key, (name, item) in datasets.items()}
+        waiting += [(name, item, depth + 1) for key, name, item in reversed(inside) if key not in datasets]
 
 
-def _children(path: Path, place: str, group: Any) -> Iterator[tuple[str, Any]]:
+def _children(source: _Source, place: str, group: Any) -> Iterator[tuple[str, str, Any]]:
+    """Key, joined name and object of everything in a group."""
     for key in group:
+        # Before it is opened: HDF5 keeps the whole name of each open object.
+        name = source.budget.spend_name(f"{place}/{key}" if place else key)
         if not isinstance(group.get(key, getlink=True), h5py.HardLink):
             raise CheckpointError(
-                f"{path}: {escape(f'{place}/{key}')} is a link to another place or file, which Keras never writes; "
-                "it was not followed"
+                f"{source.path}: {escape(f'{place}/{key}')} is a link to another place or file, which Keras never "
+                "writes; it was not followed"
             )
-        yield key, group[key]
+        yield key, name, group[key]
 
 
 class _Source(NamedTuple):

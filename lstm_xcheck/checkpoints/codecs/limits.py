@@ -27,6 +27,7 @@ SMALL = 1 << 20
 #: No real checkpoint has more tensors, or LSTMs.
 MAX_TENSORS = 100_000
 MAX_LSTMS = 10_000
+_MAX_MEMBERS = 60_000
 
 #: What is made of a file may be this many times the file, and some more for small ones.
 _GROWTH = 8
@@ -101,7 +102,7 @@ def open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
         names = archive.namelist()
         if len(set(names)) != len(names):
             raise CheckpointError(f"{path} lists a zip member twice, so it is ambiguous; save the file again")
-        refuse_many(path, len(names), "zip members")
+        refuse_many(path, len(names), "zip members", _MAX_MEMBERS)
         packed = (info for info in archive.infolist() if info.compress_type != zipfile.ZIP_STORED)
         Budget(path, path.stat().st_size).spend(sum(info.file_size for info in packed), "its unpacked members")
         yield archive

@@ -33,7 +33,7 @@ class Stream(Protocol):
 
 
 #: Far more than any checkpoint needs; bounds the time that a hostile file takes.
-MAX_OPERATIONS = 5_000_000
+MAX_OPERATIONS = 3_000_000
 
 _CONSTANTS: dict[str, Any] = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False}
 _LITERALS = frozenset({

@@ -16,7 +16,7 @@ import numpy as np
 from ...arrays import Array, native_values
 from ...errors import CheckpointError
 from ..codecs.flatbuffer import Source, Table
-from ..codecs.limits import FLOAT_SIZES, escape
+from ..codecs.limits import FLOAT_SIZES, MAX_LSTMS, escape, refuse_many
 from ..tensor_info import TensorInfo
 
 #: TensorType, by number; those that an LSTM may be stored in, and those that are named when they are met.
@@ -144,6 +144,7 @@ class Model:
     def __init__(self, path: Path, data: bytes) -> None:
         self.path, self.data = path, data
         self._left = _MAX_GROWTH * len(data) + _FREE
+        self._tensors = self._operators = self._lstms = 0
         if data[4:8] != b"TFL3":
             raise ValueError(f"its identifier is {data[4:8]!r} instead of b'TFL3'")
         root = Source(data).root()
@@ -164,8 +165,15 @@ class Model:
         return start, size
 
     def _graph(self, number: int, table: Table, buffers: list[tuple[int, int] | None], kinds: list[str]) -> Graph:
-        tensors = [self._tensor(one, buffers) for one in table.tables(0)]
-        operators = [_operator(one, kinds, len(tensors)) for one in table.tables(3)]
+        listed, run = table.tables(0), table.tables(3)
+        self._tensors += len(listed)
+        self._operators += len(run)
+        refuse_many(self.path, self._tensors)
+        refuse_many(self.path, self._operators, "operators")
+        tensors = [self._tensor(one, buffers) for one in listed]
+        operators = [_operator(one, kinds, len(tensors)) for one in run]
+        self._lstms += sum("LSTM" in op.kind for op in operators)
+        refuse_many(self.path, self._lstms, "LSTMs", MAX_LSTMS)
         inputs, outputs = (_numbers(table.integers(k), len(tensors)) for k in (1, 2))
         return Graph(self, number, table.text(4), tensors, inputs, outputs, operators)
 

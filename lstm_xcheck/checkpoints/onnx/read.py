@@ -17,7 +17,7 @@ from google.protobuf.message import DecodeError
 from ...errors import CheckpointError, SpecError
 from ...layouts.table import layout_named
 from ...model import LSTMSpec, LSTMWeights
-from ..codecs.limits import FLOAT_SIZES, SMALL, escape, shortlist
+from ..codecs.limits import FLOAT_SIZES, MAX_LSTMS, SMALL, escape, refuse_many, shortlist
 from ..detect.assemble import build, others, unique_names, unread_state, why_unsupported
 from ..model import Checkpoint, FoundLSTM, OtherTensor, Reason, UnreadLSTM
 from ..options import ReadOptions
@@ -43,6 +43,8 @@ _STATES = {"initial_h": 5, "initial_c": 6}
 MOST_SHARED = 4
 #: What the smallest LSTM counts for, whose building takes longer than its reading.
 _LEAST = 1024
+#: Nodes of a model, of which an unrolled network has some ten thousand, and tensors that nested graphs know.
+_MAX_NODES, _MAX_KNOWN = 200_000, 20_000_000
 #: What protobuf and onnx raise on names that are no text, and on types and fields that do not exist.
 _FAULTS = (ValueError, TypeError, AttributeError, KeyError, IndexError, OverflowError)
 
@@ -130,7 +132,28 @@ def load_model(path: Path) -> Any:
         ) from error
     if not model.HasField("graph"):
         raise CheckpointError(f"{path} is an ONNX model without a graph; export it again")
+    _refuse_large(path, model)
     return model
+
+
+def _refuse_large(path: Path, model: Any) -> None:
+    """Refuse more tensors, nodes and LSTMs than any real model has, nested graphs included."""
+    nodes = lstms = tensors = 0
+    inner = [model.graph, *model.functions]
+    while inner:
+        graph = inner.pop()
+        nodes += len(graph.node)
+        tensors += len(getattr(graph, "initializer", ()))
+        refuse_many(path, tensors)
+        refuse_many(path, nodes, "nodes", _MAX_NODES)
+        for node in graph.node:
+            lstms += "LSTM" in node.op_type
+            for attribute in node.attribute:
+                inner += [attribute.g] if attribute.HasField("g") else []
+                inner += attribute.graphs
+        refuse_many(path, lstms, "LSTMs", MAX_LSTMS)
+        # Each graph knows the tensors of those around it.
+        refuse_many(path, len(inner) * tensors, "tensors known to nested graphs", _MAX_KNOWN)
 
 
 class _Reader:

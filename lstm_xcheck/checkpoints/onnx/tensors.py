@@ -93,13 +93,13 @@ def stored(path: Path, name: str, tensor: Any) -> TensorInfo:
 
 
 def _check_of(path: Path, name: str, tensor: Any, shape: tuple[int, ...], dtype: str) -> Callable[[], object] | None:
-    """Checks an external tensor without reading it."""
+    """Checks a tensor, an external one without reading it."""
     if dtype not in FLOAT_SIZES:
         return None
     if tensor.data_location == onnx.TensorProto.EXTERNAL:
         return lambda: _external(path, name, tensor, _size(path, name, shape, dtype))
     # The parsed model is one block of memory: a large tensor would keep all of it.
-    return partial(_size, path, name, shape, dtype) if tensor.ByteSize() <= SMALL else None
+    return partial(_load, path, name, tensor, shape, dtype) if tensor.ByteSize() <= SMALL else None
 
 
 def _size(path: Path, name: str, shape: tuple[int, ...], dtype: str) -> int:

@@ -6,6 +6,7 @@ Source: OpenVINO 2026.4.1, LSTMSequence of operation set 5 and LSTMCell of opera
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
 from xml.etree.ElementTree import Element
@@ -15,7 +16,7 @@ import numpy as np
 from ...errors import CheckpointError, SpecError
 from ...layouts.table import layout_named
 from ...model import LSTMSpec
-from ..codecs.limits import FLOAT_SIZES, escape
+from ..codecs.limits import FLOAT_SIZES, MAX_LSTMS, escape, refuse_many
 from ..detect.assemble import build, others, unique_names, unread_state
 from ..model import Checkpoint, FoundLSTM, OtherTensor, Reason, UnreadLSTM
 from ..options import ReadOptions
@@ -52,6 +53,9 @@ class _NotReadError(ValueError):
 def read(path: Path, options: ReadOptions) -> Checkpoint:
     """Every LSTM of the model, loop bodies included."""
     constants, root = Constants(path), parse(path)
+    kinds = Counter(layer.get("type") for layer in root.iter("layer"))
+    refuse_many(path, kinds.total(), "layers")
+    refuse_many(path, sum(kinds[kind] for kind in _PLACES), "LSTMs", MAX_LSTMS)
     unread: list[OtherTensor] = []
     nodes = nodes_of(path, root, constants, unread)
     used = {id(leaf) for node in nodes.values() for leaf in node.leaves}
