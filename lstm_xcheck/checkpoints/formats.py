@@ -262,8 +262,8 @@ def keras_options_for(paths: Sequence[str | PathLike[str]], options: KerasOption
 def _refuse_shared(checkpoint: Checkpoint) -> None:
     """Refuse LSTMs that are read lazily, but share few numbers among many."""
     budget = Budget(checkpoint.path, sum(file.stat().st_size for file in checkpoint.files if file.is_file()))
-    for lstm in checkpoint.lstms:
-        budget.spend(lstm.weights.parameter_count * FLOAT_SIZES[lstm.weights.dtype], "the weights of its LSTMs")
+    for weights in {id(lstm.weights): lstm.weights for lstm in checkpoint.lstms}.values():
+        budget.spend(weights.parameter_count * FLOAT_SIZES[weights.dtype], "the weights of its LSTMs")
 
 
 def _layout_row(name: str) -> Layout:

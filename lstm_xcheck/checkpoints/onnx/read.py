@@ -56,6 +56,7 @@ def read(path: Path, options: ReadOptions) -> Checkpoint:
     """
     model = load_model(path)
     try:
+        _refuse_large(path, model)
         return _read_model(path, model, options)
     except _FAULTS as error:
         raise CheckpointError(
@@ -132,7 +133,6 @@ def load_model(path: Path) -> Any:
         ) from error
     if not model.HasField("graph"):
         raise CheckpointError(f"{path} is an ONNX model without a graph; export it again")
-    _refuse_large(path, model)
     return model
 
 
