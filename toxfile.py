@@ -34,6 +34,7 @@ def tox_before_run_commands(tox_env: ToxEnv) -> None:
     # `compare` alone judges whatever there is.
     os.environ["XCHECK_RUN"] = _RUN if set(asked) - {"compare"} else ""
     os.environ["XCHECK_EXPECT"] = ",".join(recording)
+    os.environ["XCHECK_EXPECT_OPTION"] = f"--expect={','.join(recording)}" if recording else ""
     os.environ["XCHECK_TESTED"] = ",".join(name for name in asked if _runs_tests(name))
 
 

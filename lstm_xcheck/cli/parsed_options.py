@@ -149,7 +149,7 @@ class ReplayOptions(WorkerOptions):
     """The options of `replay`."""
 
     files: Sequence[Path]
-    expect: str
+    expect: str | None
     run_id: str
     adapters: str | None
     reports: Sequence[Path]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @click.command("replay")
 @click.argument("files", nargs=-1, required=True, type=PATH, metavar="FILE...")
-@click.option("--expect", default="", metavar="A,B", help="Environments that must be there; a missing one is an error.")
+@click.option("--expect", metavar="A,B", help="Environments that must be there; a missing one is an error.")
 @click.option("--run", "run_id", default="", metavar="ID", help="Run they must belong to; others are stale.")
 @click.option("--adapters", metavar="A,B", help="Also ask these frameworks the recorded cases, live.")
 @click.option("--worker", "workers", multiple=True, metavar="NAME=PYTHON", help="Run an adapter by another Python.")
@@ -44,7 +44,9 @@ def command(**arguments: Any) -> int:
     options = ReplayOptions(**arguments)
     check_report_paths(options.reports)
     pythons = options.pythons()
-    expected = [name.strip() for name in options.expect.split(",") if name.strip()]
+    expected = [name.strip() for name in (options.expect or "").split(",") if name.strip()]
+    if options.expect is not None and not expected:
+        raise UserError("--expect names no environment, but should name one or more, as in --expect py311,py312")
     recordings = [read(path) for path in recording_files(options.files, expected)]
     if not recordings and not expected:
         where = ", ".join(map(str, options.files))

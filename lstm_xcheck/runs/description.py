@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -36,7 +37,8 @@ class RunDescription:
 
     def to_json(self) -> bytes:
         """The content of plan.json."""
-        return (json.dumps({"schema": SCHEMA, **asdict(self)}, indent=1) + "\n").encode()
+        fields = {"schema": SCHEMA, **asdict(self)}
+        return (json.dumps({**fields, "checksum": _checksum(fields)}, indent=1) + "\n").encode()
 
     @classmethod
     def read(cls, folder: Path) -> RunDescription:
@@ -44,11 +46,17 @@ class RunDescription:
         file = folder / PLAN_FILE
         try:
             fields = json.loads(file.read_bytes())
+            checksum = fields.pop("checksum", "")
+            expected = _checksum(fields)
             schema = fields.pop("schema")
             if schema != SCHEMA:
                 raise UserError(f"{file} has schema {schema!r}, but this version reads {SCHEMA}; read it with its own")
             description = cls(**fields)
             description._check_types()
+            if checksum != expected:
+                raise UserError(
+                    f"{file} was changed or damaged: its checksum does not fit; start the run in a new folder"
+                )
         except FileNotFoundError:
             raise UserError(f"{folder} holds no {PLAN_FILE}, but should be a folder that verify --out wrote") from None
         except NotADirectoryError:
@@ -89,6 +97,10 @@ class RunDescription:
         if changed:
             return f"{name} ran with {changed[0]} {old[changed[0]]}, not {new.get(changed[0])}"
         return f"the code or the environment variables of {name} changed"
+
+
+def _checksum(fields: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
 
 
 def _is_shard(shard: object) -> bool:

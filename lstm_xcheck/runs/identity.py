@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import importlib.util
 import json
@@ -79,11 +80,43 @@ def _source_hash(entry: Entry) -> str:
         folders = [Path(place).parent for place in places[:1]]
     for folder in folders:
         module = folder.joinpath(top, *inner).with_suffix(".py")
-        package = folder / top / "__init__.py"
-        files = sorted(package.parent.rglob("*.py")) if package.is_file() else [module] if module.is_file() else []
+        files = _files_of(folder, top) or ({module} if module.is_file() else set())
         if files:
-            return hashlib.sha256(b"".join(sha256_of(file).encode() for file in files)).hexdigest()
+            # A package of an entry point has its version, an own function its folder.
+            known = files if _providing_package(entry) else _with_imported(folder, files)
+            return hashlib.sha256(b"".join(sha256_of(file).encode() for file in sorted(known))).hexdigest()
     return ""
+
+
+def _files_of(folder: Path, top: str) -> set[Path]:
+    """The files of a module or package of a folder, if it is there."""
+    if (folder / f"{top}.py").is_file():
+        return {folder / f"{top}.py"}
+    return set((folder / top).rglob("*.py")) if top.isidentifier() else set()
+
+
+def _with_imported(folder: Path, files: set[Path]) -> set[Path]:
+    """The files and all that they import from the folder, by statement or by a name in quotes."""
+    found: set[Path] = set()
+    waiting = set(files)
+    while waiting:
+        file = waiting.pop()
+        found.add(file)
+        for top in _named_modules(file):
+            waiting |= _files_of(folder, top) - found
+    return found
+
+
+def _named_modules(file: Path) -> set[str]:
+    try:
+        nodes = list(ast.walk(ast.parse(file.read_bytes())))
+    except (SyntaxError, ValueError, RecursionError):
+        return set()  # it will not run
+    names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+    names += [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)]
+    names += [alias.name for node in nodes if isinstance(node, ast.ImportFrom) and node.level for alias in node.names]
+    names += [node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    return {name.partition(".")[0] for name in names}
 
 
 def _versions_in(python: str, modules: tuple[str, ...]) -> dict[str, str]:

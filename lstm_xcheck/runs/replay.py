@@ -48,8 +48,11 @@ def replay(
         for outcome in _judge_question(id, selected, explainer):
             tasks.discard((outcome.adapter, id))
             yield outcome
+    wanted = [named for named in selected if named.environment in expect]
+    expected = {named.label(adapter) for named in wanted for adapter in named.recording.adapters}
     for label, id in sorted(tasks):
-        yield _single_row(id, label, "skipped", "this recording does not hold the case, which others do")
+        reason = "this recording does not hold the case, which others do"
+        yield _single_row(id, label, "crashed" if label in expected else "skipped", reason)
     yield Finished(time.perf_counter() - start)
 
 

@@ -51,8 +51,26 @@ def select_recordings(
         fresh, stale = _split_stale(group, expect, run)
         usable, duplicates = _split_duplicates(fresh)
         judged += usable
-        faults += [*stale, *duplicates]
+        faults += [*stale, *duplicates, *_empty(usable, environment in expect)]
     return judged, faults
+
+
+def _empty(group: list[NamedRecording], expected: bool) -> list[RecordingFault]:
+    """A fault for each recording without an answer, and for an expected environment without any."""
+    faults = [
+        RecordingFault(
+            each.environment, "crashed",
+            f"EMPTY: {each.recording.name} holds {len(each.recording.questions)} cases and no answer; record it again",
+        )
+        for each in group
+        if not each.recording.answers
+    ]  # fmt: skip
+    kinds = [answer.kind for each in group for answer in each.recording.answers]
+    if expected and kinds and "answered" not in kinds:
+        names = " and ".join(each.recording.name for each in group)
+        reason = f"EMPTY: {names} holds {len(kinds)} answers, none of which gives outputs; an expected one should"
+        faults.append(RecordingFault(group[0].environment, "crashed", reason))
+    return faults
 
 
 def _missing(environment: str, present: set[str]) -> RecordingFault:

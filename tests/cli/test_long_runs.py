@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from lstm_xcheck.runs.description import RunDescription
 from lstm_xcheck.runs.folder import encode_line, read_outcomes
 
 from ..helpers import Command
@@ -106,9 +107,9 @@ def test_a_merge_never_goes_on_with_a_folder_that_holds_a_run(command: Command, 
 
 def test_another_version_of_a_package_is_not_merged(command: Command, out: Path, tmp_path: Path) -> None:
     command("verify", *GRID, *BOTH, "--out", str(tmp_path / "other"))
-    plan = json.loads((tmp_path / "other" / "plan.json").read_text(encoding="utf-8"))
-    plan["adapters"]["lossy"]["versions"]["numpy"] = "1.0"
-    (tmp_path / "other" / "plan.json").write_text(json.dumps(plan), encoding="utf-8")
+    plan = RunDescription.read(tmp_path / "other")
+    plan.adapters["lossy"]["versions"]["numpy"] = "1.0"
+    (tmp_path / "other" / "plan.json").write_bytes(plan.to_json())
     ran = command("merge", str(out), str(tmp_path / "other"), "--out", str(tmp_path / "merged"))
     assert ran.code == 2
     assert "not 1.0" in ran.err

@@ -27,6 +27,32 @@ def test_every_file_of_a_users_package_is_part_of_the_identity(tmp_path: Path) -
     assert not [entry for entry, former in zip(mine, before, strict=True) if adapter_identity(entry) == former]
 
 
+#: How an own function may come to a module of its folder.
+IMPORTS = {
+    "import": "import helper",
+    "from": "from helper import scale",
+    "inside a function": "def lstm():\n    import helper",
+    "within try": "try:\n    import helper as h\nexcept ImportError:\n    pass",
+    "by another module": "import between",
+    "by a package": "import within.inner",
+    "by a name in quotes": "import importlib\nhelper = importlib.import_module('helper')",
+}
+
+
+@pytest.mark.parametrize("statement", IMPORTS)
+def test_modules_that_an_own_function_imports_are_part_of_the_identity(tmp_path: Path, statement: str) -> None:
+    (tmp_path / "within").mkdir()
+    files = {"kernel": IMPORTS[statement], "between": "from helper import *", "helper": "scale = 1", "other": "a = 1"}
+    for name, text in {**files, "within/inner": "import helper"}.items():
+        (tmp_path / f"{name}.py").write_text(text, encoding="utf-8")
+    mine = function_entry("mine", "kernel:lstm", str(tmp_path))
+    before = adapter_identity(mine)
+    (tmp_path / "other.py").write_text("a = 2", encoding="utf-8")
+    assert adapter_identity(mine) == before
+    (tmp_path / "helper.py").write_text("scale = 2", encoding="utf-8")
+    assert adapter_identity(mine) != before
+
+
 def test_the_package_of_an_entry_point_is_part_of_the_identity(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "provided.py").write_text("A = 1", encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)

@@ -21,7 +21,7 @@ from lstm_xcheck.errors import UserError
 from lstm_xcheck.events import Event, Outcome, Started
 from lstm_xcheck.model import Case, LSTMSpec
 from lstm_xcheck.report import Report
-from lstm_xcheck.runs.description import PLAN_FILE
+from lstm_xcheck.runs.description import PLAN_FILE, RunDescription
 from lstm_xcheck.runs.folder import OUTCOMES_FILE, POWER_FILE, RunFolder, read_outcomes, read_power
 from lstm_xcheck.runs.resume import describe, replay, run_in
 
@@ -123,6 +123,18 @@ def test_a_damaged_plan_is_reported_in_one_sentence(finished: Path, tmp_path: Pa
         Report.of(replay(folder))
 
 
+@pytest.mark.parametrize("change", [{"planned": 5}, {"checksum": "0"}, {"key": "0"}, {"subject": {"a": 1}}])
+def test_a_plan_that_was_changed_is_refused(finished: Path, tmp_path: Path, change: dict[str, Any]) -> None:
+    folder = copied(finished, tmp_path / "run", b"")
+    plan = json.loads((folder / PLAN_FILE).read_text(encoding="utf-8"))
+    for other in ({**plan, **change}, {name: plan[name] for name in plan if name != "checksum"}):
+        (folder / PLAN_FILE).write_text(json.dumps(other), encoding="utf-8")
+        with pytest.raises(UserError, match=r"plan\.json was changed or damaged: its checksum does not fit"):
+            Report.of(replay(folder))
+    (folder / PLAN_FILE).write_text(json.dumps(plan), encoding="utf-8")
+    Report.of(replay(folder))
+
+
 @pytest.mark.parametrize(
     "text", ['[{"case": 1}]', "[{}]", "[1]", "{", '[{"case": "a", "sentence": "", "caught": [1]}]']
 )
@@ -190,10 +202,9 @@ def test_a_folder_of_another_plan_is_refused(finished: Path, plan: Plan, reason:
 
 def test_another_version_of_a_package_is_another_plan(finished: Path, tmp_path: Path) -> None:
     folder = copied(finished, tmp_path / "run", b"")
-    text = (folder / PLAN_FILE).read_text(encoding="utf-8")
-    plan = json.loads(text)
-    plan["adapters"]["honest"]["versions"]["numpy"] = "1.0.0"
-    (folder / PLAN_FILE).write_text(json.dumps(plan), encoding="utf-8")
+    description = RunDescription.read(folder)
+    description.adapters["honest"]["versions"]["numpy"] = "1.0.0"
+    (folder / PLAN_FILE).write_bytes(description.to_json())
     with pytest.raises(UserError, match=r"honest ran with numpy 1\.0\.0, not "):
         events_in(folder, resume=True)
 

@@ -119,8 +119,12 @@ def test_a_run_makes_others_stale(two: Path, capsys: pytest.CaptureFixture[str])
     assert "STALE" in out
 
 
-def test_an_empty_expectation_expects_nothing(two: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert lx(capsys, "replay", two, "--run", "", "--expect", "")[0] == 0
+@pytest.mark.parametrize("names", ["", ",", " , "])
+def test_an_empty_expectation_is_a_usage_error(two: Path, capsys: pytest.CaptureFixture[str], names: str) -> None:
+    assert lx(capsys, "replay", two, "--run", "")[0] == 0
+    code, out, err = lx(capsys, "replay", two, "--expect", names)
+    assert (code, out) == (2, "")
+    assert err.startswith("Error: --expect names no environment, but should name one or more")
 
 
 def test_a_file_given_twice_is_read_once(two: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -167,6 +167,35 @@ def test_every_expected_environment_is_there(here: Recording, there: Recording) 
     assert report_of(here, there, expect=["here", "there"]).exit_code == 0
 
 
+@pytest.mark.parametrize("questions", [True, False])
+def test_a_recording_without_answers_is_no_agreement(here: Recording, there: Recording, questions: bool) -> None:
+    empty = replace(there, answers=(), questions=there.questions if questions else ())
+    for report in (report_of(here, empty, expect=["here", "there"]), report_of(here, empty)):
+        assert report.exit_code == 2
+        (reason,) = reasons(report, "crashed")
+        assert reason.startswith("EMPTY: ")
+        assert f"holds {len(empty.questions)} cases and no answer" in reason
+
+
+def test_an_expected_environment_answers_something(here: Recording, there: Recording) -> None:
+    none = [replace(answer, kind="unsupported", result=None, reason="no") for answer in there.answers]
+    silent = replace(there, answers=tuple(none))
+    assert report_of(here, silent).exit_code == 0
+    report = report_of(here, silent, expect=["here", "there"])
+    assert (report.exit_code, report.totals["crashed"]) == (2, 1)
+    assert "none of which gives outputs" in reasons(report, "crashed")[0]
+
+
+def test_an_expected_recording_has_all_cases_of_its_peers(here: Recording, there: Recording) -> None:
+    first = there.questions[0].id
+    fewer = replace(there, answers=tuple(answer for answer in there.answers if answer.question != first))
+    assert report_of(here, fewer).exit_code == 0
+    report = report_of(here, fewer, expect=["here", "there"])
+    assert (report.exit_code, report.totals["crashed"]) == (2, 1)
+    assert reasons(report, "crashed") == ["this recording does not hold the case, which others do"]
+    assert report_of(here, fewer, expect=["here"]).exit_code == 0
+
+
 def test_two_runs_of_one_environment_contradict(here: Recording) -> None:
     report = report_of(replace(here, run="1", source="a.npz"), replace(here, run="2", source="b.npz"))
     assert report.exit_code == 2
