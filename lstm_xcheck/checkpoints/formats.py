@@ -232,8 +232,9 @@ def read_checkpoint(
     """
     row = None if layout is None else _layout_row(layout)
     options = ReadOptions(row, load_other_tensors, keras or KerasOptions())
-    file = _resolve(Path(path))
+    file = Path(path)
     try:
+        file = _resolve(file)
         _refuse_unreadable(file)
         format = format_of(file)
         if options.keras != KerasOptions() and not format.is_of_keras:

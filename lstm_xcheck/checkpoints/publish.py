@@ -25,6 +25,7 @@ def refuse_existing(path: Path, force: bool, chosen: Format | None = None) -> No
     Even with `force` nothing but a regular file is replaced by a file, nothing but an old checkpoint of the same kind
     by a folder.
     """
+    _refuse_long(path)
     folder = chosen is not None and chosen.folder
     there = os.path.lexists(path)
     if path.is_dir() and not folder:
@@ -40,6 +41,16 @@ def refuse_existing(path: Path, force: bool, chosen: Format | None = None) -> No
         )
     if not path.parent.is_dir():
         raise CheckpointError(f"{path} cannot be written: the folder {path.parent} does not exist; make it first")
+
+
+def _refuse_long(path: Path) -> None:
+    """Refuse a name that is too long, or whose temporary one is."""
+    try:
+        path.with_name(f".00000000-{path.name}.old").lstat()
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise CheckpointError(f"{path} cannot be written: {escape(error.strerror)}; choose another name") from error
 
 
 @contextmanager
@@ -78,8 +89,8 @@ def _remove_left(lock: int, folder: Path, left: re.Pattern[str], *, old: bool) -
 def _remove(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+    elif os.path.lexists(path):  # a file system that is read-only refuses to remove even what is not there
+        path.unlink()
 
 
 @contextmanager

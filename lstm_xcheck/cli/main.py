@@ -70,6 +70,8 @@ def run(arguments: list[str] | None = None) -> int:
     """The exit code of a command line; an error is one sentence on stderr."""
     try:
         code: Any = cli.main(args=arguments, prog_name="lstm-xcheck", standalone_mode=False)
+        if sys.stdout is not None:
+            sys.stdout.flush()  # a full disk is told now, not while Python ends
         return code if isinstance(code, int) else 0
     except click.exceptions.Exit as stop:
         return stop.exit_code
@@ -89,3 +91,16 @@ def run(arguments: list[str] | None = None) -> int:
         # The reader of our output went away, as `head` does; Python would complain again while flushing at exit.
         sys.stdout = None
         return 0
+    except OSError as error:
+        click.echo(f"Error: {_told(error)}", err=True)
+        return 2
+
+
+def _told(error: OSError) -> str:
+    """What the operating system refuses, in one sentence."""
+    if error.filename is not None:
+        return f"{error.filename} cannot be read or written: {error.strerror}"
+    if isinstance(error, FileNotFoundError):
+        return "the working folder does not exist any more; change to another"
+    sys.stdout = None  # Python would complain again while flushing at exit
+    return f"standard output cannot be written to: {error.strerror or error}"

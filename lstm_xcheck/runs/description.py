@@ -61,7 +61,7 @@ class RunDescription:
             raise UserError(f"{folder} holds no {PLAN_FILE}, but should be a folder that verify --out wrote") from None
         except NotADirectoryError:
             raise UserError(f"{folder} is a file, but should be a folder that verify --out wrote") from None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise UserError(f"{file} cannot be read: {error}") from error
         return description
 

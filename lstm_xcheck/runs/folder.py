@@ -132,7 +132,7 @@ def read_power(folder: Path) -> list[dict[str, Any]]:
         return [_checked_statement(fields) for fields in json.loads((folder / POWER_FILE).read_bytes())]
     except FileNotFoundError:
         return []
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(f"{folder / POWER_FILE} cannot be read: {error}; remove it to go without") from error
 
 
@@ -165,7 +165,7 @@ def _decode_line(line: bytes) -> tuple[str, Outcome] | None:
         if fields["crc"] != _checksum(fields):
             return None
         return str(fields["key"]), Outcome.from_dict(fields["outcome"])
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 

@@ -1,8 +1,8 @@
 """Cache of compiled programs in the user's cache folder.
 
 JAX's key covers the program, its options and the version of jaxlib, but not the instructions of the CPU; each kind of
-CPU has a folder of its own. LSTM_XCHECK_CACHE names another folder, or is `off`. JAX's own JAX_COMPILATION_CACHE_DIR
-wins.
+CPU has a folder of its own, which is used only if it is the user's and others cannot write to it. LSTM_XCHECK_CACHE
+names another folder, or is `off`. JAX's own JAX_COMPILATION_CACHE_DIR wins.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import stat
 from pathlib import Path
 
 import jax
@@ -25,17 +26,27 @@ def enable() -> Path | None:
     chosen = os.environ.get(VARIABLE, "")
     if chosen == "off" or os.environ.get("JAX_COMPILATION_CACHE_DIR") or jax.default_backend() != "cpu":
         return None
-    base = Path(chosen) if chosen else _user_cache() / "lstm-xcheck"
-    folder = base / f"xla-{jax.__version__}-{_cpu()}"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        base = Path(chosen) if chosen else _user_cache() / "lstm-xcheck"
+        folder = base / f"xla-{jax.__version__}-{_cpu()}"
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not _is_own(folder):
+            return None
         _prune(folder)
-    except OSError:  # a read-only home: no cache
+    except (OSError, RuntimeError):  # a read-only home, or none: no cache
         return None
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
     return folder
+
+
+def _is_own(folder: Path) -> bool:
+    """Whether nobody else can put programs, which JAX would run, into a folder."""
+    if os.name == "nt":
+        return True
+    found = folder.lstat()
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022
 
 
 def _user_cache() -> Path:
