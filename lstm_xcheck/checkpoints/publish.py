@@ -41,6 +41,8 @@ def refuse_existing(path: Path, force: bool, chosen: Format | None = None) -> No
         )
     if not path.parent.is_dir():
         raise CheckpointError(f"{path} cannot be written: the folder {path.parent} does not exist; make it first")
+    if not os.access(path.parent, os.W_OK):
+        raise CheckpointError(f"{path} cannot be written: the folder {path.parent} is read-only; choose another")
 
 
 def _refuse_long(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -105,3 +106,40 @@ def test_the_older_half_of_too_many_files_is_deleted(tmp_path: Path, monkeypatch
         os.utime(tmp_path / str(number), (number, number))
     program_cache._prune(tmp_path)
     assert sorted(file.name for file in tmp_path.iterdir()) == ["3", "4", "5"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs owners and modes")
+def test_only_a_folder_that_is_the_users_own_holds_programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("jax")
+    from lstm_xcheck.adapters.jax_scan import program_cache
+
+    own, shared = tmp_path / "own", tmp_path / "shared"
+    own.mkdir(mode=0o700)
+    shared.mkdir()
+    shared.chmod(0o777)
+    (tmp_path / "link").symlink_to(own)
+    assert program_cache._is_own(own)
+    assert not program_cache._is_own(shared)
+    assert not program_cache._is_own(tmp_path / "link")
+    monkeypatch.setattr(os, "getuid", lambda: own.stat().st_uid + 1)
+    assert not program_cache._is_own(own)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs owners and modes")
+def test_no_program_is_cached_where_others_can_write_or_without_a_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jax = pytest.importorskip("jax")
+    from lstm_xcheck.adapters.jax_scan import program_cache
+
+    before = jax.config.jax_compilation_cache_dir
+    monkeypatch.setenv(program_cache.VARIABLE, str(tmp_path))
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
+    (tmp_path / f"xla-{jax.__version__}-{program_cache._cpu()}").mkdir()
+    next(tmp_path.iterdir()).chmod(0o775)
+    assert program_cache.enable() is None
+    for name in (program_cache.VARIABLE, "HOME", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 987_654_321)  # nobody of the password file
+    assert program_cache.enable() is None
+    assert jax.config.jax_compilation_cache_dir == before
