@@ -18,7 +18,7 @@ from ..model import Case, Result
 from ..oracle import Profile, profile_named
 from .envelope import reconsidered
 from .gradients import gradient_rows
-from .lower_precision import lower_precision
+from .lower_precision import eight_bit_step, lower_precision
 from .reference import Reference, expected_shapes, observed_quantities, references, usable_outputs
 from .scores import index_of_max, score
 from .tanh_evidence import with_absolute_tanh
@@ -230,11 +230,15 @@ def _explain_by_precision(rows: list[Row], result: Result, case: Case, profile: 
     def explains(lower: Profile) -> bool:
         return all(row.verdict == "match" for row in _quantity_rows(result, case, lower, adapter))
 
+    observed = observed_quantities(result)
     with np.errstate(over="ignore", invalid="ignore"):
-        name = lower_precision(observed_quantities(result), case, profile, explains)
-    if not name:
+        step = eight_bit_step(observed)
+        name = lower_precision(observed, case, profile, explains)
+    if not name and not step:
         return rows
     hint = f"computing in {name} instead of {profile.name} would explain every number"
+    if step:
+        hint = f"all outputs are multiples of {step:.3g} apart, as those of a model quantised to 8 bits are"
     return [row.with_note(hint) if row.verdict in ("mismatch", "suspect") else row for row in rows]
 
 

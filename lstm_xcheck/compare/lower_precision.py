@@ -17,6 +17,8 @@ from .tiers import SIGMAS
 _FEWEST = 8
 #: At least this share of all numbers must be off, in a precision that would move them.
 _SHARE = 0.8
+#: Levels of 8 bits; the smallest gap that is seen may be several of them; what rounding to float32 leaves of a gap.
+_LEVELS, _MOST_PARTS, _NEAR = 256, 4, 1e-3
 #: The root mean square of errors in standard deviations of the lower precision is at least this.
 _RMS = 0.1
 
@@ -29,11 +31,32 @@ def lower_precision(
     `explains`: whether the bounds of a precision allow every number. Wide bounds allow whatever narrow ones do, so the
     numbers decide: all of them are numbers of a shorter format, or all are off by what rounded operands would do.
     """
+    if eight_bit_step(observed):
+        return ""
     lower = [precision for precision in rougher_than(profile.name) if explains(precision)]
     stored = [precision.name for precision in lower if all_fit(observed, precision.name)]
     if stored:
         return stored[-1]
     return next((precision.name for precision in lower if _is_everywhere(observed, case, profile, precision)), "")
+
+
+def eight_bit_step(observed: Mapping[str, Array]) -> float:
+    """The distance of outputs that are scaled integers of 8 bits, or 0.
+
+    A factor that is a power of 2 would leave numbers of a shorter float, too, so that it proves nothing.
+    """
+    found = [np.unique(np.asarray(array, np.float64)) for name, array in observed.items() if name.endswith("y")]
+    for values in found:
+        gaps = np.diff(values)
+        if gaps.size < _FEWEST or not np.all(np.isfinite(values)):
+            continue
+        for parts in range(1, _MOST_PARTS + 1):
+            step = float(gaps.min()) / parts
+            steps = gaps / step
+            near = np.abs(steps - np.round(steps)).max() < _NEAR
+            if near and steps.sum() < _LEVELS and abs(np.log2(step) - np.round(np.log2(step))) > _NEAR:
+                return step
+    return 0.0
 
 
 def all_fit(observed: Mapping[str, Array], precision: str) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..compare.lower_precision import eight_bit_step
 from .diagnosis import Diagnosis
 from .fit import Fit
 from .locate import describe_location, locate
@@ -31,6 +32,8 @@ def unexplained(search: Search, ask: Ask | None) -> Diagnosis:
     discrepancy = search.discrepancy
     lower = likely_precision(discrepancy.observed, discrepancy.case, discrepancy.profile)
     hint = f" The errors look like those of computing in {lower}." if lower else ""
+    if step := eight_bit_step(discrepancy.observed):
+        hint = f" All outputs are multiples of {step:.3g} apart: does the model compute with integers of 8 bits?"
     patterns = describe_patterns(discrepancy.observed, discrepancy.case)
     hint += f" {patterns}" if patterns else ""
     if ask is not None and is_nondeterministic(discrepancy, ask):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import replace
 
 import numpy as np
@@ -71,3 +72,33 @@ def test_five_digits_of_weights_are_no_precision() -> None:
     outputs = run_mistakes([mistake_named("weights-5-digits")], CASE)
     assert outputs is not None
     assert REMARK not in reasons(Result(y=outputs["y"].astype(np.float32)))
+
+
+#: As TensorFlow's converter quantises outputs: an integer of 8 bits, less a zero point, times a factor.
+def quantised(levels: int, steps: int = 5) -> Result:
+    case = replace(CASE, x=CASE.x[:, :steps], lengths=None)
+    y = np.asarray(forward(case).y)
+    factor = np.float32((y.max() - y.min()) / (levels - 1))
+    return Result(y=(np.round(y / factor).astype(np.float32) * factor).astype(np.float32))
+
+
+def test_outputs_of_8_bits_are_no_lower_float() -> None:
+    text = reasons(quantised(256))
+    assert REMARK not in text
+    assert "as those of a model quantised to 8 bits are" in text
+
+
+def test_without_a_look_at_their_distances_they_would_be_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lower_precision, "eight_bit_step", lambda observed: 0.0)
+    judging = importlib.import_module("lstm_xcheck.compare.judge")
+    monkeypatch.setattr(judging, "eight_bit_step", lambda observed: 0.0)
+    assert f"computing in bfloat16 {REMARK}" in reasons(quantised(256))
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_numbers_of_a_shorter_float_are_not_called_quantised(precision: str) -> None:
+    for scale in (1.0, 0.3):
+        y = round_to(np.asarray(forward(CASE).y) * scale, precision)
+        assert lower_precision.eight_bit_step({"y": y}) == 0.0
+    assert lower_precision.eight_bit_step({"y": np.asarray(quantised(256).y)}) > 0
+    assert lower_precision.eight_bit_step({"y": np.asarray(quantised(5000).y)}) == 0.0
