@@ -281,6 +281,31 @@ def test_a_loop_computes_what_is_read(tmp_path: Path) -> None:
     assert verdict(path, found) == "match"
 
 
+def as_function(path: Path) -> Path:
+    """The step of a loop becomes a function that the loop calls."""
+    model = onnx.load(path)
+    body = next(a.g for node in model.graph.node for a in node.attribute if a.name == "body")
+    nodes, own = gemms()
+    made = {name for one in nodes for name in one.output}
+    rest = [one for one in body.node if not set(one.output) & made]
+    names = ["x", "h", "c", *own]
+    imports = [onnx.helper.make_opsetid("", 16)]
+    model.functions.append(onnx.helper.make_function("local", "MyLSTMCell", names, ["h_n", "c_n"], nodes, imports))
+    model.opset_import.append(onnx.helper.make_opsetid("local", 1))
+    call = make("MyLSTMCell", names, ["h_n", "c_n"], "cell", domain="local")
+    del body.node[:]
+    body.node.extend([rest[0], call, *rest[1:]])
+    onnx.save(model, path)
+    return path
+
+
+def test_a_function_that_a_loop_calls_is_read(tmp_path: Path) -> None:
+    path = as_function(looped(tmp_path / "m.onnx"))
+    (found,) = read_checkpoint(path).lstms
+    assert (found.notes, marks(path)) == ((), {})
+    assert verdict(path, found) == "match"
+
+
 def test_a_loop_over_a_reversed_sequence_is_backward(tmp_path: Path) -> None:
     path = looped(tmp_path / "m.onnx")
     model = onnx.load(path)

@@ -72,14 +72,15 @@ def _read_model(path: Path, model: Any, options: ReadOptions) -> Checkpoint:
     for scope in scopes:
         for node in scope.graph.node:
             reader.take(scope, node)
-    unread = [*reader.unread, *_unread_calls(scopes, reader)]
-    found = [lstm for lstm, _, _ in reader.found]
-    for written in written_lstms(path, scopes, reader.folding, Known(path, max(SMALL, MOST_SHARED * size))):
+    unread, found = reader.unread, [lstm for lstm, _, _ in reader.found]
+    known = Known(path, max(SMALL, MOST_SHARED * size))
+    for written in written_lstms(path, scopes, reader.folding, known, reader.inside):
         if isinstance(written, UnreadLSTM):
             unread.append(written.as_tensor("operators"))
         else:
             found.append(written.found)
             reader.states.update(written.states)
+    unread += _unread_calls(scopes, reader)
     lstms = unique_names(path, [(lstm, f"{lstm.name}#{number}") for number, lstm in enumerate(found)])
     used = {name for lstm in lstms for name in lstm.tensors}
     rest = [tensor for tensor in _stored(path, scopes) if tensor.name not in used]

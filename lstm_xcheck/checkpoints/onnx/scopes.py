@@ -49,6 +49,7 @@ class Scope:
     carried: Mapping[str, str] = field(default_factory=dict)  # states of a loop: input -> output
     begins: Mapping[str, Value] = field(default_factory=dict)  # what the states of a loop are before it
     given: Mapping[str, Any] = field(default_factory=dict)  # attributes of the call of a function
+    results: dict[str, Value] = field(default_factory=dict)  # what calls of functions give
     functions: Mapping[tuple[str, str, str], Any] = field(default_factory=dict)  # of the model
 
     @cached_property
@@ -86,7 +87,9 @@ class Scope:
         for _ in range(_MOST_NAMES):
             scope, name = place
             node, _ = scope.makers.get(name, (None, 0))
-            if node is not None and node.op_type == "Identity" and len(node.input) == 1:
+            if name in scope.results:
+                place = scope.results[name]
+            elif node is not None and node.op_type == "Identity" and len(node.input) == 1:
                 place = Value(scope, node.input[0])
             elif node is not None or name in scope.tensors:
                 return place
@@ -133,7 +136,11 @@ def scopes_of(path: Path, model: Any) -> Iterator[Scope]:
                         f"{path}: its functions call one another so often that more than {_MOST_CALLED_NODES} nodes "
                         "would run; it was not read"
                     )
-                yield from walk(_call(scope, node, function), depth + 1)
+                inner = _call(scope, node, function)
+                scope.results.update(
+                    (name, Value(inner, result)) for name, result in zip(node.output, function.output, strict=False)
+                )
+                yield from walk(inner, depth + 1)
             for attribute in node.attribute:
                 if attribute.HasField("g"):
                     yield from walk(_body(scope, node, attribute.g), depth + 1)

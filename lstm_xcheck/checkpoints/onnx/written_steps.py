@@ -47,6 +47,13 @@ class _Place:
     name: str
     cell: WrittenCell[Value]
 
+    @property
+    def loop(self) -> Scope | None:
+        """The body of the loop that runs it, which may call a function for it."""
+        own = self.cell.state.scope
+        looped = self.cell.state.name in own.carried
+        return own if looped else self.scope if self.scope.kind in _LOOPS else None
+
 
 @dataclass(frozen=True)
 class WrittenLSTM:
@@ -57,9 +64,12 @@ class WrittenLSTM:
 
 
 def written_lstms(
-    path: Path, scopes: list[Scope], folding: Folding, known: Known
+    path: Path, scopes: list[Scope], folding: Folding, known: Known, inside: set[str]
 ) -> Iterator[WrittenLSTM | UnreadLSTM]:
-    """Every LSTM that the graphs write out, and those that are not read."""
+    """Every LSTM that the graphs write out, and those that are not read.
+
+    The functions that one lies in are added to `inside`.
+    """
     flow = GraphFlow(folding)
     places: dict[int, list[_Place]] = {}
     refused: dict[str, UnreadLSTM] = {}
@@ -70,9 +80,11 @@ def written_lstms(
             try:
                 cell = cell_at(flow, Value(scope, node.output[0]), _fits, known)
             except NoCellError as error:
+                inside.add(scope.path)
                 refused.setdefault(str(error), UnreadLSTM(_name(scope, node, []), escape(error, 400)))
                 continue
             if cell is not None:
+                inside.add(scope.path)
                 leaves = _leaves(folding, cell)
                 places.setdefault(id(cell.weights), []).append(_Place(scope, _name(scope, node, leaves), cell))
     yield from refused.values()
@@ -106,14 +118,14 @@ def _name(scope: Scope, node: Any, leaves: list[str]) -> str:
 
 def _lstm(path: Path, folding: Folding, same: list[_Place]) -> WrittenLSTM | UnreadLSTM:
     """The LSTM of all steps that have the same weights."""
-    looped = [place for place in same if place.scope.kind in _LOOPS]
+    looped = [place for place in same if place.loop is not None]
     place = (looped or same)[0]
     branches = Counter(id(one.scope) for one in same if one.scope.kind == "If")
     alone = sum(one.scope.kind != "If" for one in same) + max(branches.values(), default=0)
     try:
         if len(looped) > 1 or (not looped and alone > 1):
             raise NoCellError(f"{_UNROLLED}; its weights are {shortlist(_leaves(folding, place.cell))}")
-        backward, notes = _order(folding, place) if looped else (False, [_ONE_STEP])
+        backward, notes = _order(folding, place, place.loop) if place.loop else (False, [_ONE_STEP])
         return _found(path, folding, place, backward, notes)
     except (NoCellError, SpecError) as error:
         return UnreadLSTM(place.name, escape(error, 400))
@@ -136,7 +148,7 @@ def _found(path: Path, folding: Folding, place: _Place, backward: bool, notes: l
         weights = LSTMWeights(spec, ((CellWeights(**gates),),), cell.weights.dtype)
     except SpecError as error:
         raise CheckpointError(f"{path}: LSTM {place.name} cannot be read: {escape(error, 300)}") from error
-    begins = {kind: place.scope.begins.get(value.name, value) for kind, value in _states(cell).items()}
+    begins = {kind: value.scope.begins.get(value.name, value) for kind, value in _states(cell).items()}
     states: dict[str, Reason] = {}
     for kind, leaves in not_zero(folding, begins):
         notes = [*notes, note_of(kind, leaves)]
@@ -158,7 +170,7 @@ def _states(cell: WrittenCell[Value]) -> dict[str, Value]:
     return {"initial_h": cell.state, "initial_c": cell.step.before}
 
 
-def _order(folding: Folding, place: _Place) -> tuple[bool, list[str]]:
+def _order(folding: Folding, place: _Place, loop: Scope) -> tuple[bool, list[str]]:
     """Whether a loop reads its sequence backward, and notes.
 
     Raises:
@@ -176,8 +188,8 @@ def _order(folding: Folding, place: _Place) -> tuple[bool, list[str]]:
     node = taken.scope.maker(taken)[0]
     inputs = taken.scope.inputs(node) if node is not None and node.op_type == "Gather" else []
     sequence, number = inputs if len(inputs) == 2 else (None, None)
-    outside = sequence is not None and sequence.scope is not place.scope
-    if outside and number is not None and _counts(folding, place.scope, past(number)):
+    outside = sequence is not None and sequence.scope is not loop
+    if outside and number is not None and _counts(folding, loop, past(number)):
         return _is_reversed(folding, sequence), notes
     raise NoCellError("its loop does not go through the sequence from step 0 one by one")
 
