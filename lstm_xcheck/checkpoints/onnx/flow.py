@@ -24,7 +24,10 @@ _LAST = (-1, 1, 2)
 _ARITHMETIC: dict[str, Callable[[int, int], int]] = {
     "Add": operator.add, "Sub": operator.sub, "Mul": operator.mul, "Div": operator.floordiv,
 }  # fmt: skip
+_HANDING_ON = ("Unsqueeze", "Squeeze", "Reshape", "Cast", "Concat")
 _MOST_STEPS = 16
+#: Nothing in a model is as long.
+_MOST = 1 << 40
 _CLIPPING = ("Clip", "Min", "Max", "Mul", "Div")
 _FUNCTIONS = ("Sigmoid", "Tanh", "Relu", "Softsign", "HardSigmoid")
 #: Operators that hand on what they take.
@@ -38,6 +41,8 @@ class GraphFlow:
         self._folding = folding
         self._first: dict[int, Value] = {}
         self._made: dict[Value, Made[Value]] = {}
+        self._numbers: dict[Value, list[int]] = {}
+        self._widths: dict[Value, int | None] = {}
 
     def constant(self, value: Value) -> TensorInfo | None:
         """The stored tensor that a value is, or what is made of such."""
@@ -177,35 +182,46 @@ class GraphFlow:
         """Whole numbers: constants, or made of the width of pre-activations."""
         if value is None or steps > _MOST_STEPS:
             return []
-        known = self._folding.integers(value)
+        if value not in self._numbers:
+            self._numbers[value] = []  # which a value that is made of itself stays
+            known = self._folding.integers(value)
+            numbers = self._computed(value, steps + 1) if known is None else known
+            self._numbers[value] = numbers if all(abs(n) < _MOST for n in numbers) else []
+        return self._numbers[value]
+
+    def _computed(self, value: Value, steps: int) -> list[int]:
         node, _ = value.scope.maker(value)
-        if known is not None or node is None:
-            return known or []
-        inputs = value.scope.inputs(node)
-        shape = inputs[0] if inputs else None
-        source = shape.scope.maker(shape)[0] if shape is not None else None
-        if node.op_type == "Gather" and shape is not None and source is not None and source.op_type == "Shape":
-            width = self._width(shape.scope.value(source.input[0]))
-            last = self._integers(inputs[1], steps + 1)
+        inputs = value.scope.inputs(node) if node is not None else []
+        if node is None or not inputs or inputs[0] is None:
+            return []
+        source = inputs[0].scope.maker(inputs[0])[0]
+        if node.op_type == "Gather" and len(inputs) == 2 and source is not None and source.op_type == "Shape":
+            width = self._width(inputs[0].scope.value(source.input[0]))
+            last = self._integers(inputs[1], steps)
             return [width] if width is not None and len(last) == 1 and last[0] in _LAST else []
-        given = [self._integers(one, steps + 1) for one in inputs]
-        if node.op_type in ("Unsqueeze", "Squeeze", "Cast", "Reshape", "Concat") and given:
+        given = [self._integers(one, steps) for one in inputs]
+        if node.op_type in ("Unsqueeze", "Squeeze", "Cast", "Reshape") or (
+            node.op_type == "Concat" and len(given) == 1
+        ):
             return given[0]
         compute = _ARITHMETIC.get(node.op_type)
         if compute is None or len(given) != 2 or any(len(one) != 1 for one in given):
             return []
         return [compute(given[0][0], given[1][0])] if given[1][0] or node.op_type != "Div" else []
 
-    def _width(self, value: Value | None, steps: int = 0) -> int | None:
+    def _width(self, value: Value, steps: int = 0) -> int | None:
         """The length of the last axis of pre-activations."""
-        if value is None or steps > _MOST_STEPS:
+        if steps > _MOST_STEPS:
             return None
-        made = self.made(value)
-        if made.kind == "product":
-            kernel = self.constant(made.inputs[1])
-            return kernel.shape[0 if made.transposed else 1] if kernel is not None and len(kernel.shape) == 2 else None
-        widths = [self._width(one, steps + 1) for one in made.inputs] if made.kind == "add" else []
-        return next((width for width in widths if width is not None), None)
+        if value not in self._widths:
+            self._widths[value] = None
+            made = self.made(value)
+            widths = [self._width(one, steps + 1) for one in made.inputs] if made.kind == "add" else []
+            kernel = self.constant(made.inputs[1]) if made.kind == "product" else None
+            if kernel is not None and len(kernel.shape) == 2:
+                widths = [kernel.shape[0 if made.transposed else 1]]
+            self._widths[value] = next((width for width in widths if width is not None), None)
+        return self._widths[value]
 
 
 def _function(kind: str, inputs: tuple[Value, ...], attributes: dict[str, Any]) -> Made[Value]:

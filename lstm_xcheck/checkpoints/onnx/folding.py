@@ -85,6 +85,7 @@ class Folding:
         if tensor is not None:
             return Constant(stored(self._path, value.name, tensor), (value.name,), (id(tensor),))
         if value not in self._known:
+            self._known[value] = None  # which a value that is made of itself stays
             self._known[value] = self._made(value, steps)
         return self._known[value]
 
