@@ -49,7 +49,7 @@ class _Place:
 
     @property
     def loop(self) -> Scope | None:
-        """The body of the loop that runs it, which may call a function for it."""
+        """The body of the loop that runs it, if one does."""
         own = self.cell.state.scope
         looped = self.cell.state.name in own.carried
         return own if looped else self.scope if self.scope.kind in _LOOPS else None
