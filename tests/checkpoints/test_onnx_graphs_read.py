@@ -211,10 +211,11 @@ def test_a_state_that_is_not_zero_is_not_lost(tmp_path: Path) -> None:
         ("DynamicQuantizeLSTM", "com.microsoft", "quantised to 8 bits; port the model as it was"),
         ("AttnLSTM", "com.microsoft", "the operator AttnLSTM of com.microsoft is none of ONNX' own"),
         ("ATen", "org.pytorch.aten", "the operator lstm of org.pytorch.aten is none of ONNX' own"),
+        ("CudnnRNNV3", "ai.onnx.contrib", "the operator lstm of ai.onnx.contrib is none of ONNX' own"),
     ],
 )
 def test_other_operators_of_lstms_are_named(tmp_path: Path, operator: str, domain: str, reason: str) -> None:
-    options = {"operator": "lstm"} if operator == "ATen" else {}
+    options = {"ATen": {"operator": "lstm"}, "CudnnRNNV3": {"rnn_mode": "lstm"}}.get(operator, {})
     own = node(operator, ["X", "W", "R", "B"], ["Y"], "enc", domain=domain, **options)
     path = saved(tmp_path / "m.onnx", [own], canonical())
     (note,) = unread(path).values()

@@ -136,6 +136,11 @@ def test_quantised_and_unrolled_steps_are_named(tmp_path: Path) -> None:
     first.append(make("Cast", ["hi"], ["hu"], to=1))
     path = cell(tmp_path / "q.onnx", lambda: ([*first, *nodes[1:]], quantised))
     assert list(marks(path).values()) == ["an LSTM, not read: its pre-activations are computed by MatMulInteger"]
+    stored = {**own, "u": np.ones((4 * H, H), np.int8), "scale": np.array(0.1, np.float32)}
+    first = [make("DequantizeLinear", ["u", "scale"], ["uf"]), make("Gemm", ["h", "uf", "b2"], ["hu"], transB=1)]
+    path = cell(tmp_path / "d.onnx", lambda: ([*first, *nodes[1:]], stored))
+    (note,) = marks(path).values()
+    assert note == "an LSTM, not read: its pre-activations are computed by Gemm with what DequantizeLinear gives"
     names = {"h": "h_n", "c": "c_n", **{name: f"2{name}" for one in nodes for name in one.output}}
     second = [make(one.op_type, [names.get(k, k) for k in one.input], [names[k] for k in one.output]) for one in nodes]
     for one, other in zip(nodes, second, strict=True):

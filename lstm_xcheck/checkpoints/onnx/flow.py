@@ -157,8 +157,11 @@ class GraphFlow:
 
     def _product(self, node: Any, inputs: tuple[Value, ...], attributes: dict[str, Any]) -> Made[Value]:
         scaled = attributes.get("alpha", 1.0) != 1.0 or attributes.get("beta", 1.0) != 1.0
-        if len(inputs) < 2 or scaled or attributes.get("transA", 0) or self.constant(inputs[1]) is None:
+        if len(inputs) < 2 or scaled or attributes.get("transA", 0):
             return Made(str(node.op_type))
+        if self.constant(inputs[1]) is None:
+            by = inputs[1].scope.maker(inputs[1])[0]
+            return Made(f"{node.op_type} with what {by.op_type if by is not None else 'an input'} gives")
         return Made("product", inputs[:3], transposed=bool(attributes.get("transB", 0)), name=str(node.name))
 
     def _part(self, scope: Scope, node: Any, output: int) -> Part | None:

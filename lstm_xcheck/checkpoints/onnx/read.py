@@ -261,8 +261,9 @@ class _Reader:
 
 
 def _operator(node: Any) -> str:
-    """What a node does; TorchScript's own operators say it in an attribute."""
-    return next((_text(one.s) for one in node.attribute if one.name == "operator"), "") or str(node.op_type)
+    """What a node does, which an attribute may say."""
+    names = [_text(one.s) for one in node.attribute if one.name in ("operator", "rnn_mode")]
+    return next(filter(_is_lstm, names), str(node.op_type))
 
 
 def _foreign(node: Any) -> str:

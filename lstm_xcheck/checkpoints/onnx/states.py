@@ -32,7 +32,10 @@ def _origin(value: Value | None) -> Value | None:
     """What a state is before it is cut and repeated for the batch."""
     for _ in range(_MOST_CUTS):
         node = value.scope.maker(value)[0] if value is not None else None
-        if value is None or node is None or node.op_type not in _CUTS:
+        if value is not None and value.name in value.scope.begins:  # a state that a loop carries
+            value = value.scope.begins[value.name]
+        elif value is None or node is None or node.op_type not in _CUTS:
             break
-        value = next(iter(value.scope.inputs(node)), None)
+        else:
+            value = next(iter(value.scope.inputs(node)), None)
     return value

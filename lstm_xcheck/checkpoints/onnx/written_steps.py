@@ -148,9 +148,8 @@ def _found(path: Path, folding: Folding, place: _Place, backward: bool, notes: l
         weights = LSTMWeights(spec, ((CellWeights(**gates),),), cell.weights.dtype)
     except SpecError as error:
         raise CheckpointError(f"{path}: LSTM {place.name} cannot be read: {escape(error, 300)}") from error
-    begins = {kind: value.scope.begins.get(value.name, value) for kind, value in _states(cell).items()}
     states: dict[str, Reason] = {}
-    for kind, leaves in not_zero(folding, begins):
+    for kind, leaves in not_zero(folding, _states(cell)):
         notes = [*notes, note_of(kind, leaves)]
         states.update(dict.fromkeys(leaves, unread_state(kind, place.name)))
     found = FoundLSTM(

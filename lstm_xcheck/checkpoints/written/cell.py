@@ -23,7 +23,7 @@ from .terms import Term, span_of, terms_of
 
 #: What recurrent kernels and states are called. Keras multiplies the input first, the state second.
 _RECURRENT = re.compile(r"(?i)recurrent|(\b|_)hh(\b|_)|hidden|h2h|h_?gates|lstm(_cell)?(_\d+)*/(\w+/)?MatMul_1\b")
-_STATE = re.compile(r"(?i)(\b|_)h(_?(0|prev|t|in))?(\b|_)|hidden|state")
+_STATE = re.compile(r"(?i)(\b|_)h(x|idden)?(_?(0|prev|t|in|state))?(\b|_)")
 
 
 @dataclass(frozen=True)
