@@ -57,7 +57,7 @@ layouts_option = click.option(
 #: Add the options that say of a Keras file what it does not say itself.
 keras_options = _group(
     click.option(
-        "--keras-config", type=PATH, metavar="FILE", help="The JSON of model.to_json(), for a Keras file without it."
+        "--keras-config", type=PATH, metavar="FILE", help="The JSON or YAML of the model, for a Keras file without it."
     ),
     click.option("--activation", metavar="NAME", help="Of a Keras LSTM whose file does not say it."),
     click.option("--recurrent-activation", metavar="NAME", help="The same of its gates, such as hard_sigmoid."),

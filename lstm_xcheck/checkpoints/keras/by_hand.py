@@ -13,6 +13,7 @@ from ...model.spec import HARD_SIGMOID_KERAS2, HARD_SIGMOID_KERAS3, Activation
 from ..codecs.limits import escape
 from ..options import KerasOptions
 from .config import KerasConfig, LayerConfig
+from .plain_yaml import read_yaml
 
 _MAX_CONFIG = 64 << 20
 #: Functions of Keras that have no canonical form; a name that is not here may be the user's own.
@@ -27,23 +28,34 @@ _TWO_DEFAULTS = (
 
 
 def read_architecture(path: Path | None) -> dict[str, Any] | None:
-    """The JSON object of --keras-config."""
+    """The architecture of --keras-config."""
     if path is None:
         return None
     try:
         if path.stat().st_size > _MAX_CONFIG:
             raise CheckpointError(f"--keras-config {path} has over {_MAX_CONFIG:,} bytes, more than any architecture")
-        value = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise CheckpointError(f"--keras-config {path} cannot be read ({error.strerror}); check the path") from error
+    except ValueError as error:
+        raise CheckpointError(f"--keras-config {path} is no text ({escape(error)}), but should be JSON") from error
+    try:
+        value = _parsed(text)
     except (ValueError, RecursionError) as error:
         raise CheckpointError(
-            f"--keras-config {path} is not JSON ({escape(error)}), but should be what model.to_json() gives; a YAML "
-            "file becomes that by: json.dumps(yaml.safe_load(text.replace('!!python/tuple', '')))"
+            f"--keras-config {path} is neither JSON nor the plain YAML of Keras 2 ({escape(error)}); give what "
+            "model.to_json() gives"
         ) from error
     if not isinstance(value, dict) or "class_name" not in value or "config" not in value:
         raise CheckpointError(f"--keras-config {path} holds no class_name and config, as model.to_json() gives them")
     return value
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return read_yaml(text)
 
 
 def option_of(key: str) -> str:

@@ -109,8 +109,9 @@ def test_a_config_of_the_user_is_applied_to_weights_of_keras_3(keras_files: Path
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("backend: tensorflow\nclass_name: Sequential\n", "is not JSON"), ("[1]", "holds no class_name"),
-        ("[" * 100_000, "is not JSON"),
+        ("backend: tensorflow\nclass_name: Sequential\n", "holds no class_name"), ("[1]", "holds no class_name"),
+        ("[" * 100_000, "is neither JSON nor the plain YAML"),
+        ("a: |\n  b\n", "is neither JSON nor the plain YAML"), ('{"class_name": ', "is neither JSON nor"),
         ('{"class_name": "Sequential", "config": {"layers": []}}', "has no LSTM at layers/lstm_1"),
     ],
 )  # fmt: skip
