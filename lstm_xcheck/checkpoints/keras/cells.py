@@ -6,7 +6,7 @@ SimpleRNN 1.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ...layouts.table import Layout, layout_named
@@ -65,12 +65,19 @@ class Cell:
 
 def inner_variables(groups: Sequence[Variables]) -> dict[str, str]:
     """Places with variables below them, those of random generators apart."""
+    places = {group.place for group in groups}
     found: dict[str, str] = {}
     for group in groups:
-        parts = group.place.split("/")
-        if group.tensors and "seed_generator" not in parts:
-            found.update({"/".join(parts[:at]): "/".join(parts[at:]) for at in range(1, len(parts))})
+        if group.tensors and "seed_generator" not in group.place.split("/"):
+            found.update({place: group.place[len(place) + 1 :] for place in ancestors(group.place) if place in places})
     return found
+
+
+def ancestors(place: str) -> Iterator[str]:
+    """The places that a place lies in, the nearest first."""
+    while "/" in place:
+        place = place.rpartition("/")[0]
+        yield place
 
 
 def _is_lstm(group: Variables) -> bool:

@@ -15,7 +15,7 @@ from ..model import FoundLSTM, OtherTensor, Reason, UnreadLSTM
 from ..options import ReadOptions
 from ..tensor_info import TensorInfo
 from .cell_functions import layer_name, refuse_idle_options, with_config
-from .cells import Cell, Variables, cell_of, inner_variables
+from .cells import Cell, Variables, ancestors, cell_of, inner_variables
 from .config import BACKWARD, KerasConfig, LayerConfig, merged_by
 
 
@@ -54,10 +54,9 @@ def detect_keras(
 
 def _without_weights(groups: Sequence[Variables], config: KerasConfig) -> Iterator[OtherTensor]:
     """The LSTMs of the config of which the file holds no weights."""
-    places = [group.place.split("/") for group in groups if group.tensors]
-    stored = {"/".join(parts[:at]) for parts in places for at in range(1, len(parts) + 1)}
     lstms = {place: layer for place, layer in config.layers.items() if "lstm" in layer.class_name.lower()}
-    built = {(layer.class_name, layer.name) for place, layer in lstms.items() if place in stored}
+    places = (place for group in groups if group.tensors for place in (group.place, *ancestors(group.place)))
+    built = {(lstms[place].class_name, lstms[place].name) for place in places if place in lstms}
     # Shared layers and those of Keras 2.12 have several places.
     for class_name, name in dict.fromkeys((layer.class_name, layer.name) for layer in lstms.values()):
         if (class_name, name) not in built:
