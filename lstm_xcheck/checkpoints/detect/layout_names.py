@@ -138,6 +138,9 @@ def _why_no_lstm(group: _Group) -> Reason:
     kernels = [_transposed(group.row, "W", tensor.shape) for tensor in group.of("W")]
     recurrent = [_transposed(group.row, "U", tensor.shape) for tensor in group.of("U")]
     shapes = f"input weights {list(group.of('W')[0].shape)} and recurrent weights {list(group.of('U')[0].shape)}"
+    stored = group.of("U")[0].shape
+    if len(stored) > 2 and stored[-1] == 4 * stored[-2]:
+        return UnreadLSTM(_name_at(_place(group, both=False)), f"not an LSTM of vectors: {shapes}")
     if any(len(shape) != 2 or 0 in shape for shape in [*kernels, *recurrent]):
         return f"not an LSTM: {shapes}, expected two axes each"
     rows, units = sum(shape[0] for shape in kernels), recurrent[0][1]

@@ -167,11 +167,16 @@ def _place(parts: list[str], configs: Mapping[str, LayerConfig]) -> str:
     name, rest = _layer(parts, configs)
     if rest and _is_scope(rest[0], name):
         rest = rest[1:]
+    place = f"layers/{name}"
     if rest[:1] == [_STACK]:
-        return f"layers/{name}/cell/cells/{rest[-1]}"
+        return f"{place}/cell/cells/{rest[-1]}"
+    backward = configs.get(f"{place}/backward_layer")
+    if backward:
+        # Keras 3 puts the model's name before, and keeps the name of a backward layer that the user makes.
+        second = any(part.startswith("backward_") or part == backward.name for part in rest)
+        return f"{place}/{'backward' if second else 'forward'}_layer/cell"
     side = next((there for start, there in _SIDES.items() if rest and rest[0].startswith(start)), "")
-    half = f"layers/{name}/{side}"
-    return f"{half}/cell" if side and (not configs or half in configs) else f"layers/{name}/cell"
+    return f"{place}/{side}/cell" if side and not configs else f"{place}/cell"
 
 
 def _layer(parts: list[str], configs: Mapping[str, LayerConfig]) -> tuple[str, list[str]]:

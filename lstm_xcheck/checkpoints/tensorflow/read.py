@@ -20,7 +20,7 @@ from ..model import Checkpoint, FoundLSTM, UnreadLSTM
 from ..options import KerasOptions, ReadOptions
 from .bundle import Bundle, read_bundle
 from .names import GRAPH, full_names, layer_names, model_names
-from .saved_model import keras2_layers, with_function
+from .saved_model import by_name, keras2_layers, with_function
 
 #: Keras and Sonnet before TF1, whose single kernel is the least particular.
 _ROWS = ("keras", "sonnet", "tf1")
@@ -91,7 +91,7 @@ def _with_functions(
     if given is not None:
         if layers:
             raise CheckpointError(f"{path} has a config of its own, so leave --keras-config out")
-        layers = {layer.name: layer for layer in described(path, given).layers.values()}
+        layers = by_name(described(path, given).layers)
     outcomes = [with_function(lstm, full.get(lstm.tensors[0], lstm.tensors[0]), layers, options) for lstm in lstms]
     pairs = list(zip(lstms, outcomes, strict=True))
     unread = {key: outcome for lstm, outcome in pairs if isinstance(outcome, UnreadLSTM) for key in lstm.tensors}

@@ -45,6 +45,18 @@ def keras2_layers(folder: Path) -> dict[str, LayerConfig | None]:
     return found
 
 
+def by_name(layers: Mapping[str, LayerConfig]) -> dict[str, LayerConfig | None]:
+    """Layers of a config by the names that their variables have; None for a name that several have."""
+    found: dict[str, LayerConfig | None] = {}
+    for place, layer in layers.items():
+        side = place.rpartition("/")[2]
+        # A Bidirectional calls its copies of `lstm` `forward_lstm` and `backward_lstm`.
+        name = side.removesuffix("layer") + layer.name if side in ("forward_layer", "backward_layer") else layer.name
+        if found.setdefault(name, layer) != layer:
+            found[name] = None
+    return found
+
+
 def with_function(
     lstm: FoundLSTM, variable: str, layers: Mapping[str, LayerConfig | None], options: KerasOptions
 ) -> FoundLSTM | UnreadLSTM:

@@ -55,8 +55,16 @@ h = Both(layers.LSTM(3, activation="relu", return_sequences=True), name="both")(
 h = layers.LSTM(4, return_sequences=True, activation="elu", name="elu")(h)
 h = layers.LSTM(4, return_sequences=True, name="plain")(h)
 model = keras.Model(x, h)
+backward = layers.LSTM(4, name="g", go_backwards=True)
+steps = [
+    keras.Input((4, 6, 5)), layers.TimeDistributed(layers.Bidirectional(layers.LSTM(3), name="inner"), name="timed"),
+    layers.Bidirectional(layers.LSTM(3, return_sequences=True, activation="relu"), name="both"),
+    layers.Bidirectional(layers.LSTM(4, name="f"), "concat", backward_layer=backward, name="two"),
+]
+line = keras.Sequential(steps)
 for suffix in (".keras", ".h5"):
     model.save(Path(sys.argv[1]) / f"m{suffix}")
+    line.save(Path(sys.argv[1]) / f"line{suffix}")
 """
 
 
@@ -78,6 +86,16 @@ def test_one_rule_for_all_files_of_keras(archives: Path, name: str) -> None:
     assert specs["own"].cell_activation == specs["both"].cell_activation == "relu"
     assert specs["both"].bidirectional
     assert unread(checkpoint) == {"elu": "its activation elu has no canonical form"}
+
+
+def test_both_files_of_a_model_read_the_same(archives: Path) -> None:
+    """The older kind has scopes of models and wrappers, and names of backward layers that the user makes."""
+    lstms = [
+        {lstm.name: lstm.weights for lstm in read_checkpoint(archives / f"line.{s}").lstms} for s in ("keras", "h5")
+    ]
+    assert lstms[0] == lstms[1]
+    assert list(lstms[0]) == ["inner", "both", "two"]
+    assert all(weights.spec.bidirectional for weights in lstms[0].values())
 
 
 def test_what_an_accepted_class_does_not_say_is_noted(tmp_path: Path) -> None:
