@@ -76,6 +76,10 @@ class Facts:
     whole: Proof | None = None
 
 
+def _names(test: str) -> Proof:
+    return Proof(test, "names")
+
+
 def _outputs(test: str) -> Proof:
     return Proof(test, "outputs")
 
@@ -240,11 +244,11 @@ ODD_FILES: tuple[tuple[str, str, str, Proof], ...] = (
     ),
     (
         "PyTorch", "quantisation to 8 bits", "named with its type, not read",
-        Proof(f"{_OBJECTS}::test_eight_bit_weights_are_named_with_their_type", "names"),
+        _names(f"{_OBJECTS}::test_eight_bit_weights_are_named_with_their_type"),
     ),
     (
         "PyTorch", "other parametrizations", "named with their tensors, not read",
-        Proof(f"{_FORMS}::test_a_form_that_is_not_known_is_named", "names"),
+        _names(f"{_FORMS}::test_a_form_that_is_not_known_is_named"),
     ),
     (
         "PyTorch", "options, paths, dates, losses and functions in the pickle", "named; nothing is imported or run",
@@ -252,17 +256,86 @@ ODD_FILES: tuple[tuple[str, str, str, Proof], ...] = (
     ),
     (
         "PyTorch", "a pickled module", "named, not read: its class may compute anything",
-        Proof(f"{_OBJECTS}::test_an_lstm_within_an_object_is_named_and_not_read", "names"),
+        _names(f"{_OBJECTS}::test_an_lstm_within_an_object_is_named_and_not_read"),
     ),
     (
         "PyTorch", "a zip of checkpoints, a folder of files", "the error names those that can be read",
-        Proof(f"{_OBJECTS}::test_a_zip_of_checkpoints_names_its_members", "names"),
+        _names(f"{_OBJECTS}::test_a_zip_of_checkpoints_names_its_members"),
     ),
     (
         "PyTorch", "`GRU`, `RNN`", "never an LSTM, whatever `--layout` says",
-        Proof(f"{_FORMS}::test_no_layout_makes_an_lstm_of_a_gru_or_rnn", "names"),
+        _names(f"{_FORMS}::test_no_layout_makes_an_lstm_of_a_gru_or_rnn"),
     ),
     ("Burn", "a matrix for each gate", "read", _bits(f"{_FORMS}::test_the_gates_of_burn_are_read")),
+    (
+        "Keras", "weights alone of Keras before 2.3",
+        "`hard_sigmoid` gates by the version, noted; `2.2.4-tf` is refused until somebody says which",
+        _names("checkpoints/keras/test_what_files_leave_open.py::test_the_version_gives_the_default_gates"),
+    ),
+    (
+        "Keras", "`model.to_json()` beside weights", "applied with `--keras-config`",
+        _names("checkpoints/keras/test_what_files_leave_open.py::test_a_config_of_the_user_is_applied"),
+    ),
+    (
+        "Keras", "a subclass of LSTM, an unknown class", "not read unless `--accept-class NAME`; the config is applied",
+        _names("checkpoints/keras/test_classes_and_places.py::test_a_class_that_is_not_keras_own_is_accepted_by_name"),
+    ),
+    (
+        "Keras", "scopes that TF1 made unique", "one layer, under its name",
+        _bits("checkpoints/keras/test_classes_and_places.py::test_scopes_made_unique_are_one_layer"),
+    ),
+    (
+        "Keras", "attributes in newer object headers", "read or refused",
+        _names("checkpoints/keras/test_attributes.py::test_an_attribute_is_read_or_refused"),
+    ),
+    (
+        "Keras", "an activation without a canonical form", "named, not read",
+        _names("checkpoints/keras/test_classes_and_places.py::test_an_lstm_that_is_not_read_is_marked"),
+    ),
+    (
+        "TensorFlow", "layers of Keras 2 in a SavedModel", "read by their config, by the same rule",
+        _names("checkpoints/tensorflow/test_layers_of_keras2.py::test_the_config_is_applied"),
+    ),
+    (
+        "ONNX", "weights made of constants by Slice, Concat and others", "folded, with a bound",
+        _bits("checkpoints/test_onnx_graphs_read.py::test_weights_made_of_constants_are_read"),
+    ),
+    (
+        "ONNX", "LSTMs in local functions, branches and loops", "read",
+        _outputs("checkpoints/test_onnx_graphs_read.py::test_an_lstm_in_each_branch_is_read"),
+    ),
+    (
+        "ONNX", "cells written out by operators", "read by what they compute",
+        _outputs("checkpoints/test_onnx_written_steps.py::test_a_cell_computes_what_is_read"),
+    ),
+    (
+        "ONNX", "loops with a mask", "read, with a note",
+        _outputs("checkpoints/test_onnx_written_steps.py::test_a_loop_with_a_mask_computes_what_is_read"),
+    ),
+    (
+        "ONNX", "`DynamicQuantizeLSTM` and other operators", "named, not read",
+        _names("checkpoints/test_onnx_graphs_read.py::test_other_operators_of_lstms_are_named"),
+    ),
+    (
+        "ONNX", "initial states that are not zero", "named",
+        _names("checkpoints/test_onnx_graphs_read.py::test_a_state_that_is_not_zero_is_not_lost"),
+    ),
+    (
+        "LiteRT", "a lone LSTMCell", "read by what it computes",
+        _outputs("checkpoints/litert/test_litert_files.py::test_a_cell_alone_is_read"),
+    ),
+    (
+        "LiteRT", "8-bit integers, unrolled steps", "named, not read",
+        _names("checkpoints/litert/test_litert_files.py::test_what_cannot_be_read_is_named"),
+    ),
+    (
+        "any", "an LSTM that is not read", "named; `compare` says no SAME, `verify` no AGREE, `port` writes nothing",
+        _names("cli/test_unread_lstms.py::test_compare_never_says_same"),
+    ),
+    (
+        "any", "20 MB that would become more than 1 GiB", "refused before it is made",
+        _names("checkpoints/hostile/test_bounded_work.py::test_a_file_that_would_become_large_is_refused"),
+    ),
 )  # fmt: skip
 
 _PAIRS = """\
