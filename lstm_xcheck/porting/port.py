@@ -15,6 +15,7 @@ from ..atomic_files import files_in, write_atomically
 from ..checkpoints import Checkpoint, FoundLSTM, read_checkpoint, write_checkpoint
 from ..checkpoints.formats import Format, format_for_writing
 from ..checkpoints.layout_arrays import chain_of
+from ..checkpoints.loading_code import loading_code
 from ..checkpoints.options import KerasOptions
 from ..checkpoints.other_layers.copied import entries as copied_entries
 from ..checkpoints.other_layers.model import OtherLayers
@@ -27,7 +28,6 @@ from . import other_layers
 from .certificate import Certificate, Ported, fingerprints, joined, losses
 from .clips import left_out_clips, without_clips
 from .leave_out import left_out
-from .loading_code import loading_code
 from .manifest import described, hashed, named, recorded
 
 #: What a certificate's name ends in.

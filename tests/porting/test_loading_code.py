@@ -11,7 +11,7 @@ import pytest
 from lstm_xcheck import Case, LSTMSpec, LSTMWeights, Result, judge
 from lstm_xcheck.checkpoints import write_checkpoint
 from lstm_xcheck.checkpoints.formats import FORMATS
-from lstm_xcheck.porting.loading_code import loading_code
+from lstm_xcheck.checkpoints.loading_code import loading_code
 from lstm_xcheck.porting.port import port
 
 from ..conftest import needs

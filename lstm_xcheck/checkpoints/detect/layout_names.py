@@ -122,7 +122,7 @@ def _nominations(name: str, rows: Sequence[str]) -> Iterator[tuple[Layout, str, 
 
 @lru_cache
 def _keys(rows: tuple[str, ...]) -> list[tuple[Layout, str, str]]:
-    """Each name of each row, in order, and how a place ends that has it."""
+    """Each name of each row, and how a place with it ends."""
     known = [layout_named(name) for name in rows]
     names = [(row, key) for row in known for tensor in row.tensors for key in own_names(row, tensor)]
     return [(row, key, "/" + key.replace(".", "/")) for row, key in names]

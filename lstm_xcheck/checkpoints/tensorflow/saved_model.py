@@ -46,7 +46,7 @@ def keras2_layers(folder: Path) -> dict[str, LayerConfig | None]:
 
 
 def by_name(layers: Mapping[str, LayerConfig]) -> dict[str, LayerConfig | None]:
-    """Layers of a config by the names that their variables have; None for a name that several have."""
+    """Layers of a config by their variables' names; None where several share one."""
     found: dict[str, LayerConfig | None] = {}
     for place, layer in layers.items():
         side = place.rpartition("/")[2]

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ..checkpoints import FoundLSTM
-from ..checkpoints.formats import Format
 from ..model import LSTMSpec
+from .formats import Format
+from .model import FoundLSTM
 
 #: Lines of code from the path of the file, as code, and its LSTMs.
 _Lines = Callable[[str, Sequence[FoundLSTM]], list[str]]
