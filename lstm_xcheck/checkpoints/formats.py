@@ -14,6 +14,7 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from ..atomic_files import files_in
 from ..errors import CheckpointError, SpecError
 from ..layouts.table import Layout, layout_named
 from ..model import LSTMWeights
@@ -78,6 +79,7 @@ class Format:
         is_model: whether a file is a model that runs, not weights alone.
         stacks: whether one LSTM of the file may have several layers; else a stack is written as a chain.
         folder: whether a checkpoint is a folder, not a file.
+        data_beside: whether numbers may lie in files beside the one that is named.
         companions: suffixes of the files beside the one that is named, which the writer makes too.
     """
 
@@ -94,6 +96,7 @@ class Format:
     is_model: bool = False
     stacks: bool = True
     folder: bool = False
+    data_beside: bool = False
     companions: tuple[str, ...] = ()
 
     @property
@@ -146,7 +149,7 @@ FORMATS: tuple[Format, ...] = (
     ),
     Format(
         "safetensors-index", "sharded safetensors", (sniff.SHARD_INDEX,), sniff.is_shard_index,
-        "safetensors.read_sharded:read",
+        "safetensors.read_sharded:read", data_beside=True,
     ),
     Format(
         "safetensors-folder", "sharded safetensors", (), sniff.has_shard_index, "safetensors.read_sharded:read",
@@ -175,15 +178,15 @@ FORMATS: tuple[Format, ...] = (
     ),
     Format(
         "onnx", "ONNX", (".onnx",), sniff.is_onnx, "onnx.read:read", "onnx.write", "onnx", ("onnx",), ("onnx",),
-        family="onnx", is_model=True, stacks=False,
+        family="onnx", is_model=True, stacks=False, data_beside=True,
     ),
     Format(
         "onnx-22", "ONNX opset 22", (".onnx",), sniff.is_onnx, "onnx.read:read", "onnx.write_opset22", "onnx",
-        ("onnx",), ("onnx",), family="onnx", is_model=True, stacks=False,
+        ("onnx",), ("onnx",), family="onnx", is_model=True, stacks=False, data_beside=True,
     ),
     Format(
         "openvino", "OpenVINO", (".xml",), sniff.is_openvino, "openvino.read:read", "openvino.write", stacks=False,
-        companions=(".bin",),
+        data_beside=True, companions=(".bin",),
     ),
     Format("litert", "LiteRT", (".tflite",), sniff.is_litert, "litert.read:read"),
     Format("equinox", "Equinox", (".eqx",), sniff.is_npy, "jax.equinox:read", "jax.equinox", stacks=False),
@@ -193,11 +196,10 @@ FORMATS: tuple[Format, ...] = (
     Format("haiku-pickle", "Haiku pickle", (".pkl", ".pickle"), sniff.is_pickle, "paddle.read:read"),
     Format(
         "tensorflow", "TensorFlow checkpoint", (".index",), sniff.is_tensorflow_index, "tensorflow.read:read",
-        "tensorflow.write", "tensorflow", (), ("tensorflow",), stacks=False, companions=(".data-00000-of-00001",),
+        "tensorflow.write", "tensorflow", (), ("tensorflow",), stacks=False, data_beside=True,
+        companions=(".data-00000-of-00001",),
     ),
-    Format(
-        "saved-model", "TensorFlow SavedModel", (), sniff.is_saved_model, "tensorflow.read:read", folder=True,
-    ),
+    Format("saved-model", "TensorFlow SavedModel", (), sniff.is_saved_model, "tensorflow.read:read", folder=True),
     # Before the other: Keras takes a plain `.h5` for the older kind, and `.weights.h5` for the newer.
     Format(
         "keras-h5", "Keras HDF5", (".h5",), sniff.is_hdf5, "keras.read:read_weights", "keras.write_legacy_h5", "hdf5",
@@ -231,12 +233,12 @@ def read_checkpoint(
         CheckpointError: for a file that is missing, damaged, hostile, ambiguous or of an unknown format.
     """
     row = None if layout is None else _layout_row(layout)
-    options = ReadOptions(row, load_other_tensors, keras or KerasOptions())
     file = Path(path)
     try:
         file = _resolve(file)
         _refuse_unreadable(file)
         format = format_of(file)
+        options = ReadOptions(row, load_other_tensors, Budget(file, _size(file, format)).spend, keras or KerasOptions())
         if options.keras != KerasOptions() and not format.is_of_keras:
             raise CheckpointError(
                 f"{file} is a {format.name} file, of which the options of Keras say nothing; leave --keras-config, "
@@ -258,6 +260,12 @@ def keras_options_for(paths: Sequence[str | PathLike[str]], options: KerasOption
     files = [_resolve(Path(path)) for path in paths]
     takes = [file.exists() and format_of(file).is_of_keras for file in files]
     return [options if own or not any(takes) else KerasOptions() for own in takes]
+
+
+def _size(path: Path, format: Format) -> int:
+    """The size of a checkpoint, before it is known which of the files beside it are its own."""
+    beside = path.parent.iterdir() if format.data_beside else [path]
+    return sum(file.stat().st_size for file in (files_in(path) if path.is_dir() else beside) if file.is_file())
 
 
 def _refuse_shared(checkpoint: Checkpoint) -> None:

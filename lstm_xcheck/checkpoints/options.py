@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from os import PathLike
 from pathlib import Path
@@ -47,4 +47,6 @@ class ReadOptions:
     layout: Layout | None = None  # the row that the tensors follow; None lets their names decide
     # whether tensors of no LSTM are loaded while the file is open; else they are only listed
     load_other_tensors: bool = False
+    # counts the bytes of those that are loaded, and raises CheckpointError where they are too many for the file
+    count_loaded: Callable[[int, str], None] | None = field(default=None, compare=False)
     keras: KerasOptions = field(default_factory=KerasOptions)

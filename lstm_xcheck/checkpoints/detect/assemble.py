@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -36,7 +37,7 @@ def others(
 
 
 def _other(tensor: TensorInfo, reason: Reason, options: ReadOptions) -> OtherTensor:
-    values = _loaded(tensor) if options.load_other_tensors else None
+    values = _loaded(tensor, options) if options.load_other_tensors else None
     note, unread = (reason.note, reason.name) if isinstance(reason, UnreadLSTM) else (reason, "")
     return OtherTensor(escape(tensor.name, 200), tensor.shape, tensor.dtype, note, values, unread)
 
@@ -69,11 +70,14 @@ def why_unreadable(tensors: Iterable[TensorInfo]) -> str:
     return unread[0] if unread else why_unsupported(tensor.dtype for tensor in listed)
 
 
-def _loaded(tensor: TensorInfo) -> TensorInfo:
+def _loaded(tensor: TensorInfo, options: ReadOptions) -> TensorInfo:
     """The tensor with its values; training state and unknown types keep none."""
     is_scalar = tensor.dtype == "int64" and tensor.shape == ()
     if is_training_state(tensor):
         return tensor
+    if options.count_loaded:
+        size = math.prod(tensor.shape) * FLOAT_SIZES.get(tensor.dtype, 1)
+        options.count_loaded(size, "its other tensors")
     if tensor.dtype not in FLOAT_SIZES and not is_scalar:
         with suppress(CheckpointError):  # finds where it lies, for who loads it later
             _ = tensor.check and tensor.check()

@@ -17,9 +17,10 @@ from lstm_xcheck.checkpoints import read_checkpoint
 from lstm_xcheck.checkpoints.codecs import limits, msgpack
 from lstm_xcheck.checkpoints.codecs.lazy_bytes import ByteRange
 from lstm_xcheck.checkpoints.codecs.limits import Budget
+from lstm_xcheck.errors import CheckpointError
 
 from ...helpers import run_python
-from ..damage import refusal
+from ..damage import memory_below, refusal
 from ..torch.test_hostile_pickles import storage, tensor, torch_zip
 
 #: What a file of at most 20 MB may cost, and the address space in which that is seen at once.
@@ -166,6 +167,15 @@ def test_a_file_that_would_become_large_is_refused(answers: tuple[dict[str, str]
 
 def test_none_takes_a_gibibyte(answers: tuple[dict[str, str], int]) -> None:
     assert 0 < answers[1] < MEMORY
+
+
+def test_other_tensors_that_share_a_storage_are_not_all_loaded(tmp_path: Path) -> None:
+    """4,000 matrices of one storage would take 64 GB where the whole model is asked for."""
+    pickle = START + state_of([f"{k}.w" for k in range(4000)], (1000, 1000), 1_000_000) + b"."
+    path = torch_zip(tmp_path, pickle, {"0": bytes(4_000_000)})
+    assert len(read_checkpoint(path).other) == 4000
+    with memory_below(256 << 20), pytest.raises(CheckpointError, match="its other tensors would take more than"):
+        read_checkpoint(path, load_other_tensors=True)
 
 
 def test_dropped_copies_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
