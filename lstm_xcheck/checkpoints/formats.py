@@ -79,7 +79,7 @@ class Format:
         is_model: whether a file is a model that runs, not weights alone.
         stacks: whether one LSTM of the file may have several layers; else a stack is written as a chain.
         folder: whether a checkpoint is a folder, not a file.
-        data_beside: whether numbers may lie in files beside the one that is named.
+        data_outside: whether numbers may lie in files beside the one that is named.
         companions: suffixes of the files beside the one that is named, which the writer makes too.
     """
 
@@ -96,7 +96,7 @@ class Format:
     is_model: bool = False
     stacks: bool = True
     folder: bool = False
-    data_beside: bool = False
+    data_outside: bool = False
     companions: tuple[str, ...] = ()
 
     @property
@@ -149,7 +149,7 @@ FORMATS: tuple[Format, ...] = (
     ),
     Format(
         "safetensors-index", "sharded safetensors", (sniff.SHARD_INDEX,), sniff.is_shard_index,
-        "safetensors.read_sharded:read", data_beside=True,
+        "safetensors.read_sharded:read", data_outside=True,
     ),
     Format(
         "safetensors-folder", "sharded safetensors", (), sniff.has_shard_index, "safetensors.read_sharded:read",
@@ -178,15 +178,15 @@ FORMATS: tuple[Format, ...] = (
     ),
     Format(
         "onnx", "ONNX", (".onnx",), sniff.is_onnx, "onnx.read:read", "onnx.write", "onnx", ("onnx",), ("onnx",),
-        family="onnx", is_model=True, stacks=False, data_beside=True,
+        family="onnx", is_model=True, stacks=False, data_outside=True,
     ),
     Format(
         "onnx-22", "ONNX opset 22", (".onnx",), sniff.is_onnx, "onnx.read:read", "onnx.write_opset22", "onnx",
-        ("onnx",), ("onnx",), family="onnx", is_model=True, stacks=False, data_beside=True,
+        ("onnx",), ("onnx",), family="onnx", is_model=True, stacks=False, data_outside=True,
     ),
     Format(
         "openvino", "OpenVINO", (".xml",), sniff.is_openvino, "openvino.read:read", "openvino.write", stacks=False,
-        data_beside=True, companions=(".bin",),
+        data_outside=True, companions=(".bin",),
     ),
     Format("litert", "LiteRT", (".tflite",), sniff.is_litert, "litert.read:read"),
     Format("equinox", "Equinox", (".eqx",), sniff.is_npy, "jax.equinox:read", "jax.equinox", stacks=False),
@@ -196,7 +196,7 @@ FORMATS: tuple[Format, ...] = (
     Format("haiku-pickle", "Haiku pickle", (".pkl", ".pickle"), sniff.is_pickle, "paddle.read:read"),
     Format(
         "tensorflow", "TensorFlow checkpoint", (".index",), sniff.is_tensorflow_index, "tensorflow.read:read",
-        "tensorflow.write", "tensorflow", (), ("tensorflow",), stacks=False, data_beside=True,
+        "tensorflow.write", "tensorflow", (), ("tensorflow",), stacks=False, data_outside=True,
         companions=(".data-00000-of-00001",),
     ),
     Format("saved-model", "TensorFlow SavedModel", (), sniff.is_saved_model, "tensorflow.read:read", folder=True),
@@ -263,9 +263,9 @@ def keras_options_for(paths: Sequence[str | PathLike[str]], options: KerasOption
 
 
 def _size(path: Path, format: Format) -> int:
-    """The size of a checkpoint, before it is known which of the files beside it are its own."""
-    beside = path.parent.iterdir() if format.data_beside else [path]
-    return sum(file.stat().st_size for file in (files_in(path) if path.is_dir() else beside) if file.is_file())
+    """The size of a checkpoint and of what may be its data."""
+    near = path.parent.iterdir() if format.data_outside else [path]
+    return sum(file.stat().st_size for file in (files_in(path) if path.is_dir() else near) if file.is_file())
 
 
 def _refuse_shared(checkpoint: Checkpoint) -> None:

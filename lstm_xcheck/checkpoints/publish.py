@@ -49,10 +49,9 @@ def _refuse_long(path: Path) -> None:
     """Refuse a name that is too long, or whose temporary one is."""
     try:
         path.with_name(f".00000000-{path.name}.old").lstat()
-    except FileNotFoundError:
-        pass
     except OSError as error:
-        raise CheckpointError(f"{path} cannot be written: {escape(error.strerror)}; choose another name") from error
+        if not isinstance(error, FileNotFoundError):
+            raise CheckpointError(f"{path} cannot be written: {escape(error.strerror)}; choose another name") from error
 
 
 @contextmanager

@@ -96,7 +96,7 @@ def _files_of(folder: Path, top: str) -> set[Path]:
 
 
 def _with_imported(folder: Path, files: set[Path]) -> set[Path]:
-    """The files and all that they import from the folder, by statement or by a name in quotes."""
+    """The files and all that they import from the folder, by any name."""
     found: set[Path] = set()
     waiting = set(files)
     while waiting:

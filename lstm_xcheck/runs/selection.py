@@ -56,7 +56,7 @@ def select_recordings(
 
 
 def _empty(group: list[NamedRecording], expected: bool) -> list[RecordingFault]:
-    """A fault for each recording without an answer, and for an expected environment without any."""
+    """A fault for each recording, and expected environment, without an answer."""
     faults = [
         RecordingFault(
             each.environment, "crashed",
