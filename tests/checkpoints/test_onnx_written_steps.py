@@ -93,6 +93,8 @@ def test_a_cell_computes_what_is_read(
     assert (found.weights.spec.input_size, found.weights.spec.hidden_size) == (X, H)
     assert "one step that the graph writes out, read as a layer of its own" in found.notes
     assert not [tensor for tensor in checkpoint.other if tensor.dtype == "float32" and tensor.shape]
+    topology = read_checkpoint(path, load_other_tensors=True).topology
+    assert (topology.layers, topology.unsupported) == ((), ())  # its operators are no layers of their own
     case = Case.random(found.weights.spec, weights=found.weights, steps=1, batch=BATCH)
     assert case.h0 is not None and case.c0 is not None
     h, c = run(path, ["h_n", "c_n"], x=case.x[:, 0], h=case.h0[0], c=case.c0[0])
@@ -200,6 +202,7 @@ def test_a_loop_computes_what_is_read(tmp_path: Path) -> None:
     path = looped(tmp_path / "m.onnx")
     (found,) = read_checkpoint(path).lstms
     assert (found.name, found.notes, marks(path)) == ("enc", (), {})
+    assert read_checkpoint(path, load_other_tensors=True).topology.unsupported == ()
     assert verdict(path, found) == "match"
 
 

@@ -74,12 +74,14 @@ def _read_model(path: Path, model: Any, options: ReadOptions) -> Checkpoint:
             reader.take(scope, node)
     unread, found = reader.unread, [lstm for lstm, _, _ in reader.found]
     known = Known(path, max(SMALL, MOST_SHARED * size))
+    nodes: set[str] = set()
     for written in written_lstms(path, scopes, reader.folding, known, reader.inside):
         if isinstance(written, UnreadLSTM):
             unread.append(written.as_tensor("operators"))
         else:
             found.append(written.found)
             reader.states.update(written.states)
+            nodes |= written.nodes
     unread += _unread_calls(scopes, reader)
     lstms = unique_names(path, [(lstm, f"{lstm.name}#{number}") for number, lstm in enumerate(found)])
     used = {name for lstm in lstms for name in lstm.tensors}
@@ -88,7 +90,7 @@ def _read_model(path: Path, model: Any, options: ReadOptions) -> Checkpoint:
     if options.load_other_tensors:
         lines = zip(lstms, reader.found, strict=False)
         top = {key_of(node): (lstm.name, _direction(scope, node)) for lstm, (_, scope, node) in lines if not scope.kind}
-        topology = graph_topology(model.graph, constants_of(model.graph, {}), top, used)
+        topology = graph_topology(model.graph, constants_of(model.graph, {}), top, used | nodes)
     listed = others(rest, reader.states, options)
     return Checkpoint(path, "onnx", lstms, (*unread, *listed), "onnx", topology, parts)
 

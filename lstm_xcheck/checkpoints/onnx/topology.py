@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Mapping, Set
 from typing import Any
 
 from ..codecs.limits import escape
@@ -19,11 +19,11 @@ _MOVES = (
 
 
 def graph_topology(
-    graph: Any, constants: Constants, lstms: Mapping[str, tuple[str, str]], taken: Container[str]
+    graph: Any, constants: Constants, lstms: Mapping[str, tuple[str, str]], taken: Set[str]
 ) -> ModelTopology:
     """The layers of a graph, and their order if sequential.
 
-    Tensors that are `taken` are those of LSTMs.
+    Tensors and nodes that are `taken` are those of LSTMs.
     """
     layers_of = find_layers(graph, constants)
     found = {key: one for key, one in layers_of.items() if not any(name in taken for name in one.parts.values())}
@@ -36,6 +36,7 @@ def graph_topology(
         chain = line_of(graph, constants, found, lstms)
     except NoLineError:
         nodes = [node for node in graph.node if key_of(node) not in found and node.op_type not in _MOVES]
+        nodes = [node for node in nodes if not {key_of(node), node.name} & taken]
         unsupported = tuple(f"{escape(node.name or key_of(node), 200)} ({escape(node.op_type)})" for node in nodes)
     by_step = {step.name: step.attributes for step in chain}
     described = tuple(

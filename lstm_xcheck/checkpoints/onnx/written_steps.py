@@ -24,6 +24,7 @@ from ..written.flow import NoCellError
 from ..written.step import Step
 from .flow import SAME, GraphFlow, after, past
 from .folding import Folding
+from .layers import key_of
 from .scopes import Scope, Value
 from .states import not_zero, note_of
 
@@ -37,6 +38,8 @@ _MADE_UP = re.compile(r"(node_)?(Mul|Loop|Scan)?(_?\d+)?", re.IGNORECASE)
 #: What TensorFlow calls the function that it runs a layer in.
 _CALLS = ("PartitionedCall", "StatefulPartitionedCall")
 _MOST_STEPS = 8
+#: Nodes of one step; exporters write up to some fifty.
+_MOST_NODES = 200
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,7 @@ class WrittenLSTM:
 
     found: FoundLSTM
     states: dict[str, Reason]
+    nodes: frozenset[str]  # that compute it, by their first outputs; a loop by its label
 
 
 def written_lstms(
@@ -162,7 +166,22 @@ def _found(path: Path, folding: Folding, place: _Place, backward: bool, notes: l
         tensors=tuple(_leaves(folding, cell)),
         notes=(*cell.weights.notes, *notes),
     )
-    return WrittenLSTM(found, states)
+    return WrittenLSTM(found, states, _nodes(cell) | ({place.loop.label} if place.loop else set()))
+
+
+def _nodes(cell: WrittenCell[Value]) -> frozenset[str]:
+    """The nodes between what a step takes and what it gives."""
+    found: set[str] = set()
+    seen = {cell.sequence, cell.state, cell.step.before}
+    waiting = [cell.step.h]
+    while waiting and len(found) < _MOST_NODES:
+        value = waiting.pop()
+        node, _ = value.scope.maker(value)
+        if node is not None and value not in seen:
+            seen.add(value)
+            found.add(key_of(node))
+            waiting += [one for one in value.scope.inputs(node) if one is not None]
+    return frozenset(found)
 
 
 def _states(cell: WrittenCell[Value]) -> dict[str, Value]:
