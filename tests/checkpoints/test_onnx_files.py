@@ -172,7 +172,7 @@ def test_dims_that_claim_more_than_there_is_are_refused(tmp_path: Path) -> None:
     model = onnx.load(path)
     model.graph.initializer[0].dims[2] = 2**40
     path.write_bytes(model.SerializeToString())
-    assert "the weights of its LSTMs would take more than" in refusal(path)
+    assert "should take" in refusal(path)
     model.graph.initializer[0].dims[2] = X + 1
     path.write_bytes(model.SerializeToString())
     assert "should take" in refusal(path)
