@@ -67,6 +67,7 @@ CHECKPOINTS: dict[str, set[str]] = {
     "safetensors": {*FAMILY, "torch"},  # the names of a state dict
     "tensorflow": {*FAMILY, "keras"},  # the config that Keras 2 writes into a SavedModel
     "formats": {"codecs", "model", "options", "sniff", "other_layers", "template"},
+    "loading_code": {"formats", "model"},
     "plain_arrays": {"codecs", "sniff", "safetensors"},
     "publish": {"codecs", "formats"},
     "read_back": {"codecs", "formats", "layout_arrays", "model", "options"},
