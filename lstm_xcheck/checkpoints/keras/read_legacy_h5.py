@@ -58,12 +58,13 @@ def legacy_content(
     groups: dict[str, Variables] = {}
     loose: list[TensorInfo] = []
     cells: dict[str, str] = {}
+    is_model = "model_weights" in root
     for place, group, datasets in walk(path, file, root, size, byte_range):
         if place == "model_weights" and not version:
             version = text_attribute(path, file, group, "keras_version")
         tensors = {key.partition(":")[0]: tensor for key, tensor in datasets.items()}
         # Adam's moments of a kernel lie in groups like the kernel's own, beside the model's weights.
-        aside = "model_weights" in root and not place.startswith("model_weights/")
+        aside = is_model and not place.startswith("model_weights/")
         parent = place.rpartition("/")[0]
         if parent in cells and tensors:  # a normalisation within the cell
             cells[place] = f"{cells[parent]}/{place.rpartition('/')[2]}"
@@ -201,4 +202,4 @@ def _layer(parts: list[str], configs: Mapping[str, LayerConfig]) -> tuple[str, l
 
 def _is_scope(part: str, layer: str) -> bool:
     """Whether this is the layer's name once more, perhaps with a number."""
-    return re.fullmatch(f"{re.escape(layer)}(_[0-9]+)?", part) is not None
+    return part == layer or (part.startswith(f"{layer}_") and part[len(layer) + 1 :].isdecimal())
