@@ -224,6 +224,10 @@ What is read of files that hold more than plain weights, or hold them in another
 command ends with 0 over an LSTM that was not.
 """
 
+_OPEN = "checkpoints/keras/test_what_files_leave_open.py"
+_PLACES = "checkpoints/keras/test_classes_and_places.py"
+_LAYERS_2 = "checkpoints/tensorflow/test_layers_of_keras2.py"
+
 #: Framework, what is odd about a file, what is done with it, and the test that says so.
 ODD_FILES: tuple[tuple[str, str, str, Proof], ...] = (
     (
@@ -266,32 +270,43 @@ ODD_FILES: tuple[tuple[str, str, str, Proof], ...] = (
         "PyTorch", "`GRU`, `RNN`", "never an LSTM, whatever `--layout` says",
         _names(f"{_FORMS}::test_no_layout_makes_an_lstm_of_a_gru_or_rnn"),
     ),
+    (
+        "Keras", "weights alone", "the defaults of the version in the file, with a note",
+        _outputs(f"{_OPEN}::test_the_version_gives_the_default_gates"),
+    ),
+    (
+        "Keras", "weights alone of `2.2.4-tf` or of no version", "refused, unless the user says what the gates have",
+        _outputs(f"{_OPEN}::test_a_version_of_two_defaults_is_refused_until_somebody_says_which"),
+    ),
+    (
+        "Keras", "JSON or YAML beside it", "applied with `--keras-config`",
+        _bits("checkpoints/keras/test_plain_yaml.py::test_both_forms_of_a_config_read_the_same"),
+    ),
+    (
+        "Keras", "a class that is not Keras' own", "named, and read with `--accept-class`, its config applied",
+        _outputs(f"{_PLACES}::test_a_class_that_is_not_keras_own_is_accepted_by_name"),
+    ),
+    (
+        "Keras", "a TimeDistributed, a model within one", "read by the config of the layer in it",
+        _outputs(f"{_PLACES}::test_a_model_in_a_wrapper_keeps_what_its_layers_say"),
+    ),
+    (
+        "Keras", "scopes that TensorFlow 1 made unique", "one LSTM for each layer, under the layer's name",
+        _bits(f"{_PLACES}::test_scopes_made_unique_are_one_layer"),
+    ),
+    (
+        "Keras", "peepholes, norms, convolutions or integers in its cells, or of Keras 1", "named, not read",
+        Proof(f"{_PLACES}::test_an_lstm_that_is_not_read_is_marked", "names"),
+    ),
+    (
+        "Keras", "attributes in any form of HDF5", "read or refused",
+        Proof("checkpoints/keras/test_attributes.py::test_an_attribute_is_read_or_refused", "names"),
+    ),
+    (
+        "TensorFlow", "cells of Keras with more variables", "named, not read",
+        Proof(f"{_LAYERS_2}::test_cells_of_another_kind_are_not_read", "names"),
+    ),
     ("Burn", "a matrix for each gate", "read", _bits(f"{_FORMS}::test_the_gates_of_burn_are_read")),
-    (
-        "Keras", "weights alone of Keras before 2.3",
-        "`hard_sigmoid` gates by the version, noted; `2.2.4-tf` is refused until somebody says which",
-        _names("checkpoints/keras/test_what_files_leave_open.py::test_the_version_gives_the_default_gates"),
-    ),
-    (
-        "Keras", "`model.to_json()` beside weights", "applied with `--keras-config`",
-        _names("checkpoints/keras/test_what_files_leave_open.py::test_a_config_of_the_user_is_applied"),
-    ),
-    (
-        "Keras", "a subclass of LSTM, an unknown class", "not read unless `--accept-class NAME`; the config is applied",
-        _names("checkpoints/keras/test_classes_and_places.py::test_a_class_that_is_not_keras_own_is_accepted_by_name"),
-    ),
-    (
-        "Keras", "scopes that TF1 made unique", "one layer, under its name",
-        _bits("checkpoints/keras/test_classes_and_places.py::test_scopes_made_unique_are_one_layer"),
-    ),
-    (
-        "Keras", "attributes in newer object headers", "read or refused",
-        _names("checkpoints/keras/test_attributes.py::test_an_attribute_is_read_or_refused"),
-    ),
-    (
-        "Keras", "an activation without a canonical form", "named, not read",
-        _names("checkpoints/keras/test_classes_and_places.py::test_an_lstm_that_is_not_read_is_marked"),
-    ),
     (
         "TensorFlow", "layers of Keras 2 in a SavedModel", "read by their config, by the same rule",
         _names("checkpoints/tensorflow/test_layers_of_keras2.py::test_the_config_is_applied"),
