@@ -26,7 +26,7 @@ SMALL = 1 << 20
 
 #: No real checkpoint has more tensors, or LSTMs.
 MAX_TENSORS = 100_000
-MAX_LSTMS = 10_000
+MAX_LSTMS = 2_000
 _MAX_MEMBERS = 60_000
 
 #: What is made of a file may be this many times the file, and some more for small ones.

@@ -126,10 +126,10 @@ FILES: dict[str, tuple[Callable[[], bytes], str]] = {
         lambda: START + b"}(" + text("k" * 300_000) + state_of([f"t{k}" for k in range(9000)]) + b"u.", NAMES,
     ),
     "long-key.msgpack": (lambda: msgpack.encode({"k" * 1_000_000: {f"t{k}": ONE for k in range(9000)}}), NAMES),
-    "shared.pt": (lambda: START + state_of(weights(5000), (1200, 300), MANY) + b".", "the weights of its LSTMs"),
-    "tiny.pt": (lambda: START + state_of(weights(11_000)) + b".", "more than 10000 LSTMs"),
+    "shared.pt": (lambda: START + state_of(weights(1500), (1200, 300), MANY) + b".", "the weights of its LSTMs"),
+    "tiny.pt": (lambda: START + state_of(weights(3000)) + b".", "more than 2000 LSTMs"),
     "empty.safetensors": (lambda: header({f"t{k}": [0] for k in range(300_000)}), "more than 100000 tensors"),
-    "tiny.safetensors": (lambda: header({name: [4, 1] for name in weights(30_000)}), "more than 10000 LSTMs"),
+    "tiny.safetensors": (lambda: header({name: [4, 1] for name in weights(30_000)}), "more than 2000 LSTMs"),
     "matrices.safetensors": (lambda: header({f"p.{k}": [4, 1] for k in range(20_000)}), "holds no LSTM"),
     "unpacked.npz": (
         lambda: zipped({f"lstm_{k}/linear/w.npy": npy(np.zeros((512, 1024), np.float16)) for k in range(100)}),
