@@ -55,11 +55,11 @@ class GraphFlow:
     def made(self, value: int) -> Made[int]:
         """What makes a value."""
         kind, op, place = self.graph.maker(value)
-        if op is None:
+        if op is None or not op.inputs:
             return Made("no operator")
         if kind in _FUNCTIONS:
             return Made("function", op.inputs[:1], _FUNCTIONS[kind])
-        if kind in _PLAIN:
+        if kind in _PLAIN and len(op.inputs) == 2:
             inner = self._hard_sigmoid(op) if kind == "MUL" else None
             if inner is not None:
                 return Made("function", (inner,), HARD_SIGMOID_KERAS3)
@@ -68,8 +68,8 @@ class GraphFlow:
             return Made("part", op.inputs[1:], part=Part(place, place + 1, len(op.outputs)))
         if kind == "RESHAPE":
             return Made("same", op.inputs[:1])
-        if kind == "FULLY_CONNECTED" and len(op.inputs) > 1 and not op.option(0, "<b"):
-            inputs = tuple(number for number in op.inputs[:3] if number >= 0)
+        inputs = tuple(number for number in op.inputs[:3] if number >= 0)
+        if kind == "FULLY_CONNECTED" and len(inputs) > 1 and not op.option(0, "<b"):
             return Made("product", inputs, transposed=True, name=self.graph.tensors[value].name)
         return Made(kind)
 

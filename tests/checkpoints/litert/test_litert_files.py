@@ -13,6 +13,9 @@ from lstm_xcheck import Case, CheckpointError, LSTMSpec, LSTMWeights, Result, ju
 from lstm_xcheck.arrays import Array
 from lstm_xcheck.checkpoints import Checkpoint, load, read_checkpoint
 from lstm_xcheck.checkpoints.litert import graph
+from lstm_xcheck.checkpoints.litert.flow import GraphFlow
+from lstm_xcheck.checkpoints.litert.graph import Graph, Operator, Tensor
+from lstm_xcheck.checkpoints.written.step import steps_of
 from lstm_xcheck.errors import DisagreementError
 from lstm_xcheck.model import CellWeights
 from lstm_xcheck.porting.port import port
@@ -257,3 +260,14 @@ def test_a_model_is_ported_and_rechecked(loops: Path, tmp_path: Path) -> None:
     (source,) = load(loops / "mixed.tflite").values()
     assert len(torch.load(tmp_path / "m.pt")) == 4
     assert np.array_equal(next(iter(load(tmp_path / "m.pt").values())).layers[0][0].W, source.layers[0][0].W)
+
+
+@pytest.mark.parametrize("kind", ["TANH", "LOGISTIC", "ADD", "MUL", "SPLIT", "RESHAPE", "FULLY_CONNECTED"])
+@pytest.mark.parametrize("inputs", [(), (-1,), (-1, -1)])
+def test_an_operator_without_its_inputs_makes_nothing(kind: str, inputs: tuple[int, ...]) -> None:
+    tensor = Tensor("t", (4,), "float32", None, variable=False, sparse=False)
+    operator = Operator(kind, inputs, (0,), None)
+    flow = GraphFlow(Graph(None, 0, "g", [tensor], (), (), [operator]))  # type: ignore[arg-type]
+    made = flow.made(0)
+    assert len(made.inputs) == {"function": 1, "same": 1, "add": 2, "mul": 2}.get(made.kind, 0)
+    assert list(steps_of(flow, 0)) == []
