@@ -84,6 +84,10 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def peak_memory() -> int:
     """The most memory that this process has had, in MiB."""
+    status = Path("/proc/self/status")
+    if status.exists():  # the other figure has what the parent of the process had too
+        (most,) = (line for line in status.read_text(encoding="ascii").splitlines() if line.startswith("VmHWM"))
+        return int(most.split()[1]) // 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 

@@ -30,6 +30,8 @@ START = b"\x80\x02"
 CHILD = f"""
 import json, resource, sys
 from pathlib import Path
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from fuzz_child import peak_memory
 from lstm_xcheck.checkpoints import load
 from lstm_xcheck.errors import CheckpointError
 resource.setrlimit(resource.RLIMIT_AS, ({SPACE}, {SPACE}))
@@ -39,7 +41,7 @@ for path in map(Path, sys.argv[1:]):
         told[path.name] = f"read {{len(load(path))}}"
     except CheckpointError as error:
         told[path.name] = str(error)
-print(json.dumps([told, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024]))
+print(json.dumps([told, peak_memory() << 20]))
 """
 
 
