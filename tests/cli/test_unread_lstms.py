@@ -64,7 +64,13 @@ def as_onnx(path: Path, shift: int) -> Path:
     return file
 
 
-@pytest.fixture(params=[as_safetensors, as_keras, as_onnx])
+@pytest.fixture(
+    params=[
+        as_safetensors,
+        pytest.param(as_keras, marks=pytest.mark.framework("h5py")),
+        pytest.param(as_onnx, marks=pytest.mark.framework("onnx")),
+    ]
+)
 def files(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Path, Path]:
     """Two files that differ in `dec` alone, which is not read."""
     make: Callable[[Path, int], Path] = request.param
