@@ -61,6 +61,8 @@ def _normalised(arrays: Sequence[Array]) -> Array:
 
 def _is_scaled(shapes: Sequence[Shape]) -> bool:
     g, v = shapes
+    if len(v) == 1:  # the norm of a bias is that of each of its numbers
+        return g in ((), v)
     return not g or (len(g) == len(v) == 2 and all(n in (1, m) for n, m in zip(g, v, strict=True)))
 
 

@@ -51,6 +51,7 @@ class _Group:
     prefix: str
     scope: str
     places: dict[str, dict[str, TensorInfo]] = field(default_factory=dict)
+    forms: dict[str, list[TensorInfo]] = field(default_factory=dict)  # of its weights, where not known, by own name
     fake_quantised: bool = False  # whether training rounded its weights
 
     @property
@@ -67,16 +68,20 @@ def detect_torch_names(path: Path, tensors: Sequence[TensorInfo], options: ReadO
     by_name = {tensor.name: tensor for tensor in tensors}
     derived = {tensor.name: tensor for tensor in derived_tensors(tensors)}
     by_name.update(derived)
-    groups = _torch_groups(list(by_name.values()))
-    refuse_many(path, len(groups), "LSTMs", MAX_LSTMS)
+    sources = {name for tensor in derived.values() for name in tensor.sources}
+    groups = _torch_groups(list(by_name.values()), [tensor for tensor in tensors if tensor.name not in sources])
+    refuse_many(path, sum(bool(group.places) for group in groups.values()), "LSTMs", MAX_LSTMS)
     found: list[tuple[FoundLSTM, str]] = []
     reasons: dict[str, Reason] = dict.fromkeys(derived, REDUNDANT)
-    stored = in_a_form(tensors)
     for group in groups.values():
         _refuse_ambiguous(path, group)
-        reason = _why_no_lstm(group, stored)
+        reason = _why_no_lstm(group)
         if reason:
-            reasons.update({name: reason for tensor in group.tensors for name in (tensor.name, *tensor.file_names)})
+            rest = (
+                [tensor for form in group.forms.values() for tensor in form] if isinstance(reason, UnreadLSTM) else []
+            )
+            own = [*group.tensors, *rest]
+            reasons.update({name: reason for tensor in own for name in (tensor.name, *tensor.file_names)})
             continue
         _adopt_single_bias(group, by_name)
         found.append((_torch_lstm(path, group), group.prefix))
@@ -85,7 +90,8 @@ def detect_torch_names(path: Path, tensors: Sequence[TensorInfo], options: ReadO
     return lstms, others((t for t in tensors if used.isdisjoint(t.file_names)), reasons, options)
 
 
-def _torch_groups(tensors: Sequence[TensorInfo]) -> dict[str, _Group]:
+def _torch_groups(tensors: Sequence[TensorInfo], stored: Sequence[TensorInfo]) -> dict[str, _Group]:
+    """Groups of plain weights and of unknown forms of them."""
     groups: dict[str, _Group] = {}
     for tensor in tensors:
         prefix, place, kind = _place_of(tensor.name)
@@ -95,7 +101,10 @@ def _torch_groups(tensors: Sequence[TensorInfo]) -> dict[str, _Group]:
         elif _FAKE_QUANTISED in tensor.name:
             prefix = tensor.name.rpartition("layers.")[0]
             groups.setdefault(prefix, _Group(prefix, tensor.scope)).fake_quantised = True
-    return {prefix: group for prefix, group in groups.items() if group.places}
+    for own, forms in in_a_form(stored).items():
+        prefix, place, kind = _place_of(own)
+        groups.setdefault(prefix, _Group(prefix, forms[0].scope)).forms[kind + place] = forms
+    return {prefix: group for prefix, group in groups.items() if group.places or group.forms}
 
 
 def _place_of(name: str) -> tuple[str, str, str]:
@@ -119,30 +128,34 @@ def _refuse_ambiguous(path: Path, group: _Group) -> None:
         )
 
 
-def _why_no_lstm(group: _Group, stored: Mapping[str, Sequence[TensorInfo]]) -> Reason:
+def _why_no_lstm(group: _Group) -> Reason:
     """Why names, shapes and types make no LSTM; empty if they do."""
-    unknown = [reason for place in group.places if (reason := _unknown_form(group, place, stored))]
-    if unknown:
-        return UnreadLSTM(_name_of(group), "; ".join(unknown))
+    if group.forms and _has_four_rows(group):
+        names = shortlist([escape(tensor.name) for form in group.forms.values() for tensor in form])
+        unknown = f"{' and '.join(group.forms)} is stored in a form that is not known, as {names}"
+        return UnreadLSTM(_name_of(group), unknown)
     families = {_place_family(place, kinds) for place, kinds in group.places.items()}
     if "LSTM" not in families:
-        return "; ".join(sorted(families))
+        return "; ".join(sorted(families)) or "not an LSTM: its weights are stored in a form that is not known"
     if len(families) > 1:
         return UnreadLSTM(_name_of(group), "; ".join(sorted(families - {"LSTM"})))
     unsupported = why_unreadable(group.tensors)
     return UnreadLSTM(_name_of(group), unsupported) if unsupported else ""
 
 
-def _unknown_form(group: _Group, place: str, stored: Mapping[str, Sequence[TensorInfo]]) -> str:
-    """In what form a weight of an LSTM is stored that is not known."""
-    kinds = group.places[place]
-    missing = [kind + place for kind in ("weight_ih", "weight_hh") if kind not in kinds]
-    forms = [tensor for own in missing for tensor in stored.get(group.prefix + own, ())]
-    rows = {4 * shape[1] for shape in (t.shape for t in forms) if len(shape) == 2 and shape[0] == 4 * shape[1]}
-    if not rows & {tensor.shape[0] for tensor in kinds.values() if tensor.shape}:
-        return ""
-    names = shortlist([escape(tensor.name) for tensor in forms])
-    return f"{' and '.join(missing)} is stored in a form that is not known, as {names}"
+def _has_four_rows(group: _Group) -> bool:
+    """Whether recurrent weights, in whatever form, have 4 rows per unit."""
+    sizes: dict[str, dict[str, set[int]]] = {}
+    plain = [(place, kind, [tensor]) for place, kinds in group.places.items() for kind, tensor in kinds.items()]
+    forms = [(_place_of(own)[1:], tensors) for own, tensors in group.forms.items()]
+    for place, kind, tensors in [*plain, *((place, kind, tensors) for (place, kind), tensors in forms)]:
+        of_kind = sizes.setdefault(place, {}).setdefault(kind, set())
+        of_kind.update(size for tensor in tensors for size in tensor.shape)
+    return any(
+        max(of["weight_hh"]) in {4 * size for size in of["weight_hh"] | of.get("weight_hr", set())}
+        for of in sizes.values()
+        if of.get("weight_hh")
+    )
 
 
 def _place_family(place: str, kinds: dict[str, TensorInfo]) -> str:

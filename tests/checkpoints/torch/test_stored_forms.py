@@ -207,3 +207,67 @@ def test_thousands_of_names_take_little_time(name: str) -> None:
     lstms, other = detect(Path("m.pt"), tensors, detect_torch_names, ReadOptions())
     assert time.process_time() - before < 5
     assert (lstms, len(other)) == ((), len(tensors))
+
+
+class Scaled(torch.nn.Module):  # type: ignore[misc, name-defined]
+    """A parametrisation of somebody's own."""
+
+    def __init__(self, own_parameter: bool) -> None:
+        super().__init__()
+        factor = torch.tensor(0.5)
+        self.factor = torch.nn.Parameter(factor) if own_parameter else 0.5
+
+    def forward(self, weight: Any) -> Any:
+        return weight * self.factor
+
+
+BIASES = [name + end for name in ("bias_ih_l0", "bias_hh_l0") for end in ("", "_reverse")]
+
+
+@pytest.mark.parametrize("norm", [weight_norm, parametrizations.weight_norm, prune.random_unstructured])
+@pytest.mark.parametrize("names", [BIASES[:1], BIASES[2:3], BIASES[2:], BIASES])
+def test_a_bias_in_another_form_is_computed(tmp_path: Path, norm: Callable[..., Any], names: list[str]) -> None:
+    torch.manual_seed(0)
+    module = torch.nn.LSTM(5, 4, bidirectional=True)
+    for name in names:
+        norm(module, name, 0.5) if norm is prune.random_unstructured else norm(module, name)
+    with torch.no_grad():
+        for name, parameter in module.named_parameters():
+            if name.endswith(("_g", "original0")):
+                parameter.mul_(-1.5)
+    found = read(tmp_path / "m.pt", module)
+    assert found.weights.spec.bias == "split"
+    assert_computes(found, module)
+
+
+@pytest.mark.parametrize("own_parameter", [False, True])
+@pytest.mark.parametrize(
+    "names",
+    [["bias_hh_l0"], ["bias_ih_l0", "bias_hh_l0"], ["weight_ih_l0"], ["weight_hh_l0"], ["weight_hr_l0"],
+     ["weight_ih_l0", "weight_hh_l0", "weight_hr_l0", "bias_ih_l0", "bias_hh_l0"], ["bias_hh_l1"]],
+)  # fmt: skip
+def test_no_weight_or_bias_in_a_form_of_its_own_is_dropped(
+    tmp_path: Path, names: list[str], own_parameter: bool
+) -> None:
+    for size in (0, 3) if "weight_hr_l0" not in names else (3,):
+        module = torch.nn.LSTM(5, 4, num_layers=2, proj_size=size)
+        gru = torch.nn.GRU(5, 4, num_layers=2)
+        for name in names:
+            torch.nn.utils.parametrize.register_parametrization(module, name, Scaled(own_parameter))
+            if hasattr(gru, name):
+                torch.nn.utils.parametrize.register_parametrization(gru, name, Scaled(own_parameter))
+        state = torch.nn.ModuleDict({"enc": module, "gru": gru, "plain": torch.nn.LSTM(2, 3)}).state_dict()
+        torch.save(state, tmp_path / "m.pt")
+        checkpoint = read_checkpoint(tmp_path / "m.pt")
+        assert [lstm.name for lstm in checkpoint.lstms] == ["plain"]
+        (unread,) = checkpoint.unread
+        assert unread.name == "enc"
+        assert f"{' and '.join(names)} is stored in a form that is not known" in unread.why
+
+
+def test_the_spectral_norm_of_a_bias_is_not_known(tmp_path: Path) -> None:
+    module = torch.nn.LSTM(5, 4)
+    parametrizations.spectral_norm(module, "bias_hh_l0")
+    torch.save(module.state_dict(), tmp_path / "m.pt")
+    with pytest.raises(CheckpointError, match="bias_hh_l0 is stored in a form that is not known"):
+        lx.load(tmp_path / "m.pt")
