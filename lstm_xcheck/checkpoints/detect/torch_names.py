@@ -7,13 +7,13 @@ unit instead of 4.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ...errors import CheckpointError
 from ...layouts.table import layout_named
-from ..codecs.limits import MAX_LSTMS, escape, refuse_many, shortlist
+from ..codecs.limits import FLOAT_SIZES, MAX_LSTMS, escape, refuse_many, shortlist
 from ..model import REDUNDANT, FoundLSTM, Reason, UnreadLSTM
 from ..options import ReadOptions
 from ..tensor_info import TensorInfo
@@ -38,8 +38,18 @@ _QUANTIZABLE_NAME = re.compile(
 )
 _FAKE_QUANTISED = ".weight_fake_quant."
 
+#: What quantisation-aware training observed, by the module's name (torch 2.13.0, torch/ao/quantization/quantize.py).
+_OBSERVER = re.compile(r"(?:.*\.)?(?:weight_fake_quant|activation_post_process)\..*", re.DOTALL)
+
+#: Weights that another cell has; at the top of a file, where every other layer lies below too, these names only.
+_OF_A_CELL = re.compile(r"(?:weight|bias)_[^./]+|layernorm[^./]*|layernorm_[ihc][./][^./]+")
+#: What wraps a layer whose weights it changes (peft 0.17, tuners/lora/layer.py).
+_BASE_LAYER = ("base_layer.", "base_layer/")
+
 #: What DataParallel and torch.compile put before every name.
 _WRAPPERS = ("module.", "_orig_mod.")
+#: Modules in which a whole model lies.
+_TOP = ("", "model.", "model/")
 
 _FAMILY = {4: "LSTM", 3: "GRU", 1: "RNN"}
 
@@ -52,11 +62,24 @@ class _Group:
     scope: str
     places: dict[str, dict[str, TensorInfo]] = field(default_factory=dict)
     forms: dict[str, list[TensorInfo]] = field(default_factory=dict)  # of its weights, where not known, by own name
+    further: list[TensorInfo] = field(default_factory=list)  # floats of its module that are none of its weights
     fake_quantised: bool = False  # whether training rounded its weights
 
     @property
     def tensors(self) -> list[TensorInfo]:
         return [tensor for place in self.places.values() for tensor in place.values()]
+
+    @property
+    def everything(self) -> list[TensorInfo]:
+        return [*self.tensors, *(tensor for form in self.forms.values() for tensor in form), *self.further]
+
+    def owns(self, name: str) -> bool:
+        """Whether it is one of its weights."""
+        prefix, place, kind = _place_of(name)
+        if prefix == self.prefix and kind:
+            return kind in self.places.get(place, {})
+        adopted = self.places.get("", {}).get("bias_ih")
+        return adopted is not None and adopted.name == name
 
     @property
     def is_cell(self) -> bool:
@@ -69,21 +92,21 @@ def detect_torch_names(path: Path, tensors: Sequence[TensorInfo], options: ReadO
     derived = {tensor.name: tensor for tensor in derived_tensors(tensors)}
     by_name.update(derived)
     sources = {name for tensor in derived.values() for name in tensor.sources}
-    groups = _torch_groups(list(by_name.values()), [tensor for tensor in tensors if tensor.name not in sources])
+    rest = [tensor for tensor in tensors if tensor.name not in sources]
+    groups = _torch_groups(list(by_name.values()), rest)
     refuse_many(path, sum(bool(group.places) for group in groups.values()), "LSTMs", MAX_LSTMS)
     found: list[tuple[FoundLSTM, str]] = []
     reasons: dict[str, Reason] = dict.fromkeys(derived, REDUNDANT)
     for group in groups.values():
         _refuse_ambiguous(path, group)
+        _adopt_single_bias(group, by_name)
+    _add_further(groups, rest)
+    for group in groups.values():
         reason = _why_no_lstm(group)
         if reason:
-            rest = (
-                [tensor for form in group.forms.values() for tensor in form] if isinstance(reason, UnreadLSTM) else []
-            )
-            own = [*group.tensors, *rest]
+            own = group.everything if isinstance(reason, UnreadLSTM) else group.tensors
             reasons.update({name: reason for tensor in own for name in (tensor.name, *tensor.file_names)})
             continue
-        _adopt_single_bias(group, by_name)
         found.append((_torch_lstm(path, group), group.prefix))
     lstms = unique_names(path, found)
     used = {name for lstm in lstms for name in lstm.tensors}
@@ -105,6 +128,24 @@ def _torch_groups(tensors: Sequence[TensorInfo], stored: Sequence[TensorInfo]) -
         prefix, place, kind = _place_of(own)
         groups.setdefault(prefix, _Group(prefix, forms[0].scope)).forms[kind + place] = forms
     return {prefix: group for prefix, group in groups.items() if group.places or group.forms}
+
+
+def _add_further(groups: Mapping[str, _Group], tensors: Iterable[TensorInfo]) -> None:
+    """Gives each group the floats that lie in its module."""
+    modules = {prefix: group for prefix, group in groups.items() if group.places}
+    for prefix, group in list(modules.items()):
+        if prefix.endswith(_BASE_LAYER):
+            modules.setdefault(prefix[: -len(_BASE_LAYER[0])], group)
+    lengths = {len(prefix) for prefix in modules}
+    for tensor in tensors:
+        if tensor.dtype not in FLOAT_SIZES or _OBSERVER.fullmatch(tensor.name):
+            continue
+        for end in (0, *(match.end() for match in re.finditer(r"[./]", tensor.name))):
+            module = modules.get(tensor.name[:end]) if end in lengths else None
+            if module and not module.owns(tensor.name):
+                is_top = _unwrapped(tensor.name[:end], module.scope) in _TOP
+                if not is_top or _OF_A_CELL.fullmatch(tensor.name, end):
+                    module.further.append(tensor)
 
 
 def _place_of(name: str) -> tuple[str, str, str]:
@@ -139,8 +180,11 @@ def _why_no_lstm(group: _Group) -> Reason:
         return "; ".join(sorted(families)) or "not an LSTM: its weights are stored in a form that is not known"
     if len(families) > 1:
         return UnreadLSTM(_name_of(group), "; ".join(sorted(families - {"LSTM"})))
-    unsupported = why_unreadable(group.tensors)
-    return UnreadLSTM(_name_of(group), unsupported) if unsupported else ""
+    why = why_unreadable(group.tensors)
+    if not why and group.further:
+        names = shortlist([escape(tensor.name) for tensor in group.further])
+        why = f"its module has further weights, {names}, which may change what it computes"
+    return UnreadLSTM(_name_of(group), why) if why else ""
 
 
 def _has_four_rows(group: _Group) -> bool:
@@ -179,16 +223,21 @@ def _adopt_single_bias(group: _Group, by_name: Mapping[str, TensorInfo]) -> None
     """Takes one vector `bias`, as Equinox 0.13.8 stores it (equinox/nn/_rnn.py)."""
     kinds = group.places.get("", {})
     bias = by_name.get(group.prefix + "bias")
-    if kinds and bias and "bias_ih" not in kinds and bias.shape == kinds["weight_ih"].shape[:1]:
+    if "weight_ih" in kinds and bias and "bias_ih" not in kinds and bias.shape == kinds["weight_ih"].shape[:1]:
         kinds["bias_ih"] = bias
 
 
 def _name_of(group: _Group) -> str:
     """The user's name of the layer."""
-    short = group.prefix[len(group.scope) :]
+    return escape(_unwrapped(group.prefix, group.scope).rstrip("./") or "lstm", 200)
+
+
+def _unwrapped(prefix: str, scope: str) -> str:
+    """The prefix without what is put before every name."""
+    short = prefix[len(scope) :]
     while short.startswith(_WRAPPERS):
         short = short.partition(".")[2]
-    return escape(short.rstrip("./") or "lstm", 200)
+    return short
 
 
 def _torch_lstm(path: Path, group: _Group) -> FoundLSTM:

@@ -44,7 +44,8 @@ def _in_layout(path: Path, tensors: Sequence[TensorInfo], row: Layout, options: 
     lstms, other = named(path, tensors, options)
     if lstms:
         return lstms, other
-    matches = shape_matches(tensors, joint=True)
+    unread = {tensor.name for tensor in other if tensor.unread}
+    matches = shape_matches([tensor for tensor in tensors if escape(tensor.name, 200) not in unread], joint=True)
     refuse_many(path, len(matches), "LSTMs", MAX_LSTMS)
     found = [_found(path, one, row) for one in matches if fits(one, row)]
     lstms = unique_names(path, found)
@@ -81,7 +82,9 @@ def _with_choices(path: Path, other: tuple[OtherTensor, ...], left: Sequence[Ten
                 f"with its neighbours {one.listed} it may be an LSTM of {one.hidden} units, but these names do not "
                 f"say in which order the gates lie; say it with --layout: {choices}"
             )
-    return tuple(replace(tensor, note=notes.get(tensor.name, tensor.note)) for tensor in other)
+    return tuple(
+        tensor if tensor.unread else replace(tensor, note=notes.get(tensor.name, tensor.note)) for tensor in other
+    )
 
 
 def _order(row: Layout) -> str:
