@@ -9,7 +9,7 @@ from dataclasses import replace
 from ..checkpoints import Checkpoint, OtherTensor
 from ..checkpoints.codecs.limits import shortlist
 from ..checkpoints.model import REDUNDANT
-from ..errors import UserError
+from ..errors import CheckpointError, UserError
 
 
 def left_out(checkpoint: Checkpoint, names: Sequence[str]) -> tuple[Checkpoint, list[str]]:
@@ -20,6 +20,7 @@ def left_out(checkpoint: Checkpoint, names: Sequence[str]) -> tuple[Checkpoint, 
 
     Raises:
         UserError: for a name of nothing.
+        CheckpointError: when every LSTM is left out.
     """
     lstms = tuple(lstm for lstm in checkpoint.lstms if lstm.name not in names)
     meant = {id(tensor) for name in names for tensor in checkpoint.other if _is_meant(checkpoint, tensor, name)}
@@ -36,7 +37,13 @@ def left_out(checkpoint: Checkpoint, names: Sequence[str]) -> tuple[Checkpoint, 
     listed = [lstm.name for lstm in checkpoint.lstms if lstm not in lstms]
     listed += [f"{tensor}, of the unread {tensor.unread}" if tensor.unread else str(tensor) for tensor in gone]
     kept = tuple(tensor for tensor in checkpoint.other if tensor not in gone)
-    return replace(checkpoint, lstms=lstms, other=kept), listed
+    rest = replace(checkpoint, lstms=lstms, other=kept)
+    if names and (checkpoint.lstms or checkpoint.unread) and not (rest.lstms or rest.unread):
+        raise CheckpointError(
+            f"{checkpoint.path} holds no LSTM but what --leave-out names, {shortlist(list(names))}: "
+            "every LSTM was left out, so name fewer"
+        )
+    return rest, listed
 
 
 def _is_meant(checkpoint: Checkpoint, tensor: OtherTensor, name: str) -> bool:

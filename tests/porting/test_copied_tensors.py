@@ -120,8 +120,16 @@ def test_an_lstm_is_left_out_by_its_name_too(tmp_path: Path) -> None:
     assert [lstm["source"] for lstm in certificate["lstms"]] == ["a"]
     assert certificate["left_out"][0] == "b"
     assert [lstm.name for lstm in read_checkpoint(tmp_path / "n.pt").lstms] == ["a"]
-    with pytest.raises(lx.CheckpointError, match="holds no LSTM"):
+    with pytest.raises(lx.CheckpointError, match="holds no LSTM but what --leave-out names, a, b, c: every LSTM was"):
         lx.port(tmp_path / "m.pt", tmp_path / "o.pt", leave_out=["a", "b", "c"])
+    with pytest.raises(lx.CheckpointError, match="holds no LSTM that can be read; c is an LSTM, not read"):
+        lx.port(tmp_path / "m.pt", tmp_path / "o.pt", leave_out=["a", "b"])
+    torch.save({name: value for name, value in state.items() if name.startswith("c.")}, tmp_path / "p.pt")
+    with pytest.raises(lx.CheckpointError, match="every LSTM was left out"):
+        lx.port(tmp_path / "p.pt", tmp_path / "o.pt", leave_out=["c"])
+    torch.save({name: value for name, value in state.items() if name.startswith("b.")}, tmp_path / "p.pt")
+    with pytest.raises(lx.CheckpointError, match="every LSTM was left out"):
+        lx.port(tmp_path / "p.pt", tmp_path / "o.pt", leave_out=["b"])
 
 
 def test_two_state_dicts_keep_their_full_names(tmp_path: Path) -> None:
