@@ -41,6 +41,7 @@ def merged_by(mode: str) -> str:
 #: Keras' own classes that hold an LSTM, and the packages that they come from.
 OWN = ("LSTM", "LSTMCell", "CuDNNLSTM", "UnifiedLSTM", "RNN", "StackedRNNCells", "Bidirectional")
 _PACKAGES = ("keras", "tf_keras", "tensorflow")
+_NO_MODULE = "<none>"
 
 
 @dataclass(frozen=True)
@@ -125,9 +126,12 @@ def layer_config(item: Any) -> LayerConfig | None:
         isinstance(item, dict) and isinstance(item.get("class_name"), str) and isinstance(item.get("config"), dict)
     ):
         return None
-    # Keras' own classes have a module and are registered nowhere, others are or have another module.
+    # Keras' own classes have a module and are registered nowhere, others are or have another module or none.
+    # The older .h5 names no modules at all.
     package, _, _ = str(item.get("registered_name") or "").rpartition(">")
     origin = package or str(item.get("module") or "")
+    if "module" in item and not item["module"]:
+        origin = _NO_MODULE
     return LayerConfig(item["class_name"], str(item["config"].get("name", "")), item["config"], origin)
 
 

@@ -88,6 +88,31 @@ def test_one_rule_for_all_files_of_keras(archives: Path, name: str) -> None:
     assert unread(checkpoint) == {"elu": "its activation elu has no canonical form"}
 
 
+UNREGISTERED = r"""
+import sys
+import keras
+from keras import layers
+
+class LSTM(layers.LSTM):
+    def call(self, sequences, initial_state=None, mask=None, training=False):
+        return super().call(sequences, initial_state, mask, training) * 0.5
+
+x = keras.Input((6, 5))
+half = LSTM(4, return_sequences=True, name="half")(x)
+keras.Model(x, layers.LSTM(4, name="plain")(half)).save(sys.argv[1])
+"""
+
+
+def test_a_class_that_only_bears_the_name_of_keras_own_is_foreign(tmp_path: Path) -> None:
+    pytest.importorskip("keras")
+    run_python(UNREGISTERED, tmp_path / "m.keras", KERAS_BACKEND=keras_backend())
+    checkpoint = read_checkpoint(tmp_path / "m.keras")
+    assert [lstm.name for lstm in checkpoint.lstms] == ["plain"]
+    assert "add --accept-class LSTM" in unread(checkpoint)["half"]
+    accepted = read_checkpoint(tmp_path / "m.keras", keras=KerasOptions(accept_class=("LSTM",)))
+    assert [lstm.name for lstm in accepted.lstms] == ["half", "plain"]
+
+
 def test_both_files_of_a_model_read_the_same(archives: Path) -> None:
     """The older kind has scopes of models and wrappers, and names of backward layers that the user makes."""
     lstms = [
