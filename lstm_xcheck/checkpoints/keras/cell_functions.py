@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from ..codecs.limits import escape
 from ..model import UnreadLSTM
 from ..options import KerasOptions
 from .by_hand import Functions, accepted_notes, functions_by_hand, functions_of, option_of, refuse_foreign
-from .cells import CUDNN, Cell
+from .cells import CUDNN, Cell, ancestors
 from .config import OWN, TIME_MAJOR, KerasConfig, LayerConfig, snake_case
 
 DIRECTIONS = ("forward_layer", "backward_layer")
@@ -27,14 +27,14 @@ def with_config(
     own = layers.get(cell.place) or layers.get(cell.layer)
     # Within StackedRNNCells the direction is the outer RNN's: <rnn>/cell/cells/<cell>.
     outer = layers.get(cell.layer.partition("/cell/cells/")[0])
-    if own is None or outer is None:
-        return _by_default(path, cell, names, config, options)
-    parent, _, last = cell.layer.rpartition("/")
-    classes = (own, outer, *([layers[parent]] if last in DIRECTIONS else []))
+    near = next((layers[place] for place in (cell.place, *ancestors(cell.place), "") if place in layers), None)
+    classes = (near, *near.outer) if near else ()
     name = escape(layer_name(cell.layer, names, layers), 200)
     refused = refuse_foreign(classes, options)
     if refused:
         return UnreadLSTM(name, refused)
+    if own is None or outer is None:
+        return _by_default(path, cell, names, config, options, accepted_notes(classes))
     _check_agreement(path, cell, own, names.get(cell.place if cell.place in layers else cell.layer, ""))
     functions = _functions(cell, own.values, config, options)
     if isinstance(functions, str):
@@ -57,16 +57,25 @@ def _functions(cell: Cell, values: Mapping[str, Any], config: KerasConfig, optio
 
 
 def _by_default(
-    path: Path, cell: Cell, names: Mapping[str, str], config: KerasConfig, options: KerasOptions
+    path: Path,
+    cell: Cell,
+    names: Mapping[str, str],
+    config: KerasConfig,
+    options: KerasOptions,
+    accepted: Sequence[str],
 ) -> Cell | UnreadLSTM:
-    """The cell with what the user says, else with the defaults of its Keras."""
-    if options.config is not None:
+    """The cell with what the user says, else with the defaults of its Keras.
+
+    A config leaves open only what lies in an accepted class of the user.
+    """
+    if options.config is not None and not accepted:
         listed = ", ".join(layer.name for layer in config.layers.values() if "lstm" in layer.class_name.lower())
         raise CheckpointError(
             f"{path}: --keras-config {options.config} has no LSTM at {escape(cell.layer)}, but {escape(listed, 200)}; "
             "give the config of this very model"
         )
-    functions = _functions(cell, {}, config, options)
+    unknown = "the config of the file has no layer for its weights" if config.layers and not accepted else ""
+    functions = unknown or _functions(cell, {}, config, options)
     if isinstance(functions, str):
         return UnreadLSTM(escape(layer_name(cell.layer, names, config.layers), 200), functions)
     parts = cell.place.split("/")
@@ -81,7 +90,7 @@ def _by_default(
         activation=functions.activation,
         recurrent_activation=gates,
         backward=backward or "backward_layer" in parts,
-        notes=(f"{note}, but {' and '.join(stated)}" if stated else note, *_class_notes(cell, names)),
+        notes=(f"{note}, but {' and '.join(stated)}" if stated else note, *accepted, *_class_notes(cell, names)),
         stated=(*functions.stated, *["go_backwards"] * backward),
     )
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,8 @@ def merged_by(mode: str) -> str:
 
 #: Keras' own classes that hold an LSTM, and the packages that they come from.
 OWN = ("LSTM", "LSTMCell", "CuDNNLSTM", "UnifiedLSTM", "RNN", "StackedRNNCells", "Bidirectional")
+#: Keras' own classes that hold other layers and change nothing in what they compute.
+_AROUND = ("Functional", "Sequential", "Model", "TimeDistributed")
 _PACKAGES = ("keras", "tf_keras", "tensorflow")
 _NO_MODULE = "<none>"
 
@@ -52,6 +54,7 @@ class LayerConfig:
     name: str  # the user's layer name
     values: dict[str, Any]
     origin: str = ""  # the module or package that the config names, empty where it names none
+    outer: tuple[LayerConfig, ...] = field(default=(), compare=False)  # what it lies in, nearest first
 
     @property
     def short_class(self) -> str:
@@ -61,7 +64,7 @@ class LayerConfig:
     @property
     def is_own(self) -> bool:
         """Whether this is Keras' own class, whose formula is known."""
-        return self.class_name in OWN and self.origin.partition(".")[0] in ("", *_PACKAGES)
+        return self.class_name in (*OWN, *_AROUND) and self.origin.partition(".")[0] in ("", *_PACKAGES)
 
     @property
     def is_bidirectional(self) -> bool:
@@ -132,7 +135,14 @@ def layer_config(item: Any) -> LayerConfig | None:
     origin = package or str(item.get("module") or "")
     if "module" in item and not item["module"]:
         origin = _NO_MODULE
-    return LayerConfig(item["class_name"], str(item["config"].get("name", "")), item["config"], origin)
+    # A class of the user may leave the name out of its config.
+    name = str(item["config"].get("name") or item.get("name") or "")
+    return LayerConfig(item["class_name"], name, item["config"], origin)
+
+
+def within(layer: LayerConfig, outer: LayerConfig) -> LayerConfig:
+    """The layer with what it lies in."""
+    return replace(layer, outer=(outer, *outer.outer))
 
 
 def parse_config(path: Path, text: bytes, metadata: bytes) -> KerasConfig:
@@ -144,7 +154,7 @@ def parse_config(path: Path, text: bytes, metadata: bytes) -> KerasConfig:
 def described(path: Path, model: dict[str, Any]) -> KerasConfig:
     """The layers of a model as `to_json()` describes it."""
     layers: dict[str, LayerConfig] = {}
-    _collect(path, model, "", layers, 0)
+    _collect(path, model, "", layers, ())
     # First come the places of today: the order of layers is theirs.
     layers |= {_place_in_keras_2_12(place): layer for place, layer in layers.items()}
     version = model.get("keras_version")
@@ -199,15 +209,18 @@ def _place_in_keras_2_12(place: str) -> str:
     return _IN_LIST.sub(doubled, place)
 
 
-def _collect(path: Path, entry: dict[str, Any], place: str, layers: dict[str, LayerConfig], depth: int) -> None:
+def _collect(
+    path: Path, entry: dict[str, Any], place: str, layers: dict[str, LayerConfig], outer: tuple[LayerConfig, ...]
+) -> None:
     """Adds an entry and its children under their places."""
-    if depth > _MAX_DEPTH:
+    if len(outer) > _MAX_DEPTH:
         raise CheckpointError(f"{path}: config.json nests layers more than {_MAX_DEPTH} deep; it is not a real model")
     layer = layer_config(entry)
     if layer is None:
         return
-    layers[place] = layer
-    within = f"{place}/" if place else ""
+    layers[place] = replace(layer, outer=outer)
+    inside = (layers[place], *outer)
+    start = f"{place}/" if place else ""
     values = layer.values
     inner = layer_config(values.get("layer"))
     if layer.is_bidirectional and inner and not values.get("backward_layer"):
@@ -216,11 +229,11 @@ def _collect(path: Path, entry: dict[str, Any], place: str, layers: dict[str, La
     children = _BIDIRECTIONAL if layer.is_bidirectional else _CHILDREN
     for key, attribute in children.items():
         if isinstance(values.get(key), dict):
-            _collect(path, values[key], within + attribute, layers, depth + 1)
+            _collect(path, values[key], start + attribute, layers, inside)
     for key in _LISTS:
         if isinstance(values.get(key), list):
             for name, item in _numbered(values[key]):
-                _collect(path, item, f"{within}{key}/{name}", layers, depth + 1)
+                _collect(path, item, f"{start}{key}/{name}", layers, inside)
 
 
 def _numbered(items: list[Any]) -> list[tuple[str, dict[str, Any]]]:

@@ -20,7 +20,7 @@ from ..codecs.lazy_bytes import ByteRange
 from ..codecs.limits import escape
 from ..tensor_info import TensorInfo
 from .cells import Variables
-from .config import KerasConfig, LayerConfig, backward_layer, default_gates, layer_config
+from .config import KerasConfig, LayerConfig, backward_layer, default_gates, layer_config, within
 
 _KINDS = ("kernel", "recurrent_kernel", "bias")
 _SIDES = {"forward_": "forward_layer", "backward_": "backward_layer"}
@@ -131,9 +131,11 @@ def _leaves(path: Path, model: LayerConfig, depth: int) -> Iterator[LayerConfig]
     listed = model.values.get("layers")
     for item in listed if isinstance(listed, list) else []:
         layer = _model(item)
+        layer = within(layer, model) if layer else None
         inner = _model(layer.values.get("layer")) if layer else None
         nested = next((one for one in (layer, inner) if one and isinstance(one.values.get("layers"), list)), None)
-        if nested:
+        if nested and layer:
+            nested = nested if nested is layer else within(nested, layer)
             yield from _leaves(path, nested, depth + 1)
         elif layer:
             yield layer
@@ -155,12 +157,13 @@ def _below(path: Path, place: str, layer: LayerConfig, depth: int) -> dict[str, 
         configs[f"{place}/cell"] = cell
         listed = cell.values.get("cells")
         members = [layer_config(item) for item in listed] if isinstance(listed, list) else []
-        configs.update({f"{place}/cell/cells/{one.name}": one for one in members if one})
+        configs.update({f"{place}/cell/cells/{one.name}": within(one, cell) for one in members if one})
     return configs
 
 
 def _child(entry: LayerConfig, key: str) -> LayerConfig | None:
-    return layer_config(entry.values.get(key))
+    child = layer_config(entry.values.get(key))
+    return within(child, entry) if child else None
 
 
 def _place(parts: list[str], configs: Mapping[str, LayerConfig]) -> str:
@@ -169,6 +172,9 @@ def _place(parts: list[str], configs: Mapping[str, LayerConfig]) -> str:
     if rest and _is_scope(rest[0], name):
         rest = rest[1:]
     place = f"layers/{name}"
+    inside = rest[:-1] if rest and _CELL.fullmatch(rest[-1]) else rest
+    if inside and place in configs and _may_hold_others(configs[place]):
+        return "/".join([place, *inside, "cell"])
     if rest[:1] == [_STACK]:
         return f"{place}/cell/cells/{rest[-1]}"
     backward = configs.get(f"{place}/backward_layer")
@@ -178,6 +184,11 @@ def _place(parts: list[str], configs: Mapping[str, LayerConfig]) -> str:
         return f"{place}/{'backward' if second else 'forward'}_layer/cell"
     side = next((there for start, there in _SIDES.items() if rest and rest[0].startswith(start)), "")
     return f"{place}/{side}/cell" if side and not configs else f"{place}/cell"
+
+
+def _may_hold_others(layer: LayerConfig) -> bool:
+    """Whether this is the user's layer, of whose inner layers the config says nothing."""
+    return not layer.is_own and not {"recurrent_activation", "cell", "layer"} & set(layer.values)
 
 
 def _layer(parts: list[str], configs: Mapping[str, LayerConfig]) -> tuple[str, list[str]]:

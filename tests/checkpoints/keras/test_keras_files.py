@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 
 from lstm_xcheck.checkpoints import load, read_checkpoint
+from lstm_xcheck.checkpoints.model import FoundLSTM
+from lstm_xcheck.checkpoints.options import KerasOptions
 from lstm_xcheck.model import LSTMSpec
 from lstm_xcheck.model.spec import HARD_SIGMOID_KERAS2, HARD_SIGMOID_KERAS3
 
@@ -25,6 +27,11 @@ pytestmark = pytest.mark.framework
 
 Truth = Callable[[str, str], list[Any]]
 SUFFIXES = [".keras", ".weights.h5"]
+
+
+def accepted(path: Path) -> dict[str, FoundLSTM]:
+    """LSTMs by name, those of the user's class Own too."""
+    return {lstm.name: lstm for lstm in read_checkpoint(path, keras=KerasOptions(accept_class=("Own",))).lstms}
 
 
 @pytest.fixture(scope="session")
@@ -52,7 +59,7 @@ def keras_truth(keras_files: Path) -> Truth:
 def test_lstm_is_read_bit_for_bit_under_its_layer_name(
     keras_files: Path, keras_truth: Truth, stem: str, layer: str, suffix: str
 ) -> None:
-    lstm = lstms_in(keras_files / (stem + suffix))[layer]
+    lstm = accepted(keras_files / (stem + suffix))[layer]
     theirs = keras_truth(stem, layer)
     assert_columns(lstm.weights.layers[0][0], *theirs)
     assert lstm.native_count == sum(array.size for array in theirs)
@@ -64,7 +71,7 @@ def test_lstm_is_read_bit_for_bit_under_its_layer_name(
 def test_bidirectional_is_one_lstm_forward_first(
     keras_files: Path, keras_truth: Truth, stem: str, layer: str, suffix: str
 ) -> None:
-    weights = lstms_in(keras_files / (stem + suffix))[layer].weights
+    weights = accepted(keras_files / (stem + suffix))[layer].weights
     theirs = keras_truth(stem, layer)
     assert weights.spec.bidirectional
     assert_columns(weights.layers[0][0], *theirs[:3])
@@ -73,7 +80,7 @@ def test_bidirectional_is_one_lstm_forward_first(
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_stacked_cells_are_one_lstm_each(keras_files: Path, keras_truth: Truth, suffix: str) -> None:
-    models = lstms_in(keras_files / ("subclassed" + suffix))
+    models = accepted(keras_files / ("subclassed" + suffix))
     theirs = keras_truth("subclassed", "stack")
     assert_columns(models["stack/lstm_cell"].weights.layers[0][0], *theirs[:3])
     assert_columns(models["stack/lstm_cell_1"].weights.layers[0][0], *theirs[3:])
@@ -114,7 +121,7 @@ def test_merge_mode_is_noted(keras_files: Path) -> None:
 
 @pytest.mark.parametrize("name", ["sequential.weights.h5", "subclassed.keras"])
 def test_files_without_a_config_say_what_is_assumed(keras_files: Path, name: str) -> None:
-    for lstm in lstms_in(keras_files / name).values():
+    for lstm in accepted(keras_files / name).values():
         assert "Keras' defaults are taken" in lstm.notes[0]
 
 
