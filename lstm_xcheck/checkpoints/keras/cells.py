@@ -92,7 +92,9 @@ def _is_lstm(group: Variables) -> bool:
 def cell_of(group: Variables, inner: str, name: str) -> Cell | Reason:
     """The group as a cell, or why it is none; empty for others."""
     parent, _, last = group.place.rpartition("/")
-    if last != "cell" and "lstm" not in last and "lstm" not in group.name:
+    # A cell of a stack may have any name.
+    stacked = "/cell/cells/" in group.place and _is_lstm(group)
+    if last != "cell" and "lstm" not in last and "lstm" not in group.name and not stacked:
         return ""
     count = len(group.tensors)
     if count not in (2, 3) or set(group.tensors) != set("012"[:count]):

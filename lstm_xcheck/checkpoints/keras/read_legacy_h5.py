@@ -26,7 +26,7 @@ _KINDS = ("kernel", "recurrent_kernel", "bias")
 _SIDES = {"forward_": "forward_layer", "backward_": "backward_layer"}
 _MAX_CONFIG = 64 << 20
 _MAX_DEPTH = 32
-_STACK = "stacked_rnn_cells"
+_STACK = re.compile("stacked_rnn_cells(_[0-9]+)?")
 #: A recurrent matrix of one gate, which neither a GRU nor a SimpleRNN has.
 _GATE_OF_KERAS_1 = "_U_f"
 _CELL = re.compile("lstm_cell(_[0-9]+)?")
@@ -175,13 +175,18 @@ def _place(parts: list[str], configs: Mapping[str, LayerConfig]) -> str:
     inside = rest[:-1] if rest and _CELL.fullmatch(rest[-1]) else rest
     if inside and place in configs and _may_hold_others(configs[place]):
         return "/".join([place, *inside, "cell"])
-    if rest[:1] == [_STACK]:
+    if rest and _STACK.fullmatch(rest[0]):
         return f"{place}/cell/cells/{rest[-1]}"
     backward = configs.get(f"{place}/backward_layer")
     if backward:
         # Keras 3 puts the model's name before, and keeps the name of a backward layer that the user makes.
         second = any(part.startswith("backward_") or part == backward.name for part in rest)
-        return f"{place}/{'backward' if second else 'forward'}_layer/cell"
+        place = f"{place}/{'backward' if second else 'forward'}_layer"
+    cell = configs.get(f"{place}/cell")
+    if cell and isinstance(cell.values.get("cells"), list) and rest:
+        return f"{place}/cell/cells/{rest[-1]}"
+    if backward:
+        return f"{place}/cell"
     side = next((there for start, there in _SIDES.items() if rest and rest[0].startswith(start)), "")
     return f"{place}/{side}/cell" if side and not configs else f"{place}/cell"
 
@@ -197,14 +202,22 @@ def _layer(parts: list[str], configs: Mapping[str, LayerConfig]) -> tuple[str, l
     The first part is the layer, or a model in the model with its layers behind. TensorFlow 1 gives every layer of a
     graph a scope of its own: the second `lstm` of a graph has its weights in `lstm_1`.
     """
+    spans = ((start, end) for end in range(len(parts), 1, -1) for start in range(end - 1))
+    for start, end in spans:  # a name of Keras 2 may have slashes
+        name = "/".join(parts[start:end])
+        layer = configs.get(f"layers/{name}")
+        if layer and layer.name == name:
+            again = parts[end : 2 * end - start] == parts[start:end]
+            return name, parts[2 * end - start if again else end :]
     plain = [re.sub("_[0-9]+$", "", part) for part in parts]
     for names in (parts[:1], parts, plain):
         named = [position for position, part in enumerate(names) if f"layers/{part}" in configs]
         if named:
             return names[named[-1]], parts[named[-1] + 1 :]
     at = len(parts) - 1
-    if _STACK in parts[1:]:
-        at = parts.index(_STACK, 1) - 1
+    stack = next((position for position, part in enumerate(parts) if position and _STACK.fullmatch(part)), 0)
+    if stack:
+        at = stack - 1
     else:
         at -= bool(at and _CELL.fullmatch(parts[at]))
         at -= bool(at and parts[at].startswith(tuple(_SIDES)))
