@@ -86,8 +86,11 @@ def matched(
     """The LSTM read back for each written one, by name or order."""
     found = {lstm.name: lstm for lstm in back.lstms}
     names = shortlist(sorted(found)) or "none"
-    if set(written) <= set(found) and (not exact or len(found) == len(written)):
-        return {name: found[name] for name in written}
+    # Keras takes no slash in a name, and with PyTorch no dot.
+    spelled = {name: name if name in found else name.replace("/", "_").replace(".", "_") for name in written}
+    unique = len(set(spelled.values())) == len(written)
+    if unique and set(spelled.values()) <= set(found) and (not exact or len(found) == len(written)):
+        return {name: found[label] for name, label in spelled.items()}
     if len(found) != len(written) or not exact:
         raise CheckpointError(f"{target} was not written: {len(written)} LSTMs were written, but {names} read")
     return dict(zip(written, back.lstms, strict=True))

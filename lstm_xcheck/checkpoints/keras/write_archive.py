@@ -9,12 +9,14 @@ import io
 import json
 import zipfile
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
 
+from ...errors import CheckpointError
 from ...model import LSTMWeights
-from ..codecs.limits import open_archive, read_member
+from ..codecs.limits import escape, open_archive, read_member
 from ..other_layers.model import OtherLayers
 from ..template import Template
 from .write_config import model_config
@@ -30,6 +32,7 @@ def write(path: Path, lstms: Mapping[str, LSTMWeights], other_layers: OtherLayer
 
     Other layers make one model with them where their order is known, else each has its own input and output.
     """
+    lstms, other_layers = _named(lstms), _layers_named(other_layers)
     config, order = model_config(lstms, other_layers)
     everything = keras_layers(lstms, other_layers)
     buffer = io.BytesIO()
@@ -41,6 +44,39 @@ def write(path: Path, lstms: Mapping[str, LSTMWeights], other_layers: OtherLayer
         _WEIGHTS: buffer.getvalue(),
     }
     _write(path, members)
+
+
+def _spelled(name: str) -> str:
+    """A name that Keras takes: none has a slash, and with PyTorch none has a dot.
+
+    >>> _spelled("decoder.cell/1")
+    'decoder_cell_1'
+    """
+    return name.replace("/", "_").replace(".", "_")
+
+
+def _named(lstms: Mapping[str, LSTMWeights]) -> dict[str, LSTMWeights]:
+    named = {_spelled(name): weights for name, weights in lstms.items()}
+    if len(named) != len(lstms):
+        same = [name for name in lstms if _spelled(name) != name]
+        raise CheckpointError(
+            f"two LSTMs would have one name in the file, as Keras takes no / and . in names; add --rename "
+            f"{escape(same[0])}=NEW"
+        )
+    return named
+
+
+def _layers_named(others: OtherLayers) -> OtherLayers:
+    """The other layers, and the steps of the chain, by the same names."""
+    layers = tuple(replace(layer, name=_spelled(layer.name)) for layer in others.layers)
+    chain = []
+    for step in others.chain:
+        attributes = step.attributes
+        if isinstance(attributes.get("config"), dict):
+            config = attributes["config"]
+            attributes = {**attributes, "config": {**config, "name": _spelled(str(config.get("name", step.name)))}}
+        chain.append(replace(step, name=_spelled(step.name), attributes=attributes))
+    return replace(others, layers=layers, chain=tuple(chain))
 
 
 def fill(path: Path, template: Template) -> None:
