@@ -47,7 +47,7 @@ def write(path: Path, lstms: Mapping[str, LSTMWeights], other_layers: OtherLayer
 
 
 def _spelled(name: str) -> str:
-    """A name that Keras takes: none has a slash, and with PyTorch none has a dot.
+    """A name that Keras takes, without slashes and dots.
 
     >>> _spelled("decoder.cell/1")
     'decoder_cell_1'
