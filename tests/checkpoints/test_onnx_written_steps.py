@@ -123,6 +123,30 @@ def test_equal_shapes_are_told_apart_by_names_alone(tmp_path: Path, kernels: str
     np.testing.assert_array_equal(np.concatenate(list(found.weights.layers[0][0].U)), own[recurrent])
 
 
+@pytest.mark.parametrize(("axis", "shape"), [(2, [-1, H, 4]), (1, [-1, 4, H]), (2, [-1, 2, 2 * H]), (1, [-1, 4 * H])])
+def test_gates_that_lie_in_turns_are_not_read_as_blocks(tmp_path: Path, axis: int, shape: list[int]) -> None:
+    """The last shape is that of the pre-activations as they are, whose parts are the gates."""
+    nodes, own = gemms()
+    parts = [make("Reshape", ["s", "by"], ["r"]), make("Split", ["r"], [f"q{k}" for k in GATES], axis=axis)]
+    parts += [make("Reshape", [f"q{k}", "flat"], [f"p{k}"]) for k in GATES]
+    nodes = [*nodes[:3], *parts, *nodes[4:]]
+    path = cell(tmp_path / "m.onnx", lambda: (nodes, own | ints(by=shape, flat=[-1, H])))
+    if shape == [-1, 4 * H]:
+        assert len(read_checkpoint(path).lstms) == 1
+        return
+    assert read_checkpoint(path).lstms == ()
+    assert list(marks(path).values()) == ["an LSTM, not read: its pre-activations are computed by Reshape"]
+
+
+def test_states_and_gates_cast_to_whole_numbers_are_not_read(tmp_path: Path) -> None:
+    nodes, own = gemms()
+    casts = [make("Cast", ["s"], ["whole"], to=6), make("Cast", ["whole"], ["z"], to=1)]
+    split_z = make("Split", ["z"], list(nodes[3].output), axis=1)
+    path = cell(tmp_path / "m.onnx", lambda: ([*nodes[:3], *casts, split_z, *nodes[4:]], own))
+    assert list(marks(path).values()) == ["an LSTM, not read: its pre-activations are computed by Cast"]
+    assert read_checkpoint(path).lstms == ()
+
+
 def test_other_steps_are_named_or_no_lstm(tmp_path: Path) -> None:
     path = cell(tmp_path / "p.onnx", peepholes)
     assert read_checkpoint(path).lstms == ()

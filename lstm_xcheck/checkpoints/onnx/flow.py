@@ -16,10 +16,9 @@ from ..written.flow import Made, Part
 from .attributes import NotInSpecError, function_of, number_of
 from .folding import Folding
 from .scopes import Scope, Value
+from .shapes import Shapes
 
 _KINDS = {"Add": "add", "Sum": "add", "Mul": "mul"}
-#: Axes that the last one may be: exporters name it so where there are two or three.
-_LAST = (-1, 1, 2)
 #: How whole numbers such as the end of a part are computed.
 _ARITHMETIC: dict[str, Callable[[int, int], int]] = {
     "Add": operator.add, "Sub": operator.sub, "Mul": operator.mul, "Div": operator.floordiv,
@@ -30,7 +29,7 @@ _MOST_STEPS = 16
 _MOST = 1 << 40
 _CLIPPING = ("Clip", "Min", "Max", "Mul", "Div")
 _FUNCTIONS = ("Sigmoid", "Tanh", "Relu", "Softsign", "HardSigmoid")
-#: Operators that hand on what they take.
+#: Operators that may hand on what they take.
 SAME = ("Identity", "Reshape", "Squeeze", "Unsqueeze", "Dropout", "Cast")
 
 
@@ -38,11 +37,10 @@ class GraphFlow:
     """The data flow of a model."""
 
     def __init__(self, folding: Folding) -> None:
-        self._folding = folding
+        self._folding, self.shapes = folding, Shapes(folding)
         self._first: dict[int, Value] = {}
         self._made: dict[Value, Made[Value]] = {}
         self._numbers: dict[Value, list[int]] = {}
-        self._widths: dict[Value, int | None] = {}
 
     def constant(self, value: Value) -> TensorInfo | None:
         """The stored tensor that a value is, or what is made of such."""
@@ -89,10 +87,10 @@ class GraphFlow:
         if kind in _FUNCTIONS:
             return _function(kind, inputs, value.scope.attributes(node))
         if kind in SAME:
-            return Made("same", inputs[:1])
+            return Made("same", inputs[:1]) if self.shapes.keeps(value.scope, node) else Made(kind)
         if kind in ("MatMul", "Gemm"):
             return self._product(node, inputs, value.scope.attributes(node))
-        if kind == "Concat" and value.scope.attributes(node).get("axis") in _LAST:
+        if kind == "Concat" and self._is_last(value.scope.attributes(node).get("axis"), inputs):
             return Made("joined", inputs)
         if kind == "Gather" and not value.scope.attributes(node).get("axis", 0):
             return Made("step", inputs[:1])
@@ -167,7 +165,7 @@ class GraphFlow:
     def _part(self, scope: Scope, node: Any, output: int) -> Part | None:
         """The span of the last axis that a node takes."""
         attributes, inputs = scope.attributes(node), scope.inputs(node)
-        if node.op_type == "Split" and attributes.get("axis", 0) in _LAST:
+        if node.op_type == "Split" and self.shapes.is_last(attributes.get("axis", 0), inputs[0]):
             sizes = attributes.get("split") or (self._folding.integers(inputs[1]) if len(inputs) > 1 else None)
             if sizes is None:
                 return None if len(inputs) > 1 else Part(output, output + 1, len(node.output))
@@ -177,7 +175,11 @@ class GraphFlow:
             by_name = dict(zip(names, scope.inputs(node)[1:], strict=False))
             spans = [attributes.get(name) or self._integers(by_name.get(name)) for name in names]
             starts, ends, axes, by = spans
-            if len(starts) == len(ends) == len(axes) == 1 and axes[0] in _LAST and by in ([], [1]):
+            if (
+                len(starts) == len(ends) == len(axes) == 1
+                and self.shapes.is_last(axes[0], inputs[0])
+                and by in ([], [1])
+            ):
                 return Part(starts[0], ends[0])
         return None
 
@@ -199,9 +201,9 @@ class GraphFlow:
             return []
         source = inputs[0].scope.maker(inputs[0])[0]
         if node.op_type == "Gather" and len(inputs) == 2 and source is not None and source.op_type == "Shape":
-            width = self._width(inputs[0].scope.value(source.input[0]))
-            last = self._integers(inputs[1], steps)
-            return [width] if width is not None and len(last) == 1 and last[0] in _LAST else []
+            measured = inputs[0].scope.value(source.input[0])
+            width, last = self.shapes.of(measured).last, self._integers(inputs[1], steps)
+            return [width] if width is not None and len(last) == 1 and self.shapes.is_last(last[0], measured) else []
         given = [self._integers(one, steps) for one in inputs]
         if node.op_type in ("Unsqueeze", "Squeeze", "Cast", "Reshape") or (
             node.op_type == "Concat" and len(given) == 1
@@ -212,19 +214,9 @@ class GraphFlow:
             return []
         return [compute(given[0][0], given[1][0])] if given[1][0] or node.op_type != "Div" else []
 
-    def _width(self, value: Value, steps: int = 0) -> int | None:
-        """The length of the last axis of pre-activations."""
-        if steps > _MOST_STEPS:
-            return None
-        if value not in self._widths:
-            self._widths[value] = None
-            made = self.made(value)
-            widths = [self._width(one, steps + 1) for one in made.inputs] if made.kind == "add" else []
-            kernel = self.constant(made.inputs[1]) if made.kind == "product" else None
-            if kernel is not None and len(kernel.shape) == 2:
-                widths = [kernel.shape[0 if made.transposed else 1]]
-            self._widths[value] = next((width for width in widths if width is not None), None)
-        return self._widths[value]
+    def _is_last(self, axis: int | None, values: tuple[Value, ...]) -> bool:
+        """Whether an axis is the last of values of equal rank."""
+        return axis is not None and any(self.shapes.is_last(axis, value) for value in values)
 
 
 def _function(kind: str, inputs: tuple[Value, ...], attributes: dict[str, Any]) -> Made[Value]:
