@@ -104,7 +104,9 @@ def test_a_cell_computes_what_is_read(
     assert judge(result, Case(weights=wrong, x=case.x, h0=case.h0, c0=case.c0)).verdict == "mismatch"
 
 
-@pytest.mark.parametrize("kernels", ["weight_ih weight_hh", "recurrent_kernel kernel", "a b"])
+@pytest.mark.parametrize(
+    "kernels", ["weight_ih weight_hh", "recurrent_kernel kernel", "a b", "hidden_layer recur", "h_gates x_gates"]
+)
 def test_equal_shapes_are_told_apart_by_names_alone(tmp_path: Path, kernels: str) -> None:
     """Kernels of an LSTM with as many inputs as units."""
     own = {name: random(4 * H, H, seed=k) for k, name in enumerate(kernels.split())}
@@ -113,10 +115,10 @@ def test_equal_shapes_are_told_apart_by_names_alone(tmp_path: Path, kernels: str
     nodes += [make("Add", [f"m{name}" for name in own], ["s"]), *parts, *step(pre)]
     inputs = {"in": [BATCH, H], "last": [BATCH, H], "c": [BATCH, H]}
     path = saved(tmp_path / "m.onnx", nodes, own, inputs, ("h_n", "c_n"))
-    if kernels == "a b":
+    if kernels not in ("weight_ih weight_hh", "recurrent_kernel kernel"):
         (note,) = marks(path).values()
         assert "nothing tells which of its weights" in note
-        assert "a float32[16, 4]" in note
+        assert f"{kernels.split(maxsplit=1)[0]} float32[16, 4]" in note
         return
     (found,) = read_checkpoint(path).lstms
     recurrent = next(name for name in own if "hh" in name or "recurrent" in name)
@@ -145,6 +147,24 @@ def test_states_and_gates_cast_to_whole_numbers_are_not_read(tmp_path: Path) -> 
     path = cell(tmp_path / "m.onnx", lambda: ([*nodes[:3], *casts, split_z, *nodes[4:]], own))
     assert list(marks(path).values()) == ["an LSTM, not read: its pre-activations are computed by Cast"]
     assert read_checkpoint(path).lstms == ()
+
+
+@pytest.mark.parametrize("taken", ["h", "clipped", "twice", "again"])
+def test_a_step_that_takes_something_else_for_c_is_not_read(tmp_path: Path, taken: str) -> None:
+    nodes, own = gemms()
+    more = [make("Clip", ["c", "low", "high"], ["clipped"]), make("Add", ["c", "c"], ["twice"])]
+    more.append(make("Identity", ["c"], ["again"]))
+    at = next(k for k, one in enumerate(nodes) if one.output[0] == "fc")
+    kept = make("Mul", [taken, "sf"], ["fc"])
+    own |= {"low": np.array(-0.2, np.float32), "high": np.array(0.2, np.float32)}
+    path = cell(tmp_path / "m.onnx", lambda: ([*more, *nodes[:at], kept, *nodes[at + 1 :]], own))
+    if taken == "again":
+        assert (len(read_checkpoint(path).lstms), marks(path)) == (1, {})
+        return
+    assert read_checkpoint(path).lstms == ()
+    (note,) = marks(path).values()
+    by = {"clipped": "computed by Clip", "twice": "computed by Add", "h": "it takes h for the c of the step before"}
+    assert by[taken] in note
 
 
 def test_other_steps_are_named_or_no_lstm(tmp_path: Path) -> None:
@@ -328,6 +348,19 @@ def test_a_state_of_a_loop_that_is_not_zero_is_named(tmp_path: Path) -> None:
     (found,) = read_checkpoint(path).lstms
     assert marks(path) == {"initial_c of enc": "an LSTM, not read: a state that enc begins with is not zero"}
     assert verdict(path, found) == "mismatch"
+
+
+@pytest.mark.parametrize("last", [2, STEPS])
+def test_constant_lengths_of_a_node_are_named(tmp_path: Path, last: int) -> None:
+    own = {"w": random(1, 4 * H, X), "r": random(1, 4 * H, H), "lengths": np.array([STEPS, last], np.int32)}
+    node = make("LSTM", ["X", "w", "r", "", "lengths"], ["Y"], "enc", hidden_size=H)
+    path = saved(tmp_path / "m.onnx", [node], own, {"X": [STEPS, BATCH, X]}, ("Y",))
+    (found,) = read_checkpoint(path).lstms
+    case = Case.random(found.weights.spec, weights=found.weights, steps=STEPS, batch=BATCH, states=False)
+    (y,) = run(path, ["Y"], X=np.swapaxes(case.x, 0, 1))
+    whole = judge(Result(y=np.swapaxes(y[:, 0], 0, 1)), case).verdict == "match"
+    assert whole == (last == STEPS)
+    assert list(marks(path)) == ([] if whole else ["sequence_lens of enc"])
 
 
 def test_products_that_are_no_steps_have_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,6 +38,10 @@ class GraphFlow:
         graph, number = self.place(value) or (self.graph, value)
         return graph.tensors[number].name
 
+    def width(self, value: int) -> int | None:
+        """How long its last axis is."""
+        return next(iter(self.graph.tensors[value].shape[-1:]), None)
+
     def is_state(self, value: int, h: int) -> bool:
         """Nothing but a loop knows."""
         return False

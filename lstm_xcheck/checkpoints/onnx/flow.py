@@ -52,6 +52,10 @@ class GraphFlow:
         found = self._folding.constant(value)
         return " ".join([value.name, *(found.leaves if found else ())])
 
+    def width(self, value: Value) -> int | None:
+        """How long its last axis is, where that is sure."""
+        return self.shapes.of(value).last
+
     def is_state(self, value: Value, h: Value) -> bool:
         """Whether a value is a state of a loop that becomes h."""
         becomes = after(value)

@@ -28,7 +28,7 @@ from .attributes import NotInSpecError, spec_options
 from .folding import Constant, Folding
 from .layers import key_of
 from .scopes import Scope, Value, scopes_of
-from .states import not_zero, note_of
+from .states import not_zero, note_of, short_lengths, unread_lengths
 from .tensors import constants_of, data_files, floating, stored, tensors_of
 from .topology import graph_topology
 from .written_steps import written_lstms
@@ -237,7 +237,7 @@ class _Reader:
             native_count=weights.parameter_count,
             source_dtype=weights.dtype,
             tensors=tuple(dict.fromkeys(leaf for part in parts.values() for leaf in part.leaves)),
-            notes=tuple(self._notes(name, states, _at(inputs, _LENGTHS))),
+            notes=tuple(self._notes(name, states, _at(inputs, _LENGTHS), _at(inputs, 0))),
             arrays={key: tensor.name for key, tensor in tensors.items()} if whole else {},
         )
 
@@ -250,13 +250,19 @@ class _Reader:
                 "graphs, which nothing runs, for proj_size; port the state dict instead"
             )
 
-    def _notes(self, name: str, states: dict[str, Value | None], lengths: Value | None) -> Iterator[str]:
+    def _notes(
+        self, name: str, states: dict[str, Value | None], lengths: Value | None, sequence: Value | None
+    ) -> Iterator[str]:
         """What the graph gives it that weights do not hold."""
         given = [kind for kind, state in states.items() if state is not None]
         if given:
             yield f"the graph gives it {' and '.join(given)}"
         if lengths is not None:
             yield "the graph gives it sequence_lens"
+        leaves = short_lengths(self.folding, lengths, sequence)
+        if leaves:
+            yield f"its sequence_lens are the constant {', '.join(map(escape, leaves))}, which is not read"
+            self.states.update(dict.fromkeys(leaves, unread_lengths(name)))
         for kind, leaves in not_zero(self.folding, states):
             yield note_of(kind, leaves)
             self.states.update(dict.fromkeys(leaves, unread_state(kind, name)))

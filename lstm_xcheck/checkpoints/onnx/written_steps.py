@@ -26,7 +26,7 @@ from .flow import SAME, GraphFlow, after, past
 from .folding import Folding
 from .layers import key_of
 from .scopes import Scope, Value
-from .states import not_zero, note_of
+from .states import is_begin, is_constant, not_zero, note_of
 
 _LOOPS = ("Loop", "Scan")
 _ONE_STEP = "one step that the graph writes out, read as a layer of its own"
@@ -129,10 +129,27 @@ def _lstm(path: Path, folding: Folding, same: list[_Place]) -> WrittenLSTM | Unr
     try:
         if len(looped) > 1 or (not looped and alone > 1):
             raise NoCellError(f"{_UNROLLED}; its weights are {shortlist(_leaves(folding, place.cell))}")
+        for one in same if not looped else ():
+            _refuse_other_states(folding, one.cell)
         backward, notes = _order(folding, place, place.loop) if place.loop else (False, [_ONE_STEP])
         return _found(path, folding, place, backward, notes)
     except (NoCellError, SpecError) as error:
         return UnreadLSTM(place.name, escape(error, 400))
+
+
+def _refuse_other_states(folding: Folding, cell: WrittenCell[Value]) -> None:
+    """Refuse a single step whose states are not given.
+
+    Raises:
+        NoCellError: with the reason.
+    """
+    before = cell.step.before
+    for name, value in (("c", before), ("h", cell.state)):
+        if not is_begin(folding, value):
+            by = value.scope.maker(value)[0].op_type
+            raise NoCellError(f"what it takes for the {name} of the step before is computed by {escape(by)}")
+    if before in (cell.state, cell.sequence) and not is_constant(folding, before):
+        raise NoCellError(f"it takes {escape(before.name)} for the c of the step before and multiplies it with weights")
 
 
 def _found(path: Path, folding: Folding, place: _Place, backward: bool, notes: list[str]) -> WrittenLSTM:

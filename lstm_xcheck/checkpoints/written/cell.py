@@ -21,9 +21,8 @@ from .flow import Flow, NoCellError, V
 from .step import Step, is_surely, steps_of
 from .terms import Term, span_of, terms_of
 
-#: What recurrent kernels and states are called. Keras multiplies the input first, the state second.
-_RECURRENT = re.compile(r"(?i)recurrent|(\b|_)hh(\b|_)|hidden|h2h|h_?gates|lstm(_cell)?(_\d+)*/(\w+/)?MatMul_1\b")
-_STATE = re.compile(r"(?i)(\b|_)h(x|idden)?(_?(0|prev|t|in|state))?(\b|_)")
+#: What PyTorch and Keras call recurrent kernels; Keras multiplies the input first, the state second.
+_RECURRENT = re.compile(r"weight_hh(?![a-z])|recurrent_kernel|lstm(_cell)?(_\d+)*/(\w+/)?MatMul_1\b")
 
 
 @dataclass(frozen=True)
@@ -186,14 +185,17 @@ def _state(flow: Flow[V], step: Step[V], feds: list[V], terms: list[Term[V]], st
 
     def square(fed: V) -> bool:
         term = products[fed]
-        return term.places == 1 and stored[term.kernel].shape[1 if term.transposed else 0] == units
+        columns = stored[term.kernel].shape[1 if term.transposed else 0]
+        if term.places == 1:
+            return columns == units
+        return columns != 2 * units and flow.width(fed) == units
 
     def named(fed: V) -> bool:
         term = products[fed]
         return term.places == 1 and any(map(_RECURRENT.search, (term.name, flow.name(term.kernel))))
 
     # What is sure comes first; names decide where shapes do not.
-    for tells in (lambda fed: flow.is_state(fed, step.h), square, named, lambda fed: _STATE.search(flow.name(fed))):
+    for tells in (lambda fed: flow.is_state(fed, step.h), square, named):
         fitting = [fed for fed in feds if tells(fed)]
         if len(fitting) == 1:
             return fitting[0]

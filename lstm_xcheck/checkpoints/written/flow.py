@@ -64,6 +64,9 @@ class Flow(Protocol[V]):
     def name(self, value: V) -> str:
         """What the file calls a value."""
 
+    def width(self, value: V) -> int | None:
+        """How long its last axis is, where that is sure."""
+
     def is_state(self, value: V, h: V) -> bool:
         """Whether a value is the h of the step before."""
 
