@@ -125,48 +125,6 @@ def test_equal_shapes_are_told_apart_by_names_alone(tmp_path: Path, kernels: str
     np.testing.assert_array_equal(np.concatenate(list(found.weights.layers[0][0].U)), own[recurrent])
 
 
-@pytest.mark.parametrize(("axis", "shape"), [(2, [-1, H, 4]), (1, [-1, 4, H]), (2, [-1, 2, 2 * H]), (1, [-1, 4 * H])])
-def test_gates_that_lie_in_turns_are_not_read_as_blocks(tmp_path: Path, axis: int, shape: list[int]) -> None:
-    """The last shape is that of the pre-activations as they are, whose parts are the gates."""
-    nodes, own = gemms()
-    parts = [make("Reshape", ["s", "by"], ["r"]), make("Split", ["r"], [f"q{k}" for k in GATES], axis=axis)]
-    parts += [make("Reshape", [f"q{k}", "flat"], [f"p{k}"]) for k in GATES]
-    nodes = [*nodes[:3], *parts, *nodes[4:]]
-    path = cell(tmp_path / "m.onnx", lambda: (nodes, own | ints(by=shape, flat=[-1, H])))
-    if shape == [-1, 4 * H]:
-        assert len(read_checkpoint(path).lstms) == 1
-        return
-    assert read_checkpoint(path).lstms == ()
-    assert list(marks(path).values()) == ["an LSTM, not read: its pre-activations are computed by Reshape"]
-
-
-def test_states_and_gates_cast_to_whole_numbers_are_not_read(tmp_path: Path) -> None:
-    nodes, own = gemms()
-    casts = [make("Cast", ["s"], ["whole"], to=6), make("Cast", ["whole"], ["z"], to=1)]
-    split_z = make("Split", ["z"], list(nodes[3].output), axis=1)
-    path = cell(tmp_path / "m.onnx", lambda: ([*nodes[:3], *casts, split_z, *nodes[4:]], own))
-    assert list(marks(path).values()) == ["an LSTM, not read: its pre-activations are computed by Cast"]
-    assert read_checkpoint(path).lstms == ()
-
-
-@pytest.mark.parametrize("taken", ["h", "clipped", "twice", "again"])
-def test_a_step_that_takes_something_else_for_c_is_not_read(tmp_path: Path, taken: str) -> None:
-    nodes, own = gemms()
-    more = [make("Clip", ["c", "low", "high"], ["clipped"]), make("Add", ["c", "c"], ["twice"])]
-    more.append(make("Identity", ["c"], ["again"]))
-    at = next(k for k, one in enumerate(nodes) if one.output[0] == "fc")
-    kept = make("Mul", [taken, "sf"], ["fc"])
-    own |= {"low": np.array(-0.2, np.float32), "high": np.array(0.2, np.float32)}
-    path = cell(tmp_path / "m.onnx", lambda: ([*more, *nodes[:at], kept, *nodes[at + 1 :]], own))
-    if taken == "again":
-        assert (len(read_checkpoint(path).lstms), marks(path)) == (1, {})
-        return
-    assert read_checkpoint(path).lstms == ()
-    (note,) = marks(path).values()
-    by = {"clipped": "computed by Clip", "twice": "computed by Add", "h": "it takes h for the c of the step before"}
-    assert by[taken] in note
-
-
 def test_other_steps_are_named_or_no_lstm(tmp_path: Path) -> None:
     path = cell(tmp_path / "p.onnx", peepholes)
     assert read_checkpoint(path).lstms == ()
@@ -348,19 +306,6 @@ def test_a_state_of_a_loop_that_is_not_zero_is_named(tmp_path: Path) -> None:
     (found,) = read_checkpoint(path).lstms
     assert marks(path) == {"initial_c of enc": "an LSTM, not read: a state that enc begins with is not zero"}
     assert verdict(path, found) == "mismatch"
-
-
-@pytest.mark.parametrize("last", [2, STEPS])
-def test_constant_lengths_of_a_node_are_named(tmp_path: Path, last: int) -> None:
-    own = {"w": random(1, 4 * H, X), "r": random(1, 4 * H, H), "lengths": np.array([STEPS, last], np.int32)}
-    node = make("LSTM", ["X", "w", "r", "", "lengths"], ["Y"], "enc", hidden_size=H)
-    path = saved(tmp_path / "m.onnx", [node], own, {"X": [STEPS, BATCH, X]}, ("Y",))
-    (found,) = read_checkpoint(path).lstms
-    case = Case.random(found.weights.spec, weights=found.weights, steps=STEPS, batch=BATCH, states=False)
-    (y,) = run(path, ["Y"], X=np.swapaxes(case.x, 0, 1))
-    whole = judge(Result(y=np.swapaxes(y[:, 0], 0, 1)), case).verdict == "match"
-    assert whole == (last == STEPS)
-    assert list(marks(path)) == ([] if whole else ["sequence_lens of enc"])
 
 
 def test_products_that_are_no_steps_have_a_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,6 +38,8 @@ _MADE_UP = re.compile(r"(node_)?(Mul|Loop|Scan)?(_?\d+)?", re.IGNORECASE)
 #: What TensorFlow calls the function that it runs a layer in.
 _CALLS = ("PartitionedCall", "StatefulPartitionedCall")
 _MOST_STEPS = 8
+#: No sequence is as long; an end before it, from the end on, is its beginning.
+_FAR = 1 << 30
 #: Nodes of one step; exporters write up to some fifty.
 _MOST_NODES = 200
 
@@ -230,17 +232,55 @@ def _order(folding: Folding, place: _Place, loop: Scope) -> tuple[bool, list[str
 
 
 def _is_reversed(folding: Folding, value: Value | None) -> bool:
-    """Whether a sequence is reversed before the loop."""
-    backward = False
+    """Whether a sequence is reversed before the loop, along its steps.
+
+    Raises:
+        NoCellError: where it is changed otherwise.
+    """
+    backward, axis = False, 0  # that of the steps
     for _ in range(_MOST_STEPS):
         node = value.scope.maker(value)[0] if value is not None else None
         if value is None or node is None or node.op_type not in (*SAME, "Transpose", "ReverseSequence", "Slice"):
             break
-        inputs = value.scope.inputs(node)
-        by = folding.integers(inputs[4]) if node.op_type == "Slice" and len(inputs) == 5 else None
-        backward = backward != (node.op_type == "ReverseSequence" or by == [-1])
+        inputs, attributes = value.scope.inputs(node), value.scope.attributes(node)
+        if node.op_type == "Transpose":
+            perm = list(attributes.get("perm", ()))
+            if axis >= len(perm):
+                raise NoCellError("its sequence is transposed, with axes that are not known")
+            axis = perm[axis]
+        elif node.op_type == "ReverseSequence":
+            if attributes.get("time_axis", 0) != axis:
+                raise NoCellError("its sequence is reversed along another axis than that of the steps")
+            backward = not backward
+        elif node.op_type == "Slice":
+            backward = backward != _goes_backward(folding, inputs, axis)
+        elif node.op_type not in ("Identity", "Dropout", "Cast"):
+            if axis == 0:
+                raise NoCellError(f"its sequence is made by {escape(node.op_type)}, which may mix steps")
+            break
         value = inputs[0]
     return backward
+
+
+def _goes_backward(folding: Folding, inputs: list[Value | None], axis: int) -> bool:
+    """Whether a slice takes all of an axis from the end.
+
+    Raises:
+        NoCellError: where it goes backward in another way.
+    """
+    starts, ends, axes, by = (folding.integers(one) for one in (*inputs[1:5], None, None, None, None)[:4])
+    if len(inputs) < 5 or (by is not None and all(step > 0 for step in by)):
+        return False
+    if (
+        by != [-1]
+        or axes != [axis]
+        or starts is None
+        or starts[0] not in (-1, (1 << 63) - 1, (1 << 31) - 1)
+        or not ends
+        or ends[0] > -_FAR
+    ):
+        raise NoCellError("its sequence is cut or reversed in another way than all of its steps")
+    return True
 
 
 def _counts(folding: Folding, scope: Scope, number: Value) -> bool:
