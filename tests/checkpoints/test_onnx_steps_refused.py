@@ -98,3 +98,17 @@ def test_constant_lengths_of_a_node_are_named(tmp_path: Path, last: int) -> None
     whole = judge(Result(y=np.swapaxes(y[:, 0], 0, 1)), case).verdict == "match"
     assert whole == (last == STEPS)
     assert list(marks(path)) == ([] if whole else ["sequence_lens of enc"])
+
+
+@pytest.mark.parametrize("mask", ["units", "state", "one"])
+def test_what_keeps_parts_of_states_is_no_mask_of_steps(tmp_path: Path, mask: str) -> None:
+    """A constant for some units, a condition on the state, and a mask of one state alone."""
+    more = [make("Greater", ["h", "zero"], ["above"])]
+    more += [make("Where", ["some" if mask == "units" else "above", f"{s}_n", s], [f"{s}_k"]) for s in "hc"]
+    arrays = {"some": np.array([True, False] * (H // 2)), "zero": np.array(0, np.float32)}
+    ends = {"h": "h_k"} if mask == "one" else {"h": "h_k", "c": "c_k"}
+    path = looped(tmp_path / "m.onnx", more=more, ends=ends, arrays=arrays)
+    assert read_checkpoint(path).lstms == ()
+    assert list(marks(path).values()) == [
+        "an LSTM, not read: its loop keeps parts of its states by what is no mask of whole steps"
+    ]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..codecs.limits import FLOAT_SIZES
 from ..tensor_info import TensorInfo
@@ -31,6 +31,13 @@ _CLIPPING = ("Clip", "Min", "Max", "Mul", "Div")
 _FUNCTIONS = ("Sigmoid", "Tanh", "Relu", "Softsign", "HardSigmoid")
 #: Operators that may hand on what they take.
 SAME = ("Identity", "Reshape", "Squeeze", "Unsqueeze", "Dropout", "Cast")
+
+
+class Mask(NamedTuple):
+    """Truth values, and whether a state changes where they are true."""
+
+    value: Value
+    changes: bool
 
 
 class GraphFlow:
@@ -241,8 +248,8 @@ def past(value: Value) -> Value:
     return value
 
 
-def after(value: Value) -> tuple[Value, bool] | None:
-    """What a state of a loop becomes, and whether a mask may keep it."""
+def after(value: Value) -> tuple[Value, Mask | None] | None:
+    """What a state of a loop becomes, and the mask that may keep it."""
     scope, name = value
     output = scope.carried.get(name)
     if output is None:
@@ -250,22 +257,34 @@ def after(value: Value) -> tuple[Value, bool] | None:
     new = past(scope.value(output))
     node, _ = new.scope.maker(new)
     if node is None:
-        return new, False
+        return new, None
     inputs = new.scope.inputs(node)
     if node.op_type == "Where" and len(inputs) == 3 and value in inputs[1:]:
         kept = next((one for one in inputs[1:] if one != value), None)
-        return None if kept is None else (past(kept), True)
+        mask = _mask(inputs[0], inputs[2] == value)
+        return None if kept is None or mask is None else (past(kept), mask)
     masked = _blended(inputs, value) if node.op_type == "Add" and len(inputs) == 2 else None
-    return (new, False) if masked is None else (past(masked), True)
+    return (new, None) if masked is None else (past(masked[0]), masked[1])
 
 
-def _blended(inputs: list[Value | None], state: Value) -> Value | None:
+def _mask(value: Value | None, changes: bool) -> Mask | None:
+    """A mask past what repeats or negates it."""
+    for _ in range(_MOST_STEPS):
+        node = value.scope.maker(value)[0] if value is not None else None
+        if value is None or node is None or node.op_type not in ("Tile", "Expand", "Not", "Identity"):
+            break
+        changes = changes != (node.op_type == "Not")
+        value = value.scope.value(node.input[0])
+    return None if value is None else Mask(value, changes)
+
+
+def _blended(inputs: list[Value | None], state: Value) -> tuple[Value, Mask | None] | None:
     """What a mask exchanges a state for, as tf2onnx writes it."""
     for first, second in (inputs, inputs[::-1]):
         for mask, new in _masked(first):
             for opposite, old in _masked(second):
                 if old == state and (_is_not(mask, opposite) or _is_not(opposite, mask)):
-                    return new
+                    return new, _mask(mask, True)
     return None
 
 

@@ -26,6 +26,7 @@ from .flow import SAME, GraphFlow, after, past
 from .folding import Folding
 from .layers import key_of
 from .scopes import Scope, Value
+from .shapes import Shapes
 from .states import is_begin, is_constant, not_zero, note_of
 
 _LOOPS = ("Loop", "Scan")
@@ -217,7 +218,10 @@ def _order(folding: Folding, place: _Place, loop: Scope) -> tuple[bool, list[str
     becomes = [after(state) for state in _states(cell).values()]
     if [known[0] if known else None for known in becomes] != [cell.step.h, cell.step.c]:
         raise NoCellError("its loop does something else with its states than a step of an LSTM")
-    notes = ["the graph masks steps, which keep the states as they are"] if any(k and k[1] for k in becomes) else []
+    masks = {known[1] for known in becomes if known}
+    if masks != {None} and (len(masks) != 1 or not all(mask and _is_mask(folding, cell, mask.value) for mask in masks)):
+        raise NoCellError("its loop keeps parts of its states by what is no mask of whole steps")
+    notes = ["the graph masks steps, which keep the states as they are"] if masks != {None} else []
     taken = past(cell.taken)
     if taken.name in taken.scope.steps:
         outer, backward = taken.scope.steps[taken.name]
@@ -229,6 +233,35 @@ def _order(folding: Folding, place: _Place, loop: Scope) -> tuple[bool, list[str
     if outside and number is not None and _counts(folding, loop, past(number)):
         return _is_reversed(folding, sequence), notes
     raise NoCellError("its loop does not go through the sequence from step 0 one by one")
+
+
+def _is_mask(folding: Folding, cell: WrittenCell[Value], mask: Value) -> bool:
+    """Whether a truth value is one per step, whatever the step computes."""
+    loop = cell.state.scope
+    if folding.constant(mask) is not None or Shapes(folding).of(mask).last != 1:
+        return False
+    taken = past(cell.taken)
+    own = {taken, cell.taken, cell.sequence, cell.step.h, cell.step.c, *_sources(taken)}
+    seen: set[Value] = set()
+    waiting = [mask]
+    while waiting and len(seen) < _MOST_NODES:
+        value = waiting.pop()
+        node, _ = value.scope.maker(value)
+        states = value.scope is loop and value.name in loop.carried and not _counts(folding, loop, value)
+        if states or value in own or own & set(_sources(value)):
+            return False
+        if value not in seen and value.scope is loop and node is not None:
+            seen.add(value)
+            waiting += [one for one in value.scope.inputs(node) if one is not None]
+    return not waiting
+
+
+def _sources(value: Value) -> list[Value]:
+    """The sequence that a value is one step of."""
+    node, _ = value.scope.maker(value)
+    if node is not None and node.op_type == "Gather":
+        return [value.scope.value(node.input[0])]
+    return [value.scope.steps[value.name][0]] if value.name in value.scope.steps else []
 
 
 def _is_reversed(folding: Folding, value: Value | None) -> bool:
