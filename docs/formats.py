@@ -230,70 +230,40 @@ _LAYERS_2 = "checkpoints/tensorflow/test_layers_of_keras2.py"
 
 #: Framework, what is odd about a file, what is done with it, and the test that says so.
 ODD_FILES: tuple[tuple[str, str, str, Proof], ...] = (
-    (
-        "PyTorch", "weight_norm (both forms), spectral_norm, masks of pruning", "computed once, with a note",
-        _outputs(f"{_FORMS}::test_the_module_computes_what_is_read"),
-    ),
-    (
-        "PyTorch", "`X_raw` beside `X` (DropConnect of AWD-LSTM and fastai)", "the raw weights are the model",
-        _bits(f"{_FORMS}::test_the_weights_before_dropout_are_the_model"),
-    ),
-    (
-        "PyTorch", "quantisation-aware training (`igates`, `hgates`)", "the float weights, with a note",
-        _outputs(f"{_FORMS}::test_lstms_before_quantisation_are_read"),
-    ),
-    (
-        "PyTorch", "dynamic quantisation to float16", "the rounded weights, with a note",
-        _outputs(f"{_OBJECTS}::test_float16_weights_are_read_and_computed_with"),
-    ),
-    (
-        "PyTorch", "quantisation to 8 bits", "named with its type, not read",
-        _names(f"{_OBJECTS}::test_eight_bit_weights_are_named_with_their_type"),
-    ),
-    (
-        "PyTorch", "other parametrizations", "named with their tensors, not read",
-        _names(f"{_FORMS}::test_a_form_that_is_not_known_is_named"),
-    ),
+    ("PyTorch", "weight_norm (both forms), spectral_norm, masks of pruning", "computed once, with a note",
+     _outputs(f"{_FORMS}::test_the_module_computes_what_is_read")),
+    ("PyTorch", "`X_raw` beside `X` (DropConnect of AWD-LSTM and fastai)", "the raw weights are the model",
+     _bits(f"{_FORMS}::test_the_weights_before_dropout_are_the_model")),
+    ("PyTorch", "quantisation-aware training (`igates`, `hgates`)", "the float weights, with a note",
+     _outputs(f"{_FORMS}::test_lstms_before_quantisation_are_read")),
+    ("PyTorch", "dynamic quantisation to float16", "the rounded weights, with a note",
+     _outputs(f"{_OBJECTS}::test_float16_weights_are_read_and_computed_with")),
+    ("PyTorch", "quantisation to 8 bits", "named with its type, not read",
+     _names(f"{_OBJECTS}::test_eight_bit_weights_are_named_with_their_type")),
+    ("PyTorch", "other parametrizations", "named with their tensors, not read",
+     _names(f"{_FORMS}::test_a_form_that_is_not_known_is_named")),
     (
         "PyTorch", "options, paths, dates, losses and functions in the pickle", "named; nothing is imported or run",
         Proof(f"{_OBJECTS}::test_the_lstm_with_an_object_is_read_and_the_object_named", "bits"),
     ),
-    (
-        "PyTorch", "a pickled module", "named, not read: its class may compute anything",
-        _names(f"{_OBJECTS}::test_an_lstm_within_an_object_is_named_and_not_read"),
-    ),
-    (
-        "PyTorch", "a zip of checkpoints, a folder of files", "the error names those that can be read",
-        _names(f"{_OBJECTS}::test_a_zip_of_checkpoints_names_its_members"),
-    ),
-    (
-        "PyTorch", "`GRU`, `RNN`", "never an LSTM, whatever `--layout` says",
-        _names(f"{_FORMS}::test_no_layout_makes_an_lstm_of_a_gru_or_rnn"),
-    ),
-    (
-        "Keras", "weights alone", "the defaults of the version in the file, with a note",
-        _outputs(f"{_OPEN}::test_the_version_gives_the_default_gates"),
-    ),
-    (
-        "Keras", "weights alone of `2.2.4-tf` or of no version", "refused, unless the user says what the gates have",
-        _outputs(f"{_OPEN}::test_a_version_of_two_defaults_is_refused_until_somebody_says_which"),
-    ),
-    (
-        "Keras", "JSON or YAML beside it", "applied with `--keras-config`",
-        _bits("checkpoints/keras/test_plain_yaml.py::test_both_forms_of_a_config_read_the_same"),
-    ),
-    (
-        "Keras", "a class that is not Keras' own", "named, and read with `--accept-class`, its config applied",
-        _outputs(f"{_PLACES}::test_a_class_that_is_not_keras_own_is_accepted_by_name"),
-    ),
-    (
-        "Keras", "a TimeDistributed, a model within one", "read by the config of the layer in it",
-        _outputs(f"{_PLACES}::test_a_model_in_a_wrapper_keeps_what_its_layers_say"),
-    ),
-    (
-        "Keras", "scopes that TensorFlow 1 made unique", "one LSTM for each layer, under the layer's name",
-        _bits(f"{_PLACES}::test_scopes_made_unique_are_one_layer"),
-    ),
+    ("PyTorch", "a pickled module", "named, not read: its class may compute anything",
+     _names(f"{_OBJECTS}::test_an_lstm_within_an_object_is_named_and_not_read")),
+    ("PyTorch", "a zip of checkpoints, a folder of files", "the error names those that can be read",
+     _names(f"{_OBJECTS}::test_a_zip_of_checkpoints_names_its_members")),
+    ("PyTorch", "`GRU`, `RNN`", "never an LSTM, whatever `--layout` says",
+     _names(f"{_FORMS}::test_no_layout_makes_an_lstm_of_a_gru_or_rnn")),
+    ("Keras", "weights alone", "the defaults of the version in the file, with a note",
+     _outputs(f"{_OPEN}::test_the_version_gives_the_default_gates")),
+    ("Keras", "weights alone of `2.2.4-tf` or of no version", "refused, unless the user says what the gates have",
+     _outputs(f"{_OPEN}::test_a_version_of_two_defaults_is_refused_until_somebody_says_which")),
+    ("Keras", "JSON or YAML beside it", "applied with `--keras-config`",
+     _bits("checkpoints/keras/test_plain_yaml.py::test_both_forms_of_a_config_read_the_same")),
+    ("Keras", "a class that is not Keras' own", "named, and read with `--accept-class`, its config applied",
+     _outputs(f"{_PLACES}::test_a_class_that_is_not_keras_own_is_accepted_by_name")),
+    ("Keras", "a TimeDistributed, a model within one", "read by the config of the layer in it",
+     _outputs(f"{_PLACES}::test_a_model_in_a_wrapper_keeps_what_its_layers_say")),
+    ("Keras", "scopes that TensorFlow 1 made unique", "one LSTM for each layer, under the layer's name",
+     _bits(f"{_PLACES}::test_scopes_made_unique_are_one_layer")),
     (
         "Keras", "peepholes, norms, convolutions or integers in its cells, or of Keras 1", "named, not read",
         Proof(f"{_PLACES}::test_an_lstm_that_is_not_read_is_marked", "names"),
@@ -307,50 +277,28 @@ ODD_FILES: tuple[tuple[str, str, str, Proof], ...] = (
         Proof(f"{_LAYERS_2}::test_cells_of_another_kind_are_not_read", "names"),
     ),
     ("Burn", "a matrix for each gate", "read", _bits(f"{_FORMS}::test_the_gates_of_burn_are_read")),
-    (
-        "TensorFlow", "layers of Keras 2 in a SavedModel", "read by their config, by the same rule",
-        _names("checkpoints/tensorflow/test_layers_of_keras2.py::test_the_config_is_applied"),
-    ),
-    (
-        "ONNX", "weights made of constants by Slice, Concat and others", "folded, with a bound",
-        _bits("checkpoints/test_onnx_graphs_read.py::test_weights_made_of_constants_are_read"),
-    ),
-    (
-        "ONNX", "LSTMs in local functions, branches and loops", "read",
-        _outputs("checkpoints/test_onnx_graphs_read.py::test_an_lstm_in_each_branch_is_read"),
-    ),
-    (
-        "ONNX", "cells written out by operators", "read by what they compute",
-        _outputs("checkpoints/test_onnx_written_steps.py::test_a_cell_computes_what_is_read"),
-    ),
-    (
-        "ONNX", "loops with a mask", "read, with a note",
-        _outputs("checkpoints/test_onnx_written_steps.py::test_a_loop_with_a_mask_computes_what_is_read"),
-    ),
-    (
-        "ONNX", "`DynamicQuantizeLSTM` and other operators", "named, not read",
-        _names("checkpoints/test_onnx_graphs_read.py::test_other_operators_of_lstms_are_named"),
-    ),
-    (
-        "ONNX", "initial states that are not zero", "named",
-        _names("checkpoints/test_onnx_graphs_read.py::test_a_state_that_is_not_zero_is_not_lost"),
-    ),
-    (
-        "LiteRT", "a lone LSTMCell", "read by what it computes",
-        _outputs("checkpoints/litert/test_litert_files.py::test_a_cell_alone_is_read"),
-    ),
-    (
-        "LiteRT", "8-bit integers, unrolled steps", "named, not read",
-        _names("checkpoints/litert/test_litert_files.py::test_what_cannot_be_read_is_named"),
-    ),
-    (
-        "any", "an LSTM that is not read", "named; `compare` says no SAME, `verify` no AGREE, `port` writes nothing",
-        _names("cli/test_unread_lstms.py::test_compare_never_says_same"),
-    ),
-    (
-        "any", "20 MB that would become more than 1 GiB", "refused before it is made",
-        _names("checkpoints/hostile/test_bounded_work.py::test_a_file_that_would_become_large_is_refused"),
-    ),
+    ("TensorFlow", "layers of Keras 2 in a SavedModel", "read by their config, by the same rule",
+     _names("checkpoints/tensorflow/test_layers_of_keras2.py::test_the_config_is_applied")),
+    ("ONNX", "weights made of constants by Slice, Concat and others", "folded, with a bound",
+     _bits("checkpoints/test_onnx_graphs_read.py::test_weights_made_of_constants_are_read")),
+    ("ONNX", "LSTMs in local functions, branches and loops", "read",
+     _outputs("checkpoints/test_onnx_graphs_read.py::test_an_lstm_in_each_branch_is_read")),
+    ("ONNX", "cells written out by operators", "read by what they compute",
+     _outputs("checkpoints/test_onnx_written_steps.py::test_a_cell_computes_what_is_read")),
+    ("ONNX", "loops with a mask", "read, with a note",
+     _outputs("checkpoints/test_onnx_written_steps.py::test_a_loop_with_a_mask_computes_what_is_read")),
+    ("ONNX", "`DynamicQuantizeLSTM` and other operators", "named, not read",
+     _names("checkpoints/test_onnx_graphs_read.py::test_other_operators_of_lstms_are_named")),
+    ("ONNX", "initial states that are not zero", "named",
+     _names("checkpoints/test_onnx_graphs_read.py::test_a_state_that_is_not_zero_is_not_lost")),
+    ("LiteRT", "a lone LSTMCell", "read by what it computes",
+     _outputs("checkpoints/litert/test_litert_files.py::test_a_cell_alone_is_read")),
+    ("LiteRT", "8-bit integers, unrolled steps", "named, not read",
+     _names("checkpoints/litert/test_litert_files.py::test_what_cannot_be_read_is_named")),
+    ("any", "an LSTM that is not read", "named; `compare` says no SAME, `verify` no AGREE, `port` writes nothing",
+     _names("cli/test_unread_lstms.py::test_compare_never_says_same")),
+    ("any", "20 MB that would become more than 1 GiB", "refused before it is made",
+     _names("checkpoints/hostile/test_bounded_work.py::test_a_file_that_would_become_large_is_refused")),
 )  # fmt: skip
 
 _PAIRS = """\
