@@ -38,6 +38,15 @@ def chain_of(lstms: Mapping[str, LSTMWeights]) -> dict[str, LSTMWeights]:
     return chain
 
 
+def keras_name(name: str) -> str:
+    """A name that Keras takes: no slash and, with PyTorch, no dot.
+
+    >>> keras_name("decoder.cell/1")
+    'decoder_cell_1'
+    """
+    return name.replace("/", "_").replace(".", "_")
+
+
 def as_stored(weights: LSTMWeights, layout: str) -> LSTMWeights:
     """Weights after a trip through a layout, which may adapt biases.
 

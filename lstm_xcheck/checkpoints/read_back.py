@@ -10,7 +10,7 @@ from ..model import LSTMSpec, LSTMWeights
 from ..model.weights import owned_cell, same_cell
 from .codecs.limits import escape, shortlist
 from .formats import Format
-from .layout_arrays import cell_as_stored, spec_as_stored
+from .layout_arrays import cell_as_stored, keras_name, spec_as_stored
 from .model import Checkpoint, FoundLSTM
 from .options import ReadOptions
 
@@ -86,8 +86,7 @@ def matched(
     """The LSTM read back for each written one, by name or order."""
     found = {lstm.name: lstm for lstm in back.lstms}
     names = shortlist(sorted(found)) or "none"
-    # Keras takes no slash in a name, and with PyTorch no dot.
-    spelled = {name: name if name in found else name.replace("/", "_").replace(".", "_") for name in written}
+    spelled = {name: name if name in found else keras_name(name) for name in written}
     unique = len(set(spelled.values())) == len(written)
     if unique and set(spelled.values()) <= set(found) and (not exact or len(found) == len(written)):
         return {name: found[label] for name, label in spelled.items()}

@@ -17,6 +17,7 @@ import h5py
 from ...errors import CheckpointError
 from ...model import LSTMWeights
 from ..codecs.limits import escape, open_archive, read_member
+from ..layout_arrays import keras_name
 from ..other_layers.model import OtherLayers
 from ..template import Template
 from .write_config import model_config
@@ -46,19 +47,10 @@ def write(path: Path, lstms: Mapping[str, LSTMWeights], other_layers: OtherLayer
     _write(path, members)
 
 
-def _spelled(name: str) -> str:
-    """A name that Keras takes, without slashes and dots.
-
-    >>> _spelled("decoder.cell/1")
-    'decoder_cell_1'
-    """
-    return name.replace("/", "_").replace(".", "_")
-
-
 def _named(lstms: Mapping[str, LSTMWeights]) -> dict[str, LSTMWeights]:
-    named = {_spelled(name): weights for name, weights in lstms.items()}
+    named = {keras_name(name): weights for name, weights in lstms.items()}
     if len(named) != len(lstms):
-        same = [name for name in lstms if _spelled(name) != name]
+        same = [name for name in lstms if keras_name(name) != name]
         raise CheckpointError(
             f"two LSTMs would have one name in the file, as Keras takes no / and . in names; add --rename "
             f"{escape(same[0])}=NEW"
@@ -68,14 +60,14 @@ def _named(lstms: Mapping[str, LSTMWeights]) -> dict[str, LSTMWeights]:
 
 def _layers_named(others: OtherLayers) -> OtherLayers:
     """The other layers, and the steps of the chain, by the same names."""
-    layers = tuple(replace(layer, name=_spelled(layer.name)) for layer in others.layers)
+    layers = tuple(replace(layer, name=keras_name(layer.name)) for layer in others.layers)
     chain = []
     for step in others.chain:
         attributes = step.attributes
         if isinstance(attributes.get("config"), dict):
             config = attributes["config"]
-            attributes = {**attributes, "config": {**config, "name": _spelled(str(config.get("name", step.name)))}}
-        chain.append(replace(step, name=_spelled(step.name), attributes=attributes))
+            attributes = {**attributes, "config": {**config, "name": keras_name(str(config.get("name", step.name)))}}
+        chain.append(replace(step, name=keras_name(step.name), attributes=attributes))
     return replace(others, layers=layers, chain=tuple(chain))
 
 

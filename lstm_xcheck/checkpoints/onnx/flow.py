@@ -23,7 +23,6 @@ _KINDS = {"Add": "add", "Sum": "add", "Mul": "mul"}
 _ARITHMETIC: dict[str, Callable[[int, int], int]] = {
     "Add": operator.add, "Sub": operator.sub, "Mul": operator.mul, "Div": operator.floordiv,
 }  # fmt: skip
-_HANDING_ON = ("Unsqueeze", "Squeeze", "Reshape", "Cast", "Concat")
 _MOST_STEPS = 16
 #: Nothing in a model is as long.
 _MOST = 1 << 40
