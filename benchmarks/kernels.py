@@ -90,7 +90,7 @@ def of_jax(shape: Shape, mode: str) -> Call:
     """This project's scan."""
     import jax
 
-    from lstm_xcheck.adapters.jax_scan.lstm import lstm, zero_params
+    from lstm_xcheck.adapters.jax.lstm import lstm, zero_params
     from lstm_xcheck.model import LSTMSpec
 
     steps, batch, features, hidden = shape

@@ -1,6 +1,6 @@
 """Adapters: one file or folder per framework, loaded only inside workers."""
 
-from .registry import Entry as Entry
+from .entry import Entry as Entry
 from .registry import entry_named as entry_named
 from .registry import installed as installed
 from .registry import known as known

@@ -55,7 +55,7 @@ TABLE: tuple[Layout, ...] = (
         ),
         layer_names=("0/", "{k}/"),
         directions=("0/", "0/", "1/"),
-        source="lstm_xcheck/adapters/jax_scan/adapter.py",
+        source="lstm_xcheck/adapters/jax/scan.py",
     ),
     Layout(
         name="onnx",

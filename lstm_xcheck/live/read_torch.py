@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from ..adapters.torch_nn import to_numpy
+from ..adapters.torch.nn import to_numpy
 from ..arrays import STORAGE, Array
 from ..errors import SpecError, Unsupported, UserError
 from ..layouts import from_layout

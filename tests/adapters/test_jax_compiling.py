@@ -98,7 +98,7 @@ def test_the_older_half_of_too_many_files_is_deleted(tmp_path: Path, monkeypatch
     pytest.importorskip("jax")
     import os
 
-    from lstm_xcheck.adapters.jax_scan import program_cache
+    from lstm_xcheck.adapters.jax import program_cache
 
     monkeypatch.setattr(program_cache, "MAX_FILES", 5)
     for number in range(6):
@@ -111,7 +111,7 @@ def test_the_older_half_of_too_many_files_is_deleted(tmp_path: Path, monkeypatch
 @pytest.mark.skipif(os.name == "nt", reason="needs owners and modes")
 def test_only_a_folder_that_is_the_users_own_holds_programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("jax")
-    from lstm_xcheck.adapters.jax_scan import program_cache
+    from lstm_xcheck.adapters.jax import program_cache
 
     own, shared = tmp_path / "own", tmp_path / "shared"
     own.mkdir(mode=0o700)
@@ -130,7 +130,7 @@ def test_no_program_is_cached_where_others_can_write_or_without_a_home(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     jax = pytest.importorskip("jax")
-    from lstm_xcheck.adapters.jax_scan import program_cache
+    from lstm_xcheck.adapters.jax import program_cache
 
     before = jax.config.jax_compilation_cache_dir
     monkeypatch.setenv(program_cache.VARIABLE, str(tmp_path))

@@ -18,8 +18,8 @@ jax = pytest.importorskip("jax")
 
 import jax.numpy as jnp  # noqa: E402
 
-from lstm_xcheck.adapters.jax_scan import lstm  # noqa: E402
-from lstm_xcheck.adapters.jax_scan.adapter import JaxScan  # noqa: E402
+from lstm_xcheck.adapters.jax import lstm  # noqa: E402
+from lstm_xcheck.adapters.jax.scan import JaxScan  # noqa: E402
 from lstm_xcheck.adapters.protocol import Session  # noqa: E402
 
 from .reference_loop import reference  # noqa: E402
@@ -113,7 +113,7 @@ def test_float64_agrees_with_the_definition(name: str, valid: str) -> None:
 @pytest.mark.parametrize("spec", PLAIN.values(), ids=PLAIN.keys())
 def test_float64_agrees_with_torch(spec: LSTMSpec, valid: str) -> None:
     pytest.importorskip("torch")
-    from lstm_xcheck.adapters.torch_nn import TorchNN
+    from lstm_xcheck.adapters.torch.nn import TorchNN
 
     case = _case(spec, valid)
     assert_same(run(case), Session(TorchNN("torch")).execute(case), "float64")
@@ -271,7 +271,7 @@ def _jax_gradients(case: Case, cotangents: list[Array]) -> dict[str, Array]:
 def _torch_gradients(torch: Any, case: Case, cotangents: list[Array]) -> dict[str, Array]:
     from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-    from lstm_xcheck.adapters.torch_nn import TorchNN
+    from lstm_xcheck.adapters.torch.nn import TorchNN
 
     adapter = TorchNN("torch")
     module = adapter.build(case.spec, "float64")

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from lstm_xcheck.adapters.registry import _BUILT_IN
+from lstm_xcheck.adapters.table import BUILT_IN
 
 PACKAGE = Path(__file__).parents[2] / "lstm_xcheck"
-NAMES = frozenset(entry.name for entry in _BUILT_IN)
+NAMES = frozenset(entry.name for entry in BUILT_IN)
 
 #: Packages in which the same words are names of layouts, file formats and initializers.
 OTHER_MEANINGS = ("adapters", "layouts", "checkpoints", "model")

@@ -33,7 +33,7 @@ def invoke(verb: click.Command, *arguments: object) -> str:
 @pytest.fixture
 def numpy_adapters(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """`honest`, `lossy`, `miscounting`, `unwilling` and `unloadable` as the only adapters there are."""
-    monkeypatch.setattr(registry, "_BUILT_IN", ())
+    monkeypatch.setattr(registry, "BUILT_IN", ())
     monkeypatch.setattr(registry, "entry_points", lambda group: ())
     monkeypatch.setenv("FAULTY_FOLDER", str(tmp_path))
     for name in ("Honest", "Lossy", "Miscounting", "Unwilling", "Unloadable"):

@@ -34,7 +34,7 @@ def test_a_plan_needs_cases_adapters_and_unique_ids() -> None:
 
 def test_a_label_runs_the_adapter_it_ends_with_by_its_own_interpreter() -> None:
     (entry,) = choose_entries(["old-torch"], {"old-torch": sys.executable})
-    assert (entry.name, entry.target) == ("old-torch", "lstm_xcheck.adapters.torch_nn:TorchNN")
+    assert (entry.name, entry.target) == ("old-torch", "lstm_xcheck.adapters.torch.nn:TorchNN")
 
 
 def test_adapters_compile_where_shapes_repeat(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,7 +63,7 @@ def test_every_kind_of_gradient_agrees_with_central_differences(name: str) -> No
 @pytest.mark.parametrize("name", ["plain", "stack", "bidirectional-lengths", "projection-stack-bidirectional"])
 def test_gradients_agree_with_torch_in_float64(name: str) -> None:
     from lstm_xcheck.adapters.protocol import Session
-    from lstm_xcheck.adapters.torch_nn import TorchNN
+    from lstm_xcheck.adapters.torch.nn import TorchNN
 
     case = replace(case_named(name, precision="float64"), gradients=True)
     theirs = Session(TorchNN("torch")).execute(case).gradients

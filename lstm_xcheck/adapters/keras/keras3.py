@@ -30,7 +30,7 @@ if BACKEND == "tensorflow":
 elif BACKEND == "jax":
     import jax as framework
 
-    from ..jax_scan import compile_options, program_cache
+    from ..jax import compile_options, program_cache
 else:
     import torch as framework
 

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from ..arrays import Array
-from ..layouts import gradients_from_layout
-from ..model import Case, LSTMSpec, Result, cotangents
-from .case_arrays import explicit_states, last_output
-from .protocol import plain_function_only
+from ...arrays import Array
+from ...layouts import gradients_from_layout
+from ...model import Case, LSTMSpec, Result, cotangents
+from ..case_arrays import explicit_states, last_output
+from ..protocol import plain_function_only
 
 _DTYPES = {
     "float64": torch.float64,

@@ -1,0 +1,1 @@
+"""LSTMs on JAX: the project's own `lax.scan`, and those of libraries."""

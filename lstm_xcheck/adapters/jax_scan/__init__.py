@@ -1,1 +1,0 @@
-"""The project's own LSTM on JAX: a `lax.scan`."""

@@ -1,0 +1,1 @@
+"""One ONNX model of the operator LSTM, run by several runtimes."""

@@ -1,0 +1,1 @@
+"""LSTMs of TensorFlow beside Keras: Sonnet, its old cells, its block operators, LiteRT."""
