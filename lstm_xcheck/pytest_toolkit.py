@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from .adapters import known
-from .adapters.registry import entry_named
+from .adapters.registry import entry_named, known
 from .compare import Verdict, VerdictName, worst_of
 from .compare import judge as judge_result
 from .engine import Recipe
@@ -26,6 +25,7 @@ from .report import Report
 from .report.json_file import write_report
 from .report.summary import counted
 from .workers.process import Worker
+from .workers.sharing import Workers
 
 
 def known_names() -> tuple[str, ...]:
@@ -60,7 +60,7 @@ class Toolkit:
         timeout: float = 120.0,
     ) -> None:
         self._current, self._adapters, self._timeout = current, adapters, timeout
-        self._workers: dict[str, Worker] = {}
+        self._workers: Workers | None = None
         self._report = Report()
 
     def verify(self, cases: Case | Recipe | Iterable[Case | Recipe], adapters: Sequence[str] | None = None) -> Report:
@@ -167,8 +167,8 @@ class Toolkit:
 
     def close(self) -> None:
         """End every worker."""
-        while self._workers:
-            self._workers.popitem()[1].close()
+        if self._workers is not None:
+            self._workers.close()
 
     def _installed(self, adapters: Sequence[str] | None) -> tuple[str, ...]:
         """The adapters to run; skips the test where a named one is not installed."""
@@ -182,9 +182,9 @@ class Toolkit:
         return present
 
     def _worker(self, name: str) -> Worker:
-        if name not in self._workers:
-            self._workers[name] = Worker(entry_named(name), timeout=self._timeout)
-        return self._workers[name]
+        if self._workers is None:
+            self._workers = Workers(known().values(), timeout=self._timeout)
+        return self._workers.worker_of(entry_named(name))
 
     def _remember(self, outcome: Outcome) -> None:
         self._report.handle(Planned(1, 1, (outcome.adapter,)))

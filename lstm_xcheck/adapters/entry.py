@@ -10,6 +10,31 @@ from ..errors import AdapterError
 
 
 @dataclass(frozen=True)
+class Family:
+    """Adapters that give the same numbers, bit for bit, in one process as apart.
+
+    Attributes:
+        seconds: of processor time to import the frameworks; what takes longest is started first.
+        without: modules that a framework imports and no adapter of the family needs. keras 3.15.1 imports TensorFlow at
+            the first `Bidirectional` (keras/src/utils/module_utils.py) and JAX for a check of Orbax
+            (keras/src/callbacks/orbax_checkpoint.py): two seconds and 400 MiB.
+    """
+
+    seconds: float = 0.0
+    without: tuple[str, ...] = ()
+
+
+FAMILIES: dict[str, Family] = {
+    "": Family(),
+    "torch": Family(1.3, ("tensorflow", "jax")),
+    "jax": Family(1.5, ("tensorflow",)),
+    "tensorflow": Family(2.5, ("jax",)),
+    "paddle": Family(1.0),  # would have to be imported before TensorFlow
+    "small": Family(0.4),
+}
+
+
+@dataclass(frozen=True)
 class Entry:
     """One adapter that can be started, and all that other packages know of it.
 
@@ -25,7 +50,7 @@ class Entry:
         call: key of its call in `fuzz/calls.py`, for reproducers; "" where none is known.
         call_versions: package -> how the versions begin that the call is written for.
         live: `module:function` that reads a live layer of `requires[0]`; "" where there is none.
-        family: adapters of one family may share a process; "" for one that has a process of its own.
+        family: key of `FAMILIES`: adapters that may share a process; "" for one that has a process of its own.
         compiles: whether each new shape takes seconds, so that it runs in the preset `quick` and by name only.
     """
 
@@ -44,6 +69,11 @@ class Entry:
     live: str = ""
     family: str = ""
     compiles: bool = False
+
+    @property
+    def without(self) -> tuple[str, ...]:
+        """Modules that are not to be imported where the adapter runs."""
+        return FAMILIES[self.family].without
 
     def missing(self) -> list[str]:
         """Required modules that this interpreter cannot find."""

@@ -28,6 +28,7 @@ BUILT_IN = (
         layout="torch",
         call="torch.nn.LSTM",
         live="lstm_xcheck.live.read_torch:read",
+        family="torch",
     ),
     _keras_entry(
         name="keras-tensorflow",
@@ -36,14 +37,16 @@ BUILT_IN = (
         variables={"KERAS_BACKEND": "tensorflow", **_QUIET_TENSORFLOW},
         when_repeated={"LSTM_XCHECK_TENSORFLOW": "function"},
         summary="keras.layers.LSTM and Bidirectional on TensorFlow",
+        family="tensorflow",
         rank=2,
     ),
     _keras_entry(
         name="keras-jax",
         requires=("keras", "jax"),
         install="lstm-xcheck[keras,jax]",
-        variables={"KERAS_BACKEND": "jax", "JAX_ENABLE_X64": "1", "JAX_PLATFORMS": "cpu"},
+        variables={"KERAS_BACKEND": "jax", "JAX_ENABLE_X64": "1"},
         summary="keras.layers.LSTM and Bidirectional on JAX",
+        family="jax",
         rank=1,
     ),
     _keras_entry(
@@ -52,6 +55,7 @@ BUILT_IN = (
         install="lstm-xcheck[keras,torch]",
         variables={"KERAS_BACKEND": "torch"},
         summary="keras.layers.LSTM and Bidirectional on PyTorch",
+        family="torch",
     ),
     Entry(
         name="jax",
@@ -62,5 +66,6 @@ BUILT_IN = (
         summary="a readable jax.lax.scan",
         layout="jax",
         call="jax.lax.scan",
+        family="jax",
     ),
 )

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from ..adapters import Entry, installed, known
 from ..adapters.registry import entry_named
 from ..errors import AdapterError, NothingComparedError
 from ..events import MAX_DIAGNOSES, Outcome, Planned
+from ..workers.launch import Process
 from ..workers.process import Worker, checked_timeout
+from ..workers.sharing import ProcessPlan
 from .grouping import group_by_compilation
 from .recipe import CaseOrRecipe
 from .task import skipped_outcome
@@ -72,9 +74,14 @@ class Plan:
         """The cases that an adapter is to run."""
         return [case for case in self._remaining(adapter) if skipped_outcome(case, adapter) is None]
 
-    def new_worker(self, entry: Entry) -> Worker:
-        """A worker, not yet started, for one of the adapters."""
-        return Worker(entry, self.pythons.get(entry.name, sys.executable), self.timeout)
+    @cached_property
+    def processes(self) -> ProcessPlan:
+        """Which adapters share a process."""
+        return ProcessPlan(self.entries, self.pythons)
+
+    def new_worker(self, entry: Entry, process: Process | None = None) -> Worker:
+        """A worker of an adapter, in a process of its own unless one is given."""
+        return Worker(entry, timeout=self.timeout, process=process or self.processes.new_process(entry))
 
     def _remaining(self, adapter: str) -> Sequence[CaseOrRecipe]:
         """The cases that did not end in an earlier run."""

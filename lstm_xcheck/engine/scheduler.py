@@ -9,14 +9,16 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 
+from ..adapters.entry import FAMILIES, Entry
 from ..errors import Unsupported, WorkerCrashed
 from ..events import Event, Outcome, Started
 from ..model import Case, Result
 from ..workers.codec import encode_case
+from ..workers.launch import Process
 from ..workers.process import Worker
 from .case_cache import CaseCache
 from .explain import Explainer
@@ -37,8 +39,10 @@ class Scheduler:
     """The slots of one run; leaving the context kills every worker."""
 
     def __init__(self, plan: Plan) -> None:
-        cases = {entry.name: plan.runnable_cases(entry.name) for entry in plan.entries}
-        self.plan, self.work = plan, WorkQueue(cases)
+        slowest_first = sorted(plan.entries, key=lambda entry: -FAMILIES[entry.family].seconds)
+        cases = {entry.name: plan.runnable_cases(entry.name) for entry in slowest_first}
+        places = {entry.name: plan.processes.place(entry) for entry in slowest_first}
+        self.plan, self.work = plan, WorkQueue(cases, places)
         self.task_count = sum(map(len, cases.values()))
         self.entries = {entry.name: entry for entry in plan.entries}
         self.explainer = Explainer(plan.diagnoses, (case.id for case in plan.cases))
@@ -108,35 +112,51 @@ class _Slot:
         self._scheduler, self._number, self._pool = scheduler, number, pool
         self._work, self._emitted, self._stopping = scheduler.work, scheduler.emitted, scheduler.stopping
         self._waiting_results = threading.Semaphore(_MAX_WAITING_RESULTS)
+        self._process: Process | None = None
+        self._place: Hashable = None
 
     def run(self) -> None:
         """Serve adapters in turn until no task is left."""
         refused: set[str] = set()
-        while not self._stopping.is_set():
-            choice = self._work.choose_adapter(refused)
-            if choice is None:
-                if self._work.exhausted:
-                    return
-                self._stopping.wait(_POLL_SECONDS)
-                continue
-            adapter, joining = choice
-            if not self._serve(adapter, joining):
-                refused.add(adapter)
+        try:
+            while not self._stopping.is_set():
+                choice = self._work.choose_adapter(self._number, refused)
+                if choice is None:
+                    if self._work.exhausted:
+                        return
+                    self._stopping.wait(_POLL_SECONDS)
+                    continue
+                adapter, joining = choice
+                if not self._serve(adapter, joining):
+                    refused.add(adapter)
+        finally:
+            if self._process is not None:
+                self._process.close()
 
     def _serve(self, adapter: str, joining: bool) -> bool:
         """Drive a worker; False when it was to join others but does not load."""
-        with self._scheduler.plan.new_worker(self._scheduler.entries[adapter]) as worker:
-            self._scheduler.workers.append(worker)
-            if self._stopping.is_set():  # `__exit__` may have stopped the workers before this one was listed
-                return True
-            try:
-                # A joining worker takes no task before it is up: the others may finish them all in the meantime.
-                if joining and not _start(worker):
-                    return False
-                self._drive(worker)
-            finally:
-                self._scheduler.workers.remove(worker)
+        worker = self._worker(self._scheduler.entries[adapter])
+        self._scheduler.workers.append(worker)
+        if self._stopping.is_set():  # `__exit__` may have stopped the workers before this one was listed
+            return True
+        try:
+            # A joining worker takes no task before it is up: the others may finish them all in the meantime.
+            if joining and not _start(worker):
+                return False
+            self._drive(worker)
+        finally:
+            self._scheduler.workers.remove(worker)
         return True
+
+    def _worker(self, entry: Entry) -> Worker:
+        """A worker in this slot's process, where the adapter may share it."""
+        processes = self._scheduler.plan.processes
+        place = processes.place(entry)
+        if self._process is None or self._place != place:
+            if self._process is not None:
+                self._process.close()
+            self._process, self._place = processes.new_process(entry), place
+        return self._scheduler.plan.new_worker(entry, self._process)
 
     def _drive(self, worker: Worker) -> None:
         prepared = self._prepare_next(worker.entry.name)

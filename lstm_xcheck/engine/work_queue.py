@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from .grouping import group_by_compilation
@@ -50,29 +50,51 @@ class _AdapterTasks:
 class WorkQueue:
     """The tasks of a plan that have not begun; thread-safe."""
 
-    def __init__(self, cases: Mapping[str, Sequence[CaseOrRecipe]]) -> None:
-        """`cases`: by the name of the adapter that is to run them."""
+    def __init__(
+        self, cases: Mapping[str, Sequence[CaseOrRecipe]], places: Mapping[str, Hashable] | None = None
+    ) -> None:
+        """Tasks by the name of the adapter that is to run them.
+
+        `places`: equal for adapters that share a process.
+        """
         self._lock = threading.Lock()
+        self._place = places or {name: name for name in cases}
+        self._place_of_slot: dict[int, Hashable] = {}
         self._adapters = {
             name: _AdapterTasks(deque(group_by_compilation(chosen))) for name, chosen in cases.items() if chosen
         }
 
-    def choose_adapter(self, refused: Collection[str] = ()) -> tuple[str, bool] | None:
+    def choose_adapter(self, slot: int, refused: Collection[str] = ()) -> tuple[str, bool] | None:
         """The adapter for an idle slot, and whether others serve it; None for none.
 
-        `refused`: adapters that this slot could not join.
+        A slot keeps to the adapters that its process can serve, then takes those of no other slot, then joins others.
+
+        Args:
+            slot: number of the slot.
+            refused: adapters that this slot could not join.
         """
         with self._lock:
-            for name, tasks in self._adapters.items():
-                if tasks.groups and not tasks.shares:
-                    tasks.shares[_CLAIMED] = deque()
-                    return name, False
+            unclaimed = [name for name, tasks in self._adapters.items() if tasks.groups and not tasks.shares]
+            own = self._place_of_slot.pop(slot, None)
+            taken = set(self._place_of_slot.values())
+            first = [name for name in unclaimed if self._place[name] == own]
+            first += [name for name in unclaimed if self._place[name] not in taken]
+            if not first and sum(self._adapters[name].available for name in unclaimed) >= MIN_TASKS_TO_JOIN:
+                first = unclaimed[-1:]
+            if first:
+                self._adapters[first[0]].shares[_CLAIMED] = deque()
+                self._place_of_slot[slot] = self._place[first[0]]
+                return first[0], False
             joinable = [
                 (tasks.available, name)
                 for name, tasks in self._adapters.items()
-                if name not in refused and tasks.worth_joining
+                if name not in refused and name not in unclaimed and tasks.worth_joining
             ]
-            return (max(joinable)[1], True) if joinable else None
+            if not joinable:
+                return None
+            chosen = max(joinable)[1]
+            self._place_of_slot[slot] = self._place[chosen]
+            return chosen, True
 
     @property
     def exhausted(self) -> bool:

@@ -27,6 +27,7 @@ from ..errors import AdapterError, Unsupported, WorkerCrashed
 from ..events import Outcome
 from ..model import Result
 from ..workers.process import Worker
+from ..workers.sharing import Workers
 from .interrupt import kept_interrupts
 
 #: Verdicts that the search looks for.
@@ -108,10 +109,11 @@ class Search:
     def run(self) -> Finding | None:
         """Search until something is found or the budget is used up."""
         with ExitStack() as stack, _no_files():
+            workers = stack.enter_context(Workers(self.entries, timeout=self.timeout))
             for entry in self.entries:
-                self._workers[entry.name] = worker = stack.enter_context(Worker(entry, timeout=self.timeout))
+                self._workers[entry.name] = workers[entry.name]
                 try:
-                    worker.start()
+                    workers[entry.name].start()
                 except WorkerCrashed as crash:
                     raise AdapterError(f"adapter {entry.name}: {crash}") from crash
             self._interrupted = stack.enter_context(kept_interrupts())

@@ -6,9 +6,7 @@ installed, by their own frameworks. A certificate keeps the verdicts, and `reche
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
@@ -19,6 +17,7 @@ from ..errors import Unsupported, WorkerCrashed
 from ..model import Case, LSTMWeights
 from ..oracle import forward
 from ..workers.process import Worker
+from ..workers.sharing import Workers
 from .certificate import Ported
 
 ORACLE = "oracle"
@@ -53,19 +52,19 @@ def prove(lstms: Sequence[Ported], only: Mapping[str, Sequence[str]] | None = No
     rows: list[dict[str, Any]] = []
     inputs = []
     used: dict[str, list[str]] = {"source": [], "destination": []}
-    with ExitStack() as stack:
-        workers: dict[str, Worker] = {}
-        for lstm in lstms:
-            roles = _roles(lstm, only)
-            for role, names in roles.items():
-                used[role] += [name for name in names if name not in used[role]]
-                for name in names:
-                    if name not in workers:
-                        workers[name] = stack.enter_context(Worker(installed()[name], sys.executable))
+    roles = [_roles(lstm, only) for lstm in lstms]
+    for own in roles:
+        for role, names in own.items():
+            used[role] += [name for name in names if name not in used[role]]
+    everyone = list(dict.fromkeys(name for names in used.values() for name in names))
+    here = installed()
+    with Workers(here[name] for name in everyone) as workers:
+        workers.start(everyone)
+        for lstm, own in zip(lstms, roles, strict=True):
             for case in cases_for(lstm):
                 inputs.append({"id": case.id, "fingerprint": case.fingerprint})
-                rows += _rows(lstm, case, roles, workers)
-        environment = {name: worker.environment for name, worker in workers.items()}
+                rows += _rows(lstm, case, own, workers)
+        environment = {name: workers[name].environment for name in everyone}
     return {"rows": rows, "inputs": inputs, "adapters": used, "environment": environment}
 
 
@@ -106,16 +105,14 @@ def _roles(lstm: Ported, only: Mapping[str, Sequence[str]] | None) -> dict[str, 
     return {role: tuple(name for name in only.get(role, ()) if name in here) for role in ("source", "destination")}
 
 
-def _rows(
-    lstm: Ported, case: Case, roles: Mapping[str, Sequence[str]], workers: Mapping[str, Worker]
-) -> Iterator[dict[str, Any]]:
+def _rows(lstm: Ported, case: Case, roles: Mapping[str, Sequence[str]], workers: Workers) -> Iterator[dict[str, Any]]:
     """The rows of both sides; equal weights are run once and count for both."""
     known: dict[str, list[Row]] = {}
     for role, names in roles.items():
         weights = lstm.weights if role == "source" else lstm.written
         for name in (ORACLE, *names):
             if name not in known or lstm.written is not lstm.weights:
-                known[name] = list(_judged(case, weights, name, workers.get(name)))
+                known[name] = list(_judged(case, weights, name, None if name == ORACLE else workers[name]))
             yield from ({"lstm": lstm.name, "role": role, **row.to_dict()} for row in known[name])
 
 

@@ -22,24 +22,36 @@ from .frames import Frame, encode_frame, read_frame
 _MAX_REQUEST_SIZE = 2**34
 
 
-def main(arguments: list[str]) -> None:
-    """Serve until the driver closes the pipe: `NAME TARGET [FOLDER...]`."""
+def main(without: list[str]) -> None:
+    """Serve until the driver closes the pipe; importing a module of `without` raises ImportError."""
     requests, answers = _claim_streams()
     _exit_with_driver(requests)
-    name, target, *folders = arguments
-    try:
-        session = Session(load_adapter(target, name, tuple(folders)))
-        gc.freeze()  # collecting a framework's million objects takes a twentieth of a compilation
-        ready = {"environment": session.environment, "layout": session.adapter.layout}
-        answers.write(encode_frame(Frame("ready", ready, {})))
-    except UserError as error:
-        answers.write(encode_frame(Frame("refused", {"reason": str(error)}, {})))
-        return
-    except Exception as error:  # a framework may raise anything while it loads
-        answers.write(encode_frame(Frame("error", {"reason": format_exception(error)}, {})))
-        return
+    sys.modules.update(dict.fromkeys(without))  # type: ignore[arg-type]
+    sessions: dict[str, Session] = {}
+    chosen: Session | None = None
     while (request := read_frame(requests, _MAX_REQUEST_SIZE)) is not None:
-        answers.write(_answer(session, request))
+        if request.kind == "load":
+            answer, chosen = _load(sessions, request)
+        else:
+            assert chosen is not None
+            answer = _answer(chosen, request)
+        answers.write(answer)
+
+
+def _load(sessions: dict[str, Session], request: Frame) -> tuple[bytes, Session | None]:
+    """Load an adapter, or choose one that is loaded."""
+    name = request.data["name"]
+    try:
+        if name not in sessions:
+            sessions[name] = Session(load_adapter(request.data["target"], name, tuple(request.data["path"])))
+            gc.freeze()  # collecting a framework's million objects takes a twentieth of a compilation
+        session = sessions[name]
+        ready = {"environment": session.environment, "layout": session.adapter.layout}
+        return encode_frame(Frame("ready", ready, {})), session
+    except UserError as error:
+        return encode_frame(Frame("refused", {"reason": str(error)}, {})), None
+    except Exception as error:  # a framework may raise anything while it loads
+        return encode_frame(Frame("error", {"reason": format_exception(error)}, {})), None
 
 
 def _claim_streams() -> tuple[BinaryIO, BinaryIO]:

@@ -30,6 +30,7 @@ def silent(tmp_path: Path) -> Path:
     return weights_only(tmp_path / "m.h5", "2.2.4-tf")
 
 
+@pytest.mark.framework("onnx")
 def test_verbs_refuse_a_silent_file_and_take_what_is_added(
     command: Command, numpy_adapters: None, silent: Path, tmp_path: Path
 ) -> None:

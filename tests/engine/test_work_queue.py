@@ -27,10 +27,10 @@ def test_a_slot_finishes_one_group_before_it_begins_the_next() -> None:
 
 def test_idle_slots_take_unserved_adapters_first() -> None:
     queue = WorkQueue({"a": seeds(20), "b": seeds(2), "c": []})
-    assert queue.choose_adapter() == ("a", False)
-    assert queue.choose_adapter() == ("b", False)
-    assert queue.choose_adapter() == ("a", True)  # much is left of a, nothing of b is worth a second worker
-    assert queue.choose_adapter(refused={"a"}) is None
+    assert queue.choose_adapter(0) == ("a", False)
+    assert queue.choose_adapter(0) == ("b", False)
+    assert queue.choose_adapter(0) == ("a", True)  # much is left of a, nothing of b is worth a second worker
+    assert queue.choose_adapter(0, refused={"a"}) is None
 
 
 def test_an_idle_slot_steals_the_later_half_of_the_largest_share() -> None:
@@ -48,17 +48,17 @@ def test_few_tasks_are_not_worth_stealing() -> None:
     assert queue.take("a", 0) is not None
     assert queue.take("a", 1) is None
     assert queue.exhausted
-    assert queue.choose_adapter() is None
+    assert queue.choose_adapter(0) is None
 
 
 @pytest.mark.parametrize(("seconds", "joins"), [(0.001, False), (10.0, True)], ids=["quick", "slow"])
 def test_a_second_worker_must_be_worth_its_start(seconds: float, joins: bool) -> None:
     queue = WorkQueue({"a": seeds(20)})
-    assert queue.choose_adapter() == ("a", False)
+    assert queue.choose_adapter(0) == ("a", False)
     assert queue.take("a", 0) is not None
     queue.worker_started("a", 3.0)
     queue.task_ended("a", seconds)
-    assert queue.choose_adapter() == (("a", True) if joins else None)
+    assert queue.choose_adapter(0) == (("a", True) if joins else None)
     assert not queue.exhausted
 
 

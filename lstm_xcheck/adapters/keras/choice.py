@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
+from types import ModuleType
+from typing import Any
 
 from ..protocol import Adapter
 
@@ -13,6 +18,32 @@ def keras_adapter(name: str) -> Adapter:
         from .keras2 import Keras2LSTM
 
         return Keras2LSTM(name)
-    from .keras3 import Keras3LSTM
+    with _without_dynamo():
+        from .keras3 import Keras3LSTM
 
     return Keras3LSTM(name)
+
+
+@contextmanager
+def _without_dynamo() -> Iterator[None]:
+    """Import Keras without PyTorch's compiler, which takes a second.
+
+    keras 3.15.1, keras/src/backend/torch/image.py and random.py, decorate two functions with `dynamo.disable()`. A
+    stand-in whose decorator does nothing takes its place until Keras is imported.
+    """
+    name = "torch._dynamo"
+    if name in sys.modules or "keras" in sys.modules:
+        yield
+        return
+    stand_in = ModuleType(name)
+    stand_in.disable = _disable  # type: ignore[attr-defined]
+    sys.modules[name] = stand_in
+    try:
+        yield
+    finally:
+        if sys.modules.get(name) is stand_in:
+            del sys.modules[name]
+
+
+def _disable(*_arguments: Any, **_options: Any) -> Callable[[Any], Any]:
+    return lambda function: function

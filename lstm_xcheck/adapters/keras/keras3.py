@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -90,11 +91,13 @@ class Keras3LSTM:
 
     def build(self, spec: LSTMSpec, precision: str) -> Stack:
         """One layer of Keras for each layer of the stack."""
-        return Stack(_KERAS3, spec, precision)
+        with _device():
+            return Stack(_KERAS3, spec, precision)
 
     def load(self, model: Stack, arrays: Mapping[str, Array]) -> None:
         """Load with `set_weights` of each layer."""
-        model.load(arrays)
+        with _device():
+            model.load(arrays)
 
     def read_back(self, model: Stack) -> dict[str, Array]:
         """Read with `get_weights` of each layer."""
@@ -106,16 +109,26 @@ class Keras3LSTM:
 
     def run(self, model: Stack, case: Case) -> Result:
         """Run the stack as users of the backend do."""
-        return _forward(model, _inputs(case), model.prepare_last(case)).result(to_numpy)
+        with _device():
+            return _forward(model, _inputs(case), model.prepare_last(case)).result(to_numpy)
 
     def run_with_gradients(self, model: Stack, case: Case) -> Result:
         """Run the stack and differentiate with the backend; absent states are zeros."""
-        vjp = _differentiate(model, case, model.prepare_last(case))
+        with _device():
+            vjp = _differentiate(model, case, model.prepare_last(case))
         names = [name for own in model.weight_names for name in own]
         arrays = dict(zip(names, map(to_numpy, vjp.weights), strict=True))
         x, *states = map(to_numpy, vjp.data)
         data = {"x": x, "h0": np.stack(states[0::2]), "c0": np.stack(states[1::2])}
         return replace(vjp.outputs.result(to_numpy), gradients={**gradients_from_layout(arrays, self.layout), **data})
+
+
+def _device() -> AbstractContextManager[Any]:
+    """Keras on JAX runs on the CPU.
+
+    On other devices JAX rounds the operands of products to fewer bits unless it is told not to.
+    """
+    return framework.default_device(framework.devices("cpu")[0]) if BACKEND == "jax" else nullcontext()
 
 
 def _inputs(case: Case, *, explicit: bool = False) -> Inputs:
