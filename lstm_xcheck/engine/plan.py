@@ -80,7 +80,7 @@ class Plan:
         return ProcessPlan(self.entries, self.pythons)
 
     def new_worker(self, entry: Entry, process: Process | None = None) -> Worker:
-        """A worker of an adapter, in a process of its own unless one is given."""
+        """A worker of an adapter, in its own process unless one is given."""
         return Worker(entry, timeout=self.timeout, process=process or self.processes.new_process(entry))
 
     def _remaining(self, adapter: str) -> Sequence[CaseOrRecipe]:

@@ -26,7 +26,8 @@ class ProcessDied(WorkerCrashed):
 class Process:
     """A Python that serves adapters.
 
-    It starts when it is first needed, and again after a crash. `stop` may be called from any thread, all else from one at a time.
+    It starts when it is first needed, and again after a crash. `stop` may be called from any thread, all else from one
+    at a time.
 
     Attributes:
         variables: environment variables, added to those of this process.
