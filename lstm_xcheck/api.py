@@ -19,11 +19,11 @@ from .diagnose.detection_power import power
 from .engine import Plan, Recipe, choose_entries, grid, run_functions, with_compiling, with_gradients
 from .engine import run as run_plan
 from .errors import NothingComparedError, SpecError
-from .events import Finished, Planned
+from .events import Event, Finished, Planned
 from .live.equivalence import assert_equivalent as assert_equivalent
 from .model import Case, Result
 from .report import Report
-from .report.detection_power import statements
+from .report.detection_power import PowerAhead, statements
 from .workers.process import Worker
 
 __all__ = [
@@ -135,23 +135,21 @@ def verify(
         return _verify_functions(questions, adapters)
     entries = with_compiling(choose_entries(adapters, workers), questions)
     plan = Plan(questions, entries, workers or {}, timeout, jobs or os.cpu_count() or 1)
-    return _with_power(Report.of(run_plan(plan)), questions)
+    return _with_power(run_plan(plan), questions)
 
 
 def _verify_functions(questions: tuple[Case | Recipe, ...], functions: Mapping[str, Callable[..., Any]]) -> Report:
     if not questions or not functions:
         raise NothingComparedError("there is nothing to compare; give at least one case and one function")
-    report = Report()
     names, order = tuple(functions), tuple(question.id for question in questions)
-    report.handle(Planned(len(questions) * len(functions), len(questions), names, order=order))
-    for outcome in run_functions(questions, functions):
-        report.handle(outcome)
-    report.handle(Finished(0.0))
-    return _with_power(report, questions)
+    planned = Planned(len(questions) * len(functions), len(questions), names, order=order)
+    return _with_power([planned, *run_functions(questions, functions), Finished(0.0)], questions)
 
 
-def _with_power(report: Report, questions: tuple[Case | Recipe, ...]) -> Report:
-    report.power = statements(questions, report)
+def _with_power(events: Iterable[Event], questions: tuple[Case | Recipe, ...]) -> Report:
+    ahead = PowerAhead(questions)
+    report = Report.of(ahead.follow(events))
+    report.power = statements(questions, report, ahead=ahead)
     return report
 
 
@@ -181,7 +179,7 @@ def verify_grid(
 
     entries = with_compiling(choose_entries(adapters), questions)
     plan = Plan(questions, entries, {}, timeout, jobs or os.cpu_count() or 1)
-    return _with_power(Report.of(run_on(executor, plan)), questions)
+    return _with_power(run_on(executor, plan), questions)
 
 
 def sweep(**axes: Any) -> list[Any]:

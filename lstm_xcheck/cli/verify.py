@@ -53,7 +53,7 @@ def command(**arguments: Any) -> int:
     own outputs and bounds the rounding of every element.
     """
     from ..engine import with_compiling, with_gradients
-    from ..report.detection_power import statements
+    from ..report.detection_power import PowerAhead, statements
     from ..runs.folder import write_power
     from ..runs.resume import cases_of_shard
     from .custom_adapters import chosen_entries
@@ -73,11 +73,12 @@ def command(**arguments: Any) -> int:
     if options.gradients:
         cases = with_gradients(cases)
     plan = options.plan(cases_of_shard(cases, shard), with_compiling(entries, cases), pythons)
+    ahead = PowerAhead(cases)
     with events_of(plan, cases, options, subject) as events:
-        report = watch(events)
+        report = watch(ahead.follow(events))
     report.subject.update(subject)
     if not report.interrupted:
-        report.power = statements(cases, report)
+        report.power = statements(cases, report, ahead=ahead)
         if options.out is not None:
             write_power(options.out, report.power)
     return deliver(report, options.reports, options.as_json)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Protocol
 
 from ..diagnose.detection_power import is_small, power
-from ..events import Outcome
+from ..events import Event, Outcome
 from ..model import QUANTITIES, Case, LSTMSpec
 from .model import Report
 
@@ -29,7 +30,50 @@ class Question(Protocol):
         """Its LSTM."""
 
 
-def statements(questions: Iterable[Question], report: Report, most: int = MOST) -> list[dict[str, Any]]:
+class PowerAhead:
+    """Statements made while workers run, for the first case of each kind."""
+
+    def __init__(self, questions: Iterable[Question]) -> None:
+        firsts: dict[tuple[object, ...], Question] = {}
+        for question in questions:
+            firsts.setdefault(_kind(question), question)
+        self._firsts = {question.id: question for question in firsts.values()}
+        self._made: dict[tuple[str, Comparison], Future[dict[str, Any]]] = {}
+
+    def follow(self, events: Iterable[Event]) -> Generator[Event, None, None]:
+        """The events, unchanged; a match of a first case starts its statement."""
+        pool = ThreadPoolExecutor(1)
+        try:
+            for event in events:
+                if isinstance(event, Outcome) and event.verdict == "match" and len(self._made) < MOST:
+                    self._begin(pool, event)
+                yield event
+        finally:
+            if isinstance(events, Generator):
+                events.close()
+            pool.shutdown(cancel_futures=True)
+
+    def _begin(self, pool: ThreadPoolExecutor, outcome: Outcome) -> None:
+        comparison = _comparison(outcome)
+        if outcome.case not in self._firsts or (outcome.case, comparison) in self._made:
+            return
+        case = _first_small([self._firsts[outcome.case]])
+        if case is not None:
+            self._made[outcome.case, comparison] = pool.submit(_statement, case, comparison)
+
+    def statement(self, case: Case, comparison: Comparison) -> dict[str, Any]:
+        """The statement of a case, made now if there is none yet."""
+        made = self._made.get((case.id, comparison))
+        return _statement(case, comparison) if made is None or made.cancelled() else made.result()
+
+
+def _statement(case: Case, comparison: Comparison) -> dict[str, Any]:
+    return power(case, observed=tuple(comparison[0]), precision=comparison[1]).to_dict()
+
+
+def statements(
+    questions: Iterable[Question], report: Report, most: int = MOST, ahead: PowerAhead | None = None
+) -> list[dict[str, Any]]:
     """Detection power of matching cases, one statement for each kind and comparison.
 
     Statements come in the order of the run; each lists under `adapters` whose matches it is about, and under
@@ -54,8 +98,8 @@ def statements(questions: Iterable[Question], report: Report, most: int = MOST) 
             adapters = matched[chosen.id][comparison]
             left, stated = left - set(adapters), stated | set(adapters)
             others = [member.id for member in members if member.id != chosen.id]
-            stating = power(chosen, observed=tuple(comparison[0]), precision=comparison[1])
-            result.append({**stating.to_dict(), "adapters": adapters, "stands_for": others})
+            stating = _statement(chosen, comparison) if ahead is None else ahead.statement(chosen, comparison)
+            result.append({**stating, "adapters": adapters, "stands_for": others})
     return result
 
 
