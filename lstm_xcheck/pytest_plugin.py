@@ -82,9 +82,9 @@ def _parameter(name: str, grouped: bool) -> Any:
 
 def adapters_of(config: pytest.Config, node: pytest.Item | None) -> tuple[str, ...]:
     """The adapters of a test by its marker and the option, sorted."""
-    from .pytest_toolkit import known_names
+    from .pytest_toolkit import default_names
 
-    names = set(_option_names(config) or known_names())
+    names = set(_option_names(config) or default_names())
     marker = node.get_closest_marker("xcheck") if node is not None else None
     if marker is not None:
         wanted = marker.kwargs.get("adapters", marker.args[0] if marker.args else None)

@@ -33,6 +33,11 @@ def known_names() -> tuple[str, ...]:
     return tuple(sorted(known()))
 
 
+def default_names() -> tuple[str, ...]:
+    """Every adapter but those that compile for seconds at each shape, sorted."""
+    return tuple(sorted(entry.name for entry in known().values() if not entry.compiles))
+
+
 def why_missing(name: str) -> str:
     """Why an adapter cannot run here, with the pip command, or "".
 

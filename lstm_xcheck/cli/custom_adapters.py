@@ -18,17 +18,21 @@ def chosen_entries(
     functions: Sequence[str],
     pythons: Mapping[str, str] | None = None,
     available: Mapping[str, Entry] | None = None,
+    *,
+    compiling: bool = False,
 ) -> tuple[Entry, ...]:
     """The adapters of `--adapters` and `--adapter` together.
 
     Custom functions run alone when no other adapter is named, since the oracle judges each one separately.
-    `available` replaces the adapters of this Python with those that the workers of a cluster have.
+    `available` replaces the adapters of this Python with those that the workers of a cluster have; `compiling` is that
+    of `choose_entries`.
     """
     pythons = pythons or {}
     custom = custom_entries(functions, pythons)
     others = None if names is None and not custom else [name for name in names or () if name not in custom]
     labels = {label: python for label, python in pythons.items() if label not in custom}
-    entries = choose_entries(others, labels, available) if others is None or others or labels else ()
+    wanted = others is None or others or labels
+    entries = choose_entries(others, labels, available, compiling=compiling) if wanted else ()
     return (*entries, *custom.values())
 
 

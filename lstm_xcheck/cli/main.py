@@ -27,6 +27,7 @@ VERBS = {
     "replay": "Judge recordings of any environments, live frameworks beside them if asked.",
     "report": "Show, filter or convert what a long run has kept in its folder.",
     "merge": "Put the shards of a run together.",
+    "atlas": "Run every feature in every runtime: right, refused, or silently wrong.",
     "adapters": "Show which frameworks are installed and what each supports.",
 }
 

@@ -68,7 +68,8 @@ def command(**arguments: Any) -> int:
         raise UserError("--resume goes on with the run of a folder; add --out DIR")
     pythons = options.pythons()
     names = adapter_names(options.adapters, nothing="no adapter")
-    entries = chosen_entries(names, options.functions, pythons, cluster_entries(options.dask))
+    quick = options.preset == "quick"  # the others have too many shapes for adapters that compile each one
+    entries = chosen_entries(names, options.functions, pythons, cluster_entries(options.dask), compiling=quick)
     cases, subject = _questions(options)
     if options.gradients:
         cases = with_gradients(cases)

@@ -89,13 +89,19 @@ class Plan:
 
 
 def choose_entries(
-    names: Sequence[str] | None, pythons: Mapping[str, str] | None = None, available: Mapping[str, Entry] | None = None
+    names: Sequence[str] | None,
+    pythons: Mapping[str, str] | None = None,
+    available: Mapping[str, Entry] | None = None,
+    *,
+    compiling: bool = False,
 ) -> tuple[Entry, ...]:
     """The named adapters, or every installed one.
 
     Args:
+        names: as users write them; None for all.
         pythons: interpreters by an adapter's name or by a label that ends in one, such as `old-torch`.
         available: the adapters of a cluster's workers, in place of what this Python has.
+        compiling: whether all includes adapters that compile for seconds at each shape.
     """
     pythons = pythons or {}
     names = [names] if isinstance(names, str) else names
@@ -103,7 +109,10 @@ def choose_entries(
         raise NothingComparedError(
             "no adapter is named, so nothing can be compared; name at least one, or none for all"
         )
-    chosen = list((installed() if available is None else available).values()) if names is None else []
+    chosen: list[Entry] = []
+    if names is None:
+        everyone = (installed() if available is None else available).values()
+        chosen = [entry for entry in everyone if compiling or not entry.compiles]
     for name in names or ():
         if name not in pythons:
             entry = entry_named(name)

@@ -42,7 +42,7 @@ ARROWS: dict[str, set[str]] = {
 
 #: Entry points: composed of all packages, and imported by none.
 TOP = {
-    "__init__", "__main__", "api", "cli", "fuzz", "live", "porting", "pytest_plugin", "pytest_toolkit", "runs",
+    "__init__", "__main__", "api", "atlas", "cli", "fuzz", "live", "porting", "pytest_plugin", "pytest_toolkit", "runs",
     "strategies",
 }  # fmt: skip
 
