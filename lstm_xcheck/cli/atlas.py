@@ -9,9 +9,10 @@ import click
 
 if TYPE_CHECKING:
     from ..atlas import Atlas
+    from ..atlas.model import State
 
 #: State -> how it is shown.
-_STYLES = {"right": "green", "refuses": "", "wrong": "bold red", "not run": "yellow"}
+_STYLES: dict[State, str] = {"right": "green", "refuses": "dim", "wrong": "bold red", "not run": "yellow"}
 
 
 @click.command("atlas")
@@ -75,9 +76,7 @@ def _print(atlas: Atlas) -> None:
     table = plain_table("runtime", *_STYLES, "refuses or was not run")
     for adapter in atlas.adapters:
         counted = totals(atlas.of(adapter))
-        numbers = (
-            f"[{style}]{counted[state]}[/]" if style else str(counted[state]) for state, style in _STYLES.items()
-        )  # type: ignore[index]
+        numbers = (f"[{style}]{counted[state]}[/]" for state, style in _STYLES.items())
         refused = ", ".join(cell.feature for cell in atlas.of(adapter, "refuses", "not run"))
         table.add_row(adapter, *numbers, escape(refused))
     console.print(table)
