@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,8 @@ from ..arrays import Array
 from ..errors import AdapterError, SpecError, Unsupported
 from ..model import Case, LSTMSpec, Result
 from .case_arrays import explicit_states
+from .chunks import run_in_chunks
+from .protocol import missing_option
 
 #: Environment variable that names the function in a worker, as `package.module:function`.
 FUNCTION = "LSTM_XCHECK_FUNCTION"
@@ -101,6 +104,11 @@ def call_function(function: Callable[..., Any], case: Case) -> Result:
     in canonical shapes (h_n and c_n of a single layer and direction may lack the first axis), None for what it does not
     compute, y alone, or a `Result`, the only form with gradients.
     """
+    reason = missing_option(case, "a function of the user", ())
+    if reason:
+        raise Unsupported(reason)
+    if case.chunks:
+        return run_in_chunks(partial(call_function, function), case)
     answer = function(case.weights, case.x, *explicit_states(case), case.lengths if case.mask is None else case.mask)
     if isinstance(answer, Result) and (answer.gradients or not case.gradients):
         return answer

@@ -6,19 +6,31 @@ It converts through `lstm_xcheck.layouts` alone and never imports the oracle: th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Protocol, runtime_checkable
 
 from ..arrays import Array
 from ..errors import Unsupported
 from ..layouts import to_layout
 from ..model import Case, LSTMSpec, Result
+from .chunks import pieces, run_in_chunks
+
+#: What an adapter may implement and name in its attribute `options`; a case that needs another one is refused.
+OPTIONS = {
+    "held": "outputs at padding that repeat the last valid one",
+    "merge": "merged halves of a bidirectional layer",
+    "time-major": "calls with the steps first",
+    "unbatched": "calls without a batch",
+}
 
 
 class Adapter(Protocol):
-    """One implementation of the LSTM, driven through its own public interface."""
+    """One implementation of the LSTM, driven through its own public interface.
+
+    An attribute `options: frozenset[str]` names what it implements of `OPTIONS`; without it, that is nothing.
+    """
 
     #: Name as users write it, such as `torch`.
     name: str
@@ -68,7 +80,10 @@ class Differentiates(Protocol):
 
 @dataclass
 class Session:
-    """Runs cases through one adapter; cases of one shape share a model."""
+    """Runs cases through one adapter; cases of one shape share a model.
+
+    What an adapter does not say that it implements, it is not asked for; `Case.chunks` are calls of its one model.
+    """
 
     adapter: Adapter
     _key: tuple[LSTMSpec, str] | None = None
@@ -82,11 +97,11 @@ class Session:
     def execute(self, case: Case) -> Result:
         """Build or reuse a model, load it, read it back, count and run."""
         adapter = self.adapter
-        reason = adapter.unsupported(case) or _no_gradients(adapter, case)
+        reason = self.refusal(case)
         if reason:
             raise Unsupported(reason)
         if not adapter.layout:
-            return replace(adapter.run(None, case), environment=self.environment)
+            return replace(run_in_chunks(partial(adapter.run, None), case), environment=self.environment)
         key = (case.spec, case.precision)
         if self._key != key:
             self._key, self._model = None, adapter.build(*key)
@@ -96,7 +111,7 @@ class Session:
         count = int(adapter.count_parameters(self._model))  # json cannot encode NumPy integers
         computed_in, note = adapter.computes_in(case)
         run = adapter.run_with_gradients if case.gradients and isinstance(adapter, Differentiates) else adapter.run
-        result = run(self._model, case)
+        result = run_in_chunks(partial(run, self._model), case)
         return replace(
             result,
             native=native,
@@ -105,6 +120,22 @@ class Session:
             note=note,
             environment=self.environment,
         )
+
+    def refusal(self, case: Case) -> str | None:
+        """Why the adapter cannot run a case, or one of its calls."""
+        adapter = self.adapter
+        reason = missing_option(case, adapter.name, getattr(adapter, "options", frozenset()))
+        reasons = (adapter.unsupported(piece) for piece in ([case] if not case.chunks else pieces(case)))
+        return reason or next(filter(None, reasons), None) or _no_gradients(adapter, case)
+
+
+def missing_option(case: Case, name: str, options: Collection[str]) -> str | None:
+    """The reason of an implementation that lacks an option of the case, or None."""
+    for option, value in case.options.items():
+        needed = "merge" if option == "merge" else value
+        if needed in OPTIONS and needed not in options:
+            return f"{needed}: {name} does not give {OPTIONS[needed]}"
+    return None
 
 
 def _no_gradients(adapter: Adapter, case: Case) -> str | None:

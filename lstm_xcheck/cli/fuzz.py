@@ -159,13 +159,11 @@ def _plain(
     finding: Finding, diagnosis: Diagnosis | None, file: Path | None, note: str, effort: dict[str, Any]
 ) -> dict[str, Any]:
     """The finding as plain data for JSON."""
-    from dataclasses import asdict
-
     crashed = finding.outcome.verdict == "crashed"
     found = {
         "adapter": finding.adapter,
         "case": finding.recipe.id,
-        "recipe": asdict(finding.recipe),
+        "recipe": finding.recipe.fields(),
         "rows": [row.to_dict() for row in finding.outcome.rows],
         "repeatable": finding.repeatable,
         "examples": finding.examples,

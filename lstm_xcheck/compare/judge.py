@@ -201,7 +201,7 @@ def _mismatch_reason(
         steps = outside.any(axis=(0, 2))
         text += f", first at step {int(np.argmax(steps))}"
         if (outside & ~case.valid[..., None]).any():
-            text += "; outputs at padding should be 0"
+            text += f"; outputs at padding should {'be 0' if case.padding == 'zero' else 'repeat the last valid one'}"
     return text
 
 

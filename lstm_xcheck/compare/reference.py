@@ -9,7 +9,7 @@ import numpy as np
 
 from ..arrays import Array, has_nan
 from ..model import QUANTITIES, Case, LSTMSpec, Result
-from ..oracle import LayerMap, Profile, TeacherForced, teacher_force
+from ..oracle import LayerMap, Profile, TeacherForced, merge_halves, teacher_force
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,7 @@ def expected_shapes(case: Case) -> dict[str, tuple[int, ...]]:
         "h_n": (rows, case.batch, spec.output_size),
         "c_n": (rows, case.batch, spec.hidden_size),
         "last": (case.batch, width),
+        **({} if case.merge == "concat" else {"merged": (case.batch, case.steps, spec.output_size)}),
     }
 
 
@@ -104,7 +105,22 @@ def references(
     result["h_n"] = _reference("h", finals, _stacked, unobserved, profile.resolution)
     result["c_n"] = _reference("c", finals, _stacked, unobserved, profile.resolution)
     result["last"] = _reference("h", finals[-spec.num_directions :], _joined, unobserved, profile.resolution)
+    if case.merge != "concat":
+        result["merged"] = _merged(case, result["y"], outputs.get(spec.num_layers - 1), profile)
     return result
+
+
+def _merged(case: Case, y: Reference, observed: Array | None, profile: Profile) -> Reference:
+    """The observed halves merged, with the one rounding of a sum or product; halving is exact.
+
+    An observed y decides alone whether y is right. Its standard deviation is the bound, so that no statistic objects.
+    """
+    unobserved = observed is None or has_nan(observed)
+    value = merge_halves(y.value if observed is None or unobserved else observed, case.merge)
+    bound = np.abs(value) * (profile.u + 2.0**-53) + profile.eta + 2.0 * profile.resolution
+    if unobserved:
+        return Reference(value, np.full_like(bound, np.inf), bound, True, "y was not observed at every step")
+    return Reference(value, bound, bound)
 
 
 def _reference(

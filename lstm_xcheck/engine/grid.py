@@ -10,6 +10,7 @@ from typing import Any
 
 from ..arrays import STORAGE
 from ..errors import SpecError
+from ..model.features import FEATURES
 from ..model.initializers import INITIALIZERS
 from .recipe import Recipe
 
@@ -24,6 +25,7 @@ _CHOICES: Mapping[str, Iterable[str]] = {
     "returns": ("sequence", "last"),
     "init": tuple(INITIALIZERS),
     "dtype": tuple(STORAGE),
+    "feature": ("", *(feature.name for feature in FEATURES)),
 }
 _BOOLEANS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
@@ -32,7 +34,7 @@ def grid(**axes: Any) -> list[Recipe]:
     """Every combination of the axes, each a value or a sequence of values.
 
     Axes are the fields of `Recipe`: hidden, input, steps, batch, layers, directions, bias, proj, states, ragged,
-    one_hot, returns, gradients, init, dtype, seed; `seeds=N` stands for seed=0..N-1.
+    one_hot, returns, gradients, init, dtype, seed, feature; `seeds=N` stands for seed=0..N-1.
 
     Combinations that are no LSTM, such as a projection as wide as the hidden state, are kept; a run skips them and
     reports the reason.

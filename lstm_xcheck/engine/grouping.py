@@ -15,10 +15,10 @@ def build_and_compile_key(case: CaseOrRecipe) -> tuple[Hashable, Hashable]:
     """
     if isinstance(case, Recipe):
         flags = replace(case, seed=0, init="probe", one_hot=False)
-        build = (case.hidden, case.input, case.layers, case.directions, case.bias, case.proj, case.dtype)
+        build = (case.hidden, case.input, case.layers, case.directions, case.bias, case.proj, case.dtype, case.feature)
         return build, flags
     optional = tuple(getattr(case, name) is None for name in ("h0", "c0", "lengths", "mask"))
-    return (case.spec, case.precision), (case.x.shape, optional, case.returns, case.gradients)
+    return (case.spec, case.precision), (case.x.shape, optional, case.returns, case.gradients, *case.options.values())
 
 
 def group_by_compilation(cases: Iterable[CaseOrRecipe]) -> list[list[CaseOrRecipe]]:

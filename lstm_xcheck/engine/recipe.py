@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
+from typing import Any
 
 from ..errors import SpecError
 from ..model import Case, LSTMSpec
+from ..model.features import feature_named
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A case not yet made; the same bits everywhere."""
+    """A case not yet made; the same bits everywhere.
+
+    `feature` names a row of `model/features.py`, which changes the spec and the data that the other fields describe.
+    """
 
     hidden: int = 8
     input: int = 5
@@ -30,6 +35,7 @@ class Recipe:
     init: str = "probe"
     dtype: str = "float32"
     seed: int = 0
+    feature: str = ""
 
     @property
     def id(self) -> str:
@@ -44,6 +50,7 @@ class Recipe:
         words += ["last"] if self.returns == "last" else []
         words += ["gradients"] if self.gradients else []
         words += [self.init] if self.init != "probe" else []
+        words += [self.feature] if self.feature else []
         return "-".join([*words, self.dtype, f"s{self.seed}"])
 
     @cached_property
@@ -51,7 +58,7 @@ class Recipe:
         """The LSTM of this recipe."""
         if self.directions not in (1, 2):
             raise SpecError(f"directions is {self.directions}, but should be 1 or 2")
-        return LSTMSpec(
+        plain = LSTMSpec(
             input_size=self.input,
             hidden_size=self.hidden,
             num_layers=self.layers,
@@ -59,12 +66,16 @@ class Recipe:
             bias=self.bias,  # type: ignore[arg-type]
             proj_size=self.proj,
         )
+        return replace(plain, **feature_named(self.feature).spec) if self.feature else plain
 
     @cached_property
     def impossible(self) -> str:
         """Why this combination of values is no LSTM; "" when it is one."""
         try:
-            self.spec  # noqa: B018 - the property validates
+            if self.feature:
+                self.case()
+            else:
+                self.spec  # noqa: B018 - the property validates
         except SpecError as error:
             return str(error)
         return ""
@@ -75,20 +86,25 @@ class Recipe:
 
     def case_of(self, spec: LSTMSpec, id: str = "") -> Case:
         """A case of another spec, with everything else from the recipe."""
-        return Case.random(
-            spec,
-            steps=self.steps,
-            batch=self.batch,
-            seed=self.seed,
-            states=self.states,
-            ragged=self.ragged,
-            one_hot=self.one_hot,
-            init=self.init,
-            precision=self.dtype,
-            returns=self.returns,  # type: ignore[arg-type]
-            id=id,
-            gradients=self.gradients,
-        )
+        arguments: dict[str, Any] = {
+            "steps": self.steps,
+            "batch": self.batch,
+            "seed": self.seed,
+            "states": self.states,
+            "ragged": self.ragged,
+            "one_hot": self.one_hot,
+            "init": self.init,
+            "precision": self.dtype,
+            "returns": self.returns,
+            "gradients": self.gradients,
+        }
+        if self.feature:
+            arguments = feature_named(self.feature).recipe_arguments(arguments)
+        return Case.random(spec, **arguments, id=id)
+
+    def fields(self) -> dict[str, Any]:
+        """The fields as plain data; without a feature as they were before there were any."""
+        return {name: value for name, value in asdict(self).items() if name != "feature" or value}
 
 
 CaseOrRecipe = Case | Recipe

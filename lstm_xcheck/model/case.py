@@ -11,7 +11,9 @@ import numpy.typing as npt
 
 from ..arrays import Array, fingerprint, frozen, round_to
 from ..errors import SpecError
-from .initializers import generator, range_units, signed, uniform
+from .draws import draw_c0, draw_h0, draw_lengths, draw_mask, draw_one_hot
+from .initializers import generator, signed
+from .options import CHOICES, Call, Chunks, Merge, Padding, impossible_options, unusual
 from .spec import LSTMSpec
 from .weights import LSTMWeights
 
@@ -27,17 +29,24 @@ class Case:
         x: inputs, shape (batch, steps, input).
         h0: initial hidden state, shape (layers * directions, batch, output), or None for zeros.
         c0: initial cell state, shape (layers * directions, batch, hidden), or None for zeros.
-        lengths: valid steps of each row, shape (batch,), each from 1 to steps; the rest is padding on the right.
+        lengths: valid steps of each row, shape (batch,), each from 0 to steps; the rest is padding on the right.
         mask: instead of lengths, which steps are valid, boolean, shape (batch, steps).
         precision: in which the backend computes, by default that of the weights. All numbers are rounded to it.
         returns: whether the last output is requested in addition to the sequence.
         gradients: whether gradients of the loss in `model/loss.py` are requested in addition to the outputs.
         id: a readable name.
+        padding: what outputs are where a step is not valid: `zero`, or `held`, the output of the step that the
+            direction processed before it, and zero before the first valid one.
+        merge: how the halves of a bidirectional top layer are merged in `Result.merged`; y stays concatenated.
+        call: how the framework is called; results have the canonical shapes whatever it is.
+        chunks: in how many calls: `halves` or single `steps` of time with the state carried on, `rows` one by one, the
+            second of two calls (`twice`), or a call `after-another` sequence.
 
-    Padding leaves the states of a row unchanged, and outputs there are zero.
+    Padding leaves the states of a row unchanged; a row without a valid step ends with h0 and c0.
 
     Raises:
-        SpecError: for shapes that do not fit, lengths outside 1..steps, or numbers that are not finite.
+        SpecError: for shapes that do not fit, lengths outside 0..steps, options that exclude each other, or numbers
+            that are not finite.
     """
 
     weights: LSTMWeights
@@ -50,6 +59,10 @@ class Case:
     returns: Returns = "sequence"
     id: str = field(default="")
     gradients: bool = False
+    padding: Padding = "zero"
+    merge: Merge = "concat"
+    call: Call = "batch-major"
+    chunks: Chunks = ""
 
     def __post_init__(self) -> None:
         precision = self.precision or self.weights.dtype
@@ -61,6 +74,7 @@ class Case:
         self._check_valid_steps()
         if self.returns not in ("sequence", "last"):
             raise SpecError(f"returns is {self.returns!r}, but should be 'sequence' or 'last'")
+        self._check_options()
         if not self.id:
             self._set("id", f"{describe_shape(self)}-{self.fingerprint[:8]}")
 
@@ -103,11 +117,8 @@ class Case:
                     f"lengths has shape {lengths.shape} and type {lengths.dtype}, "
                     f"but should be ({self.batch},) whole numbers"
                 )
-            if lengths.min() < 1 or lengths.max() > self.steps:
-                raise SpecError(
-                    f"lengths are {lengths.tolist()}, but each should be from 1 to steps={self.steps}; frameworks "
-                    "disagree about rows of length 0, so drop such rows first"
-                )
+            if lengths.min() < 0 or lengths.max() > self.steps:
+                raise SpecError(f"lengths are {lengths.tolist()}, but each should be from 0 to steps={self.steps}")
             self._set("lengths", frozen(lengths.astype(np.int64)))
         if self.mask is not None:
             mask = np.asarray(self.mask)
@@ -118,6 +129,15 @@ class Case:
                 )
             self._set("mask", frozen(mask.copy()))
 
+    def _check_options(self) -> None:
+        options = {name: getattr(self, name) for name in CHOICES}
+        padded = self.lengths is not None or self.mask is not None
+        reason = impossible_options(
+            options, self.spec, batch=self.batch, steps=self.steps, padded=padded, gradients=self.gradients
+        )
+        if reason:
+            raise SpecError(reason)
+
     @classmethod
     def random(
         cls,
@@ -127,8 +147,9 @@ class Case:
         steps: int = 7,
         batch: int = 3,
         seed: int = 0,
-        states: bool = True,
-        ragged: bool = False,
+        states: bool | Literal["h0", "c0"] = True,
+        ragged: bool | Literal["zero"] = False,
+        mask: Literal["", "left", "interior", "empty"] = "",
         one_hot: bool = False,
         scale: float = 1.0,
         init: str = "probe",
@@ -136,8 +157,17 @@ class Case:
         returns: Returns = "sequence",
         id: str = "",
         gradients: bool = False,
+        padding: Padding = "zero",
+        merge: Merge = "concat",
+        call: Call = "batch-major",
+        chunks: Chunks = "",
     ) -> Case:
         """A random case, the same bits everywhere; weights of the same seed unless given.
+
+        Args:
+            states: which initial states are random; others are absent.
+            ragged: whether rows have lengths; with `zero` the first row has length 0.
+            mask: padding on the `left`, holes in the `interior`, or a first row that is `empty`.
 
         >>> case = Case.random(LSTMSpec(input_size=5, hidden_size=4), steps=7, batch=3, seed=1)
         >>> case.x.shape, case.h0.shape
@@ -147,20 +177,27 @@ class Case:
             weights = LSTMWeights.random(spec, seed=seed, init=init, dtype=precision)
         if weights.spec != spec:
             raise SpecError(f"the weights describe {weights.spec}, but the spec given is {spec}; pass weights.spec")
+        if states not in (True, False, "h0", "c0"):
+            raise SpecError(f"states is {states!r}, but should be True, False, 'h0' or 'c0'")
         for name, size in (("steps", steps), ("batch", batch)):
             if size < 1:
                 raise SpecError(f"{name} is {size}, but should be 1 or more")
         shape = (batch, steps, spec.input_size)
         return cls(
             weights=weights,
-            x=_one_hot(seed, shape) if one_hot else scale * signed(generator(seed, "x"), shape, 0.35, 1.6),
-            h0=_random_h0(spec, batch, seed) if states else None,
-            c0=_random_c0(spec, batch, seed) if states else None,
-            lengths=_random_lengths(batch, steps, seed) if ragged else None,
+            x=draw_one_hot(seed, shape) if one_hot else scale * signed(generator(seed, "x"), shape, 0.35, 1.6),
+            h0=draw_h0(spec, batch, seed) if states in (True, "h0") else None,
+            c0=draw_c0(spec, batch, seed) if states in (True, "c0") else None,
+            lengths=draw_lengths(batch, steps, seed, empty=ragged == "zero") if ragged else None,
+            mask=draw_mask(mask, batch, steps, seed) if mask else None,
             precision=precision,
             returns=returns,
             id=id,
             gradients=gradients,
+            padding=padding,
+            merge=merge,
+            call=call,
+            chunks=chunks,
         )
 
     @property
@@ -200,6 +237,11 @@ class Case:
         data = {name: getattr(self, name) for name in ("x", "h0", "c0", "lengths", "mask")}
         return {name: array for name, array in data.items() if array is not None}
 
+    @property
+    def options(self) -> dict[str, str]:
+        """The options of `model/options.py` that are not the usual ones."""
+        return unusual({name: getattr(self, name) for name in CHOICES})
+
     @cached_property
     def fingerprint(self) -> str:
         """sha256 over weights and data."""
@@ -223,31 +265,5 @@ def describe_shape(case: Case) -> str:
     words += ["ragged"] if case.lengths is not None else (["masked"] if case.mask is not None else [])
     words += ["last"] if case.returns == "last" else []
     words += ["gradients"] if case.gradients else []
+    words += case.options.values()
     return "-".join([*words, case.precision])
-
-
-def _random_h0(spec: LSTMSpec, batch: int, seed: int) -> Array:
-    rows = spec.num_layers * spec.num_directions
-    return signed(generator(seed, "h0"), (rows, batch, spec.output_size), 0.15, 0.9)
-
-
-def _random_c0(spec: LSTMSpec, batch: int, seed: int) -> Array:
-    """Cells near 1, every fourth beyond 8 to reveal a hidden cell clip."""
-    shape = (spec.num_layers * spec.num_directions, batch, spec.hidden_size)
-    rng = generator(seed, "c0")
-    return np.where(range_units(spec.hidden_size), 9.0, 1.0) * signed(rng, shape, 0.9, 1.3)
-
-
-def _random_lengths(batch: int, steps: int, seed: int) -> Array:
-    """Unsorted lengths, at least one full, not all equal where possible."""
-    lengths = 1 + np.floor(uniform(generator(seed, "lengths"), (batch,), 0.0, float(steps))).astype(np.int64)
-    lengths = np.minimum(lengths, steps)
-    lengths[batch // 2] = steps
-    if batch > 1 and (lengths == steps).all():
-        lengths[0] = max(1, steps - 1)
-    return lengths
-
-
-def _one_hot(seed: int, shape: tuple[int, int, int]) -> Array:
-    picks = np.floor(generator(seed, "one-hot").random(shape[:2]) * shape[2]).astype(np.int64)
-    return np.eye(shape[2])[np.minimum(picks, shape[2] - 1)]

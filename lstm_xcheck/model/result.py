@@ -12,7 +12,7 @@ from ..arrays import Array, frozen
 from ..errors import SpecError
 
 #: The compared quantities in the order of the report.
-QUANTITIES = ("y", "h_n", "c_n", "last")
+QUANTITIES = ("y", "h_n", "c_n", "last", "merged")
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,7 +20,7 @@ class Result:
     """Outputs, final states and parameter count of one run, as far as observed.
 
     Attributes:
-        y: outputs of the top layer at all steps, shape (batch, steps, directions * output), zero at padding.
+        y: outputs of the top layer at all steps, shape (batch, steps, directions * output), zero at padding, or held.
         h_n: final hidden states, shape (layers * directions, batch, output).
         c_n: final cell states, shape (layers * directions, batch, hidden).
         last: the output of the step that each direction processed last, shape (batch, directions * output).
@@ -31,6 +31,7 @@ class Result:
         computed_in: the precision in which the framework computed, where it differs from the requested one.
         note: why `computed_in` differs.
         environment: versions and settings.
+        merged: the halves of y merged as `Case.merge` says, shape (batch, steps, output); None for a plain y.
 
     Raises:
         SpecError: when no quantity was observed.
@@ -47,6 +48,7 @@ class Result:
     computed_in: str = ""
     note: str = ""
     environment: Mapping[str, Any] = field(default_factory=dict)
+    merged: Array | None = None
 
     def __post_init__(self) -> None:
         observed = [name for name in QUANTITIES if getattr(self, name) is not None]

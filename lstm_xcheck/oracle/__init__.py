@@ -4,6 +4,7 @@ from .backward import BackwardPass as BackwardPass
 from .backward import Direction as Direction
 from .backward import StepRecord as StepRecord
 from .forward import forward as forward
+from .forward import merge_halves as merge_halves
 from .gradients import Found as Found
 from .gradients import Gradients as Gradients
 from .gradients import Stack as Stack

@@ -39,7 +39,18 @@ def forward(case: Case, observe: Observer | None = None, between: LayerMap | Non
             x = between.change(x, case)
         outputs.append(x)
     last = np.concatenate(h_n[-spec.num_directions :], axis=-1)
-    return Result(y=x, h_n=np.stack(h_n), c_n=np.stack(c_n), last=last, layer_outputs=tuple(outputs[:-1]))
+    merged = None if case.merge == "concat" else merge_halves(x, case.merge)
+    lower = tuple(outputs[:-1])
+    return Result(y=x, h_n=np.stack(h_n), c_n=np.stack(c_n), last=last, layer_outputs=lower, merged=merged)
+
+
+def merge_halves(y: Array, merge: str) -> Array:
+    """The two halves of the last axis merged by `sum`, `mul` or `ave`."""
+    forward_half, backward_half = np.split(np.asarray(y, np.float64), 2, axis=-1)
+    if merge == "mul":
+        return np.asarray(forward_half * backward_half)
+    total: Array = forward_half + backward_half
+    return total / 2.0 if merge == "ave" else total
 
 
 def run_direction(
@@ -50,6 +61,7 @@ def run_direction(
     cell = Cell(spec, case.weights.layers[layer][direction])
     h, c = case.initial("h0", layer, direction), case.initial("c0", layer, direction)
     y = np.zeros((case.batch, case.steps, spec.output_size))
+    padding = np.zeros((case.batch, spec.output_size))
     times = range(case.steps)
     for t in reversed(times) if spec.is_backward(direction) else times:
         now = step(cell, x[:, t], h, c)
@@ -57,5 +69,7 @@ def run_direction(
             observe(layer, direction, t, now)
         keep = case.valid[:, t, None]
         h, c = np.where(keep, now.h, h), np.where(keep, now.c, c)
-        y[:, t] = np.where(keep, now.h, 0.0)
+        y[:, t] = np.where(keep, now.h, padding)
+        if case.padding == "held":
+            padding = y[:, t]
     return y, h, c

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -37,7 +37,8 @@ _CELL_CACHE: WeakKeyDictionary[Case, dict[Hashable, BoundedCell]] = WeakKeyDicti
 class TeacherForced:
     """Expected values, worst-case bounds and standard deviations, each of the same shape.
 
-    y: (batch, steps, output), aligned in time, zero at padding; h and c: final states, (batch, width).
+    y: (batch, steps, output), aligned in time; at padding zero or, where it repeats, exactly what was observed before.
+    h and c: final states, (batch, width).
     """
 
     y: Array
@@ -73,6 +74,16 @@ def teacher_force(
     """
     _keep_freed_memory()
     inputs = _Inputs.of(case, layer, direction, x, observed, dx, units)
+    forced = _run(case, layer, direction, inputs, profile, units)
+    if case.padding == "zero" or inputs.valid is None:
+        return forced
+    return _hold(forced, inputs, observed if observed is None or units is None else observed[..., units])
+
+
+def _run(
+    case: Case, layer: int, direction: int, inputs: _Inputs, profile: Profile, units: Array | None
+) -> TeacherForced:
+    """In the type that suffices."""
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
         if _float32_suffices(case.spec, profile, inputs):
             forced = _run_blocks(_bounded_cell(case, layer, direction, units, profile, np.float32), inputs)
@@ -231,6 +242,29 @@ def _put_previous(out: Array, y: Array, valid: Array | None, h0: Array) -> None:
     steps = len(y)
     index = np.maximum.accumulate(np.where(valid, np.arange(1, steps + 1)[:, None], 0), axis=0)
     out[1:] = np.take_along_axis(np.concatenate([h0[None], y]), index[:-1, :, None], axis=0)
+
+
+def _hold(forced: TeacherForced, inputs: _Inputs, observed: Array | None) -> TeacherForced:
+    """Outputs at padding repeat the last valid one, bit for bit as far as it was observed."""
+    assert inputs.valid is not None
+    index = np.maximum.accumulate(np.where(inputs.valid, np.arange(1, len(inputs.valid) + 1)[:, None], 0), axis=0)
+
+    def repeated(array: Array) -> Array:
+        """From the last valid step on; zero before the first."""
+        ordered = _time_major_view(array, inputs.backward)
+        before = np.concatenate([np.zeros_like(ordered[:1]), ordered])
+        return _batch_major(np.take_along_axis(before, index[..., None], axis=0), inputs.backward)
+
+    padded = ~_batch_major(inputs.valid, inputs.backward)[..., None]
+    seen = np.full(forced.y.shape, np.nan) if observed is None else np.asarray(observed, np.float64)
+    known = padded & ~np.isnan(repeated(seen))
+    y, bound, sigma = (repeated(array) for array in (forced.y, forced.y_bound, forced.y_sigma))
+    return replace(
+        forced,
+        y=np.where(known, repeated(seen), y),
+        y_bound=np.where(known, 0.0, bound),
+        y_sigma=np.where(known, 0.0, sigma),
+    )
 
 
 def _final(array: Array, valid: Array | None, start: Array | None) -> Array:

@@ -6,8 +6,8 @@ The manifest is JSON in an array of bytes.
         manifest = json.loads(file["manifest"].tobytes())
         y = file["torch/h4-x5-t7-b3-split-states-float32-s0/y"]
 
-Arrays are named `adapter/case/quantity`: y, h_n, c_n, last, layer0.y and so on, and gradient.NAME. Weights and inputs
-are left out: the recipe in the manifest makes them again, and their sha256 shows whether they are the same.
+Arrays are named `adapter/case/quantity`: y, h_n, c_n, last, merged, layer0.y and so on, and gradient.NAME. Weights and
+inputs are left out: the recipe in the manifest makes them again, and their sha256 shows whether they are the same.
 
 `.npz` and not safetensors: whoever has NumPy can open it without this package, and the archive checks each array's CRC.
 """
@@ -27,7 +27,7 @@ import numpy as np
 from ..arrays import Array
 from ..checkpoints.codecs.limits import escape
 from ..errors import SpecError
-from ..model import Result
+from ..model import QUANTITIES, Result
 from .model import Answer, Question, Recording, RecordingError
 from .npz import decode
 from .npz import encode as encode_npz
@@ -36,7 +36,6 @@ from .npz import encode as encode_npz
 SCHEMA = 1
 FORMAT = "lstm-xcheck recording"
 
-_QUANTITIES = ("y", "h_n", "c_n", "last")
 _KINDS = ("answered", "unsupported", "crashed")
 _NAME = re.compile(r"[\w.+=-]{1,200}")
 
@@ -90,7 +89,7 @@ def _answer_fields(answer: Answer) -> dict[str, Any]:
 
 
 def _result_arrays(result: Result) -> dict[str, Array]:
-    arrays = {name: getattr(result, name) for name in _QUANTITIES if getattr(result, name) is not None}
+    arrays = {name: getattr(result, name) for name in QUANTITIES if getattr(result, name) is not None}
     arrays.update({f"layer{index}.y": array for index, array in enumerate(result.layer_outputs)})
     arrays.update({f"gradient.{name}": result.gradients[name] for name in sorted(result.gradients)})
     return arrays
@@ -160,7 +159,7 @@ def _answer(fields: Mapping[str, Any], arrays: Mapping[str, Array]) -> Answer:
     count = fields["parameter_count"]
     if count is not None and type(count) is not int:
         raise ValueError(f"a parameter count is {count!r}, expected a whole number")
-    outputs: dict[str, Any] = {name: named[name] for name in _QUANTITIES if name in named}
+    outputs: dict[str, Any] = {name: named[name] for name in QUANTITIES if name in named}
     result = Result(
         **outputs,
         layer_outputs=tuple(named[f"layer{k}.y"] for k in range(sum(name.startswith("layer") for name in named))),

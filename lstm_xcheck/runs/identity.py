@@ -9,7 +9,6 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +27,9 @@ _VERSIONS_SECONDS = 60.0
 def case_key(case: CaseOrRecipe) -> str:
     """A digest of a case or recipe, its id included."""
     if isinstance(case, Recipe):
-        return _digest({"recipe": asdict(case)})
+        return _digest({"recipe": case.fields()})
     content = [case.fingerprint, case.spec.to_dict(), case.precision, case.returns, case.gradients]
+    content += [case.options] if case.options else []  # keys of cases without any stay what they were
     return _digest({"case": content, "id": case.id})
 
 

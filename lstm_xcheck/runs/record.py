@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 from ..arrays import fingerprint
 from ..engine import Plan, Recipe
@@ -37,7 +37,7 @@ def record(plan: Plan, environment: str, run: str = "", progress: Callable[[int]
         run=run,
         made_by=made_by(),
         layouts={entry.name: layouts[entry.name] for entry in plan.entries},
-        questions=tuple(Question(recipe.id, asdict(recipe), recipe.case().fingerprint) for recipe in recipes),
+        questions=tuple(Question(recipe.id, recipe.fields(), recipe.case().fingerprint) for recipe in recipes),
         answers=tuple(found[entry.name, recipe.id] for entry in plan.entries for recipe in recipes),
     )
     return recording if run else replace(recording, run=content_run(recording))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..arrays import Array
-from ..model import Case, CellWeights, LSTMSpec, LSTMWeights, Result
+from ..model import QUANTITIES, Case, CellWeights, LSTMSpec, LSTMWeights, Result
 from ..recordings.schema import one_line
 from .frames import Frame, encode_frame, with_prefix
 
@@ -17,6 +19,7 @@ def case_to_frame(case: Case) -> Frame:
         "returns": case.returns,
         "gradients": case.gradients,
         "id": case.id,
+        "options": case.options,
     }
     weights = {f"weights.{name}": array for name, array in case.weights.arrays().items()}
     return Frame("run", data, {**weights, **{f"data.{name}": array for name, array in case.arrays().items()}})
@@ -31,13 +34,14 @@ def case_from_frame(frame: Frame) -> Case:
     """The same case, bit for bit."""
     spec = LSTMSpec(**frame.data["spec"])
     weights = weights_from_arrays(spec, with_prefix(frame.arrays, "weights."), frame.data["dtype"])
+    data: dict[str, Any] = {**frame.data["options"], **with_prefix(frame.arrays, "data.")}
     return Case(
         weights=weights,
         precision=frame.data["precision"],
         returns=frame.data["returns"],
         gradients=frame.data["gradients"],
         id=frame.data["id"],
-        **with_prefix(frame.arrays, "data."),
+        **data,
     )
 
 
@@ -62,7 +66,7 @@ def result_to_frame(result: Result, seconds: float) -> Frame:
         "environment": dict(result.environment),
         "seconds": seconds,
     }
-    outputs = {name: getattr(result, name) for name in ("y", "h_n", "c_n", "last")}
+    outputs = {name: getattr(result, name) for name in QUANTITIES}
     arrays = {f"output.{name}": array for name, array in outputs.items() if array is not None}
     arrays.update({f"layer.{index}": array for index, array in enumerate(result.layer_outputs)})
     arrays.update({f"gradient.{name}": array for name, array in result.gradients.items()})

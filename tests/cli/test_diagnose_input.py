@@ -44,7 +44,7 @@ def weights(tmp_path: Path) -> Path:
         ({"x": X, "y": Y, "h_n": H[0]}, "h_n has shape (2, 4), but should be (1, 2, 4)"),
         ({"x": X, "y": Y, "h0": H[0]}, "h0 has shape (2, 4), but should be (1, 2, 4)"),
         ({"x": X, "y": Y, "layer0.y": Y}, "holds 'layer0.y'; expected names are x, h0"),
-        ({"x": X, "y": Y, "lengths": np.array([9, 9])}, "lengths are [9, 9], but each should be from 1 to steps=5"),
+        ({"x": X, "y": Y, "lengths": np.array([9, 9])}, "lengths are [9, 9], but each should be from 0 to steps=5"),
         ({"x": X, "y": Y, "mask": np.ones((2, 4), bool)}, "mask has shape (2, 4) and type bool"),
         ({"x": X, "y": np.array(["a", "b"])}, "holds y as <U1, but should hold real numbers"),
         ({"x": np.array("a"), "y": Y}, "holds x as <U1, but should hold real numbers"),

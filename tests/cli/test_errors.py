@@ -226,8 +226,8 @@ SPEC = {"input_size": 3, "hidden_size": 4}
     [
         (lambda: lx.LSTMSpec(input_size=3, hidden_size=0), "hidden_size is 0, but should be a positive whole number"),
         (lambda: lx.LSTMSpec(**SPEC, proj_size=4), "proj_size is 4, but should be smaller than hidden_size=4"),
-        (lambda: case(lengths=np.array([0, 5])), "lengths are [0, 5], but each should be from 1 to steps=5"),
-        (lambda: case(lengths=np.array([5, 6])), "lengths are [5, 6], but each should be from 1 to steps=5"),
+        (lambda: case(lengths=np.array([-1, 5])), "lengths are [-1, 5], but each should be from 0 to steps=5"),
+        (lambda: case(lengths=np.array([5, 6])), "lengths are [5, 6], but each should be from 0 to steps=5"),
         (lambda: case(x=np.ones((2, 5, 4))), "x has shape (2, 5, 4), but should be (batch, steps, 3)"),
         (lambda: case(h0=np.ones((2, 2, 4))), "h0 has shape (2, 2, 4), but should be (1, 2, 4)"),
         (lambda: case(x=np.full((2, 5, 3), np.nan)), "x holds NaN"),

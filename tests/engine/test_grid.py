@@ -97,14 +97,14 @@ def test_a_wrong_axis_is_a_spec_error(axes: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "field",
     ["hidden", "input", "steps", "batch", "layers", "directions", "bias", "proj", "states", "ragged", "one_hot",
-     "returns", "gradients", "init", "dtype", "seed"],
+     "returns", "gradients", "init", "dtype", "seed", "feature"],
 )  # fmt: skip
 def test_every_field_changes_the_id(field: str) -> None:
     assert sorted(known.name for known in fields(Recipe)) == sorted(asdict(Recipe()))
     other = {
         "hidden": 9, "input": 6, "steps": 8, "batch": 4, "layers": 2, "directions": 2, "bias": "none", "proj": 3,
         "states": False, "ragged": True, "one_hot": True, "returns": "last", "init": "keras", "dtype": "float64",
-        "seed": 1, "gradients": True,
+        "seed": 1, "gradients": True, "feature": "h0-only",
     }  # fmt: skip
     assert sorted(other) == sorted(asdict(Recipe()))
     assert replace(Recipe(), **{field: other[field]}).id != Recipe().id  # type: ignore[arg-type]

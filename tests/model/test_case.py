@@ -41,12 +41,11 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"lengths": [5.0, 5.0]},
         "lengths has shape (2,) and type float64, but should be (2,) whole numbers",
     ),
-    "lengths-0": (
-        {"lengths": [0, 5]},
-        "lengths are [0, 5], but each should be from 1 to steps=5; frameworks disagree about rows of length 0, "
-        "so drop such rows first",
+    "lengths-below-0": (
+        {"lengths": [-1, 5]},
+        "lengths are [-1, 5], but each should be from 0 to steps=5",
     ),
-    "lengths-too-long": ({"lengths": [6, 5]}, "lengths are [6, 5], but each should be from 1 to steps=5"),
+    "lengths-too-long": ({"lengths": [6, 5]}, "lengths are [6, 5], but each should be from 0 to steps=5"),
     "mask-shape": (
         {"mask": np.ones((5, 2), bool)},
         "mask has shape (5, 2) and type bool, but should be boolean (2, 5), (batch, steps)",
@@ -166,7 +165,9 @@ def test_one_hot_inputs_have_a_single_one_each() -> None:
 
 
 def test_a_result_without_outputs_is_refused() -> None:
-    with pytest.raises(SpecError, match="the result holds none of y, h_n, c_n, last; give at least one to compare"):
+    with pytest.raises(
+        SpecError, match="the result holds none of y, h_n, c_n, last, merged; give at least one to compare"
+    ):
         Result(parameter_count=12)
 
 

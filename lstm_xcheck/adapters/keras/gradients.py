@@ -83,7 +83,8 @@ def _targets(outputs: StackOutputs) -> list[Tensor]:
 
 
 def _detached(outputs: StackOutputs) -> StackOutputs:
-    layers, states, last = outputs
-    return StackOutputs(
-        [y.detach() for y in layers], [state.detach() for state in states], None if last is None else last.detach()
-    )
+    def detached(tensor: Tensor | None) -> Tensor | None:
+        return None if tensor is None else tensor.detach()
+
+    layers, states = ([tensor.detach() for tensor in tensors] for tensors in (outputs.layers, outputs.states))
+    return StackOutputs(layers, states, detached(outputs.last), detached(outputs.merged))

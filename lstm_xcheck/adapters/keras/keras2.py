@@ -32,6 +32,7 @@ class Keras2LSTM:
     """
 
     layout = "keras"
+    options = frozenset({"held", "merge"})
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -69,6 +70,7 @@ class Keras2LSTM:
 
     def run(self, model: Stack, case: Case) -> Result:
         """Run the stack eagerly."""
+        model = model.variant(case)
         want_last = model.prepare_last(case)
         mask = padding_mask(case)
         states: list[Any] = [None] * case.spec.num_layers

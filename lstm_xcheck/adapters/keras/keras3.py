@@ -48,10 +48,12 @@ _IN_GRAPHS = BACKEND == "tensorflow" and os.environ.get("LSTM_XCHECK_TENSORFLOW"
 class Keras3LSTM:
     """A stack of `LSTM` or `Bidirectional(LSTM)` layers, with padding as a mask.
 
-    With `zero_output_for_mask=True`, Keras itself puts zeros at padding.
+    With `zero_output_for_mask=True`, Keras itself puts zeros at padding; without, it holds outputs, but Bidirectional
+    zeroes them, and on JAX they start with h0 instead of zeros.
     """
 
     layout = "keras"
+    options = frozenset({"held", "merge"})
 
     def __init__(self, name: str) -> None:
         wanted = name.removeprefix("keras-")
@@ -110,11 +112,13 @@ class Keras3LSTM:
     def run(self, model: Stack, case: Case) -> Result:
         """Run the stack as users of the backend do."""
         with _device():
+            model = model.variant(case)
             return _forward(model, _inputs(case), model.prepare_last(case)).result(to_numpy)
 
     def run_with_gradients(self, model: Stack, case: Case) -> Result:
         """Run the stack and differentiate with the backend; absent states are zeros."""
         with _device():
+            model = model.variant(case)
             vjp = _differentiate(model, case, model.prepare_last(case))
         names = [name for own in model.weight_names for name in own]
         arrays = dict(zip(names, map(to_numpy, vjp.weights), strict=True))

@@ -34,20 +34,21 @@ class StackOutputs(NamedTuple):
         layers: outputs of every layer, shape (batch, steps, directions * hidden).
         states: final states h, c, h, c, ... over layers and directions, each of shape (batch, hidden).
         last: output of the last step, shape (batch, directions * hidden), or None.
+        merged: merged halves of the top layer, shape (batch, steps, hidden), or None.
     """
 
     layers: list[Tensor]
     states: list[Tensor]
     last: Tensor | None
+    merged: Tensor | None = None
 
     def result(self, to_numpy: Callable[[Tensor], Array]) -> Result:
         """The same as NumPy arrays."""
         layers, states = map(to_numpy, self.layers), [to_numpy(state) for state in self.states]
         *lower, y = layers
-        last = None if self.last is None else to_numpy(self.last)
-        return Result(
-            y=y, h_n=np.stack(states[0::2]), c_n=np.stack(states[1::2]), last=last, layer_outputs=tuple(lower)
-        )
+        last, merged = (None if tensor is None else to_numpy(tensor) for tensor in (self.last, self.merged))
+        h_n, c_n = np.stack(states[0::2]), np.stack(states[1::2])
+        return Result(y=y, h_n=h_n, c_n=c_n, last=last, layer_outputs=tuple(lower), merged=merged)
 
 
 class Stack:
@@ -57,19 +58,25 @@ class Stack:
         layers: `LSTM` or `Bidirectional` layers that return sequences and states.
         weight_names: for each layer, the layout's names of its weights in the order of `get_weights`.
         last: a copy of the top layer with `return_sequences=False`, made when it is first needed.
+        merged: a copy of the top layer with another `merge_mode` than concat, or None.
+        variants: stacks of the same weights with other padding or merge, made when they are first needed.
         compiled: `forward` as a program of JAX or TensorFlow, made by the adapter.
         compiled_vjp: the same with its gradients.
     """
 
-    def __init__(self, version: KerasVersion, spec: LSTMSpec, precision: str) -> None:
-        self.version, self.spec, self.precision = version, spec, precision
+    def __init__(
+        self, version: KerasVersion, spec: LSTMSpec, precision: str, *, padding: str = "zero", merge: str = "concat"
+    ) -> None:
+        self.version, self.spec, self.precision, self.padding = version, spec, precision, padding
         self.layers = [self._layer(index, sequence=True) for index in range(spec.num_layers)]
         self.weight_names = [self._names(index) for index in range(spec.num_layers)]
         self.last: Any = None
+        self.merged = None if merge == "concat" else self._layer(len(self.layers) - 1, sequence=True, merge=merge)
+        self.variants: dict[tuple[str, str], Stack] = {}
         self.compiled: Callable[..., Any] | None = None
         self.compiled_vjp: Callable[..., Any] | None = None
 
-    def _layer(self, index: int, *, sequence: bool) -> Any:
+    def _layer(self, index: int, *, sequence: bool, merge: str = "concat") -> Any:
         spec, version, zeros = self.spec, self.version, self.version.initializer
         layer = version.keras.layers.LSTM(
             spec.hidden_size,
@@ -82,13 +89,13 @@ class Stack:
             unit_forget_bias=False,
             return_sequences=sequence,
             return_state=sequence,
-            zero_output_for_mask=sequence,
+            zero_output_for_mask=sequence and self.padding == "zero",
             go_backwards=spec.reverse,
             dtype=self.precision,
             name=f"lstm_{index}",
         )
         if spec.bidirectional:
-            layer = version.keras.layers.Bidirectional(layer, merge_mode="concat", dtype=self.precision)
+            layer = version.keras.layers.Bidirectional(layer, merge_mode=merge, dtype=self.precision)
         layer.build((None, None, spec.layer_input_size(index)))
         return layer
 
@@ -117,6 +124,21 @@ class Stack:
             for name, array in zip(names, layer.get_weights(), strict=True)
         }
 
+    def variant(self, case: Case) -> Stack:
+        """The stack for the padding and merge of a case, with the present weights."""
+        key = (case.padding, case.merge)
+        if key == ("zero", "concat"):
+            return self
+        if key not in self.variants:
+            padding, merge = key
+            self.variants[key] = type(self)(self.version, self.spec, self.precision, padding=padding, merge=merge)
+        found = self.variants[key]
+        for mine, other in zip(self.layers, found.layers, strict=True):
+            other.set_weights(mine.get_weights())
+        if found.merged is not None:
+            found.merged.set_weights(self.layers[-1].get_weights())
+        return found
+
     def prepare_last(self, case: Case) -> bool:
         """Give `last` the top layer's weights; False where not asked for."""
         if case.returns != "last":
@@ -128,8 +150,8 @@ class Stack:
 
     def variables(self, want_last: bool) -> list[Any]:
         """Every variable that `forward` reads, including seeds of the layers."""
-        layers = [*self.layers, self.last] if want_last else self.layers
-        return [variable for layer in layers for variable in layer.variables]
+        copies = [*([self.last] if want_last else []), *([] if self.merged is None else [self.merged])]
+        return [variable for layer in [*self.layers, *copies] for variable in layer.variables]
 
     def forward(self, x: Tensor, mask: Tensor | None, states: list[Any], want_last: bool) -> StackOutputs:
         """Run each layer on the output of the one below, without training.
@@ -145,9 +167,12 @@ class Stack:
             below = self.version.flip(y) if self.spec.reverse else y  # `go_backwards` returns steps as processed
             outputs.append(below)
             finals += state
-        if not want_last:
-            return StackOutputs(outputs, finals, None)
-        return StackOutputs(outputs, finals, self.last(given, mask=mask, initial_state=states[-1], training=False))
+        last = merged = None
+        if want_last:
+            last = self.last(given, mask=mask, initial_state=states[-1], training=False)
+        if self.merged is not None:
+            merged, *_ = self.merged(given, mask=mask, initial_state=states[-1], training=False)
+        return StackOutputs(outputs, finals, last, merged)
 
 
 def layer_states(case: Case) -> list[list[Array]]:

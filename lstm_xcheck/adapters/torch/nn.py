@@ -26,13 +26,14 @@ _States = tuple[torch.Tensor, torch.Tensor]
 
 
 class TorchNN:
-    """`nn.LSTM`, batch first; padded rows are packed with `pack_padded_sequence`.
+    """`nn.LSTM`, batch first, or as `Case.call` says; padded rows are packed with `pack_padded_sequence`.
 
     The fused stack returns outputs of its top layer only. Each lower layer is therefore also run alone, on the output
     of the layer below, for `Result.layer_outputs`.
     """
 
     layout = "torch"
+    options = frozenset({"time-major", "unbatched"})
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -43,11 +44,13 @@ class TorchNN:
         return {"torch": torch.__version__}
 
     def unsupported(self, case: Case) -> str | None:
-        """Peepholes, other activations, masks with holes, or only a backward direction."""
+        """Peepholes, other activations, masks with holes, length 0, or only a backward direction."""
         if case.spec.reverse:
             return "reverse: nn.LSTM reads backward only as half of a bidirectional layer"
         if case.mask is not None:
             return "mask: nn.LSTM knows lengths (packed sequences) but no mask with holes"
+        if case.lengths is not None and not case.lengths.all():
+            return "length 0: pack_padded_sequence refuses rows without a valid step"
         return plain_function_only(case.spec, "nn.LSTM")
 
     def computes_in(self, case: Case) -> tuple[str, str]:
@@ -128,13 +131,18 @@ def _forward(
     model: torch.nn.LSTM, case: Case, x: torch.Tensor, states: _States | None
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Run a module on x; returns y, h_n and c_n."""
+    if case.call == "unbatched":
+        y, (h_n, c_n) = model(x[0], None if states is None else (states[0][:, 0], states[1][:, 0]))
+        return y[None], h_n[:, None], c_n[:, None]
+    model.batch_first = first = case.call == "batch-major"
+    x = x if first else x.transpose(0, 1)
     if case.lengths is None:
         y, (h_n, c_n) = model(x, states)
-        return y, h_n, c_n
-    packed = pack_padded_sequence(x, torch.tensor(case.lengths), batch_first=True, enforce_sorted=False)
+        return y if first else y.transpose(0, 1), h_n, c_n
+    packed = pack_padded_sequence(x, torch.tensor(case.lengths), batch_first=first, enforce_sorted=False)
     y, (h_n, c_n) = model(packed, states)
-    padded, _ = pad_packed_sequence(y, batch_first=True, total_length=case.steps)
-    return padded, h_n, c_n
+    padded, _ = pad_packed_sequence(y, batch_first=first, total_length=case.steps)
+    return padded if first else padded.transpose(0, 1), h_n, c_n
 
 
 def _lower_outputs(model: torch.nn.LSTM, case: Case) -> tuple[Array, ...]:

@@ -32,7 +32,11 @@ def known_factors(case: Case) -> list[tuple[float, str, str]]:
         (1.0 / size, "mean-over-batch-and-steps", "a mean over batch and steps instead of a sum"),
         (1.0 / (size * width), "mean-over-outputs", "a mean over all outputs instead of a sum"),
         (1.0 / width, "mean-over-units", "a mean over the units instead of a sum"),
-        (1.0 / float(case.valid.sum()), "mean-over-valid-steps", "a mean over the valid steps instead of a sum"),
+        (
+            1.0 / max(1.0, float(case.valid.sum())),
+            "mean-over-valid-steps",
+            "a mean over the valid steps instead of a sum",
+        ),
         (0.5, "halved", "halved"),
         (float(case.batch), "times-batch", "multiplied by the batch"),
         (float(case.steps), "times-steps", "multiplied by the steps"),

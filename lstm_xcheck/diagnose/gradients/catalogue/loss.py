@@ -108,7 +108,7 @@ _LOSSES: dict[str, tuple[str, LossChange, str]] = {
     ),
     "y-averaged-over-lengths": (
         "the sum over y is divided by each row's length",
-        _on_y(lambda case: 1.0 / case.valid.sum(axis=1)[:, None, None]),
+        _on_y(lambda case: 1.0 / np.maximum(case.valid.sum(axis=1), 1)[:, None, None]),
         "",
     ),
     "all-ones": (
