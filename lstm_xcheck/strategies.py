@@ -11,6 +11,7 @@ So an example shrinks to one unit, one step, one layer and plain options, and on
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, get_args
 
 import numpy as np
@@ -19,6 +20,7 @@ from .arrays import Array
 from .engine import Recipe, grid
 from .errors import SpecError, UserError
 from .model import Case, LSTMSpec, LSTMWeights
+from .model.features import feature_named
 from .model.initializers import INITIALIZERS
 from .model.spec import Bias, Coupling
 
@@ -41,6 +43,7 @@ _CHOICES: Mapping[str, Sequence[Any]] = {
     "gradients": (False,),
     "init": tuple(INITIALIZERS),
     "dtype": ("float32",),
+    "feature": (*[""] * 5, "h0-only", "c0-only", "rows-alone", "twice", "after-another"),  # of every spec and function
 }
 _SIGMOIDS = ("sigmoid", "hard_sigmoid:0.2,0.5", f"hard_sigmoid:{1 / 6!r},0.5")
 _TANHS = ("tanh", "relu", "linear")
@@ -129,9 +132,12 @@ def _recipes(draw: DrawFn, most: Mapping[str, int], axes: Mapping[str, Sequence[
     else:
         projected = values["hidden"] > 1 and draw(st.booleans())
         values["proj"] = draw(st.integers(1, values["hidden"] - 1)) if projected else 0
+    free = [name for name in _CHOICES["feature"] if not name or not set(feature_named(name).data) & set(axes)]
+    values["feature"] = draw(st.sampled_from(axes.get("feature", free)))
     for name in ("bias", "states", "ragged", "one_hot", "returns", "gradients", "init", "dtype"):
         values[name] = _draw_axis(draw, name, most, axes)
-    return Recipe(**values, seed=draw(st.sampled_from(axes["seed"]) if "seed" in axes else seeds()))
+    recipe = Recipe(**values, seed=draw(st.sampled_from(axes["seed"]) if "seed" in axes else seeds()))
+    return replace(recipe, feature="") if recipe.feature and recipe.impossible else recipe
 
 
 def _draw_axis(draw: DrawFn, name: str, most: Mapping[str, int], axes: Mapping[str, Sequence[Any]]) -> Any:

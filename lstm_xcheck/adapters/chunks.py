@@ -32,6 +32,8 @@ def run_in_chunks(run: Run, case: Case) -> Result:
 
 def pieces(case: Case) -> list[Case]:
     """The case of each call; carried states are not known yet."""
+    if not case.chunks:
+        return [case]
     whole = replace(case, chunks="")
     if case.chunks == "rows":
         return [_rows(whole, slice(row, row + 1)) for row in range(case.batch)]
@@ -39,9 +41,7 @@ def pieces(case: Case) -> list[Case]:
         size = 1 if case.chunks == "steps" else case.steps // 2
         ends = list(range(size, case.steps, size)) if case.chunks == "steps" else [size]
         return [_steps(whole, start, stop) for start, stop in zip([0, *ends], [*ends, case.steps], strict=True)]
-    if case.chunks == "twice":
-        return [whole, whole]
-    return [_another(whole), whole] if case.chunks else [whole]
+    return [whole if case.chunks == "twice" else _another(whole), whole]
 
 
 def _rows(case: Case, rows: slice) -> Case:

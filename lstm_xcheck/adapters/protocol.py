@@ -124,9 +124,9 @@ class Session:
     def refusal(self, case: Case) -> str | None:
         """Why the adapter cannot run a case, or one of its calls."""
         adapter = self.adapter
-        reason = missing_option(case, adapter.name, getattr(adapter, "options", frozenset()))
-        reasons = (adapter.unsupported(piece) for piece in ([case] if not case.chunks else pieces(case)))
-        return reason or next(filter(None, reasons), None) or _no_gradients(adapter, case)
+        reasons = (adapter.unsupported(piece) for piece in pieces(case))
+        missing = missing_option(case, adapter.name, getattr(adapter, "options", frozenset()))
+        return next(filter(None, reasons), None) or missing or _no_gradients(adapter, case)
 
 
 def missing_option(case: Case, name: str, options: Collection[str]) -> str | None:

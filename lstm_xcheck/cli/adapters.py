@@ -8,26 +8,8 @@ import click
 
 if TYPE_CHECKING:
     from ..adapters import Entry
+    from ..model import Case
     from ..workers.process import Worker
-
-_PLAIN: dict[str, Any] = {"input_size": 3, "hidden_size": 4}
-
-#: Feature -> changes to a plain spec and to its case.
-FEATURES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-    "stack": ({"num_layers": 2}, {}),
-    "bidirectional": ({"bidirectional": True}, {}),
-    "no bias": ({"bias": "none"}, {}),
-    "lengths": ({}, {"ragged": True}),
-    "reverse": ({"reverse": True}, {}),
-    "projection": ({"proj_size": 2}, {}),
-    "peepholes": ({"peepholes": True}, {}),
-    "clip": ({"cell_clip": 1.0}, {}),
-    "coupled gates": ({"coupling": "f=1-i"}, {}),
-    "hard sigmoid": ({"gate_activation": "hard_sigmoid:0.2,0.5"}, {}),  # Keras 2's
-    "float64": ({}, {"precision": "float64"}),
-    "float16": ({}, {"precision": "float16"}),
-    "bfloat16": ({}, {"precision": "bfloat16"}),
-}
 
 
 @click.command("adapters")
@@ -37,7 +19,7 @@ def command(as_json: bool, no_start: bool) -> None:
     """Show every adapter: what it runs, its version,
     and what it supports or why not.
 
-    Each installed framework is started once and asked about every feature of the spec.
+    Each installed framework is started once and asked about every feature; nothing is run.
     """
     from concurrent.futures import ThreadPoolExecutor
 
@@ -55,6 +37,7 @@ def command(as_json: bool, no_start: bool) -> None:
 def describe(entry: Entry, *, start: bool) -> dict[str, Any]:
     """One adapter as plain data, with the pip command if it is missing."""
     from ..errors import WorkerCrashed
+    from ..model.features import FEATURES
     from ..workers.process import Worker
 
     missing = entry.missing()
@@ -68,21 +51,21 @@ def describe(entry: Entry, *, start: bool) -> dict[str, Any]:
             worker.start()
         except WorkerCrashed as crash:
             return {**result, "error": str(crash)}
-        features = {name: _supports(worker, *changes) for name, changes in FEATURES.items()}
-        return {**result, "versions": worker.environment, "layout": worker.layout, "supports": features}
+        supports = {feature.name: _supports(worker, feature.case()) for feature in FEATURES}
+        return {**result, "versions": worker.environment, "layout": worker.layout, "supports": supports}
 
 
-def _supports(worker: Worker, spec: dict[str, Any], case: dict[str, Any]) -> str:
+def _supports(worker: Worker, case: Case) -> str:
     """`yes`, `yes` with a note, or `no` with the reason."""
-    from ..errors import Unsupported, WorkerCrashed
-    from ..model import Case, LSTMSpec
+    from ..errors import WorkerCrashed
 
-    question = Case.random(LSTMSpec(**{**_PLAIN, **spec}), **{"steps": 3, "batch": 2, **case})
     try:
-        result = worker.run(question)
-    except (Unsupported, WorkerCrashed) as reason:
+        reason, note = worker.ask(case)
+    except WorkerCrashed as crash:
+        reason, note = str(crash), ""
+    if reason:
         return f"no: {reason}"
-    return f"yes, but {result.note}" if result.note else "yes"
+    return f"yes, but {note}" if note else "yes"
 
 
 def _print(described: list[dict[str, Any]]) -> None:
@@ -93,7 +76,7 @@ def _print(described: list[dict[str, Any]]) -> None:
 
     console = Console()
     table = plain_table("adapter", "runs", "version", "supports")
-    reasons: dict[str, list[str]] = {}
+    reasons: dict[str, dict[str, list[str]]] = {}
     for adapter in described:
         versions = ", ".join(f"{k} {v}" for k, v in adapter.get("versions", {}).items())
         found = "installed" if adapter["installed"] else "not installed"
@@ -103,7 +86,9 @@ def _print(described: list[dict[str, Any]]) -> None:
         table.add_row(*(escape(cell) for cell in (adapter["name"], adapter["runs"], versions or found, status)))
         for name, answer in supports.items():
             if answer != "yes":
-                reasons.setdefault(f"{name}: {answer}", []).append(adapter["name"])
+                reasons.setdefault(answer, {}).setdefault(adapter["name"], []).append(name)
     console.print(table)
-    for reason, names in reasons.items():
-        console.print(f"  {', '.join(names)}: {reason}", markup=False, highlight=False, soft_wrap=True)
+    for answer, by_adapter in reasons.items():
+        features = ", ".join(dict.fromkeys(name for names in by_adapter.values() for name in names))
+        line = f"  {', '.join(by_adapter)}: {features}: {answer}"
+        console.print(line, markup=False, highlight=False, soft_wrap=True)

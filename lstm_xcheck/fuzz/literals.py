@@ -9,6 +9,7 @@ from dataclasses import fields
 
 import numpy as np
 
+from ..adapters.case_arrays import explicit_states
 from ..arrays import Array
 from ..compare.judge import SIGMAS
 from ..compare.reference import references
@@ -30,7 +31,8 @@ def unpack(dtype, shape, text):
 def data(finding: Finding) -> str:
     """The case and the bounds as assignments."""
     case = finding.recipe.case()
-    h0, c0 = ("None" if array is None else literal(array) for array in (case.h0, case.c0))
+    given = case.h0 is not None or case.c0 is not None
+    h0, c0 = map(literal, explicit_states(case)) if given else ("None", "None")
     lengths = "None" if case.lengths is None else f"np.array({case.lengths.tolist()})"
     cells = "".join(
         "    [\n" + "".join(f"        {_mapping(dict(cell.items()), 8)},\n" for cell in row) + "    ],\n"
@@ -44,7 +46,7 @@ def data(finding: Finding) -> str:
         "#: CELLS[layer][direction]: W (4, hidden, input), U (4, hidden, output), gates in the order i, f, g, o.\n"
         f"CELLS = [\n{cells}]\n"
         "#: How often to call: what is carried over from call to call shows the second time.\n"
-        f"CALLS = {1 if finding.repeatable else 2}\n"
+        f"CALLS = {2 if case.chunks == 'twice' or not finding.repeatable else 1}\n"
         f"#: By how much rounding may move each number.\nBOUND = {_mapping(_bounds(finding), 0)}\n"
     )
 

@@ -22,6 +22,9 @@ class CannotReproduce(XcheckError):
 
 def reproducer(finding: Finding, entry: Entry, diagnosis: Diagnosis | None, folder: Path) -> str:
     """The text of a pytest file; its `folder` locates a user's own function."""
+    case = finding.recipe.case()
+    if case.mask is not None or not case.spec.is_plain or case.spec.reverse or set(case.options.values()) - {"twice"}:
+        raise CannotReproduce(f"a script for {finding.recipe.feature} without lstm-xcheck is not known")
     setup, call = _call(finding, entry, folder)
     text = data(finding) + (spec_values(finding.recipe.spec) if FUNCTION in entry.variables else "")
     packed = "unpack(" in text

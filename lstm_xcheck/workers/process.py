@@ -8,7 +8,7 @@ from typing import Any
 from ..adapters import Entry
 from ..errors import Unsupported, UserError, WorkerCrashed
 from ..model import Case, Result
-from .codec import encode_case, result_from_frame
+from .codec import case_to_frame, encode_case, result_from_frame
 from .frames import Frame, encode_frame
 from .launch import Process, ProcessDied
 
@@ -46,6 +46,17 @@ class Worker:
             WorkerCrashed: when it died twice, hung, raised, or answered nonsense.
         """
         return self.run_encoded(encode_case(case))
+
+    def ask(self, case: Case) -> tuple[str, str]:
+        """Why the adapter refuses a case, or "", and its note; nothing is run.
+
+        Raises:
+            WorkerCrashed: as `run`.
+        """
+        answer = self._request_twice(encode_frame(case_to_frame(case)._replace(kind="ask")))
+        if answer.kind != "told":
+            raise WorkerCrashed(str(answer.data.get("reason", answer.kind)))
+        return str(answer.data["reason"] or ""), str(answer.data["note"])
 
     def run_encoded(self, request: bytes) -> Result:
         """As `run`, for a case that is already encoded."""

@@ -97,6 +97,10 @@ class _CompleteWriter:
 def _answer(session: Session, request: Frame) -> bytes:
     try:
         case = case_from_frame(request)
+        if request.kind == "ask":
+            reason = session.refusal(case)
+            note = "" if reason else session.adapter.computes_in(case)[1]
+            return encode_frame(Frame("told", {"reason": reason, "note": note}, {}))
         start = time.perf_counter()
         result = session.execute(case)
         return encode_frame(result_to_frame(result, time.perf_counter() - start))

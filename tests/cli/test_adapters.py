@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lstm_xcheck.cli.adapters import FEATURES
+from lstm_xcheck.model.features import FEATURES
 
 from ..helpers import Command
 
@@ -27,10 +27,10 @@ def test_json_says_what_each_supports_and_why_not(command: Command) -> None:
     honest = adapters["honest"]
     assert honest["installed"] is True
     assert honest["versions"]["numpy"] == np.__version__
-    assert set(honest["supports"]) == set(FEATURES)
+    assert set(honest["supports"]) == {feature.name for feature in FEATURES}
     assert honest["supports"]["lengths"] == "yes"
     assert honest["supports"]["float64"] == "yes"
-    assert honest["supports"]["stack"] == "no: stacks, both directions, projections: this loop has one plain layer"
+    assert honest["supports"]["two-layers"] == "no: stacks, both directions, projections: this loop has one plain layer"
     assert set(adapters["unwilling"]["supports"].values()) == {"no: not on Sundays"}
     assert "libframework.so.9" in adapters["unloadable"]["error"]
 

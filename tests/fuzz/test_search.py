@@ -119,7 +119,7 @@ def test_what_a_fresh_process_does_not_repeat_is_reported() -> None:
 def test_an_exhausted_space_ends_the_search() -> None:
     strategy = lstm_recipes(
         layers=1, hidden=2, input=1, steps=[1, 2], batch=1, directions=1, bias="split", proj=0, states=True,
-        ragged=False, one_hot=False, returns="sequence", init="probe", seed=0,
+        ragged=False, one_hot=False, returns="sequence", init="probe", seed=0, feature="",
     )  # fmt: skip
     search = Search([own("right")], strategy, Budget(3600.0))
     assert search.run() is None

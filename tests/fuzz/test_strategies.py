@@ -82,7 +82,7 @@ def test_lengths_fit_their_batch_and_steps(batch: int, steps: int, data: st.Data
 AXES = {
     "hidden": 5, "input": 6, "steps": 4, "batch": 2, "layers": 2, "directions": 2, "bias": "single", "proj": 3,
     "states": False, "ragged": True, "one_hot": True, "returns": "last", "gradients": True, "init": "tiny",
-    "dtype": "float64", "seed": 11,
+    "dtype": "float64", "seed": 11, "feature": "length-0",
 }  # fmt: skip
 
 
@@ -106,6 +106,7 @@ def test_every_regime_and_option_is_drawn() -> None:
     for name in ("states", "ragged", "one_hot"):
         assert {getattr(recipe, name) for recipe in recipes} == {True, False}
     assert {recipe.directions for recipe in recipes} == {1, 2}
+    assert {recipe.feature for recipe in recipes} >= {"", "h0-only", "c0-only", "rows-alone", "twice", "after-another"}
     assert any(recipe.proj for recipe in recipes)
 
 
