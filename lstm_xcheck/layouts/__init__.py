@@ -9,6 +9,7 @@ from .read import read_cell as read_cell
 from .read import spec_of as spec_of
 from .table import TABLE as TABLE
 from .table import Layout as Layout
+from .table import Tensor as Tensor
 from .table import layout_named as layout_named
 from .write import adapt_bias as adapt_bias
 from .write import adapt_cell as adapt_cell

@@ -42,8 +42,8 @@ ARROWS: dict[str, set[str]] = {
 
 #: Entry points: composed of all packages, and imported by none.
 TOP = {
-    "__init__", "__main__", "api", "atlas", "cli", "fuzz", "live", "porting", "pytest_plugin", "pytest_toolkit", "runs",
-    "strategies",
+    "__init__", "__main__", "adapter_contract", "api", "atlas", "cli", "fuzz", "live", "porting", "pytest_plugin",
+    "pytest_toolkit", "runs", "strategies",
 }  # fmt: skip
 
 #: The same inside `checkpoints`: base modules, then detection and other layers, then one package for each family of
@@ -95,6 +95,7 @@ EXCEPTIONS = {
 
 #: Everything but the standard library and NumPy, by the files that may import it.
 THIRD_PARTY: dict[str, set[str]] = {
+    "adapter_contract.py": {"pytest"},
     "api.py": {"pytest"},
     "cli/*.py": {"click", "rich"},
     "report/*.py": {"rich"},
