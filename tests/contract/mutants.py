@@ -115,11 +115,16 @@ class WritesToInputs(TinyAdapter):
         return result
 
 
-class RoundsWeights(TinyAdapter):
-    """Keeps its weights in half precision."""
+class LosesTheLastBit(TinyAdapter):
+    """Clears the last bit of every weight, which no output betrays."""
 
     def load(self, model: Any, arrays: Mapping[str, Array]) -> None:
-        super().load(model, {name: array.astype(np.float16).astype(array.dtype) for name, array in arrays.items()})
+        super().load(model, {name: _without_last_bit(array) for name, array in arrays.items()})
+
+
+def _without_last_bit(array: Array) -> Array:
+    whole = array.view(f"i{array.dtype.itemsize}")
+    return (whole & -2).view(array.dtype)
 
 
 class ShowsNoWeights(TinyAdapter):
@@ -197,7 +202,7 @@ MUTANTS: dict[str, tuple[type[TinyAdapter], str]] = {
     "refuses-all": (RefusesAll, "test_something_runs[{}]"),
     "keeps-state": (KeepsState, "test_a_case_run_again_gives_the_same_bits[{}]"),
     "writes-to-inputs": (WritesToInputs, "test_inputs_are_not_written_to[{}]"),
-    "rounds-weights": (RoundsWeights, "test_weights_come_back_bit_for_bit[{}]"),
+    "loses-the-last-bit": (LosesTheLastBit, "test_weights_come_back_bit_for_bit[{}]"),
     "shows-no-weights": (ShowsNoWeights, "test_weights_come_back_bit_for_bit[{}]"),
     "names-no-version": (NamesNoVersion, "test_versions_are_text[{}]"),
     "names-no-layout": (NamesNoLayout, "test_layout_is_that_of_its_row[{}]"),
