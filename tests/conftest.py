@@ -15,7 +15,10 @@ from typing import TypeVar
 import pytest
 
 #: Modules of the test run itself and of the operating system: whoever skips for them needs no framework.
-TOOLS = {"distributed", "google_crc32c", "hypothesis", "mpmath", "resource", "safetensors", "tox", "xdist"}
+TOOLS = {
+    "distributed", "google_crc32c", "hypothesis", "mpmath", "pip", "resource", "safetensors", "setuptools", "tox",
+    "xdist",
+}  # fmt: skip
 MISSING = re.compile(r"could not import '(\w+)|needs (\w+)")
 FILE_MARK = re.compile(r"^pytestmark = \[?\s*pytest\.mark\.framework\b", re.MULTILINE)
 

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
-import subprocess
-import sys
-import xml.etree.ElementTree as ET
 from pathlib import Path
 from types import ModuleType
 
@@ -14,39 +10,9 @@ import pytest
 
 import lstm_xcheck as lx
 
-from ..helpers import ROOT
+from .running import EXAMPLE, Outcomes, contract_outcomes, failures
 
 HERE = Path(__file__).parent
-EXAMPLE = ROOT / "examples" / "third_party_adapter"
-SUITE = "lstm_xcheck.adapter_contract"
-
-Outcomes = dict[str, str]
-
-
-def contract_outcomes(
-    adapters: str, folder: Path, *options: str, checks: tuple[str, ...] = (), path: tuple[Path, ...] = ()
-) -> Outcomes:
-    """Test of the contract -> "passed", or the message of its skip or failure, from a pytest of its own."""
-    xml = folder / "contract.xml"
-    plugin = ("-p", "lstm_xcheck.pytest_plugin", "-p", "no:cacheprovider", "-p", "no:xdist", "-q", f"--junitxml={xml}")
-    places = [str(place) for place in (Path(str(lx.__file__)).parents[1], *path)]
-    ran = subprocess.run(
-        [sys.executable, "-m", "pytest", *plugin, *options, "--xcheck-adapters", adapters,
-         "--pyargs", *([f"{SUITE}::{check}" for check in checks] or [SUITE])],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(places), "PYTEST_ADDOPTS": ""},
-        cwd=folder, capture_output=True, text=True, check=False, timeout=600,
-    )  # fmt: skip
-    assert ran.returncode in (0, 1), ran.stdout[-3000:] + ran.stderr[-3000:]
-    found = {}
-    for test in ET.parse(xml).iter("testcase"):
-        bad = [f"{child.tag}: {child.get('message')}" for child in test if child.tag in ("skipped", "failure", "error")]
-        found[test.attrib["name"]] = bad[0] if bad else "passed"
-    return found
-
-
-def failures(outcomes: Outcomes) -> Outcomes:
-    """Failed tests, with their messages."""
-    return {name: text for name, text in outcomes.items() if text.startswith(("failure", "error"))}
 
 
 def _mutants() -> ModuleType:

@@ -91,7 +91,8 @@ class TinyAdapter:
         """Run layer after layer."""
 
         def run_direction(layer: int, direction: int, x: np.ndarray, h0: np.ndarray, c0: np.ndarray):
-            return model[f"{layer}/{direction}/"](x, h0, c0, case.valid)
+            cell = model[f"{layer}/{direction}/"]
+            return cell(x, h0, c0, case.valid)
 
         found = run_layers(case.spec, case.x, *explicit_states(case), run_direction, lambda ys: np.concatenate(ys, 2))
         return stack_result(found, case, np.asarray)
