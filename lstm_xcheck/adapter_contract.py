@@ -97,7 +97,7 @@ class Subject:
         return self.report(case).totals["unsupported"] > 0
 
     def supported(self, *cases: str) -> list[str]:
-        """Those of the cases that it runs, all of the table by default; skips the test where there are none."""
+        """Those of the cases that it runs; where there are none, the test is skipped."""
         found = [case for case in cases or CASES if not self.refuses(case)]
         if not found:
             pytest.skip(f"{self.name} runs none of the cases {', '.join(cases or CASES)}")
