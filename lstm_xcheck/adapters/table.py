@@ -18,6 +18,9 @@ _keras_entry = partial(
     live="lstm_xcheck.live.read_keras:read",
 )
 
+#: Libraries on JAX multiply matrices in its default precision, which is that of the numbers on CPUs alone.
+_jax_library = partial(Entry, variables={"JAX_ENABLE_X64": "1", "JAX_PLATFORMS": "cpu"}, family="jax")
+
 BUILT_IN = (
     Entry(
         name="torch",
@@ -67,5 +70,66 @@ BUILT_IN = (
         layout="jax",
         call="jax.lax.scan",
         family="jax",
+    ),
+    # Libraries on JAX, and what the scan is exported to.
+    _jax_library(
+        name="flax-linen",
+        target="lstm_xcheck.adapters.jax.flax_linen:FlaxLinen",
+        requires=("flax", "jax"),
+        install="lstm-xcheck[flax]",
+        summary="flax.linen.RNN and Bidirectional of OptimizedLSTMCell",
+        layout="flax-linen",
+    ),
+    _jax_library(
+        name="flax-nnx",
+        target="lstm_xcheck.adapters.jax.flax_nnx:FlaxNnx",
+        requires=("flax", "jax"),
+        install="lstm-xcheck[flax]",
+        summary="flax.nnx.RNN and Bidirectional of LSTMCell",
+        layout="flax-nnx",
+    ),
+    _jax_library(
+        name="flax-nnx-optimized",
+        target="lstm_xcheck.adapters.jax.flax_nnx:FlaxNnxOptimized",
+        requires=("flax", "jax"),
+        install="lstm-xcheck[flax]",
+        summary="flax.nnx.RNN and Bidirectional of OptimizedLSTMCell",
+        layout="flax-nnx-optimized",
+    ),
+    _jax_library(
+        name="equinox",
+        target="lstm_xcheck.adapters.jax.equinox:Equinox",
+        requires=("equinox", "jax"),
+        install="lstm-xcheck[equinox]",
+        summary="equinox.nn.LSTMCell in jax.lax.scan",
+        layout="equinox",
+    ),
+    _jax_library(
+        name="haiku",
+        target="lstm_xcheck.adapters.jax.haiku:Haiku",
+        requires=("haiku", "jax"),
+        install="lstm-xcheck[haiku]",
+        summary="haiku.LSTM in dynamic_unroll",
+        layout="haiku",
+    ),
+    _jax_library(
+        name="jax-export",
+        target="lstm_xcheck.adapters.jax.export:JaxExport",
+        requires=("jax",),
+        install="lstm-xcheck[jax]",
+        summary="the scan of jax through jax.export",
+        layout="jax",
+        rank=1,
+        compiles=True,
+    ),
+    _jax_library(
+        name="jax-onnx",
+        target="lstm_xcheck.adapters.jax.onnx_file:JaxOnnx",
+        requires=("jax", "jax2onnx", "onnxruntime"),
+        install="lstm-xcheck[jax-onnx]",
+        summary="the scan of jax through jax2onnx, in onnxruntime",
+        layout="jax",
+        rank=2,
+        compiles=True,
     ),
 )

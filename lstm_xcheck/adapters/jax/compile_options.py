@@ -39,8 +39,9 @@ def prepare_process() -> None:
 
     XLA reads XLA_FLAGS once. Flags of the user come last, and win.
     """
-    if _is_quick() and _PLAIN_LOOPS not in os.environ.get("XLA_FLAGS", ""):  # another adapter may have set it
-        os.environ["XLA_FLAGS"] = f"{_PLAIN_LOOPS} {os.environ.get('XLA_FLAGS', '')}".strip()
+    if _is_quick():
+        flags = os.environ.get("XLA_FLAGS", "").removeprefix(_PLAIN_LOOPS)  # of another adapter in this process
+        os.environ["XLA_FLAGS"] = f"{_PLAIN_LOOPS} {flags.strip()}".strip()
         jax.config.update("jax_traceback_in_locations_limit", 0)  # no Python source lines in programs
 
 

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from importlib.metadata import version
-from typing import Any
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 
 from ...arrays import Array, to_numpy
 from ...errors import SpecError
 from ...layouts import gradients_from_layout
 from ...model import Case, LSTMSpec, Result, cotangents
 from ..case_arrays import explicit_states, last_output, padding_mask
-from . import compile_options, program_cache
+from . import compile_options, process
 from .lstm import Outputs, Params, leaves_by_path, run_stack, vjp_of_stack, zero_params
+from .process import from_numpy
 
 #: Level of XLA's optimisation; on level 0, the one tanh of the gates is less precise than what users compute.
-_LEVEL = 1
+LEVEL = 1
 
 
 @dataclass
@@ -38,20 +35,13 @@ class JaxScan:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        compile_options.prepare_process()
-        program_cache.enable()
-        self._lstm = jax.jit(run_stack, static_argnames="spec", **compile_options.jit_arguments(_LEVEL))
-        self._vjp = jax.jit(vjp_of_stack, static_argnames="spec", **compile_options.jit_arguments(_LEVEL))
+        process.prepare()
+        self._lstm = jax.jit(run_stack, static_argnames="spec", **compile_options.jit_arguments(LEVEL))
+        self._vjp = jax.jit(vjp_of_stack, static_argnames="spec", **compile_options.jit_arguments(LEVEL))
 
     def environment(self) -> dict[str, str]:
         """Versions of what computes, the device and the compile options."""
-        device = jax.devices()[0]
-        return {
-            "jax": jax.__version__,
-            "jaxlib": version("jaxlib"),
-            "device": f"{device.platform}: {device.device_kind}",
-            **compile_options.describe(_LEVEL),
-        }
+        return process.environment(LEVEL)
 
     def unsupported(self, case: Case) -> str | None:
         """None: every spec is computed."""
@@ -59,15 +49,13 @@ class JaxScan:
 
     def computes_in(self, case: Case) -> tuple[str, str]:
         """The precision of the case; float32 for float64 while x64 is off."""
-        if case.precision == "float64" and not _has_float64():
-            return "float32", "jax_enable_x64 is off in this process; set JAX_ENABLE_X64=1 before jax is imported"
-        return case.precision, ""
+        return process.computes_in(case)
 
     def build(self, spec: LSTMSpec, precision: str) -> JaxModel:
         """Zero parameters; a split bias becomes single, so both share a compilation."""
         if spec.bias == "split":
             spec = replace(spec, bias="single")
-        return JaxModel(spec, zero_params(spec, _dtype(precision)))
+        return JaxModel(spec, zero_params(spec, process.dtype_of(precision)))
 
     def load(self, model: JaxModel, arrays: Mapping[str, Array]) -> None:
         """Replace every leaf of the pytree."""
@@ -79,7 +67,7 @@ class JaxScan:
             )
         model.params = [
             [
-                {name: _from_numpy(arrays[f"{layer}/{direction}/{name}"], leaf.dtype) for name, leaf in cell.items()}
+                {name: from_numpy(arrays[f"{layer}/{direction}/{name}"], leaf.dtype) for name, leaf in cell.items()}
                 for direction, cell in enumerate(row)
             ]
             for layer, row in enumerate(model.params)
@@ -96,22 +84,23 @@ class JaxScan:
     def run(self, model: JaxModel, case: Case) -> Result:
         """Run one compiled program, which returns every layer's outputs."""
         dtype = model.params[0][0]["W"].dtype
-        x, h0, c0 = (None if array is None else _from_numpy(array, dtype) for array in (case.x, case.h0, case.c0))
-        return _result(self._lstm(model.params, x, model.spec, h0, c0, padding_mask(case)), case)
+        x, h0, c0 = (None if array is None else from_numpy(array, dtype) for array in (case.x, case.h0, case.c0))
+        return result_of(self._lstm(model.params, x, model.spec, h0, c0, padding_mask(case)), case)
 
     def run_with_gradients(self, model: JaxModel, case: Case) -> Result:
         """Differentiate with `jax.vjp`, compiled; absent states are zeros."""
         dtype = model.params[0][0]["W"].dtype
-        data = [_from_numpy(array, dtype) for array in (case.x, *explicit_states(case))]
-        vectors = [_from_numpy(array, dtype) for array in cotangents(case)]
+        data = [from_numpy(array, dtype) for array in (case.x, *explicit_states(case))]
+        vectors = [from_numpy(array, dtype) for array in cotangents(case)]
         outputs, (params, *data_gradients) = self._vjp(model.params, data, vectors, model.spec, padding_mask(case))
         leaves = {name: to_numpy(leaf) for name, leaf in leaves_by_path(params).items()}
         gradients = gradients_from_layout(leaves, self.layout)
         gradients.update(zip(("x", "h0", "c0"), map(to_numpy, data_gradients), strict=True))
-        return replace(_result(outputs, case), gradients=gradients)
+        return replace(result_of(outputs, case), gradients=gradients)
 
 
-def _result(outputs: Outputs, case: Case) -> Result:
+def result_of(outputs: Outputs, case: Case) -> Result:
+    """What a program returned, as NumPy arrays."""
     h_n = to_numpy(outputs.h_n)
     return Result(
         y=to_numpy(outputs.y),
@@ -120,19 +109,3 @@ def _result(outputs: Outputs, case: Case) -> Result:
         last=last_output(h_n, case.spec) if case.returns == "last" else None,
         layer_outputs=tuple(map(to_numpy, outputs.lower)),
     )
-
-
-def _has_float64() -> bool:
-    return jax.dtypes.canonicalize_dtype(np.float64) == np.float64
-
-
-def _dtype(precision: str) -> Any:
-    """The type of parameters; without x64, JAX would warn and replace float64."""
-    if precision == "float64" and not _has_float64():
-        return jnp.float32
-    return jnp.dtype(precision)
-
-
-def _from_numpy(array: Array, dtype: Any) -> jax.Array:
-    """A JAX array, cast by NumPy: jax 0.10.2 compiles each cast, also `jnp.asarray`."""
-    return jax.device_put(np.array(array, dtype))
