@@ -35,7 +35,10 @@ class FlaxNnx(FlaxStack):
         return both(x, initial_carry=tuple(carries), seq_lengths=lengths)
 
     def _cell(self, input_size: int, spec: LSTMSpec, dtype: Any) -> Any:
-        """The cell with shapes instead of arrays: initial values would take a second to compile."""
+        """The cell with shapes instead of arrays.
+
+        Initial values would take a second to compile.
+        """
         make = self.module
         return nnx.eval_shape(lambda: make(input_size, spec.hidden_size, param_dtype=dtype, rngs=nnx.Rngs(0)))
 

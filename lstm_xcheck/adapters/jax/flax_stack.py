@@ -21,7 +21,10 @@ class FlaxStack(JaxStack):
     lengths = True
 
     def layer(self, cells: list[Cell], x: Any, carries: list[Any], lengths: Any, spec: LSTMSpec) -> tuple[Any, Any]:
-        """Run a layer; `carries` are (c, h) over directions. Returns the final ones and y."""
+        """Run a layer; returns the final carries and y.
+
+        `carries` are (c, h) over directions.
+        """
         raise NotImplementedError
 
     def forward(self, cells: Cells, x: Any, h0: Any, c0: Any, lengths: Any, spec: LSTMSpec) -> StackTensors:

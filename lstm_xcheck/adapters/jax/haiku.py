@@ -12,9 +12,10 @@ from .stack import Cell, JaxStack
 
 
 class Haiku(JaxStack):
-    """`hk.LSTM` in `hk.dynamic_unroll`; layout `haiku`, whose forget bias is stored less the 1 added at run time.
+    """`hk.LSTM` in `hk.dynamic_unroll`; layout `haiku`.
 
-    Haiku knows no lengths. Read from dm-haiku 0.0.17, haiku/_src/recurrent.py.
+    The forget bias is stored less the 1 that is added at run time. Haiku knows no lengths. Read from dm-haiku 0.0.17,
+    haiku/_src/recurrent.py.
     """
 
     layout = "haiku"

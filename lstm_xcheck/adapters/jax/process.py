@@ -15,7 +15,7 @@ from . import compile_options, program_cache
 
 
 def prepare() -> None:
-    """Set the options of the process and cache programs; call this before JAX makes its first array."""
+    """Set the process's options and cache programs, before JAX makes its first array."""
     compile_options.prepare_process()
     program_cache.enable()
 

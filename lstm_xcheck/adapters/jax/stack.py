@@ -1,4 +1,4 @@
-"""Stacks of layers from libraries on JAX: one pytree of parameters, one program for each shape."""
+"""Stacks of layers from libraries on JAX; each shape is one program."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class JaxStack:
         return process.computes_in(case)
 
     def build(self, spec: LSTMSpec, precision: str) -> StackModel:
-        """Zeros in the library's own pytrees; a split bias becomes single, so both share a compilation."""
+        """Zeros in the library's own pytrees; a split bias becomes single."""
         if spec.bias == "split":
             spec = replace(spec, bias="single")
         dtype = process.dtype_of(precision)
@@ -137,7 +137,10 @@ class JaxStack:
         raise NotImplementedError
 
     def forward(self, cells: Cells, x: Any, h0: Any, c0: Any, lengths: Any, spec: LSTMSpec) -> StackTensors:
-        """The stack as a pure function; x: (batch, steps, input), states: (layers * directions, batch, width)."""
+        """The stack as a pure function.
+
+        x: (batch, steps, input); h0 and c0: (layers * directions, batch, width).
+        """
 
         def run(layer: int, direction: int, x: Any, h0: Any, c0: Any) -> tuple[Any, Any, Any]:
             return self.direction(cells[layer][direction], x, h0, c0, backward=spec.is_backward(direction))
