@@ -15,7 +15,7 @@ from ...model import Case, LSTMSpec, Result, cotangents
 from ..case_arrays import explicit_states, last_output
 from ..protocol import plain_function_only
 
-_DTYPES = {
+DTYPES = {
     "float64": torch.float64,
     "float32": torch.float32,
     "float16": torch.float16,
@@ -99,7 +99,7 @@ def _module(spec: LSTMSpec, precision: str) -> torch.nn.LSTM:
         batch_first=True,
         bidirectional=spec.bidirectional,
         proj_size=spec.proj_size,
-        dtype=_DTYPES[precision],
+        dtype=DTYPES[precision],
     )
 
 
