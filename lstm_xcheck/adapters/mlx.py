@@ -34,8 +34,8 @@ class _Group(nn.Module):
 class Mlx:
     """`mlx.nn.LSTM` of mlx 0.32.4 on the CPU; it has no lengths.
 
-    It is one direction of one layer, and returns h and c of every step, so the last step's are the final states. It has no backward direction: users flip
-    its inputs and its outputs.
+    It is one direction of one layer, and returns h and c of every step, so the last step's are the final states. It has
+    no backward direction: users flip its inputs and its outputs.
     """
 
     layout = "mlx"

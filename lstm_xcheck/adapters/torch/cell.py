@@ -45,7 +45,7 @@ class TorchCell:
         return case.precision, ""
 
     def build(self, spec: LSTMSpec, precision: str) -> CellStack:
-        """A cell for each direction of each layer, in a `ModuleDict` by the ends of their names in `nn.LSTM`."""
+        """A cell for each direction of each layer, in a `ModuleDict`."""
         cells = [
             [
                 torch.nn.LSTMCell(width, spec.hidden_size, bias=spec.bias != "none", dtype=DTYPES[precision])
