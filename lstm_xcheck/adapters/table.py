@@ -20,6 +20,8 @@ _keras_entry = partial(
 
 #: Libraries on JAX multiply matrices in its default precision, which is that of the numbers on CPUs alone.
 _jax_library = partial(Entry, variables={"JAX_ENABLE_X64": "1", "JAX_PLATFORMS": "cpu"}, family="jax")
+#: The runtimes of one and the same model.
+_onnx_entry = partial(Entry, layout="onnx", family="small")
 
 BUILT_IN = (
     Entry(
@@ -171,5 +173,46 @@ BUILT_IN = (
         layout="tinygrad",
         family="small",
         compiles=True,
+    ),
+    # ONNX and OpenVINO
+    _onnx_entry(
+        name="onnxruntime",
+        target="lstm_xcheck.adapters.onnx.onnxruntime:OnnxRuntime",
+        requires=("onnxruntime", "onnx"),
+        install="lstm-xcheck[onnx]",
+        summary="the ONNX operator LSTM on ONNX Runtime",
+    ),
+    _onnx_entry(
+        name="onnx-reference",
+        target="lstm_xcheck.adapters.onnx.reference:OnnxReference",
+        requires=("onnx",),
+        install="lstm-xcheck[onnx]",
+        summary="the ONNX operator LSTM on onnx.reference, which ignores lengths, clips and other activations",
+        rank=1,
+    ),
+    _onnx_entry(
+        name="onnx-openvino",
+        target="lstm_xcheck.adapters.onnx.openvino:OnnxOpenvino",
+        requires=("openvino", "onnx"),
+        install="lstm-xcheck[onnx,openvino]",
+        summary="the ONNX operator LSTM on OpenVINO",
+        rank=2,
+    ),
+    _onnx_entry(
+        name="tract",
+        target="lstm_xcheck.adapters.onnx.tract:Tract",
+        requires=("tract", "onnx"),
+        install="lstm-xcheck[onnx,tract]",
+        summary="the ONNX operator LSTM on tract",
+        rank=3,
+    ),
+    Entry(
+        name="openvino",
+        target="lstm_xcheck.adapters.openvino:Openvino",
+        requires=("openvino",),
+        install="lstm-xcheck[openvino]",
+        summary="OpenVINO's operator LSTMSequence",
+        layout="openvino",
+        family="small",
     ),
 )

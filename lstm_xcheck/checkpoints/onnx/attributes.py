@@ -1,4 +1,4 @@
-"""Translates the attributes of an ONNX LSTM to spec options and back.
+"""Translates the attributes of an ONNX LSTM to spec options; `layouts/onnx_node.py` translates back.
 
 Source: ONNX operator LSTM, since version 22 (onnx/defs/rnn/defs.cc).
 """
@@ -10,12 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from ...model import LSTMSpec
-from ...model.spec import Activation
+from ...layouts.onnx_node import PLAIN_FUNCTIONS, NotInSpecError
 
 DIRECTIONS = {"forward": 1, "reverse": 1, "bidirectional": 2}
-#: The names of a spec, without those that take numbers.
-_PLAIN = {"sigmoid": "Sigmoid", "tanh": "Tanh", "relu": "Relu", "softsign": "Softsign"}
 #: Default alpha and beta of the functions that take both.
 _TWO_NUMBERS = {"hardsigmoid": (0.2, 0.5), "affine": (1.0, 0.0)}
 #: Numbers that attributes, which are float32, cannot say exactly.
@@ -23,10 +20,6 @@ _KNOWN_NUMBERS = (0.2, 1 / 6)
 
 _IGNORED = {"hidden_size", "layout"}
 _UNDERSTOOD = {"direction", "activations", "activation_alpha", "activation_beta", "clip", "input_forget"}
-
-
-class NotInSpecError(ValueError):
-    """An attribute that a spec cannot say, with the reason."""
 
 
 def spec_options(attributes: Mapping[str, Any]) -> dict[str, Any]:
@@ -68,7 +61,7 @@ def _functions(attributes: Mapping[str, Any], directions: int) -> tuple[str, ...
 def function_of(name: str, alphas: Iterator[float], betas: Iterator[float]) -> str:
     """A function as a spec names it, with the next parameters."""
     kind = name.lower()
-    if kind in _PLAIN:
+    if kind in PLAIN_FUNCTIONS:
         return kind
     if kind not in _TWO_NUMBERS:
         raise NotInSpecError(f"activation {name} has no canonical form")
@@ -79,43 +72,6 @@ def function_of(name: str, alphas: Iterator[float], betas: Iterator[float]) -> s
     if (alpha, beta) != (1.0, 0.0):
         raise NotInSpecError(f"activation Affine with alpha {alpha} and beta {beta} has no canonical form")
     return "linear"
-
-
-def node_attributes(spec: LSTMSpec) -> dict[str, Any]:
-    """The attributes of a node that computes what the spec says.
-
-    Raises:
-        NotInSpecError: for an option that the operator does not have; the message names it.
-    """
-    for option in ("proj_size", "cell_clip", "proj_clip"):
-        if getattr(spec, option):
-            raise NotInSpecError(f"ONNX' LSTM has no {option}")
-    if spec.coupling == "i=1-f":
-        raise NotInSpecError("ONNX' LSTM has no coupling i=1-f, only f=1-i")
-    direction = "bidirectional" if spec.bidirectional else "reverse" if spec.reverse else "forward"
-    attributes: dict[str, Any] = {"hidden_size": spec.hidden_size, "direction": direction}
-    functions = [Activation.parse(f) for f in (spec.gate_activation, spec.cell_activation, spec.output_activation)]
-    if [function.kind for function in functions] != ["sigmoid", "tanh", "tanh"]:
-        functions *= spec.num_directions
-        attributes["activations"] = [_onnx_name(function.kind) for function in functions]
-        numbers = [
-            (f.alpha, f.beta) if f.kind == "hard_sigmoid" else (1.0, 0.0) for f in functions if f.kind not in _PLAIN
-        ]
-        if numbers:
-            attributes["activation_alpha"] = [alpha for alpha, _ in numbers]
-            attributes["activation_beta"] = [beta for _, beta in numbers]
-    if spec.gate_clip is not None:
-        attributes["clip"] = spec.gate_clip
-    if spec.coupling:
-        attributes["input_forget"] = 1
-    return attributes
-
-
-def _onnx_name(kind: str) -> str:
-    names = {**_PLAIN, "hard_sigmoid": "HardSigmoid", "linear": "Affine"}
-    if kind not in names:
-        raise NotInSpecError(f"ONNX' LSTM has no activation {kind}")
-    return names[kind]
 
 
 def number_of(value: float) -> float:

@@ -10,10 +10,11 @@ import operator
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+from ...layouts.onnx_node import NotInSpecError
 from ..codecs.limits import FLOAT_SIZES
 from ..tensor_info import TensorInfo
 from ..written.flow import Made, Part
-from .attributes import NotInSpecError, function_of, number_of
+from .attributes import function_of, number_of
 from .folding import Folding
 from .scopes import Scope, Value
 from .shapes import Shapes

@@ -13,10 +13,10 @@ from onnx import helper
 
 from ...arrays import Array, stored_values
 from ...errors import CheckpointError
+from ...layouts.onnx_node import NotInSpecError, node_attributes
 from ...model import LSTMWeights
 from ..codecs.limits import escape
 from ..layout_arrays import layout_arrays
-from .attributes import NotInSpecError, node_attributes
 
 TYPES = {
     "float32": onnx.TensorProto.FLOAT, "float64": onnx.TensorProto.DOUBLE, "float16": onnx.TensorProto.FLOAT16,

@@ -15,6 +15,7 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from ...errors import CheckpointError, SpecError
+from ...layouts.onnx_node import NotInSpecError
 from ...layouts.table import layout_named
 from ...model import LSTMSpec, LSTMWeights
 from ..codecs.limits import FLOAT_SIZES, MAX_LSTMS, SMALL, escape, refuse_many, shortlist
@@ -24,7 +25,7 @@ from ..options import ReadOptions
 from ..tensor_info import TensorInfo
 from ..topology import ModelTopology
 from ..written.cell import Known
-from .attributes import NotInSpecError, spec_options
+from .attributes import spec_options
 from .folding import Constant, Folding
 from .layers import key_of
 from .scopes import Scope, Value, scopes_of
