@@ -176,35 +176,39 @@ BUILT_IN = (
     ),
     # ONNX and OpenVINO
     _onnx_entry(
+    # Runtimes of ONNX models, and OpenVINO. Only onnxruntime verifies ports: the others ignore parts of a model.
+    Entry(
         name="onnxruntime",
         target="lstm_xcheck.adapters.onnx.onnxruntime:OnnxRuntime",
         requires=("onnxruntime", "onnx"),
         install="lstm-xcheck[onnx]",
         summary="the ONNX operator LSTM on ONNX Runtime",
+        layout="onnx",
+        family="small",
     ),
-    _onnx_entry(
+    Entry(
         name="onnx-reference",
         target="lstm_xcheck.adapters.onnx.reference:OnnxReference",
         requires=("onnx",),
         install="lstm-xcheck[onnx]",
         summary="the ONNX operator LSTM on onnx.reference, which ignores lengths, clips and other activations",
-        rank=1,
+        family="small",
     ),
-    _onnx_entry(
+    Entry(
         name="onnx-openvino",
         target="lstm_xcheck.adapters.onnx.openvino:OnnxOpenvino",
         requires=("openvino", "onnx"),
         install="lstm-xcheck[onnx,openvino]",
         summary="the ONNX operator LSTM on OpenVINO",
-        rank=2,
+        family="small",
     ),
-    _onnx_entry(
+    Entry(
         name="tract",
         target="lstm_xcheck.adapters.onnx.tract:Tract",
         requires=("tract", "onnx"),
         install="lstm-xcheck[onnx,tract]",
         summary="the ONNX operator LSTM on tract",
-        rank=3,
+        family="small",
     ),
     Entry(
         name="openvino",

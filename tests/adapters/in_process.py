@@ -26,7 +26,7 @@ def session(name: str) -> Session:
 
 def verdict(name: str, case: Case) -> Verdict:
     """The verdict on what the adapter answers, its weights and its count."""
-    return judge(session(name).execute(case), case, layout=entry_named(name).layout)
+    return judge(session(name).execute(case), case, layout=session(name).adapter.layout)
 
 
 def assert_answer(name: str, case: Case, expected: str) -> None:

@@ -18,14 +18,19 @@ from lstm_xcheck.porting import verification
         ("keras", ("keras-torch", "keras-jax"), ("keras-tensorflow",)),
         ("torch", ("torch",), ()),
         ("paddle", (), ("paddle",)),
-        ("onnx", (), ("mine",)),
+        ("onnx", (), ("onnxruntime",)),
+        ("onnx", ("onnxruntime",), ()),
+        ("cudnn-keras", (), ("mine",)),
         ("mine", (), ()),
     ],
 )
 def test_the_preferred_installed_adapter_is_chosen(
     monkeypatch: pytest.MonkeyPatch, layout: str, missing: tuple[str, ...], chosen: tuple[str, ...]
 ) -> None:
-    others = {"paddle": Entry("paddle", "elsewhere:Paddle"), "mine": Entry("mine", "elsewhere:Mine", layout="onnx")}
+    others = {
+        "paddle": Entry("paddle", "elsewhere:Paddle"),
+        "mine": Entry("mine", "elsewhere:Mine", layout="cudnn-keras"),
+    }
     here = {name: entry for name, entry in {**known(), **others}.items() if name not in missing}
     monkeypatch.setattr(verification, "installed", lambda: here)
     assert verification.frameworks_of(layout) == chosen
