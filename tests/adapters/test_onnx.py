@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 import lstm_xcheck as lx
+from lstm_xcheck.adapters.refusals import refusals_of
 from lstm_xcheck.arrays import Array
 from lstm_xcheck.compare import judge
+from lstm_xcheck.diagnose import diagnose
 from lstm_xcheck.engine.grid import grid
-from lstm_xcheck.errors import SpecError
+from lstm_xcheck.errors import SpecError, Unsupported
 from lstm_xcheck.layouts import count_parameters, to_layout
 from lstm_xcheck.model import Case, LSTMSpec, LSTMWeights
 
@@ -63,7 +65,7 @@ DIVERGES: dict[str, dict[str, str]] = {
 
 @pytest.mark.parametrize("name", RUNTIMES)
 def test_a_grid_agrees(name: str) -> None:
-    recipes = grid(hidden=4, input=3, steps=5, layers=[1, 2], directions=[1, 2], bias=["split", "single", "none"])
+    recipes = grid(hidden=4, input=3, steps=5, layers=[1, 2], directions=[1, 2], bias=["split", "none"])
     recipes += grid(hidden=[1, 9], input=3, steps=[1, 6], states=[False, True], returns="last")
     recipes += grid(hidden=4, input=3, directions=2, layers=2, dtype="float16")
     assert {recipe.id: verdict(name, recipe.case()).verdict for recipe in recipes} == {r.id: "match" for r in recipes}
@@ -136,6 +138,31 @@ def test_all_layers_are_returned(name: str) -> None:
     result = session(name).execute(case)
     assert [layer.shape for layer in result.layer_outputs] == [(3, 7, 8)] * 2
     assert {row.quantity for row in verdict(name, case).rows} >= {"layer0.y", "layer1.y", "weights", "parameters"}
+
+
+@pytest.mark.parametrize(
+    ("name", "what", "mistake"),
+    [
+        ("onnx-reference", "lengths", "lengths-ignored"),
+        ("onnx-reference", "relu", "candidate-tanh"),
+        ("onnx-openvino", "peepholes", "peepholes-dropped"),
+        ("onnx-openvino", "coupled", "coupling-omitted"),
+        ("tract", "hard-sigmoid", "gates-sigmoid"),
+        ("tract", "reverse", "reads-backward-aligned"),
+    ],
+)
+def test_what_a_runtime_ignores_is_named(name: str, what: str, mistake: str) -> None:
+    spec = {**SPECS, "reverse": LSTMSpec(3, 4, reverse=True)}.get(what, SPECS["plain"])
+    case = Case.random(spec, steps=5, ragged=what == "lengths")
+    assert diagnose(session(name).execute(case), case).mistakes == (mistake,)
+
+
+def test_an_error_that_is_no_refusal_passes() -> None:
+    with pytest.raises(ValueError, match="broken"), refusals_of("a runtime", ("does not support",)):
+        raise ValueError("broken")
+    reason = "a runtime refuses this: does not support double$"
+    with pytest.raises(Unsupported, match=reason), refusals_of("a runtime", ("does not support",)):
+        raise ValueError("node 7 does not support double\nat line 3")
 
 
 # --- the model ---

@@ -18,8 +18,8 @@ from .base import OnnxAdapter
 class Tract(OnnxAdapter):
     """`tract.onnx().load(...).into_model().into_runnable()` (tract 0.23.9, onnx/src/ops/rec/lstm.rs).
 
-    It ignores activations, clip and input_forget, and refuses lengths. Without initial states it fails for several rows
-    of a single layer, so that absent ones are given as zeros.
+    It ignores activations, clip, input_forget and the direction `reverse`, and refuses lengths. Without initial states
+    it fails for several rows of a single layer, so that absent ones are given as zeros.
     """
 
     runtime = "tract"
