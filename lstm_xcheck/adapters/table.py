@@ -18,10 +18,9 @@ _keras_entry = partial(
     live="lstm_xcheck.live.read_keras:read",
 )
 
-#: Libraries on JAX multiply matrices in its default precision, which is that of the numbers on CPUs alone.
-_jax_library = partial(Entry, variables={"JAX_ENABLE_X64": "1", "JAX_PLATFORMS": "cpu"}, family="jax")
-#: The runtimes of one and the same model.
-_onnx_entry = partial(Entry, layout="onnx", family="small")
+_jax_library = partial(Entry, variables={"JAX_ENABLE_X64": "1"}, family="jax")
+#: Paths from `nn.LSTM` of the adapter torch, which verifies ports.
+_torch_path = partial(Entry, requires=("torch",), install="lstm-xcheck[torch]", layout="torch", rank=9, family="torch")
 
 BUILT_IN = (
     Entry(
@@ -174,8 +173,6 @@ BUILT_IN = (
         family="small",
         compiles=True,
     ),
-    # ONNX and OpenVINO
-    _onnx_entry(
     # Runtimes of ONNX models, and OpenVINO. Only onnxruntime verifies ports: the others ignore parts of a model.
     Entry(
         name="onnxruntime",
@@ -218,5 +215,49 @@ BUILT_IN = (
         summary="OpenVINO's operator LSTMSequence",
         layout="openvino",
         family="small",
+    ),
+    # What scripts, compilers and exporters make of the LSTM of PyTorch.
+    _torch_path(
+        name="torchscript",
+        target="lstm_xcheck.adapters.torch.script:TorchScript",
+        summary="torch.jit.script of nn.LSTM",
+    ),
+    _torch_path(
+        name="torch-autocast",
+        target="lstm_xcheck.adapters.torch.autocast:TorchAutocast",
+        summary="nn.LSTM under torch.autocast, in bfloat16",
+    ),
+    _torch_path(
+        name="torch-export",
+        target="lstm_xcheck.adapters.torch.export:TorchExport",
+        summary="nn.LSTM through torch.export",
+        compiles=True,
+    ),
+    _torch_path(
+        name="torch-export-decomposed",
+        target="lstm_xcheck.adapters.torch.export:TorchExportDecomposed",
+        summary="nn.LSTM through torch.export, decomposed into core operators",
+        compiles=True,
+    ),
+    _torch_path(
+        name="torch-compile",
+        target="lstm_xcheck.adapters.torch.compiled:TorchCompile",
+        summary="torch.compile of nn.LSTM, with allow_rnn",
+        compiles=True,
+    ),
+    _torch_path(
+        name="torch-onnx",
+        target="lstm_xcheck.adapters.torch.onnx_export:TorchOnnx",
+        requires=("torch", "onnx", "onnxruntime", "onnxscript"),
+        install="lstm-xcheck[torch-onnx]",
+        summary="torch.onnx.export(dynamo=True) of nn.LSTM in ONNX Runtime",
+        compiles=True,
+    ),
+    _torch_path(
+        name="torch-onnx-script",
+        target="lstm_xcheck.adapters.torch.onnx_export:TorchOnnxScript",
+        requires=("torch", "onnx", "onnxruntime"),
+        install="lstm-xcheck[torch-onnx]",
+        summary="torch.onnx.export(dynamo=False) of nn.LSTM in ONNX Runtime",
     ),
 )

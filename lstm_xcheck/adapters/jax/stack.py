@@ -87,7 +87,7 @@ class JaxStack:
 
         def zeros(layer: int) -> Cell:
             shapes = self.cell_shapes(spec, layer, dtype)
-            return jax.tree.map(lambda leaf: jax.device_put(np.zeros(leaf.shape, leaf.dtype)), shapes)
+            return jax.tree.map(lambda leaf: _on_cpu(np.zeros(leaf.shape), leaf.dtype), shapes)
 
         return StackModel(
             spec, [[zeros(layer) for _ in range(spec.num_directions)] for layer in range(spec.num_layers)]
@@ -102,7 +102,7 @@ class JaxStack:
             raise SpecError(
                 f"the arrays have shapes {given}, but should be {expected}; take them from to_layout('{self.layout}')"
             )
-        leaves = [process.from_numpy(arrays[name], leaf.dtype) for name, leaf in found.items()]
+        leaves = [_on_cpu(arrays[name], leaf.dtype) for name, leaf in found.items()]
         model.cells = jax.tree.unflatten(jax.tree.structure(model.cells), leaves)
 
     def read_back(self, model: StackModel) -> dict[str, Array]:
@@ -121,7 +121,7 @@ class JaxStack:
     def run_with_gradients(self, model: StackModel, case: Case) -> Result:
         """Differentiate with `jax.vjp`, compiled."""
         data = _data(model, case)
-        vectors = tuple(process.from_numpy(array, data[0].dtype) for array in cotangents(case))
+        vectors = tuple(_on_cpu(array, data[0].dtype) for array in cotangents(case))
         found, (cells, *rest) = self._vjp(model.cells, data, vectors, _lengths(case), spec=model.spec)
         leaves = {name: to_numpy(leaf) for name, leaf in self._leaves(model.spec, cells).items()}
         gradients = gradients_from_layout(leaves, self.layout)
@@ -177,8 +177,13 @@ class JaxStack:
 
 def _data(model: StackModel, case: Case) -> list[Any]:
     dtype = jax.tree.leaves(model.cells)[0].dtype
-    return [process.from_numpy(array, dtype) for array in (case.x, *explicit_states(case))]
+    return [_on_cpu(array, dtype) for array in (case.x, *explicit_states(case))]
 
 
 def _lengths(case: Case) -> Any:
-    return None if case.lengths is None else jax.device_put(np.array(case.lengths, np.int32))
+    return None if case.lengths is None else _on_cpu(case.lengths, np.int32)
+
+
+def _on_cpu(array: Array, dtype: Any) -> Any:
+    """An array on the CPU: elsewhere, these libraries multiply matrices in a lower precision by default."""
+    return jax.device_put(np.array(array, dtype), jax.devices("cpu")[0])

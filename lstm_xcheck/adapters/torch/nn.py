@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -25,15 +25,10 @@ DTYPES = {
 _States = tuple[torch.Tensor, torch.Tensor]
 
 
-class TorchNN:
-    """`nn.LSTM`, batch first, or as `Case.call` says; padded rows are packed with `pack_padded_sequence`.
-
-    The fused stack returns outputs of its top layer only. Each lower layer is therefore also run alone, on the output
-    of the layer below, for `Result.layer_outputs`.
-    """
+class TorchModule:
+    """An `nn.LSTM`, batch first, that holds the weights; subclasses run it, or what they make of it."""
 
     layout = "torch"
-    options = frozenset({"time-major", "unbatched"})
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -73,17 +68,27 @@ class TorchNN:
         """`numel` of every parameter."""
         return sum(parameter.numel() for parameter in model.parameters())
 
+
+class TorchNN(TorchModule):
+    """`nn.LSTM` itself, called as `Case.call` says; padded rows are packed with `pack_padded_sequence`.
+
+    The fused stack returns outputs of its top layer only. Each lower layer is therefore also run alone, on the output
+    of the layer below, for `Result.layer_outputs`.
+    """
+
+    options = frozenset({"time-major", "unbatched"})
+
     def run(self, model: torch.nn.LSTM, case: Case) -> Result:
         """Run the fused stack, then each lower layer alone."""
         with torch.no_grad():
-            return _result(model, case, *_forward(model, case, _tensor(case.x, model), _initial_states(model, case)))
+            return _result(model, case, *_forward(model, case, to_tensor(case.x, model), _initial_states(model, case)))
 
     def run_with_gradients(self, model: torch.nn.LSTM, case: Case) -> Result:
         """Differentiate the fused stack with `torch.autograd.grad`."""
-        leaves = [_tensor(array, model).requires_grad_() for array in (case.x, *explicit_states(case))]
+        leaves = [to_tensor(array, model).requires_grad_() for array in (case.x, *explicit_states(case))]
         outputs = _forward(model, case, leaves[0], (leaves[1], leaves[2]))
         names, parameters = zip(*model.named_parameters(), strict=True)
-        vectors = [_tensor(array, model) for array in cotangents(case)]
+        vectors = [to_tensor(array, model) for array in cotangents(case)]
         found = [to_numpy(gradient) for gradient in torch.autograd.grad(outputs, [*parameters, *leaves], vectors)]
         gradients = gradients_from_layout(dict(zip(names, found, strict=False)), self.layout)
         gradients.update(zip(("x", "h0", "c0"), found[len(names) :], strict=True))
@@ -103,7 +108,8 @@ def _module(spec: LSTMSpec, precision: str) -> torch.nn.LSTM:
     )
 
 
-def _tensor(array: Array, model: torch.nn.LSTM) -> torch.Tensor:
+def to_tensor(array: Array, model: torch.nn.LSTM) -> torch.Tensor:
+    """A tensor of the precision of the parameters."""
     return torch.from_numpy(np.array(array)).to(model.weight_ih_l0.dtype)
 
 
@@ -124,7 +130,7 @@ def _initial_states(model: torch.nn.LSTM, case: Case, rows: slice = slice(None))
     if case.h0 is None and case.c0 is None:
         return None
     h0, c0 = explicit_states(case)
-    return _tensor(h0[rows], model), _tensor(c0[rows], model)
+    return to_tensor(h0[rows], model), to_tensor(c0[rows], model)
 
 
 def _forward(
@@ -147,15 +153,21 @@ def _forward(
 
 def _lower_outputs(model: torch.nn.LSTM, case: Case) -> tuple[Array, ...]:
     """Outputs of the layers below the top, each run as a module."""
-    spec = case.spec
-    x = _tensor(case.x, model)
+    x = to_tensor(case.x, model)
     outputs = []
+    for layer, rows in lower_layers(model, case):
+        with torch.no_grad():
+            x, _, _ = _forward(layer, case, x, _initial_states(model, case, rows))
+        outputs.append(to_numpy(x))
+    return tuple(outputs)
+
+
+def lower_layers(model: torch.nn.LSTM, case: Case) -> Iterator[tuple[torch.nn.LSTM, slice]]:
+    """Each layer below the top as a module, and its rows of the states."""
+    spec = case.spec
     for index in range(spec.num_layers - 1):
         layer = _module(spec.layer(index), case.precision)
         with torch.no_grad():
             for name, parameter in layer.named_parameters():
                 parameter.copy_(getattr(model, name.replace("_l0", f"_l{index}")))
-        rows = slice(index * spec.num_directions, (index + 1) * spec.num_directions)
-        x, _, _ = _forward(layer, case, x, _initial_states(model, case, rows))
-        outputs.append(to_numpy(x))
-    return tuple(outputs)
+        yield layer, slice(index * spec.num_directions, (index + 1) * spec.num_directions)
