@@ -260,4 +260,16 @@ BUILT_IN = (
         install="lstm-xcheck[torch-onnx]",
         summary="torch.onnx.export(dynamo=False) of nn.LSTM in ONNX Runtime",
     ),
+    Entry(
+        name="keras-onnx",
+        target="lstm_xcheck.adapters.keras.onnx_export:KerasOnnx",
+        requires=("keras", "torch", "onnx", "onnxruntime", "onnxscript"),
+        install="lstm-xcheck[keras,torch-onnx]",
+        variables={"KERAS_BACKEND": "torch"},
+        summary='keras.Model.export(format="onnx") on PyTorch, in ONNX Runtime',
+        layout="keras",
+        rank=9,
+        family="torch",
+        compiles=True,
+    ),
 )

@@ -11,7 +11,7 @@ from .path import Inputs, Outputs, Program, TorchPath
 class TorchAutocast(TorchPath):
     """`nn.LSTM` in float32 under `torch.autocast("cpu", dtype=torch.bfloat16)`.
 
-    In torch 2.13.0 all outputs come back as bfloat16, those of packed rows as float32 that was computed in bfloat16.
+    In torch 2.13.0 results are bfloat16; those of packed rows of different lengths are float32 with errors of bfloat16.
     """
 
     fixed_shapes = False
