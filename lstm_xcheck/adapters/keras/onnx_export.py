@@ -86,7 +86,7 @@ class KerasOnnx:
         if key not in model.programs:
             with warnings.catch_warnings(), redirect_stdout(sys.stderr):
                 warnings.simplefilter("ignore")
-                model.programs[key] = _export(model.stack, case, feed)
+                model.programs[key] = export(model.stack, case, feed, steps=case.steps)
         found = model.programs[key](feed)
         layers, finals = found[: case.spec.num_layers], found[case.spec.num_layers :]
         result = StackOutputs(layers, finals, None).result(np.asarray)
@@ -99,7 +99,7 @@ def _has_states(case: Case) -> bool:
     return case.h0 is not None or case.c0 is not None
 
 
-def functional(stack: Stack, case: Case, steps: int | None) -> Any:
+def _functional(stack: Stack, case: Case, steps: int | None) -> Any:
     """The layers as a model with inputs x, mask and states, as far as the case has them."""
     spec = case.spec
     x = keras.Input((steps, spec.input_size), dtype=case.precision, name="x")
@@ -116,8 +116,9 @@ def functional(stack: Stack, case: Case, steps: int | None) -> Any:
     return keras.Model(given, [*outputs.layers, *outputs.states])
 
 
-def _export(stack: Stack, case: Case, feed: list[Array]) -> Callable[[list[Array]], list[Array]]:
-    model = functional(stack, case, case.steps)
+def export(stack: Stack, case: Case, feed: list[Array], *, steps: int | None) -> Callable[[list[Array]], list[Array]]:
+    """Export for a number of steps, and load the file."""
+    model = _functional(stack, case, steps)
     model([keras.ops.convert_to_tensor(np.array(array)) for array in feed])  # Keras exports what was called
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "model.onnx")
