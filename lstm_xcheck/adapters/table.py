@@ -272,4 +272,15 @@ BUILT_IN = (
         family="torch",
         compiles=True,
     ),
+    # TensorFlow beside Keras 3.
+    Entry(
+        name="sonnet",
+        target="lstm_xcheck.adapters.tensorflow.sonnet:SonnetLSTM",
+        requires=("sonnet", "tensorflow"),
+        install="lstm-xcheck[sonnet,tensorflow]",
+        variables=_QUIET_TENSORFLOW,
+        summary="snt.LSTM with snt.dynamic_unroll",
+        layout="sonnet",
+        family="tensorflow",
+    ),
 )
