@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
+import numpy as np
+
+from ...arrays import Array
+from ...layouts import gradients_from_layout
+from ...model import Case, Result, cotangents
 from .stack import Stack, StackOutputs, Tensor
 
 
@@ -17,6 +23,20 @@ class Vjp(NamedTuple):
     outputs: StackOutputs
     weights: list[Tensor]
     data: list[Tensor]
+
+    def result(self, model: Stack, layout: str, to_numpy: Callable[[Tensor], Array]) -> Result:
+        """Outputs, and gradients by canonical name, as NumPy arrays."""
+        names = [name for own in model.weight_names for name in own]
+        arrays = dict(zip(names, map(to_numpy, self.weights), strict=True))
+        x, *states = map(to_numpy, self.data)
+        data = {"x": x, "h0": np.stack(states[0::2]), "c0": np.stack(states[1::2])}
+        return replace(self.outputs.result(to_numpy), gradients={**gradients_from_layout(arrays, layout), **data})
+
+
+def cotangents_in_order(case: Case) -> list[Array]:
+    """Cotangents of y and of the final states h, c, h, c, ..., as `StackOutputs` has them."""
+    y, h_n, c_n = cotangents(case)
+    return [y, *(vector for pair in zip(h_n, c_n, strict=True) for vector in pair)]
 
 
 def weight_variables(model: Stack) -> list[Any]:
@@ -34,7 +54,8 @@ def on_tensorflow(tf: Any, model: Stack, x: Tensor, mask: Any, states: Any, last
         for tensor in data:
             tape.watch(tensor)
         outputs = model.forward(x, mask, states, last)
-    sources = [variable.value for variable in weight_variables(model)]
+    variables = weight_variables(model)
+    sources = [variable if isinstance(variable, tf.Variable) else variable.value for variable in variables]
     gradients = tape.gradient(
         _targets(outputs),
         [*sources, *data],

@@ -1,12 +1,14 @@
-"""Keras 2's `tf.keras.layers.LSTM` and `Bidirectional(LSTM)`.
+"""Keras 2's `LSTM` and `Bidirectional(LSTM)`, as `tf_keras` and as the `tf.keras` of TensorFlow before 2.16.
 
-The adapter keras-tensorflow is this one where Keras 2 is installed. Keras 2 has no `keras.ops` and takes initial states
-as tensors only. Run with keras 2.12.0 on tensorflow 2.12.1 and with keras 2.15.0 on tensorflow 2.15.1.
+The adapter tf-keras is this one, and keras-tensorflow where Keras 2 is installed. Keras 2 has no `keras.ops` and takes
+initial states as tensors only. Run with keras 2.12.0 on tensorflow 2.12.1, with keras 2.15.0 on tensorflow 2.15.1, and
+with tf_keras 2.21.0 on tensorflow 2.21.0.
 """
 
 from __future__ import annotations
 
 import functools
+import importlib
 import os
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
@@ -18,11 +20,11 @@ import tensorflow as tf
 from ...arrays import Array, to_numpy
 from ...model import Case, LSTMSpec, Result
 from ...model.spec import HARD_SIGMOID_KERAS2, Activation
-from ..case_arrays import padding_mask
-from .stack import KerasVersion, Stack, layer_states, unsupported_by_keras
+from .gradients import cotangents_in_order, on_tensorflow
+from .stack import KerasVersion, Stack, layer_inputs, unsupported_by_keras
 
-keras: Any = tf.keras
-_VERSION = version("keras")  # tf.keras of 2.15 has no __version__
+#: The adapter that runs the package `tf_keras`.
+TF_KERAS = "tf-keras"
 
 
 class Keras2LSTM:
@@ -36,16 +38,20 @@ class Keras2LSTM:
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self._package = TF_KERAS if name == TF_KERAS else "keras"
+        keras = importlib.import_module("tf_keras") if name == TF_KERAS else tf.keras
+        activation = functools.cache(functools.partial(_activation, keras))
+        self._keras = KerasVersion(keras, activation, lambda outputs: tf.reverse(outputs, [1]), "zeros")
 
     def environment(self) -> dict[str, str]:
         """Versions of what computes."""
-        return {"keras": _VERSION, "tensorflow": tf.__version__}
+        return {self._package: version(self._package), "tensorflow": tf.__version__}
 
     def unsupported(self, case: Case) -> str | None:
         """A backend other than TensorFlow, and what no version of Keras has."""
         backend = os.environ.get("KERAS_BACKEND", "tensorflow")
-        if backend != "tensorflow":
-            return f"backend: keras {_VERSION} runs on TensorFlow alone, not on {backend}; keras>=3 does"
+        if backend != "tensorflow" and self.name != TF_KERAS:
+            return f"backend: keras {version('keras')} runs on TensorFlow alone, not on {backend}; keras>=3 does"
         return unsupported_by_keras(case)
 
     def computes_in(self, case: Case) -> tuple[str, str]:
@@ -54,7 +60,7 @@ class Keras2LSTM:
 
     def build(self, spec: LSTMSpec, precision: str) -> Stack:
         """One layer of Keras for each layer of the stack."""
-        return Stack(_KERAS2, spec, precision)
+        return Stack(self._keras, spec, precision)
 
     def load(self, model: Stack, arrays: Mapping[str, Array]) -> None:
         """Load with `set_weights` of each layer."""
@@ -72,17 +78,16 @@ class Keras2LSTM:
         """Run the stack eagerly."""
         model = model.variant(case)
         want_last = model.prepare_last(case)
-        mask = padding_mask(case)
-        states: list[Any] = [None] * case.spec.num_layers
-        if case.h0 is not None or case.c0 is not None:
-            states = [[_tensor(state, case.precision) for state in layer] for layer in layer_states(case)]
-        mask_tensor = None if mask is None else tf.constant(np.array(mask))
-        outputs = model.forward(_tensor(case.x, case.precision), mask_tensor, states, want_last)
-        return outputs.result(lambda tensor: to_numpy(tensor.numpy()))
+        return model.forward(*layer_inputs(case, _tensor, tf.constant), want_last).result(_numpy)
+
+    def run_with_gradients(self, model: Stack, case: Case) -> Result:
+        """Run the stack and differentiate with `tf.GradientTape`; absent states are zeros."""
+        vectors = [_tensor(vector, case.precision) for vector in cotangents_in_order(case)]
+        inputs = layer_inputs(case, _tensor, tf.constant, explicit=True)
+        return on_tensorflow(tf, model, *inputs, model.prepare_last(case), vectors).result(model, self.layout, _numpy)
 
 
-@functools.cache
-def _activation(name: str) -> Callable[[Any], Any]:
+def _activation(keras: Any, name: str) -> Callable[[Any], Any]:
     """Keras's own function; its hard sigmoid is clip(0.2 v + 0.5, 0, 1)."""
     parsed = Activation.parse(name)
     if parsed.kind != "hard_sigmoid" or parsed == Activation.parse(HARD_SIGMOID_KERAS2):
@@ -98,8 +103,9 @@ def _activation(name: str) -> Callable[[Any], Any]:
     return registered
 
 
-_KERAS2 = KerasVersion(keras, _activation, lambda outputs: tf.reverse(outputs, [1]), "zeros")
-
-
 def _tensor(array: Array, precision: str) -> Any:
     return tf.cast(tf.constant(np.array(array)), precision)
+
+
+def _numpy(tensor: Any) -> Array:
+    return to_numpy(tensor.numpy())

@@ -8,20 +8,17 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
 from typing import Any
 
 import keras
-import numpy as np
 
 from ...arrays import Array
 from ...errors import AdapterError
-from ...layouts import gradients_from_layout
-from ...model import Case, LSTMSpec, Result, cotangents
+from ...model import Case, LSTMSpec, Result
 from ..case_arrays import padding_mask
-from .gradients import Vjp, jax_program, on_tensorflow, on_torch
+from .gradients import Vjp, cotangents_in_order, jax_program, on_tensorflow, on_torch
 from .keras3_functions import BACKEND, HostZeros, activation, float64_becomes, to_numpy, to_tensor
-from .stack import KerasVersion, Stack, StackOutputs, layer_states, unsupported_by_keras
+from .stack import KerasVersion, Stack, StackOutputs, layer_inputs, unsupported_by_keras
 
 #: x, mask and the initial states of each layer, as tensors of the backend.
 Inputs = tuple[Any, Any, list[Any]]
@@ -35,7 +32,7 @@ elif BACKEND == "jax":
 else:
     import torch as framework
 
-_KERAS3 = KerasVersion(keras, activation, lambda outputs: keras.ops.flip(outputs, axis=1), HostZeros())
+KERAS3 = KerasVersion(keras, activation, lambda outputs: keras.ops.flip(outputs, axis=1), HostZeros())
 
 #: Level of XLA's optimisation on JAX. Keras takes gates from the logistic function, which is right on every level.
 _LEVEL = 0
@@ -94,7 +91,7 @@ class Keras3LSTM:
     def build(self, spec: LSTMSpec, precision: str) -> Stack:
         """One layer of Keras for each layer of the stack."""
         with _device():
-            return Stack(_KERAS3, spec, precision)
+            return Stack(KERAS3, spec, precision)
 
     def load(self, model: Stack, arrays: Mapping[str, Array]) -> None:
         """Load with `set_weights` of each layer."""
@@ -119,12 +116,7 @@ class Keras3LSTM:
         """Run the stack and differentiate with the backend; absent states are zeros."""
         with _device():
             model = model.variant(case)
-            vjp = _differentiate(model, case, model.prepare_last(case))
-        names = [name for own in model.weight_names for name in own]
-        arrays = dict(zip(names, map(to_numpy, vjp.weights), strict=True))
-        x, *states = map(to_numpy, vjp.data)
-        data = {"x": x, "h0": np.stack(states[0::2]), "c0": np.stack(states[1::2])}
-        return replace(vjp.outputs.result(to_numpy), gradients={**gradients_from_layout(arrays, self.layout), **data})
+            return _differentiate(model, case, model.prepare_last(case)).result(model, self.layout, to_numpy)
 
 
 def _device() -> AbstractContextManager[Any]:
@@ -136,13 +128,7 @@ def _device() -> AbstractContextManager[Any]:
 
 
 def _inputs(case: Case, *, explicit: bool = False) -> Inputs:
-    """Tensors of x, mask and states; with `explicit`, absent states are zeros."""
-    mask = padding_mask(case)
-    states: list[Any] = [None] * case.spec.num_layers
-    if explicit or case.h0 is not None or case.c0 is not None:
-        states = [[to_tensor(state, case.precision) for state in layer] for layer in layer_states(case)]
-    mask_tensor = None if mask is None else keras.ops.convert_to_tensor(np.array(mask))
-    return to_tensor(case.x, case.precision), mask_tensor, states
+    return layer_inputs(case, to_tensor, keras.ops.convert_to_tensor, explicit=explicit)
 
 
 def _forward(model: Stack, inputs: Inputs, want_last: bool) -> StackOutputs:
@@ -164,9 +150,7 @@ def _forward(model: Stack, inputs: Inputs, want_last: bool) -> StackOutputs:
 def _differentiate(model: Stack, case: Case, want_last: bool) -> Vjp:
     """Outputs, and gradients for the case's cotangents; compiled on JAX alone."""
     x, mask, states = _inputs(case, explicit=True)
-    y, h_n, c_n = cotangents(case)
-    finals = [vector for pair in zip(h_n, c_n, strict=True) for vector in pair]
-    vectors = [to_tensor(vector, case.precision) for vector in (y, *finals)]
+    vectors = [to_tensor(vector, case.precision) for vector in cotangents_in_order(case)]
     if BACKEND == "tensorflow":
         return on_tensorflow(framework, model, x, mask, states, want_last, vectors)
     if BACKEND == "torch":

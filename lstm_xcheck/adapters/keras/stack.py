@@ -10,7 +10,7 @@ import numpy as np
 from ...arrays import Array, to_numpy
 from ...errors import SpecError
 from ...model import Case, LSTMSpec, Result
-from ..case_arrays import explicit_states
+from ..case_arrays import explicit_states, padding_mask
 
 Tensor = Any  # of the backend in use
 
@@ -68,36 +68,50 @@ class Stack:
         self, version: KerasVersion, spec: LSTMSpec, precision: str, *, padding: str = "zero", merge: str = "concat"
     ) -> None:
         self.version, self.spec, self.precision, self.padding = version, spec, precision, padding
-        self.layers = [self._layer(index, sequence=True) for index in range(spec.num_layers)]
-        self.weight_names = [self._names(index) for index in range(spec.num_layers)]
+        self.layers = [self._layer(index, sequence=True) for index in range(self._count_layers())]
+        self.weight_names = [self._names(index) for index in range(self._count_layers())]
         self.last: Any = None
         self.merged = None if merge == "concat" else self._layer(len(self.layers) - 1, sequence=True, merge=merge)
         self.variants: dict[tuple[str, str], Stack] = {}
         self.compiled: Callable[..., Any] | None = None
         self.compiled_vjp: Callable[..., Any] | None = None
 
+    def _count_layers(self) -> int:
+        return self.spec.num_layers
+
     def _layer(self, index: int, *, sequence: bool, merge: str = "concat") -> Any:
-        spec, version, zeros = self.spec, self.version, self.version.initializer
-        layer = version.keras.layers.LSTM(
-            spec.hidden_size,
-            activation=version.activation(spec.cell_activation),
-            recurrent_activation=version.activation(spec.gate_activation),
-            use_bias=spec.bias != "none",
-            kernel_initializer=zeros,
-            recurrent_initializer=zeros,
-            bias_initializer=zeros,
-            unit_forget_bias=False,
-            return_sequences=sequence,
-            return_state=sequence,
-            zero_output_for_mask=sequence and self.padding == "zero",
-            go_backwards=spec.reverse,
-            dtype=self.precision,
-            name=f"lstm_{index}",
-        )
-        if spec.bidirectional:
-            layer = version.keras.layers.Bidirectional(layer, merge_mode=merge, dtype=self.precision)
-        layer.build((None, None, spec.layer_input_size(index)))
+        layer = self._direction(index, sequence=sequence)
+        if self.spec.bidirectional:
+            layer = self.version.keras.layers.Bidirectional(layer, merge_mode=merge, dtype=self.precision)
+        layer.build((None, None, self.spec.layer_input_size(index)))
         return layer
+
+    def _direction(self, index: int, *, sequence: bool) -> Any:
+        """A layer of one direction."""
+        return self.version.keras.layers.LSTM(**self._cell_options(), **self._loop_options(index, sequence=sequence))
+
+    def _cell_options(self) -> dict[str, Any]:
+        spec, version, zeros = self.spec, self.version, self.version.initializer
+        return {
+            "units": spec.hidden_size,
+            "activation": version.activation(spec.cell_activation),
+            "recurrent_activation": version.activation(spec.gate_activation),
+            "use_bias": spec.bias != "none",
+            "kernel_initializer": zeros,
+            "recurrent_initializer": zeros,
+            "bias_initializer": zeros,
+            "unit_forget_bias": False,
+            "dtype": self.precision,
+        }
+
+    def _loop_options(self, index: int, *, sequence: bool) -> dict[str, Any]:
+        return {
+            "return_sequences": sequence,
+            "return_state": sequence,
+            "zero_output_for_mask": sequence and self.padding == "zero",
+            "go_backwards": self.spec.reverse,
+            "name": f"lstm_{index}",
+        }
 
     def _names(self, index: int) -> list[str]:
         """Names of a layer's weights; Keras 2 has `lstm_0/lstm_cell/kernel:0`, Keras 3 `kernel`."""
@@ -144,7 +158,7 @@ class Stack:
         if case.returns != "last":
             return False
         if self.last is None:
-            self.last = self._layer(self.spec.num_layers - 1, sequence=False)
+            self.last = self._layer(self._count_layers() - 1, sequence=False)
         self.last.set_weights(self.layers[-1].get_weights())
         return True
 
@@ -158,15 +172,7 @@ class Stack:
 
         x: (batch, steps, input); mask: valid steps, boolean, (batch, steps); states: h, c of each direction, by layer.
         """
-        outputs: list[Tensor] = []
-        finals: list[Tensor] = []
-        given = below = x
-        for layer, initial in zip(self.layers, states, strict=True):
-            given = below
-            y, *state = layer(given, mask=mask, initial_state=initial, training=False)
-            below = self.version.flip(y) if self.spec.reverse else y  # `go_backwards` returns steps as processed
-            outputs.append(below)
-            finals += state
+        outputs, finals, given = self._pass(self.layers, x, mask, states)
         last = merged = None
         if want_last:
             last = self.last(given, mask=mask, initial_state=states[-1], training=False)
@@ -174,12 +180,42 @@ class Stack:
             merged, *_ = self.merged(given, mask=mask, initial_state=states[-1], training=False)
         return StackOutputs(outputs, finals, last, merged)
 
+    def _pass(
+        self, layers: list[Any], x: Tensor, mask: Tensor | None, states: list[Any]
+    ) -> tuple[list[Tensor], list[Tensor], Tensor]:
+        """Outputs of every layer, all final states, and what the top layer was given."""
+        outputs: list[Tensor] = []
+        finals: list[Tensor] = []
+        given = below = x
+        for layer, initial in zip(layers, states, strict=True):
+            given = below
+            y, *state = layer(given, mask=mask, initial_state=initial, training=False)
+            below = self.version.flip(y) if self.spec.reverse else y  # `go_backwards` returns steps as processed
+            outputs.append(below)
+            finals += state
+        return outputs, finals, given
+
 
 def layer_states(case: Case) -> list[list[Array]]:
     """Initial states of each layer: h, c for each direction; zeros where absent."""
     states = [state for pair in zip(*explicit_states(case), strict=True) for state in pair]
     width = 2 * case.spec.num_directions
     return [states[start : start + width] for start in range(0, len(states), width)]
+
+
+def layer_inputs(
+    case: Case,
+    to_tensor: Callable[[Array, str], Tensor],
+    to_mask: Callable[[Array], Tensor],
+    *,
+    explicit: bool = False,
+) -> tuple[Tensor, Tensor | None, list[Any]]:
+    """x, mask and initial states for `Stack.forward`; with `explicit`, absent states are zeros."""
+    mask = padding_mask(case)
+    states: list[Any] = [None] * case.spec.num_layers
+    if explicit or case.h0 is not None or case.c0 is not None:
+        states = [[to_tensor(state, case.precision) for state in layer] for layer in layer_states(case)]
+    return to_tensor(case.x, case.precision), None if mask is None else to_mask(np.array(mask)), states
 
 
 def unsupported_by_keras(case: Case) -> str | None:
