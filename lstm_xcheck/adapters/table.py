@@ -305,4 +305,14 @@ BUILT_IN = (
         rank=4,
         family="tensorflow",
     ),
+    Entry(
+        name="tf1-cell",
+        target="lstm_xcheck.adapters.tensorflow.tf1_cell:TF1Cell",
+        requires=("tf_keras", "tensorflow"),
+        install="lstm-xcheck[tf-keras]",
+        variables={"TF_USE_LEGACY_KERAS": "1", **_QUIET_TENSORFLOW},
+        summary="tf.compat.v1 BasicLSTMCell and LSTMCell with dynamic_rnn",
+        layout="tf1",
+        family="tensorflow",
+    ),
 )
