@@ -315,4 +315,15 @@ BUILT_IN = (
         layout="tf1",
         family="tensorflow",
     ),
+    Entry(
+        name="tf-block",
+        target="lstm_xcheck.adapters.tensorflow.block:BlockLSTM",
+        requires=("tensorflow",),
+        install="lstm-xcheck[tensorflow]",
+        variables=_QUIET_TENSORFLOW,
+        summary="tf.raw_ops.BlockLSTM",
+        layout="tf1",
+        rank=1,
+        family="tensorflow",
+    ),
 )
