@@ -19,9 +19,14 @@ def keras_adapter(name: str) -> Adapter:
 
         return Keras2LSTM(name)
     with _without_dynamo():
-        from .keras3 import Keras3LSTM
+        if name == "keras-cell":
+            from .cell import KerasCell as Chosen
+        elif name == "keras-litert":
+            from .litert import KerasLiteRT as Chosen
+        else:
+            from .keras3 import Keras3LSTM as Chosen
 
-    return Keras3LSTM(name)
+    return Chosen(name)
 
 
 @contextmanager

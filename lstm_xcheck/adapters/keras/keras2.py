@@ -49,6 +49,8 @@ class Keras2LSTM:
 
     def unsupported(self, case: Case) -> str | None:
         """A backend other than TensorFlow, and what no version of Keras has."""
+        if self.name in ("keras-cell", "keras-litert"):
+            return f"version: {self.name} needs keras>=3, not {version('keras')}"
         backend = os.environ.get("KERAS_BACKEND", "tensorflow")
         if backend != "tensorflow" and self.name != TF_KERAS:
             return f"backend: keras {version('keras')} runs on TensorFlow alone, not on {backend}; keras>=3 does"

@@ -42,7 +42,7 @@ _LEVEL = 0
 _IN_GRAPHS = BACKEND == "tensorflow" and os.environ.get("LSTM_XCHECK_TENSORFLOW") == "function"
 
 
-class Keras3LSTM:
+class Keras3Layers:
     """A stack of `LSTM` or `Bidirectional(LSTM)` layers, with padding as a mask.
 
     With `zero_output_for_mask=True`, Keras itself puts zeros at padding; without, it holds outputs, but Bidirectional
@@ -111,6 +111,10 @@ class Keras3LSTM:
         with _device():
             model = model.variant(case)
             return _forward(model, _inputs(case), model.prepare_last(case)).result(to_numpy)
+
+
+class Keras3LSTM(Keras3Layers):
+    """The same, with gradients."""
 
     def run_with_gradients(self, model: Stack, case: Case) -> Result:
         """Run the stack and differentiate with the backend; absent states are zeros."""

@@ -110,7 +110,7 @@ class Stack:
             "return_state": sequence,
             "zero_output_for_mask": sequence and self.padding == "zero",
             "go_backwards": self.spec.reverse,
-            "name": f"lstm_{index}",
+            "name": f"lstm_{index}" if sequence else f"last_{index}",
         }
 
     def _names(self, index: int) -> list[str]:
