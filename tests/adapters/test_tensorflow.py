@@ -88,6 +88,9 @@ REFUSED: dict[str, dict[str, str]] = {
     },
 }  # fmt: skip
 
+#: Cases that would take seconds, and show what others show.
+SLOW = {("keras-litert", "both directions"), ("keras-litert", "states"), ("tf1-cell", "both directions")}
+
 #: LiteRT's converter bounds cell states to 10; the adapter passes on what comes of it.
 DIVERGES = {("litert", "states")}
 
@@ -113,6 +116,8 @@ def name(request: pytest.FixtureRequest) -> str:
 
 @pytest.mark.parametrize("case", CASES)
 def test_agrees_with_the_oracle_or_says_what_it_cannot(answers: Any, name: str, case: str) -> None:
+    if (name, case) in SLOW:
+        pytest.skip("the case ragged has both directions, too")
     refused = REFUSED[name].get(case)
     answer = answers[name][case]
     if refused:
@@ -200,7 +205,9 @@ def _main(file: str) -> None:
         if entry.missing():
             continue
         session = Session(load_adapter(entry.target, name))
-        found[name] = {key: _answer(session, entry.layout, case) for key, case in CASES.items()}
+        found[name] = {
+            key: _answer(session, entry.layout, case) for key, case in CASES.items() if (name, key) not in SLOW
+        }
         found[name]["other weights"] = _of_other_weights(session, CASES["single"])
         if name == "litert":
             result = session.execute(CASES["states"])

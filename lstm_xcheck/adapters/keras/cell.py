@@ -26,7 +26,7 @@ class KerasCell(Keras3LSTM):
 
 
 class CellStack(Stack):
-    """Layers of cells; `layers` has one entry, an RNN of several cells, where these are stacked."""
+    """Layers of cells; a stack of cells is one RNN in `layers`."""
 
     @property
     def _is_one_rnn(self) -> bool:
@@ -50,7 +50,7 @@ class CellStack(Stack):
         return [f"lstm_{k}/{weight.name}" for k, cell in cells for weight in cell.weights]
 
     def forward(self, x: Tensor, mask: Tensor | None, states: list[Any], want_last: bool) -> StackOutputs:
-        """As `Stack.forward`; an RNN of several cells takes and returns a list of states for each."""
+        """As `Stack.forward`; a stack of cells takes and returns states cell by cell."""
         if not self._is_one_rnn:
             return super().forward(x, mask, states, want_last)
         cells = self.layers[0].cell.cells[:-1]

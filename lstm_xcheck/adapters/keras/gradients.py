@@ -34,7 +34,7 @@ class Vjp(NamedTuple):
 
 
 def cotangents_in_order(case: Case) -> list[Array]:
-    """Cotangents of y and of the final states h, c, h, c, ..., as `StackOutputs` has them."""
+    """Cotangents of y, h, c, h, c, ..., in the order of `StackOutputs`."""
     y, h_n, c_n = cotangents(case)
     return [y, *(vector for pair in zip(h_n, c_n, strict=True) for vector in pair)]
 

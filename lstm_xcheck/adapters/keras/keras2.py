@@ -1,4 +1,4 @@
-"""Keras 2's `LSTM` and `Bidirectional(LSTM)`, as `tf_keras` and as the `tf.keras` of TensorFlow before 2.16.
+"""Keras 2's `LSTM` and `Bidirectional(LSTM)`, as `tf_keras` and as `tf.keras`.
 
 The adapter tf-keras is this one, and keras-tensorflow where Keras 2 is installed. Keras 2 has no `keras.ops` and takes
 initial states as tensors only. Run with keras 2.12.0 on tensorflow 2.12.1, with keras 2.15.0 on tensorflow 2.15.1, and

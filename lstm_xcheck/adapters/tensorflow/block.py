@@ -37,7 +37,7 @@ class BlockLSTM(EagerDirections):
         return None
 
     def make_cell(self, spec: LSTMSpec, layer: int, precision: str) -> tuple[Any, dict[str, list[Any]]]:
-        """The operator's arguments; peepholes of zeros, not among the variables, where the spec has none."""
+        """The operator's arguments; without peepholes, they are zeros."""
         hidden = spec.hidden_size
         kernel = tf.Variable(tf.zeros([spec.layer_input_size(layer) + hidden, 4 * hidden], precision))
         bias = tf.Variable(tf.zeros([4 * hidden], precision))

@@ -31,7 +31,7 @@ class Stack:
 
 
 class EagerDirections(ABC):
-    """What adapters share whose framework has one direction at a time and reads it forward.
+    """Shared by adapters of frameworks with one direction at a time, forward.
 
     As their users do, `tf.reverse_sequence` turns the valid steps round for the backward direction.
     """
@@ -75,7 +75,7 @@ class EagerDirections(ABC):
 
     @abstractmethod
     def unroll(self, cell: Any, x: Tensor, h0: Tensor, c0: Tensor, lengths: Tensor | None) -> tuple[Tensor, ...]:
-        """Outputs (steps, batch, output) and final states h and c for x (steps, batch, input)."""
+        """y, h and c for x; x and y are time-major."""
 
     def load(self, model: Stack, arrays: Mapping[str, Array]) -> None:
         """Load with `assign`, which refuses other shapes."""

@@ -61,7 +61,7 @@ class LiteRT:
         return {"ai-edge-litert": version("ai-edge-litert"), "tensorflow": tf.__version__}
 
     def unsupported(self, case: Case) -> str | None:
-        """Lengths, masks, projections, peepholes, other precisions and functions; a cell clip of 10 is there."""
+        """Padding, projections, peepholes, other precisions and functions; a clip of 10 is there."""
         spec = case.spec
         if case.lengths is not None or case.mask is not None:
             return f"lengths: {OPERATOR} reads every step of every row"
