@@ -5,11 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from importlib.metadata import version
 from types import ModuleType
 from typing import Any
 
 from ..protocol import Adapter
+
+#: Adapter -> module and class, where it is not that of `keras.layers.LSTM`.
+_OTHERS = {"keras-cell": ("cell", "KerasCell"), "keras-litert": ("litert", "KerasLiteRT")}
 
 
 def keras_adapter(name: str) -> Adapter:
@@ -18,15 +22,11 @@ def keras_adapter(name: str) -> Adapter:
         from .keras2 import Keras2LSTM
 
         return Keras2LSTM(name)
+    module, attribute = _OTHERS.get(name, ("keras3", "Keras3LSTM"))
     with _without_dynamo():
-        if name == "keras-cell":
-            from .cell import KerasCell as Chosen
-        elif name == "keras-litert":
-            from .litert import KerasLiteRT as Chosen
-        else:
-            from .keras3 import Keras3LSTM as Chosen
-
-    return Chosen(name)
+        found = import_module(f".{module}", __package__)
+    adapter: Adapter = getattr(found, attribute)(name)
+    return adapter
 
 
 @contextmanager
