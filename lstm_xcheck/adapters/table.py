@@ -109,7 +109,7 @@ BUILT_IN = (
         name="haiku",
         target="lstm_xcheck.adapters.jax.haiku:Haiku",
         requires=("haiku", "jax"),
-        install="lstm-xcheck[haiku]",
+        install="lstm-xcheck[haiku,jax]",
         summary="haiku.LSTM in dynamic_unroll",
         layout="haiku",
     ),

@@ -83,6 +83,19 @@ def test_one_tanh_for_all_gates_keeps_their_small_values() -> None:
             assert judge(worker.run(case), case).verdict == "match", seed
 
 
+def test_adapters_of_one_process_set_the_flags_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other flags would be other keys of the cache."""
+    pytest.importorskip("jax")
+    from lstm_xcheck.adapters.jax import compile_options
+
+    monkeypatch.setenv("XLA_FLAGS", "--xla_of_the_user=1")
+    compile_options.prepare_process()
+    once = os.environ["XLA_FLAGS"]
+    assert once.endswith(" --xla_of_the_user=1")
+    compile_options.prepare_process()
+    assert os.environ["XLA_FLAGS"] == once
+
+
 @pytest.mark.parametrize(("chosen", "options"), [("quick", "xla_backend_optimization_level="), ("default", "default")])
 def test_the_environment_names_the_compile_options(
     adapter: str, chosen: str, options: str, monkeypatch: pytest.MonkeyPatch
