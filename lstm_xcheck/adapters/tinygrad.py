@@ -113,14 +113,20 @@ def _forward(model: CellStack, case: Case, x: Tensor, h0: Tensor, c0: Tensor, *,
     mask = padding_mask(case)
     valid = None if mask is None else [Tensor(step.copy()) for step in mask.T[..., None]]
 
+    def settle(tensor: Tensor) -> Tensor:
+        return tensor.realize() if at_once else tensor
+
     def run_direction(layer: int, direction: int, x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         def step(x: Tensor, h: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
             h, c = model.cells[layer][direction](x, (h, c))
-            return (h.realize(), c.realize()) if at_once else (h, c)
+            return settle(h), settle(c)
+
+        def where(valid: Tensor, then: Tensor, otherwise: Tensor | float) -> Tensor:
+            return settle(valid.where(then, otherwise))
 
         steps = [x[:, t] for t in range(case.steps)]
         backward = model.spec.is_backward(direction)
-        outputs, h, c = run_cell(step, steps, h, c, valid, Tensor.where, backward=backward)
-        return Tensor.stack(*outputs, dim=1), h, c
+        outputs, h, c = run_cell(step, steps, h, c, valid, where, backward=backward)
+        return settle(Tensor.stack(*outputs, dim=1)), h, c
 
     return run_layers(model.spec, x, h0, c0, run_direction, lambda outputs: Tensor.cat(*outputs, dim=-1))
