@@ -24,6 +24,8 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES)
 def test_every_installed_adapter_agrees(case: Case, xcheck_adapter: str, lstm_xcheck: Toolkit) -> None:
+    if xcheck_adapter == "paddle" and case.gradients and case.lengths is not None and case.spec.bidirectional:
+        pytest.skip("the gradient of U is known to be wrong: see tests/adapters/test_paddle.py")
     lstm_xcheck.assert_agrees(case, [xcheck_adapter])
 
 

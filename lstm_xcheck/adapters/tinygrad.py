@@ -43,7 +43,9 @@ class TinygradCell:
         return {"tinygrad": version("tinygrad"), "device": Device.DEFAULT}
 
     def unsupported(self, case: Case) -> str | None:
-        """Projections, peepholes and other activations; the loop knows both directions and every mask."""
+        """Projections, peepholes, other activations, and gradients of stacks; the loop knows every mask."""
+        if case.gradients and case.spec.num_layers * case.spec.num_directions > 1:
+            return "gradients: those of a stack take minutes on tinygrad's device PYTHON; ask for one layer's"
         if case.spec.proj_size:
             return "proj_size: tinygrad's LSTMCell has no projection"
         return plain_function_only(case.spec, "tinygrad's LSTMCell")

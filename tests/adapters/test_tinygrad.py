@@ -46,3 +46,8 @@ def test_other_weights_are_a_mismatch(worker: Worker) -> None:
 def test_what_the_cell_lacks(worker: Worker) -> None:
     with pytest.raises(lx.Unsupported, match="proj_size: tinygrad's LSTMCell has no projection"):
         worker.run(Case.random(LSTMSpec(5, 4, proj_size=2)))
+
+
+def test_gradients_of_a_stack_are_refused(worker: Worker) -> None:
+    with pytest.raises(lx.Unsupported, match="gradients: those of a stack take minutes"):
+        worker.run(Case.random(LSTMSpec(5, 4, num_layers=2), gradients=True))
