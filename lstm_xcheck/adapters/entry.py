@@ -47,6 +47,7 @@ class Entry:
         path: folders put on the worker's import path, for adapters outside this package.
         layout: row of the layouts whose files it runs; "" for the one of its own name.
         rank: of several installed adapters of a layout, the lowest verifies a port.
+        verifies: False for one that ignores parts of what its layout says, and so verifies no port.
         call: key of its call in `fuzz/calls.py`, for reproducers; "" where none is known.
         call_versions: package -> how the versions begin that the call is written for.
         live: `module:function` that reads a live layer of `requires[0]`; "" where there is none.
@@ -64,6 +65,7 @@ class Entry:
     summary: str = ""
     layout: str = ""
     rank: int = 0
+    verifies: bool = True
     call: str = ""
     call_versions: dict[str, str] = field(default_factory=dict)
     live: str = ""

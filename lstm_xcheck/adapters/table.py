@@ -21,6 +21,8 @@ _keras_entry = partial(
 _jax_library = partial(Entry, variables={"JAX_ENABLE_X64": "1"}, family="jax")
 #: Paths from `nn.LSTM` of the adapter torch, which verifies ports.
 _torch_path = partial(Entry, requires=("torch",), install="lstm-xcheck[torch]", layout="torch", rank=9, family="torch")
+#: The runtimes of one and the same model; all but onnxruntime ignore parts of it.
+_onnx_entry = partial(Entry, layout="onnx", family="small")
 
 BUILT_IN = (
     Entry(
@@ -175,37 +177,37 @@ BUILT_IN = (
     ),
     # Runtimes of ONNX models, and OpenVINO. Only onnxruntime verifies ports: the others ignore parts of a model.
     Entry(
+    # Runtimes of ONNX models, and OpenVINO
+    _onnx_entry(
         name="onnxruntime",
         target="lstm_xcheck.adapters.onnx.onnxruntime:OnnxRuntime",
         requires=("onnxruntime", "onnx"),
         install="lstm-xcheck[onnx]",
         summary="the ONNX operator LSTM on ONNX Runtime",
-        layout="onnx",
-        family="small",
     ),
-    Entry(
+    _onnx_entry(
         name="onnx-reference",
         target="lstm_xcheck.adapters.onnx.reference:OnnxReference",
         requires=("onnx",),
         install="lstm-xcheck[onnx]",
         summary="the ONNX operator LSTM on onnx.reference, which ignores lengths, clips and other activations",
-        family="small",
+        verifies=False,
     ),
-    Entry(
+    _onnx_entry(
         name="onnx-openvino",
         target="lstm_xcheck.adapters.onnx.openvino:OnnxOpenvino",
         requires=("openvino", "onnx"),
         install="lstm-xcheck[onnx,openvino]",
         summary="the ONNX operator LSTM on OpenVINO",
-        family="small",
+        verifies=False,
     ),
-    Entry(
+    _onnx_entry(
         name="tract",
         target="lstm_xcheck.adapters.onnx.tract:Tract",
         requires=("tract", "onnx"),
         install="lstm-xcheck[onnx,tract]",
         summary="the ONNX operator LSTM on tract",
-        family="small",
+        verifies=False,
     ),
     Entry(
         name="openvino",

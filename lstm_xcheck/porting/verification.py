@@ -36,7 +36,9 @@ def cases_for(lstm: Ported) -> tuple[Case, ...]:
 def frameworks_of(layout: str) -> tuple[str, ...]:
     """The adapter that runs files of a layout, if its framework is installed."""
     candidates = [
-        entry for entry in installed().values() if layout == (entry.layout or entry.name) and not entry.compiles
+        entry
+        for entry in installed().values()
+        if layout == (entry.layout or entry.name) and entry.verifies and not entry.compiles
     ]
     return tuple(entry.name for entry in sorted(candidates, key=lambda entry: entry.rank)[:1])
 
