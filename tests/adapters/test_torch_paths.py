@@ -210,5 +210,5 @@ try:
 except Unsupported as reason:
     print(reason)
 """
-    said = run_python(code, PATH="/nowhere", CXX="no-such-compiler")
-    assert said.strip() == "torch.compile needs a C++ compiler, and found none"
+    printed = run_python(code, PATH="/nowhere", CXX="no-such-compiler")
+    assert printed.strip() == "torch.compile needs a C++ compiler, and found none"

@@ -1,4 +1,4 @@
-"""Keras's LSTM on PyTorch, exported by Keras itself to ONNX and run in ONNX Runtime."""
+"""Keras's LSTM on PyTorch, exported to ONNX and run in ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from .stack import Stack, StackOutputs, layer_states
 
 
 class Exportable(NamedTuple):
-    """The loaded layers, and the files made of them, by the shapes of the inputs."""
+    """The loaded layers, and their programs by the shapes of inputs."""
 
     stack: Stack
     programs: dict[tuple[Any, ...], Callable[[list[Array]], list[Array]]]
 
 
 class KerasOnnx:
-    """`keras.Model.export(format="onnx")` of the layers in Keras's functional style; the number of steps is fixed.
+    """`keras.Model.export(format="onnx")` of the layers, for a fixed number of steps.
 
     Keras 3.15.1 on PyTorch (keras/src/export/onnx.py) writes every step out. Of a model with unknown steps it writes
     one step in silence. It gives no gradients: those of the layers are not those of the file.
@@ -59,7 +59,7 @@ class KerasOnnx:
         return self._keras.computes_in(case)
 
     def build(self, spec: LSTMSpec, precision: str) -> Exportable:
-        """One layer of Keras for each layer of the stack, and no file yet."""
+        """One layer of Keras for each layer, and no program yet."""
         return Exportable(self._keras.build(spec, precision), {})
 
     def load(self, model: Exportable, arrays: Mapping[str, Array]) -> None:
@@ -78,7 +78,7 @@ class KerasOnnx:
         return self._keras.count_parameters(model.stack)
 
     def run(self, model: Exportable, case: Case) -> Result:
-        """Export the loaded layers for this number of steps unless that was done, and run the file."""
+        """Export the loaded layers unless that was done, and run the file."""
         mask = padding_mask(case)
         states = [state for layer in layer_states(case) for state in layer] if _has_states(case) else []
         feed = [case.x, *([] if mask is None else [mask]), *states]
@@ -100,7 +100,7 @@ def _has_states(case: Case) -> bool:
 
 
 def _functional(stack: Stack, case: Case, steps: int | None) -> Any:
-    """The layers as a model with inputs x, mask and states, as far as the case has them."""
+    """The layers as a functional model of x, mask and states."""
     spec = case.spec
     x = keras.Input((steps, spec.input_size), dtype=case.precision, name="x")
     mask = None if padding_mask(case) is None else keras.Input((steps,), dtype="bool", name="mask")

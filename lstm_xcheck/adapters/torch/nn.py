@@ -26,7 +26,7 @@ _States = tuple[torch.Tensor, torch.Tensor]
 
 
 class TorchModule:
-    """An `nn.LSTM`, batch first, that holds the weights; subclasses run it, or what they make of it."""
+    """An `nn.LSTM`, batch first; subclasses run it, or what it becomes."""
 
     layout = "torch"
 

@@ -1,4 +1,4 @@
-"""The LSTM of PyTorch, exported to ONNX by either exporter and run in ONNX Runtime."""
+"""The LSTM of PyTorch, exported to ONNX and run in ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .path import Inputs, Outputs, Program, TorchPath
 
 
 class TorchOnnx(TorchPath):
-    """`torch.onnx.export(dynamo=True)`, the default since torch 2.9; batch and steps are fixed in the file.
+    """`torch.onnx.export(dynamo=True)`; batch and steps are fixed in the file.
 
     The file has ONNX's operator LSTM of each layer. Of a layer with projection torch 2.13.0 writes arrays of wrong
     shapes in silence; their shapes are compared before the file is run.
@@ -38,7 +38,7 @@ class TorchOnnx(TorchPath):
         return super().unsupported(case)
 
     def transform(self, module: torch.nn.Module, inputs: Inputs) -> Program:
-        """Export for these shapes, look at the shapes of the weights, and load the file."""
+        """Export for these shapes, compare those of the weights, load the file."""
         exported = torch.onnx.export(module, inputs, dynamo=True, verbose=False).model_proto
         _check_shapes(exported, module.lstm)
         return _session(exported.SerializeToString())
@@ -76,7 +76,7 @@ class TorchOnnxScript(TorchOnnx):
 
 
 def _check_shapes(exported: onnx.ModelProto, lstm: torch.nn.LSTM) -> None:
-    """Raise where the matrices of the file have other rows than four gates of `hidden_size`."""
+    """Raise where a matrix has other rows than four gates of `hidden_size`."""
     shapes = {tensor.name: tuple(tensor.dims) for tensor in exported.graph.initializer}
     rows = 4 * lstm.hidden_size
     for node in exported.graph.node:

@@ -1,4 +1,4 @@
-"""What paths from `nn.LSTM` share: its weights are loaded, then it is transformed, and the outcome is run."""
+"""What paths from `nn.LSTM` share: load it, transform it, run the outcome."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Packed(torch.nn.Module):
 
 @dataclass
 class PathModel:
-    """The loaded stack, and what was made of it, by the shape of the inputs."""
+    """The loaded stack, and its programs by the shapes of inputs."""
 
     lstm: torch.nn.LSTM
     programs: dict[tuple[Any, ...], Program] = field(default_factory=dict)
@@ -84,7 +84,7 @@ class TorchPath(TorchModule):
 
     @abstractmethod
     def transform(self, module: torch.nn.Module, inputs: Inputs) -> Program:
-        """A program of the module for inputs of these shapes; it may keep the weights of this moment."""
+        """A program of the module, which may keep its present weights."""
 
     def build(self, spec: LSTMSpec, precision: str) -> Any:
         """The stack, and no program yet."""
@@ -112,7 +112,7 @@ class TorchPath(TorchModule):
             return self._result(model, case, self.program(model, model.lstm, case, inputs)(*inputs))
 
     def program(self, model: PathModel, lstm: torch.nn.LSTM, case: Case, inputs: Inputs, layer: int = -1) -> Program:
-        """The program of the stack or of a lower layer for inputs of these shapes.
+        """The program of the stack or of a lower layer.
 
         Exporters warn of what no user can change, and print.
         """
@@ -159,7 +159,7 @@ class DifferentiablePath(TorchPath):
 
 
 def _inputs(lstm: torch.nn.LSTM, case: Case, x: Array, rows: slice = slice(None), *, explicit: bool) -> Inputs:
-    """The tensors of a case, with rows of its states; with `explicit`, absent states are zeros."""
+    """The tensors of a case; with `explicit`, absent states are zeros."""
     inputs = [to_tensor(x, lstm)]
     if case.lengths is not None:
         inputs.append(torch.tensor(case.lengths))
