@@ -129,6 +129,11 @@ def test_gradients_agree(name: str, ragged: bool) -> None:
     assert judge(result, case, layout="torch").verdict == "match"
 
 
+def test_gradients_of_decomposed_steps_agree() -> None:
+    case = Case.random(replace(PLAIN, bidirectional=True), seed=10, gradients=True, **SMALL)
+    assert verdict(Session(adapter("torch-export-decomposed")), case) == "match"
+
+
 @pytest.mark.parametrize(
     ("name", "case", "reason"),
     [
