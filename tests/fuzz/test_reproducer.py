@@ -109,8 +109,9 @@ except AssertionError as error:
     [
         Recipe(hidden=3, input=2, steps=4, layers=2, directions=2, ragged=True),
         Recipe(hidden=3, input=2, steps=4, bias="single", states=False),
+        Recipe(hidden=3, input=2, steps=4, feature="c0-only"),
     ],
-    ids=["stack-of-both-directions", "one-layer"],
+    ids=["stack-of-both-directions", "one-layer", "c0-only"],
 )
 @pytest.mark.parametrize("name", ["torch", "jax", "keras-jax"])
 def test_the_call_of_a_framework_is_right_and_the_bound_decides(tmp_path: Path, name: str, recipe: Recipe) -> None:
@@ -148,6 +149,22 @@ def test_an_unknown_adapter_or_version_has_no_call(tmp_path: Path, entry: Entry)
     )
     with pytest.raises(CannotReproduce, match=f"a call of {entry.name} without lstm-xcheck is not known"):
         reproducer(honest(own, recipe), entry, None, tmp_path)
+
+
+@pytest.mark.parametrize("feature", ["left-mask", "rows-alone", "after-another"])
+def test_what_the_script_does_not_say_has_none(tmp_path: Path, feature: str) -> None:
+    recipe = Recipe(hidden=1)
+    entry = Entry(
+        "mine",
+        "lstm_xcheck.adapters.function:FunctionAdapter",
+        variables={"LSTM_XCHECK_FUNCTION": "kernels:right"},
+        path=(str(Path(__file__).parent),),
+    )
+    finding = replace(honest(entry, recipe), recipe=replace(recipe, feature="twice"))
+    assert "CALLS = 2\n" in reproducer(finding, entry, None, tmp_path)
+    finding = replace(finding, recipe=replace(recipe, feature=feature))
+    with pytest.raises(CannotReproduce, match=f"a script for {feature} without lstm-xcheck is not known"):
+        reproducer(finding, entry, None, tmp_path)
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "bfloat16"])

@@ -13,9 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lstm_xcheck.engine import Recipe
 from lstm_xcheck.model import Result
-from lstm_xcheck.recordings import Answer, Recording, RecordingError, encode, npz, read
+from lstm_xcheck.oracle import forward
+from lstm_xcheck.recordings import Answer, Question, Recording, RecordingError, encode, npz, read
 from lstm_xcheck.recordings.schema import content_run, one_line
+from lstm_xcheck.runs.replay import recipe_of
 
 FIXTURE = Path(__file__).parent / "data" / "schema-1.npz"
 
@@ -44,6 +47,19 @@ def same_answers(a: Answer, b: Answer) -> bool:
         and getattr(a.result, name).dtype == getattr(b.result, name).dtype
         for name in ("y", "h_n", "c_n")
     ) and len(a.result.layer_outputs) == len(b.result.layer_outputs)
+
+
+def test_merged_halves_and_a_feature_are_kept(honest: Recording, tmp_path: Path) -> None:
+    recipe = Recipe(directions=2, feature="merge-sum")
+    case = recipe.case()
+    (answer, *_) = honest.answers
+    asked = Question(recipe.id, recipe.fields(), case.fingerprint)
+    told = replace(answer, question=asked.id, result=replace(forward(case), note="", environment={}))
+    recording = replace(honest, questions=(asked,), answers=(told,))
+    again = read(write(recording, tmp_path / "here.npz"))
+    assert again.answers[0].result is not None
+    np.testing.assert_array_equal(again.answers[0].result.merged, forward(case).merged)  # type: ignore[arg-type]
+    assert recipe_of(again.questions[0]) == recipe
 
 
 def test_round_trip(honest: Recording, tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ CASES = {
     "lengths": {"ragged": True},
     "zero-states": {"states": False},
     "last": {"returns": "last"},
+    "options": {"padding": "held", "merge": "mul", "call": "time-major", "chunks": "rows", "ragged": "zero"},
 }
 
 
@@ -39,6 +40,7 @@ def test_a_case_arrives_as_it_was(name: str) -> None:
     frame = received(encode_case(case))
     arrived = case_from_frame(frame)
     assert (arrived.fingerprint, arrived.spec, arrived.id) == (case.fingerprint, case.spec, case.id)
+    assert arrived.options == case.options
     assert (arrived.precision, arrived.returns, arrived.weights) == (case.precision, case.returns, case.weights)
 
 
@@ -58,6 +60,7 @@ def test_a_result_arrives_as_it_was() -> None:
         y=truth.y, h_n=truth.h_n, c_n=truth.c_n, last=truth.last, layer_outputs=truth.layer_outputs,
         gradients={"0.0.W": np.ones((4, 4, 3))}, native={"weight_ih_l0": np.zeros((16, 3), np.float32)},
         parameter_count=144, computed_in="float32", note="why", environment={"torch": "2"},
+        merged=np.ones((2, 2, 4)),
     )  # fmt: skip
     frame = received(encode_frame(result_to_frame(sent, 0.5)))
     arrived = result_from_frame(frame)
