@@ -34,8 +34,8 @@ def known_names() -> tuple[str, ...]:
 
 
 def default_names() -> tuple[str, ...]:
-    """Every adapter but those that compile for seconds at each shape, sorted."""
-    return tuple(sorted(entry.name for entry in known().values() if not entry.compiles))
+    """Every adapter that runs without being named, sorted."""
+    return tuple(sorted(entry.name for entry in known().values() if not (entry.compiles or entry.by_name)))
 
 
 def why_missing(name: str) -> str:

@@ -176,8 +176,6 @@ BUILT_IN = (
         compiles=True,
     ),
     # Runtimes of ONNX models, and OpenVINO. Only onnxruntime verifies ports: the others ignore parts of a model.
-    Entry(
-    # Runtimes of ONNX models, and OpenVINO
     _onnx_entry(
         name="onnxruntime",
         target="lstm_xcheck.adapters.onnx.onnxruntime:OnnxRuntime",
@@ -190,8 +188,9 @@ BUILT_IN = (
         target="lstm_xcheck.adapters.onnx.reference:OnnxReference",
         requires=("onnx",),
         install="lstm-xcheck[onnx]",
-        summary="the ONNX operator LSTM on onnx.reference, which ignores lengths, clips and other activations",
+        summary="the ONNX operator LSTM on onnx.reference",
         verifies=False,
+        by_name="onnx.reference ignores lengths, clips and other activations",
     ),
     _onnx_entry(
         name="onnx-openvino",
@@ -337,6 +336,7 @@ BUILT_IN = (
         summary="UNIDIRECTIONAL_SEQUENCE_LSTM, converted by tf.lite, in LiteRT",
         layout="litert",
         family="tensorflow",
+        by_name="the converter of TensorFlow Lite clips cells at 10",
         compiles=True,
     ),
     Entry(

@@ -42,7 +42,7 @@ def command(adapters: str | None, page: Path | None, as_json: bool, **options: A
 
     worker = WorkerOptions(**options)
     pythons = worker.pythons()
-    entries = choose_entries(adapter_names(adapters, nothing="no adapter"), pythons, compiling=True)
+    entries = choose_entries(adapter_names(adapters, nothing="no adapter"), pythons, compiling=True, by_name=True)
     report = watch(run(plan_of(entries, pythons, worker.timeout, worker.jobs or os.cpu_count() or 1)))
     if report.interrupted:
         return 130

@@ -94,6 +94,7 @@ def choose_entries(
     available: Mapping[str, Entry] | None = None,
     *,
     compiling: bool = False,
+    by_name: bool = False,
 ) -> tuple[Entry, ...]:
     """The named adapters, or every installed one.
 
@@ -102,6 +103,7 @@ def choose_entries(
         pythons: interpreters by an adapter's name or by a label that ends in one, such as `old-torch`.
         available: the adapters of a cluster's workers, in place of what this Python has.
         compiling: whether all includes adapters that compile for seconds at each shape.
+        by_name: whether all includes adapters that are known to be wrong in ordinary cases.
     """
     pythons = pythons or {}
     names = [names] if isinstance(names, str) else names
@@ -112,7 +114,7 @@ def choose_entries(
     chosen: list[Entry] = []
     if names is None:
         everyone = (installed() if available is None else available).values()
-        chosen = [entry for entry in everyone if compiling or not entry.compiles]
+        chosen = [entry for entry in everyone if (by_name or not entry.by_name) and (compiling or not entry.compiles)]
     for name in names or ():
         if name not in pythons:
             entry = entry_named(name)
