@@ -103,7 +103,7 @@ class Recipe:
         return Case.random(spec, **arguments, id=id)
 
     def fields(self) -> dict[str, Any]:
-        """The fields as plain data; without a feature as they were before there were any."""
+        """The fields as plain data, without an empty feature, which older versions lack."""
         return {name: value for name, value in asdict(self).items() if name != "feature" or value}
 
 

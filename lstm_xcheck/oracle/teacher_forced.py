@@ -245,7 +245,7 @@ def _put_previous(out: Array, y: Array, valid: Array | None, h0: Array) -> None:
 
 
 def _hold(forced: TeacherForced, inputs: _Inputs, observed: Array | None) -> TeacherForced:
-    """Outputs at padding repeat the last valid one, bit for bit as far as it was observed."""
+    """Repeat the last valid output at padding, exactly where it was observed."""
     assert inputs.valid is not None
     index = np.maximum.accumulate(np.where(inputs.valid, np.arange(1, len(inputs.valid) + 1)[:, None], 0), axis=0)
 

@@ -18,15 +18,15 @@ pytestmark = pytest.mark.framework
 
 GROUPS = ("states", "padding", "outputs", "calls")
 NAMES = [feature.name for feature in FEATURES if feature.group in GROUPS]
-HELD = ("held-outputs", "held-outputs-left-mask", "held-outputs-both")
+REPEATED = ("held-outputs", "held-outputs-left-mask", "held-outputs-both")
 MERGE = ("merge-sum", "merge-mul", "merge-ave")
 CALLS = ("time-major", "time-major-lengths", "unbatched")
 MASKS = ("left-mask", "interior-mask", "interior-mask-both", "empty-row")
 
 #: Adapter -> rows that it refuses, and rows that it answers with something else.
 EXPECTED: dict[str, tuple[set[str], set[str]]] = {
-    "torch": ({"lengths-reverse", "length-0", "halves-of-lengths", *MASKS, *HELD, *MERGE}, set()),
-    "jax": ({*HELD, *MERGE, *CALLS}, set()),
+    "torch": ({"lengths-reverse", "length-0", "halves-of-lengths", *MASKS, *REPEATED, *MERGE}, set()),
+    "jax": ({*REPEATED, *MERGE, *CALLS}, set()),
     "keras-tensorflow": (set(CALLS), {"held-outputs-both"}),
     "keras-torch": (set(CALLS), {"held-outputs-both"}),
     "keras-jax": (set(CALLS), {"held-outputs-both", "held-outputs-left-mask"}),
@@ -63,7 +63,7 @@ def test_every_row_agrees_or_is_refused(worker: Worker) -> None:
 
 def test_a_call_of_other_weights_is_a_mismatch(worker: Worker) -> None:
     refused, differs = EXPECTED[worker.entry.name]
-    for name in ("twice", "halves", *MERGE, *CALLS, *HELD[:1], "left-mask"):
+    for name in ("twice", "halves", *MERGE, *CALLS, *REPEATED[:1], "left-mask"):
         case = feature_named(name).case()
         if name not in refused | differs:
             result = worker.run(case)

@@ -95,7 +95,7 @@ def test_the_other_padding_is_a_mismatch_of_outputs_alone(mask: str, asked: str,
     assert found == {"layer0.y": "mismatch", "y": "mismatch"} | dict.fromkeys(("h_n", "c_n", "last"), "match")
 
 
-def test_a_held_output_must_repeat_to_the_bit() -> None:
+def test_an_output_at_padding_must_repeat_to_the_bit() -> None:
     case = Case.random(SPEC, ragged=True, padding="held")
     right = by_hand(case)
     y = np.array(round_to(right.y, "float32"))  # type: ignore[arg-type]
