@@ -113,7 +113,8 @@ def references(
 def _merged(case: Case, y: Reference, observed: Array | None, profile: Profile) -> Reference:
     """The observed halves merged, within one rounding.
 
-    Halving is exact. An observed y decides alone whether y is right. Its standard deviation is the bound, so that no statistic objects.
+    Halving is exact. An observed y decides alone whether y is right. The standard deviation is the bound, so that no
+    statistic objects.
     """
     unobserved = observed is None or has_nan(observed)
     value = merge_halves(y.value if observed is None or unobserved else observed, case.merge)

@@ -131,7 +131,7 @@ def test_rows_that_depend_on_the_batch_are_a_mismatch() -> None:
     assert verdict(Counting(averaged), Case.random(SPEC, chunks="rows")) == "mismatch"
 
 
-def test_states_that_cannot_be_carried_are_said() -> None:
+def test_states_that_cannot_be_carried_are_reported() -> None:
     case = Case.random(SPEC, chunks="halves")
     without = Counting(lambda _, __, result: replace(result, c_n=None))
     with pytest.raises(Unsupported, match="chunks: no c_n is returned that a second call could start from"):
