@@ -14,6 +14,7 @@ from lstm_xcheck.adapters.function import call_function
 from lstm_xcheck.adapters.protocol import Session
 from lstm_xcheck.arrays import round_to
 from lstm_xcheck.compare import judge
+from lstm_xcheck.engine.task import judged_outcome
 from lstm_xcheck.errors import AdapterError, Unsupported
 from lstm_xcheck.model import Case, LSTMSpec, Result
 from lstm_xcheck.oracle import forward
@@ -177,3 +178,10 @@ def test_what_an_adapter_does_not_name_is_not_asked_of_it(option: str) -> None:
     assert Session(adapter).refusal(case) is None
     with pytest.raises(Unsupported, match=f"^{option}: a function of the user does not give "):
         call_function(lambda *_: pytest.fail("it was called"), case)
+
+
+def test_merged_halves_that_are_missing_are_a_mismatch() -> None:
+    case = Case.random(replace(SPEC, bidirectional=True), merge="sum")
+    for merged, verdict in ((forward(case).merged, "match"), (None, "mismatch")):
+        rows = judged_outcome(replace(forward(case), merged=merged), case, "mine", "torch").rows
+        assert {row.quantity: row.verdict for row in rows}["merged"] == verdict

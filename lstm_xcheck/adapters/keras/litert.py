@@ -26,6 +26,8 @@ class KerasLiteRT(Keras3Layers):
     zeros at padding as Keras does. Weights are read back from Keras, before the conversion.
     """
 
+    options = frozenset()
+
     def environment(self) -> dict[str, str]:
         """Versions of the interpreter and of what makes the model."""
         return {"ai-edge-litert": version("ai-edge-litert"), **super().environment()}
