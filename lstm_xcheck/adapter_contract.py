@@ -103,6 +103,11 @@ class Subject:
             pytest.skip(f"{self.name} runs none of the cases {', '.join(cases or CASES)}")
         return found
 
+    def wrong(self, case: str) -> list[Row]:
+        """What is not as it should be in the answer to a case, weights and counts aside."""
+        rows = self.report(case).rows
+        return [row for row in rows if row.verdict != "match" and row.quantity not in _BOOKKEEPING]
+
     def run(self, case: Case) -> Result:
         """One more run, not judged."""
         return self.toolkit.run(self.name, case)
@@ -168,8 +173,8 @@ def test_case(subject: Subject, case: str) -> None:
         reason = report.rows[0].reason
         assert len(reason.split()) > 1, f"{reason!r} is no reason; say what the framework lacks"
         pytest.skip(f"unsupported: {reason}")
-    wrong = [row for row in report.rows if row.verdict != "match" and row.quantity not in _BOOKKEEPING]
-    assert not wrong, "\n".join([*(f"{row.verdict}: {row.reason}" for row in wrong), *report.causes])
+    wrong = [f"{row.verdict}: {row.reason}" for row in subject.wrong(case)]
+    assert not wrong, "\n".join([*wrong, *report.causes])
     compared = {row.quantity.partition(":")[0] for row in report.rows}
     assert "grad" in compared or not case_named(case).gradients, "gradients were asked for, but none were compared"
 
@@ -186,7 +191,11 @@ def test_parameter_count_is_that_of_the_layout(subject: Subject) -> None:
 
 def test_weights_of_another_seed_are_seen(subject: Subject) -> None:
     """The model computes with what was loaded last, and the judge can tell."""
-    for name in subject.supported("plain", "single-bias", "no-bias", "lengths"):
+    cases = subject.supported("plain", "single-bias", "no-bias", "lengths")
+    right = [name for name in cases if not subject.wrong(name)]
+    if not right:
+        pytest.skip(f"{subject.name} answers none of the cases {', '.join(cases)} as it should")
+    for name in right:
         case = case_named(name)
         other = replace(case, weights=LSTMWeights.random(case.spec, seed=1, dtype=case.precision), id="other-weights")
         subject.run(case)
