@@ -97,14 +97,14 @@ class Subject:
         return self.report(case).totals["unsupported"] > 0
 
     def supported(self, *cases: str) -> list[str]:
-        """Those of the cases that it runs; where there are none, the test is skipped."""
+        """Those cases that it runs; skips the test without any."""
         found = [case for case in cases or CASES if not self.refuses(case)]
         if not found:
             pytest.skip(f"{self.name} runs none of the cases {', '.join(cases or CASES)}")
         return found
 
     def wrong(self, case: str) -> list[Row]:
-        """What is not as it should be in the answer to a case, weights and counts aside."""
+        """Outputs and gradients that do not match in a case."""
         rows = self.report(case).rows
         return [row for row in rows if row.verdict != "match" and row.quantity not in _BOOKKEEPING]
 
@@ -143,7 +143,7 @@ def test_adapters_that_were_asked_for_are_installed(pytestconfig: pytest.Config)
 
 
 def test_layout_is_that_of_its_row(xcheck_adapter: str, observed: Worker) -> None:
-    """Weights are converted by the adapter's layout, and ports are proven by that of its row."""
+    """Weights are converted by this layout, ports proven by that of the row."""
     rows = {row.name for row in TABLE}
     assert observed.layout in rows, f"layout is {observed.layout!r}, but should be one of {', '.join(sorted(rows))}"
     entry = entry_named(xcheck_adapter)
