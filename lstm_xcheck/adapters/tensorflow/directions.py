@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from ...arrays import Array, to_numpy
+from ...errors import SpecError
 from ...layouts import gradients_from_layout, layout_named
 from ...layouts.naming import tensor_names
 from ...model import Case, LSTMSpec, Result, cotangents
@@ -79,8 +80,7 @@ class EagerDirections(ABC):
 
     def load(self, model: Stack, arrays: Mapping[str, Array]) -> None:
         """Load with `assign`, which refuses other shapes."""
-        if set(arrays) != set(model.variables):
-            raise ValueError(f"the arrays are named {sorted(arrays)}, but the cells hold {sorted(model.variables)}")
+        require_names(arrays, model.variables)
         for name, variable in model.variables.items():
             variable.assign(tensor_of(arrays[name], variable.dtype))
 
@@ -126,6 +126,12 @@ class EagerDirections(ABC):
             return _backward(y, case) if backward else y, h, c
 
         return run_layers(spec, x, tf.unstack(h0), tf.unstack(c0), one_direction, lambda both: tf.concat(both, axis=-1))
+
+
+def require_names(arrays: Mapping[str, Array], variables: Mapping[str, Any]) -> None:
+    """Refuse arrays of other names than the variables have."""
+    if set(arrays) != set(variables):
+        raise SpecError(f"the arrays are named {sorted(arrays)}, but the cells hold {sorted(variables)}")
 
 
 def tensor_of(array: Array, precision: Any) -> Tensor:

@@ -16,6 +16,7 @@ from ...layouts.naming import tensor_names
 from ...model import Case, LSTMSpec, Result, cotangents
 from ..case_arrays import explicit_states
 from ..layers import StackTensors, stack_result
+from .directions import require_names
 
 tf1: Any = tf.compat.v1
 
@@ -93,8 +94,7 @@ class TF1Cell:
 
     def load(self, model: CellGraph, arrays: Mapping[str, Array]) -> None:
         """Load with `Variable.load`, which refuses other shapes."""
-        if set(arrays) != set(model.variables):
-            raise ValueError(f"the arrays are named {sorted(arrays)}, but the cells hold {sorted(model.variables)}")
+        require_names(arrays, model.variables)
         with model.session.graph.as_default():
             for name, variable in model.variables.items():
                 variable.load(_as(arrays[name], variable), model.session)
