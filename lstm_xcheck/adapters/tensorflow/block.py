@@ -14,8 +14,8 @@ class BlockLSTM(EagerDirections):
     """`BlockLSTM`, the kernel of TensorFlow 1's `LSTMBlockFusedCell`, one call for each direction.
 
     Layout `tf1`: the operator has the kernel, the gate order and the forget bias of the cells. By default it bounds
-    the cell state to 3; the adapter passes the spec's bound, or -1 for none. Read from TensorFlow 2.21,
-    tensorflow/core/kernels/rnn/lstm_ops.cc. It knows no padding.
+    the cell state to 3; the adapter passes the spec's bound, or -1 for none. Its gradient takes no
+    account of the bound. It knows no padding. Read from TensorFlow 2.21, tensorflow/core/kernels/rnn/lstm_ops.cc.
     """
 
     layout = "tf1"
