@@ -52,7 +52,7 @@ class Entry:
         call_versions: package -> how the versions begin that the call is written for.
         live: `module:function` that reads a live layer of `requires[0]`; "" where there is none.
         family: key of `FAMILIES`: adapters that may share a process; "" for one that has a process of its own.
-        by_name: why it runs only where it is named, and in the atlas: it is known to be wrong in ordinary cases.
+        by_name: why it runs only where it is named, and in the atlas; "" for one that runs by default.
         compiles: whether each new shape takes seconds, so that it runs in the preset `quick` and by name only.
     """
 

@@ -227,6 +227,7 @@ BUILT_IN = (
         name="torch-autocast",
         target="lstm_xcheck.adapters.torch.autocast:TorchAutocast",
         summary="nn.LSTM under torch.autocast, in bfloat16",
+        by_name="it computes in bfloat16, whatever is asked for",
     ),
     _torch_path(
         name="torch-export",
