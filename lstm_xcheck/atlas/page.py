@@ -1,4 +1,4 @@
-"""The atlas as a page: a table of features and runtimes, then what is wrong and what is refused."""
+"""The atlas as a page: features and runtimes, what is wrong, what is refused."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def plain_table(*headings: str, no_wrap: Collection[str] = (), right: Collection
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in headings:
         justify: Literal["left", "right"] = "right" if heading in right else "left"
-        table.add_column(heading, justify=justify, no_wrap=heading in no_wrap)
+        table.add_column(heading, justify=justify, no_wrap=heading in no_wrap, overflow="fold")
     return table
 
 

@@ -65,6 +65,13 @@ class Workers:
             self._workers[entry.name] = Worker(entry, timeout=self._timeout, process=self._processes[place])
         return self._workers[entry.name]
 
+    def by_process(self) -> list[list[Entry]]:
+        """The adapters of each process."""
+        found: dict[Hashable, list[Entry]] = {}
+        for entry in self._entries.values():
+            found.setdefault(self._plan.place(entry), []).append(entry)
+        return list(found.values())
+
     def start(self, names: Iterable[str]) -> None:
         """Start the processes of some adapters at once.
 

@@ -185,5 +185,8 @@ def _lengths(case: Case) -> Any:
 
 
 def _on_cpu(array: Array, dtype: Any) -> Any:
-    """An array on the CPU: elsewhere, these libraries multiply matrices in a lower precision by default."""
+    """An array on the CPU.
+
+    On other devices, these libraries multiply matrices in a lower precision by default.
+    """
     return jax.device_put(np.array(array, dtype), jax.devices("cpu")[0])
