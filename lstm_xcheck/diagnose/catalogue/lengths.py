@@ -23,7 +23,8 @@ def _other_lengths(change: Callable[[Array, Case], Array]) -> CaseChange:
     def case_change(case: Case) -> Case | None:
         if case.lengths is None:
             return None
-        lengths = np.clip(change(np.asarray(case.lengths), case), 1, case.steps)
+        given = np.asarray(case.lengths)
+        lengths = np.clip(change(given, case), np.minimum(given, 1), case.steps)
         return None if (lengths == case.lengths).all() else replace(case, lengths=lengths)
 
     return case_change
@@ -55,6 +56,27 @@ def _by_length(lengths: Array) -> Array:
 
 def _take_rows(outputs: Outputs, order: Array) -> Outputs:
     return {n: a[:, order] if n in ("h_n", "c_n") else a[order] for n, a in outputs.items()}
+
+
+def _empty_read_whole(case: Case) -> Case | None:
+    lengths = np.asarray(case.lengths if case.lengths is not None else 1)
+    return replace(case, lengths=np.where(lengths, lengths, case.steps)) if (lengths == 0).any() else None
+
+
+def _empty_without_states(outputs: Outputs, case: Case) -> Outputs | None:
+    """Zeros as final states, and as last outputs, of rows without a valid step."""
+    empty = ~case.valid.any(axis=1)
+    if case.lengths is None or not empty.any():
+        return None
+    rows = {"h_n": empty[None, :, None], "c_n": empty[None, :, None], "last": empty[:, None]}
+    return {name: np.where(rows[name], 0.0, array) if name in rows else array for name, array in outputs.items()}
+
+
+def _empty_unknown(outputs: Outputs, case: Case) -> Outputs:
+    empty = (~case.valid.any(axis=1))[None, :, None]
+    return {
+        name: np.where(empty, np.nan, array) if name in ("h_n", "c_n") else array for name, array in outputs.items()
+    }
 
 
 def _masked(outputs: Outputs, case: Case) -> Outputs | None:
@@ -112,6 +134,14 @@ MISTAKES = (
            "lengths = lengths + 1", case=_other_lengths(lambda lengths, case: lengths - 1)),
     _entry("lengths-one-long", "one step of padding read", "Each length was taken one too large.",
            "Take 1 off the lengths.", "lengths = lengths - 1", case=_other_lengths(lambda lengths, case: lengths + 1)),
+    _entry("length-0-without-states", "rows of length 0 end with zeros, not with their initial states",
+           "A row without a valid step keeps its states; here they were never written.",
+           "Leave such rows out, or put h0 and c0 back.", "h_n = np.where((lengths == 0)[:, None], h0, h_n)",
+           outputs=_empty_without_states, undo=_empty_unknown),
+    _entry("length-0-reads-all", "rows of length 0 read every step",
+           "The state is taken at the index lengths - 1, and -1 is the last step of the padding.",
+           "Leave such rows out, or put h0 and c0 back.", "h_n = np.where((lengths == 0)[:, None], h0, h_n)",
+           case=_empty_read_whole, outputs=_masked, undo=_unknown_at_padding),
     _entry("lengths-sorted", "lengths sorted, rows not", "The lengths were sorted for packing, but the rows of x were not.",
            "Sort the rows of x with their lengths, or use enforce_sorted=False.",
            case=_other_lengths(lambda lengths, case: np.sort(lengths)[::-1])),
