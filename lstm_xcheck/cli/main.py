@@ -29,6 +29,7 @@ VERBS = {
     "merge": "Put the shards of a run together.",
     "atlas": "Run every feature in every runtime: right, refused, or silently wrong.",
     "adapters": "Show which frameworks are installed and what each supports.",
+    "doctor": "Show this environment, what it lacks, and what is known to go wrong in it.",
 }
 
 

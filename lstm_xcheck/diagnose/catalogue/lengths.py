@@ -65,7 +65,7 @@ def _empty_read_whole(case: Case) -> Case | None:
 
 def _empty_without_states(outputs: Outputs, case: Case) -> Outputs | None:
     """Zeros as final states, and as last outputs, of rows without a valid step."""
-    empty = ~case.valid.any(axis=1)
+    empty: Array = ~np.any(case.valid, axis=1)
     if case.lengths is None or not empty.any():
         return None
     rows = {"h_n": empty[None, :, None], "c_n": empty[None, :, None], "last": empty[:, None]}
@@ -73,7 +73,8 @@ def _empty_without_states(outputs: Outputs, case: Case) -> Outputs | None:
 
 
 def _empty_unknown(outputs: Outputs, case: Case) -> Outputs:
-    empty = (~case.valid.any(axis=1))[None, :, None]
+    without_steps: Array = ~np.any(case.valid, axis=1)
+    empty = without_steps[None, :, None]
     return {
         name: np.where(empty, np.nan, array) if name in ("h_n", "c_n") else array for name, array in outputs.items()
     }
