@@ -13,6 +13,8 @@ XcheckError                   base of all
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 class XcheckError(Exception):
     """Base of every exception that lstm-xcheck raises on purpose."""
@@ -48,3 +50,20 @@ class WorkerCrashed(XcheckError):
 
 class DisagreementError(XcheckError, AssertionError):
     """Two implementations differ; raised by `assert_equivalent` and `Report.raise_if_failed`."""
+
+
+def unknown(what: str, name: str, names: Iterable[str]) -> str:
+    """The sentence for a name that does not exist: the nearest ones, else all.
+
+    >>> unknown("preset", "standart", ["quick", "standard"])
+    "unknown preset 'standart'; did you mean standard?"
+    >>> unknown("preset", "x", ["quick", "standard"])
+    "unknown preset 'x'; expected one of quick, standard"
+    """
+    from difflib import get_close_matches
+
+    known = list(names)
+    near = get_close_matches(name, known, n=3, cutoff=0.75)
+    return f"unknown {what} {name!r}; " + (
+        f"did you mean {' or '.join(near)}?" if near else f"expected one of {', '.join(known)}"
+    )

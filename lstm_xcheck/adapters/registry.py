@@ -10,7 +10,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-from ..errors import AdapterError
+from ..errors import AdapterError, unknown
 from .entry import Entry
 from .function import FUNCTION
 from .protocol import Adapter
@@ -87,7 +87,7 @@ def entry_named(name: str) -> Entry:
     """The adapter of that name."""
     entries = known()
     if name not in entries:
-        raise AdapterError(f"unknown adapter {name!r}; expected one of {', '.join(sorted(entries))}")
+        raise AdapterError(unknown("adapter", name, sorted(entries)))
     return entries[name]
 
 

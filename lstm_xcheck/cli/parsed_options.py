@@ -170,6 +170,7 @@ class VerifyOptions(CaseOptions, WorkerOptions):
     go_backwards: bool
     accept_class: Sequence[str]
     gradients: bool
+    case_ids: Sequence[str]
     out: Path | None
     resume: bool
     shard: str | None

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import UserError
+from ..errors import UserError, unknown
 from .options import PATH, adapter_names, keras_options, layouts_for, layouts_option, report_options
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 )
 @click.option("--preset", metavar="NAME", help="Cases to run: quick, standard or deep.  [default: standard]")
 @click.option("--grid", "grid_text", metavar="AXES", help='Cases to run: "hidden=1,32 steps=1,20 bias=split,none".')
+@click.option("--case", "case_ids", multiple=True, metavar="ID", help="Only the case of this id, as rows have it.")
 @layouts_option
 @keras_options
 @click.option("--seeds", type=click.IntRange(min=1), metavar="N", help="Run every case with N seeds.")
@@ -73,6 +74,7 @@ def command(**arguments: Any) -> int:
     cases, subject = _questions(options)
     if options.gradients:
         cases = with_gradients(cases)
+    cases = _of_ids(cases, options.case_ids)
     plan = options.plan(cases_of_shard(cases, shard), with_compiling(entries, cases), pythons)
     ahead = PowerAhead(cases)
     with events_of(plan, cases, options, subject) as events:
@@ -83,6 +85,15 @@ def command(**arguments: Any) -> int:
         if options.out is not None:
             write_power(options.out, report.power)
     return deliver(report, options.reports, options.as_json)
+
+
+def _of_ids(cases: tuple[CaseOrRecipe, ...], ids: Sequence[str]) -> tuple[CaseOrRecipe, ...]:
+    """The cases of `--case`, or all."""
+    by_id = {case.id: case for case in cases}
+    for id in ids:
+        if id not in by_id:
+            raise UserError(f"--case: {unknown('case', id, by_id)}")
+    return tuple(by_id[id] for id in dict.fromkeys(ids)) if ids else cases
 
 
 def _questions(options: VerifyOptions) -> tuple[tuple[CaseOrRecipe, ...], dict[str, object]]:

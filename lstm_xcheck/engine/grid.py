@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ..arrays import STORAGE
-from ..errors import SpecError
+from ..errors import SpecError, unknown
 from ..model.features import FEATURES
 from ..model.initializers import INITIALIZERS
 from .recipe import Recipe
@@ -47,9 +47,9 @@ def grid(**axes: Any) -> list[Recipe]:
     """
     if "seeds" in axes:
         axes["seed"] = range(_integer("seeds", axes.pop("seeds"), minimum=1))
-    unknown = sorted(set(axes) - set(_DEFAULTS))
-    if unknown:
-        raise SpecError(f"unknown axis {unknown[0]!r}; expected one of {', '.join([*_DEFAULTS, 'seeds'])}")
+    strangers = sorted(set(axes) - set(_DEFAULTS))
+    if strangers:
+        raise SpecError(unknown("axis", strangers[0], [*_DEFAULTS, "seeds"]))
     given = {name: _as_sequence(values) for name, values in axes.items()}
     cases = math.prod(len(values) for values in given.values())
     if cases > MAX_CASES:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..errors import SpecError
+from ..errors import SpecError, unknown
 from ..model.initializers import INITIALIZERS
 from .grid import grid
 from .recipe import Recipe
@@ -15,7 +15,7 @@ def preset(name: str) -> list[Recipe]:
     True
     """
     if name not in _PRESETS:
-        raise SpecError(f"unknown preset {name!r}; expected one of {', '.join(_PRESETS)}")
+        raise SpecError(unknown("preset", name, _PRESETS))
     return list(dict.fromkeys(_PRESETS[name]()))
 
 

@@ -6,7 +6,7 @@ row. A row that was only read says `read` in `source`, which names the version a
 
 from __future__ import annotations
 
-from ..errors import SpecError
+from ..errors import SpecError, unknown
 from .read_rows import READ_ROWS
 from .schema import Layout as Layout
 from .schema import Tensor as Tensor
@@ -263,4 +263,4 @@ def layout_named(name: str) -> Layout:
     for row in TABLE:
         if row.name == name:
             return row
-    raise SpecError(f"unknown layout {name!r}; expected one of {', '.join(row.name for row in TABLE)}")
+    raise SpecError(unknown("layout", name, (row.name for row in TABLE)))

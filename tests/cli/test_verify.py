@@ -195,3 +195,20 @@ def test_a_worker_may_be_another_interpreter_under_a_label(command: Command) -> 
     code, report = verify_json(command, "--adapters", "honest", "--worker", f"other-honest={sys.executable}")
     assert code == 0
     assert {row["adapter"] for row in report["rows"]} == {"honest", "other-honest"}
+
+
+def test_one_case_of_a_run_is_run_alone(command: Command) -> None:
+    _, everything = verify_json(command, "--adapters", "honest")
+    first, *_, last = dict.fromkeys(row["case"] for row in everything["rows"])
+    code, report = verify_json(command, "--adapters", "honest", "--case", last, "--case", last)
+    assert (code, {row["case"] for row in report["rows"]}, report["totals"]["planned"]) == (0, {last}, 1)
+    both = verify_json(command, "--adapters", "honest", "--case", last, "--case", first)[1]
+    assert both["totals"]["planned"] == 2
+
+
+def test_an_unknown_case_names_the_nearest(command: Command) -> None:
+    _, everything = verify_json(command, "--adapters", "honest")
+    known = everything["rows"][0]["case"]
+    ran = command("verify", *GRID, "--adapters", "honest", "--case", known[:-1])
+    assert ran.code == 2
+    assert f"--case: unknown case '{known[:-1]}'; did you mean {known}" in ran.err

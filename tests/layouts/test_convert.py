@@ -288,7 +288,7 @@ def test_options_without_shapes_come_from_the_spec() -> None:
 
 
 def test_an_unknown_layout_is_refused_with_the_names() -> None:
-    with pytest.raises(SpecError, match="unknown layout 'tocrh'; expected one of torch, keras"):
+    with pytest.raises(SpecError, match="unknown layout 'tocrh'; did you mean torch"):
         layout_named("tocrh")
 
 
