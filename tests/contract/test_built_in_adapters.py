@@ -14,7 +14,18 @@ from .running import contract_outcomes, failures
 ENTRIES = {entry.name: entry for entry in BUILT_IN}
 
 #: Adapter -> the cases in which its framework is wrong without a word, which the adapter passes on for the judge.
-DIVERGENCES: dict[str, set[str]] = {}
+DIVERGENCES: dict[str, set[str]] = {
+    "onnx-openvino": {"peepholes", "coupled-gates"},
+    "onnx-reference": {
+        "lengths",
+        "reverse-lengths",
+        "stack-bidirectional-lengths",
+        "coupled-gates",
+        "hard-sigmoid",
+    },
+    "paddle": {"gradients-stack-bidirectional-lengths"},
+    "tract": {"reverse", "coupled-gates", "hard-sigmoid"},
+}
 
 
 @pytest.mark.slow

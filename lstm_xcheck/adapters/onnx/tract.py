@@ -23,7 +23,7 @@ class Tract(OnnxAdapter):
     """
 
     runtime = "tract"
-    refusals = ("Non constant seq_len is not supported", "LstmEpilogue only supports")
+    refusals = ("Non constant seq_len is not supported", "LstmEpilogue only supports", "Sigmoid does not support F64")
     always_states = True
 
     def versions(self) -> dict[str, str]:
