@@ -119,7 +119,7 @@ class Golden:
     Attributes:
         name: as the file says.
         row: the layout its weights were read with.
-        case: without rows of length 0.
+        case: without rows of length 0, unless all are.
         rows: which rows of the source's batch the case holds, boolean, shape (batch,).
         calls: number of runs on the same inputs, each from the final states of the previous one.
         directions: canonical direction of each half of the source.
@@ -301,12 +301,14 @@ def to_axes(value: Mapping[str, Any], axes: str) -> Array:
 
 
 def _case(data: Mapping[str, Any], weights: LSTMWeights, x: Array, mask: Array | None) -> tuple[Case, Array]:
-    """The case without rows of length 0, which affect no other row."""
+    """The case without rows of length 0, which affect no other row, unless there is no other."""
     options = data["options"]
     lengths = options["lengths"]
     rows = np.ones(len(x), bool) if lengths is None else np.array(lengths) > 0
     if not rows.any():
-        raise Inexpressible("every row has length 0")
+        if "initial_h" in data["inputs"] or "initial_c" in data["inputs"]:
+            raise Inexpressible("every row has length 0, and the sources set their states to 0")
+        rows[:] = True
     if lengths is not None and options["reverse_lengths"] == "padded-end":
         steps = x.shape[1]
         mask, lengths = np.arange(steps) >= steps - np.array(lengths)[:, None], None

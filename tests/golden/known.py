@@ -11,7 +11,6 @@ INEXPRESSIBLE = {
     "litert__lstm_layernorm_peephole_projection": "option layer_norm: the spec has none",
     "litert__uniseq_layernorm_cifg_peephole": "option layer_norm: the spec has none",
     "tfa__layernorm_cell_2layer": "option layer_norm: the spec has none",
-    "ort__lengths_all_zero": "every row has length 0",
     "tfjs__bidir_backwards_fit_ave/predict_after": "training: a case is one run with fixed weights",
     "tfjs__bidir_backwards_fit_concat/predict_after": "training: a case is one run with fixed weights",
     "tfjs__bidir_mask_training/loss[1:]": "training: a case is one run with fixed weights",
@@ -36,8 +35,6 @@ ROUNDED = {
     "tfjs__bidir_mask_training/loss[0]": 5,
     "tfjs__stateful_forward/y_last@call1": 3,
 }
-#: Number of golden cases that each framework runs; the others are unsupported.
-RUN = {"torch": 32, "keras-tensorflow": 52, "jax": 75}
 
 #: For each gate order of the corpus a case that distinguishes it from the 23 others. Cases of TensorFlow 1 have
 #: constant weights and distinguish none; tests/layouts runs that framework.
