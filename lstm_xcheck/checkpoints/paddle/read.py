@@ -43,9 +43,10 @@ def read(path: Path, options: ReadOptions) -> Checkpoint:
     tensors = _stored(path, value)
     plain, aliases = _without_aliases(path, tensors)
     lstms, other = detect(path, plain, detect_any_layout, options)
-    lstms = tuple(_as_paddle_found(lstm, aliases) for lstm in lstms)
     content = other_content(path, value, PickledArray)
     if aliases or len(plain) < len(tensors) or (isinstance(value, dict) and PADDLE_TABLE in value):
+        if options.layout is None or aliases:
+            lstms = tuple(_as_paddle_found(lstm, aliases) for lstm in lstms)
         content = tuple(line for line in content if not line.startswith(PADDLE_TABLE))
         return Checkpoint(path, "paddle", lstms, _renamed(other, aliases), family="paddle", content=content)
     family = family_of(lstm.layout for lstm in lstms)
@@ -117,12 +118,12 @@ def _refuse_different(path: Path, first: TensorInfo, second: TensorInfo) -> None
 
 
 def _as_paddle_found(lstm: FoundLSTM, aliases: Mapping[str, str]) -> FoundLSTM:
-    """The LSTM under the file's own names."""
-    if not any(name in aliases for name in lstm.tensors):
+    """The LSTM as Paddle's, under the file's own names; a single cell has no arrays of `nn.LSTM`."""
+    if lstm.layout != "torch" or not all("_l" in key for key in lstm.arrays):
         return lstm
     both = lstm.weights.spec.bidirectional
     arrays = {_paddle_key(key, both): aliases.get(name, name) for key, name in lstm.arrays.items()}
-    return replace(lstm, layout="paddle", tensors=tuple(arrays.values()), arrays=arrays)
+    return replace(lstm, layout="paddle", tensors=tuple(arrays.values()) or lstm.tensors, arrays=arrays)
 
 
 def _paddle_key(key: str, both: bool) -> str:
