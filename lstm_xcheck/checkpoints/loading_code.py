@@ -66,11 +66,13 @@ def _torch_arguments(spec: LSTMSpec, dtype: str) -> str:
 
 
 def _paddle(path: str, lstms: Sequence[FoundLSTM]) -> list[str]:
-    spec, prefix = lstms[0].weights.spec, lstms[0].arrays["weight_ih_l0"].removesuffix("weight_ih_l0")
+    spec, (key, name) = lstms[0].weights.spec, next(iter(lstms[0].arrays.items()))
+    prefix = name.removesuffix(key).removesuffix("weight_ih_l0")
     own = f"{{k.removeprefix({prefix!r}): v for k, v in paddle.load({path}).items() if k.startswith({prefix!r})}}"
     direction = ", direction='bidirect'" if spec.bidirectional else ""
     layers = f", num_layers={spec.num_layers}" if spec.num_layers > 1 else ""
-    lstm = f"lstm = paddle.nn.LSTM({spec.input_size}, {spec.hidden_size}{layers}{direction})"
+    projection = f", proj_size={spec.proj_size}" if spec.proj_size else ""
+    lstm = f"lstm = paddle.nn.LSTM({spec.input_size}, {spec.hidden_size}{layers}{direction}{projection})"
     return ["import paddle", lstm, f"lstm.set_state_dict({own})"]
 
 

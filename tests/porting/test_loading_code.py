@@ -32,6 +32,7 @@ RUNS = {
     "flax": ("", ("flax",), ".msgpack"),
     "orbax": ("", ("flax", "orbax"), ".orbax"),
     "tensorflow": ("y = keras.ops.convert_to_numpy(layer(x))", ("keras", "tensorflow"), ".index"),
+    "paddle": ("y = lstm(paddle.to_tensor(x))[0].numpy()", ("paddle",), ".pdparams"),
     "npz": ("y = lx.oracle.forward(lx.Case(weights=weights, x=x)).y", (), ".npz"),
 }
 SPECS = {
@@ -40,6 +41,7 @@ SPECS = {
     "stack": LSTMSpec(3, 4, num_layers=2, bias="single"),
     "no bias": LSTMSpec(3, 4, bias="none"),
     "both without bias": LSTMSpec(3, 4, bidirectional=True, bias="none"),
+    "projection": LSTMSpec(3, 4, proj_size=2),
 }
 #: Formats of one file per layer print the code of the first layer of a stack.
 FIRST_LAYER = ("flax", "orbax", "tensorflow")
@@ -57,6 +59,7 @@ def run(code: str, tail: str, x: np.ndarray, folder: Path) -> np.ndarray:
     [
         *itertools.product(RUNS, ("bidirectional", "stack")),
         *itertools.product(("torch", "keras-weights", "flax"), ("plain", "no bias", "both without bias")),
+        *itertools.product(("torch", "paddle"), ("projection",)),
     ],
 )
 def test_printed_code_runs(tmp_path: Path, target: str, kind: str) -> None:
