@@ -2,7 +2,8 @@
 
 A statement is about one comparison: a case, the quantities that were observed, and the precision that judged them. The
 LSTM with each mistake of the catalogue is run in float64, its outputs stand for the observed ones, and they are scored
-by the bound of that precision. A score above 2 is caught for certain: an honest result may use up one bound, and the
+by the bound of that precision. A mistake that only some cells can have is planted in each of them alone, and the lowest
+score counts. A score above 2 is caught for certain: an honest result may use up one bound, and the
 rounding of the faulty one another. Most mistakes show so early that `first_effects` needs no run of its own for them.
 """
 
@@ -19,12 +20,12 @@ import numpy as np
 from ..arrays import STORAGE, round_to
 from ..compare.reference import Reference, expected_shapes, observed_quantities, references
 from ..compare.tanh_evidence import absolute_tanh, may_show_absolute_tanh
-from ..model import Case, LSTMSpec
+from ..model import Case, LSTMSpec, LSTMWeights
 from ..oracle import Profile, forward, profile_named
 from .catalogue import CATALOGUE
 from .first_effects import certain_mistakes
 from .fit import largest_ratio, layer_outputs
-from .mistake import Mistake, Outputs, applicable_mistakes, changed_case, changed_outputs, run_mistakes
+from .mistake import Mistake, Outputs, applicable_mistakes, changed_case, changed_outputs, in_cells, run_mistakes
 
 #: Caught for certain beyond this many bounds.
 CERTAIN = 2.0
@@ -151,19 +152,35 @@ def power(
         if mistake.id in certain:
             caught.append(mistake.id)
             continue
-        outputs = run_mistakes([mistake], case)
-        if outputs is None or not applicable_mistakes([mistake], outputs, case):
+        scores = [
+            (_careful_score(planted, outputs, comparison), planted, outputs)
+            for planted in plants(mistake, case.weights)
+            if (outputs := run_mistakes([planted], case)) and applicable_mistakes([planted], outputs, case)
+        ]
+        if not scores:
             inapplicable += 1
             continue
-        score = _careful_score(mistake, outputs, comparison)
+        score, planted, outputs = min(scores, key=lambda entry: entry[0])
         if score > CERTAIN:
             caught.append(mistake.id)
         elif score > 0.5:
             uncertain.append(mistake.id)
         else:
-            blind[mistake.id] = _why_blind(mistake, comparison, outputs, honest, score)
+            blind[mistake.id] = _why_blind(planted, comparison, outputs, honest, score)
     scope = _scope(comparison, everything)
     return Power(case.id, tuple(caught), blind, tuple(uncertain), inapplicable, names, comparison.profile.name, scope)
+
+
+def plants(mistake: Mistake, weights: LSTMWeights) -> list[Mistake]:
+    """The mistake, or in each cell alone where only some can have it.
+
+    A matrix that only looks right when transposed is square, and a stack may have square and other ones.
+    """
+    if mistake.cell is None:
+        return [mistake]
+    cells = [(layer, direction) for layer, direction, cell in weights.cells() if mistake.cell(cell) is not None]
+    count = weights.spec.num_layers * weights.spec.num_directions
+    return [mistake] if len(cells) in (0, count) else [in_cells(mistake, [place]) for place in cells]
 
 
 def is_small(case: Case) -> bool:

@@ -45,7 +45,15 @@ def _at_first_steps(mutants: CellMutants, case: Case, observed: Outputs, profile
     bound = teacher_force(case, 0, 0, case.x, y, profile).y_bound
     limit = 2.0 * bounds * float(bound.max())
     candidates = mutants.candidates(case, (0, 0), window.cut(1, len(window.c)), limit)
-    return {mistake.id for mistake in mutants.mistakes} - {mistake.id for _, mistake in candidates}
+    ids = {mistake.id for mistake in mutants.mistakes if _fits_every_cell(mistake, case)}
+    return ids - {mistake.id for _, mistake in candidates}
+
+
+def _fits_every_cell(mistake: Mistake, case: Case) -> bool:
+    """Whether the other cells can have it as well; one cell's shape says nothing of theirs."""
+    if mistake.permutes is not None or mistake.cell is None:
+        return True
+    return all(mistake.cell(cell) is not None for layer, direction, cell in case.weights.cells() if layer or direction)
 
 
 def _in_free_runs(batch: BatchedMutants, case: Case, observed: Outputs, profile: Profile, bounds: float) -> set[str]:

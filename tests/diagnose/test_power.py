@@ -9,8 +9,9 @@ import pytest
 
 from lstm_xcheck.compare import judge
 from lstm_xcheck.compare.reference import observed_quantities
-from lstm_xcheck.diagnose import CATALOGUE
-from lstm_xcheck.diagnose.detection_power import is_small, power
+from lstm_xcheck.diagnose import CATALOGUE, first_effects
+from lstm_xcheck.diagnose.catalogue import mistake_named
+from lstm_xcheck.diagnose.detection_power import is_small, plants, power
 from lstm_xcheck.diagnose.mistake import result_from
 from lstm_xcheck.model import Case, LSTMSpec, LSTMWeights
 
@@ -79,3 +80,52 @@ def test_large_cases_are_known_as_such() -> None:
     assert is_small(CASES["plain"])
     spec = LSTMSpec(input_size=256, hidden_size=256)
     assert not is_small(Case(weights=LSTMWeights.random(spec, init="torch"), x=np.ones((4, 20, 256))))
+
+
+SQUARE = {"w-transposed", "w-u-exchanged"}
+
+
+@pytest.mark.parametrize(
+    ("sizes", "cells"),
+    [
+        ({"input_size": 4, "bidirectional": True}, [(0, 0), (0, 1)]),
+        ({"input_size": 3}, [(1, 0)]),
+        ({"input_size": 4}, []),  # planted in all cells at once
+    ],
+    ids=["square below", "square above", "square everywhere"],
+)
+def test_power_speaks_of_the_cells_that_can_have_a_mistake(sizes: dict[str, int], cells: list[tuple[int, int]]) -> None:
+    case = Case.random(LSTMSpec(hidden_size=4, num_layers=2, **sizes), steps=4)
+    statement = power(case)
+    assert set(statement.caught) >= SQUARE
+    for id in SQUARE:
+        planted = plants(mistake_named(id), case.weights)
+        assert [place for mistake in planted for place in mistake.cells] == cells
+
+
+def test_power_leaves_out_what_no_cell_can_have() -> None:
+    statement = power(Case.random(LSTMSpec(input_size=3, hidden_size=4, num_layers=2, bidirectional=True), steps=4))
+    assert not SQUARE & {*statement.caught, *statement.blind, *statement.uncertain}
+
+
+@pytest.fixture
+def symmetric_backward() -> Case:
+    """The first direction shows a transposed W; the other, whose matrices are symmetric, does not."""
+    case = Case.random(LSTMSpec(input_size=4, hidden_size=4, num_layers=2, bidirectional=True), steps=4)
+    forward, backward = case.weights.layers[0]
+    symmetric = np.asarray(backward.W) + np.swapaxes(np.asarray(backward.W), 1, 2)
+    layers = ((forward, replace(backward, W=symmetric)), case.weights.layers[1])
+    return replace(case, weights=LSTMWeights(case.spec, layers, "float32"), id="symmetric")
+
+
+def test_a_mistake_that_one_cell_hides_is_not_claimed(symmetric_backward: Case) -> None:
+    statement = power(symmetric_backward)
+    assert "w-transposed" not in statement.caught
+    assert statement.blind["w-transposed"] == "it makes no difference here"
+
+
+def test_looking_at_the_first_cell_alone_would_claim_it(
+    symmetric_backward: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(first_effects, "_fits_every_cell", lambda mistake, case: True)
+    assert "w-transposed" in power(symmetric_backward).caught
