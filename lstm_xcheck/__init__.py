@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from .api import assert_equivalent as assert_equivalent
     from .api import diagnose as diagnose
     from .api import judge as judge
+    from .api import library as library
     from .api import load as load
+    from .api import program as program
     from .api import run as run
     from .api import sweep as sweep
     from .api import verify as verify
@@ -44,7 +46,9 @@ _PUBLIC = {
     "assert_equivalent": "api",
     "diagnose": "api",
     "judge": "api",
+    "library": "api",
     "load": "api",
+    "program": "api",
     "port": "porting.port",
     "run": "api",
     "sweep": "api",

@@ -9,6 +9,9 @@ from concurrent.futures import Executor
 from dataclasses import replace
 from typing import Any
 
+from .adapters.program import Implementation
+from .adapters.program import library as library
+from .adapters.program import program as program
 from .checkpoints.formats import load as load
 from .compare import Verdict
 from .compare import judge as judge_outputs
@@ -19,7 +22,7 @@ from .diagnose.detection_power import power
 from .engine import Plan, Recipe, choose_entries, grid, run_functions, with_compiling, with_gradients
 from .engine import run as run_plan
 from .errors import NothingComparedError, SpecError
-from .events import Event, Finished, Planned
+from .events import Event, Finished, Outcome, Planned
 from .live.equivalence import assert_equivalent as assert_equivalent
 from .model import Case, Result
 from .report import Report
@@ -32,14 +35,16 @@ __all__ = [
     "assert_equivalent",
     "diagnose",
     "judge",
+    "library",
     "load",
+    "program",
     "run",
     "sweep",
     "verify",
     "verify_grid",
 ]
 
-Adapters = Sequence[str] | Mapping[str, Callable[..., Any]] | None
+Adapters = Sequence[str] | Mapping[str, Callable[..., Any] | Implementation] | None
 
 
 def run(adapter: str, case: Case, *, python: str | None = None, timeout: float = 120.0) -> Result:
@@ -113,7 +118,7 @@ def verify(
     Args:
         cases: one case or many.
         adapters: names, by default all whose framework is installed; or a mapping from a name to your own function
-            `(weights, x, h0, c0, lengths) -> y, h, c`.
+            `(weights, x, h0, c0, lengths) -> y, h, c`, or to `program("./my_lstm")` or `library("./libmine.so", "f")`.
         jobs: worker processes at a time, by default one for each core.
         timeout: seconds for one case.
         workers: interpreters by adapter name, for frameworks in other environments.
@@ -132,18 +137,30 @@ def verify(
     """
     questions = _questions(cases, gradients)
     if isinstance(adapters, Mapping):
-        return _verify_functions(questions, adapters)
+        return _verify_own(questions, adapters, timeout, jobs)
     entries = with_compiling(choose_entries(adapters, workers), questions)
     plan = Plan(questions, entries, workers or {}, timeout, jobs or os.cpu_count() or 1)
     return _with_power(run_plan(plan), questions)
 
 
-def _verify_functions(questions: tuple[Case | Recipe, ...], functions: Mapping[str, Callable[..., Any]]) -> Report:
-    if not questions or not functions:
+def _verify_own(
+    questions: tuple[Case | Recipe, ...],
+    own: Mapping[str, Callable[..., Any] | Implementation],
+    timeout: float,
+    jobs: int | None,
+) -> Report:
+    """Functions run in this process, programs and libraries in workers."""
+    if not questions or not own:
         raise NothingComparedError("there is nothing to compare; give at least one case and one function")
-    names, order = tuple(functions), tuple(question.id for question in questions)
-    planned = Planned(len(questions) * len(functions), len(questions), names, order=order)
-    return _with_power([planned, *run_functions(questions, functions), Finished(0.0)], questions)
+    names, order = tuple(own), tuple(question.id for question in questions)
+    planned = Planned(len(questions) * len(own), len(questions), names, order=order)
+    functions = {name: function for name, function in own.items() if not isinstance(function, Implementation)}
+    entries = tuple(other.entry(name) for name, other in own.items() if isinstance(other, Implementation))
+    outcomes: list[Event] = list(run_functions(questions, functions)) if functions else []
+    if entries:
+        plan = Plan(questions, entries, {}, timeout, jobs or os.cpu_count() or 1)
+        outcomes += [event for event in run_plan(plan) if isinstance(event, Outcome)]
+    return _with_power([planned, *outcomes, Finished(0.0)], questions)
 
 
 def _with_power(events: Iterable[Event], questions: tuple[Case | Recipe, ...]) -> Report:

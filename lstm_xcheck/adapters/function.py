@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -12,52 +12,26 @@ import numpy as np
 
 from ..arrays import Array
 from ..errors import AdapterError, SpecError, Unsupported
-from ..model import Case, LSTMSpec, Result
+from ..model import Case, Result
 from .case_arrays import explicit_states
 from .chunks import run_in_chunks
 from .protocol import missing_option
+from .without_model import WithoutModel
 
 #: Environment variable that names the function in a worker, as `package.module:function`.
 FUNCTION = "LSTM_XCHECK_FUNCTION"
 
 
-class FunctionAdapter:
-    """Runs `function(weights, x, h0, c0, lengths) -> y, h, c`.
-
-    It takes canonical weights: there is no layout, nothing is loaded or read back, and no parameters are counted.
-    """
-
-    layout = ""
+class FunctionAdapter(WithoutModel):
+    """Runs `function(weights, x, h0, c0, lengths) -> y, h, c`, which raises `Unsupported` or NotImplementedError."""
 
     def __init__(self, name: str) -> None:
-        self.name = name
+        super().__init__(name)
         self._function = import_function(os.environ[FUNCTION])
 
     def environment(self) -> dict[str, str]:
         """The function, and the version of NumPy."""
         return {"function": os.environ[FUNCTION], "numpy": np.__version__}
-
-    def unsupported(self, case: Case) -> str | None:
-        """None: the function itself raises `Unsupported` or NotImplementedError."""
-        return None
-
-    def computes_in(self, case: Case) -> tuple[str, str]:
-        """The precision of the case."""
-        return case.precision, ""
-
-    def build(self, spec: LSTMSpec, precision: str) -> None:
-        """Nothing to build."""
-
-    def load(self, model: None, arrays: Mapping[str, Array]) -> None:
-        """Nothing to load: the weights come with each call."""
-
-    def read_back(self, model: None) -> dict[str, Array]:
-        """Nothing: no weights are loaded."""
-        return {}
-
-    def count_parameters(self, model: None) -> int:
-        """Zero: no weights are loaded."""
-        return 0
 
     def run(self, model: None, case: Case) -> Result:
         """Call the function."""

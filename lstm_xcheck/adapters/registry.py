@@ -13,6 +13,7 @@ from typing import Any
 from ..errors import AdapterError, unknown
 from .entry import Entry
 from .function import FUNCTION
+from .program import parse
 from .protocol import Adapter
 from .table import BUILT_IN
 
@@ -54,10 +55,22 @@ def function_entry(name: str, target: str, folder: str) -> Entry:
     words = [*module.split("."), *path.split(".")]
     if not all(word.isidentifier() for word in words):
         raise AdapterError(f"adapter {name}: the function is {target!r}, but should be written package.module:function")
-    if name in known():
-        raise AdapterError(f"adapter {name} exists already; give your function another name")
+    refuse_known(name)
     where = "lstm_xcheck.adapters.function:FunctionAdapter"
     return Entry(name, where, variables={FUNCTION: target}, path=(folder,), summary=f"the function {target}")
+
+
+def own_entry(name: str, target: str, folder: str) -> Entry:
+    """An entry for `package.module:function`, `cmd:PROGRAM ARGUMENTS` or `lib:PATH:SYMBOL`."""
+    refuse_known(name)
+    implementation = parse(target)
+    return function_entry(name, target, folder) if implementation is None else implementation.entry(name)
+
+
+def refuse_known(name: str) -> None:
+    """Raise AdapterError for the name of an adapter."""
+    if name in known():
+        raise AdapterError(f"adapter {name} exists already; give your own implementation another name")
 
 
 def _importable_from(target: str) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""`--adapter NAME=package.module:function`: a user's function as an adapter."""
+"""`--adapter NAME=TARGET`: a user's function, program or library as an adapter."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..adapters import Entry
-from ..adapters.registry import function_entry
+from ..adapters.registry import own_entry
 from ..engine import choose_entries
 from ..errors import AdapterError, UserError, WorkerCrashed
 from ..workers.process import Worker
@@ -37,15 +37,18 @@ def chosen_entries(
 
 
 def custom_entries(functions: Sequence[str], pythons: Mapping[str, str]) -> dict[str, Entry]:
-    """The functions of --adapter; a worker imports each one as a trial."""
+    """The implementations of --adapter; a worker loads each one as a trial."""
     entries: dict[str, Entry] = {}
     for text in functions:
         name, equals, target = text.partition("=")
         if not equals or not target or not name or any(letter in name for letter in ", "):
-            raise UserError(f"--adapter {text!r} should be written NAME=package.module:function: mine=kernel:lstm")
+            raise UserError(
+                f"--adapter {text!r} should be written NAME=package.module:function: mine=kernel:lstm, or "
+                "mine=cmd:PROGRAM, or mine=lib:PATH:SYMBOL"
+            )
         if name in entries:
             raise UserError(f"--adapter {name} is given twice; give each function its own name")
-        entries[name] = function_entry(name, target, str(Path.cwd()))
+        entries[name] = own_entry(name, target, str(Path.cwd()))
     for name, entry in entries.items():
         try:
             with Worker(entry, pythons.get(name, sys.executable)) as worker:

@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 @click.command("fuzz")
 @click.option("--adapters", metavar="A,B", help="Adapters to search; default: all whose framework is installed.")
 @click.option(
-    "--adapter", "functions", multiple=True, metavar="NAME=MODULE:FUNCTION", help="Search a function of your own."
+    "--adapter",
+    "functions",
+    multiple=True,
+    metavar="NAME=TARGET",
+    help="Search your own: MODULE:FUNCTION, cmd:PROGRAM or lib:PATH:SYMBOL.",
 )
 @click.option("--grid", "grid_text", metavar="AXES", help='Draw these values only: "layers=1 bias=split,single".')
 @click.option("--minutes", type=click.FloatRange(min=0.01), default=1.0, metavar="N", help="How long.  [default: 1]")

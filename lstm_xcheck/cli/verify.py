@@ -26,7 +26,11 @@ if TYPE_CHECKING:
 @click.argument("files", nargs=-1, type=PATH, metavar="[FILE...]")
 @click.option("--adapters", metavar="A,B", help="Adapters to run; default: all whose framework is installed.")
 @click.option(
-    "--adapter", "functions", multiple=True, metavar="NAME=MODULE:FUNCTION", help="Run a function of your own."
+    "--adapter",
+    "functions",
+    multiple=True,
+    metavar="NAME=TARGET",
+    help="Run your own: MODULE:FUNCTION, cmd:PROGRAM or lib:PATH:SYMBOL.",
 )
 @click.option("--preset", metavar="NAME", help="Cases to run: quick, standard or deep.  [default: standard]")
 @click.option("--grid", "grid_text", metavar="AXES", help='Cases to run: "hidden=1,32 steps=1,20 bias=split,none".')

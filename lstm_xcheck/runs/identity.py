@@ -15,6 +15,7 @@ from typing import Any
 from .. import __version__
 from ..adapters import Entry
 from ..adapters.function import FUNCTION
+from ..adapters.program import LIBRARY, PROGRAM, Implementation
 from ..atomic_files import sha256_of
 from ..engine import CaseOrRecipe, Plan, Recipe
 from ..errors import AdapterError
@@ -72,6 +73,9 @@ def _providing_package(entry: Entry) -> tuple[str, ...]:
 
 def _source_hash(entry: Entry) -> str:
     """A digest of the code of an adapter from elsewhere; "" for others."""
+    if PROGRAM in entry.variables or LIBRARY in entry.variables:
+        words = next(json.loads(entry.variables[name]) for name in (PROGRAM, LIBRARY) if name in entry.variables)
+        return _digest([sha256_of(file) for file in Implementation(PROGRAM, tuple(words)).files])
     top, *inner = entry.variables.get(FUNCTION, entry.target).partition(":")[0].split(".")
     folders = [Path(folder) for folder in entry.path]
     if _providing_package(entry):

@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from ..adapters.protocol import Session
 from ..adapters.registry import load_adapter
-from ..errors import Unsupported, UserError
+from ..errors import Unsupported, UserError, WorkerCrashed
 from .codec import case_from_frame, result_to_frame
 from .format_exception import format_exception
 from .frames import Frame, encode_frame, read_frame
@@ -106,5 +106,7 @@ def _answer(session: Session, request: Frame) -> bytes:
         return encode_frame(result_to_frame(result, time.perf_counter() - start))
     except Unsupported as reason:
         return encode_frame(Frame("unsupported", {"reason": str(reason)}, {}))
+    except WorkerCrashed as crash:  # of a program that the adapter runs
+        return encode_frame(Frame("error", {"reason": str(crash)}, {}))
     except Exception as error:  # the driver reports a `crashed` row; the worker goes on
         return encode_frame(Frame("error", {"reason": format_exception(error)}, {}))
