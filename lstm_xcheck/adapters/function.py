@@ -23,7 +23,10 @@ FUNCTION = "LSTM_XCHECK_FUNCTION"
 
 
 class FunctionAdapter(WithoutModel):
-    """Runs `function(weights, x, h0, c0, lengths) -> y, h, c`, which raises `Unsupported` or NotImplementedError."""
+    """Runs `function(weights, x, h0, c0, lengths) -> y, h, c`.
+
+    The function raises `Unsupported` or NotImplementedError for what it lacks.
+    """
 
     def __init__(self, name: str) -> None:
         super().__init__(name)

@@ -22,7 +22,13 @@ _OUTPUTS = ("y", "h_n", "c_n", "last")
 
 @click.command("diagnose")
 @click.argument("weights", type=PATH)
-@click.argument("observed", type=PATH)
+@click.argument("observed", type=PATH, required=False)
+@click.option(
+    "--run", "target", metavar="TARGET", help="Run MODULE:FUNCTION, cmd:PROGRAM or lib:PATH:SYMBOL instead of OBSERVED."
+)
+@click.option(
+    "--timeout", type=click.FloatRange(min=0.1), default=30.0, metavar="S", help="Seconds for one case of --run."
+)
 @click.option("--layer-name", metavar="NAME", help="Which LSTM of WEIGHTS, where it holds several.")
 @click.option("--no-pairs", is_flag=True, help="Do not look for two mistakes at once.")
 @click.option(
@@ -35,7 +41,9 @@ _OUTPUTS = ("y", "h_n", "c_n", "last")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
     weights: Path,
-    observed: Path,
+    observed: Path | None,
+    target: str | None,
+    timeout: float,
     layer_name: str | None,
     no_pairs: bool,
     layout: str | None,
@@ -44,27 +52,43 @@ def command(
 ) -> int:
     """Name the mistake that explains OBSERVED, given the checkpoint WEIGHTS.
 
+    With --run there is no OBSERVED: an implementation of your own is run on cases with these weights, and on probes.
+
     OBSERVED is an .npz or .safetensors file with x (batch, steps, input) and y (batch, steps, output), and where you
     have them h0, c0, h_n, c_n (layers * directions, batch, width), lengths (batch), and layer0.y, layer1.y ... for the
     outputs of lower layers. Exit code 0 when nothing is wrong, 1 when something is, explained or not.
     """
     from ..checkpoints.formats import load
-    from ..compare import judge
-    from ..diagnose import diagnose
     from ..layouts import layout_named
     from .output import print_json
 
     if layout not in (None, _CANONICAL):
         layout_named(str(layout))
     chosen = choose(load(weights, **keras), layer_name, weights)
-    case, result = read_observed(observed, chosen)
-    found = diagnose(result, case, pairs=not no_pairs)
-    agrees = found.nothing_wrong or judge(result, case).verdict == "match"
+    if (observed is None) == (target is None):
+        given = "both are" if observed else "neither is"
+        raise UserError(f"give either OBSERVED, a file of outputs, or --run TARGET; {given} given")
+    if observed is None:
+        from .diagnose_run import diagnose_run
+
+        found, agrees = diagnose_run(str(target), chosen, timeout, pairs=not no_pairs)
+    else:
+        found, agrees = _diagnose_file(observed, chosen, pairs=not no_pairs)
     if as_json:
         print_json({"agrees": agrees, **found.to_dict()})
     else:
         _print(found, agrees, layout)
     return 0 if agrees else 1
+
+
+def _diagnose_file(observed: Path, weights: LSTMWeights, *, pairs: bool) -> tuple[Diagnosis, bool]:
+    """The diagnosis of observed outputs, and whether nothing is wrong."""
+    from ..compare import judge
+    from ..diagnose import diagnose
+
+    case, result = read_observed(observed, weights)
+    found = diagnose(result, case, pairs=pairs)
+    return found, found.nothing_wrong or judge(result, case).verdict == "match"
 
 
 def choose(lstms: dict[str, LSTMWeights], name: str | None, path: Path) -> LSTMWeights:

@@ -14,7 +14,7 @@ from .process import Program
 
 
 class ProgramAdapter(WithoutModel):
-    """Runs a program that speaks the protocol of docs/explanation/protocol.md; it starts with the first case."""
+    """Runs a program that speaks the protocol; it starts with the first case."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name)

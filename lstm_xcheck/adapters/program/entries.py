@@ -45,7 +45,7 @@ class Implementation:
 
 
 def program(command: str, *arguments: str) -> Implementation:
-    """A program that speaks the protocol, as `verify` takes it in its mapping of adapters.
+    """A program that speaks the protocol, for the adapters of `verify`.
 
     Args:
         command: its path, or its name where it is on the PATH.
@@ -62,7 +62,7 @@ def program(command: str, *arguments: str) -> Implementation:
 
 
 def library(path: str | Path, symbol: str) -> Implementation:
-    """An LSTM in a shared library, as `verify` takes it in its mapping of adapters.
+    """A function of a shared library, for the adapters of `verify`.
 
     Args:
         path: such as `./libmine.so`.

@@ -75,7 +75,7 @@ class Question(NamedTuple):
 
     @property
     def gradients(self) -> dict[str, tuple[int, ...]]:
-        """Shapes of gradients: of the weights as stored, x, h0 and c0; empty where none are asked for."""
+        """Shapes of the gradients that are asked for: weights as stored, x, states."""
         states = dict(zip(DATA, (self.case.x.shape, self.outputs["h_n"], self.outputs["c_n"]), strict=True))
         shapes = {**{name: array.shape for name, array in self.stored.items()}, **states}
         return shapes if self.case.gradients else {}
@@ -161,7 +161,7 @@ def request(kind: int, number: int, width: int, parts: Sequence[memoryview]) -> 
 
 
 def one(width: int) -> bytes:
-    """1.0 in a number type; both sides compare it, so that another byte order shows."""
+    """1.0 in a number type, by which another byte order shows."""
     return struct.pack("<f4x" if width == 4 else "<d", 1.0)
 
 

@@ -115,7 +115,7 @@ class Program:
         return body
 
     def _send(self, parts: list[memoryview]) -> None:
-        """Write a request; a large one from a thread, since a program may answer while it reads."""
+        """Write a request; a large one from a thread, for it may fill the pipe."""
         assert self._process is not None
         stream = self._process.stdin
         if sum(part.nbytes for part in parts) <= _PIPE:
@@ -136,7 +136,7 @@ class Program:
         return got
 
     def _wait(self) -> None:
-        """Wait for output; a program that has ended gives no more, whoever else has its pipe open."""
+        """Wait for output; a program that has ended gives no more."""
         assert self._process is not None
         while _SELECTS and not self._readable(_POLL):
             if self._process.poll() is not None and not self._readable(0.0):
@@ -155,7 +155,10 @@ class Program:
                 raise self._failed(f"wrote {more!r} to its stdout {when}")
 
     def _failed(self, what: str, got: int = 0, wanted: int = 0) -> WorkerCrashed:
-        """The error of a program, which is then killed; `_Ended` where it ended properly without an answer."""
+        """The error of a program, which is killed.
+
+        It is `_Ended` where it ended properly without an answer.
+        """
         assert self._process is not None
         code = self._close(_ENDING if wanted else _POLL)
         if wanted:
@@ -202,7 +205,7 @@ class _Ended(WorkerCrashed):
 
 
 def _write(stream: IO[bytes] | None, parts: list[memoryview]) -> None:
-    """Write all parts; a program that reads no more is found when it is read from."""
+    """Write all parts, unless the program has ended, which reading finds."""
     assert stream is not None
     try:
         for part in parts:
