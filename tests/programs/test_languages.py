@@ -19,7 +19,7 @@ from ..helpers import Command, command_line
 from .conftest import EXAMPLES, Build, run_tool, tool
 
 LANGUAGES = ("c", "rust", "node")
-WRONG = {"c wrong": "gates-ifog", "rust wrong": "u-transposed", "node wrong": "backward-reads-forward"}
+WRONG = {"c wrong": "gates-ifog", "rust wrong": "u-transposed", "node wrong": "both-forward"}
 SPECS = {
     "states": (lx.LSTMSpec(input_size=4, hidden_size=4), {"steps": 3}),
     "stack-lengths": (
