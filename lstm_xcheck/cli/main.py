@@ -20,6 +20,7 @@ VERBS = {
     "inspect": "Show the LSTMs of a checkpoint: spec, layout, parameter counts.",
     "diagnose": "Name the mistake that explains outputs you observed.",
     "fuzz": "Look for a disagreement, shrink it, name it and write a test that shows it.",
+    "vectors": "Write the fewest small cases that catch every mistake, for any language.",
     "params": "Count parameters under each convention and say why the numbers differ.",
     "trace": "Show gates and states step by step.",
     "layouts": "Show how each framework orders, orients and names its arrays.",

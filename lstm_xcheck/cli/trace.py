@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -78,6 +77,7 @@ def _weights(options: TraceOptions) -> tuple[LSTMWeights, str]:
     from dataclasses import fields
 
     from ..model import LSTMWeights
+    from .chosen_lstm import load_lstm
     from .parsed_options import SpecOptions
 
     file, name, init = options.file, options.layer_name, options.init
@@ -99,22 +99,7 @@ def _weights(options: TraceOptions) -> tuple[LSTMWeights, str]:
         raise UserError(
             f"--{extra.replace('_', '-')} describes random weights, but FILE {file} has its own; leave one out"
         )
-    return _load(file, name)
-
-
-def _load(file: Path, name: str | None) -> tuple[LSTMWeights, str]:
-    from ..checkpoints.codecs.limits import escape, shortlist
-    from ..checkpoints.formats import load
-
-    found = load(file)
-    names = shortlist([escape(key) for key in found])
-    if name is None and len(found) == 1:
-        name = next(iter(found))
-    if name is None:
-        raise UserError(f"{file} holds {len(found)} LSTMs; choose one by --layer-name: {names}")
-    if name not in found:
-        raise UserError(f"{file} has no LSTM named {name!r}; it has {names}")
-    return found[name], f"{escape(name) or 'the LSTM'} of {file}"
+    return load_lstm(file, name)
 
 
 def _choose(run: Trace, options: TraceOptions) -> Choice:

@@ -227,7 +227,7 @@ def _careful_score(mistake: Mistake, outputs: Outputs, comparison: _Comparison) 
             return score
         changed = changed_case([mistake], comparison.case)
         assert changed is not None, "it has outputs"
-        stored = _stored_in(changed, comparison.profile)
+        stored = stored_in(changed, comparison.profile)
         for faulty in (changed, stored):
             raw = observed_quantities(forward(faulty))
             seen = changed_outputs([mistake], raw, comparison.case)
@@ -239,7 +239,7 @@ def _careful_score(mistake: Mistake, outputs: Outputs, comparison: _Comparison) 
         return score
 
 
-def _stored_in(case: Case, profile: Profile) -> Case:
+def stored_in(case: Case, profile: Profile) -> Case:
     """The case with every number as an implementation of that precision stores it."""
     precision = profile.name.removesuffix("-own")
     precision = precision if precision in STORAGE else "float32"

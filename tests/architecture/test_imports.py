@@ -36,6 +36,7 @@ ARROWS: dict[str, set[str]] = {
     "strategies": {*FLOOR, "model", "engine"},
     "fuzz": {*JUDGES, "adapters", "events", "engine", "workers"},
     "live": {*JUDGES, "adapters", "checkpoints", "engine"},
+    "vectors": {*JUDGES, "adapters", "checkpoints.codecs"},
     "porting": {*JUDGES, "adapters", "checkpoints", "recordings", "workers"},
     "report": {*JUDGES, "events"} - {"oracle", "layouts"},
 }
@@ -43,7 +44,7 @@ ARROWS: dict[str, set[str]] = {
 #: Entry points: composed of all packages, and imported by none.
 TOP = {
     "__init__", "__main__", "adapter_contract", "api", "atlas", "cli", "fuzz", "live", "porting", "pytest_plugin",
-    "pytest_toolkit", "runs", "strategies",
+    "pytest_toolkit", "runs", "strategies", "vectors",
 }  # fmt: skip
 
 #: The same inside `checkpoints`: base modules, then detection and other layers, then one package for each family of
@@ -112,6 +113,7 @@ THIRD_PARTY: dict[str, set[str]] = {
     "adapters/tinygrad.py": {"tinygrad"},
     "live/read_keras.py": {"keras", "tensorflow", "jax", "torch"},
     "live/read_torch.py": {"torch"},
+    "vectors/formats/onnx_folders.py": {"onnx"},
     "checkpoints/codecs/hdf5*.py": {"h5py"},
     "checkpoints/codecs/crc32c.py": {"google_crc32c"},
     "checkpoints/keras/*.py": {"h5py"},
