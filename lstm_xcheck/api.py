@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
@@ -154,13 +155,14 @@ def _verify_own(
         raise NothingComparedError("there is nothing to compare; give at least one case and one function")
     names, order = tuple(own), tuple(question.id for question in questions)
     planned = Planned(len(questions) * len(own), len(questions), names, order=order)
+    start = time.perf_counter()
     functions = {name: function for name, function in own.items() if not isinstance(function, Implementation)}
     entries = tuple(other.entry(name) for name, other in own.items() if isinstance(other, Implementation))
     outcomes: list[Event] = list(run_functions(questions, functions)) if functions else []
     if entries:
         plan = Plan(questions, entries, {}, timeout, jobs or os.cpu_count() or 1)
         outcomes += [event for event in run_plan(plan) if isinstance(event, Outcome)]
-    return _with_power([planned, *outcomes, Finished(0.0)], questions)
+    return _with_power([planned, *outcomes, Finished(time.perf_counter() - start)], questions)
 
 
 def _with_power(events: Iterable[Event], questions: tuple[Case | Recipe, ...]) -> Report:

@@ -43,18 +43,20 @@ def watch(events: Events) -> Report:
 
     Ctrl-C ends the run; the report then holds the results so far.
     """
+    import time
+
     from ..events import Finished
     from ..report.model import Report
     from ..report.terminal import ProgressBar
 
-    report = Report()
+    report, start = Report(), time.perf_counter()
     with ProgressBar() as bar:
         try:
             for event in events:
                 report.handle(event)
                 bar.handle(event)
         except KeyboardInterrupt:
-            report.handle(Finished(0.0, interrupted=True))
+            report.handle(Finished(time.perf_counter() - start, interrupted=True))
         finally:
             events.close()
     return report

@@ -50,7 +50,7 @@ def _at_first_steps(mutants: CellMutants, case: Case, observed: Outputs, profile
 
 
 def _fits_every_cell(mistake: Mistake, case: Case) -> bool:
-    """Whether the other cells can have it as well; one cell's shape says nothing of theirs."""
+    """Whether the other cells, of whatever shape, can have it as well."""
     if mistake.permutes is not None or mistake.cell is None:
         return True
     return all(mistake.cell(cell) is not None for layer, direction, cell in case.weights.cells() if layer or direction)

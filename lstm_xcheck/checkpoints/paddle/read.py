@@ -118,7 +118,7 @@ def _refuse_different(path: Path, first: TensorInfo, second: TensorInfo) -> None
 
 
 def _as_paddle_found(lstm: FoundLSTM, aliases: Mapping[str, str]) -> FoundLSTM:
-    """The LSTM as Paddle's, under the file's own names; a single cell has no arrays of `nn.LSTM`."""
+    """The LSTM as Paddle's, under the file's own names."""
     if lstm.layout != "torch" or not all("_l" in key for key in lstm.arrays):
         return lstm
     both = lstm.weights.spec.bidirectional
