@@ -21,6 +21,7 @@ from .compare import Row, judge
 from .errors import Unsupported
 from .layouts import TABLE
 from .model import Case, LSTMSpec, LSTMWeights, Result
+from .model.features import FEATURES
 from .pytest_plugin import adapters_of
 from .pytest_toolkit import Toolkit, why_missing
 from .report import Report
@@ -62,16 +63,24 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "hard-sigmoid": ({"gate_activation": "hard_sigmoid:0.2,0.5"}, {}),
 }
 
+#: Features of padding, outputs and calls, by their names; most adapters refuse most of them.
+_FEATURES = {
+    row.name: row for row in FEATURES if row.group in ("padding", "outputs", "calls") and row.name not in CASES
+}
+NAMES = (*CASES, *_FEATURES)
+
 #: Rows that are no outputs, and have a test of their own.
 _BOOKKEEPING = ("weights", "parameters")
 
 
 def case_named(name: str, seed: int = 0) -> Case:
-    """A case of the table.
+    """A case of the table, or of a feature.
 
     >>> case_named("lengths").lengths.shape
     (3,)
     """
+    if name in _FEATURES:
+        return replace(_FEATURES[name].case(), id=name)
     spec, data = CASES[name]
     options = {key: value for key, value in data.items() if key != "change"}
     case = Case.random(LSTMSpec(**{**_PLAIN, **spec}), seed=seed, id=name, **options)
@@ -98,9 +107,9 @@ class Subject:
 
     def supported(self, *cases: str) -> list[str]:
         """Those cases that it runs; skips the test without any."""
-        found = [case for case in cases or CASES if not self.refuses(case)]
+        found = [case for case in cases or NAMES if not self.refuses(case)]
         if not found:
-            pytest.skip(f"{self.name} runs none of the cases {', '.join(cases or CASES)}")
+            pytest.skip(f"{self.name} runs none of the cases {', '.join(cases or NAMES)}")
         return found
 
     def wrong(self, case: str) -> list[Row]:
@@ -161,11 +170,11 @@ def test_versions_are_text(observed: Worker) -> None:
 
 def test_something_runs(subject: Subject) -> None:
     """An adapter that refuses everything would pass every other test."""
-    reasons = {row.reason for case in CASES for row in subject.report(case).rows if subject.refuses(case)}
-    assert not all(map(subject.refuses, CASES)), f"every case is unsupported: {'; '.join(sorted(reasons))}"
+    reasons = {row.reason for case in NAMES for row in subject.report(case).rows if subject.refuses(case)}
+    assert not all(map(subject.refuses, NAMES)), f"every case is unsupported: {'; '.join(sorted(reasons))}"
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", NAMES)
 def test_case(subject: Subject, case: str) -> None:
     """Outputs, states and gradients match, or the case is refused with a reason."""
     report = subject.report(case)
@@ -177,6 +186,9 @@ def test_case(subject: Subject, case: str) -> None:
     assert not wrong, "\n".join([*wrong, *report.causes])
     compared = {row.quantity.partition(":")[0] for row in report.rows}
     assert "grad" in compared or not case_named(case).gradients, "gradients were asked for, but none were compared"
+    asked = case_named(case)
+    assert "last" in compared or asked.returns != "last", "the last output was asked for, but was not compared"
+    assert "merged" in compared or asked.merge == "concat", "merged halves were asked for, but were not compared"
 
 
 def test_weights_come_back_bit_for_bit(subject: Subject) -> None:
@@ -215,7 +227,7 @@ def test_a_case_run_again_gives_the_same_bits(subject: Subject) -> None:
 
 def test_a_refused_case_leaves_it_usable(subject: Subject) -> None:
     """A case that is refused changes nothing."""
-    refused = [case for case in CASES if subject.refuses(case)]
+    refused = [case for case in NAMES if subject.refuses(case)]
     if not refused:
         pytest.skip(f"{subject.name} refuses none of the cases")
     (name, *_) = subject.supported()

@@ -17,6 +17,9 @@ from ..layouts import to_layout
 from ..model import Case, LSTMSpec, Result
 from .chunks import pieces, run_in_chunks
 
+#: Of a case that an adapter does not put to its framework, which may know more.
+NOT_ASKED = "does not ask its framework for"
+
 #: What an adapter may implement and name in its attribute `options`; a case that needs another one is refused.
 OPTIONS = {
     "held": "outputs at padding that repeat the last valid one",
@@ -134,7 +137,7 @@ def missing_option(case: Case, name: str, options: Collection[str]) -> str | Non
     for option, value in case.options.items():
         needed = "merge" if option == "merge" else value
         if needed in OPTIONS and needed not in options:
-            return f"{needed}: {name} does not give {OPTIONS[needed]}"
+            return f"{needed}: {name} {NOT_ASKED} {OPTIONS[needed]}"
     return None
 
 

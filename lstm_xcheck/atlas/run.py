@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from ..adapters import Entry
+from ..adapters.protocol import NOT_ASKED
 from ..compare import Row
 from ..engine import Plan
 from ..events import Outcome
@@ -46,14 +47,15 @@ def cell_of(outcome: Outcome, feature: str) -> Cell:
     if outcome.verdict == "match":
         return _right(outcome, feature, reason)
     if outcome.verdict == "unsupported":
-        return Cell(outcome.adapter, feature, "refuses", reason)
+        is_asked = NOT_ASKED not in reason
+        return Cell(outcome.adapter, feature, "refuses" if is_asked else "not run", reason)
     return Cell(outcome.adapter, feature, "not run", f"{outcome.verdict}: {reason}")
 
 
 def _right(outcome: Outcome, feature: str, note: str) -> Cell:
     """A match; one of float64 that only a lower precision allows is wrong."""
     lower = next((row.precision for row in outcome.rows if _is_lower(row)), "")
-    if lower and feature.startswith("float64"):
+    if lower and "float64" in feature:
         return Cell(outcome.adapter, feature, "wrong", note, f"computes-in-{lower}")
     return Cell(outcome.adapter, feature, "right", note)
 

@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 @click.option("--no-start", is_flag=True, help="Only look for the packages; start no framework.")
 def command(as_json: bool, reasons: bool, no_start: bool) -> None:
     """Show every adapter: what it runs, its version,
-    and what it supports or why not.
+    and which features it accepts or why not.
 
-    Each installed framework is started once and asked about every feature; nothing is run.
+    Each installed framework is started once and asked about every feature; nothing is run, so that what is accepted
+    may still be refused by the framework or wrong: `atlas` runs it.
     """
     from concurrent.futures import ThreadPoolExecutor
     from functools import partial
@@ -92,7 +93,7 @@ def _print(described: list[dict[str, Any]], *, reasons: bool) -> None:
     from .output import plain_table
 
     console = Console()
-    table = plain_table("adapter", "runs", "version", "supports", no_wrap=("adapter",))
+    table = plain_table("adapter", "runs", "version", "accepts", no_wrap=("adapter",))
     refused: dict[str, dict[str, list[str]]] = {}
     for adapter in described:
         versions = ", ".join(f"{k} {v}" for k, v in adapter.get("versions", {}).items() if v[:1].isdigit())
@@ -108,7 +109,11 @@ def _print(described: list[dict[str, Any]], *, reasons: bool) -> None:
                 refused.setdefault(shared, {}).setdefault(adapter["name"], []).append(name)
     console.print(table)
     if not reasons:
-        console.print("features of each, and reasons: --json, or --reasons", markup=False, highlight=False)
+        console.print(
+            "accepted features and reasons: --json, --reasons; what is right: lstm-xcheck atlas",
+            markup=False,
+            highlight=False,
+        )
         return
     for answer, by_adapter in refused.items():
         features = ", ".join(dict.fromkeys(name for names in by_adapter.values() for name in names))

@@ -37,22 +37,24 @@ def command(adapters: str | None, page: Path | None, as_json: bool, **options: A
     from ..engine import run
     from ..engine.plan import choose_entries
     from .options import adapter_names
-    from .output import print_json, watch
+    from .output import check_report_paths, print_json, watch
     from .parsed_options import WorkerOptions
 
+    check_report_paths([page] if page else [])
     worker = WorkerOptions(**options)
     pythons = worker.pythons()
     entries = choose_entries(adapter_names(adapters, nothing="no adapter"), pythons, compiling=True, by_name=True)
     report = watch(run(plan_of(entries, pythons, worker.timeout, worker.jobs or os.cpu_count() or 1)))
     if report.interrupted:
+        click.echo("interrupted: no atlas, which needs every feature", err=True)
         return 130
     atlas = draw(report.outcomes)
-    if page is not None:
-        write_atomically(page, page_of(atlas).encode())
     if as_json:
         print_json(atlas.to_dict())
     else:
         _print(atlas)
+    if page is not None:
+        write_atomically(page, page_of(atlas).encode())
     return int(any(cell.state == "wrong" for cell in atlas.cells))
 
 

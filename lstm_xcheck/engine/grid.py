@@ -94,7 +94,7 @@ def _convert(name: str, value: Any) -> Any:
     if isinstance(default, int):
         return _integer(name, value, minimum=0 if name in ("proj", "seed") else 1)
     if value not in _CHOICES[name]:
-        raise SpecError(f"grid: {name} is {value!r}, but should be one of {', '.join(_CHOICES[name])}")
+        raise SpecError(f"grid: {name} is {value!r}, but should be one of {', '.join(filter(None, _CHOICES[name]))}")
     return value
 
 

@@ -32,7 +32,8 @@ def judged_outcome(
     except XcheckError as error:
         return failed_outcome(case.id, adapter, XcheckError(f"answered what cannot be judged: {error}"))
     # Functions of the user have no layout and may leave out what they do not compute.
-    wanted = ("y", "h_n", "c_n", *(["merged"] if case.merge != "concat" else []))
+    asked = {"merged": case.merge != "concat", "last": case.returns == "last"}
+    wanted = ("y", "h_n", "c_n", *(name for name, is_asked in asked.items() if is_asked))
     missing = [quantity for quantity in wanted if layout and getattr(result, quantity) is None]
     rows = verdict.rows + tuple(
         Row(case.id, adapter, quantity, "mismatch", reason=f"the adapter returned no {quantity}")

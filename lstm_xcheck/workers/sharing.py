@@ -37,7 +37,8 @@ class ProcessPlan:
 
     def place(self, entry: Entry) -> Hashable:
         """Equal for adapters that share a process."""
-        return entry.family or entry.name, self.python(entry), tuple(sorted(self.variables(entry).items()))
+        own = "" if entry.family else entry.name
+        return entry.family, own, self.python(entry), entry.without, tuple(sorted(self.variables(entry).items()))
 
     def new_process(self, entry: Entry) -> Process:
         """A process, not yet started, for an adapter and those of its place."""

@@ -13,7 +13,13 @@ import sys
 from collections.abc import Sequence
 
 #: Distributions with another name than their module.
-_DISTRIBUTIONS = {"tensorflow": ("tensorflow-cpu", "intel-tensorflow"), "haiku": ("dm-haiku",)}
+_DISTRIBUTIONS = {
+    "tensorflow": ("tensorflow-cpu", "intel-tensorflow"),
+    "haiku": ("dm-haiku",),
+    "paddle": ("paddlepaddle", "paddlepaddle-gpu"),
+    "mlx.core": ("mlx",),
+    "sonnet": ("dm-sonnet",),
+}
 
 
 def versions(modules: Sequence[str]) -> dict[str, str]:

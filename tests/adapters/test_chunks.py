@@ -171,12 +171,12 @@ def test_what_an_adapter_does_not_name_is_not_asked_of_it(option: str) -> None:
     spec = replace(SPEC, bidirectional=option == "merge")
     case = Case.random(spec, **OPTIONS[option])
     adapter = Both()
-    with pytest.raises(Unsupported, match=f"^{option}: counting does not give "):
+    with pytest.raises(Unsupported, match=f"^{option}: counting does not ask its framework for "):
         Session(adapter).execute(case)
     assert (adapter.built, adapter.asked) == (0, [])
     adapter.options = frozenset({option})  # type: ignore[attr-defined]
     assert Session(adapter).refusal(case) is None
-    with pytest.raises(Unsupported, match=f"^{option}: a function of the user does not give "):
+    with pytest.raises(Unsupported, match=f"^{option}: a function of the user does not ask its framework for "):
         call_function(lambda *_: pytest.fail("it was called"), case)
 
 

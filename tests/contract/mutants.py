@@ -188,6 +188,41 @@ class LosesC0(TinyAdapter):
         return super().run(model, replace(case, c0=None) if case.h0 is None else case)
 
 
+class ReturnsNoLast(TinyAdapter):
+    """Leaves the last output out where it is asked for."""
+
+    def run(self, model: Any, case: Case) -> Result:
+        return replace(super().run(model, case), last=None)
+
+
+class ReadsAStepOfEmptyRows(TinyAdapter):
+    """Reads one step of rows of length 0."""
+
+    def run(self, model: Any, case: Case) -> Result:
+        given = case.lengths
+        return super().run(model, case if given is None else replace(case, lengths=np.maximum(given, 1)))
+
+
+class ClaimsToHold(TinyAdapter):
+    """Says that it holds outputs through padding, and gives zeros."""
+
+    options = frozenset({"held"})
+
+    def run(self, model: Any, case: Case) -> Result:
+        return super().run(model, replace(case, padding="zero"))
+
+
+class ClaimsToMerge(TinyAdapter):
+    """Says that it merges directions, and gives the forward half."""
+
+    options = frozenset({"merge"})
+
+    def run(self, model: Any, case: Case) -> Result:
+        result = super().run(model, replace(case, merge="concat"))
+        half = None if case.merge == "concat" else np.array(result.y)[..., : case.spec.hidden_size]
+        return replace(result, merged=half)
+
+
 #: Name -> the broken adapter, and the check that is meant for it.
 MUTANTS: dict[str, tuple[type[TinyAdapter], str]] = {
     "swaps-gates": (SwapsGates, "test_case[{}-plain]"),
@@ -196,6 +231,10 @@ MUTANTS: dict[str, tuple[type[TinyAdapter], str]] = {
     "loses-c0": (LosesC0, "test_case[{}-c0-only]"),
     "raises-for-stacks": (RaisesForStacks, "test_case[{}-stack]"),
     "gives-wrong-gradients": (GivesWrongGradients, "test_case[{}-gradients]"),
+    "returns-no-last": (ReturnsNoLast, "test_case[{}-last-output]"),
+    "reads-a-step-of-empty-rows": (ReadsAStepOfEmptyRows, "test_case[{}-length-0]"),
+    "claims-to-hold": (ClaimsToHold, "test_case[{}-held-outputs]"),
+    "claims-to-merge": (ClaimsToMerge, "test_case[{}-merge-sum]"),
     "gives-no-reason": (GivesNoReason, "test_case[{}-peepholes]"),
     "reuses-a-buffer": (ReusesABuffer, "test_outputs_do_not_alias[{}]"),
     "miscounts": (Miscounts, "test_parameter_count_is_that_of_the_layout[{}]"),

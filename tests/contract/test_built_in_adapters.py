@@ -15,8 +15,17 @@ ENTRIES = {entry.name: entry for entry in BUILT_IN}
 
 #: Adapter -> the cases in which its framework is wrong without a word, which the adapter passes on for the judge.
 DIVERGENCES: dict[str, set[str]] = {
-    "onnx-openvino": {"peepholes", "coupled-gates"},
+    **{name: {"length-0", "halves-of-lengths"} for name in ("flax-linen", "flax-nnx", "flax-nnx-optimized")},
+    **{name: {"length-0", "halves-of-lengths"} for name in ("onnxruntime", "openvino")},
+    **{name: {"held-outputs-both"} for name in ("keras-tensorflow", "keras-torch", "keras-cell", "tf-keras")},
+    "keras-jax": {"held-outputs-both", "held-outputs-left-mask"},
+    "onnx-openvino": {"peepholes", "coupled-gates", "length-0", "halves-of-lengths"},
     "onnx-reference": {
+        "length-0",
+        "lengths-reverse",
+        "lengths-stack",
+        "last-output-of-lengths",
+        "halves-of-lengths",
         "lengths",
         "reverse-lengths",
         "stack-bidirectional-lengths",

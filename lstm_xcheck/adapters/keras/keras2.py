@@ -84,6 +84,7 @@ class Keras2LSTM:
 
     def run_with_gradients(self, model: Stack, case: Case) -> Result:
         """Run the stack and differentiate with `tf.GradientTape`; absent states are zeros."""
+        model = model.variant(case)
         vectors = [_tensor(vector, case.precision) for vector in cotangents_in_order(case)]
         inputs = layer_inputs(case, _tensor, tf.constant, explicit=True)
         return on_tensorflow(tf, model, *inputs, model.prepare_last(case), vectors).result(model, self.layout, _numpy)
