@@ -25,7 +25,6 @@ def command(as_json: bool, reasons: bool, no_start: bool) -> None:
     may still be refused by the framework or wrong: `atlas` runs it.
     """
     from concurrent.futures import ThreadPoolExecutor
-    from functools import partial
 
     from ..adapters import known
     from ..workers.sharing import Workers
@@ -33,9 +32,16 @@ def command(as_json: bool, reasons: bool, no_start: bool) -> None:
 
     entries = list(known().values())
     here = [entry for entry in entries if not entry.missing()] if not no_start else []
-    with Workers(here) as workers, ThreadPoolExecutor(max_workers=2) as threads:
-        groups = threads.map(partial(_describe_all, workers), workers.by_process())
-        started = {one["name"]: one for group in groups for one in group}
+    with (
+        ThreadPoolExecutor(max_workers=2) as threads,
+        Workers(here) as workers,
+    ):  # an interrupt ends the processes first
+        futures = [threads.submit(_describe_all, workers, group) for group in workers.by_process()]
+        try:
+            started = {one["name"]: one for future in futures for one in future.result()}
+        except BaseException:
+            threads.shutdown(wait=False, cancel_futures=True)
+            raise
     described = [started.get(entry.name) or describe(entry) for entry in entries]
     if as_json:
         print_json({"adapters": described})

@@ -15,15 +15,20 @@ from .process import Worker
 class ProcessPlan:
     """Which of some adapters share a process.
 
-    Adapters of a family do, and get each other's variables, unless two of them want different values.
+    Adapters of a family do, and get each other's variables, unless two of them want different values, or one is set to
+    run as it does where shapes repeat (`Entry.when_repeated`).
     """
 
     def __init__(self, entries: Iterable[Entry], pythons: Mapping[str, str] | None = None) -> None:
         """`pythons`: interpreters by adapter name, where it is not this one."""
         self._pythons = pythons or {}
-        self._wanted: dict[tuple[str, str], set[tuple[str, str]]] = {}
+        self._wanted: dict[Hashable, set[tuple[str, str]]] = {}
         for entry in entries:
-            self._wanted.setdefault((entry.family, self.python(entry)), set()).update(entry.variables.items())
+            self._wanted.setdefault(self._relatives(entry), set()).update(entry.variables.items())
+
+    def _relatives(self, entry: Entry) -> Hashable:
+        own = {name: value for name, value in entry.variables.items() if name in entry.when_repeated}
+        return entry.family, self.python(entry), tuple(sorted(own.items()))
 
     def python(self, entry: Entry) -> str:
         """The interpreter of an adapter."""
@@ -31,7 +36,7 @@ class ProcessPlan:
 
     def variables(self, entry: Entry) -> dict[str, str]:
         """Environment variables of an adapter's process."""
-        wanted = self._wanted.get((entry.family, self.python(entry)), set()) | set(entry.variables.items())
+        wanted = self._wanted.get(self._relatives(entry), set()) | set(entry.variables.items())
         shared = bool(entry.family) and len(dict(wanted)) == len(wanted)
         return dict(sorted(wanted)) if shared else entry.variables
 

@@ -19,6 +19,14 @@ def test_the_version_of_each_package_is_known(entry: Entry) -> None:
     assert "unknown" not in versions(entry.requires).values()
 
 
+def test_what_repeated_shapes_set_reaches_no_relative() -> None:
+    compiling = Entry("one", "m:A", variables={"X": "1"}, when_repeated={"X": "1"}, family="small")
+    relative = Entry("other", "m:A", variables={"Y": "2"}, family="small")
+    plan = ProcessPlan([compiling, relative])
+    assert plan.variables(relative) == {"Y": "2"}
+    assert plan.place(compiling) != plan.place(relative)
+
+
 def test_an_adapter_named_like_a_family_has_a_process_of_its_own() -> None:
     own = Entry("small", "somewhere:Adapter")
     member = Entry("member", "somewhere:Adapter", family="small")
