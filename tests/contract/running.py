@@ -22,6 +22,7 @@ Outcomes = dict[str, str]
 def environment(*path: Path) -> dict[str, str]:
     """Environment of a process that finds this package, and these folders."""
     places = [str(place) for place in (Path(str(lx.__file__)).parents[1], *path)]
+    places += filter(None, [os.environ.get("PYTHONPATH")])
     return {**os.environ, "PYTHONPATH": os.pathsep.join(places), "PYTEST_ADDOPTS": ""}
 
 
@@ -34,7 +35,7 @@ def contract_outcomes(
     ran = subprocess.run(
         [sys.executable, "-m", "pytest", *plugin, *options, "--xcheck-adapters", adapters,
          "--pyargs", *([f"{SUITE}::{check}" for check in checks] or [SUITE])],
-        env=environment(*path), cwd=folder, capture_output=True, text=True, check=False, timeout=600,
+        env=environment(*path), cwd=folder, capture_output=True, text=True, check=False, timeout=1200,
     )  # fmt: skip
     assert ran.returncode in (0, 1), ran.stdout[-3000:] + ran.stderr[-3000:]
     found = {}
