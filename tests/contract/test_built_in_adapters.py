@@ -61,6 +61,10 @@ def of_family(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Outco
 def test_a_built_in_adapter_keeps_the_contract(name: str, of_family: Callable[[str], Outcomes]) -> None:
     needs(*ENTRIES[name].requires)
     parameters = {f"[{name}]", *(f"[{name}-{case}]" for case in CASES)}
-    own = {test: said for test, said in of_family(ENTRIES[name].family).items() if test[test.find("[") :] in parameters}
+    own = {
+        test: outcome
+        for test, outcome in of_family(ENTRIES[name].family).items()
+        if test[test.find("[") :] in parameters
+    }
     assert set(failures(own)) == {f"test_case[{name}-{case}]" for case in DIVERGENCES.get(name, set())}
     assert list(own.values()).count("passed") >= 15
