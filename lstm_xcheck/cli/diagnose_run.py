@@ -24,7 +24,6 @@ _CASES: dict[str, tuple[bool, dict[str, Any]]] = {
     "weights-lengths": (True, {"ragged": True}),
     "weights-zero-states": (True, {"states": False, "returns": "last"}),
     "probe-square": (False, {"steps": 4}),
-    "weights-after-another": (True, {"states": False, "chunks": "after-another"}),
 }
 
 
@@ -38,6 +37,9 @@ def diagnose_run(target: str, weights: LSTMWeights, timeout: float, *, pairs: bo
         NothingComparedError: when it refuses every case, or nothing is decided.
     """
     with Worker(own_entry("the-implementation", target, str(Path.cwd())), timeout=timeout) as worker:
+        stateful = _stateful(worker, weights)
+        if stateful is not None:
+            return stateful, False
         found: list[Diagnosis] = []
         reasons: list[str] = []
         compared = 0
@@ -65,7 +67,19 @@ def diagnose_run(target: str, weights: LSTMWeights, timeout: float, *, pairs: bo
     return Diagnosis(None, explanation=explanation, nothing_wrong=True), True
 
 
-def _diagnosis(result: Result, case: Case, ask: Callable[[Case], Result], *, pairs: bool) -> Diagnosis:
+def _stateful(worker: Worker, weights: LSTMWeights) -> Diagnosis | None:
+    """The diagnosis of an implementation whose first call is right and whose second is not."""
+    case = Case.random(weights.spec, weights=weights, steps=6, batch=4, seed=41, states=False, id="second-call")
+    try:
+        results = [worker.run(case), worker.run(case)]
+    except (Unsupported, WorkerCrashed):  # the cases that follow say so
+        return None
+    first, second = (judge(result, case).verdict for result in results)
+    wrong = first == "match" and second in ("mismatch", "suspect")
+    return _diagnosis(results[1], case, None, pairs=False) if wrong else None
+
+
+def _diagnosis(result: Result, case: Case, ask: Callable[[Case], Result] | None, *, pairs: bool) -> Diagnosis:
     try:
         found = diagnose(result, case, pairs=pairs, ask=ask)
     except SpecError as reason:  # outputs of another shape, or not finite
