@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from .adapters.registry import entry_named, known
+from .adapters.program import Implementation
+from .adapters.registry import entry_named, known, refuse_known
 from .compare import Verdict, VerdictName, worst_of
 from .compare import judge as judge_result
 from .engine import Recipe
@@ -17,7 +18,7 @@ from .engine.explain import Explainer
 from .engine.recipe import make_case
 from .engine.run import run_task
 from .engine.task import skipped_outcome
-from .errors import NothingComparedError
+from .errors import AdapterError, NothingComparedError
 from .events import Outcome, Planned
 from .live.equivalence import assert_equivalent
 from .model import Case, Result
@@ -26,6 +27,8 @@ from .report.json_file import write_report
 from .report.summary import counted
 from .workers.process import Worker
 from .workers.sharing import Workers
+
+Adapters = Sequence[str] | Mapping[str, Implementation] | None
 
 
 def known_names() -> tuple[str, ...]:
@@ -67,14 +70,16 @@ class Toolkit:
         self._current, self._adapters, self._timeout = current, adapters, timeout
         self._workers: Workers | None = None
         self._report = Report()
+        self._own: dict[str, Implementation] = {}
 
-    def verify(self, cases: Case | Recipe | Iterable[Case | Recipe], adapters: Sequence[str] | None = None) -> Report:
+    def verify(self, cases: Case | Recipe | Iterable[Case | Recipe], adapters: Adapters = None) -> Report:
         """Run cases in frameworks and judge every answer.
 
         Args:
             cases: one or several.
-            adapters: names; by default those chosen for this test whose frameworks are installed. Without any
-                installed adapter the test is skipped, with the pip command.
+            adapters: names, or a mapping from a name to `lx.program(...)` or `lx.library(...)`; by default those chosen
+                for this test whose frameworks are installed. Without any installed adapter the test is skipped, with
+                the pip command.
 
         Returns:
             The report; its `ok` is true when all agree.
@@ -84,7 +89,7 @@ class Toolkit:
             AdapterError: for an unknown adapter.
         """
         questions = [cases] if isinstance(cases, (Case, Recipe)) else list(cases)
-        names = self._installed(adapters)
+        names = self._own_names(adapters) if isinstance(adapters, Mapping) else self._installed(adapters)
         if not questions:
             raise NothingComparedError("there is no case to compare; give at least one")
         report = Report()
@@ -99,9 +104,7 @@ class Toolkit:
                 self._remember(outcome)
         return report
 
-    def assert_agrees(
-        self, cases: Case | Recipe | Iterable[Case | Recipe], adapters: Sequence[str] | None = None
-    ) -> None:
+    def assert_agrees(self, cases: Case | Recipe | Iterable[Case | Recipe], adapters: Adapters = None) -> None:
         """As `verify`, but fail unless everything that was compared agrees.
 
         The test is skipped, with the reasons, when a case is no LSTM or no framework supports it.
@@ -175,6 +178,14 @@ class Toolkit:
         if self._workers is not None:
             self._workers.close()
 
+    def _own_names(self, adapters: Mapping[str, Implementation]) -> tuple[str, ...]:
+        """The names of programs and libraries, whose workers stay warm."""
+        for name, own in adapters.items():
+            refuse_known(name)
+            if self._own.setdefault(name, own) != own:
+                raise AdapterError(f"{name} is another program in this session; give each program its own name")
+        return tuple(adapters)
+
     def _installed(self, adapters: Sequence[str] | None) -> tuple[str, ...]:
         """The adapters to run; skips the test where a named one is not installed."""
         names = tuple(dict.fromkeys(adapters if adapters is not None else self._adapters()))
@@ -189,7 +200,8 @@ class Toolkit:
     def _worker(self, name: str) -> Worker:
         if self._workers is None:
             self._workers = Workers(known().values(), timeout=self._timeout)
-        return self._workers.worker_of(entry_named(name))
+        own = self._own.get(name)
+        return self._workers.worker_of(entry_named(name) if own is None else own.entry(name))
 
     def _remember(self, outcome: Outcome) -> None:
         self._report.handle(Planned(1, 1, (outcome.adapter,)))

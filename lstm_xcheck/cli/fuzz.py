@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import NothingComparedError
-from .options import PATH, adapter_names
+from .options import PATH, adapter_names, own_option
 
 if TYPE_CHECKING:
     from ..diagnose import Diagnosis
@@ -20,13 +20,7 @@ if TYPE_CHECKING:
 
 @click.command("fuzz")
 @click.option("--adapters", metavar="A,B", help="Adapters to search; default: all whose framework is installed.")
-@click.option(
-    "--adapter",
-    "functions",
-    multiple=True,
-    metavar="NAME=TARGET",
-    help="Search your own: MODULE:FUNCTION, cmd:PROGRAM or lib:PATH:SYMBOL.",
-)
+@own_option("Search")
 @click.option("--grid", "grid_text", metavar="AXES", help='Draw these values only: "layers=1 bias=split,single".')
 @click.option("--minutes", type=click.FloatRange(min=0.01), default=1.0, metavar="N", help="How long.  [default: 1]")
 @click.option("--examples", type=click.IntRange(min=1), metavar="N", help="Cases at most.  [default: no limit]")

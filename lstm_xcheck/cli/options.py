@@ -91,3 +91,9 @@ def adapter_names(text: str | None, nothing: str = "nothing") -> list[str] | Non
     if not names:
         raise UserError(f"--adapters names {nothing}; write for example --adapters torch,jax")
     return names
+
+
+def own_option(verb: str) -> Callable[[_Function], _Function]:
+    """The option `--adapter NAME=TARGET` of a command."""
+    text = f"{verb} your own: MODULE:FUNCTION, cmd:PROGRAM or lib:PATH:SYMBOL."
+    return click.option("--adapter", "functions", multiple=True, metavar="NAME=TARGET", help=text)

@@ -142,6 +142,7 @@ class RecordOptions(CaseOptions, WorkerOptions):
     environment: str
     run_id: str
     adapters: str | None
+    functions: Sequence[str]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import UserError
-from .options import PATH, adapter_names
+from .options import PATH, adapter_names, own_option
 
 if TYPE_CHECKING:
     from ..recordings import Recording
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 @click.option("--env", "environment", default="", metavar="NAME", help="Name of this environment, such as py311-torch.")
 @click.option("--run", "run_id", default="", metavar="ID", help="Run it belongs to; default: a digest of the content.")
 @click.option("--adapters", metavar="A,B", help="Adapters to ask; default: all whose framework is installed.")
+@own_option("Ask")
 @click.option("--preset", metavar="NAME", help="Cases to ask: quick, standard or deep.  [default: standard]")
 @click.option("--grid", "grid_text", metavar="AXES", help='Cases to ask: "hidden=1,32 steps=1,20 bias=split,none".')
 @click.option("--seeds", type=click.IntRange(min=1), metavar="N", help="Ask every case with N seeds.")
@@ -36,9 +37,9 @@ def command(**arguments: Any) -> int:
     Nothing is judged here. `lstm-xcheck replay` judges any number of such files, in any environment that has NumPy,
     and notices when the cases were not the same there. An existing recording is replaced, any other file is not.
     """
-    from ..engine import choose_entries
     from ..recordings.schema import is_name
     from ..runs.record import record
+    from .custom_adapters import chosen_entries
     from .parsed_options import RecordOptions
 
     options = RecordOptions(**arguments)
@@ -48,7 +49,7 @@ def command(**arguments: Any) -> int:
     options.check_precision()
     check_target(options.out)
     pythons = options.pythons()
-    entries = choose_entries(adapter_names(options.adapters), pythons)
+    entries = chosen_entries(adapter_names(options.adapters), options.functions, pythons)
     plan = options.plan(options.recipes(), entries, pythons)
     cells = len(plan.cases) * len(plan.entries)
     with click.progressbar(length=cells, label=f"recording {cells} cells", file=sys.stderr) as bar:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import UserError, unknown
-from .options import PATH, adapter_names, keras_options, layouts_for, layouts_option, report_options
+from .options import PATH, adapter_names, keras_options, layouts_for, layouts_option, own_option, report_options
 
 if TYPE_CHECKING:
     from ..adapters import Entry
@@ -25,13 +25,7 @@ if TYPE_CHECKING:
 @click.command("verify")
 @click.argument("files", nargs=-1, type=PATH, metavar="[FILE...]")
 @click.option("--adapters", metavar="A,B", help="Adapters to run; default: all whose framework is installed.")
-@click.option(
-    "--adapter",
-    "functions",
-    multiple=True,
-    metavar="NAME=TARGET",
-    help="Run your own: MODULE:FUNCTION, cmd:PROGRAM or lib:PATH:SYMBOL.",
-)
+@own_option("Run")
 @click.option("--preset", metavar="NAME", help="Cases to run: quick, standard or deep.  [default: standard]")
 @click.option("--grid", "grid_text", metavar="AXES", help='Cases to run: "hidden=1,32 steps=1,20 bias=split,none".')
 @click.option("--case", "case_ids", multiple=True, metavar="ID", help="Only the case of this id, as rows have it.")

@@ -25,7 +25,7 @@ def cell(weights: Any, x: Any, h: Any, c: Any) -> tuple[Any, Any]:
     return sigmoid(z[3]) * np.tanh(c), c
 
 
-def lstm(bug: str, weights: Any, x: Any, h0: Any, c0: Any, lengths: Any) -> Any:
+def lstm(bug: str, weights: Any, x: Any, h0: Any, c0: Any, lengths: Any) -> Any:  # noqa: PLR0912 - a switch for each mistake
     """All layers; rows are read one at a time up to their lengths."""
     spec = weights.spec
     if not spec.is_plain or spec.proj_size:
@@ -68,5 +68,9 @@ def lstm(bug: str, weights: Any, x: Any, h0: Any, c0: Any, lengths: Any) -> Any:
         h_n, c_n = (s.swapaxes(0, 1).reshape(s.shape) for s in (h_n, c_n))
     if bug == "all_zeros":
         x, h_n, c_n = 0 * x, 0 * h_n, 0 * c_n
+    return _as_stored(weights, x, h_n, c_n)
+
+
+def _as_stored(weights: Any, *arrays: Any) -> tuple[Any, ...]:
     single = np.float32 if weights.dtype == "float32" else np.float64
-    return x.astype(single), h_n.astype(single), c_n.astype(single)
+    return tuple(array.astype(single) for array in arrays)
