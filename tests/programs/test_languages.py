@@ -122,6 +122,29 @@ def test_noise_on_stderr_does_no_harm(compile_c: Build, tmp_path: Path) -> None:
     assert lx.verify(CASES, adapters={"mine": lx.program(*compile_c(source))}).ok
 
 
+def test_a_kernel_of_double_precision_is_judged(compile_c: Build, tmp_path: Path) -> None:
+    text = (EXAMPLES / "c" / "my_lstm.c").read_text(encoding="utf-8")
+    for single, double in (("float", "double"), ("expf", "exp"), ("tanhf", "tanh"), ("1.0f", "1.0")):
+        text = text.replace(single, double)
+    (tmp_path / "double.c").write_text(text, encoding="utf-8")
+    mine = {"mine": lx.program(*compile_c(tmp_path / "double.c", "-DLX_FLOAT=double"))}
+    cases = [lx.Case.random(SPECS["stack-lengths"][0], precision=name, id=name) for name in ("float64", "float32")]
+    report = lx.verify(cases, adapters=mine)
+    assert {(row.case, row.verdict) for row in report.rows} == {("float64", "match"), ("float32", "unsupported")}
+
+
+def test_the_header_is_one_of_cpp_too(tmp_path: Path) -> None:
+    source = tmp_path / "mine.cpp"
+    source.write_text(
+        '#include "lstm_xcheck.h"\nconst char *lx_lstm(lx_case *) { return "nothing"; }\n'
+        "int main() { return lx_serve(); }\n", encoding="utf-8",
+    )  # fmt: skip
+    compiler = tool("c++", "g++", "clang++")
+    run_tool(compiler, "-Wall", "-Werror", f"-I{EXAMPLES / 'c'}", str(source), "-o", str(tmp_path / "mine"))
+    report = lx.verify(CASES[0], adapters={"mine": lx.program(str(tmp_path / "mine"))})
+    assert [row.reason for row in report.rows] == ["nothing"]
+
+
 @pytest.mark.parametrize(
     ("target", "words"),
     [
