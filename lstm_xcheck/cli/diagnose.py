@@ -69,7 +69,7 @@ def command(
         given = "both are" if observed else "neither is"
         raise UserError(f"give either OBSERVED, a file of outputs, or --run TARGET; {given} given")
     if observed is None:
-        from .diagnose_run import diagnose_run
+        from ..engine.diagnose_run import diagnose_run
 
         found, agrees = diagnose_run(str(target), chosen, timeout, pairs=not no_pairs)
     else:

@@ -115,7 +115,7 @@ class Program:
         return body
 
     def _send(self, parts: list[memoryview]) -> None:
-        """Write a request; a large one from a thread, for it may fill the pipe."""
+        """Write a request; a large one, which may fill the pipe, from a thread."""
         assert self._process is not None
         stream = self._process.stdin
         if sum(part.nbytes for part in parts) <= _PIPE:

@@ -68,7 +68,7 @@ def diagnose_run(target: str, weights: LSTMWeights, timeout: float, *, pairs: bo
 
 
 def _stateful(worker: Worker, weights: LSTMWeights) -> Diagnosis | None:
-    """The diagnosis of an implementation whose first call is right and whose second is not."""
+    """The diagnosis of the second call, where only the first is right."""
     case = Case.random(weights.spec, weights=weights, steps=6, batch=4, seed=41, states=False, id="second-call")
     try:
         results = [worker.run(case), worker.run(case)]
