@@ -23,6 +23,7 @@ _CASES: dict[str, tuple[bool, dict[str, Any]]] = {
     "probe-lengths": (False, {"ragged": True}),
     "weights-lengths": (True, {"ragged": True}),
     "weights-zero-states": (True, {"states": False, "returns": "last"}),
+    "weights-gradients": (True, {"gradients": True, "batch": 3}),
     "probe-square": (False, {"steps": 4}),
 }
 

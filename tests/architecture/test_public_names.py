@@ -8,7 +8,7 @@ import sys
 
 NAMES = (
     *("LSTMSpec", "LSTMWeights", "Case", "Result", "run", "judge", "verify", "verify_grid", "grid", "sweep"),
-    *("load", "count_parameters", "assert_equivalent", "register_adapter", "diagnose"),
+    *("load", "count_parameters", "assert_equivalent", "register_adapter", "diagnose", "program", "library"),
 )
 
 CODE = """

@@ -27,6 +27,50 @@ static const char *order(int of_bias) {
     return "\0\1\2\3";
 }
 
+static float saved[7][1 << 14];                     /* i, f, g, o, c before, h before, c of each row, step and unit */
+
+/* Back-propagation through one layer and direction, from what the forward pass saved. */
+static void back_propagate(lx_case *q, int bias, int second) {
+    size_t H = q->hidden, T = q->steps, X = q->input, n, t, j, k, own;
+    const float *W = q->weights, *U = W + 4 * H * X;
+    float *dW = q->d_weights, *dU = dW + 4 * H * X, *db = dU + 4 * H * H, *dr = db + 4 * H, dz[4][256], scale = is("four-times") ? 4 : 1;
+    size_t count = (size_t)(q->d_c0 + q->batch * H - q->d_weights);
+    for (n = 0; n < q->batch; n++) {
+        float *dh = q->d_h0 + n * H, *dc = q->d_c0 + n * H;
+        memcpy(dh, q->g_h + n * H, H * sizeof *dh);
+        memcpy(dc, q->g_c + n * H, H * sizeof *dc);
+        for (t = T; t-- > 0;) {
+            const float *x = q->x + (n * T + t) * X;
+            float *dx = q->d_x + (n * T + t) * X;
+            for (k = 0; k < H; k++) {
+                size_t at = (n * T + t) * H + k;
+                float i = saved[0][at], f = saved[1][at], g = saved[2][at], o = saved[3][at], tau = tanhf(saved[6][at]);
+                float d = dh[k] + q->g_y[at], of_tau = is("tanh-twice") ? tanhf(tau) : tau, of_g = is("tanh-twice") ? tanhf(g) : g;
+                float all = d * o * (1 - of_tau * of_tau) + dc[k];
+                dz[is("backward-f-i-g-o") ? 1 : 0][k] = all * (is("input-by-i") ? i : g) * i * (1 - i);
+                dz[is("backward-f-i-g-o") ? 0 : 1][k] = all * saved[4][at] * f * (1 - f);
+                dz[2][k] = all * i * (1 - of_g * of_g);
+                dz[3][k] = d * tau * o * (1 - o);
+                dc[k] = all * f;
+            }
+            memset(dh, 0, H * sizeof *dh);
+            for (k = 0; k < 4 * H; k++) {
+                float d = dz[own = k / H][k % H];
+                for (j = 0; j < X; j++) { dW[k * X + j] += d * x[j]; dx[j] += d * W[k * X + j]; }
+                for (j = 0; j < H; j++) {
+                    size_t at = (n * T + t) * H + j;
+                    dU[k * H + j] += d * (is("u-with-new-h") ? q->y[at] : saved[5][at]);
+                    dh[j] += d * U[k * H + j];
+                }
+                if (bias) db[k] += d;
+                if (second) dr[k] += d;
+            }
+        }
+    }
+    for (k = 0; k < count; k++) q->d_weights[k] *= scale;
+    q->answered |= LX_GRADIENTS_FILLED;
+}
+
 LX_API const char *lx_lstm(lx_case *q) {
     static float kept[1 << 16];
     size_t H = q->hidden, B = q->batch, T = q->steps, D = q->directions, in = q->input, rows = q->layers * D * B * H;
@@ -36,7 +80,10 @@ LX_API const char *lx_lstm(lx_case *q) {
     float *swap;
     const float *w = q->weights, *x = q->x;
     float z[4][256];
-    if (q->flags & (LX_PEEPHOLES | LX_GRADIENTS) || q->projection || H > 256 || 2 * rows > sizeof kept / sizeof *kept)
+    if (q->g_y && (q->layers * D > 1 || q->lengths || q->flags & ~(LX_STATES | LX_BIAS | LX_SECOND_BIAS | LX_GRADIENTS)
+                   || q->gate_clip || q->cell_clip || q->cell_activation != LX_TANH || B * T * H > 1 << 14))
+        return "gradients of one plain layer only";
+    if (q->flags & LX_PEEPHOLES || q->projection || H > 256 || 2 * rows > sizeof kept / sizeof *kept)
         return "this is too much for a small kernel";
     if (q->h0 && !is("states-wiped")) memcpy(q->h_n, q->h0, rows * sizeof *kept);
     if (q->c0 && !is("states-wiped") && !is("no-initial-c")) memcpy(q->c_n, q->c0, rows * sizeof *kept);
@@ -72,6 +119,11 @@ LX_API const char *lx_lstm(lx_case *q) {
                         float i = gate(z[0][k]), f = gate(z[1][k]), v;
                         float g = q->cell_activation == LX_RELU && !plain ? relu(z[2][k]) : tanhf(z[2][k]);
                         if (q->flags & LX_FORGET_FROM_INPUT && !is("coupling-left-out")) f = 1 - i;
+                        if (q->g_y) {
+                            size_t at = (n * T + t) * H + k;
+                            saved[0][at] = i; saved[1][at] = f; saved[2][at] = g; saved[3][at] = gate(z[3][k]);
+                            saved[4][at] = c[k]; saved[5][at] = h[k]; saved[6][at] = f * c[k] + i * g;
+                        }
                         c[k] = clipped(f * c[k] + i * g, q->cell_clip);
                         v = q->output_activation == LX_RELU && !plain ? relu(c[k]) : tanhf(c[k]);
                         h[k] = gate(z[3][k]) * v;
@@ -87,6 +139,7 @@ LX_API const char *lx_lstm(lx_case *q) {
     if (is("states-never-written")) { memset(q->h_n, 0, rows * sizeof *kept); memset(q->c_n, 0, rows * sizeof *kept); }
     if (is("returns-c-h")) { swap = q->h_n; memcpy(kept, swap, rows * sizeof *kept); memcpy(swap, q->c_n, rows * sizeof *kept); memcpy(q->c_n, kept, rows * sizeof *kept); }
     q->answered |= LX_LOWER_FILLED;
+    if (q->g_y) back_propagate(q, bias, second);
     return NULL;
 }
 

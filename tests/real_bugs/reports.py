@@ -201,4 +201,15 @@ REPORTS = (
         {"num_layers": 2, "bidirectional": True},
     ),
     Report("keras-team/keras#14992", "one backend returns zero", "python", "all_zeros", "nothing-written"),
+    Report("wvabrinskas/Neuron#181", "dc/di has i for g", "c", "input-by-i", "gradient-input-by-i"),
+    Report("wvabrinskas/Neuron#181", "1 - tanh(tanh x)^2", "c", "tanh-twice", "gradient-slope-tanh-of-value-both-tanh"),
+    Report("wvabrinskas/Neuron#181", "dU with the new h", "c", "u-with-new-h", "gradient-u-by-new-h"),
+    Report(
+        "ooples/AiDotNet.Tensors#907",
+        "f, i, g, o in backward only",
+        "c",
+        "backward-f-i-g-o",
+        "gradient-pass-gates-figo",
+    ),
+    Report("axon#646", "gradients are four times too large", "c", "four-times", "gradient-times-4"),
 )
