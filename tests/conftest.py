@@ -16,7 +16,7 @@ import pytest
 
 #: Modules of the test run itself and of the operating system: whoever skips for them needs no framework.
 TOOLS = {
-    "distributed", "google_crc32c", "hypothesis", "mpmath", "pip", "resource", "safetensors", "setuptools", "tox",
+    "distributed", "gcc", "google_crc32c", "hypothesis", "mpmath", "pip", "resource", "rustc", "safetensors", "setuptools", "tox",
     "xdist",
 }  # fmt: skip
 MISSING = re.compile(r"could not import '(\w+)|needs (\w+)")

@@ -71,7 +71,7 @@ def find_vectors(
     hard: set[str] = set()
     table: list[set[str]] = [set() for _ in pool]
     new = set(mutants) - known[0]
-    while new:
+    while True:
         for number, vector in enumerate(pool):
             progress(f"{len(hard) + len(new)} mistakes in case {number + 1} of {len(pool)}")
             table[number] |= killed(vector.case, vector.expected, mutants, new)
@@ -82,6 +82,8 @@ def find_vectors(
                 known[number] = _all_kills(pool[number], mutants)
         everything = set().union(*known.values(), *table)
         new = everything - set().union(*(known[number] for number in chosen)) - hard
+        if not new:
+            break
     vectors = tuple(Vector(pool[n].case, pool[n].expected, frozenset(known[n])) for n in chosen)
     return VectorSet(wanted, vectors, frozenset(everything), mutants)
 

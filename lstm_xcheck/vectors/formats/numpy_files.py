@@ -17,8 +17,7 @@ from ..expected import OUTPUTS
 
 def json_files(vectors: VectorSet) -> dict[str, bytes]:
     """`vectors.json`; arrays are nested lists of numbers that restore every float32."""
-    cases = [{**_about(vector), **_nested(_arrays(vector))} for vector in vectors.vectors]
-    data = {"schema": 1, "conventions": CONVENTIONS, "cases": cases}
+    data = {"schema": 1, "conventions": CONVENTIONS, "cases": [plain_case(vector) for vector in vectors.vectors]}
     return {"vectors.json": (json.dumps(data, allow_nan=False) + "\n").encode()}
 
 
@@ -53,10 +52,10 @@ def _arrays(vector: Vector) -> dict[str, Array]:
     return found
 
 
-def _nested(arrays: dict[str, Array]) -> dict[str, Any]:
-    return {
-        name: _short(array.tolist()) if array.dtype.kind == "f" else array.tolist() for name, array in arrays.items()
-    }
+def plain_case(vector: Vector) -> dict[str, Any]:
+    """A case as plain data."""
+    lists = {name: array.tolist() for name, array in _arrays(vector).items()}
+    return {**_about(vector), **{name: each if name == "lengths" else _short(each) for name, each in lists.items()}}
 
 
 def _short(numbers: Any) -> Any:
