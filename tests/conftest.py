@@ -16,8 +16,8 @@ import pytest
 
 #: Modules of the test run itself and of the operating system: whoever skips for them needs no framework.
 TOOLS = {
-    "distributed", "gcc", "google_crc32c", "hypothesis", "mpmath", "pip", "resource", "rustc", "safetensors", "setuptools", "tox",
-    "xdist",
+    "distributed", "gcc", "google_crc32c", "hypothesis", "mpmath", "pip", "resource", "rustc", "safetensors",
+    "setuptools", "tox", "xdist",
 }  # fmt: skip
 MISSING = re.compile(r"could not import '(\w+)|needs (\w+)")
 FILE_MARK = re.compile(r"^pytestmark = \[?\s*pytest\.mark\.framework\b", re.MULTILINE)

@@ -77,8 +77,7 @@ def _weights(options: TraceOptions) -> tuple[LSTMWeights, str]:
     from dataclasses import fields
 
     from ..model import LSTMWeights
-    from .chosen_lstm import load_lstm
-    from .parsed_options import SpecOptions
+    from .parsed_options import SpecOptions, load_lstm
 
     file, name, init = options.file, options.layer_name, options.init
     if file is None:
