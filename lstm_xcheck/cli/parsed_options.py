@@ -198,7 +198,7 @@ class VerifyOptions(CaseOptions, WorkerOptions):
 
 
 def load_lstm(file: Path, name: str | None) -> tuple[LSTMWeights, str]:
-    """The LSTM of this name, or the only one, and where it comes from in words."""
+    """The LSTM of this name, or the only one, and its origin in words."""
     from ..checkpoints.codecs.limits import escape, shortlist
     from ..checkpoints.formats import load
 

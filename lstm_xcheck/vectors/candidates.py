@@ -67,7 +67,7 @@ def candidates(wanted: Wanted) -> Iterator[Case]:
 
 
 def _specs(wanted: Wanted) -> list[LSTMSpec]:
-    """Square matrices in the first layer, then inputs as wide as those of other layers."""
+    """Square matrices in the first layer, then layers of one shape."""
     spec = wanted.spec
     if "hidden_size" not in wanted.fixed:
         spec = replace(spec, hidden_size=max(_HIDDEN, spec.proj_size + 1))

@@ -62,7 +62,7 @@ def _leaves(outputs: Outputs, expected: Mapping[str, Expected], own: Outputs) ->
 
 
 def _leaves_when_rounded(case: Case, expected: Mapping[str, Expected], mistake: Mistake) -> bool:
-    """The same with the bound of the mistaken run, exact and of weights in float32."""
+    """The same with what the mistaken run itself rounds."""
     changed, profile, between = changed_case([mistake], case), profile_named(case.precision), between_layers([mistake])
     assert changed is not None, "it has outputs"
     with np.errstate(over="ignore", invalid="ignore"):
