@@ -49,7 +49,7 @@ class Wanted:
     @property
     def tries(self) -> int:
         """How many weights to try for each shape."""
-        return self.seeds or max(4, 12 // (self.spec.num_layers * self.spec.num_directions))
+        return self.seeds or max(8, 12 // (self.spec.num_layers * self.spec.num_directions))
 
 
 def candidates(wanted: Wanted) -> Iterator[Case]:

@@ -25,6 +25,7 @@ _SETS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "bidirectional": ({"bidirectional": True}, {"seeds": 4}),
     "options": ({"peepholes": True, "proj_size": 2, "cell_clip": 2.0, "bias": "single"}, {"seeds": 4}),
     "streaming": ({}, {"lengths": False, "states": False, "one_row": True}),
+    "two layers": ({"num_layers": 2}, {"lengths": False}),
     "onnx": ({}, {"uniform": True}),
     "onnx stack": ({"num_layers": 2, "bidirectional": True}, {"uniform": True, "seeds": 1, "lengths": False}),
 }

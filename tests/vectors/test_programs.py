@@ -38,7 +38,7 @@ def compiled_c(folder: Path, source: str, *options: str) -> Path:
     return program
 
 
-@pytest.mark.parametrize("name", ["one case", "lengths", "bidirectional", "options", "streaming"])
+@pytest.mark.parametrize("name", ["lengths", "bidirectional", "options", "two layers"])
 def test_the_header_refuses_every_planted_mistake_and_nothing_else(tmp_path: Path, name: str) -> None:
     needs_program("gcc")
     write(tmp_path, "c", name)

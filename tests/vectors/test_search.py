@@ -17,7 +17,7 @@ from lstm_xcheck.vectors.kills import is_killed, mutants_of
 
 from .sets import Answer, honest_answers, planted_answers, vectors_named
 
-ALL = ["one case", "lengths", "bidirectional", "options", "streaming", "onnx"]
+ALL = ["one case", "lengths", "bidirectional", "options", "streaming", "two layers", "onnx"]
 PLAIN = LSTMSpec(input_size=1, hidden_size=1)
 
 
@@ -54,6 +54,7 @@ def test_everything_that_can_be_killed_is(name: str) -> None:
         ("lengths", 2, 4096, 263),
         ("bidirectional", 2, 4096, 645),
         ("streaming", 2, 2048, 230),
+        ("two layers", 2, 4096, 636),
     ],
 )
 def test_vectors_are_few_and_small(name: str, cases: int, most_bytes: int, kills: int) -> None:
@@ -71,6 +72,10 @@ def test_mistakes_are_planted_in_every_cell_alone() -> None:
     assert len(alone) >= 2 * len(of_cells) - 4
     one = mutants_of(PLAIN)
     assert len(one) == len(CATALOGUE)
+
+
+def test_digits_show_in_every_layer_alone() -> None:
+    assert {f"weights-6-digits in {layer}.0" for layer in (0, 1)} <= vectors_named("two layers").kills
 
 
 def test_a_bound_that_is_not_finite_is_refused() -> None:
