@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from ..adapters import known
 from ..model.features import FEATURES
 from .model import Atlas, Cell, State, totals
 
@@ -12,22 +13,32 @@ SYMBOLS: dict[State, str] = {"right": "✓", "refuses": "-", "wrong": "✗", "no
 _HEAD = """# Atlas: what each runtime does with each feature
 
 Every cell is a run of the feature's case in the runtime, judged by the rounding bound; nothing is taken from a manual.
-✓ right, - refuses with a reason, ✗ wrong in silence, · not run, with the reason below.
+✓ right, - refuses with a reason, ✗ wrong in silence, · not run or not decided, with the reason below.
 """
 
 
 def page(atlas: Atlas) -> str:
     """The whole page."""
-    return "\n".join([_HEAD, *_versions(atlas), *_matrix(atlas), *_wrong(atlas), *_reasons(atlas), ""])
+    parts = (_versions, _matrix, _wrong, _between_versions, _reasons)
+    return "\n".join([_HEAD, *(line for part in parts for line in part(atlas)), ""])
+
+
+def newest(label: str) -> str:
+    """The adapter whose other version a label names: that of `old-jax` is jax; "" for an adapter."""
+    names = known()
+    return "" if label in names else max((name for name in names if label.endswith(f"-{name}")), key=len, default="")
 
 
 def _versions(atlas: Atlas) -> Iterator[str]:
     yield "| runtime | versions | ✓ | - | ✗ | · |\n|---|---|---|---|---|---|"
     for adapter in atlas.adapters:
-        found = ", ".join(f"{name} {version}" for name, version in atlas.versions.get(adapter, {}).items())
         counted = " | ".join(map(str, totals(atlas.of(adapter)).values()))
-        yield f"| {adapter} | {found} | {counted} |"
+        yield f"| {adapter} | {_version(atlas, adapter)} | {counted} |"
     yield ""
+
+
+def _version(atlas: Atlas, adapter: str) -> str:
+    return ", ".join(f"{name} {version}" for name, version in atlas.versions.get(adapter, {}).items())
 
 
 def _matrix(atlas: Atlas) -> Iterator[str]:
@@ -50,6 +61,26 @@ def _wrong(atlas: Atlas) -> Iterator[str]:
             words = (cell.adapter, cell.feature, cell.cause or "not named", effect, _in_table(cell.reason))
             yield f"| {' | '.join(words)} |"
     yield ""
+
+
+def _between_versions(atlas: Atlas) -> Iterator[str]:
+    """The cells in which another version of a runtime is not like the newest one."""
+    cells = {cell.key: cell for cell in atlas.cells}
+    others = [label for label in atlas.adapters if newest(label) in atlas.adapters]
+    yield from ["## Between versions\n"] if others else []
+    for label in others:
+        now = newest(label)
+        yield f"- {label} ({_version(atlas, label)}) and {now} ({_version(atlas, now)}):"
+        pairs = [(before, cells[now, before.feature]) for before in atlas.of(label)]
+        changed = [(old, new) for old, new in pairs if (old.state, old.cause) != (new.state, new.cause)]
+        yield from (f"    - {old.feature}: {_words(old)}; now {_words(new)}" for old, new in changed)
+        if not changed:
+            yield "    - no cell differs"
+    yield ""
+
+
+def _words(cell: Cell) -> str:
+    return cell.state + (f" ({cell.cause or cell.reason})" if cell.cause or cell.reason else "")
 
 
 def _reasons(atlas: Atlas) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from ..adapters import Entry
@@ -9,11 +10,13 @@ from ..adapters.protocol import NOT_ASKED
 from ..compare import Row
 from ..engine import Plan
 from ..events import Outcome
-from ..model.features import FEATURES
+from ..model.features import FEATURES, feature_named
 from .model import Atlas, Cell
 
 #: Reasons of the atlas have at most so many letters.
 _LONGEST = 240
+#: Numbers of a first sign with more digits than machines share, and the score.
+_NUMBER, _SCORE = re.compile(r"-?\d+\.\d+(?:e[-+]\d+)?"), re.compile(r" \(error is \S+ x the bound\)")
 
 
 def plan_of(
@@ -32,7 +35,7 @@ def draw(outcomes: Iterable[Outcome]) -> Atlas:
     for outcome in outcomes:
         found.setdefault(outcome.adapter, []).append(cell_of(outcome, names[outcome.case]))
         if outcome.environment:
-            versions[outcome.adapter] = {key: str(value) for key, value in outcome.environment.items()}
+            versions[outcome.adapter] = _versions(outcome.environment)
     return Atlas(tuple(cell for cells in found.values() for cell in cells), versions)
 
 
@@ -42,26 +45,36 @@ def cell_of(outcome: Outcome, feature: str) -> Cell:
     if wrong:
         worst = max(wrong, key=lambda row: row.max_abs or 0.0)
         cause = next((str(found["cause"]) for found in outcome.diagnoses if found.get("cause")), "")
-        return Cell(outcome.adapter, feature, "wrong", _short(worst.reason), cause, _rounded(worst.max_abs))
+        return Cell(outcome.adapter, feature, "wrong", _first_sign(worst.reason), cause, _rounded(worst.max_abs))
     reason = _short(next((row.reason for row in outcome.rows if row.reason), ""))
     if outcome.verdict == "match":
         return _right(outcome, feature, reason)
     if outcome.verdict == "unsupported":
         is_asked = NOT_ASKED not in reason
         return Cell(outcome.adapter, feature, "refuses" if is_asked else "not run", reason)
-    return Cell(outcome.adapter, feature, "not run", f"{outcome.verdict}: {reason}")
+    where = reason.find(' (File "')  # of this machine
+    return Cell(outcome.adapter, feature, "not run", f"{outcome.verdict}: {reason[:where] if where > 0 else reason}")
 
 
 def _right(outcome: Outcome, feature: str, note: str) -> Cell:
     """A match; one of float64 that only a lower precision allows is wrong."""
     lower = next((row.precision for row in outcome.rows if _is_lower(row)), "")
-    if lower and "float64" in feature:
+    if lower and feature_named(feature).data.get("precision") == "float64":
         return Cell(outcome.adapter, feature, "wrong", note, f"computes-in-{lower}")
     return Cell(outcome.adapter, feature, "right", note)
 
 
 def _is_lower(row: Row) -> bool:
     return row.precision not in ("", "float64")
+
+
+def _versions(environment: Mapping[str, object]) -> dict[str, str]:
+    """What says a version; settings and devices differ from machine to machine."""
+    return {key: str(value) for key, value in environment.items() if re.match(r"\d+\.\d", str(value))}
+
+
+def _first_sign(reason: str) -> str:
+    return _short(_NUMBER.sub(lambda number: f"{float(number[0]):.2g}", _SCORE.sub("", reason)))
 
 
 def _rounded(number: float | None) -> float | None:

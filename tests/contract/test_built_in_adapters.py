@@ -11,7 +11,7 @@ from functools import cache
 
 import pytest
 
-from lstm_xcheck.adapter_contract import CASES
+from lstm_xcheck.adapter_contract import NAMES
 from lstm_xcheck.adapters.table import BUILT_IN
 
 from ..conftest import needs
@@ -60,7 +60,7 @@ def of_family(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Outco
 @pytest.mark.parametrize("name", ENTRIES)
 def test_a_built_in_adapter_keeps_the_contract(name: str, of_family: Callable[[str], Outcomes]) -> None:
     needs(*ENTRIES[name].requires)
-    parameters = {f"[{name}]", *(f"[{name}-{case}]" for case in CASES)}
+    parameters = {f"[{name}]", *(f"[{name}-{case}]" for case in NAMES)}
     own = {
         test: outcome
         for test, outcome in of_family(ENTRIES[name].family).items()

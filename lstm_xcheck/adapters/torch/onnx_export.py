@@ -9,6 +9,7 @@ import onnx
 import onnxruntime
 import torch
 
+from ...errors import Unsupported
 from ...model import Case
 from .path import Inputs, Outputs, Program, TorchPath
 
@@ -82,9 +83,9 @@ def _check_shapes(exported: onnx.ModelProto, lstm: torch.nn.LSTM) -> None:
     for node in exported.graph.node:
         for role, name in zip(("W", "R"), node.input[1:3] if node.op_type == "LSTM" else (), strict=False):
             if name in shapes and shapes[name][1] != rows:
-                raise RuntimeError(
-                    f"torch.onnx.export(dynamo=True) wrote {role} of shape {shapes[name]} in silence, but hidden_size="
-                    f"{lstm.hidden_size} asks for {rows} rows (proj_size={lstm.proj_size})"
+                raise Unsupported(
+                    f"projection: torch.onnx.export(dynamo=True) wrote {role} of shape {shapes[name]} in silence, but "
+                    f"hidden_size={lstm.hidden_size} asks for {rows} rows (proj_size={lstm.proj_size})"
                 )
 
 

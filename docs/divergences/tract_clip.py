@@ -1,0 +1,23 @@
+"""tract ignores `clip` of the ONNX operator LSTM."""
+
+import tempfile
+
+import numpy as np
+import onnx
+import tract
+from onnx import parser
+
+model = parser.parse_model("""<ir_version: 8, opset_import: ["": 14]> g (float[2,1,1] X) => (float[2,1,1,1] Y)
+    <float[1,4,1] W = {9, 9, 9, 9}, float[1,4,1] R = {0, 0, 0, 0}>
+    { Y = LSTM <hidden_size = 1, clip = 0.1> (X, W, R) }""")
+with tempfile.NamedTemporaryFile(suffix=".onnx") as file:
+    onnx.save(model, file.name)
+    run = tract.onnx().load(file.name).into_model().into_runnable().run
+found = run([np.ones((2, 1, 1), np.float32)])[0].to_numpy().ravel()
+
+gate, c, right = 1 / (1 + np.exp(-0.1)), 0.0, []  # every pre-activation is 9, and is bounded to 0.1
+for _ in range(2):
+    c = gate * c + gate * np.tanh(0.1)
+    right.append(gate * np.tanh(min(c, 0.1)))
+print("found:", found.round(3), " right:", np.round(right, 3))
+assert abs(found - right).max() > 0.1, "the divergence is gone"
