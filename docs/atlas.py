@@ -21,6 +21,14 @@ from lstm_xcheck.model.features import FEATURES
 DATA = Path(__file__).parent / "reference" / "atlas.json"
 PAGE = DATA.with_suffix(".md")
 
+_NOTE = """
+<!-- Written by docs/atlas.py from atlas.json, which `lstm-xcheck atlas --json` writes. -->
+
+Each wrong cell of a current release is a [divergence](../divergences/README.md) with a script that shows it. Where no
+cause is named, the catalogue of mistakes has none that explains the outputs; the divergence says what is known. Columns
+such as jax0.4.30-jax are older releases, run by another Python.
+"""
+
 
 def atlas_of(path: Path) -> Atlas:
     """The atlas in a file."""
@@ -43,6 +51,12 @@ def text(atlas: Atlas) -> str:
     return "{\n" + ",\n".join(f'"{key}": {value}' for key, value in data.items()) + "\n}\n"
 
 
+def page_of(atlas: Atlas) -> str:
+    """The page with a note on where it comes from before its first table."""
+    head, table, rest = page(atlas).partition("\n| runtime | versions |")
+    return head + _NOTE + table + rest
+
+
 def _lines(entries: dict[str, object] | list[object]) -> str:
     written = [json.dumps(entry, ensure_ascii=False) for entry in (entries if isinstance(entries, list) else [])]
     if isinstance(entries, dict):
@@ -58,7 +72,7 @@ def main(parts: list[str]) -> None:
         atlas = atlas.with_others(atlas_of(Path(part)))
     atlas = in_order(atlas)
     DATA.write_text(text(atlas), encoding="utf-8")
-    PAGE.write_text(page(atlas), encoding="utf-8")
+    PAGE.write_text(page_of(atlas), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The atlas: what each runtime does with each feature, from real runs."""
+"""What each runtime does with each feature of an LSTM, from real runs."""
 
 from .model import Atlas as Atlas
 from .model import Cell as Cell

@@ -54,7 +54,7 @@ class Atlas:
         return tuple(cell for cell in self.cells if cell.adapter == adapter and (not states or cell.state in states))
 
     def with_others(self, other: Atlas) -> Atlas:
-        """This atlas with the runtimes of another one, which win."""
+        """Put in the runtimes of another one, which replace those of their names."""
         kept = tuple(cell for cell in self.cells if cell.adapter not in other.adapters)
         return Atlas((*kept, *other.cells), {**self.versions, **other.versions})
 

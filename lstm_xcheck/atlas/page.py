@@ -1,4 +1,4 @@
-"""The atlas as a page: features and runtimes, what is wrong, what is refused."""
+"""The atlas as a page: features by runtimes, what is wrong, what is refused."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def page(atlas: Atlas) -> str:
 
 
 def newest(label: str) -> str:
-    """The adapter whose other version a label names: that of `old-jax` is jax; "" for an adapter."""
+    """The adapter of a label: jax for `old-jax`, "" for an adapter itself."""
     names = known()
     return "" if label in names else max((name for name in names if label.endswith(f"-{name}")), key=len, default="")
 
@@ -64,7 +64,7 @@ def _wrong(atlas: Atlas) -> Iterator[str]:
 
 
 def _between_versions(atlas: Atlas) -> Iterator[str]:
-    """The cells in which another version of a runtime is not like the newest one."""
+    """The cells in which another version is not like the newest one."""
     cells = {cell.key: cell for cell in atlas.cells}
     others = [label for label in atlas.adapters if newest(label) in atlas.adapters]
     yield from ["## Between versions\n"] if others else []

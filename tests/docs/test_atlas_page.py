@@ -32,7 +32,7 @@ def changed(before: Atlas, after: Atlas) -> list[tuple[Cell, Cell | None]]:
 
 
 def test_the_page_is_that_of_the_data() -> None:
-    assert docs.PAGE.read_text(encoding="utf-8") == page(ATLAS), "the page is stale; run: python docs/atlas.py"
+    assert docs.PAGE.read_text(encoding="utf-8") == docs.page_of(ATLAS), "the page is stale; run: python docs/atlas.py"
     assert docs.DATA.read_text(encoding="utf-8") == docs.text(docs.in_order(ATLAS))
 
 
