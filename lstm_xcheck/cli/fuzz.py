@@ -49,9 +49,9 @@ def command(
     """
     from .. import strategies  # first, since its error says how to install hypothesis
     from ..fuzz import Budget, Search, explain
+    from ..fuzz.reproducer_file import check_out, write_reproducer
     from .custom_adapters import chosen_entries
     from .output import print_json
-    from .reproducer_file import check_out, write_reproducer
 
     if out is not None:
         check_out(out)

@@ -11,8 +11,9 @@ from ..adapters import Entry
 from ..atomic_files import write_atomically
 from ..diagnose import Diagnosis
 from ..errors import UserError
-from ..fuzz import CannotReproduce, Finding, reproducer
-from ..fuzz.script import TEST
+from .reproducer import CannotReproduce, reproducer
+from .script import TEST
+from .search import Finding
 
 #: Limit of the trial run; importing a framework from a cold disk takes long.
 _SECONDS = 300.0
