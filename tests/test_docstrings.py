@@ -15,7 +15,8 @@ from lstm_xcheck.adapters import registry
 
 #: Modules that import a framework (or pytest) at the top; their examples would need it.
 HEAVY = (
-    *("lstm_xcheck.adapters.torch_", "lstm_xcheck.adapters.keras", "lstm_xcheck.adapters.jax_"),
+    *(f"lstm_xcheck.adapters.{name}" for name in ("torch", "keras", "jax", "onnx", "tensorflow")),
+    *(f"lstm_xcheck.adapters.{name}" for name in ("mlx", "openvino", "paddle", "tinygrad")),
     *("lstm_xcheck.live.read_", "lstm_xcheck.checkpoints.keras", "lstm_xcheck.__main__"),
 )
 

@@ -19,7 +19,7 @@ OTHER_MEANINGS = ("adapters", "layouts", "checkpoints", "model")
 #: Files elsewhere in which a word that is an adapter's name, too, means something else.
 EXCEPTIONS = {
     ("engine/presets.py", "torch"): "an initializer",
-    ("workers/versions.py", "haiku"): "a module",
+    **{("workers/versions.py", name): "a module or distribution" for name in ("haiku", "mlx", "paddle", "sonnet")},
 }
 
 
