@@ -22,6 +22,8 @@ _FORMATS = ["c", "rust", "json", "npz", "onnx", "pytest"]
 _STATEMENT = "mistakes.json"
 #: More are no small case.
 _MOST_PARAMETERS = 100_000
+#: Of more layers and directions, the search takes too long.
+_MOST_CELLS = 8
 
 
 @click.command("vectors")
@@ -31,6 +33,7 @@ _MOST_PARAMETERS = 100_000
 @click.option("--layer-name", metavar="NAME", help="Which LSTM of FILE, where it holds several.")
 @spec_options
 @click.option("--no-lengths", is_flag=True, help="The implementation knows no lengths.")
+@click.option("--no-empty-rows", is_flag=True, help="It refuses rows of length 0.")
 @click.option("--no-states", is_flag=True, help="It takes no initial states.")
 @click.option("--one-row", is_flag=True, help="It takes one sequence at a time.")
 @click.option("--cases", type=click.IntRange(min=1), metavar="N", help="At most N cases.  [default: as many as needed]")
@@ -61,15 +64,17 @@ def command(**arguments: Any) -> None:
     wanted = _wanted(arguments, FORMATS[name].uniform)
     if name == "onnx":
         _check_operator(wanted.spec)
-    budget = arguments["budget_kb"]
+    budget, force = arguments["budget_kb"], arguments["force"]
+    _refuse_existing(out, [] if force else [_STATEMENT])  # before a search that may take a minute
     with _progress() as progress:
         most_bytes = None if budget is None else int(1024 * budget)
         found = find_vectors(wanted, most_cases=arguments["cases"], most_bytes=most_bytes, progress=progress)
+        if not found.kills:
+            raise UserError(f"--allow {wanted.allow:g} lets every mistake pass; allow less")
         statement = Statement(found)
         data = statement.to_dict()
     files = {**FORMATS[name].files(found), _STATEMENT: (json.dumps(data, indent=1) + "\n").encode()}
-    if not arguments["force"]:
-        _refuse_existing(out, files)
+    _refuse_existing(out, [] if force else files)
     for path, content in files.items():
         (out / path).parent.mkdir(parents=True, exist_ok=True)
         write_atomically(out / path, content)
@@ -83,10 +88,18 @@ def command(**arguments: Any) -> None:
 def _wanted(arguments: dict[str, Any], uniform: bool) -> Wanted:
     from ..vectors import Wanted
 
-    spec, fixed = _like(arguments) if arguments["like"] is not None else _described(arguments)
+    if arguments["like"] is None and arguments["layer_name"] is not None:
+        raise UserError(f"--layer-name {arguments['layer_name']} chooses an LSTM of --like FILE, which is missing")
+    spec, fixed = _described(arguments) if arguments["like"] is None else _like(arguments)
+    if spec.num_layers * spec.num_directions > _MOST_CELLS:
+        raise UserError(
+            f"{spec.num_layers * spec.num_directions} layers and directions are too many to plant every mistake in each; "
+            f"take {_MOST_CELLS} or fewer, which show the same mistakes"
+        )
+    one_row, lengths = arguments["one_row"], not (arguments["no_lengths"] or arguments["one_row"])
     return Wanted(
-        spec=spec, fixed=frozenset(fixed), states=not arguments["no_states"], lengths=not arguments["no_lengths"],
-        one_row=arguments["one_row"], allow=arguments["allow"], uniform=uniform,
+        spec=spec, fixed=frozenset(fixed), states=not arguments["no_states"], lengths=lengths, one_row=one_row,
+        empty_rows=not arguments["no_empty_rows"], allow=arguments["allow"], uniform=uniform,
     )  # fmt: skip
 
 

@@ -96,6 +96,8 @@ def _why_inapplicable(mistake: Mistake, vectors: VectorSet) -> str:
     wanted = vectors.wanted
     if not wanted.lengths and (mistake.family == "lengths" or mistake.id == "reads-padding-first"):
         return "no case has lengths"
+    if mistake.id.startswith("length-0"):
+        return "no case has a row of length 0"
     if not wanted.states and (mistake.family == "state" or mistake.id.startswith("states-")):
         return "no case has initial states, or there is one cell"
     if wanted.one_row and mistake.family == "axes":

@@ -32,7 +32,7 @@ def test_it_says_what_is_killed_and_what_cannot_be(command: Command, here: Path)
     assert ran.code == 0
     assert "together they kill 252 mistakes, of 252 mistakes that such cases can show\n" in ran.out
     assert "with --allow 0.001 they kill 24" in ran.out
-    assert "not killable, since no case has lengths: last-step-state, lengths-as-left-padding" in ran.out
+    assert "not killable, since no case has lengths: last-step-state, length-0-reads-all, " in ran.out
     assert "not killable, since it is lost in the rounding of float32: kernels-7-digits\n" in ran.out
     assert ran.out.endswith(
         "written to out: lstm_xcheck_vectors.h, mistakes.json; include it and call lxv_check for every case\n"
@@ -55,6 +55,15 @@ def test_onnx_folders_are_the_same_bytes() -> None:
     files = FORMATS["onnx"].files(vectors_named("onnx"))
     assert files == FORMATS["onnx"].files(vectors_named("onnx"))
     assert sum(name.endswith("model.onnx") for name in files) == len(vectors_named("onnx").vectors)
+
+
+def test_what_an_implementation_does_not_take_is_left_out(command: Command, here: Path) -> None:
+    sizes = ("--hidden-size", "4", "--input-size", "4", "--cases", "1")
+    ran = command("vectors", "--format", "json", "--out", "out", "--no-empty-rows", *sizes)
+    assert "not killable, since no case has a row of length 0: length-0-reads-all, length-0-without-states\n" in ran.out
+    assert "not killed, for want of cases: " in ran.out
+    (case,) = json.loads((here / "out" / "vectors.json").read_text())["cases"]
+    assert min(case.get("lengths", [1])) > 0
 
 
 def test_nothing_is_overwritten_without_force(command: Command, here: Path) -> None:
@@ -84,6 +93,10 @@ def test_the_kind_of_a_checkpoint_is_taken_and_not_its_size(command: Command, he
         (("--budget-kb", "0.1"), "--budget-kb allows 102 bytes, but the smallest case has "),
         (("--hidden-size", "999"), "parameters, but vectors have 100,000 or fewer; leave the sizes out"),
         (("--like", "no.pt"), "no.pt"),
+        (("--layer-name", "a"), "--layer-name a chooses an LSTM of --like FILE, which is missing"),
+        (("--layers", "5", "--bidirectional"), "10 layers and directions are too many to plant every mistake in each"),
+        (("--allow", "100"), "--allow 100 lets every mistake pass; allow less"),
+        (("--allow", "nan"), "is not finite, so every answer would be allowed"),
         (("--like", "no.pt", "--layers", "2"), "--layers and --like both say what the LSTM is; give one of them"),
     ],
 )
