@@ -91,10 +91,10 @@ def _wanted(arguments: dict[str, Any], uniform: bool) -> Wanted:
     if arguments["like"] is None and arguments["layer_name"] is not None:
         raise UserError(f"--layer-name {arguments['layer_name']} chooses an LSTM of --like FILE, which is missing")
     spec, fixed = _described(arguments) if arguments["like"] is None else _like(arguments)
-    if spec.num_layers * spec.num_directions > _MOST_CELLS:
+    if (cells := spec.num_layers * spec.num_directions) > _MOST_CELLS:
         raise UserError(
-            f"{spec.num_layers * spec.num_directions} layers and directions are too many to plant every mistake in each; "
-            f"take {_MOST_CELLS} or fewer, which show the same mistakes"
+            f"{cells} layers and directions are too many to plant every mistake in each; take {_MOST_CELLS} or fewer, "
+            "which show the same mistakes"
         )
     one_row, lengths = arguments["one_row"], not (arguments["no_lengths"] or arguments["one_row"])
     return Wanted(

@@ -51,11 +51,12 @@ class Statement:
             return _why_inapplicable(mistake, self.vectors)
         honest = observed_quantities(forward(case))
         if all(np.array_equal(outputs[name].ravel(), honest[name].ravel()) for name in OUTPUTS):
-            reshaped = any(outputs[name].shape != honest[name].shape for name in OUTPUTS)
-            return "it changes the shape of y, no number" if reshaped else "it changes nothing in such an LSTM"
-        if "clip" in mistake.id:
-            return "no number is that large in such calls"
-        return "it is lost in the rounding of float32" if mistake.family == "precision" else "its effect is allowed"
+            if any(outputs[name].shape != honest[name].shape for name in OUTPUTS):
+                return "it changes the shape of y, no number"
+            clips = "clip" in mistake.id
+            return "no number is that large in such calls" if clips else "it changes nothing in such an LSTM"
+        lost = mistake.family == "precision" and not self.vectors.wanted.allow
+        return "it is lost in the rounding of float32" if lost else "its effect is allowed"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""

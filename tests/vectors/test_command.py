@@ -95,7 +95,7 @@ def test_the_kind_of_a_checkpoint_is_taken_and_not_its_size(command: Command, he
         (("--like", "no.pt"), "no.pt"),
         (("--layer-name", "a"), "--layer-name a chooses an LSTM of --like FILE, which is missing"),
         (("--layers", "5", "--bidirectional"), "10 layers and directions are too many to plant every mistake in each"),
-        (("--allow", "100"), "--allow 100 lets every mistake pass; allow less"),
+        (("--allow", "1e30"), "--allow 1e+30 lets every mistake pass; allow less"),
         (("--allow", "nan"), "is not finite, so every answer would be allowed"),
         (("--like", "no.pt", "--layers", "2"), "--layers and --like both say what the LSTM is; give one of them"),
     ],
