@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -87,3 +89,28 @@ def test_a_crash_costs_its_own_row_alone() -> None:
     assert {(row.case, row.verdict) for row in report.rows} == {
         ("other-1", "mismatch"), (CASE.id, "crashed"), ("other-2", "mismatch"),
     }  # fmt: skip
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the worker ends with its driver on POSIX")
+def test_a_program_ends_with_a_driver_that_is_killed(tmp_path: Path) -> None:
+    file = tmp_path / "pid"
+    program = f"import os, sys, time; open({str(file)!r}, 'w').write(str(os.getpid())); time.sleep(100)"
+    code = (
+        "import sys, lstm_xcheck as lx\n"
+        "case = lx.Case.random(lx.LSTMSpec(input_size=1, hidden_size=1))\n"
+        "lx.verify(case, adapters={'mine': lx.program(sys.executable, '-S', '-c', sys.argv[1])})\n"
+    )
+    driver = subprocess.Popen([sys.executable, "-c", code, program])
+    try:
+        _wait_until(lambda: file.exists() and file.read_text() != "")
+    finally:
+        driver.kill()
+        driver.wait()
+    _wait_until(lambda: not _runs(int(file.read_text())))
+
+
+def _wait_until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 30.0
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
