@@ -20,7 +20,7 @@ FOLDER = Path(__file__).parent / "divergences"
 DATA = Path(__file__).parents[1] / "tests" / "divergences.toml"
 PAGE = FOLDER / "README.md"
 
-_HEAD = """# Divergences: what current releases get wrong in silence
+_HEAD = """# Divergences: what current releases get wrong, nearly all in silence
 
 <!-- Written by docs/list_divergences.py; change tests/divergences.toml or the scripts. -->
 
