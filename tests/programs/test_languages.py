@@ -103,6 +103,9 @@ def test_a_function_of_a_library_is_judged(compile_c: Build, weights: Path, comm
         (file,) = compile_c(
             EXAMPLES / "c" / "my_lstm.c", "-shared", "-fPIC", "-DLX_LIBRARY", *options, name=f"library-{code}.so"
         )
+        double = lx.Case.random(SPECS["states"][0], precision="float64")
+        refused = lx.verify(double, adapters={"mine": lx.library(file, "lx_lstm")})
+        assert [row.reason for row in refused.rows] == ["precision: the library computes in float32"]
         report = lx.verify(CASES, adapters={"mine": lx.library(file, "lx_lstm")})
         assert {row.verdict == "match" for row in report.rows} == {code == 0}
         assert command("diagnose", str(weights), "--run", f"lib:{file}:lx_lstm").code == code

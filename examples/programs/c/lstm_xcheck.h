@@ -69,6 +69,8 @@ LX_API const char *lx_lstm(lx_case *q);
 #ifdef LX_LIBRARY
 LX_API const char *lx_lstm_layout(void);
 LX_API const char *lx_lstm_layout(void) { return LX_LAYOUT; }
+LX_API int lx_lstm_number_bytes(void);
+LX_API int lx_lstm_number_bytes(void) { return sizeof(lx_float); }
 #endif
 #ifdef __cplusplus
 }

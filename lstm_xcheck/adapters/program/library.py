@@ -33,7 +33,11 @@ class _LibraryCase(ctypes.Structure):
 
 
 class LibraryAdapter(WithoutModel):
-    """Calls `const char *function(lx_case *)`; `function_layout`, where the library has it, names a layout."""
+    """Calls `const char *function(lx_case *)`.
+
+    Where the library has `function_layout` and `function_number_bytes`, they say what it wants, else the layout of
+    PyTorch and float32.
+    """
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
@@ -44,7 +48,9 @@ class LibraryAdapter(WithoutModel):
         except (OSError, AttributeError) as error:
             raise AdapterError(f"{self._symbol} of {self._path} cannot be loaded: {error}") from error
         self._function.restype = ctypes.c_char_p
-        self._layout = "torch"
+        self._layout, self._width = "torch", 4
+        if hasattr(library, f"{self._symbol}_number_bytes"):
+            self._width = int(getattr(library, f"{self._symbol}_number_bytes")())
         if hasattr(library, f"{self._symbol}_layout"):
             layout = getattr(library, f"{self._symbol}_layout")
             layout.restype = ctypes.c_char_p
@@ -61,6 +67,8 @@ class LibraryAdapter(WithoutModel):
     def run(self, model: None, case: Case) -> Result:
         """Call the function."""
         asked = message.question(case, self._layout)
+        if asked.width != self._width:
+            raise Unsupported(f"precision: the library computes in float{8 * self._width}")
         answer = np.zeros(asked.most_bytes // 8 + 1, np.uint64)
         question, kept = _question(asked, answer.ctypes.data + 8)
         reason = self._function(ctypes.byref(question))
