@@ -83,7 +83,10 @@ def test_an_earlier_reproducer_is_kept(command: Command, folder: Path) -> None:
         (["--adapter", "mine=nowhere:lstm"], "there is no module 'nowhere'; write package.module:function"),
         (["--adapter", "mine=kernels:lstm"], "has no 'lstm'"),
         (["--adapter", "mine=kernels:not_a_function"], "not_a_function in module kernels is a int, but should be a"),
-        (["--adapter", "torch=kernels:right"], "adapter torch exists already; give your own implementation another name"),
+        (
+            ["--adapter", "torch=kernels:right"],
+            "adapter torch exists already; give your own implementation another name",
+        ),
         (["--adapter", "a=kernels:right", "--adapter", "a=kernels:right"], "--adapter a is given twice"),
         (["--adapter", "mine=broken:lstm"], "No module named 'no_such_module'"),
     ],
