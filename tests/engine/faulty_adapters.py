@@ -69,7 +69,7 @@ class Honest:
             c = np.where(keep, new_c, c)
             h = np.where(keep, _sigmoid(o) * np.tanh(new_c), h)
             y[:, t] = np.where(keep, h, kind(0))
-        return Result(y=y, h_n=h[None], c_n=c[None])
+        return Result(y=y, h_n=h[None], c_n=c[None], last=h if case.returns == "last" else None)
 
 
 def _sigmoid(z: Array) -> Array:

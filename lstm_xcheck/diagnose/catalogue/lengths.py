@@ -74,10 +74,11 @@ def _empty_without_states(outputs: Outputs, case: Case) -> Outputs | None:
 
 def _empty_unknown(outputs: Outputs, case: Case) -> Outputs:
     without_steps: Array = ~np.any(case.valid, axis=1)
+    if not without_steps.any():
+        return outputs
     empty = without_steps[None, :, None]
-    return {
-        name: np.where(empty, np.nan, array) if name in ("h_n", "c_n") else array for name, array in outputs.items()
-    }
+    states = [name for name in ("h_n", "c_n") if name in outputs and outputs[name].shape[1:2] == (case.batch,)]
+    return {**outputs, **{name: np.where(empty, np.nan, outputs[name]) for name in states}}
 
 
 def _masked(outputs: Outputs, case: Case) -> Outputs | None:
