@@ -73,12 +73,12 @@ def _empty_without_states(outputs: Outputs, case: Case) -> Outputs | None:
 
 
 def _empty_unknown(outputs: Outputs, case: Case) -> Outputs:
-    without_steps: Array = ~np.any(case.valid, axis=1)
-    if not without_steps.any():
+    empty: Array = ~np.any(case.valid, axis=1)
+    if not empty.any():
         return outputs
-    empty = without_steps[None, :, None]
-    states = [name for name in ("h_n", "c_n") if name in outputs and outputs[name].shape[1:2] == (case.batch,)]
-    return {**outputs, **{name: np.where(empty, np.nan, outputs[name]) for name in states}}
+    rows = {"h_n": empty[None, :, None], "c_n": empty[None, :, None], "last": empty[:, None]}
+    states = [name for name in rows if name in outputs and outputs[name].shape[-2:-1] == (case.batch,)]
+    return {**outputs, **{name: np.where(rows[name], np.nan, outputs[name]) for name in states}}
 
 
 def _masked(outputs: Outputs, case: Case) -> Outputs | None:
