@@ -28,8 +28,15 @@ Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 def needs(*modules: str) -> None:
     """Skip where one of the modules is missing; none is imported."""
     for module in modules:
-        if importlib.util.find_spec(module) is None:
+        if not _is_found(module):
             pytest.skip(f"needs {module}")
+
+
+def _is_found(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # the package around it
+        return False
 
 
 @pytest.fixture

@@ -36,7 +36,8 @@ class PowerAhead:
     def __init__(self, questions: Iterable[Question]) -> None:
         firsts: dict[tuple[object, ...], Question] = {}
         for question in questions:
-            firsts.setdefault(_kind(question), question)
+            if not getattr(question, "impossible", ""):  # a recipe of no LSTM has no kind
+                firsts.setdefault(_kind(question), question)
         self._firsts = {question.id: question for question in firsts.values()}
         self._made: dict[tuple[str, Comparison], Future[dict[str, Any]]] = {}
 
