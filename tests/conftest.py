@@ -7,12 +7,13 @@ test decides by itself, with `needs` or `pytest.importorskip`.
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from collections.abc import Generator
 from typing import TypeVar
 
 import pytest
+
+from lstm_xcheck.adapters.entry import is_found
 
 #: Modules of the test run itself and of the operating system: whoever skips for them needs no framework.
 TOOLS = {
@@ -28,15 +29,8 @@ Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 def needs(*modules: str) -> None:
     """Skip where one of the modules is missing; none is imported."""
     for module in modules:
-        if not _is_found(module):
+        if not is_found(module):
             pytest.skip(f"needs {module}")
-
-
-def _is_found(module: str) -> bool:
-    try:
-        return importlib.util.find_spec(module) is not None
-    except ModuleNotFoundError:  # the package around it
-        return False
 
 
 @pytest.fixture

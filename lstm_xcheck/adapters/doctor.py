@@ -8,9 +8,9 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distributions, version
-from importlib.util import find_spec
 from typing import Literal
 
+from .entry import is_found
 from .registry import known
 
 Level = Literal["ok", "note", "wrong"]
@@ -61,14 +61,7 @@ def installed_versions() -> dict[str, str]:
 
 def this_environment() -> Environment:
     """The environment of this process."""
-    return Environment(installed_versions(), os.environ, _is_found)
-
-
-def _is_found(module: str) -> bool:
-    try:
-        return find_spec(module) is not None
-    except (ImportError, ValueError):
-        return False
+    return Environment(installed_versions(), os.environ, is_found)
 
 
 def _two_tensorflows(env: Environment) -> Finding | None:

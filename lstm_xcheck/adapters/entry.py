@@ -81,7 +81,7 @@ class Entry:
 
     def missing(self) -> list[str]:
         """Required modules that this interpreter cannot find."""
-        return [name for name in self.requires if not _is_found(name)]
+        return [name for name in self.requires if not is_found(name)]
 
     def require_installed(self) -> None:
         """Raise AdapterError with the pip command when something is missing."""
@@ -93,7 +93,7 @@ class Entry:
             )
 
 
-def _is_found(module: str) -> bool:
+def is_found(module: str) -> bool:
     """Whether a module or a part of a package can be imported."""
     try:
         return importlib.util.find_spec(module) is not None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -18,20 +17,12 @@ from lstm_xcheck.model import Case, LSTMSpec, LSTMWeights
 
 jax = pytest.importorskip("jax")
 
-pytestmark = pytest.mark.framework
+pytestmark = [pytest.mark.framework, pytest.mark.usefixtures("jax_float64")]
 
 STACK = LSTMSpec(5, 4, num_layers=2, bidirectional=True)
 EXOTIC = LSTMSpec(
     3, 5, reverse=True, proj_size=2, peepholes=True, cell_clip=1.0, gate_activation="hard_sigmoid:0.2,0.5"
 )
-
-
-@pytest.fixture(autouse=True)
-def _float64() -> Iterator[None]:
-    before = jax.config.jax_enable_x64
-    jax.config.update("jax_enable_x64", True)
-    yield
-    jax.config.update("jax_enable_x64", before)
 
 
 def session(name: str) -> Session:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -21,20 +20,12 @@ from lstm_xcheck.model import Case, LSTMSpec, LSTMWeights, Result
 
 jax = pytest.importorskip("jax")
 
-pytestmark = pytest.mark.framework
+pytestmark = [pytest.mark.framework, pytest.mark.usefixtures("jax_float64")]
 
 FLAX = ("flax-linen", "flax-nnx", "flax-nnx-optimized")
 LIBRARIES = (*FLAX, "equinox", "haiku")
 
 STACK = LSTMSpec(5, 4, num_layers=2, bidirectional=True)
-
-
-@pytest.fixture(autouse=True)
-def _float64() -> Iterator[None]:
-    before = jax.config.jax_enable_x64
-    jax.config.update("jax_enable_x64", True)
-    yield
-    jax.config.update("jax_enable_x64", before)
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import fields, replace
 from typing import Any
 
@@ -24,21 +23,13 @@ from lstm_xcheck.adapters.protocol import Session  # noqa: E402
 
 from .reference_loop import reference  # noqa: E402
 
-pytestmark = pytest.mark.framework
+pytestmark = [pytest.mark.framework, pytest.mark.usefixtures("jax_float64")]
 
 #: Unit roundoff; a result may be off by this many of them, relative to 1 or the largest number, whichever is larger.
 #: No case here asks for merged halves.
 OBSERVED = tuple(name for name in QUANTITIES if name != "merged")
 UNITS = 32
 ROUNDOFF = {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
-
-
-@pytest.fixture(autouse=True)
-def _float64() -> Iterator[None]:
-    before = jax.config.jax_enable_x64
-    jax.config.update("jax_enable_x64", True)
-    yield
-    jax.config.update("jax_enable_x64", before)
 
 
 def run(case: Case) -> Result:
