@@ -22,6 +22,7 @@ from .diagnose import diagnose as diagnose
 from .diagnose.detection_power import power
 from .engine import Plan, Recipe, choose_entries, grid, run_functions, with_compiling, with_gradients
 from .engine import run as run_plan
+from .engine.families import families
 from .errors import NothingComparedError, SpecError
 from .events import Event, Finished, Outcome, Planned
 from .live.equivalence import assert_equivalent as assert_equivalent
@@ -153,8 +154,8 @@ def _verify_own(
     """Functions run in this process, programs and libraries in workers."""
     if not questions or not own:
         raise NothingComparedError("there is nothing to compare; give at least one case and one function")
-    names, order = tuple(own), tuple(question.id for question in questions)
-    planned = Planned(len(questions) * len(own), len(questions), names, order=order)
+    names, of_cases = tuple(own), families(questions)
+    planned = Planned(len(questions) * len(own), len(questions), names, order=tuple(of_cases), families=of_cases)
     start = time.perf_counter()
     functions = {name: function for name, function in own.items() if not isinstance(function, Implementation)}
     entries = tuple(other.entry(name) for name, other in own.items() if isinstance(other, Implementation))

@@ -52,6 +52,10 @@ class DisagreementError(XcheckError, AssertionError):
     """Two implementations differ; raised by `assert_equivalent` and `Report.raise_if_failed`."""
 
 
+#: Names that an error lists.
+MOST = 60
+
+
 def unknown(what: str, name: str, names: Iterable[str]) -> str:
     """The sentence for a name that does not exist: the nearest ones, else all.
 
@@ -63,7 +67,8 @@ def unknown(what: str, name: str, names: Iterable[str]) -> str:
     from difflib import get_close_matches
 
     known = list(names)
+    more = f" and {len(known) - MOST} more" if len(known) > MOST else ""
     near = get_close_matches(name, known, n=3, cutoff=0.75)
     return f"unknown {what} {name!r}; " + (
-        f"did you mean {' or '.join(near)}?" if near else f"expected one of {', '.join(known)}"
+        f"did you mean {' or '.join(near)}?" if near else f"expected one of {', '.join(known[:MOST])}{more}"
     )

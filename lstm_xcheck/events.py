@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +19,7 @@ class Planned:
         adapters: names.
         notes: remarks for the report.
         order: ids of the cases in the order of the plan, where it is known; tasks end in any order.
+        families: the case family of each id, where it is known.
     """
 
     tasks: int
@@ -25,6 +27,7 @@ class Planned:
     adapters: tuple[str, ...]
     notes: tuple[str, ...] = ()
     order: tuple[str, ...] = ()
+    families: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

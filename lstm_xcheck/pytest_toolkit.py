@@ -15,6 +15,7 @@ from .compare import Verdict, VerdictName, worst_of
 from .compare import judge as judge_result
 from .engine import Recipe
 from .engine.explain import Explainer
+from .engine.families import families
 from .engine.recipe import make_case
 from .engine.run import run_task
 from .engine.task import skipped_outcome
@@ -93,8 +94,9 @@ class Toolkit:
         if not questions:
             raise NothingComparedError("there is no case to compare; give at least one")
         report = Report()
-        order, explainer = tuple(question.id for question in questions), Explainer()
-        report.handle(Planned(len(questions) * len(names), len(questions), names, order=order))
+        of_cases, explainer = families(questions), Explainer()
+        tasks = len(questions) * len(names)
+        report.handle(Planned(tasks, len(questions), names, order=tuple(of_cases), families=of_cases))
         for question in questions:
             skipped = [skipped_outcome(question, name) for name in names]
             asked = question if any(skipped) else make_case(question)

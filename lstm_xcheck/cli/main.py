@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import click
 
 from .. import __version__
 from ..errors import DisagreementError, XcheckError
+from ..project_settings import project_settings
 
 #: Verb -> its one-line help; the module of that name defines `command`.
 VERBS = {
@@ -34,6 +36,10 @@ VERBS = {
 }
 
 
+#: Verbs to which [tool.lstm-xcheck] of pyproject.toml applies.
+_CONFIGURED = ("verify", "record", "fuzz")
+
+
 class LazyGroup(click.Group):
     """A group that imports commands on use."""
 
@@ -56,12 +62,16 @@ class LazyGroup(click.Group):
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="lstm-xcheck")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Prove that an LSTM is the same LSTM in every framework,
     and name the mistake when it is not.
 
     Exit codes: 0 agree; 1 disagreement; 2 usage error, bad input, crashed, or nothing compared; 130 interrupted.
+    Options that a project always gives may stand under [tool.lstm-xcheck] in its pyproject.toml.
     """
+    if context.invoked_subcommand in _CONFIGURED:
+        context.default_map = {context.invoked_subcommand: project_settings(Path.cwd())}
 
 
 def main(arguments: list[str] | None = None) -> None:

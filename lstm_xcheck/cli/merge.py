@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -13,7 +14,7 @@ from .options import PATH, report_options
 @click.argument("folders", nargs=-1, required=True, type=PATH, metavar="DIR...")
 @click.option("--out", required=True, type=PATH, metavar="DIR", help="Folder to write into.")
 @report_options()
-def command(folders: tuple[Path, ...], out: Path, reports: tuple[Path, ...], as_json: bool) -> int:
+def command(folders: tuple[Path, ...], out: Path, **arguments: Any) -> int:
     """Put runs of the same cases together: shards of a sweep,
     runs of different adapters, or both.
 
@@ -22,10 +23,12 @@ def command(folders: tuple[Path, ...], out: Path, reports: tuple[Path, ...], as_
     from ..runs.description import RunDescription
     from ..runs.resume import merge
     from .output import check_report_paths, deliver
+    from .parsed_options import ReportOptions
     from .report import report_of
 
-    check_report_paths(reports)
+    options = ReportOptions(**arguments)
+    check_report_paths(options.reports)
     missing = merge(folders, out)
     if missing:
         click.echo(f"not all is here: {', '.join(missing)}; run verify --out {out} --resume, or merge again", err=True)
-    return deliver(report_of(out, RunDescription.read(out)), reports, as_json)
+    return deliver(report_of(out, RunDescription.read(out)), options)

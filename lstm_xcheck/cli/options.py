@@ -30,10 +30,14 @@ def _group(*options: Callable[[_Function], _Function]) -> Callable[[_Function], 
 def report_options(
     files: str = "FILE.{html,json,xml,md}", what: str = "the JSON report"
 ) -> Callable[[_Function], _Function]:
-    """Add --report and --json."""
+    """Add --report, --json, -q, -v and --color."""
+    colors = click.Choice(["auto", "always", "never"])
     return _group(
         click.option("--report", "reports", multiple=True, type=PATH, metavar="FILE", help=f"Write {files}."),
         click.option("--json", "as_json", is_flag=True, help=f"Print {what} on stdout and nothing else."),
+        click.option("-q", "--quiet", is_flag=True, help="Print the last line alone."),
+        click.option("-v", "--verbose", is_flag=True, help="Print every row, count, note and statement of power."),
+        click.option("--color", type=colors, default="auto", help="Colours; auto obeys NO_COLOR.  [default: auto]"),
     )
 
 

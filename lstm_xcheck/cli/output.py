@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from ..events import Event
     from ..report.model import Report
+    from .parsed_options import ReportOptions
 
 Events = Generator["Event", None, None]
 
@@ -38,16 +39,17 @@ def plain_table(*headings: str, no_wrap: Collection[str] = (), right: Collection
     return table
 
 
-def watch(events: Events) -> Report:
+def watch(events: Events, *, exit_first: bool = False) -> Report:
     """The report of a run, followed with a progress bar.
 
-    Ctrl-C ends the run; the report then holds the results so far.
+    Ctrl-C ends the run, with `exit_first` so does the first failure; the report then holds the results so far.
     """
     import time
 
-    from ..events import Finished
+    from ..events import Finished, Outcome
+    from ..report.groups import TROUBLE
     from ..report.model import Report
-    from ..report.terminal import ProgressBar
+    from ..report.progress import ProgressBar
 
     report, start = Report(), time.perf_counter()
     with ProgressBar() as bar:
@@ -55,6 +57,9 @@ def watch(events: Events) -> Report:
             for event in events:
                 report.handle(event)
                 bar.handle(event)
+                if exit_first and isinstance(event, Outcome) and event.verdict in TROUBLE:
+                    report.handle(Finished(time.perf_counter() - start))
+                    break
         except KeyboardInterrupt:
             report.handle(Finished(time.perf_counter() - start, interrupted=True))
         finally:
@@ -70,15 +75,15 @@ def check_report_paths(paths: Sequence[Path]) -> None:
         check_report_path(path)
 
 
-def deliver(report: Report, files: Sequence[Path], as_json: bool) -> int:
+def deliver(report: Report, options: ReportOptions) -> int:
     """Write and print a report; returns its exit code."""
     from ..report.json_file import write_report
 
-    for path in files:
+    for path in options.reports:
         write_report(report, path)
     try:
         if sys.stdout is not None:  # it may have been closed
-            _write(report, as_json)
+            _write(report, options)
             sys.stdout.flush()
     except (BrokenPipeError, SystemExit):  # the reader went away, as `head` does; rich would leave with code 1
         sys.stdout = None
@@ -88,8 +93,8 @@ def deliver(report: Report, files: Sequence[Path], as_json: bool) -> int:
     return report.exit_code
 
 
-def _write(report: Report, as_json: bool) -> None:
-    if as_json:
+def _write(report: Report, options: ReportOptions) -> None:
+    if options.as_json:
         sys.stdout.writelines(report.json_parts())
         click.echo()
         return
@@ -98,8 +103,11 @@ def _write(report: Report, as_json: bool) -> None:
 
     from ..report.terminal import print_report
 
-    console = Console()
-    for lstm in report.subject.get("lstms", []):
+    console = Console(
+        force_terminal=True if options.color == "always" else None, no_color=True if options.color == "never" else None
+    )
+    detail = 0 if options.quiet else 2 if options.verbose else 1
+    for lstm in report.subject.get("lstms", []) if detail else []:
         spec = lstm["spec"]
         console.print(
             f"{escape(lstm['file'])}: [bold]{escape(lstm['name'])}[/] "
@@ -109,4 +117,4 @@ def _write(report: Report, as_json: bool) -> None:
             highlight=False,
             soft_wrap=True,
         )
-    print_report(report, console)
+    print_report(report, console, detail)

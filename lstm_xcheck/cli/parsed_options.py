@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -135,6 +136,17 @@ class WorkerOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ReportOptions:
+    """Where a report goes, and how much of it is printed."""
+
+    reports: Sequence[Path]
+    as_json: bool
+    quiet: bool
+    verbose: bool
+    color: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class RecordOptions(CaseOptions, WorkerOptions):
     """The options of `record`."""
 
@@ -146,19 +158,17 @@ class RecordOptions(CaseOptions, WorkerOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReplayOptions(WorkerOptions):
+class ReplayOptions(WorkerOptions, ReportOptions):
     """The options of `replay`."""
 
     files: Sequence[Path]
     expect: str | None
     run_id: str
     adapters: str | None
-    reports: Sequence[Path]
-    as_json: bool
 
 
 @dataclass(frozen=True, kw_only=True)
-class VerifyOptions(CaseOptions, WorkerOptions):
+class VerifyOptions(CaseOptions, WorkerOptions, ReportOptions):
     """The options of `verify`."""
 
     files: Sequence[Path]
@@ -172,12 +182,12 @@ class VerifyOptions(CaseOptions, WorkerOptions):
     accept_class: Sequence[str]
     gradients: bool
     case_ids: Sequence[str]
+    last_failed: bool
+    exit_first: bool
     out: Path | None
     resume: bool
     shard: str | None
     dask: str | None
-    reports: Sequence[Path]
-    as_json: bool
 
     def keras(self) -> KerasOptions:
         """What is said of Keras files."""
@@ -186,6 +196,23 @@ class VerifyOptions(CaseOptions, WorkerOptions):
         return KerasOptions.of(
             self.keras_config, self.activation, self.recurrent_activation, self.go_backwards, self.accept_class
         )
+
+    def command(self) -> dict[str, Any]:
+        """The words that ask for a case again, and those of each own adapter."""
+        words = ["lstm-xcheck", "verify", *map(str, self.files)]
+        if self.files:  # ids of designed cases say all of this themselves
+            words += [word for layout in self.layouts for word in ("--layout", layout)]
+            named = {
+                "--keras-config": self.keras_config, "--activation": self.activation,
+                "--recurrent-activation": self.recurrent_activation, "--seeds": self.seeds, "--seed": self.seed or None,
+                "--precision": self.precision,
+            }  # fmt: skip
+            words += [str(word) for option in named.items() if option[1] is not None for word in option]
+            words += ["--go-backwards"] * self.go_backwards + ["--gradients"] * self.gradients
+            words += [word for name in self.accept_class for word in ("--accept-class", name)]
+        own = {text.partition("=")[0]: ["--adapter", text] for text in self.functions}
+        own |= {name: ["--worker", f"{name}={python}", "--adapters", name] for name, python in self.pythons().items()}
+        return {"verify": shlex.join(words), "adapters": {name: shlex.join(option) for name, option in own.items()}}
 
     def shard_number(self) -> tuple[int, int] | None:
         """`2/4` as (2, 4), None for the complete run."""

@@ -60,7 +60,7 @@ def command(**arguments: Any) -> int:
     report.subject["recordings"] = [_described(recording) for recording in recordings]
     if report.ok:
         report.power = statements(live_recipes(recordings), report)
-    return deliver(report, options.reports, options.as_json)
+    return deliver(report, options)
 
 
 def recording_files(files: Sequence[Path], expected: Sequence[str] = ()) -> list[Path]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -31,8 +31,7 @@ def command(
     verdicts: tuple[str, ...],
     case: str | None,
     worst: int | None,
-    reports: tuple[Path, ...],
-    as_json: bool,
+    **arguments: Any,
 ) -> int:
     """Show the run in DIR, finished or not: its verdicts,
     or the rows that fit what is asked.
@@ -46,8 +45,10 @@ def command(
     from ..runs.folder import OUTCOMES_FILE
     from ..runs.resume import unique_outcomes
     from .output import check_report_paths, deliver
+    from .parsed_options import ReportOptions
 
-    check_report_paths(reports)
+    options = ReportOptions(**arguments)
+    check_report_paths(options.reports)
     for verdict in verdicts:
         if verdict not in VERDICTS:
             raise UserError(f"--verdict is {verdict!r}, but should be one of {', '.join(VERDICTS)}")
@@ -57,12 +58,12 @@ def command(
             raise UserError(f"--adapter is {adapter!r}, but {folder} holds {', '.join(description.adapters)}")
     report = report_of(folder, description)
     if not (adapters or verdicts or case or worst):
-        return deliver(report, reports, as_json)
-    for path in reports:
+        return deliver(report, options)
+    for path in options.reports:
         write_report(report, path)
     with opened(folder / INDEX, folder / OUTCOMES_FILE, lambda: unique_outcomes(folder)) as index:
         rows = find(index, adapters=adapters, verdicts=verdicts, case=case or "", limit=worst)
-        _print_rows(list(rows), as_json)
+        _print_rows(report, list(rows), options.as_json)
     return report.exit_code
 
 
@@ -78,7 +79,7 @@ def report_of(folder: Path, description: RunDescription) -> Report:
     return report
 
 
-def _print_rows(rows: list[Row], as_json: bool) -> None:
+def _print_rows(report: Report, rows: list[Row], as_json: bool) -> None:
     from rich.console import Console
     from rich.markup import escape
     from rich.measure import Measurement
@@ -87,7 +88,7 @@ def _print_rows(rows: list[Row], as_json: bool) -> None:
     from .output import plain_table, print_json
 
     if as_json:
-        print_json({"rows": [row.to_dict() for row in rows]})
+        print_json({"rows": [report.row_data(row) for row in rows]})
         return
     names, figures = ("case", "adapter", "quantity", "verdict"), ("error", "error / bound")
     table = plain_table(*names, *figures, "decided by", no_wrap=(*names, *figures, "decided by"), right=figures)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from ..errors import UserError, unknown
 from .options import PATH, adapter_names, keras_options, layouts_for, layouts_option, own_option, report_options
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from ..adapters import Entry
     from ..engine import CaseOrRecipe, Plan
     from ..model import Case, LSTMWeights
+    from ..report.model import Report
     from ..runs.resume import Engine
     from .output import Events
     from .parsed_options import VerifyOptions
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 @click.option("--preset", metavar="NAME", help="Cases to run: quick, standard or deep.  [default: standard]")
 @click.option("--grid", "grid_text", metavar="AXES", help='Cases to run: "hidden=1,32 steps=1,20 bias=split,none".')
 @click.option("--case", "case_ids", multiple=True, metavar="ID", help="Only the case of this id, as rows have it.")
+@click.option("--last-failed", is_flag=True, help="Only the cases and adapters that failed in this folder's last run.")
+@click.option("-x", "--exit-first", is_flag=True, help="Stop at the first failure.")
 @layouts_option
 @keras_options
 @click.option("--seeds", type=click.IntRange(min=1), metavar="N", help="Run every case with N seeds.")
@@ -54,12 +58,14 @@ def command(**arguments: Any) -> int:
     from ..engine import with_compiling, with_gradients
     from ..report.detection_power import PowerAhead, statements
     from ..runs.folder import write_power
+    from ..runs.last_run import last_failures
     from ..runs.resume import cases_of_shard
     from .custom_adapters import chosen_entries
     from .output import check_report_paths, deliver, watch
     from .parsed_options import VerifyOptions
 
-    options = VerifyOptions(**arguments)
+    options = VerifyOptions(**without_settings(arguments))
+    failed = last_failures(Path.cwd()) if options.last_failed else []
     options.check_precision()
     check_report_paths(options.reports)
     shard = options.shard_number()
@@ -70,28 +76,57 @@ def command(**arguments: Any) -> int:
     quick = options.preset == "quick"  # the others have too many shapes for adapters that compile each one
     entries = chosen_entries(names, options.functions, pythons, cluster_entries(options.dask), compiling=quick)
     cases, subject = _questions(options)
+    subject["command"] = options.command()
     if options.gradients:
         cases = with_gradients(cases)
-    cases = _of_ids(cases, options.case_ids)
+    cases = _of_ids(cases, [*options.case_ids, *(case for case, _ in failed)])
+    if failed:
+        entries = tuple(entry for entry in entries if entry.name in {adapter for _, adapter in failed})
     plan = options.plan(cases_of_shard(cases, shard), with_compiling(entries, cases), pythons)
     ahead = PowerAhead(cases)
     with events_of(plan, cases, options, subject) as events:
-        report = watch(ahead.follow(events))
+        report = watch(ahead.follow(events), exit_first=options.exit_first)
     report.subject.update(subject)
     if not report.interrupted:
         report.power = statements(cases, report, ahead=ahead)
         if options.out is not None:
             write_power(options.out, report.power)
-    return deliver(report, options.reports, options.as_json)
+    _keep_failures(report)
+    return deliver(report, options)
+
+
+def without_settings(arguments: dict[str, Any]) -> dict[str, Any]:
+    """The arguments without a preset of pyproject.toml where the command line chooses other cases."""
+    source = click.get_current_context().get_parameter_source("preset")
+    if source is ParameterSource.DEFAULT_MAP and (arguments.get("files") or arguments["grid_text"]):
+        return {**arguments, "preset": None}
+    return arguments
+
+
+def _keep_failures(report: Report) -> None:
+    from ..report.groups import TROUBLE
+    from ..runs.last_run import keep_failures
+
+    failed = [(one.case, one.adapter) for one in report.outcomes if one.verdict in TROUBLE]
+    try:
+        keep_failures(Path.cwd(), failed)
+    except OSError as error:
+        click.echo(f"what failed is not kept for --last-failed: {error}", err=True)
 
 
 def _of_ids(cases: tuple[CaseOrRecipe, ...], ids: Sequence[str]) -> tuple[CaseOrRecipe, ...]:
-    """The cases of `--case`, or all."""
+    """The cases of these ids, or all; designed cases are made from theirs."""
+    from ..engine import Recipe
+
+    if not ids:
+        return cases
     by_id = {case.id: case for case in cases}
     for id in ids:
-        if id not in by_id:
+        case = by_id.get(id) or Recipe.from_id(id)
+        if case is None:
             raise UserError(f"--case: {unknown('case', id, by_id)}")
-    return tuple(by_id[id] for id in dict.fromkeys(ids)) if ids else cases
+        by_id[id] = case
+    return tuple(by_id[id] for id in dict.fromkeys(ids))
 
 
 def _questions(options: VerifyOptions) -> tuple[tuple[CaseOrRecipe, ...], dict[str, object]]:

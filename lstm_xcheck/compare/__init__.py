@@ -1,6 +1,7 @@
 """Verdicts on results, from error bounds and never from tolerances."""
 
 from .judge import judge as judge
+from .verdict import SEVERITY as SEVERITY
 from .verdict import VERDICTS as VERDICTS
 from .verdict import CountRow as CountRow
 from .verdict import Row as Row

@@ -12,7 +12,7 @@ VerdictName = Literal["match", "suspect", "mismatch", "inconclusive", "unsupport
 VERDICTS: tuple[VerdictName, ...] = get_args(VerdictName)
 
 #: The verdict of several rows is the first of these that occurs: proven errors come first.
-_SEVERITY: tuple[VerdictName, ...] = (
+SEVERITY: tuple[VerdictName, ...] = (
     "mismatch", "crashed", "suspect", "inconclusive", "match", "unsupported", "skipped",
 )  # fmt: skip
 
@@ -116,4 +116,4 @@ def worst_of(verdicts: Iterable[VerdictName]) -> VerdictName:
     given = set(verdicts)
     if not given:
         raise ValueError("no verdict: nothing was compared")
-    return next(verdict for verdict in _SEVERITY if verdict in given)
+    return next(verdict for verdict in SEVERITY if verdict in given)

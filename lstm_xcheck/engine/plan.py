@@ -15,6 +15,7 @@ from ..events import MAX_DIAGNOSES, Outcome, Planned
 from ..workers.launch import Process
 from ..workers.process import Worker, checked_timeout
 from ..workers.sharing import ProcessPlan
+from .families import families
 from .grouping import group_by_compilation
 from .recipe import CaseOrRecipe
 from .task import skipped_outcome
@@ -62,7 +63,8 @@ class Plan:
         """The event that announces the run."""
         names = tuple(entry.name for entry in self.entries)
         tasks = sum(len(self._remaining(name)) for name in names)
-        return Planned(tasks, len(self.cases), names, order=tuple(case.id for case in self.cases))
+        of_cases = families(self.cases)
+        return Planned(tasks, len(self.cases), names, order=tuple(of_cases), families=of_cases)
 
     def skipped_outcomes(self) -> Iterator[Outcome]:
         """Outcomes of tasks without an LSTM, which never run."""

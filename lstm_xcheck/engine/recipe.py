@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
+from ..arrays import STORAGE
 from ..errors import SpecError
 from ..model import Case, LSTMSpec
-from ..model.features import feature_named
+from ..model.features import FEATURES, feature_named
+from ..model.initializers import INITIALIZERS
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,26 @@ class Recipe:
             return str(error)
         return ""
 
+    @classmethod
+    def from_id(cls, id: str) -> Recipe | None:
+        """The recipe of an id; None for text that is no recipe's id.
+
+        >>> Recipe.from_id("h4-x5-t7-b3-l2-bi-split-states-float32-s1").layers
+        2
+        """
+        found = _id_pattern().fullmatch(id)
+        if found is None:
+            return None
+        words = {name: word for name, word in found.groupdict().items() if word is not None}
+        flags = ("states", "ragged", "one_hot", "gradients")
+        fields: dict[str, Any] = {name: name in words for name in flags}
+        fields["returns"] = "last" if "last" in words else "sequence"
+        fields["directions"] = 2 if "bi" in words else 1
+        fields |= {name: int(words[name]) for name in _NUMBERS if name in words}
+        fields |= {name: words[name] for name in ("bias", "init", "feature", "dtype") if name in words}
+        recipe = cls(**fields)
+        return recipe if recipe.id == id else None
+
     def case(self) -> Case:
         """Make the case."""
         return self.case_of(self.spec, self.id)
@@ -105,6 +128,24 @@ class Recipe:
     def fields(self) -> dict[str, Any]:
         """The fields as plain data, without an empty feature, which older versions lack."""
         return {name: value for name, value in asdict(self).items() if name != "feature" or value}
+
+
+_NUMBERS = ("hidden", "input", "steps", "batch", "layers", "proj", "seed")
+
+
+@cache
+def _id_pattern() -> re.Pattern[str]:
+    """The words of `Recipe.id`, in their order."""
+    inits, features, dtypes = (
+        "|".join(sorted(map(re.escape, names), key=len, reverse=True))
+        for names in (INITIALIZERS, (feature.name for feature in FEATURES), STORAGE)
+    )
+    return re.compile(
+        r"h(?P<hidden>\d+)-x(?P<input>\d+)-t(?P<steps>\d+)-b(?P<batch>\d+)(-l(?P<layers>\d+))?(?P<bi>-bi)?"
+        r"-(?P<bias>split|single|none)(-p(?P<proj>\d+))?(?P<states>-states)?(?P<ragged>-ragged)?(?P<one_hot>-onehot)?"
+        r"(?P<last>-last)?(?P<gradients>-gradients)?"
+        rf"(-(?P<init>{inits}))?(-(?P<feature>{features}))?-(?P<dtype>{dtypes})-s(?P<seed>\d+)"
+    )
 
 
 CaseOrRecipe = Case | Recipe

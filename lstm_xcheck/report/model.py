@@ -34,7 +34,8 @@ class Report:
         outcomes: of the cells that ended.
         seconds: how long the run took.
         interrupted: whether the run was stopped before its end.
-        subject: what was verified, such as a file.
+        subject: what was verified, such as a file, and under `command` the command line that asked.
+        families: the case family of each case, where it is known.
         power: detection power of the matches, a statement for each kind of case.
     """
 
@@ -45,6 +46,7 @@ class Report:
     interrupted: bool = False
     subject: dict[str, Any] = field(default_factory=dict)
     power: list[dict[str, Any]] = field(default_factory=list)
+    families: dict[str, str] = field(default_factory=dict)
     _found: Counter[str] = field(default_factory=Counter, init=False, repr=False)
     _environments: dict[str, dict[str, Any]] = field(default_factory=dict, init=False, repr=False)
 
@@ -62,6 +64,7 @@ class Report:
             self.planned += event.tasks
             self.adapters = tuple(dict.fromkeys((*self.adapters, *event.adapters)))
             self.outcomes.expect(event.order, event.adapters)
+            self.families.update(event.families)
         elif isinstance(event, Outcome):
             self.outcomes.append(event)
             self._found[event.verdict] += 1
@@ -190,6 +193,17 @@ class Report:
         }
         return list(programs)
 
+    def command(self, case: str, adapter: str) -> str:
+        """The command that runs one case of one adapter; "" where none can."""
+        asked = self.subject.get("command")
+        if asked is None or any(letter.isspace() for letter in case):
+            return ""
+        return f"{asked['verify']} {asked['adapters'].get(adapter, f'--adapters {adapter}')} --case {case}"
+
+    def row_data(self, row: Row) -> dict[str, Any]:
+        """A row as plain data, with the command that repeats it."""
+        return {**row.to_dict(), "reproduce": self.command(row.case, row.adapter)}
+
     def to_dict(self) -> dict[str, Any]:
         """The report as plain data, in the documented schema."""
         return self._data(list)
@@ -208,7 +222,7 @@ class Report:
             "schema": SCHEMA,
             "verdict": self.verdict,
             "totals": self.totals,
-            "rows": listed(row.to_dict() for outcome in self.outcomes for row in outcome.rows),
+            "rows": listed(self.row_data(row) for outcome in self.outcomes for row in outcome.rows),
             "parameter_counts": listed(count.to_dict() for count in counts if count is not None),
             "diagnoses": self.diagnoses,
             "power": self.power,

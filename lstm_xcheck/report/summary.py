@@ -8,17 +8,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..compare import VERDICTS, Row, VerdictName
+from .groups import TROUBLE as TROUBLE
+from .groups import Group, Groups
 from .model import Report
-
-TROUBLE: frozenset[VerdictName] = frozenset(("mismatch", "crashed", "suspect", "inconclusive"))
 
 
 @dataclass
 class AdapterSummary:
-    """One adapter: cells by verdict, and the largest error and score of its rows."""
+    """One adapter: its cells by verdict, and its largest error and score."""
 
     environment: Mapping[str, Any] = field(default_factory=dict)
     cells: Counter[VerdictName] = field(default_factory=Counter)
+    families: dict[str, Counter[VerdictName]] = field(default_factory=dict)
     max_abs: float | None = None
     score: float | None = None
     seconds: float = 0.0
@@ -42,6 +43,8 @@ class Summary:
         unread: LSTMs of the files that were not verified, with the reasons.
         totals: cells of each verdict that occurs, in the order of VERDICTS.
         counts: kinds of parameter counts: (how many, an example), by label.
+        families: case families, in the order of the run.
+        groups: failures by adapter and cause.
         troubles: the first rows that are wrong or undecided, in order; `troubled` is the number of all.
         notes: reasons of what is unsupported, skipped or a match with a reservation, and how often each.
     """
@@ -52,6 +55,8 @@ class Summary:
     adapters: dict[str, AdapterSummary]
     unread: list[str] = field(default_factory=list)
     counts: dict[str, tuple[int, str]] = field(default_factory=dict)
+    families: list[str] = field(default_factory=list)
+    groups: list[Group] = field(default_factory=list)
     troubles: list[Row] = field(default_factory=list)
     troubled: int = 0
     notes: Counter[str] = field(default_factory=Counter)
@@ -68,10 +73,14 @@ def summarise(report: Report, listed: int) -> Summary:
         totals={verdict: totals[verdict] for verdict in VERDICTS if totals[verdict]},
         adapters={name: AdapterSummary(environments.get(name, {})) for name in report.adapters},
     )
+    groups = Groups(report)
     for outcome in report.outcomes:
+        groups.add(outcome)
         name = outcome.adapter
         adapter = result.adapters.setdefault(name, AdapterSummary(environments.get(name, {})))
         adapter.cells[outcome.verdict] += 1
+        family = report.families.get(outcome.case, "other")
+        adapter.families.setdefault(family, Counter())[outcome.verdict] += 1
         adapter.seconds += outcome.seconds
         if (count := outcome.count) is not None:  # each kind once: how it relates to the canonical formula
             label = f"{count.adapter}: {'canonical' if count.native == count.canonical else 'second bias'}"
@@ -79,6 +88,10 @@ def summarise(report: Report, listed: int) -> Summary:
             result.counts[label] = number + 1, example
         for row in outcome.rows:
             _add_row(result, adapter, row, listed)
+    result.groups = groups.result()
+    occurring = {family for adapter in result.adapters.values() for family in adapter.families}
+    result.families = [*(name for name in dict.fromkeys(report.families.values()) if name in occurring)]
+    result.families += ["other"] if "other" in occurring and "other" not in result.families else []
     # Which adapter ends first differs from run to run; what is printed should not.
     result.counts = dict(sorted(result.counts.items()))
     result.notes = Counter(dict(sorted(result.notes.items())))
@@ -113,3 +126,30 @@ def counted(totals: Mapping[VerdictName, int]) -> str:
 def short(number: float | None) -> str:
     """Two digits, or nothing."""
     return "" if number is None else f"{number:.2g}"
+
+
+def headline(summary: Summary) -> str:
+    """The verdict in one sentence.
+
+    >>> headline(Summary("ERROR", 0, {}, {}))
+    'nothing was compared'
+    """
+    cells = f"{summary.planned} case{'s' if summary.planned != 1 else ''}"
+    adapters = "1 adapter" if len(summary.adapters) == 1 else f"{len(summary.adapters)} adapters"
+    wrong = list(dict.fromkeys(group.adapter for group in summary.groups if group.verdict in ("mismatch", "suspect")))
+    crashed = list(dict.fromkeys(group.adapter for group in summary.groups if group.verdict == "crashed"))
+    if summary.word == "AGREE":
+        return f"{adapters} computed what the reference computes in every case that was compared"
+    if wrong:
+        shown = ", ".join(wrong[:3]) + (f" and {len(wrong) - 3} more" if len(wrong) > 3 else "")
+        first = next(group for group in summary.groups if group.adapter == wrong[0])
+        of = f" of {adapters}" if len(summary.adapters) > 1 else ""
+        return f"{shown}{of}: {first.cause}" + (", and more" if len(summary.groups) > 1 else "")
+    if summary.word == "INTERRUPTED":
+        ended = sum(number for verdict, number in summary.totals.items() if verdict != "skipped")
+        return f"{ended} of {cells} ended, none of them wrong"
+    if crashed:
+        return f"{', '.join(crashed[:3])} crashed; what ended agrees"
+    if summary.unread:
+        return f"{len(summary.unread)} of the files' LSTMs were not read, so nothing is proven of them"
+    return "not every case ended" if summary.totals.get("match") else "nothing was compared"

@@ -25,6 +25,7 @@ class RunDescription:
         shards: the shards in this folder, as (number, of how many); empty for all cases.
         planned: tasks that are to end here.
         order: ids of all cases, those of other shards included; empty in files of older versions.
+        families: the family of each of them; empty in files of older versions.
     """
 
     key: str
@@ -34,6 +35,7 @@ class RunDescription:
     planned: int = 0
     subject: Mapping[str, Any] = field(default_factory=dict)
     order: Sequence[str] = ()
+    families: Sequence[str] = ()
 
     def to_json(self) -> bytes:
         """The content of plan.json."""
@@ -72,8 +74,10 @@ class RunDescription:
                 raise ValueError(f"{name} should be of type {kind.__name__}")
         if not all(isinstance(identity, dict) for identity in self.adapters.values()):
             raise ValueError("an adapter's identity should be of type dict")
-        if not isinstance(self.order, list) or not all(isinstance(id, str) for id in self.order):
-            raise ValueError("order should be a list of names")
+        for name in ("order", "families"):
+            names = getattr(self, name)
+            if not isinstance(names, (list, tuple)) or not all(isinstance(text, str) for text in names):
+                raise ValueError(f"{name} should be a list of names")
         if not isinstance(self.shards, list) or not all(_is_shard(shard) for shard in self.shards):
             raise ValueError("shards should be a list of pairs of numbers")
 

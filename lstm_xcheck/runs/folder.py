@@ -3,12 +3,14 @@
 plan.json     the description of the run; written at once, before the first task
 cells.jsonl   appended to, one line for each task that ended; the task of a torn or damaged line is run again
 power.json    the statements of detection power; written at once, after the last task
+seconds.json  how long the run took, all its parts together; written at once, when a part ends
 """
 
 from __future__ import annotations
 
 import json
 import os
+import time
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from io import FileIO
@@ -26,19 +28,21 @@ try:
 except ImportError:  # Windows: no lock against two runs in one folder
     fcntl = None  # type: ignore[assignment]
 
-#: One line for each task that ended, and the statements of detection power.
-OUTCOMES_FILE, POWER_FILE = "cells.jsonl", "power.json"
+#: One line for each task that ended, the statements of detection power, and the duration.
+OUTCOMES_FILE, POWER_FILE, SECONDS_FILE = "cells.jsonl", "power.json", "seconds.json"
 
 
 class RunFolder:
     """A folder of a run, open for appending tasks that end.
 
-    `resume`: whether it may hold this run already; None where the user has no such option.
+    `resume`: whether it may hold this run already; None where the user has no such option. `seconds` is the duration
+    of its earlier parts.
     """
 
     def __init__(self, path: Path, description: RunDescription, *, resume: bool | None = False) -> None:
         self.path, self.description, self._resume = path, description, resume
         self._file: FileIO | None = None
+        self.seconds, self._start = 0.0, time.perf_counter()
 
     def __enter__(self) -> RunFolder:
         try:
@@ -53,6 +57,7 @@ class RunFolder:
                 raise
         except OSError as error:
             raise UserError(f"--out {self.path}: cannot be written: {error.strerror}") from error
+        self.seconds = read_seconds(self.path)
         return self
 
     def __exit__(
@@ -62,6 +67,8 @@ class RunFolder:
             return
         try:
             os.fsync(self._file.fileno())
+            total = self.seconds + time.perf_counter() - self._start
+            write_atomically(self.path / SECONDS_FILE, f"{total:.3f}\n".encode())
         except OSError as failure:
             if error is None:
                 raise UserError(f"--out {self.path}: cannot be written: {failure.strerror}") from failure
@@ -134,6 +141,17 @@ def read_power(folder: Path) -> list[dict[str, Any]]:
         return []
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise UserError(f"{folder / POWER_FILE} cannot be read: {error}; remove it to go without") from error
+
+
+def read_seconds(folder: Path) -> float:
+    """Seconds of the run in a folder so far; 0 before a part ended."""
+    try:
+        seconds = float((folder / SECONDS_FILE).read_text())
+    except FileNotFoundError:
+        return 0.0
+    except (OSError, ValueError) as error:
+        raise UserError(f"{folder / SECONDS_FILE} cannot be read: {error}; remove it to go without") from error
+    return seconds if 0 <= seconds < float("inf") else 0.0
 
 
 def _checked_statement(fields: Any) -> dict[str, Any]:

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from ..engine import CaseOrRecipe, Plan
+from ..engine.families import families
 from ..engine.grouping import shard_of
 from ..errors import UserError
 from ..events import Event, Finished, Outcome, Planned
 from .description import RunDescription
-from .folder import RunFolder, read_outcomes, read_power, write_power
+from .folder import RunFolder, read_outcomes, read_power, read_seconds, write_power
 from .identity import case_key, cases_key, identities, task_key
 
 Engine = Callable[[Plan], Generator[Event, None, None]]
@@ -42,6 +43,7 @@ def describe(
         planned=len(plan.cases) * len(plan.entries),
         subject=subject,
         order=[case.id for case in cases],
+        families=list(families(cases).values()),
     )
 
 
@@ -54,7 +56,7 @@ def run_in(folder: RunFolder, plan: Plan, engine: Engine) -> Generator[Event, No
         for id, key in case_keys.items()
         for name, identity in adapters.items()
     }
-    yield Planned(len(keys), len(plan.cases), tuple(adapters), order=plan.planned.order)
+    yield replace(plan.planned, tasks=len(keys), adapters=tuple(adapters))
     ended = set()
     for key, outcome in read_outcomes(folder.path):
         task = (outcome.case, outcome.adapter)
@@ -67,16 +69,18 @@ def run_in(folder: RunFolder, plan: Plan, engine: Engine) -> Generator[Event, No
                 continue
             if isinstance(event, Outcome):
                 folder.append(keys[event.case, event.adapter], event)
-            yield event
+            yield replace(event, seconds=event.seconds + folder.seconds) if isinstance(event, Finished) else event
 
 
 def replay(path: Path) -> Iterator[Event]:
     """The events of a folder, finished or not."""
     description = RunDescription.read(path)
     cases = description.planned // max(1, len(description.adapters))
-    yield Planned(description.planned, cases, tuple(description.adapters), order=tuple(description.order))
+    of_cases = dict(zip(description.order, description.families, strict=False))  # older runs have none
+    adapters, order = tuple(description.adapters), tuple(description.order)
+    yield Planned(description.planned, cases, adapters, order=order, families=of_cases)
     yield from unique_outcomes(path)
-    yield Finished(0.0)
+    yield Finished(read_seconds(path))
 
 
 def unique_outcomes(path: Path) -> Iterator[Outcome]:
@@ -98,6 +102,7 @@ def merge(sources: Sequence[Path], target: Path) -> list[str]:
     _refuse_contradictions(sources)
     seen = set()
     with RunFolder(target, merged, resume=None) as folder:
+        folder.seconds = sum(map(read_seconds, sources))
         for path in sources:
             for key, outcome in read_outcomes(path):
                 if key not in seen:

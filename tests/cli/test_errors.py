@@ -105,7 +105,7 @@ def test_no_framework_at_all_names_a_pip_command(command: Command, monkeypatch: 
 
 
 def test_sizes_beyond_all_memory_are_one_sentence(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    def exhausted(*_: Any) -> None:
+    def exhausted(*_: Any, **__: Any) -> None:
         raise MemoryError
 
     monkeypatch.setattr(output, "watch", exhausted)

@@ -29,6 +29,7 @@ KEYS = {
         "reason",
         "decided_by",
         "precision",
+        "reproduce",
     },
     "parameter_counts": {"case", "adapter", "native", "canonical", "explanation"},
 }
@@ -133,10 +134,16 @@ def test_the_table_says_what_is_wrong(command: Command) -> None:
     ran = command("verify", *GRID, "--adapters", "lossy,unwilling,unloadable")
     assert ran.code == 1
     for part in (
-        "MISMATCH lossy, case h1-x2-t4-b3-split-states-float32-s0: ", "is held as", "x the bound",
-        "CRASHED unloadable", "libframework.so.9", "unwilling: not on Sundays (2)", "DISAGREE: 6 planned",
+        "lossy of 3 adapters: weights rounded to float16", "times the bound", "unloadable crashed: ",
+        "libframework.so.9", "unwilling: not on Sundays (2)", "DISAGREE: 6 planned",
+        "run: lstm-xcheck verify --adapters lossy --case h",
     ):  # fmt: skip
         assert part in ran.out
+    assert ran.out.splitlines()[0].startswith("DISAGREE: lossy")
+    rows = command("verify", *GRID, "--adapters", "lossy,unwilling,unloadable", "-v").out
+    for part in ("MISMATCH lossy, case h1-x2-t4-b3-split-states-float32-s0: ", "is held as", "x the bound"):
+        assert part in rows
+    assert command("verify", *GRID, "--adapters", "lossy", "-q").out.count("\n") == 1
 
 
 def test_a_report_file_holds_what_json_prints(command: Command, tmp_path: Path) -> None:

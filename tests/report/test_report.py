@@ -17,7 +17,9 @@ from lstm_xcheck.errors import DisagreementError, NothingComparedError, UserErro
 from lstm_xcheck.events import Event, Finished, Outcome, Planned, Started
 from lstm_xcheck.report import Report
 from lstm_xcheck.report.json_file import check_report_path, write_atomically, write_report
-from lstm_xcheck.report.terminal import ProgressBar, print_report
+from lstm_xcheck.report.progress import ProgressBar
+from lstm_xcheck.report.summary import summarise
+from lstm_xcheck.report.terminal import print_report
 
 
 def outcome(verdict: str, case: str = "case", adapter: str = "torch", **row: Any) -> Outcome:
@@ -201,9 +203,10 @@ def test_a_path_that_cannot_be_written_is_refused_before_the_work(
 # --- terminal ---
 
 
-def printed(report: Report) -> str:
+def printed(report: Report, detail: int = 1, width: int = 160, *, terminal: bool = False) -> str:
     stream = io.StringIO()
-    print_report(report, Console(file=stream, width=160))
+    console = Console(file=stream, width=width, force_terminal=terminal, no_color=True, color_system=None)
+    print_report(report, console, detail)
     return stream.getvalue()
 
 
@@ -218,25 +221,79 @@ def test_the_tables_say_verdicts_counts_reasons_and_one_line() -> None:
         Finished(2.0),
     ]
     report = Report.of(events)
-    text = printed(report)
     for part in (
-        "torch    torch 2", "0.5", "1.2e+02", "torch: second bias in 1 case, e.g. 16 = 12 + 4",
-        "MISMATCH torch, case b: why mismatch", "CRASHED jax, case b: why crashed", "jax: why unsupported (1)",
+        "DISAGREE: torch of 2 adapters: not diagnosed", "1.2e+02", "versions: torch 2", "torch keeps a second bias",
+        "torch: not diagnosed, in 1 case", "worst: y of case b, error 0.5, 1.2e+02 times the bound",
+        "jax crashed: why crashed, in 1 case", "jax: why unsupported (1)",
         "DISAGREE: 4 planned = 1 match, 1 mismatch, 1 unsupported, 1 crashed (2.0 s)",
     ):  # fmt: skip
-        assert part in text
+        assert part in printed(report)
+    for part in (
+        "torch: second bias in 1 case, e.g. 16 = 12 + 4", "MISMATCH torch, case b: why mismatch",
+        "CRASHED jax, case b: why crashed",
+    ):  # fmt: skip
+        assert part in printed(report, detail=2)
+    assert printed(report, detail=0).splitlines() == [printed(report).splitlines()[-1]]
 
 
-def test_a_long_list_of_trouble_is_cut_and_points_to_the_rest() -> None:
-    text = printed(report_of(*["mismatch"] * 30))
-    assert text.count("MISMATCH torch") == 12
-    assert "and 18 more; --report FILE.json has them all" in text
+def test_a_long_list_of_trouble_is_one_group_and_points_to_the_rest() -> None:
+    report = report_of(*["mismatch"] * 60)
+    assert "torch: not diagnosed, in 60 cases" in printed(report)
+    text = printed(report, detail=2)
+    assert text.count("MISMATCH torch") == 50
+    assert "and 10 more; --report FILE.json has them all" in text
+
+
+def diagnosed(case: str, cause: str | None, adapter: str = "torch", **more: Any) -> Outcome:
+    found = {"case": case, "adapter": adapter, "cause": cause, "fix": f"mend {cause}", "explanation": "Why.", **more}
+    return replace(outcome("mismatch", case, adapter, max_abs=0.5, score=9.0), diagnoses=(found,))
+
+
+def test_cases_join_the_one_cause_of_their_adapter_but_not_one_of_several() -> None:
+    one = [diagnosed("a", "gates exchanged"), diagnosed("b", "gates exchanged"), outcome("mismatch", "c", score=20.0)]
+    (group,) = summarise(Report.of([Planned(3, 3, ("torch",)), *one]), 0).groups
+    assert (group.cases, group.diagnosed, group.worst.case) == (3, 2, "c")
+    assert group.sentence == "gates exchanged, in 3 cases (proven in the 2 that were diagnosed)"
+    two = [*one, diagnosed("d", None, location={"layer": 0, "step": 1, "gates_by_c_n": ["f"]})]
+    groups = summarise(Report.of([Planned(4, 4, ("torch",)), *two]), 0).groups
+    assert [(found.cause, found.cases) for found in groups] == [
+        ("gates exchanged", 2), ("not diagnosed", 1), ("unexplained: wrong from layer 0, step 1, gate f", 1),
+    ]  # fmt: skip
+
+
+def test_every_adapter_with_trouble_is_shown_however_many_there_are() -> None:
+    names = tuple(f"adapter-{k}" for k in range(30))
+    many = [outcome("mismatch", f"case-{k}", names[0]) for k in range(200)]
+    events: list[Event] = [Planned(400, 200, names), *many, *(outcome("crashed", "case-1", name) for name in names[1:])]
+    text = printed(Report.of(events))
+    assert all(f"{name} crashed: why crashed" in text for name in names[1:])
+    assert "adapter-0: not diagnosed, in 200 cases" in text
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 200])
+def test_a_terminal_of_any_width_breaks_lines_between_words_and_crops_nothing(width: int) -> None:
+    names = ("plain", "stacked", "both ways", "lengths", "cell", "calls", "16 bit", "gradients")
+    families = dict(zip("abcdefgh", names, strict=True))
+    name = "flax-nnx-optimized"
+    events: list[Event] = [
+        Planned(8, 8, (name,), order=tuple(families), families=families),
+        *(diagnosed(case, "gates g and o exchanged in W, U and b", name) for case in families),
+    ]
+    report = Report.of(events)
+    report.subject["command"] = {"verify": "lstm-xcheck verify", "adapters": {name: f"--adapter {name}=kernel:f"}}
+    text = printed(report, width=width, terminal=True)
+    lines = text.splitlines()
+    assert max(len(line) for line in lines if "run: " not in line) <= width
+    assert f"run: lstm-xcheck verify --adapter {name}=kernel:f --case a" in text  # a command is never broken
+    assert all(family in text for family in families.values())
+    words = set(printed(report, width=400).split())
+    assert words - set(text.split()) == set()
 
 
 def test_reasons_are_printed_verbatim() -> None:
     """Brackets are indices, not styles."""
     report = Report.of([Planned(1, 1, ("torch",)), outcome("mismatch", reason="y[0, 1] [bold]= 2[/bold] [/]")])
-    assert "y[0, 1] [bold]= 2[/bold] [/]" in printed(report)
+    assert "y[0, 1] [bold]= 2[/bold] [/]" in printed(report, detail=2)
 
 
 def test_the_progress_bar_is_silent_without_a_terminal(capfd: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,146 @@
+"""Failures grouped by adapter and cause: one entry for what is wrong once."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..compare import SEVERITY, Row, VerdictName
+from ..diagnose import full_explanation
+from ..events import Outcome
+from .model import Report
+
+#: Verdicts that a reader has to look at.
+TROUBLE: frozenset[VerdictName] = frozenset(("mismatch", "crashed", "suspect", "inconclusive"))
+#: Groups of crashes of one adapter by their reason; further reasons share the last.
+_REASONS = 5
+
+
+@dataclass
+class Group:
+    """Cases of one adapter that are wrong for the same reason.
+
+    Attributes:
+        verdict: the verdict of its cases.
+        cause: the mistake in words, "unexplained: ..." with the place, "not diagnosed", or the reason of a crash.
+        named: whether the cause is a proven mistake.
+        cases: how many cases; `diagnosed` of them were diagnosed, the others are wrong in the same adapter alone.
+        worst: the row with the largest error / bound.
+        fix, code: what to do, in words and as code on canonical arrays; empty where no mistake is named.
+        program: makes the weights that a wrong function must get; empty for other adapters.
+        explanation: the diagnosis in full.
+        command: shows the worst case alone; empty where no command can.
+    """
+
+    adapter: str
+    verdict: VerdictName
+    cause: str
+    worst: Row
+    named: bool = False
+    cases: int = 0
+    diagnosed: int = 0
+    fix: str = ""
+    code: str = ""
+    program: str = ""
+    explanation: str = ""
+    command: str = ""
+
+    @property
+    def sentence(self) -> str:
+        """The cause and how many cases have it.
+
+        >>> row = Row("h1", "mine", "y", "mismatch")
+        >>> Group("mine", "mismatch", "gates f and g exchanged", row, named=True, cases=9, diagnosed=3).sentence
+        'gates f and g exchanged, in 9 cases (proven in the 3 that were diagnosed)'
+        """
+        how_many = f"{self.cases} case{'s' if self.cases > 1 else ''}"
+        proven = f" (proven in the {self.diagnosed} that were diagnosed)" if self.diagnosed < self.cases else ""
+        return f"{self.cause}, in {how_many}{proven if self.named else ''}"
+
+
+class Groups:
+    """Gathers the groups of a report, one outcome after another."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+        self._diagnoses = {(found["adapter"], found["case"]): found for found in report.diagnoses}
+        self._groups: dict[tuple[str, VerdictName, str], Group] = {}
+
+    def add(self, outcome: Outcome) -> None:
+        """Take an outcome in."""
+        if outcome.verdict not in TROUBLE:
+            return
+        worst = max((row for row in outcome.rows if row.verdict == outcome.verdict), key=_badness)
+        found = self._diagnoses.get((outcome.adapter, outcome.case))
+        key = (outcome.adapter, outcome.verdict, self._reason(outcome, worst, found))
+        group = self._groups.get(key)
+        if group is None:
+            group = self._groups[key] = _group(outcome, worst, found)
+        elif _badness(worst) > _badness(group.worst):
+            group.worst = worst
+        group.cases += 1
+        group.diagnosed += found is not None
+
+    def _reason(self, outcome: Outcome, worst: Row, found: Mapping[str, Any] | None) -> str:
+        """What cases of one group share."""
+        if outcome.verdict == "crashed":
+            reason = re.sub(r"\d+", "#", worst.reason.partition("\n")[0])
+            known = {key[2] for key in self._groups if key[:2] == (outcome.adapter, "crashed")}
+            return reason if reason in known or len(known) < _REASONS else "other reasons"
+        if outcome.verdict == "inconclusive":
+            return ""
+        if found is None:
+            return "not diagnosed"
+        return str(found["cause"] or "unexplained")
+
+    def result(self) -> list[Group]:
+        """The groups: the worst verdict first, then the most cases.
+
+        Undiagnosed cases join the cause of their adapter where all that were diagnosed have the same.
+        """
+        for (adapter, verdict, reason), rest in list(self._groups.items()):
+            same = [group for key, group in self._groups.items() if key[:2] == (adapter, verdict)]
+            if reason == "not diagnosed" and len(same) == 2:
+                (group,) = (group for group in same if group is not rest)
+                group.cases += rest.cases
+                group.worst = max(group.worst, rest.worst, key=_badness)
+                del self._groups[adapter, verdict, reason]
+        groups = list(self._groups.values())
+        for group in groups:
+            group.command = self._report.command(group.worst.case, group.adapter)
+        return sorted(groups, key=lambda group: (SEVERITY.index(group.verdict), -group.cases))
+
+
+def _badness(row: Row) -> float:
+    """The score; a NaN is worse than any number."""
+    score = row.score or 0.0
+    return math.inf if math.isnan(score) else score
+
+
+def _group(outcome: Outcome, worst: Row, found: Mapping[str, Any] | None) -> Group:
+    group = Group(outcome.adapter, outcome.verdict, "", worst)
+    if found is None:
+        undecided = outcome.verdict in ("crashed", "inconclusive")
+        group.cause = worst.reason.partition("\n")[0] if undecided else "not diagnosed"
+        return group
+    group.named = bool(found["cause"])
+    group.cause = found["cause"] or f"unexplained{place(found.get('location') or {})}"
+    group.fix, group.code = found.get("fix", ""), found.get("code", "")
+    group.program, group.explanation = found.get("program", ""), full_explanation(found)
+    return group
+
+
+def place(location: Mapping[str, Any]) -> str:
+    """Where an unexplained error is, in a few words.
+
+    >>> place({"layer": 0, "direction": 1, "step": 6, "gates_by_c_n": ["o"], "units": [0]})
+    ': wrong from layer 0, direction 1, step 6, gate o'
+    """
+    words = [f"{name} {location[name]}" for name in ("layer", "direction", "step") if name in location]
+    explained = location.get("explained_by", {})
+    gates = explained.get("gates") or location.get("gates_by_c_n") or []
+    words += [f"gate{'s' if len(gates) > 1 else ''} {' and '.join(gates)}"] if gates else []
+    return f": wrong from {', '.join(words)}" if words else ""
