@@ -25,6 +25,9 @@ _DTYPES = {
     "bfloat16": dtypes.bfloat16,
 }
 
+#: Multiplications of a case: the device PYTHON, an interpreter, does some 4,000 a second.
+_MOST = 250_000
+
 
 class TinygradCell:
     """`nn.LSTMCell` of tinygrad 0.14.0, called step by step, with `Tensor.where` at padding.
@@ -43,7 +46,12 @@ class TinygradCell:
         return {"tinygrad": version("tinygrad"), "device": Device.DEFAULT}
 
     def unsupported(self, case: Case) -> str | None:
-        """Projections, peepholes, other activations, and gradients of stacks; the loop knows every mask."""
+        """Projections, peepholes, other activations, gradients of stacks, large cases; the loop knows every mask."""
+        number = case.batch * case.steps * case.spec.canonical_count
+        if Device.DEFAULT == "PYTHON" and number > _MOST:
+            return (
+                f"size: {number:,} multiplications take minutes on tinygrad's device PYTHON; ask for at most {_MOST:,}"
+            )
         if case.gradients and case.spec.num_layers * case.spec.num_directions > 1:
             return "gradients: those of a stack take minutes on tinygrad's device PYTHON; ask for one layer's"
         if case.spec.proj_size:

@@ -156,7 +156,10 @@ def _print_group(group: Group, console: Console, detail: int, *, whole: bool) ->
         return
     worst = group.worst
     figures = f", error {short(worst.max_abs)}, {short(worst.score)} times the bound" if worst.score else ""
-    _say(console, f"worst: {f'{worst.quantity} of ' if worst.quantity else ''}case {worst.case}{figures}", 6)
+    if worst.quantity:
+        _say(console, f"worst: {worst.quantity} of case {worst.case}{figures}", 6)
+    elif group.command:
+        _say(console, f"first: case {worst.case}", 6)
     if group.fix:
         _say(console, f"fix: {group.fix}", 6)
     if group.explanation and (detail > 1 or not group.named):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, replace
@@ -11,6 +12,7 @@ from ..arrays import fingerprint
 from ..compare import Row, VerdictName
 from ..engine import Recipe
 from ..engine.explain import Explainer
+from ..engine.families import family
 from ..engine.task import failed_outcome, judged_outcome
 from ..errors import Unsupported, WorkerCrashed, XcheckError
 from ..events import Event, Finished, Outcome, Planned
@@ -40,7 +42,7 @@ def replay(
     ids = list(dict.fromkeys(question.id for named in selected for question in named.recording.questions))
     tasks = {(named.label(adapter), id) for named in selected for adapter in named.recording.adapters for id in ids}
     labels = tuple(dict.fromkeys([*(fault.label for fault in faults), *sorted({label for label, _ in tasks})]))
-    yield Planned(len(tasks) + len(faults), len(ids), labels)
+    yield Planned(len(tasks) + len(faults), len(ids), labels, families=_families(selected))
     for fault in faults:
         yield _single_row("all", fault.label, fault.verdict, fault.reason)
     explainer = Explainer()
@@ -54,6 +56,15 @@ def replay(
         reason = "this recording does not hold the case, which others do"
         yield _single_row(id, label, "crashed" if label in expected else "skipped", reason)
     yield Finished(time.perf_counter() - start)
+
+
+def _families(selected: Sequence[NamedRecording]) -> dict[str, str]:
+    """The families of recorded cases; a damaged recipe, which its row reports, has none."""
+    found: dict[str, str] = {}
+    for question in (question for named in selected for question in named.recording.questions):
+        with contextlib.suppress(XcheckError):
+            found[question.id] = family(recipe_of(question))
+    return found
 
 
 def live_recipes(recordings: Sequence[Recording]) -> tuple[Recipe, ...]:

@@ -71,7 +71,7 @@ def test_a_wrong_gate_order_is_caught(tmp_path: Path, capsys: pytest.CaptureFixt
     assert lx(capsys, "record", "--out", file, "--adapters", "WrongOrder", *GRID)[0] == 0
     code, out, _ = lx(capsys, "replay", file)
     assert code == 1
-    assert "MISMATCH WrongOrder" in out
+    assert "WrongOrder: gates f and g exchanged in W, U and b" in out
 
 
 def test_crashes_are_reported_and_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
