@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .options import ADAPTERS
+
 if TYPE_CHECKING:
     from ..atlas import Atlas
     from ..atlas.model import State
@@ -16,7 +18,7 @@ _STYLES: dict[State, str] = {"right": "green", "refuses": "dim", "wrong": "bold 
 
 
 @click.command("atlas")
-@click.option("--adapters", metavar="A,B", help="Only these; by default every one that is installed.")
+@click.option("--adapters", metavar="A,B", type=ADAPTERS, help="Only these; by default every one that is installed.")
 @click.option("--worker", "workers", multiple=True, metavar="NAME=PYTHON", help="Run an adapter by another Python.")
 @click.option("--timeout", type=click.FloatRange(min=0.1), default=120.0, metavar="S", help="Seconds for one case.")
 @click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Workers at a time; by default one a core.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import UserError
-from .options import PATH, keras_options
+from .options import LAYOUT, PATH, keras_options
 
 if TYPE_CHECKING:
     from ..arrays import Array
@@ -33,10 +33,11 @@ _OUTPUTS = ("y", "h_n", "c_n", "last")
 @click.option("--no-pairs", is_flag=True, help="Do not look for two mistakes at once.")
 @click.option(
     "--for-arrays",
-    "layout",
+    "arrays_layout",
     metavar="LAYOUT",
     help="Print the fix for a function that gets arrays of this layout; canonical for W, U and b in LSTMWeights.",
 )
+@click.option("--layout", metavar="NAME", type=LAYOUT, help="The layout of WEIGHTS, where its names do not say it.")
 @keras_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
@@ -46,6 +47,7 @@ def command(
     timeout: float,
     layer_name: str | None,
     no_pairs: bool,
+    arrays_layout: str | None,
     layout: str | None,
     as_json: bool,
     **keras: Any,
@@ -62,9 +64,9 @@ def command(
     from ..layouts import layout_named
     from .output import print_json
 
-    if layout not in (None, _CANONICAL):
-        layout_named(str(layout))
-    chosen = choose(load(weights, **keras), layer_name, weights)
+    if arrays_layout not in (None, _CANONICAL):
+        layout_named(str(arrays_layout))
+    chosen = choose(load(weights, layout, **keras), layer_name, weights)
     if (observed is None) == (target is None):
         given = "both are" if observed else "neither is"
         raise UserError(f"give either OBSERVED, a file of outputs, or --run TARGET; {given} given")
@@ -77,7 +79,7 @@ def command(
     if as_json:
         print_json({"agrees": agrees, **found.to_dict()})
     else:
-        _print(found, agrees, layout)
+        _print(found, agrees, arrays_layout)
     return 0 if agrees else 1
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import NothingComparedError
-from .options import PATH, adapter_names, own_option
+from .options import ADAPTERS, PATH, adapter_names, own_option
 
 if TYPE_CHECKING:
     from ..diagnose import Diagnosis
@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 
 
 @click.command("fuzz")
-@click.option("--adapters", metavar="A,B", help="Adapters to search; default: all whose framework is installed.")
+@click.option(
+    "--adapters",
+    metavar="A,B",
+    type=ADAPTERS,
+    help="Adapters to search; default: all whose framework is installed.",
+)
 @own_option("Search")
 @click.option("--grid", "grid_text", metavar="AXES", help='Draw these values only: "layers=1 bias=split,single".')
 @click.option("--minutes", type=click.FloatRange(min=0.01), default=1.0, metavar="N", help="How long.  [default: 1]")
@@ -64,7 +69,13 @@ def command(
     with _progress(search):
         finding = search.run()
     seconds = round(time.monotonic() - start, 1)
-    effort = {"seed": seed, "examples": len(search.asked), "compared": search.compared, "seconds": seconds}
+    effort: dict[str, Any] = {
+        "seed": seed,
+        "examples": len(search.asked),
+        "compared": search.compared,
+        "seconds": seconds,
+    }
+    effort["unsupported"] = {name: len(refused) for name, refused in search.unsupported.items()}
     if finding is None:
         return _report_nothing(search, effort, as_json)
     entry = next(entry for entry in entries if entry.name == finding.adapter)
@@ -112,6 +123,7 @@ def _progress(search: Search) -> Iterator[None]:
 
 
 def _report_nothing(search: Search, effort: dict[str, Any], as_json: bool) -> int:
+    from ..fuzz.supported_grid import supported_grid
     from .output import print_json
 
     names = [entry.name for entry in search.entries]
@@ -126,6 +138,10 @@ def _report_nothing(search: Search, effort: dict[str, Any], as_json: bool) -> in
         return 0
     counts = ", ".join(f"{name} {search.compared.get(name, 0)}" for name in names)
     click.echo(f"no disagreement in {effort['examples']} cases ({effort['seconds']:g} s); compared: {counts}")
+    for name, refused in search.unsupported.items():
+        avoided = supported_grid(search.asked, refused)
+        advice = f'; leave them out with --grid "{avoided}"' if avoided else ""
+        click.echo(f"unsupported by {name}: {len(refused)} cases{advice}")
     if silent:
         click.echo(f"never compared: {', '.join(silent)}, which supported none of them")
     return 0

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import PATH, keras_options
+from .options import LAYOUT, PATH, keras_options
 
 if TYPE_CHECKING:
     from ..checkpoints import Checkpoint, FoundLSTM
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @click.command("inspect")
 @click.argument("file", type=PATH)
-@click.option("--layout", metavar="NAME", help="The layout of FILE, where its names do not say it.")
+@click.option("--layout", metavar="NAME", type=LAYOUT, help="The layout of FILE, where its names do not say it.")
 @keras_options
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(file: Path, layout: str | None, as_json: bool, keras_config: Path | None, **keras: Any) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from ..errors import UserError
 
@@ -14,6 +16,37 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 #: Type of every argument and option that is a path.
 PATH = click.Path(path_type=Path)
+
+
+#: What the shell completes -> where the names are; modules are imported when a key is pressed.
+_NAMES: dict[str, Callable[[], Iterable[str]]] = {
+    "adapters": lambda: _import("adapters").known(),
+    "presets": lambda: _import("engine.presets").PRESETS,
+    "layouts": lambda: (row.name for row in _import("layouts").TABLE),
+    "formats": lambda: (row.id for row in _import("checkpoints.formats").FORMATS if row.writer),
+    "verdicts": lambda: _import("compare").VERDICTS,
+}
+
+
+def _import(name: str) -> Any:
+    return import_module(f"lstm_xcheck.{name}")
+
+
+class Named(click.types.StringParamType):
+    """Text that the shell completes by names, also after a comma."""
+
+    name = "text"
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """The names that begin like the last word."""
+        before, comma, word = incomplete.rpartition(",")
+        return [CompletionItem(f"{before}{comma}{name}") for name in _NAMES[self.kind]() if name.startswith(word)]
+
+
+ADAPTERS, PRESET, LAYOUT, FORMAT, VERDICT = map(Named, _NAMES)
 
 
 def _group(*options: Callable[[_Function], _Function]) -> Callable[[_Function], _Function]:
@@ -53,7 +86,7 @@ spec_options = _group(
 
 #: Add --layout of verbs that take several files: `NAME` for all of them, `FILE=NAME` for one.
 layouts_option = click.option(
-    "--layout", "layouts", multiple=True, metavar="NAME",
+    "--layout", "layouts", multiple=True, metavar="NAME", type=LAYOUT,
     help="The layout of files whose names do not say it; FILE=NAME for one file alone.",
 )  # fmt: skip
 

@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from ..errors import UserError
-from .options import PATH, keras_options
+from .options import FORMAT, LAYOUT, PATH, keras_options
 
 _CODES = {"agree": 0, "disagree": 1, "error": 2}
 
@@ -20,7 +20,12 @@ _CODES = {"agree": 0, "disagree": 1, "error": 2}
 @click.command("port")
 @click.argument("src", type=PATH)
 @click.argument("dst", type=PATH)
-@click.option("--to", metavar="FORMAT", help="What to write, such as torch or keras; default: by the suffix of DST.")
+@click.option(
+    "--to",
+    metavar="FORMAT",
+    type=FORMAT,
+    help="What to write, such as torch or keras; default: by the suffix of DST.",
+)
 @click.option("--layer", metavar="NAME", help="Port this LSTM alone and leave the rest out.")
 @click.option(
     "--rename",
@@ -34,7 +39,7 @@ _CODES = {"agree": 0, "disagree": 1, "error": 2}
 @click.option("--lstm-only", is_flag=True, help="Leave all other layers out.")
 @click.option("--leave-out", multiple=True, metavar="NAME", help="Leave out this tensor, module or LSTM.")
 @click.option("--without", multiple=True, metavar="CLIP", help="Leave out cell_clip, gate_clip or proj_clip.")
-@click.option("--layout", metavar="NAME", help="The layout of SRC, where its names do not say it.")
+@click.option("--layout", metavar="NAME", type=LAYOUT, help="The layout of SRC, where its names do not say it.")
 @keras_options
 @click.option("--json", "as_json", is_flag=True, help="Print the certificate on stdout and nothing else.")
 def command(src: Path, dst: Path, renames: tuple[str, ...], as_json: bool, **options: Any) -> int:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import UserError
-from .options import PATH, adapter_names, own_option
+from .options import ADAPTERS, PATH, PRESET, adapter_names, own_option
 
 if TYPE_CHECKING:
     from ..recordings import Recording
@@ -20,9 +20,19 @@ if TYPE_CHECKING:
 @click.option("--out", type=PATH, required=True, metavar="FILE", help="Write this .npz file.")
 @click.option("--env", "environment", default="", metavar="NAME", help="Name of this environment, such as py311-torch.")
 @click.option("--run", "run_id", default="", metavar="ID", help="Run it belongs to; default: a digest of the content.")
-@click.option("--adapters", metavar="A,B", help="Adapters to ask; default: all whose framework is installed.")
+@click.option(
+    "--adapters",
+    metavar="A,B",
+    type=ADAPTERS,
+    help="Adapters to ask; default: all whose framework is installed.",
+)
 @own_option("Ask")
-@click.option("--preset", metavar="NAME", help="Cases to ask: quick, standard or deep.  [default: standard]")
+@click.option(
+    "--preset",
+    metavar="NAME",
+    type=PRESET,
+    help="Cases to ask: quick, standard or deep.  [default: standard]",
+)
 @click.option("--grid", "grid_text", metavar="AXES", help='Cases to ask: "hidden=1,32 steps=1,20 bias=split,none".')
 @click.option("--seeds", type=click.IntRange(min=1), metavar="N", help="Ask every case with N seeds.")
 @click.option("--seed", type=click.IntRange(min=0), metavar="S", default=0, help="First seed.  [default: 0]")

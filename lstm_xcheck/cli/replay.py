@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import NothingComparedError, UserError
-from .options import PATH, adapter_names, report_options
+from .options import ADAPTERS, PATH, adapter_names, report_options
 
 if TYPE_CHECKING:
     from ..engine import Plan
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.argument("files", nargs=-1, required=True, type=PATH, metavar="FILE...")
 @click.option("--expect", metavar="A,B", help="Environments that must be there; a missing one is an error.")
 @click.option("--run", "run_id", default="", metavar="ID", help="Run they must belong to; others are stale.")
-@click.option("--adapters", metavar="A,B", help="Also ask these frameworks the recorded cases, live.")
+@click.option("--adapters", metavar="A,B", type=ADAPTERS, help="Also ask these frameworks the recorded cases, live.")
 @click.option("--worker", "workers", multiple=True, metavar="NAME=PYTHON", help="Run an adapter by another Python.")
 @click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Workers at a time.  [default: one per core]")
 @click.option("--timeout", type=click.FloatRange(min=0.1), default=120.0, metavar="S", help="Seconds for one case.")

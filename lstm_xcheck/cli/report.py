@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import UserError
-from .options import PATH, report_options
+from .options import ADAPTERS, PATH, VERDICT, report_options
 
 if TYPE_CHECKING:
     from ..compare import Row
@@ -20,8 +20,22 @@ INDEX = "index.sqlite"
 
 @click.command("report")
 @click.argument("folder", type=PATH, metavar="DIR")
-@click.option("--adapter", "adapters", multiple=True, metavar="NAME", help="List rows of this adapter.  [repeatable]")
-@click.option("--verdict", "verdicts", multiple=True, metavar="NAME", help="List rows of this verdict.  [repeatable]")
+@click.option(
+    "--adapter",
+    "adapters",
+    multiple=True,
+    metavar="NAME",
+    type=ADAPTERS,
+    help="List rows of this adapter.  [repeatable]",
+)
+@click.option(
+    "--verdict",
+    "verdicts",
+    multiple=True,
+    metavar="NAME",
+    type=VERDICT,
+    help="List rows of this verdict.  [repeatable]",
+)
 @click.option("--case", metavar="TEXT", help="List rows whose case's name holds this text.")
 @click.option("--worst", type=click.IntRange(min=1), metavar="N", help="List the N rows of the largest error / bound.")
 @report_options(what="JSON")

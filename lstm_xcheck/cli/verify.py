@@ -12,7 +12,17 @@ import click
 from click.core import ParameterSource
 
 from ..errors import UserError, unknown
-from .options import PATH, adapter_names, keras_options, layouts_for, layouts_option, own_option, report_options
+from .options import (
+    ADAPTERS,
+    PATH,
+    PRESET,
+    adapter_names,
+    keras_options,
+    layouts_for,
+    layouts_option,
+    own_option,
+    report_options,
+)
 
 if TYPE_CHECKING:
     from ..adapters import Entry
@@ -26,9 +36,19 @@ if TYPE_CHECKING:
 
 @click.command("verify")
 @click.argument("files", nargs=-1, type=PATH, metavar="[FILE...]")
-@click.option("--adapters", metavar="A,B", help="Adapters to run; default: all whose framework is installed.")
+@click.option(
+    "--adapters",
+    metavar="A,B",
+    type=ADAPTERS,
+    help="Adapters to run; default: all whose framework is installed.",
+)
 @own_option("Run")
-@click.option("--preset", metavar="NAME", help="Cases to run: quick, standard or deep.  [default: standard]")
+@click.option(
+    "--preset",
+    metavar="NAME",
+    type=PRESET,
+    help="Cases to run: quick, standard or deep.  [default: standard]",
+)
 @click.option("--grid", "grid_text", metavar="AXES", help='Cases to run: "hidden=1,32 steps=1,20 bias=split,none".')
 @click.option("--case", "case_ids", multiple=True, metavar="ID", help="Only the case of this id, as rows have it.")
 @click.option("--last-failed", is_flag=True, help="Only the cases and adapters that failed in this folder's last run.")

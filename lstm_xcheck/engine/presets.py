@@ -14,9 +14,9 @@ def preset(name: str) -> list[Recipe]:
     >>> len(preset("standard")) >= 60
     True
     """
-    if name not in _PRESETS:
-        raise SpecError(unknown("preset", name, _PRESETS))
-    return list(dict.fromkeys(_PRESETS[name]()))
+    if name not in PRESETS:
+        raise SpecError(unknown("preset", name, PRESETS))
+    return list(dict.fromkeys(PRESETS[name]()))
 
 
 def _first_shapes() -> list[Recipe]:
@@ -77,4 +77,4 @@ def _deep() -> list[Recipe]:
     ]  # fmt: skip
 
 
-_PRESETS = {"quick": _quick, "standard": _standard, "deep": _deep}
+PRESETS = {"quick": _quick, "standard": _standard, "deep": _deep}

@@ -90,6 +90,7 @@ class Search:
         progress: called with (cases tried, whether something has been found) after each case.
         asked: the cases tried so far, each with its wrong answer or None.
         compared: number of compared cells by adapter.
+        unsupported: cases that an adapter does not support, by adapter.
     """
 
     entries: Sequence[Entry]
@@ -100,6 +101,7 @@ class Search:
     progress: Callable[[int, bool], None] = lambda *_: None
     asked: dict[Recipe, Wrong | None] = field(default_factory=dict)
     compared: dict[str, int] = field(default_factory=dict)
+    unsupported: dict[str, list[Recipe]] = field(default_factory=dict)
     _wanted: tuple[str, VerdictName] | None = None
     _before: int = 0
     _end: float = 0.0
@@ -164,6 +166,8 @@ class Search:
         for name in names:
             outcome, result = answered(self._workers[name], recipe)
             self.compared[name] = self.compared.get(name, 0) + (outcome.verdict in _COMPARED)
+            if outcome.verdict == "unsupported":
+                self.unsupported.setdefault(name, []).append(recipe)
             if outcome.verdict in WRONG:
                 return Wrong(name, outcome, result)
         return None

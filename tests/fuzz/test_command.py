@@ -28,6 +28,15 @@ def test_nothing_found_is_exit_0(command: Command, folder: Path) -> None:
     assert not (folder / ".hypothesis").exists()
 
 
+def test_unsupported_cases_are_counted_and_the_printed_grid_avoids_them(command: Command) -> None:
+    asked = ("fuzz", "--adapter", "mine=kernels:choosy", "--examples", "120")
+    (line,) = (line for line in command(*asked).out.splitlines() if line.startswith("unsupported by mine: "))
+    grid = line.partition('--grid "')[2].removesuffix('"')
+    assert "layers=1" in grid.split()
+    ran = command("fuzz", "--adapter", "mine=kernels:choosy", "--examples", "40", "--grid", grid)
+    assert (ran.code, "unsupported" in ran.out) == (0, False)
+
+
 def test_the_json_of_a_finding(command: Command, folder: Path) -> None:
     ran = command("fuzz", "--adapter", "mine=kernels:wrong_gates", "--json", "--seed", "5", "--out", "test_it.py")
     report = json.loads(ran.out)
