@@ -172,7 +172,8 @@ def _questions(options: VerifyOptions) -> tuple[tuple[CaseOrRecipe, ...], dict[s
             label += f"-{labels[label]}" if labels[label] > 1 else ""
             for seed in range(options.seed, options.seed + (options.seeds or 1)):
                 cases += weights_cases(lstm.weights, label, seed, options.precision)
-            found.append({"file": str(path), "name": lstm.name, "spec": lstm.weights.spec.to_dict(), "why": lstm.why})
+            spec = lstm.weights.spec.to_dict()
+            found.append({"file": str(path), "name": lstm.name, "label": label, "spec": spec, "why": lstm.why})
     return tuple(cases), {"lstms": found, **({"unread": unread} if unread else {})}
 
 

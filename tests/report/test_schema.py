@@ -1,8 +1,10 @@
-"""The page about the JSON report names exactly its keys."""
+"""The page about the JSON report and the JSON Schema of the package name exactly its keys."""
 
 from __future__ import annotations
 
+import json
 import re
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,9 @@ from lstm_xcheck.model import Case, LSTMSpec
 from lstm_xcheck.oracle import forward
 from lstm_xcheck.report.detection_power import statements
 
+SCHEMA = json.loads((files("lstm_xcheck.report") / "report.schema.json").read_text(encoding="utf-8"))
+#: What a report holds for files alone.
+OF_FILES = {"subject"}
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "report_schema.md"
 
 
@@ -50,7 +55,7 @@ def test_the_page_names_the_keys_of_the_report(report: dict[str, Any]) -> None:
     assert named.pop("The report") == set(report)
     assert set(named) == {name for name, value in report.items() if isinstance(value, (list, dict))}
     assert named["totals"] == set(report["totals"]) == {"planned", *VERDICTS}
-    assert named["environment"] == set(report["environment"])
+    assert named["environment"] == set(report["environment"]) | OF_FILES
 
 
 @pytest.mark.parametrize("part", ["rows", "diagnoses", "power"])
@@ -67,3 +72,65 @@ def test_the_page_names_the_keys_of_a_parameter_count() -> None:
 def test_the_schema_number_is_that_of_the_report(report: dict[str, Any]) -> None:
     (number,) = re.findall(r"the version of this form: (\d+)", PAGE.read_text(encoding="utf-8"))
     assert int(number) == report["schema"]
+
+
+def parts_of_the_schema() -> dict[str, tuple[set[str], set[str]]]:
+    """Heading of the page -> the keys of the schema, and those that must be there."""
+    parts = {"The report": SCHEMA}
+    for name, part in SCHEMA["properties"].items():
+        reference = part.get("$ref") or part.get("items", {}).get("$ref")
+        if reference:
+            parts[name] = SCHEMA["$defs"][reference.removeprefix("#/$defs/")]
+    return {name: (set(part["properties"]), set(part["required"])) for name, part in parts.items()}
+
+
+def test_the_schema_names_the_keys_of_the_page() -> None:
+    parts = parts_of_the_schema()
+    assert {name: keys for name, (keys, _) in parts.items()} == documented()
+    assert {name: keys - required for name, (keys, required) in parts.items() if keys != required} == {
+        "environment": OF_FILES
+    }
+
+
+def test_the_schema_itself_is_one() -> None:
+    pytest.importorskip("jsonschema").Draft202012Validator.check_schema(SCHEMA)
+    assert SCHEMA["$schema"].endswith("2020-12/schema")
+
+
+def test_the_example_of_the_page_runs() -> None:
+    pytest.importorskip("jsonschema")
+    (example,) = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    exec(compile(example, PAGE.name, "exec"), {})
+
+
+def test_the_schema_takes_the_report(report: dict[str, Any]) -> None:
+    validator = pytest.importorskip("jsonschema").Draft202012Validator(SCHEMA)
+    assert list(validator.iter_errors(json.loads(json.dumps(report)))) == []
+
+
+@pytest.mark.parametrize(
+    ("part", "change"),
+    [
+        (("verdict",), "fine"),
+        (("schema",), 2),
+        (("totals", "match"), -1),
+        (("rows", -1, "verdict"), "MISMATCH"),
+        (("rows", 0, "score"), "large"),
+        (("rows", -1, "reason"), ""),
+        (("diagnoses", 0, "mistakes"), "gates-ifog"),
+        (("diagnoses", 0, "cause"), 3),
+        (("environment", "seconds"), None),
+        (("power", 0, "blind"), []),
+    ],
+    ids=str,
+)
+def test_the_schema_refuses_a_wrong_report(report: dict[str, Any], part: tuple[Any, ...], change: object) -> None:
+    validator = pytest.importorskip("jsonschema").Draft202012Validator(SCHEMA)
+    changed = json.loads(json.dumps(report))
+    holder = changed
+    for key in part[:-1]:
+        holder = holder[key]
+    assert part[-1] in holder
+    holder[part[-1]] = change
+    (error,) = validator.iter_errors(changed)
+    assert list(error.absolute_path)[: len(part)] == [len(report["rows"]) - 1 if key == -1 else key for key in part]
