@@ -19,6 +19,7 @@ _TOOLKIT: pytest.StashKey[Toolkit] = pytest.StashKey()
 _ITEM: pytest.StashKey[pytest.Item] = pytest.StashKey()
 _TALLIES: pytest.StashKey[list[dict[str, Any]]] = pytest.StashKey()
 
+_FIXTURES = frozenset(("lstm_xcheck", "xcheck_adapter"))
 _NONE_LEFT = pytest.param(
     "", id="none", marks=pytest.mark.skip(reason="none of the marker's adapters is among --xcheck-adapters")
 )
@@ -56,10 +57,16 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(f"--xcheck-record {folder}: is a file, but should be a folder")
 
 
-def pytest_report_header(config: pytest.Config) -> str:
-    """The chosen adapters."""
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """The chosen adapters, where an option or the ini file chooses."""
     names = _option_names(config)
-    return f"lstm-xcheck: adapters {', '.join(names) if names else 'all whose framework is installed'}"
+    return [f"lstm-xcheck: adapters {', '.join(names)}"] if names else []
+
+
+def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Item]) -> list[str]:
+    """The same where nothing chooses, but a test has a fixture of the plugin."""
+    used = any(not _FIXTURES.isdisjoint(getattr(item, "fixturenames", ())) for item in items)
+    return ["lstm-xcheck: adapters all whose framework is installed"] if used and not _option_names(config) else []
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

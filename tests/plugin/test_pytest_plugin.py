@@ -303,6 +303,18 @@ def test_nothing_is_printed_or_written_where_nothing_was_judged(run: Run, pytest
     result.assert_outcomes(passed=1)
     assert not (pytester.path / "out").exists()
     result.stdout.no_fnmatch_line("*cells*")
+    result.stdout.no_fnmatch_line("lstm-xcheck: adapters*")
+
+
+def test_a_fixture_or_an_option_brings_the_header_once(run: Run) -> None:
+    uses, all_of_them = "def test_it(lstm_xcheck):\n    pass\n", "lstm-xcheck: adapters all whose framework is installed"
+    for source, arguments, header in (
+        (uses, (), all_of_them),
+        (uses, ("--xcheck-adapters=honest",), "lstm-xcheck: adapters honest"),
+        ("def test_it():\n    pass\n", ("--xcheck-adapters=honest",), "lstm-xcheck: adapters honest"),
+    ):
+        printed = run(source, *arguments).outlines
+        assert [line for line in printed if line.startswith("lstm-xcheck: ")] == [header]
 
 
 def test_xdist_gathers_the_totals(run: Run, pytester: pytest.Pytester) -> None:
