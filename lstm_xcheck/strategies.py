@@ -28,7 +28,9 @@ try:
     from hypothesis import strategies as st
     from hypothesis.strategies import DrawFn, SearchStrategy
 except ModuleNotFoundError as error:
-    raise UserError("lstm_xcheck.strategies needs hypothesis, which is missing; run: pip install hypothesis") from error
+    raise UserError(
+        "lstm_xcheck.strategies needs hypothesis, which is missing; run: pip install 'lstm-xcheck[fuzz]'"
+    ) from error
 
 __all__ = ["lengths", "lstm_cases", "lstm_recipes", "lstm_specs", "lstm_weights", "seeds"]
 

@@ -10,9 +10,9 @@ from .options import PATH
 
 
 @click.command("recheck")
-@click.argument("certificate", type=PATH, metavar="CERT")
-def command(certificate: Path) -> None:
-    """Repeat what CERT, such as model.pt.xcheck.json, claims: same bytes, same weights, same verdicts.
+@click.argument("certificates", nargs=-1, required=True, type=PATH, metavar="CERT...")
+def command(certificates: tuple[Path, ...]) -> None:
+    """Repeat what each CERT, such as model.pt.xcheck.json, claims: same bytes, same weights, same verdicts.
 
     Needs both files where the certificate expects them, seen from its own folder, and no network. Frameworks that are
     not installed here are left out and named; the float64 oracle always runs.
@@ -20,6 +20,7 @@ def command(certificate: Path) -> None:
     from ..porting.recheck import recheck
     from .port import status
 
-    with status(f"rechecking {certificate}"):
-        summary = recheck(certificate)
-    click.echo(summary)
+    for certificate in certificates:
+        with status(f"rechecking {certificate}"):
+            summary = recheck(certificate)
+        click.echo(summary)

@@ -143,5 +143,5 @@ def test_a_missing_hypothesis_is_one_sentence() -> None:
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root, check=False)
     assert run.returncode == 2
     assert run.stderr == (
-        "Error: lstm_xcheck.strategies needs hypothesis, which is missing; run: pip install hypothesis\n"
+        "Error: lstm_xcheck.strategies needs hypothesis, which is missing; run: pip install 'lstm-xcheck[fuzz]'\n"
     )
