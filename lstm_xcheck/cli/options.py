@@ -61,7 +61,7 @@ def _group(*options: Callable[[_Function], _Function]) -> Callable[[_Function], 
 
 
 def report_options(
-    files: str = "FILE.{html,json,xml,md}", what: str = "the JSON report"
+    files: str = "FILE.{html,json,xml,md,sarif}", what: str = "the JSON report"
 ) -> Callable[[_Function], _Function]:
     """Add --report, --json, -q, -v and --color."""
     colors = click.Choice(["auto", "always", "never"])

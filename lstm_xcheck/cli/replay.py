@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @click.option("--worker", "workers", multiple=True, metavar="NAME=PYTHON", help="Run an adapter by another Python.")
 @click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Workers at a time.  [default: one per core]")
 @click.option("--timeout", type=click.FloatRange(min=0.1), default=120.0, metavar="S", help="Seconds for one case.")
-@report_options(files=".html .json .xml .md")
+@report_options(files=".html .json .xml .md .sarif")
 def command(**arguments: Any) -> int:
     """Judge recordings, any number of them, by the same bound as live frameworks;
     needs NumPy alone.

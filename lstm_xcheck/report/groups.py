@@ -60,6 +60,19 @@ class Group:
         proven = f" (proven in the {self.diagnosed} that were diagnosed)" if self.diagnosed < self.cases else ""
         return f"{self.cause}, in {how_many}{proven if self.named else ''}"
 
+    @property
+    def paragraph(self) -> str:
+        """The sentence with the adapter, the fix, the worst case and the command.
+
+        >>> row = Row("h1", "mine", "y", "mismatch", reason="y[0, 0, 0] = 1, but should be 2 +/- 1e-07")
+        >>> Group("mine", "mismatch", "states exchanged", row, True, 1, 1, "Swap h0 and c0.").paragraph
+        'mine: states exchanged, in 1 case. Swap h0 and c0. Worst case h1: y[0, 0, 0] = 1, but should be 2 +/- 1e-07.'
+        """
+        reason = self.worst.reason
+        shown = "" if not reason or reason.startswith(self.cause) else f": {reason}"
+        parts = [f"{self.adapter}: {self.sentence}.", self.fix, f"Worst case {self.worst.case}{shown}."]
+        return " ".join(part for part in (*parts, self.command and f"Run: {self.command}") if part)
+
 
 class Groups:
     """Gathers the groups of a report, one outcome after another."""

@@ -13,6 +13,7 @@ from .html_page import to_html
 from .junit_file import junit_parts
 from .markdown_file import to_markdown
 from .model import Report
+from .sarif_file import to_sarif
 
 #: Suffix -> the text in parts.
 _WRITERS: dict[str, Callable[[Report], Iterable[str]]] = {
@@ -20,6 +21,7 @@ _WRITERS: dict[str, Callable[[Report], Iterable[str]]] = {
     ".json": lambda report: itertools.chain(report.json_parts(), "\n"),
     ".xml": junit_parts,
     ".md": lambda report: [to_markdown(report)],
+    ".sarif": lambda report: [to_sarif(report)],
 }
 
 

@@ -10,7 +10,7 @@ from ..compare import VerdictName
 from ..diagnose import full_explanation
 from ..events import Outcome
 from .model import Report
-from .summary import largest
+from .summary import largest, summarise
 
 #: Not allowed in XML 1.0: control characters, unpaired surrogates, U+FFFE and U+FFFF.
 _NO_XML = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -52,6 +52,11 @@ def junit_parts(report: Report) -> Iterator[str]:
         case = ElementTree.Element("testcase", classname="lstm-xcheck", name=_clean(text), time="0")
         _add_element(case, "error", "this LSTM was not read, so it is not verified", "")
         yield _text(case)
+    groups = summarise(report, 0).groups
+    if groups:
+        told = ElementTree.Element("system-out")
+        told.text = _clean("\n".join(group.paragraph for group in groups))
+        yield _text(told)
     yield "</testsuite>\n</testsuites>\n"
 
 

@@ -6,21 +6,21 @@ import re
 
 from .detection_power import sentences
 from .model import Report
-from .summary import Summary, counted, summarise
+from .summary import Summary, counted, short, summarise
 
-#: Rows of trouble, characters of a reason, and of a diagnosis.
+#: Causes, characters of a reason, and of a diagnosis.
 _LISTED, _LONG, _LONGER = 50, 400, 1600
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#!|~])")
 
 
 def to_markdown(report: Report) -> str:
     """The page: verdict and totals, a table of adapters, what is wrong, notes."""
-    summary = summarise(report, _LISTED)
+    summary = summarise(report, 0)
     lines = [f"## lstm-xcheck: {summary.word}", "", f"{summary.planned} cells planned = {counted(summary.totals)}", ""]
     lines += _adapters(summary)
     lines += _troubles(summary)
     lines += _section("Not verified", summary.unread)
-    lines += _section("Diagnosis", report.causes)
+    lines += _section("What to do", [group.paragraph for group in summary.groups[:_LISTED]])
     lines += _section("What the matches prove", sentences(report.power, report.adapters)[:1])
     lines += _section("Notes", [f"{note} ({number})" for note, number in summary.notes.items()])
     return "\n".join(lines) + "\n"
@@ -40,13 +40,15 @@ def _adapters(summary: Summary) -> list[str]:
 
 
 def _troubles(summary: Summary) -> list[str]:
-    if not summary.troubles:
+    if not summary.groups:
         return []
-    lines = ["", "### What is wrong", "", _row(["verdict", "adapter", "case", "reason"]), "| --- | --- | --- | --- |"]
-    for row in summary.troubles:
-        lines.append(_row([row.verdict, _text(row.adapter), _text(row.case), _text(row.reason)]))
-    more = summary.troubled - len(summary.troubles)
-    return [*lines, "", f"and {more} more"] if more else lines
+    headings = ["verdict", "adapter", "cause", "cases", "worst case", "error / bound"]
+    lines = ["", "### What is wrong", "", _row(headings), "| --- | --- | --- | ---: | --- | ---: |"]
+    for group in summary.groups[:_LISTED]:
+        worst, words = group.worst, (group.verdict, group.adapter, group.cause, str(group.cases))
+        lines.append(_row([_text(word) for word in (*words, worst.case, short(worst.score))]))
+    more = len(summary.groups) - _LISTED
+    return [*lines, "", f"and {more} more"] if more > 0 else lines
 
 
 def _row(cells: list[str]) -> str:

@@ -307,9 +307,9 @@ def test_nothing_is_printed_or_written_where_nothing_was_judged(run: Run, pytest
 
 
 def test_a_fixture_or_an_option_brings_the_header_once(run: Run) -> None:
-    uses, all_of_them = "def test_it(lstm_xcheck):\n    pass\n", "lstm-xcheck: adapters all whose framework is installed"
+    uses = "def test_it(lstm_xcheck):\n    pass\n"
     for source, arguments, header in (
-        (uses, (), all_of_them),
+        (uses, (), "lstm-xcheck: adapters all whose framework is installed"),
         (uses, ("--xcheck-adapters=honest",), "lstm-xcheck: adapters honest"),
         ("def test_it():\n    pass\n", ("--xcheck-adapters=honest",), "lstm-xcheck: adapters honest"),
     ):

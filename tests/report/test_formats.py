@@ -63,7 +63,7 @@ def junit(report: Report) -> ElementTree.Element:
 
 
 def test_junit_has_a_test_case_for_each_cell_with_its_score(report: Report) -> None:
-    suite = junit(report)
+    suite = junit(report).findall("testcase")
     cases = {(case.get("classname"), case.get("name")): case for case in suite}
     assert len(suite) == len(cases) == 9
     match = cases["torch", "case-match"]
@@ -76,7 +76,7 @@ def test_junit_has_a_test_case_for_each_cell_with_its_score(report: Report) -> N
 
 
 def test_junit_uses_the_right_element_for_each_verdict(report: Report) -> None:
-    tags = {case.get("name"): case[1].tag for case in junit(report) if len(case) > 1}
+    tags = {case.get("name"): case[1].tag for case in junit(report).iter("testcase") if len(case) > 1}
     assert tags == {
         "case-suspect": "failure", "case-mismatch": "failure", "case-nasty": "failure", "case-crashed": "error",
         "case-inconclusive": "skipped", "case-unsupported": "skipped", "case-skipped": "skipped",
@@ -93,6 +93,15 @@ def test_junit_adds_up_and_counts_what_never_ended_as_an_error(report: Report) -
         assert int(suite.get(name, "")) == len(suite.findall(f"testcase/{tag}"))
     (error,) = suite.findall("testcase[@name='unfinished cells']/error")
     assert error.get("message") == "2 of 10 cells never ended"
+
+
+def test_junit_tells_the_groups_of_failures(report: Report) -> None:
+    (told,) = junit(report).findall("system-out")
+    lines = str(told.text).splitlines()
+    assert [line.partition(": ")[0] for line in lines] == ["torch", "jax<1>", "torch", "torch", "torch"]
+    assert lines[0] == "torch: gates swapped, in 1 case. Swap. Worst case case-mismatch: why mismatch."
+    assert lines[2] == "torch: why crashed, in 1 case. Worst case case-crashed."
+    assert junit(report_of(outcome("a", "match"))).find("system-out") is None
 
 
 def test_junit_carries_any_message(report: Report) -> None:
@@ -191,17 +200,19 @@ def test_markdown_is_short_and_lists_the_worst(report: Report) -> None:
     lines = to_markdown(report).splitlines()
     assert lines[0] == "## lstm-xcheck: DISAGREE"
     assert lines[2].startswith("10 cells planned = 1 match, 1 suspect, 2 mismatch")
-    assert "| mismatch | torch | case-mismatch | why mismatch |" in lines
-    assert "- torch: best explanation: gates swapped. Swap." in lines
+    assert "| mismatch | torch | gates swapped | 1 | case-mismatch | 0.5 |" in lines
+    assert "- torch: gates swapped, in 1 case. Swap. Worst case case-mismatch: why mismatch." in lines
     tables = [line for line in lines if line.startswith("|")]
-    widths = {len(re.findall(r"(?<!\\)\|", line)) for line in tables[:4]}
-    assert len(widths) == 1
+    widths = [len(re.findall(r"(?<!\\)\|", line)) for line in tables]
+    assert widths == [12] * 4 + [7] * 7
 
 
 def test_markdown_shows_any_message_as_text(report: Report) -> None:
-    (line,) = (line for line in to_markdown(report).splitlines() if "case-nasty" in line)
-    assert len(re.findall(r"(?<!\\)\|", line)) == 5
-    assert not re.search(r"(?<!\\)[<>`]", line)
+    row, entry = (line for line in to_markdown(report).splitlines() if "case-nasty" in line)
+    assert len(re.findall(r"(?<!\\)\|", row)) == 7
+    assert not re.search(r"(?<!\\)\|", entry)
+    assert "alert(1)" in entry
+    assert not re.search(r"(?<!\\)[<>`]", row + entry)
 
 
 # --- JSON and memory ---
