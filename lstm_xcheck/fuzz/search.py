@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from hypothesis import Phase, configuration, find, settings
 from hypothesis.errors import NoSuchExample
@@ -196,7 +196,8 @@ def answered(worker: Worker, recipe: Recipe) -> tuple[Outcome, Result | None]:
 @contextmanager
 def _no_files() -> Iterator[None]:
     """Give Hypothesis a temporary folder for its files instead of the user's."""
-    before = configuration.storage_directory(intent_to_write=False).path
+    storage = configuration.storage_directory(intent_to_write=False)
+    before: Any = getattr(storage, "path", storage)  # older versions return the path itself
     with TemporaryDirectory() as folder:
         configuration.set_hypothesis_home_dir(Path(folder))
         try:

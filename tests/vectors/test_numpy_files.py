@@ -127,7 +127,7 @@ def test_the_file_of_tests_runs_by_itself(tmp_path: Path, function: str, code: i
     write(tmp_path, "pytest", vectors_named("lengths"))
     (tmp_path / "kernel.py").write_text(KERNEL)
     environment = {"LSTM_UNDER_TEST": f"kernel:{function}" if function else "", "PYTHONPATH": str(tmp_path)}
-    command = [sys.executable, "-P", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", "/dev/null", "--rootdir=."]
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", "/dev/null", "--rootdir=."]
     ran = subprocess.run(
         command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False, timeout=120
     )
