@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .api import sweep as sweep
     from .api import verify as verify
     from .api import verify_grid as verify_grid
+    from .checkpoints.inspect import inspect as inspect
     from .engine.grid import grid as grid
     from .errors import AdapterError as AdapterError
     from .errors import CheckpointError as CheckpointError
@@ -37,8 +38,10 @@ if TYPE_CHECKING:
     from .model import LSTMSpec as LSTMSpec
     from .model import LSTMWeights as LSTMWeights
     from .model import Result as Result
+    from .porting.compare_files import compare as compare
     from .porting.port import port as port
     from .report import Report as Report
+    from .tracing import trace as trace
 
 #: Public name -> the module that defines it.
 _PUBLIC = {
@@ -46,12 +49,15 @@ _PUBLIC = {
     "assert_equivalent": "api",
     "diagnose": "api",
     "judge": "api",
+    "compare": "porting.compare_files",
+    "inspect": "checkpoints.inspect",
     "library": "api",
     "load": "api",
     "program": "api",
     "port": "porting.port",
     "run": "api",
     "sweep": "api",
+    "trace": "tracing",
     "verify": "api",
     "verify_grid": "api",
     "AdapterError": "errors",

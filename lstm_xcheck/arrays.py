@@ -69,6 +69,9 @@ def _stored_type(dtype: str, big_endian: bool) -> np.dtype[Any]:
 
 def to_numpy(array: Any) -> Array:
     """A framework's array in NumPy; bfloat16 widens exactly to float32."""
+    if hasattr(array, "detach"):  # PyTorch's, on any device and with any gradient
+        array = array.detach().cpu()
+        array = array.float() if str(array.dtype) == "torch.bfloat16" else array
     plain = np.asarray(array)
     return plain.astype(np.float32) if plain.dtype.name == "bfloat16" else plain
 

@@ -9,8 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from ..display import Shown, Summary
 from ..errors import CheckpointError
+from ..layouts import explain_count
 from ..model import LSTMWeights
 from .codecs.limits import shortlist
 from .tensor_info import TensorInfo
@@ -76,9 +79,30 @@ class FoundLSTM:
     # name of each array in the layout -> the tensor that holds it, where one tensor is one array
     arrays: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
+    @property
+    def explanation(self) -> str:
+        """The parameter count, related to the canonical one."""
+        count = self.weights.parameter_count if self.native_count is None else self.native_count
+        return explain_count(self.weights.spec, count)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {
+            "name": self.name,
+            "spec": self.weights.spec.to_dict(),
+            "dtype": self.source_dtype,
+            "layout": self.layout,
+            "why": self.why,
+            "native_count": self.native_count,
+            "canonical_count": self.weights.spec.canonical_count,
+            "explanation": self.explanation,
+            "tensors": list(self.tensors),
+            "notes": list(self.notes),
+        }
+
 
 @dataclass(frozen=True)
-class Checkpoint:
+class Checkpoint(Shown):
     """Everything found in one file."""
 
     path: Path
@@ -104,6 +128,34 @@ class Checkpoint:
         """The LSTMs of the file that were not read, each once."""
         notes = {tensor.unread: tensor.note for tensor in self.other if tensor.unread}
         return tuple(UnreadLSTM(name, note.removeprefix(UnreadLSTM("", "").note)) for name, note in notes.items())
+
+    def summary(self) -> Summary:
+        """A row for each LSTM, and what else the file holds."""
+        rows = []
+        for lstm in self.lstms:
+            spec = lstm.weights.spec
+            sizes = (spec.input_size, spec.hidden_size, spec.num_layers, lstm.native_count, spec.canonical_count)
+            counts = ("" if size is None else f"{size:,}" for size in sizes)
+            rows.append((lstm.name, spec.kind, lstm.source_dtype, lstm.layout, *counts))
+        headings = ("LSTM", "kind", "type", "layout", "input", "hidden", "layers", "stored", "canonical")
+        notes = [f"{lstm.name}: {lstm.note}" for lstm in self.unread]
+        notes += [f"other tensors: {len(self.other)}"] if self.other else []
+        notes += [f"other content: {len(self.content)}"] if self.content else []
+        return Summary(f"{self.path}: {self.format}", headings, tuple(rows), tuple(notes))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {
+            "file": str(self.path),
+            "format": self.format,
+            "lstms": [lstm.to_dict() for lstm in self.lstms],
+            "unread": [{"name": lstm.name, "why": lstm.why} for lstm in self.unread],
+            "other": [
+                {"name": tensor.name, "shape": list(tensor.shape), "dtype": tensor.dtype, "note": tensor.note}
+                for tensor in self.other
+            ],
+            "content": list(self.content),
+        }
 
     def require_lstms(self) -> tuple[FoundLSTM, ...]:
         """The LSTMs, at least one."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..porting.comparison import SIDES
 from .options import PATH, keras_options, layouts_for, layouts_option
 
-_SIDES = {"first": "A", "second": "B"}
+if TYPE_CHECKING:
+    from ..porting.comparison import ComparedLSTM, Comparison
 
 
 @click.command("compare")
@@ -26,7 +28,6 @@ def command(
     layouts: tuple[str, ...],
     without: tuple[str, ...],
     as_json: bool,
-    keras_config: Path | None,
     **keras: Any,
 ) -> int:
     """Say whether A and B, checkpoints of any formats, hold the same LSTMs.
@@ -34,60 +35,47 @@ def command(
     Weights are compared bit for bit in canonical form, the function by the float64 oracle on inputs that show every
     mistake, and the parameter counts are reconciled. Where they differ, the mistake that turns A into B is named.
     """
-    from ..checkpoints.options import KerasOptions
-    from ..porting.compare_files import compare_files
+    from ..porting.compare_files import compare
     from .output import print_json
 
-    options = KerasOptions.of(keras_config, **keras)
-    found = compare_files(first, second, layouts_for(layouts, [first, second]), without, options)
+    found = compare(first, second, layout=layouts_for(layouts, [first, second]), without=without, **keras)
     if as_json:
-        print_json(found, allow_nan=False)
+        print_json(found.to_dict(), allow_nan=False)
     else:
         click.echo("\n".join(_lines(found)))
-    return 0 if found["same"] else 1
+    return 0 if found.same else 1
 
 
-def _lines(found: Mapping[str, Any]) -> list[str]:
-    lines = [f"A: {found['first']} ({found['formats'][0]})", f"B: {found['second']} ({found['formats'][1]})"]
-    for pair in found["lstms"]:
-        verdict = "the same LSTM" if pair["same"] else "NOT the same LSTM"
-        lines += ["", f"{pair['first']} and {pair['second']}: {verdict}"]
+def _lines(found: Comparison) -> list[str]:
+    lines = [f"A: {found.first} ({found.formats[0]})", f"B: {found.second} ({found.formats[1]})"]
+    for pair in found.lstms:
+        verdict = "the same LSTM" if pair.same else "NOT the same LSTM"
+        lines += ["", f"{pair.first} and {pair.second}: {verdict}"]
         lines += [f"  {text}" for text in _details(pair)]
-    lines += ["", f"other layers that differ: {', '.join(found['layers'])}"] if found["layers"] else []
-    lines += ["", *(f"without {text}" for text in found["without"])] if found["without"] else []
-    lines += [""] if found["unread"] else []
-    lines += [f"{_SIDES[lstm['file']]}: {lstm['name']}: not read: {lstm['why']}" for lstm in found["unread"]]
-    return [*lines, "", _conclusion(found)]
+    lines += ["", f"other layers that differ: {', '.join(found.layers)}"] if found.layers else []
+    lines += ["", *(f"without {text}" for text in found.without)] if found.without else []
+    lines += [""] if found.unread else []
+    lines += [f"{SIDES[lstm['file']]}: {lstm['name']}: not read: {lstm['why']}" for lstm in found.unread]
+    return [*lines, "", found.conclusion]
 
 
-def _conclusion(found: Mapping[str, Any]) -> str:
-    """The answer in one line."""
-    if not all(pair["same"] for pair in found["lstms"]):
-        return "DIFFERENT: not the same LSTMs"
-    names = ", ".join(f"{lstm['name']} of {_SIDES[lstm['file']]}" for lstm in found["unread"])
-    if names:
-        return f"NOT COMPARED: {names} was not read, so that the files may differ; the other LSTMs are the same"
-    return "SAME: every LSTM is the same"
-
-
-def _details(pair: Mapping[str, Any]) -> list[str]:
-    lines = [f"spec: {text}" for text in pair["spec"]]
-    if pair["comparable"]:
-        summed = ", the two biases of one taken as their sum" if len(set(pair["bias"])) > 1 else ""
+def _details(pair: ComparedLSTM) -> list[str]:
+    lines = [f"spec: {text}" for text in pair.spec]
+    if pair.comparable:
+        summed = ", the two biases of one taken as their sum" if len(set(pair.bias)) > 1 else ""
         same = f"weights: the same, bit for bit, in canonical form{summed}"
-        lines += [_tensor(entry) for entry in pair["weights"]] or [same]
-    function = pair["function"]
-    score = function.get("score")
-    size = "" if score is None else f"; largest error {float(score):.2g} of what rounding allows"
+        lines += [_tensor(entry) for entry in pair.weights] or [same]
+    function = pair.function
+    size = "" if pair.score is None else f"; largest error {pair.score:.2g} of what rounding allows"
     both = f", both without {' and '.join(function['without'])}" if function.get("without") else ""
     lines.append(f"function: {function['verdict']}{both}{size}")
-    lines += [f"clip: {text}" for text in pair["clips"]]
-    if both and not pair["weights"] and function["verdict"] == "match":
+    lines += [f"clip: {text}" for text in pair.clips]
+    if both and not pair.weights and function["verdict"] == "match":
         again = " ".join(f"--without {clip}" for clip in function["without"])
         lines.append(f"what differs is a clip alone; add {again} to compare all else")
-    for key, side in _SIDES.items():
-        lines.append(f"parameters of {side}: {pair['counts'][key]['explanation']}")
-    why = pair["diagnosis"]
+    for key, side in SIDES.items():
+        lines.append(f"parameters of {side}: {pair.counts[key]['explanation']}")
+    why = pair.diagnosis
     if why is not None:
         lines.append(f"diagnosis: {_cause(why)}")
     return lines

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..adapters import Entry
     from ..checkpoints.options import KerasOptions
     from ..engine import CaseOrRecipe, Plan, Recipe
-    from ..model import LSTMSpec, LSTMWeights
+    from ..model import LSTMSpec
 
 #: A deeper stack is taken for a typo.
 _MAX_LAYERS = 512
@@ -222,19 +222,3 @@ class VerifyOptions(CaseOptions, WorkerOptions, ReportOptions):
         if not found or not 1 <= int(found[1]) <= int(found[2]):
             raise UserError(f"--shard is {self.shard!r}, but should be I/N with I from 1 to N, such as 1/4")
         return int(found[1]), int(found[2])
-
-
-def load_lstm(file: Path, name: str | None) -> tuple[LSTMWeights, str]:
-    """The LSTM of this name, or the only one, and its origin in words."""
-    from ..checkpoints.codecs.limits import escape, shortlist
-    from ..checkpoints.formats import load
-
-    found = load(file)
-    names = shortlist([escape(key) for key in found])
-    if name is None and len(found) == 1:
-        name = next(iter(found))
-    if name is None:
-        raise UserError(f"{file} holds {len(found)} LSTMs; choose one by --layer-name: {names}")
-    if name not in found:
-        raise UserError(f"{file} has no LSTM named {name!r}; it has {names}")
-    return found[name], f"{escape(name) or 'the LSTM'} of {file}"

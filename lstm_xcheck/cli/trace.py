@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,6 +12,7 @@ from ..errors import UserError
 from .options import PATH, spec_options
 
 if TYPE_CHECKING:
+    from ..arrays import Array
     from ..model import LSTMSpec, LSTMWeights
     from ..oracle.trace import Trace
     from ..report.trace_view import Choice
@@ -17,8 +20,6 @@ if TYPE_CHECKING:
 
 #: Units that are printed unless --unit names others.
 _DEFAULT_UNITS = 8
-#: Larger random LSTMs would fill the memory with numbers that nobody reads.
-_MAX_PARAMETERS = 100_000_000
 
 
 @click.command("trace")
@@ -53,13 +54,14 @@ def command(**arguments: Any) -> None:
     from ..model import Case
     from ..oracle.trace import trace
     from ..report.trace_view import print_trace, to_dict
+    from ..tracing import input_of
     from .output import print_json
     from .parsed_options import TraceOptions
-    from .trace_input import read_input
 
     options = TraceOptions(**arguments)
     weights, origin = _weights(options)
-    x, content = read_input(weights.spec, options)
+    given, indices, content = _input(options)
+    x = input_of(weights.spec, given, indices, options.depth, options.steps, options.seed)
     run = trace(Case(weights=weights, x=x))
     if options.as_json:
         cells = [cell for cells in run.cells for cell in cells]
@@ -76,20 +78,14 @@ def _weights(options: TraceOptions) -> tuple[LSTMWeights, str]:
     """The LSTM, and where it comes from in words."""
     from dataclasses import fields
 
-    from ..model import LSTMWeights
-    from .parsed_options import SpecOptions, load_lstm
+    from ..tracing import load_lstm, weights_of
+    from .parsed_options import SpecOptions
 
     file, name, init = options.file, options.layer_name, options.init
     if file is None:
         if name is not None:
             raise UserError(f"--layer-name {name} chooses an LSTM of a FILE, but no FILE is given")
-        spec = options.spec()
-        if spec.parameter_count > _MAX_PARAMETERS:
-            raise UserError(
-                f"this LSTM has {spec.parameter_count:,} parameters; trace one of {_MAX_PARAMETERS:,} or fewer"
-            )
-        seed, init = options.seed, init or "probe"
-        return LSTMWeights.random(spec, seed=seed, init=init), f"random weights ({init}, seed {seed})"
+        return weights_of(options.spec(), None, options.seed, init or "probe")
     given = [
         field.name for field in fields(SpecOptions) if getattr(options, field.name) not in (field.default, None, 0)
     ]
@@ -99,6 +95,48 @@ def _weights(options: TraceOptions) -> tuple[LSTMWeights, str]:
             f"--{extra.replace('_', '-')} describes random weights, but FILE {file} has its own; leave one out"
         )
     return load_lstm(file, name)
+
+
+def _input(options: TraceOptions) -> tuple[Path | Array | None, list[int] | None, str]:
+    """A file or values, indices of one-hot steps, and a description."""
+    chosen = {"--input": options.input_file, "--one-hot": options.one_hot, "--values": options.values}
+    names = [name for name, value in {**chosen, "--steps": options.steps}.items() if value is not None]
+    if len(names) > 1:
+        raise UserError(f"{' and '.join(names)} are both inputs; give one")
+    if options.input_file is not None:
+        return options.input_file, None, str(options.input_file)
+    if options.one_hot is not None:
+        indices = _parsed("--one-hot", options.one_hot, int, "whole numbers such as 4,7,8,4")
+        return None, indices, f"one-hot {options.one_hot}"
+    if options.values is not None:
+        return numbers(options.values), None, "the values given"
+    return None, None, f"random (seed {options.seed})"
+
+
+def numbers(text: str) -> Array:
+    """Steps of one feature by commas, or of several by semicolons.
+
+    >>> numbers("1,2,3,4").tolist()
+    [[1.0], [2.0], [3.0], [4.0]]
+    """
+    import numpy as np
+
+    wanted = "numbers such as 1,2,3,4, or 1,2;3,4 for two features"
+    if ";" not in text:
+        text = text.replace(",", ";")
+    steps = [_parsed("--values", step, float, wanted) for step in text.split(";")]
+    if len({len(step) for step in steps}) != 1:
+        raise UserError(
+            f"--values: the steps have {', '.join(str(len(step)) for step in steps)} features; make them equal"
+        )
+    return np.array(steps)
+
+
+def _parsed(option: str, text: str, kind: Callable[[str], Any], wanted: str) -> list[Any]:
+    try:
+        return [kind(part) for part in text.split(",")]
+    except ValueError:
+        raise UserError(f"{option}: {text!r} should be {wanted}") from None
 
 
 def _choose(run: Trace, options: TraceOptions) -> Choice:

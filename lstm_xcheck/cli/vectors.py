@@ -123,7 +123,8 @@ def _like(arguments: dict[str, Any]) -> tuple[LSTMSpec, list[str]]:
     """The spec of a checkpoint's LSTM, whose sizes are not kept."""
     from dataclasses import fields, replace
 
-    from .parsed_options import SpecOptions, load_lstm
+    from ..tracing import load_lstm
+    from .parsed_options import SpecOptions
 
     for field in fields(SpecOptions):
         if arguments[field.name] not in (field.default, None):

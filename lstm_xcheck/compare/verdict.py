@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, get_args
 
+from ..display import Shown, Summary, figure
+
 VerdictName = Literal["match", "suspect", "mismatch", "inconclusive", "unsupported", "crashed", "skipped"]
 
 #: Every verdict, in the order of the report.
@@ -76,7 +78,7 @@ class CountRow:
 
 
 @dataclass(frozen=True, repr=False)
-class Verdict:
+class Verdict(Shown):
     """The verdict on one result.
 
     Attributes:
@@ -95,6 +97,15 @@ class Verdict:
         worst = [row for row in self.rows if row.verdict == self.verdict]
         more = f", and {len(worst) - 1} more" if len(worst) > 1 else ""
         return f"<Verdict {self.verdict}: {worst[0].reason or worst[0].quantity}{more}>"
+
+    def summary(self) -> Summary:
+        """The verdict, a row for each quantity, and the reasons."""
+        headings = ("quantity", "verdict", "largest error", "error / bound", "decided by")
+        rows = tuple(
+            (row.quantity, row.verdict, figure(row.max_abs), figure(row.score), row.decided_by) for row in self.rows
+        )
+        reasons = tuple(dict.fromkeys(row.reason for row in self.rows if row.reason))
+        return Summary(self.verdict.upper(), headings, rows, reasons)
 
     @property
     def verdict(self) -> VerdictName:

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..display import Shown, Summary
 from .mistake import Mistake
 
 
 @dataclass(frozen=True)
-class Diagnosis:
+class Diagnosis(Shown):
     """Why outputs are wrong.
 
     Attributes:
@@ -40,6 +41,13 @@ class Diagnosis:
     location: dict[str, Any] = field(default_factory=dict)
     nothing_wrong: bool = False
     named: tuple[Mistake, ...] = field(default=(), repr=False, compare=False)
+
+    def summary(self) -> Summary:
+        """The cause, why, and the fix; without a cause, where the error is."""
+        title = self.cause or ("nothing is wrong" if self.nothing_wrong else "no mistake is proven")
+        notes = (full_explanation(vars(self)), f"fix: {self.fix}" if self.fix else "")
+        others = tuple(f"or: {other['cause']}" for other in self.alternatives)
+        return Summary(title, notes=tuple(note for note in (*notes, *others) if note))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""

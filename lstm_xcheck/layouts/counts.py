@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
+from ..display import Shown, Summary
 from ..model import LSTMSpec
 from ..model.spec import expected_shapes
 from .table import layout_named
 
 
 @dataclass(frozen=True)
-class ParameterCount:
+class ParameterCount(Shown):
     """A count with its breakdown.
 
     Attributes:
@@ -23,6 +24,11 @@ class ParameterCount:
     total: int
     by_tensor: dict[str, int]
     explanation: str
+
+    def summary(self) -> Summary:
+        """The total, a row for each array, and the formula."""
+        rows = tuple((name, f"{size:,}") for name, size in self.by_tensor.items())
+        return Summary(f"{self.total:,} parameters", rows=rows, notes=(self.explanation,))
 
 
 def count_parameters(spec: LSTMSpec, layout: str = "keras") -> ParameterCount:

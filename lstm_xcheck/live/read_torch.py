@@ -9,8 +9,7 @@ import numpy as np
 import torch
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from ..adapters.torch.nn import to_numpy
-from ..arrays import STORAGE, Array
+from ..arrays import STORAGE, Array, to_numpy
 from ..errors import SpecError, Unsupported, UserError
 from ..layouts import from_layout
 from ..model import LSTMWeights, Result

@@ -186,6 +186,24 @@ class LSTMSpec:
         """The spec of one layer of a stack."""
         return replace(self, input_size=self.layer_input_size(index), num_layers=1)
 
+    @property
+    def kind(self) -> str:
+        """Everything but the sizes, in a few words.
+
+        >>> LSTMSpec(input_size=1, hidden_size=2, bidirectional=True, bias="single").kind
+        'bidirectional, 1 bias'
+        """
+        words = ["bidirectional"] if self.bidirectional else ["backward"] if self.reverse else []
+        words.append({"split": "2 biases", "single": "1 bias", "none": "no bias"}[self.bias])
+        words += [f"projection {self.proj_size}"] if self.proj_size else []
+        words += ["peepholes"] if self.peepholes else []
+        functions = (self.gate_activation, self.cell_activation, self.output_activation)
+        words += ["/".join(functions)] if functions != ("sigmoid", "tanh", "tanh") else []
+        for name in ("gate_clip", "cell_clip", "proj_clip", "coupling"):
+            value = getattr(self, name)
+            words += [f"{name} {value}"] if value is not None else []
+        return ", ".join(words)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
         return {field.name: getattr(self, field.name) for field in fields(self)}

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from ..arrays import Array
+from ..display import Shown, Summary, figure, pyplot
+from ..errors import UserError
 from ..model import Case, Result
 from .cell import Step
 from .forward import forward
 
 #: Recorded at each step: three gates and the candidate, then the states after the step.
 TRACED = ("i", "f", "g", "o", "c", "h")
+#: Steps of a summary, and units of a plot; more are not told apart at a glance.
+_STEPS, _UNITS = 12, 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,12 +44,57 @@ class CellTrace:
 
 
 @dataclass(frozen=True, eq=False)
-class Trace:
+class Trace(Shown):
     """A case, the trace of each cell as `cells[layer][direction]`, and the result."""
 
     case: Case
     cells: tuple[tuple[CellTrace, ...], ...]
     result: Result
+
+    def summary(self) -> Summary:
+        """The first steps of unit 0 of the top layer, for row 0."""
+        spec, case, cell = self.case.spec, self.case, self.cells[-1][0]
+        size = f"input {spec.input_size}, hidden {spec.hidden_size}, layers {spec.num_layers}, {spec.kind}"
+        rows = tuple(
+            (str(t), *(figure(float(getattr(cell, name)[0, t, 0])) for name in TRACED))
+            for t in range(min(case.steps, _STEPS))
+        )
+        more = (f"and {case.steps - _STEPS} more steps",) if case.steps > _STEPS else ()
+        shown = f"unit 0 of layer {cell.layer}, row 0; .plot() shows {min(_UNITS, spec.hidden_size)} units"
+        return Summary(f"LSTM of {size}; x {case.x.shape}", ("t", *TRACED), rows, (*more, shown))
+
+    def plot(self, *, row: int = 0, layer: int = -1, direction: int = 0, units: Sequence[int] | None = None) -> Any:
+        """Plot gates and states over the steps.
+
+        Args:
+            row: of the batch.
+            layer: of the stack; -1 is the top one.
+            direction: 0, or 1 for the second one.
+            units: a line each; the first 8 by default.
+
+        Returns:
+            An array of six matplotlib axes, shape (3, 2): i, f, g, o, c, h.
+
+        Raises:
+            UserError: for a row, layer, direction or unit that is not there, and where matplotlib is missing.
+        """
+        spec, batch = self.case.spec, self.case.batch
+        lines = range(min(spec.hidden_size, _UNITS)) if units is None else units
+        sizes = [("row", row, batch), ("direction", direction, spec.num_directions)]
+        sizes += [("layer", layer % -spec.num_layers if layer < 0 else layer, spec.num_layers)]
+        for name, value, size in [*sizes, *(("unit", unit, spec.hidden_size) for unit in lines)]:
+            if not -size <= value < size:
+                raise UserError(f"{name} is {value}, but should be from 0 to {size - 1}")
+        figure, axes = pyplot().subplots(3, 2, sharex=True, layout="constrained", figsize=(9, 6))
+        cell = self.cells[layer][direction]
+        for name, panel in zip(TRACED, axes.flat, strict=True):
+            for unit in lines:
+                if unit < getattr(cell, name).shape[2]:
+                    panel.plot(getattr(cell, name)[row, :, unit], marker=".", label=f"unit {unit}")
+            panel.set_ylabel(name)
+        figure.supxlabel(f"step; layer {cell.layer}, direction {cell.direction}, row {row}")
+        axes[0, 0].legend(fontsize="x-small")
+        return axes
 
 
 def trace(case: Case) -> Trace:

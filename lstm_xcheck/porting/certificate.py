@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Array
+from ..display import Shown, Summary
 from ..errors import UserError
 from ..layouts import TABLE, adapt_cell
 from ..model import CellWeights, LSTMWeights
@@ -52,8 +53,27 @@ class Ported:
         }
 
 
+class CertificateContent(Shown, dict[str, Any]):
+    """The content of `DST.xcheck.json`, a dict that `port` returns."""
+
+    def summary(self) -> Summary:
+        """The verdict, a row for each LSTM and layer, and what was lost."""
+        source, target = self["source"], self["destination"]
+        rows = [
+            (lstm["source"], ", ".join(lstm["destination"]), "LSTM", lstm["dtype"], lstm["written"]["bias"])
+            for lstm in self["lstms"]
+        ]
+        rows += [(layer["source"], layer["destination"], layer["kind"], layer["dtype"], "") for layer in self["layers"]]
+        lost = [f"{loss['lstm']}: {loss['what']}, by up to {loss['max_abs']:.2g}" for loss in self["losses"]]
+        out = [f"left out: {name}" for name in self["left_out"]]
+        title = f"{self['verdict'].upper()}: {source['path']} ({source['format']}) to "
+        title += f"{target['path']} ({target['format']})"
+        headings = ("source", "destination", "kind", "type", "bias")
+        return Summary(title, headings, tuple(rows), tuple(lost or ["every bit is kept"]) + tuple(out))
+
+
 @dataclass(frozen=True)
-class Certificate:
+class Certificate(Shown):
     """The content of `DST.xcheck.json`."""
 
     source: dict[str, Any]  # path, hashes, format and layout of what was read
@@ -79,11 +99,15 @@ class Certificate:
         """`agree`, `disagree` or `error`, from the rows."""
         return verdict_of(self.rows)
 
-    def to_dict(self) -> dict[str, Any]:
+    def summary(self) -> Summary:
+        """As that of its content."""
+        return self.to_dict().summary()
+
+    def to_dict(self) -> CertificateContent:
         """The content of the file, checksum included."""
         own = {field.name: getattr(self, field.name) for field in fields(self)}
         content = {"schema": SCHEMA, "kind": KIND, **own, "verdict": self.verdict}
-        return {**content, "seal": checksum(content)}
+        return CertificateContent(content, seal=checksum(content))
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Certificate:

@@ -25,6 +25,7 @@ from ..model import GATES, Case, CellWeights, LSTMWeights
 from ..oracle import forward
 from .certificate import joined
 from .clips import CLIPS, left_out_clips, unclipped, where_it_acts, without_clips
+from .comparison import ComparedLSTM, Comparison
 from .other_layers import differing_layers
 
 _PRECISIONS = tuple(STORAGE)
@@ -40,37 +41,55 @@ class _Side:
     count: int
 
 
-def compare_files(
+def compare(
     first: str | PathLike[str],
     second: str | PathLike[str],
-    layouts: Sequence[str | None] = (None, None),
+    *,
+    layout: str | Sequence[str | None] | None = None,
     without: Sequence[str] = (),
-    keras: KerasOptions | None = None,
-) -> dict[str, Any]:
+    keras_config: str | PathLike[str] | None = None,
+    activation: str | None = None,
+    recurrent_activation: str | None = None,
+    go_backwards: bool = False,
+    accept_class: Sequence[str] = (),
+) -> Comparison:
     """Compare every LSTM of two checkpoints of any formats.
 
     Args:
         first: one of them.
         second: the other.
-        layouts: a name of `lstm-xcheck layouts` for each whose own names do not say whose they are.
+        layout: a name of `lstm-xcheck layouts` for files whose own names do not say whose they are; two names, or None,
+            where it is not the same for both.
         without: clips to leave out of both, gate_clip, cell_clip or proj_clip.
-        keras: what the user adds to those that are Keras files.
+        keras_config, activation, recurrent_activation, go_backwards, accept_class: as in `load`, for Keras files.
 
     Returns:
-        `same`, which is about the LSTMs alone and false where one was not read; `unread`, those that were not;
-        `layers`, the other layers that differ; and for each pair in `lstms` the differences in spec and weights, the
+        `.same`, which is about the LSTMs alone and false where one was not read; `.unread`, those that were not;
+        `.layers`, the other layers that differ; and for each pair in `.lstms` the differences in spec and weights, the
         verdict on the function, both parameter counts explained, and the diagnosis. Where specs differ in clips alone,
         the function is that without them.
 
     Raises:
         CheckpointError: when a file cannot be read or holds no LSTM.
         UserError: when it is not clear which LSTM is to be compared with which.
+
+    >>> import tempfile, pathlib
+    >>> from lstm_xcheck.checkpoints import write_checkpoint
+    >>> from lstm_xcheck.model import LSTMSpec
+    >>> weights = LSTMWeights.random(LSTMSpec(input_size=3, hidden_size=2))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     files = [pathlib.Path(folder, name) for name in ("a.npz", "b.safetensors")]
+    ...     _ = [write_checkpoint(file, {"encoder": weights}) for file in files]
+    ...     compare(*files).same
+    True
     """
+    layouts = (layout, layout) if layout is None or isinstance(layout, str) else layout
+    if len(layouts) != 2:
+        raise UserError(f"layout has {len(layouts)} names, but should have one, or one for each of the two files")
+    keras = KerasOptions.of(keras_config, activation, recurrent_activation, go_backwards, accept_class)
     files = [
-        read_checkpoint(Path(path), layout, load_other_tensors=True, keras=options)
-        for path, layout, options in zip(
-            (first, second), layouts, keras_options_for((first, second), keras or KerasOptions()), strict=True
-        )
+        read_checkpoint(Path(path), row, load_other_tensors=True, keras=options)
+        for path, row, options in zip((first, second), layouts, keras_options_for((first, second), keras), strict=True)
     ]
     clipped = [file.require_lstms() for file in files]
     files = [replace(file, lstms=without_clips(file.lstms, without)) for file in files]
@@ -81,16 +100,16 @@ def compare_files(
         for side, checkpoint in zip(("first", "second"), files, strict=True)
         for lstm in checkpoint.unread
     ]
-    return {
-        "first": str(first),
-        "second": str(second),
-        "formats": [checkpoint.format for checkpoint in files],
-        "same": all(pair["same"] for pair in pairs) and not unread,
-        "lstms": pairs,
-        "unread": unread,
-        "layers": differing_layers(*files),
-        "without": left_out,
-    }
+    return Comparison(
+        first=str(first),
+        second=str(second),
+        formats=[checkpoint.format for checkpoint in files],
+        same=all(pair.same for pair in pairs) and not unread,
+        lstms=pairs,
+        unread=unread,
+        layers=differing_layers(*files),
+        without=left_out,
+    )
 
 
 def _sides(checkpoint: Checkpoint) -> list[_Side]:
@@ -155,7 +174,7 @@ def _as_stack(sides: list[_Side], others: list[_Side]) -> list[_Side]:
     return [_Side(name, joined([side.weights for side in sides]), sum(side.count for side in sides))]
 
 
-def _compare(one: _Side, other: _Side) -> dict[str, Any]:
+def _compare(one: _Side, other: _Side) -> ComparedLSTM:
     specs = spec_differences(one.weights, other.weights)
     differing = {name for name, _, _ in _differing(one.weights, other.weights)}
     clips = sorted(differing & set(CLIPS))
@@ -173,21 +192,20 @@ def _compare(one: _Side, other: _Side) -> dict[str, Any]:
     }
     fits = not arrays and function["verdict"] in ("match", "inconclusive")
     explained = fits or not differing <= set(CLIPS)
-    return {
-        "first": one.name,
-        "second": other.name,
-        "same": fits and not specs,
-        "spec": specs,
-        "bias": [one.weights.spec.bias, other.weights.spec.bias],
-        "comparable": comparable,
-        "weights": arrays,
-        "function": function,
-        "clips": [text for clip in clips for text in _clip_effects(one.weights, other.weights, clip)]
-        if comparable
-        else [],
-        "counts": counts,
-        "diagnosis": None if explained else _why(ours, theirs, arrays, function["verdict"]),
-    }
+    shown = clips if comparable else []
+    return ComparedLSTM(
+        first=one.name,
+        second=other.name,
+        same=fits and not specs,
+        spec=specs,
+        bias=[one.weights.spec.bias, other.weights.spec.bias],
+        comparable=comparable,
+        weights=arrays,
+        function=function,
+        clips=[text for clip in shown for text in _clip_effects(one.weights, other.weights, clip)],
+        counts=counts,
+        diagnosis=None if explained else _why(ours, theirs, arrays, function["verdict"]),
+    )
 
 
 def _clip_effects(ours: LSTMWeights, theirs: LSTMWeights, clip: str) -> list[str]:

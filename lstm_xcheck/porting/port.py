@@ -25,7 +25,7 @@ from ..errors import CheckpointError, DisagreementError, UserError
 from ..model import LSTMWeights
 from ..recordings.model import made_by
 from . import other_layers
-from .certificate import Certificate, Ported, fingerprints, joined, losses
+from .certificate import Certificate, CertificateContent, Ported, fingerprints, joined, losses
 from .clips import left_out_clips, without_clips
 from .leave_out import left_out
 from .manifest import described, hashed, named, recorded
@@ -63,7 +63,7 @@ def port(
     go_backwards: bool = False,
     accept_class: Sequence[str] = (),
     leave_out: Sequence[str] = (),
-) -> dict[str, Any]:
+) -> CertificateContent:
     """Writes a checkpoint as another framework's and verifies it.
 
     The file is read back and compared bit for bit before it gets its name; then source and destination are run, by
@@ -90,7 +90,8 @@ def port(
             no known layer are copied bit for bit; elsewhere they must be left out.
 
     Returns:
-        The certificate: `verdict` (agree, disagree or error), `rows`, `losses`, `left_out` and the hashes.
+        The certificate, a dict that prints as a few lines: `verdict` (agree, disagree or error), `rows`, `losses`,
+        `left_out` and the hashes.
 
     Raises:
         CheckpointError: for a source that cannot be read or a destination that cannot be written.

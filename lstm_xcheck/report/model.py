@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import platform
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from os import PathLike
+from pathlib import Path
 from textwrap import indent
 from typing import Any, Literal
 
@@ -14,18 +17,22 @@ import numpy as np
 
 from ..compare import VERDICTS, CountRow, Row
 from ..diagnose import full_explanation
-from ..errors import DisagreementError, NothingComparedError, XcheckError
+from ..display import Shown, Summary, data_frame, figure, pyplot
+from ..errors import DisagreementError, NothingComparedError, UserError, XcheckError
 from ..events import MAX_DIAGNOSES, Event, Finished, Outcome, Planned
 from .outcomes import Outcomes, Streamed
 
 #: Version of the JSON report.
 SCHEMA = 1
 
+#: Ends of the axis of a plot, this and its inverse.
+_LEAST = 1e-9
+
 ReportVerdict = Literal["agree", "disagree", "error"]
 
 
 @dataclass
-class Report:
+class Report(Shown):
     """Every cell of a run with its outcome; feed it events, then read it.
 
     Attributes:
@@ -203,6 +210,75 @@ class Report:
     def row_data(self, row: Row) -> dict[str, Any]:
         """A row as plain data, with the command that repeats it."""
         return {**row.to_dict(), "reproduce": self.command(row.case, row.adapter)}
+
+    def summary(self) -> Summary:
+        """The verdict and totals, a row for each adapter, and the causes."""
+        totals = self.totals
+        seen = [verdict for verdict in VERDICTS if totals[verdict]]
+        cells = Counter((outcome.adapter, outcome.verdict) for outcome in self.outcomes)
+        worst: dict[str, float] = {}
+        for row in self.rows:
+            worst[row.adapter] = max(worst.get(row.adapter, 0.0), row.score or 0.0)
+        rows = tuple(
+            (name, *(str(cells[name, verdict]) for verdict in seen), figure(worst.get(name))) for name in self.adapters
+        )
+        counts = ", ".join(f"{totals[verdict]} {verdict}" for verdict in seen) or "nothing"
+        title = f"{self.verdict.upper()}: {counts} of {totals['planned']} planned, in {self.seconds:.1f} s"
+        return Summary(title, ("adapter", *seen, "error / bound"), rows, (*self.unread, *self.causes))
+
+    def save(self, path: str | PathLike[str]) -> None:
+        """Write the report in the format of the suffix.
+
+        The suffixes are those of `--report`: `.html`, `.json`, `.xml`, `.md` and others.
+
+        Raises:
+            UserError: for another suffix, and when the file cannot be written.
+        """
+        try:
+            # By name, since the writers import this module.
+            importlib.import_module(f"{__package__}.json_file").write_report(self, Path(path))
+        except UserError as error:
+            raise UserError(str(error).removeprefix("--report ")) from error
+
+    def to_dataframe(self) -> Any:
+        """The rows as a pandas DataFrame, or one of polars where pandas is missing.
+
+        A column for each attribute of a row: case, adapter, quantity, verdict, max_abs, score, worst, reason and so on.
+
+        Raises:
+            UserError: when neither is installed.
+        """
+        rows = self.rows
+        return data_frame({item.name: [getattr(row, item.name) for row in rows] for item in fields(Row)})
+
+    def plot(self, ax: Any = None) -> Any:
+        """Plot error / bound of every row, a line for each adapter.
+
+        Beyond 1 no honest rounding explains an error.
+
+        Args:
+            ax: matplotlib axes to draw on; new ones by default.
+
+        Returns:
+            The axes.
+
+        Raises:
+            UserError: where matplotlib is missing.
+        """
+        ax = pyplot().subplots(layout="constrained")[1] if ax is None else ax
+        # On a log axis zero and infinity have no place: they are drawn at its ends.
+        marks = [
+            (row.verdict, min(max(row.score, _LEAST), 1 / _LEAST), row.adapter)
+            for row in self.rows
+            if row.score is not None
+        ]
+        for verdict in dict.fromkeys(verdict for verdict, *_ in marks):
+            points = [point for own, *point in marks if own == verdict]
+            ax.plot(*zip(*points, strict=True), "|", markersize=14, label=verdict)
+        ax.axvline(1.0, color="black", linestyle="--", label="bound")
+        ax.set(xscale="log", xlabel="error / bound")
+        ax.legend()
+        return ax
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain data, in the documented schema."""

@@ -12,7 +12,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "lstm_xcheck"
 
-FLOOR = {"errors", "arrays", "atomic_files"}
+FLOOR = {"errors", "arrays", "atomic_files", "display"}
 JUDGED = {*FLOOR, "model", "layouts"}
 JUDGES = {*JUDGED, "oracle", "compare", "diagnose"}
 
@@ -22,6 +22,7 @@ ARROWS: dict[str, set[str]] = {
     "arrays": {"errors"},
     "atomic_files": set(),
     "project_settings": {"errors"},
+    "display": {"errors"},
     "model": FLOOR,
     "layouts": {*FLOOR, "model"},
     "oracle": JUDGED,
@@ -45,7 +46,7 @@ ARROWS: dict[str, set[str]] = {
 #: Entry points: composed of all packages, and imported by none.
 TOP = {
     "__init__", "__main__", "adapter_contract", "api", "atlas", "cli", "fuzz", "live", "porting", "pytest_plugin",
-    "pytest_toolkit", "runs", "strategies", "vectors",
+    "pytest_toolkit", "runs", "strategies", "tracing", "vectors",
 }  # fmt: skip
 
 #: The same inside `checkpoints`: base modules, then detection and other layers, then one package for each family of
@@ -69,6 +70,7 @@ CHECKPOINTS: dict[str, set[str]] = {
     "safetensors": {*FAMILY, "torch"},  # the names of a state dict
     "tensorflow": {*FAMILY, "keras"},  # the config that Keras 2 writes into a SavedModel
     "formats": {"codecs", "model", "options", "sniff", "other_layers", "template"},
+    "inspect": {"formats", "model", "options"},
     "loading_code": {"formats", "model"},
     "plain_arrays": {"codecs", "sniff", "safetensors"},
     "publish": {"codecs", "formats"},
@@ -123,6 +125,7 @@ THIRD_PARTY: dict[str, set[str]] = {
     "checkpoints/jax/read_orbax.py": {"tensorstore"},
     "checkpoints/jax/write_orbax.py": {"orbax", "tensorstore", "ml_dtypes"},
     "engine/dask_cluster.py": {"distributed"},
+    "display/libraries.py": {"matplotlib", "pandas", "polars"},
     "checkpoints/torch/fill.py": {"torch"},
     "checkpoints/tensorflow/write.py": {"tensorflow"},
     "strategies.py": {"hypothesis"},

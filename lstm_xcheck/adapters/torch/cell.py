@@ -8,14 +8,14 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from ...arrays import Array
+from ...arrays import Array, to_numpy
 from ...layouts import gradients_from_layout
 from ...model import Case, LSTMSpec, Result, cotangents
 from ..case_arrays import explicit_states, padding_mask
 from ..cell_loop import CellStack, run_cell
 from ..layers import StackTensors, run_layers, stack_result
 from ..protocol import plain_function_only
-from .nn import DTYPES, to_numpy
+from .nn import DTYPES
 
 
 class TorchCell:

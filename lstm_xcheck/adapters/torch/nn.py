@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from ...arrays import Array
+from ...arrays import Array, to_numpy
 from ...layouts import gradients_from_layout
 from ...model import Case, LSTMSpec, Result, cotangents
 from ..case_arrays import explicit_states, last_output
@@ -111,12 +111,6 @@ def _module(spec: LSTMSpec, precision: str) -> torch.nn.LSTM:
 def to_tensor(array: Array, model: torch.nn.LSTM) -> torch.Tensor:
     """A tensor of the precision of the parameters."""
     return torch.from_numpy(np.array(array)).to(model.weight_ih_l0.dtype)
-
-
-def to_numpy(tensor: torch.Tensor) -> Array:
-    """A NumPy array; bfloat16, which NumPy lacks, becomes float32 exactly."""
-    wide = tensor.float() if tensor.dtype == torch.bfloat16 else tensor
-    return wide.detach().cpu().numpy()
 
 
 def _result(model: torch.nn.LSTM, case: Case, y: torch.Tensor, h_n: torch.Tensor, c_n: torch.Tensor) -> Result:

@@ -13,11 +13,11 @@ from typing import Any
 import torch
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from ...arrays import Array
+from ...arrays import Array, to_numpy
 from ...layouts import gradients_from_layout
 from ...model import Case, LSTMSpec, Result, cotangents
 from ..case_arrays import explicit_states, last_output
-from .nn import TorchModule, lower_layers, to_numpy, to_tensor
+from .nn import TorchModule, lower_layers, to_tensor
 
 #: x, lengths if there are any, and h0 and c0 if there are any.
 Inputs = tuple[torch.Tensor, ...]

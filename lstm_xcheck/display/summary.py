@@ -1,0 +1,83 @@
+"""A result in a few lines, as text or as HTML."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+
+#: Longer sentences are cut; the attributes of a result have all of them.
+_WIDEST = 300
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a result says of itself.
+
+    Attributes:
+        title: the answer in one line.
+        headings: of the columns; empty for a table of names and values.
+        rows: of the table, as text.
+        notes: sentences below the table.
+    """
+
+    title: str
+    headings: tuple[str, ...] = ()
+    rows: tuple[tuple[str, ...], ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def to_text(self) -> str:
+        """The summary as lines.
+
+        >>> print(Summary("12 parameters", rows=(("W", "4"), ("bias", "8"))).to_text())
+        12 parameters
+        W     4
+        bias  8
+        """
+        table = [self.headings, *self.rows] if self.headings else list(self.rows)
+        widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+        lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in table]
+        return "\n".join([self.title, *lines, *(_short(note) for note in self.notes)])
+
+    def to_html(self) -> str:
+        """The summary as HTML, with everything escaped.
+
+        >>> Summary("a < b").to_html()
+        '<div><p><strong>a &lt; b</strong></p></div>'
+        """
+        head = f"<thead>{_html_row('th', self.headings)}</thead>" if self.headings else ""
+        body = "".join(_html_row("td", row) for row in self.rows)
+        table = f"<table>{head}<tbody>{body}</tbody></table>" if body else ""
+        notes = "".join(f"<p>{escape(_short(note))}</p>" for note in self.notes)
+        return f"<div><p><strong>{escape(self.title)}</strong></p>{table}{notes}</div>"
+
+
+class Shown:
+    """A result with a summary, which `str` and notebooks show."""
+
+    def summary(self) -> Summary:
+        """The result in a few lines."""
+        raise NotImplementedError
+
+    def __str__(self) -> str:
+        return self.summary().to_text()
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        return self.summary().to_html()
+
+
+def figure(value: float | None) -> str:
+    """A number with three digits; empty where there is none.
+
+    >>> figure(0.123456), figure(None)
+    ('0.123', '')
+    """
+    return "" if value is None else f"{value:.3g}"
+
+
+def _html_row(tag: str, cells: tuple[str, ...]) -> str:
+    return f"<tr>{''.join(f'<{tag}>{escape(cell)}</{tag}>' for cell in cells)}</tr>"
+
+
+def _short(note: str) -> str:
+    return note if len(note) <= _WIDEST else f"{note[: _WIDEST - 3]}..."
