@@ -68,7 +68,7 @@ def unknown(what: str, name: str, names: Iterable[str]) -> str:
 
     known = list(names)
     more = f" and {len(known) - MOST} more" if len(known) > MOST else ""
-    near = get_close_matches(name, known, n=3, cutoff=0.75)
+    near = get_close_matches(str(name), known, n=3, cutoff=0.75)
     return f"unknown {what} {name!r}; " + (
         f"did you mean {' or '.join(near)}?" if near else f"expected one of {', '.join(known[:MOST])}{more}"
     )

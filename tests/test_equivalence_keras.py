@@ -71,6 +71,20 @@ def torch_module(*layers: Any, hidden: int = 4, width: int = 5, **options: Any) 
 
 
 @honest
+def the_arrays_of_get_weights() -> None:
+    layer = keras_layer(4, 5, bidirectional=True)
+    lx.assert_equivalent(layer, layer.get_weights())
+    lx.assert_equivalent(keras_layer(4, 5).weights, torch_module(keras_layer(4, 5)).state_dict())
+
+
+@wrong("U of layer 0, direction 1")
+def the_arrays_of_a_spoiled_backward_layer() -> None:
+    layer = keras_layer(4, 5, bidirectional=True)
+    arrays = layer.get_weights()
+    lx.assert_equivalent(layer, [*arrays[:4], -arrays[4], arrays[5]])
+
+
+@honest
 def bidirectional() -> None:
     layer = keras_layer(4, 5, bidirectional=True, return_sequences=True)
     lx.assert_equivalent(layer, torch_module(layer, bidirectional=True))

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Array
+from ..arrays import Array, to_numpy
 from ..errors import AdapterError, SpecError, Unsupported
 from ..model import Case, Result
 from .case_arrays import explicit_states
@@ -79,7 +79,8 @@ def call_function(function: Callable[..., Any], case: Case) -> Result:
 
     The function gets zeros for absent states, and None for lengths when all steps are valid. It may return y, h_n, c_n
     in canonical shapes (h_n and c_n of a single layer and direction may lack the first axis), None for what it does not
-    compute, y alone, or a `Result`, the only form with gradients.
+    compute, y alone, `y, (h_n, c_n)` as PyTorch does, or a `Result`, the only form with gradients. Tensors may need
+    gradients and lie on any device.
     """
     reason = missing_option(case, "a function of the user", ())
     if reason:
@@ -92,15 +93,17 @@ def call_function(function: Callable[..., Any], case: Case) -> Result:
     if case.gradients:
         raise Unsupported("gradients: the function returns none; return a Result that holds them")
     parts = tuple(answer) if isinstance(answer, (tuple, list)) else (answer,)
+    if len(parts) == 2 and isinstance(parts[1], (tuple, list)):
+        parts = (parts[0], *parts[1])
     if len(parts) not in (1, 3):
         raise SpecError(f"the function returned {len(parts)} things, but should return y, or y, h_n, c_n")
     y, h_n, c_n = (*parts, None, None)[:3]
-    return Result(y=None if y is None else np.asarray(y), h_n=_states(h_n), c_n=_states(c_n))
+    return Result(y=None if y is None else to_numpy(y), h_n=_states(h_n), c_n=_states(c_n))
 
 
 def _states(states: Any) -> Array | None:
     """States with the first axis, (layers * directions), which a function may leave out."""
     if states is None:
         return None
-    array = np.asarray(states)
+    array = to_numpy(states)
     return array[None] if array.ndim == 2 else array

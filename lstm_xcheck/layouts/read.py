@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import STORAGE, Array, frozen
+from ..arrays import STORAGE, Array, frozen, to_numpy
 from ..errors import SpecError
 from ..model import CellWeights, LSTMSpec, LSTMWeights
 from ..model.spec import Bias
@@ -39,8 +39,15 @@ def from_layout(
     Raises:
         SpecError: for missing or surplus arrays, or wrong shapes.
     """
+    if not isinstance(arrays, Mapping):
+        raise SpecError(f"got a {type(arrays).__name__}, but should get a dict of arrays by name")
+    unnamed = [name for name in arrays if not isinstance(name, str)]
+    if unnamed:
+        raise SpecError(f"an array is named {unnamed[0]!r}, but names should be text such as 'kernel'")
+    if spec is not None and not isinstance(spec, LSTMSpec):
+        raise SpecError(f"spec is a {type(spec).__name__}, but should be an LSTMSpec")
     row = layout if isinstance(layout, Layout) else layout_named(layout)
-    given = {name[len(prefix) :]: np.asarray(array) for name, array in arrays.items() if name.startswith(prefix)}
+    given = {name[len(prefix) :]: to_numpy(array) for name, array in arrays.items() if name.startswith(prefix)}
     cells = read_all_parts(row, given)
     spec = settled_spec(row, [[shapes_of(parts) for parts in directions] for directions in cells], spec)
     layers = tuple(tuple(CellWeights(**parts) for parts in directions) for directions in cells)  # type: ignore[arg-type]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from os import PathLike
@@ -23,6 +23,7 @@ from ..errors import DisagreementError, NothingComparedError, Unsupported, UserE
 from ..layouts import explain_count
 from ..model import GATES, Case, CellWeights, LSTMWeights, Result
 from ..oracle import forward
+from .arrays import from_list, from_named, is_list_of_arrays
 from .detect import live_lstm
 
 #: The lowest last.
@@ -49,7 +50,9 @@ def assert_equivalent(first: Any, second: Any, *, case: Case | None = None, prec
     """Raise unless the two are the same LSTM.
 
     Each may be a Keras layer (`LSTM`, `Bidirectional(LSTM)`, a list or `Sequential` of them), a PyTorch `nn.LSTM` or
-    `nn.LSTMCell`, a checkpoint file, `LSTMWeights`, or a function `(weights, x, h0, c0, lengths) -> y, h, c`.
+    `nn.LSTMCell`, a checkpoint file, a state dict or a tree of parameters with one LSTM, the list of `get_weights()`,
+    `LSTMWeights`, or a function `(weights, x, h0, c0, lengths) -> y, h, c`, which may also return `y, (h, c)`. Arrays
+    without a layer say nothing of activations: they are taken for those of the usual LSTM.
 
     The weights are compared bit for bit in canonical form. Two biases equal the one bias that is their sum, and a
     missing bias equals zeros. Then every layer, module and function itself is run, with `training=False` semantics,
@@ -70,6 +73,7 @@ def assert_equivalent(first: Any, second: Any, *, case: Case | None = None, prec
     >>> from lstm_xcheck.model import LSTMSpec
     >>> weights = LSTMWeights.random(LSTMSpec(input_size=2, hidden_size=3))
     >>> assert_equivalent(weights, weights)
+    >>> assert_equivalent(weights, weights.to_layout("torch"))
     """
     __tracebackhide__ = True
     if precision is not None:
@@ -99,6 +103,9 @@ def _side(name: str, thing: Any) -> _Side:
     if isinstance(thing, (str, PathLike)):
         weights = _from_file(Path(thing))
         return _Side(name, f"file {thing}", weights, weights.parameter_count)
+    if isinstance(thing, Mapping) or is_list_of_arrays(thing):
+        weights = from_named(name, thing) if isinstance(thing, Mapping) else from_list(name, thing)
+        return _Side(name, f"{type(thing).__name__} of {len(thing)} arrays", weights, weights.parameter_count)
     live = live_lstm(thing)
     if live is not None:
         run = live.run
@@ -111,7 +118,7 @@ def _side(name: str, thing: Any) -> _Side:
         return _Side(name, label, None, ragged=False, function=thing)
     raise UserError(
         f"the {name} argument is a {type(thing).__name__}, but should be a Keras or PyTorch LSTM, a checkpoint file, "
-        "LSTMWeights or a function (weights, x, h0, c0, lengths) -> y, h, c"
+        "a state dict, what get_weights() returns, LSTMWeights or a function (weights, x, h0, c0, lengths) -> y, h, c"
     )
 
 

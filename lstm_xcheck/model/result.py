@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
-from ..arrays import Array, frozen
+from ..arrays import Array, frozen, to_numpy
 from ..errors import SpecError
 
 #: The compared quantities in the order of the report.
@@ -61,7 +59,7 @@ class Result:
 
     @staticmethod
     def _checked(name: str, value: Any) -> Array:
-        array = np.asarray(value)
+        array = to_numpy(value)
         if array.dtype.kind != "f":
             raise SpecError(f"{name} has type {array.dtype}, but should be floating-point numbers")
         return frozen(array)
