@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from html import escape
+from typing import Any
 
 #: Longer sentences are cut; the attributes of a result have all of them.
 _WIDEST = 300
@@ -54,6 +55,10 @@ class Summary:
 class Shown:
     """A result with a summary, which `str` and notebooks show."""
 
+    def __init_subclass__(cls) -> None:
+        # IPython prefers a `__repr__` of the class itself, which every dataclass has, to this method of its base.
+        cls._repr_pretty_ = Shown._repr_pretty_  # type: ignore[method-assign]
+
     def summary(self) -> Summary:
         """The result in a few lines."""
         raise NotImplementedError
@@ -64,6 +69,10 @@ class Shown:
     def _repr_html_(self) -> str:
         """What a notebook shows."""
         return self.summary().to_html()
+
+    def _repr_pretty_(self, printer: Any, _: bool) -> None:
+        """What IPython shows in a terminal."""
+        printer.text(str(self))
 
 
 def figure(value: float | None) -> str:

@@ -27,6 +27,7 @@ SCHEMA = 1
 
 #: Ends of the axis of a plot, this and its inverse.
 _LEAST = 1e-9
+_COLOURS = {"match": "tab:blue", "suspect": "tab:orange", "mismatch": "tab:red"}
 
 ReportVerdict = Literal["agree", "disagree", "error"]
 
@@ -265,7 +266,8 @@ class Report(Shown):
         Raises:
             UserError: where matplotlib is missing.
         """
-        ax = pyplot().subplots(layout="constrained")[1] if ax is None else ax
+        if ax is None:
+            _, ax = pyplot().subplots(layout="constrained", figsize=(8, 1.6 + 0.4 * len(self.adapters)))
         # On a log axis zero and infinity have no place: they are drawn at its ends.
         marks = [
             (row.verdict, min(max(row.score, _LEAST), 1 / _LEAST), row.adapter)
@@ -274,7 +276,7 @@ class Report(Shown):
         ]
         for verdict in dict.fromkeys(verdict for verdict, *_ in marks):
             points = [point for own, *point in marks if own == verdict]
-            ax.plot(*zip(*points, strict=True), "|", markersize=14, label=verdict)
+            ax.plot(*zip(*points, strict=True), "|", color=_COLOURS.get(verdict, "grey"), markersize=14, label=verdict)
         ax.axvline(1.0, color="black", linestyle="--", label="bound")
         ax.set(xscale="log", xlabel="error / bound")
         ax.legend()

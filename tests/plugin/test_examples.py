@@ -39,5 +39,5 @@ def test_the_example_sweep_passes(pytester: pytest.Pytester, monkeypatch: pytest
     result = pytester.runpytest_subprocess("-p", "lstm_xcheck.pytest_plugin", "--xcheck-adapters=torch")
     outcomes = result.parseoutcomes()
     assert result.ret == 0
-    assert outcomes["passed"] + outcomes.get("skipped", 0) == 16
-    assert outcomes["passed"] >= 12
+    assert outcomes["passed"] + outcomes.get("skipped", 0) == 28
+    assert outcomes["passed"] >= 24
