@@ -64,25 +64,17 @@ def trace(
         if x is not None or one_hot is not None or steps is not None:
             raise UserError("a Case has an input of its own; pass its weights to trace another one")
         return trace_case(lstm)
-    weights, _ = weights_of(lstm, layer_name, seed, init)
-    return trace_case(Case(weights=weights, x=input_of(weights.spec, x, one_hot, depth, steps, seed)))
-
-
-def weights_of(
-    lstm: str | PathLike[str] | LSTMWeights | LSTMSpec, layer_name: str | None, seed: int, init: str
-) -> tuple[LSTMWeights, str]:
-    """The weights of an LSTM, and where they come from in words."""
-    if isinstance(lstm, LSTMWeights):
-        return lstm, "the weights given"
-    if not isinstance(lstm, LSTMSpec):
-        if not isinstance(lstm, (str, PathLike)):
-            raise SpecError(
-                f"got a {type(lstm).__name__}, but this should be a checkpoint file, LSTMWeights, an LSTMSpec or a Case"
+    if isinstance(lstm, (str, PathLike)):
+        lstm, _ = load_lstm(Path(lstm), layer_name)
+    elif isinstance(lstm, LSTMSpec):
+        if lstm.parameter_count > _MAX_PARAMETERS:
+            raise UserError(
+                f"this LSTM has {lstm.parameter_count:,} parameters; trace one of {_MAX_PARAMETERS:,} or fewer"
             )
-        return load_lstm(Path(lstm), layer_name)
-    if lstm.parameter_count > _MAX_PARAMETERS:
-        raise UserError(f"this LSTM has {lstm.parameter_count:,} parameters; trace one of {_MAX_PARAMETERS:,} or fewer")
-    return LSTMWeights.random(lstm, seed=seed, init=init), f"random weights ({init}, seed {seed})"
+        lstm = LSTMWeights.random(lstm, seed=seed, init=init)
+    elif not isinstance(lstm, LSTMWeights):
+        raise SpecError(f"got a {type(lstm).__name__}, but this should be a file, LSTMWeights, an LSTMSpec or a Case")
+    return trace_case(Case(weights=lstm, x=_input_of(lstm.spec, x, one_hot, depth, steps, seed)))
 
 
 def load_lstm(file: Path, name: str | None) -> tuple[LSTMWeights, str]:
@@ -98,7 +90,7 @@ def load_lstm(file: Path, name: str | None) -> tuple[LSTMWeights, str]:
     return found[name], f"{escape(name) or 'the LSTM'} of {file}"
 
 
-def input_of(
+def _input_of(
     spec: LSTMSpec, given: Any, indices: Sequence[int] | None, depth: int | None, steps: int | None, seed: int
 ) -> Array:
     """The input that is given, one-hot or random, shape (batch, steps, features)."""
@@ -109,7 +101,7 @@ def input_of(
     if depth is not None and indices is None:
         raise UserError(f"--depth {depth} belongs to --one-hot, which is missing")
     if indices is not None:
-        x = one_hot_steps(indices, depth)
+        x = _one_hot(indices, depth)
     elif given is None:
         plain = LSTMSpec(input_size=spec.input_size, hidden_size=1)
         x = Case.random(plain, steps=steps or _DEFAULT_STEPS, batch=1, seed=seed).x
@@ -120,12 +112,8 @@ def input_of(
     return x
 
 
-def one_hot_steps(indices: Sequence[int], depth: int | None) -> Array:
-    """One-hot rows from their indices.
-
-    >>> one_hot_steps([2, 0], depth=3).tolist()
-    [[[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]]
-    """
+def _one_hot(indices: Sequence[int], depth: int | None) -> Array:
+    """One-hot rows from their indices."""
     if depth is None:
         raise UserError("--one-hot needs --depth, the width of a step, such as --depth 10")
     if not 1 <= depth <= 1_000_000:

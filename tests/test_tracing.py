@@ -55,7 +55,7 @@ def test_the_command_prints_the_same_numbers() -> None:
 @pytest.mark.parametrize(
     ("arguments", "options", "words"),
     [
-        ((3,), {}, "got a int, but this should be a checkpoint file, LSTMWeights, an LSTMSpec or a Case"),
+        ((3,), {}, "got a int, but this should be a file, LSTMWeights, an LSTMSpec or a Case"),
         ((WEIGHTS, X), {"steps": 3}, "an input and --steps are both inputs; give one"),
         ((WEIGHTS, np.ones((4, 2))), {}, "the input has 2 features per step, but the LSTM reads 3"),
         ((WEIGHTS, "missing.npy"), {}, "is missing, but should be a .npy file"),

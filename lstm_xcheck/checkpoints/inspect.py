@@ -25,11 +25,7 @@ def inspect(
     Args:
         file: a checkpoint of any format, as for `load`, or a folder. Nothing in it is ever run.
         layout: a name of `lstm-xcheck layouts`, where the names of the tensors do not say whose they are.
-        keras_config: the JSON of `model.to_json()`, for a Keras file without a config.
-        activation: of Keras LSTMs whose file does not say it.
-        recurrent_activation: the same of their gates.
-        go_backwards: whether those LSTMs read backward.
-        accept_class: classes that are not Keras' own and compute what its LSTM does.
+        keras_config, activation, recurrent_activation, go_backwards, accept_class: as in `load`, for Keras files.
 
     Returns:
         The checkpoint: `.format`, `.lstms` (each with `.name`, `.weights`, `.layout`, `.why` and the counts), `.unread`

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 #: Units that are printed unless --unit names others.
 _DEFAULT_UNITS = 8
+_INIT = "probe"
 
 
 @click.command("trace")
@@ -51,18 +52,16 @@ def command(**arguments: Any) -> None:
     """
     from rich.console import Console
 
-    from ..model import Case
-    from ..oracle.trace import trace
     from ..report.trace_view import print_trace, to_dict
-    from ..tracing import input_of
+    from ..tracing import trace
     from .output import print_json
     from .parsed_options import TraceOptions
 
     options = TraceOptions(**arguments)
-    weights, origin = _weights(options)
-    given, indices, content = _input(options)
-    x = input_of(weights.spec, given, indices, options.depth, options.steps, options.seed)
-    run = trace(Case(weights=weights, x=x))
+    lstm, origin = _lstm(options)
+    x, indices, content = _input(options)
+    given: dict[str, Any] = {"one_hot": indices, "depth": options.depth, "steps": options.steps}
+    run = trace(lstm, x, seed=options.seed, init=options.init or _INIT, **given)
     if options.as_json:
         cells = [cell for cells in run.cells for cell in cells]
         print_json({"weights": origin, "input": content, **to_dict(run, cells)}, allow_nan=False)
@@ -74,18 +73,18 @@ def command(**arguments: Any) -> None:
     print_trace(run, choice, console)
 
 
-def _weights(options: TraceOptions) -> tuple[LSTMWeights, str]:
+def _lstm(options: TraceOptions) -> tuple[LSTMWeights | LSTMSpec, str]:
     """The LSTM, and where it comes from in words."""
     from dataclasses import fields
 
-    from ..tracing import load_lstm, weights_of
+    from ..tracing import load_lstm
     from .parsed_options import SpecOptions
 
     file, name, init = options.file, options.layer_name, options.init
     if file is None:
         if name is not None:
             raise UserError(f"--layer-name {name} chooses an LSTM of a FILE, but no FILE is given")
-        return weights_of(options.spec(), None, options.seed, init or "probe")
+        return options.spec(), f"random weights ({init or _INIT}, seed {options.seed})"
     given = [
         field.name for field in fields(SpecOptions) if getattr(options, field.name) not in (field.default, None, 0)
     ]

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-#: Longer sentences are cut; the attributes of a result have all of them.
-_WIDEST = 300
+#: Longer sentences are cut, and further rows and sentences counted; the attributes of a result have all of them.
+_WIDEST, _MOST_ROWS, _MOST_NOTES = 300, 20, 8
 
 
 @dataclass(frozen=True)
@@ -34,10 +34,10 @@ class Summary:
         W     4
         bias  8
         """
-        table = [self.headings, *self.rows] if self.headings else list(self.rows)
+        table = [self.headings, *self.rows[:_MOST_ROWS]] if self.headings else list(self.rows[:_MOST_ROWS])
         widths = [max(map(len, column)) for column in zip(*table, strict=True)]
         lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in table]
-        return "\n".join([self.title, *lines, *(_short(note) for note in self.notes)])
+        return "\n".join([self.title, *lines, *self._sentences()])
 
     def to_html(self) -> str:
         """The summary as HTML, with everything escaped.
@@ -46,10 +46,16 @@ class Summary:
         '<div><p><strong>a &lt; b</strong></p></div>'
         """
         head = f"<thead>{_html_row('th', self.headings)}</thead>" if self.headings else ""
-        body = "".join(_html_row("td", row) for row in self.rows)
+        body = "".join(_html_row("td", row) for row in self.rows[:_MOST_ROWS])
         table = f"<table>{head}<tbody>{body}</tbody></table>" if body else ""
-        notes = "".join(f"<p>{escape(_short(note))}</p>" for note in self.notes)
+        notes = "".join(f"<p>{escape(note)}</p>" for note in self._sentences())
         return f"<div><p><strong>{escape(self.title)}</strong></p>{table}{notes}</div>"
+
+    def _sentences(self) -> list[str]:
+        """The notes, and how much is left out."""
+        left = max(0, len(self.rows) - _MOST_ROWS) + max(0, len(self.notes) - _MOST_NOTES)
+        notes = [note if len(note) <= _WIDEST else f"{note[: _WIDEST - 3]}..." for note in self.notes[:_MOST_NOTES]]
+        return [*notes, f"and {left} more"] if left else notes
 
 
 class Shown:
@@ -86,7 +92,3 @@ def figure(value: float | None) -> str:
 
 def _html_row(tag: str, cells: tuple[str, ...]) -> str:
     return f"<tr>{''.join(f'<{tag}>{escape(cell)}</{tag}>' for cell in cells)}</tr>"
-
-
-def _short(note: str) -> str:
-    return note if len(note) <= _WIDEST else f"{note[: _WIDEST - 3]}..."

@@ -78,11 +78,11 @@ class Trace(Shown):
         Raises:
             UserError: for a row, layer, direction or unit that is not there, and where matplotlib is missing.
         """
-        spec, batch = self.case.spec, self.case.batch
+        spec = self.case.spec
         lines = range(min(spec.hidden_size, _UNITS)) if units is None else units
-        sizes = [("row", row, batch), ("direction", direction, spec.num_directions)]
-        sizes += [("layer", layer % -spec.num_layers if layer < 0 else layer, spec.num_layers)]
-        for name, value, size in [*sizes, *(("unit", unit, spec.hidden_size) for unit in lines)]:
+        sizes = [("row", row, self.case.batch), ("layer", layer, spec.num_layers)]
+        sizes += [("direction", direction, spec.num_directions), *(("unit", u, spec.hidden_size) for u in lines)]
+        for name, value, size in sizes:
             if not -size <= value < size:
                 raise UserError(f"{name} is {value}, but should be from 0 to {size - 1}")
         figure, axes = pyplot().subplots(3, 2, sharex=True, layout="constrained", figsize=(9, 6))

@@ -13,32 +13,19 @@ SIDES = {"first": "A", "second": "B"}
 
 @dataclass(frozen=True)
 class ComparedLSTM:
-    """An LSTM of the first file and its counterpart.
+    """An LSTM of the first file and its counterpart."""
 
-    Attributes:
-        first, second: their names.
-        same: whether spec, numbers and function are the same.
-        spec: what differs in the spec, a sentence each; a bias scheme is no difference.
-        bias: both bias schemes.
-        comparable: whether the arrays have the same shapes.
-        weights: each array that differs: numbers, size in `max_abs` and `max_ulp`, and the worst element.
-        function: the verdict on the second's outputs by the first's function, with `score` (error / bound).
-        clips: what clips do that the two do not share.
-        counts: the native parameter count of either side, explained.
-        diagnosis: the mistake that turns the first into the second; None where nothing needs one.
-    """
-
-    first: str
+    first: str  # its name in either file
     second: str
-    same: bool
-    spec: list[str]
-    bias: list[str]
-    comparable: bool
-    weights: list[dict[str, Any]]
-    function: dict[str, Any]
-    clips: list[str]
-    counts: dict[str, dict[str, Any]]
-    diagnosis: dict[str, Any] | None
+    same: bool  # spec, numbers and function
+    spec: list[str]  # what differs in the spec, a sentence each; a bias scheme is no difference
+    bias: list[str]  # both schemes
+    comparable: bool  # whether the arrays have the same shapes
+    weights: list[dict[str, Any]]  # each array that differs: how many numbers, by how much, and the worst one
+    function: dict[str, Any]  # the verdict on the second's outputs by the first's function
+    clips: list[str]  # what clips do that the two do not share
+    counts: dict[str, dict[str, Any]]  # the native parameter count of either side, explained
+    diagnosis: dict[str, Any] | None  # the mistake that turns the first into the second, where one is needed
 
     @property
     def score(self) -> float | None:
@@ -49,26 +36,16 @@ class ComparedLSTM:
 
 @dataclass(frozen=True)
 class Comparison(Shown):
-    """Two checkpoints, compared LSTM by LSTM.
+    """Two checkpoints, compared LSTM by LSTM."""
 
-    Attributes:
-        first, second: the files.
-        formats: of both.
-        same: whether every LSTM was read and is the same; other layers do not count.
-        lstms: the pairs.
-        unread: LSTMs that were not read, each with its file, name and reason.
-        layers: the other layers that differ.
-        without: clips that were left out, with their sizes.
-    """
-
-    first: str
+    first: str  # the files
     second: str
     formats: list[str]
-    same: bool
+    same: bool  # whether every LSTM was read and is the same; other layers do not count
     lstms: list[ComparedLSTM]
-    unread: list[dict[str, str]]
-    layers: list[str]
-    without: list[str]
+    unread: list[dict[str, str]]  # LSTMs that were not read, each with its file, name and reason
+    layers: list[str]  # the other layers that differ
+    without: list[str]  # clips that were left out, with their sizes
 
     @property
     def conclusion(self) -> str:

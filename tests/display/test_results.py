@@ -144,6 +144,11 @@ def test_a_long_sentence_is_cut() -> None:
     assert str(Summary("a", notes=("b" * 400,)).to_text()).endswith("b...")
 
 
+def test_many_rows_are_counted() -> None:
+    text = Summary("a", rows=tuple((str(k),) for k in range(30)), notes=("b",) * 10).to_text().splitlines()
+    assert (len(text), text[-1]) == (1 + 20 + 8 + 1, "and 12 more")
+
+
 def test_a_result_without_a_summary_says_so() -> None:
     with pytest.raises(NotImplementedError):
         str(Shown())
