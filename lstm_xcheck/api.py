@@ -62,6 +62,9 @@ def run(adapter: str, case: Case, *, python: str | None = None, timeout: float =
         AdapterError: for an unknown adapter or a missing framework.
         Unsupported: when the framework has no such LSTM.
         WorkerCrashed: when its process died.
+
+    >>> run("torch", Case.random(LSTMSpec(2, 3))).y.shape  # doctest: +SKIP
+    (3, 7, 3)
     """
     _require(case, Case)
     (entry,) = choose_entries([adapter], {adapter: python} if python else None)
@@ -84,6 +87,11 @@ def judge(result: Result, case: Case) -> Verdict:
 
     Raises:
         NothingComparedError: when the result has nothing in common with the case.
+
+    >>> from lstm_xcheck import LSTMSpec, trace
+    >>> case = Case.random(LSTMSpec(2, 3))
+    >>> judge(trace(case).result, case).verdict
+    'match'
     """
     _require(result, Result)
     _require(case, Case)
@@ -133,9 +141,13 @@ def verify(
         NothingComparedError: when there is no case or no adapter.
         AdapterError: for an unknown adapter or a missing framework.
 
-    >>> report = verify([Case.random(spec)], adapters=["torch"])  # doctest: +SKIP
-    >>> report.ok  # doctest: +SKIP
-    True
+    >>> from lstm_xcheck import LSTMSpec, trace
+    >>> def mine(weights, x, h0, c0, lengths):
+    ...     return trace(Case(weights=weights, x=x, h0=h0, c0=c0, lengths=lengths)).result.y
+    >>> verify(Case.random(LSTMSpec(2, 3)), {"mine": mine}).verdict
+    'agree'
+    >>> verify(Case.random(LSTMSpec(2, 3)), ["torch", "jax"]).verdict  # doctest: +SKIP
+    'agree'
     """
     questions = _questions(cases, gradients)
     if isinstance(adapters, Mapping):
@@ -189,6 +201,13 @@ def verify_grid(
         adapters: names, by default all whose framework is installed.
         executor: any `concurrent.futures.Executor`, local or remote; by default worker processes on this machine.
         jobs, timeout, gradients: as in `verify`.
+
+    Raises:
+        NothingComparedError: when there is no recipe or no adapter.
+        AdapterError: for an unknown adapter or a missing framework.
+
+    >>> verify_grid(grid(hidden=[1, 32], layers=[1, 2]), ["torch", "jax"]).verdict  # doctest: +SKIP
+    'agree'
     """
     questions = _questions(recipes, gradients)
     if executor is None:
@@ -206,6 +225,9 @@ def sweep(**axes: Any) -> list[Any]:
     """A grid as pytest parameters with readable ids.
 
     A combination that is no LSTM is a skipped test with its reason.
+
+    Raises:
+        SpecError: for an axis that does not exist.
 
     >>> [parameter.id for parameter in sweep(hidden=[1, 8], steps=2)]
     ['h1-x5-t2-b3-split-states-float32-s0', 'h8-x5-t2-b3-split-states-float32-s0']

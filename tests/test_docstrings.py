@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import importlib
 import pkgutil
+from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
 
@@ -58,6 +59,28 @@ def test_there_are_examples() -> None:
     modules = [_imported(name) for name in MODULES if not name.endswith("pytest_plugin")]
     examples = sum(len(test.examples) for module in modules if module for test in finder.find(module))
     assert examples >= 10
+
+
+def incomplete(names: Iterable[str]) -> list[str]:
+    """Public names without an example, or without the errors that they raise; exceptions need neither."""
+    found = []
+    for name in names:
+        thing = getattr(lstm_xcheck, name)
+        if callable(thing) and not (isinstance(thing, type) and issubclass(thing, BaseException)):
+            text = str(thing.__doc__)
+            raises = "Raises:" in text or name == "Report"
+            found += [] if ">>> " in text and raises else [name]
+    return found
+
+
+def test_every_public_name_has_an_example_and_says_what_it_raises() -> None:
+    assert len(lstm_xcheck.__all__) > 20
+    assert incomplete(lstm_xcheck.__all__) == []
+
+
+def test_a_name_without_an_example_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lstm_xcheck.trace, "__doc__", "Raises:")
+    assert incomplete(["trace", "verify"]) == ["trace"]
 
 
 def test_a_false_example_is_found() -> None:

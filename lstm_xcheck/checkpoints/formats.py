@@ -313,13 +313,13 @@ def load(
             `.pdparams`, `.pkl`, `.index` and others, or a folder such as a SavedModel. Nothing in it is ever run.
         layout: a name of `lstm-xcheck layouts`, where the names of the tensors do not say whose they are.
         keras_config: the JSON of `model.to_json()`, for a Keras file without a config.
-        activation: of Keras LSTMs whose file does not say it.
-        recurrent_activation: the same of their gates.
-        go_backwards: whether those LSTMs read backward.
+        activation, recurrent_activation, go_backwards: of Keras LSTMs whose file does not say it.
         accept_class: classes that are not Keras' own and compute what its LSTM does.
 
     Raises:
         CheckpointError: when the file cannot be read or holds no LSTM; the message says what it holds.
+
+    >>> load("model.keras")["encoder"].spec.hidden_size  # doctest: +SKIP
     """
     keras = KerasOptions.of(keras_config, activation, recurrent_activation, go_backwards, accept_class)
     checkpoint = read_checkpoint(path, layout, keras=keras)

@@ -34,6 +34,9 @@ class ParameterCount(Shown):
 def count_parameters(spec: LSTMSpec, layout: str = "keras") -> ParameterCount:
     """Count the parameters of an LSTM with a layout's bias scheme.
 
+    Raises:
+        SpecError: for a layout that is not in the table.
+
     >>> count_parameters(LSTMSpec(input_size=1, hidden_size=1), layout="keras").total
     12
     >>> count_parameters(LSTMSpec(input_size=1, hidden_size=1), layout="torch").total

@@ -47,6 +47,9 @@ class Case:
     Raises:
         SpecError: for shapes that do not fit, lengths outside 0..steps, options that exclude each other, or numbers
             that are not finite.
+
+    >>> Case.random(LSTMSpec(input_size=2, hidden_size=3), steps=7, batch=4).x.shape
+    (4, 7, 2)
     """
 
     weights: LSTMWeights

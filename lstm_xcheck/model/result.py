@@ -33,6 +33,9 @@ class Result:
 
     Raises:
         SpecError: when no quantity was observed.
+
+    >>> Result(y=[[[0.5, 0.25]]]).y.shape
+    (1, 1, 2)
     """
 
     y: Array | None = None

@@ -168,6 +168,10 @@ class LSTMWeights:
 
     Raises:
         SpecError: when an array is missing, has another shape, or holds NaN or infinity.
+
+    >>> weights = LSTMWeights.random(LSTMSpec(input_size=2, hidden_size=3))
+    >>> LSTMWeights.from_layout(weights.to_layout("torch"), "torch") == weights
+    True
     """
 
     spec: LSTMSpec

@@ -17,8 +17,8 @@ from .forward import forward
 
 #: Recorded at each step: three gates and the candidate, then the states after the step.
 TRACED = ("i", "f", "g", "o", "c", "h")
-#: Steps of a summary, and units of a plot; more are not told apart at a glance.
-_STEPS, _UNITS = 12, 8
+#: Units of a plot; more are not told apart at a glance.
+_UNITS = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,12 +56,10 @@ class Trace(Shown):
         spec, case, cell = self.case.spec, self.case, self.cells[-1][0]
         size = f"input {spec.input_size}, hidden {spec.hidden_size}, layers {spec.num_layers}, {spec.kind}"
         rows = tuple(
-            (str(t), *(figure(float(getattr(cell, name)[0, t, 0])) for name in TRACED))
-            for t in range(min(case.steps, _STEPS))
+            (str(t), *(figure(float(getattr(cell, name)[0, t, 0])) for name in TRACED)) for t in range(case.steps)
         )
-        more = (f"and {case.steps - _STEPS} more steps",) if case.steps > _STEPS else ()
         shown = f"unit 0 of layer {cell.layer}, row 0; .plot() shows {min(_UNITS, spec.hidden_size)} units"
-        return Summary(f"LSTM of {size}; x {case.x.shape}", ("t", *TRACED), rows, (*more, shown))
+        return Summary(f"LSTM of {size}; x {case.x.shape}", ("t", *TRACED), rows, (shown,))
 
     def plot(self, *, row: int = 0, layer: int = -1, direction: int = 0, units: Sequence[int] | None = None) -> Any:
         """Plot gates and states over the steps.
@@ -85,14 +83,14 @@ class Trace(Shown):
         for name, value, size in sizes:
             if not -size <= value < size:
                 raise UserError(f"{name} is {value}, but should be from 0 to {size - 1}")
-        figure, axes = pyplot().subplots(3, 2, sharex=True, layout="constrained", figsize=(9, 6))
+        page, axes = pyplot().subplots(3, 2, sharex=True, layout="constrained", figsize=(9, 6))
         cell = self.cells[layer][direction]
         for name, panel in zip(TRACED, axes.flat, strict=True):
             for unit in lines:
                 if unit < getattr(cell, name).shape[2]:
                     panel.plot(getattr(cell, name)[row, :, unit], marker=".", label=f"unit {unit}")
             panel.set_ylabel(name)
-        figure.supxlabel(f"step; layer {cell.layer}, direction {cell.direction}, row {row}")
+        page.supxlabel(f"step; layer {cell.layer}, direction {cell.direction}, row {row}")
         axes[0, 0].legend(fontsize="x-small")
         return axes
 

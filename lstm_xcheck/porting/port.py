@@ -97,6 +97,9 @@ def port(
         CheckpointError: for a source that cannot be read or a destination that cannot be written.
         DisagreementError: for a source with an LSTM that is not read, unless `layer` leaves it out, and with other
             layers that cannot be carried over, unless `lstm_only` or `layer` leaves them out.
+
+    >>> port("model.keras", "model.pt")["verdict"]  # doctest: +SKIP
+    'agree'
     """
     source, target = Path(src), Path(dst)
     certificate_path = target.with_name(target.name + SUFFIX)

@@ -45,6 +45,9 @@ class Report(Shown):
         subject: what was verified, such as a file, and under `command` the command line that asked.
         families: the case family of each case, where it is known.
         power: detection power of the matches, a statement for each kind of case.
+
+    >>> Report.of([Planned(1, 1, ("torch",)), Finished(0.5)]).totals["skipped"]
+    1
     """
 
     planned: int = 0

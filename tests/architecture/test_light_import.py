@@ -15,6 +15,7 @@ from lstm_xcheck.cli.main import cli
 FRAMEWORKS = (
     *("torch", "tensorflow", "keras", "jax", "jaxlib", "flax", "equinox", "haiku", "onnx", "onnxruntime"),
     *("openvino", "ai_edge_litert", "paddle", "mlx", "tinygrad", "h5py", "safetensors", "distributed", "jinja2"),
+    *("matplotlib", "pandas", "polars", "IPython"),
 )
 
 #: The verbs that must be there; any further one is looked at as well.
@@ -55,7 +56,9 @@ def test_importing_the_package_loads_no_framework() -> None:
     assert loaded_after("import lstm_xcheck") == []
 
 
-@pytest.mark.parametrize("name", ["LSTMSpec", "LSTMWeights", "Case", "Result", "count_parameters", "sweep", "verify"])
+@pytest.mark.parametrize(
+    "name", ["LSTMSpec", "LSTMWeights", "Case", "Result", "count_parameters", "sweep", "verify", "compare", "trace"]
+)
 def test_a_public_name_loads_no_framework(name: str) -> None:
     assert loaded_after(f"from lstm_xcheck import {name}") == []
 

@@ -53,6 +53,9 @@ def program(command: str, *arguments: str) -> Implementation:
 
     Raises:
         AdapterError: where there is no such program.
+
+    >>> verify(case, {"mine": program("./my_lstm")}).verdict  # doctest: +SKIP
+    'agree'
     """
     found = shutil.which(command)
     if found is None:
@@ -70,6 +73,9 @@ def library(path: str | Path, symbol: str) -> Implementation:
 
     Raises:
         AdapterError: where there is no such file.
+
+    >>> verify(case, {"mine": library("./libmine.so", "my_lstm")}).verdict  # doctest: +SKIP
+    'agree'
     """
     if not Path(path).is_file():
         raise AdapterError(f"the library {str(path)!r} was not found; give the path of a shared library")
