@@ -22,6 +22,7 @@ class Diagnosis(Shown):
         explanation, fix, code: why it happens, what to do, and that as code on canonical arrays.
         evidence: residuals (error / bound) before and after, and where the error shows first.
         alternatives: other mistakes that explain the outputs, and whether they give the same numbers on this case.
+        profile: error and bound by step, and what each gate would need; {} where the outputs are right.
         nothing_wrong: whether every number is what rounding, of the computation or of printed digits, allows.
         within_reach: mistakes that would explain the outputs but are not proven, each with the reason.
         named: the mistakes themselves, with fitted numbers; not in JSON.
@@ -39,6 +40,7 @@ class Diagnosis(Shown):
     alternatives: tuple[dict[str, Any], ...] = ()
     within_reach: tuple[dict[str, Any], ...] = ()
     location: dict[str, Any] = field(default_factory=dict)
+    profile: dict[str, Any] = field(default_factory=dict)
     nothing_wrong: bool = False
     named: tuple[Mistake, ...] = field(default=(), repr=False, compare=False)
 

@@ -167,7 +167,7 @@ def _measure(parts: Sequence[Outputs | None], observed: Outputs, profile: Profil
         unit = _unit(value, profile)
         if (~is_free | (bound <= LOOSE * unit) | (error <= CLOSE * unit)).all():
             decisive.add(name)
-        ratio = _ratio(error, sigma)
+        ratio = error_ratio(error, sigma)
         squares, count = squares + float((ratio**2).sum()), count + ratio.size
         live = ((sigma > 0.0) | (error != 0.0)) & ~np.isnan(array)
         counted = live & ~repeated[name] if name in repeated else live
@@ -229,15 +229,16 @@ def difference(observed: Array, value: Array) -> Array:
 
 def largest_ratio(error: Array, scale: Array) -> float:
     """The largest error / scale; 0 / 0 is 0."""
-    return float(_ratio(error, scale).max())
+    return float(error_ratio(error, scale).max())
 
 
 def is_outside(error: Array, bound: Array) -> Array:
     """Where errors are beyond their bounds; after an overflow there is no bound."""
-    return _ratio(error, bound) > 1.0
+    return error_ratio(error, bound) > 1.0
 
 
-def _ratio(error: Array, scale: Array) -> Array:
+def error_ratio(error: Array, scale: Array) -> Array:
+    """error / scale of each number; 0 / 0 is 0, and what is no number is infinite."""
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.where(error == 0.0, 0.0, error / np.abs(scale))
     return np.nan_to_num(ratio, nan=np.inf)

@@ -25,6 +25,7 @@ from .observations import check_observed, describe_not_finite, finite_part
 from .printed import printed_decimals
 from .probe import Ask, is_large, run_probe
 from .stages import Explanation, Search, explaining
+from .step_profile import step_profile
 
 
 @remarks_on_gradients
@@ -72,10 +73,10 @@ def diagnose(
     search = Search(discrepancy, catalogue, FreeRuns(observed, case), Evidence(discrepancy))
     found = _first_proven(search, pairs, ask)
     if not found:
-        return _with_note(unexplained(search, ask), note)
+        return _completed(unexplained(search, ask), note, discrepancy)
     if len(found) > 1 and ask is not None:
         found = _confirmed_by_probe(found, discrepancy, ask)
-    return _with_note(named(found, search, ask), note)
+    return _completed(named(found, search, ask), note, discrepancy)
 
 
 def _discrepancy(result: Result, observed: Outputs, case: Case) -> Discrepancy:
@@ -94,8 +95,10 @@ def _describe_digits(decimals: int | None) -> str:
     return f"The outputs were printed with {decimals} decimals: half a unit of the last one is allowed for."
 
 
-def _with_note(found: Diagnosis, note: str) -> Diagnosis:
-    return replace(found, explanation=f"{found.explanation} {note}") if note else found
+def _completed(found: Diagnosis, note: str, discrepancy: Discrepancy) -> Diagnosis:
+    """The diagnosis with a note, and with the errors by step."""
+    explanation = f"{found.explanation} {note}" if note else found.explanation
+    return replace(found, explanation=explanation, profile=step_profile(discrepancy))
 
 
 def _first_proven(search: Search, pairs: bool, ask: Ask | None) -> list[Explanation]:

@@ -86,7 +86,7 @@ class Groups:
         """Take an outcome in."""
         if outcome.verdict not in TROUBLE:
             return
-        worst = max((row for row in outcome.rows if row.verdict == outcome.verdict), key=_badness)
+        worst = worst_row(outcome)
         found = self._diagnoses.get((outcome.adapter, outcome.case))
         key = (outcome.adapter, outcome.verdict, self._reason(outcome, worst, found))
         group = self._groups.get(key)
@@ -125,6 +125,11 @@ class Groups:
         for group in groups:
             group.command = self._report.command(group.worst.case, group.adapter)
         return sorted(groups, key=lambda group: (SEVERITY.index(group.verdict), -group.cases))
+
+
+def worst_row(outcome: Outcome) -> Row:
+    """The row that an outcome's verdict rests on most."""
+    return max((row for row in outcome.rows if row.verdict == outcome.verdict), key=_badness)
 
 
 def _badness(row: Row) -> float:
