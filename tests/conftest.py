@@ -17,8 +17,9 @@ from lstm_xcheck.adapters.entry import is_found
 
 #: Modules of the test run itself and of the operating system: whoever skips for them needs no framework.
 TOOLS = {
-    "build", "distributed", "gcc", "google_crc32c", "hypothesis", "jsonschema", "mpmath", "pip", "pre_commit",
-    "pydantic_sarif", "resource", "rustc", "safetensors", "setuptools", "tox", "tomllib", "xdist", "yaml",
+    "axe_playwright_python", "build", "chromium", "distributed", "gcc", "google_crc32c", "hypothesis", "jsonschema",
+    "mpmath", "pip", "playwright", "pre_commit", "pydantic_sarif", "resource", "rustc", "safetensors", "setuptools",
+    "tomllib", "tox", "xdist", "yaml",
 }  # fmt: skip
 MISSING = re.compile(r"could not import '(\w+)|needs (\w+)")
 FILE_MARK = re.compile(r"^pytestmark = \[?\s*pytest\.mark\.framework\b", re.MULTILINE)

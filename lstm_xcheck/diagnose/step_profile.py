@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..arrays import Array
+from ..compare.scores import index_of_max
 from ..model import GATES
 from .discrepancy import Discrepancy
 from .fit import difference, error_ratio
@@ -20,10 +21,10 @@ _PARTS = 64
 def step_profile(discrepancy: Discrepancy) -> dict[str, Any]:
     """The worst number of each step against its bound, and what each gate would need.
 
-    Keys: quantity, steps, error and bound (of the number with the largest error / bound), worst (batch, step, unit),
-    gates. {} where no sequence was observed. `gates` has, for each gate, by how much its pre-activation alone would have
+    Keys: quantity; steps; error and bound of the number with the largest error / bound; worst (batch, step, unit);
+    gates. {} where no sequence was observed. `gates` has by how much the pre-activation of each gate alone would have
     to differ to explain a step, to first order, the median over the wrong numbers: 0 where none is wrong, None where no
-    such change explains it. It is {} where what the wrong cell read is unknown, and with a projection, which mixes units.
+    such change explains it. It is {} where it is unknown what the wrong cell read, and with a projection.
     """
     spec = discrepancy.case.spec
     names = [output_name(spec, layer) for layer in range(spec.num_layers)]
@@ -37,14 +38,13 @@ def step_profile(discrepancy: Discrepancy) -> dict[str, Any]:
     by_step = ratio.max(axis=(0, 2))
     parts = np.array_split(np.arange(len(by_step)), min(_PARTS, len(by_step)))
     steps = [int(part[np.argmax(by_step[part])]) for part in parts]
-    places = [(*np.unravel_index(int(np.argmax(ratio[:, t])), ratio[:, t].shape), t) for t in steps]
-    worst = max(places, key=lambda place: float(by_step[place[2]]))
+    places = [(row, t, unit) for t in steps for row, unit in [index_of_max(ratio[:, t])]]
     return {
         "quantity": quantity,
         "steps": steps,
-        "error": [_plain(error[row, t, unit]) for row, unit, t in places],
-        "bound": [_plain(reference.bound[row, t, unit]) for row, unit, t in places],
-        "worst": [int(worst[0]), worst[2], int(worst[1])],
+        "error": [_plain(error[place]) for place in places],
+        "bound": [_plain(reference.bound[place]) for place in places],
+        "worst": list(places[int(np.argmax([ratio[place] for place in places]))]),
         "gates": _gates(discrepancy, steps) if quantity in discrepancy.wrong else {},
     }
 

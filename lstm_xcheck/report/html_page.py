@@ -20,7 +20,7 @@ from .summary import Summary, short, summarise
 _TEMPLATES = Path(__file__).parent / "templates"
 #: A sign for each verdict, which is read without colour.
 _SIGNS: Mapping[VerdictName, str] = {
-    "match": "✓", "suspect": "≈", "mismatch": "✗", "inconclusive": "?", "unsupported": "–", "crashed": "!",
+    "match": "✓", "suspect": "≈", "mismatch": "✗", "inconclusive": "?", "unsupported": "-", "crashed": "!",
     "skipped": "○",
 }  # fmt: skip
 _RARE: frozenset[VerdictName] = frozenset(("unsupported", "skipped"))
@@ -51,7 +51,7 @@ def to_html(report: Report) -> str:
     """The page."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined  # not needed by other reports
 
-    summary, (outcomes, left_out) = summarise(report, 0), listed(report)
+    summary, diagnoses, (outcomes, left_out) = summarise(report, 0), report.diagnoses, listed(report)
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
@@ -66,12 +66,12 @@ def to_html(report: Report) -> str:
         seconds=report.seconds,
         signs=_SIGNS,
         matrix=_matrix(summary),
-        groups=[(group, _diagnoses_of(group, report)) for group in summary.groups],
+        groups=[(group, _diagnoses_of(group, diagnoses)) for group in summary.groups],
         left_out=left_out,
         notes=[f"{text} ({number})" for text, number in summary.notes.items()],
         power=sentences(report.power, report.adapters),
         environment=json.dumps(report.environment(), indent=1),
-        data=packed({**columns(report, outcomes), "profiles": [_drawn(found) for found in report.diagnoses]}),
+        data=packed({**columns(report, outcomes, diagnoses), "profiles": [_drawn(found) for found in diagnoses]}),
     )
 
 
@@ -121,12 +121,12 @@ def _square(cells: Counter[VerdictName]) -> Square:
     )
 
 
-def _diagnoses_of(group: Group, report: Report) -> list[tuple[int, dict[str, Any]]]:
+def _diagnoses_of(group: Group, diagnoses: list[dict[str, Any]]) -> list[tuple[int, dict[str, Any]]]:
     """The diagnoses that led to a group, with their positions."""
     cause = group.cause if group.named else None
     return [
         (place, found)
-        for place, found in enumerate(report.diagnoses)
+        for place, found in enumerate(diagnoses)
         if found["adapter"] == group.adapter and (found["cause"] or None) == cause and group.explanation
     ]
 

@@ -39,7 +39,7 @@ def listed(report: Report) -> tuple[list[Outcome], int]:
     return chosen, len(report.outcomes) - len(chosen)
 
 
-def columns(report: Report, outcomes: list[Outcome]) -> dict[str, Any]:
+def columns(report: Report, outcomes: list[Outcome], diagnoses: list[dict[str, Any]]) -> dict[str, Any]:
     """Columns by name; those of texts hold positions in the lists of `texts`.
 
     Each cell stands for its worst row. Verdicts are positions in the order of severity.
@@ -47,10 +47,10 @@ def columns(report: Report, outcomes: list[Outcome]) -> dict[str, Any]:
     texts: dict[str, dict[str, int]] = {name: {} for name in ("case", "adapter", "verdict", "quantity", "reason")}
     for verdict in SEVERITY:
         texts["verdict"].setdefault(verdict, len(texts["verdict"]))
-    diagnoses = {(found["case"], found["adapter"]): place for place, found in enumerate(report.diagnoses)}
+    places = {(found["case"], found["adapter"]): place for place, found in enumerate(diagnoses)}
     rows: dict[str, list[Any]] = {}
     for outcome in outcomes:
-        for name, value in _fields(outcome, diagnoses):
+        for name, value in _fields(outcome, places):
             known = texts.get(name)
             rows.setdefault(name, []).append(value if known is None else known.setdefault(value, len(known)))
     return {
@@ -61,7 +61,7 @@ def columns(report: Report, outcomes: list[Outcome]) -> dict[str, Any]:
     }
 
 
-def _fields(outcome: Outcome, diagnoses: dict[tuple[str, str], int]) -> Iterator[tuple[str, Any]]:
+def _fields(outcome: Outcome, places: dict[tuple[str, str], int]) -> Iterator[tuple[str, Any]]:
     row = worst_row(outcome)
     reason = row.reason or next((other.reason for other in outcome.rows if other.reason), "")
     yield "case", outcome.case
@@ -73,7 +73,7 @@ def _fields(outcome: Outcome, diagnoses: dict[tuple[str, str], int]) -> Iterator
     yield "score", _short(row.score)
     yield "seconds", _short(outcome.seconds)
     yield "reason", reason if len(reason) <= _LONG else f"{reason[:_LONG]}..."
-    yield "diagnosis", diagnoses.get((outcome.case, outcome.adapter), -1)
+    yield "diagnosis", places.get((outcome.case, outcome.adapter), -1)
 
 
 def _short(value: float | None) -> float | str | None:

@@ -104,6 +104,7 @@ THIRD_PARTY: dict[str, set[str]] = {
     "cli/*.py": {"click", "rich"},
     "project_settings.py": {"tomli"},
     "report/*.py": {"rich"},
+    "report/html_page.py": {"jinja2"},
     "pytest_plugin.py": {"pytest"},
     "pytest_toolkit.py": {"pytest"},
     "adapters/torch/*.py": {"torch", "onnx", "onnxruntime"},

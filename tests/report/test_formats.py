@@ -1,4 +1,4 @@
-"""HTML, JUnit XML, Markdown and JSON lose nothing, and no text becomes markup."""
+"""JUnit XML, Markdown and JSON lose nothing, and no text becomes markup."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 import re
 import sqlite3
 from contextlib import closing
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -15,8 +14,7 @@ import pytest
 
 from lstm_xcheck.compare import VERDICTS, CountRow, Row
 from lstm_xcheck.events import Event, Finished, Outcome, Planned
-from lstm_xcheck.report import Report, html_page, outcomes
-from lstm_xcheck.report.html_page import to_html
+from lstm_xcheck.report import Report, outcomes
 from lstm_xcheck.report.index import find, opened
 from lstm_xcheck.report.json_file import write_report
 from lstm_xcheck.report.junit_file import junit_parts
@@ -107,90 +105,6 @@ def test_junit_tells_the_groups_of_failures(report: Report) -> None:
 def test_junit_carries_any_message(report: Report) -> None:
     (failure,) = junit(report).findall("testcase[@name='case-nasty']/failure")
     assert NASTY.replace("\x00", "?").replace("\x1b", "?") in str(failure.text)
-
-
-# --- HTML ---
-
-
-class Page(HTMLParser):
-    """Open tags, rows of the table of cells, and what would be loaded."""
-
-    VOID = frozenset(("meta", "input"))
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: list[str] = []
-        self.loads: list[str] = []
-        self.rows: list[list[str]] = []
-        self.text = ""
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.open += [] if tag in self.VOID else [tag]
-        self.loads += [f"{name}={value}" for name, value in attrs if name in ("src", "href", "action", "srcset")]
-        if tag == "tr" and any(name == "data-verdict" for name, _ in attrs):
-            self.rows.append([])
-        elif tag == "td" and self.rows:
-            self.rows[-1].append("")
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-        if "td" in self.open and self.rows and self.rows[-1]:
-            self.rows[-1][-1] += data
-
-
-def test_the_page_is_complete_and_loads_nothing(report: Report) -> None:
-    text = to_html(report)
-    page = Page(text)
-    assert page.open == []
-    assert page.loads == []
-    assert not re.search(r"https?://|url\(|@import", text)
-    assert "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'" in text
-    assert {"svg", "table", "script", "style"} <= set(page.tags)
-    assert "$" not in re.sub(r"\$word \$\{x\}", "", text)  # every place of the template was filled
-
-
-def test_the_page_has_a_row_for_each_cell(report: Report) -> None:
-    rows = {row[0]: row for row in Page(to_html(report)).rows}
-    assert list(rows) == [outcome.case for outcome in report.outcomes]
-    assert rows["case-match"] == ["case-match", "torch", "match", "1e-07", "0.5", "0.25", ""]
-    assert rows["case-mismatch"][2:] == ["mismatch", "1e-07", "0.5", "0.25", "why mismatch"]
-
-
-def test_the_page_shows_any_message_as_text(report: Report) -> None:
-    page = Page(to_html(report))
-    assert page.tags.count("script") == 1
-    assert [row[6] for row in page.rows if row[1] == "jax<1>"] == [NASTY]
-    assert "10 cells planned = 1 match, 1 suspect, 2 mismatch" in page.text
-    assert "torch: best explanation: gates swapped. Swap." in page.text
-
-
-def test_a_long_run_lists_all_that_is_wrong_and_counts_what_it_leaves_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(html_page, "LISTED", 3)
-    good = [outcome(f"good-{k}", "match", score=0.1) for k in range(10)]
-    bad = [outcome(f"bad-{k}", "mismatch", reason="wrong", score=9.0) for k in range(5)]
-    page = Page(to_html(report_of(*good, *bad)))
-    assert [row[0] for row in page.rows] == ["good-0", "good-1", "good-2", *(f"bad-{k}" for k in range(5))]
-    assert "7 more matching cells are not listed here" in page.text
-
-
-@pytest.mark.parametrize("score", [None, 0.0, 1e-300, 0.5, 1.0, 7.0, 1e9, float("inf")], ids=str)
-def test_any_score_has_its_place_in_the_plot(score: float | None) -> None:
-    text = to_html(report_of(outcome("a", "match", score=score)))
-    marks = [float(x) for x in re.findall(r'<rect x="([\d.]+)"', text)]
-    assert len(marks) == 1
-    assert 150 <= marks[0] <= 950
-    line = float(re.findall(r'<line x1="([\d.]+)"', text)[0])
-    assert (marks[0] >= line) == (score is not None and score >= 1.0)
 
 
 # --- Markdown ---
