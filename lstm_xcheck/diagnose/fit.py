@@ -238,7 +238,7 @@ def is_outside(error: Array, bound: Array) -> Array:
 
 
 def error_ratio(error: Array, scale: Array) -> Array:
-    """error / scale of each number; 0 / 0 is 0, and what is no number is infinite."""
+    """error / scale; 0 / 0 is 0, and NaN is infinite."""
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.where(error == 0.0, 0.0, error / np.abs(scale))
     return np.nan_to_num(ratio, nan=np.inf)

@@ -20,12 +20,12 @@ from .evidence import Evidence
 from .fit import fit
 from .free_run import FreeRuns
 from .gradients import diagnose_gradients, remarks_on_gradients
+from .locate import step_profile
 from .mistake import Mistake, Outputs
 from .observations import check_observed, describe_not_finite, finite_part
 from .printed import printed_decimals
 from .probe import Ask, is_large, run_probe
 from .stages import Explanation, Search, explaining
-from .step_profile import step_profile
 
 
 @remarks_on_gradients

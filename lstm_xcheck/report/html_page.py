@@ -6,28 +6,21 @@ import base64
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..compare import SEVERITY, VerdictName
+from ..compare import VerdictName
 from .detection_power import sentences
 from .groups import Group
 from .html_rows import columns, listed, packed
 from .model import Report
-from .summary import Summary, short, summarise
+from .summary import SYMBOLS, Summary, counted, headline, share, short, summarise
 
 _TEMPLATES = Path(__file__).parent / "templates"
-#: A sign for each verdict, which is read without colour.
-_SIGNS: Mapping[VerdictName, str] = {
-    "match": "✓", "suspect": "≈", "mismatch": "✗", "inconclusive": "?", "unsupported": "-", "crashed": "!",
-    "skipped": "○",
-}  # fmt: skip
-_RARE: frozenset[VerdictName] = frozenset(("unsupported", "skipped"))
 
 
 class Inline(NamedTuple):
-    """A style sheet or script inside the page, and the hash by which the browser lets it in."""
+    """A style sheet or script inside the page, and its hash for the policy."""
 
     text: str
     hash: str
@@ -40,9 +33,9 @@ class Inline(NamedTuple):
 
 
 class Square(NamedTuple):
-    """The cells of one adapter in one family: the worst verdict, and all in words."""
+    """The cells of one adapter in one family; `words` has every verdict."""
 
-    verdict: VerdictName | None
+    verdict: VerdictName
     text: str
     words: str
 
@@ -62,9 +55,9 @@ def to_html(report: Report) -> str:
         style=Inline.of("report.css"),
         script=Inline.of("report.js"),
         summary=summary,
-        sentence=_sentence(summary),
+        sentence=headline(summary),
         seconds=report.seconds,
-        signs=_SIGNS,
+        symbols={verdict: symbol for verdict, (symbol, _) in SYMBOLS.items()},
         matrix=_matrix(summary),
         groups=[(group, _diagnoses_of(group, diagnoses)) for group in summary.groups],
         left_out=left_out,
@@ -75,50 +68,21 @@ def to_html(report: Report) -> str:
     )
 
 
-def _sentence(summary: Summary) -> str:
-    """The verdict in a sentence."""
-    wrong = [name for name, adapter in summary.adapters.items() if adapter.cells["mismatch"] + adapter.cells["suspect"]]
-    crashed = summary.totals.get("crashed", 0)
-    if wrong:
-        return (
-            f"{_named(wrong)} disagree{'s' if len(wrong) == 1 else ''} with the oracle; what is wrong is listed below."
-        )
-    if summary.unread:
-        return "Not every LSTM of the files was verified."
-    if crashed:
-        return f"Nothing that was compared disagrees, but {crashed} of {summary.planned} cells crashed."
-    match = summary.totals.get("match", 0)
-    if not match:
-        return "Nothing was compared, so nothing is proven."
-    return f"All {match} cells that were compared agree, within what rounding allows."
-
-
-def _named(names: list[str]) -> str:
-    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]
-
-
-def _matrix(summary: Summary) -> dict[str, list[tuple[str, Square]]]:
+def _matrix(summary: Summary) -> dict[str, list[tuple[str, Square | None]]]:
     """For each adapter, its cells by family, of which "" is all together."""
     return {
-        name: [
-            ("", _square(adapter.cells)),
-            *((f, _square(adapter.families.get(f, Counter()))) for f in summary.families),
-        ]
+        name: [(family, _square(cells)) for family, cells in [
+            ("", adapter.cells), *((family, adapter.families.get(family, Counter())) for family in summary.families)
+        ]]
         for name, adapter in summary.adapters.items()
-    }
+    }  # fmt: skip
 
 
-def _square(cells: Counter[VerdictName]) -> Square:
-    """What matters most of some cells: as soon as anything was compared, that."""
-    present = [verdict for verdict in SEVERITY if cells[verdict]]
-    if not present:
-        return Square(None, "", "no cell")
-    worst = present[0]
-    compared = sum(cells[verdict] for verdict in present if verdict not in _RARE)
-    of = f"/{compared}" if worst != "match" and compared > cells[worst] else ""
-    return Square(
-        worst, f"{_SIGNS[worst]} {cells[worst]}{of}", ", ".join(f"{cells[verdict]} {verdict}" for verdict in present)
-    )
+def _square(cells: Counter[VerdictName]) -> Square | None:
+    if not cells:
+        return None
+    worst, how_many = share(cells)
+    return Square(worst, f"{SYMBOLS[worst][0]} {how_many}", counted(cells))
 
 
 def _diagnoses_of(group: Group, diagnoses: list[dict[str, Any]]) -> list[tuple[int, dict[str, Any]]]:

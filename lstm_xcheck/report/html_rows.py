@@ -1,4 +1,4 @@
-"""The rows of the HTML page as columns: its script lists, filters and sorts them."""
+"""The rows of the HTML page as columns, which its script lists."""
 
 from __future__ import annotations
 

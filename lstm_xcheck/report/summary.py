@@ -7,10 +7,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..compare import VERDICTS, Row, VerdictName
+from ..compare import VERDICTS, Row, VerdictName, worst_of
 from .groups import TROUBLE as TROUBLE
 from .groups import Group, Groups
 from .model import Report
+
+#: Verdict -> its symbol, and the symbol where the encoding has no such letter.
+SYMBOLS: Mapping[VerdictName, tuple[str, str]] = {
+    "match": ("\u2713", "="),
+    "mismatch": ("\u2717", "X"),
+    "crashed": ("!", "!"),
+    "suspect": ("?", "?"),
+    "inconclusive": ("~", "~"),
+    "unsupported": ("\u00b7", "."),
+    "skipped": ("-", "-"),
+}
 
 
 @dataclass
@@ -121,6 +132,16 @@ def counted(totals: Mapping[VerdictName, int]) -> str:
     '2 match'
     """
     return ", ".join(f"{totals[name]} {name}" for name in VERDICTS if totals.get(name)) or "nothing"
+
+
+def share(cells: Counter[VerdictName]) -> tuple[VerdictName, str]:
+    """The worst verdict of some cells, and how many of them have it.
+
+    >>> share(Counter(match=3, mismatch=1)), share(Counter(match=3))
+    (('mismatch', '1/4'), ('match', '3'))
+    """
+    worst, total = worst_of(cells.elements()), sum(cells.values())
+    return worst, str(total) if cells[worst] == total else f"{cells[worst]}/{total}"
 
 
 def short(number: float | None) -> str:

@@ -10,21 +10,20 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from ..compare import VerdictName, worst_of
+from ..compare import VerdictName
 from .detection_power import sentences
 from .groups import Group
 from .model import Report
-from .summary import Summary, counted, headline, short, summarise
+from .summary import SYMBOLS, Summary, counted, headline, share, short, summarise
 
-#: Verdict -> style, symbol, and the symbol where the encoding has no such letter.
-_LOOKS: dict[VerdictName, tuple[str, str, str]] = {
-    "match": ("green", "\u2713", "="),
-    "mismatch": ("bold red", "\u2717", "X"),
-    "crashed": ("bold red", "!", "!"),
-    "suspect": ("yellow", "?", "?"),
-    "inconclusive": ("yellow", "~", "~"),
-    "unsupported": ("dim", "\u00b7", "."),
-    "skipped": ("dim", "-", "-"),
+_STYLES: dict[VerdictName, str] = {
+    "match": "green",
+    "mismatch": "bold red",
+    "crashed": "bold red",
+    "suspect": "yellow",
+    "inconclusive": "yellow",
+    "unsupported": "dim",
+    "skipped": "dim",
 }
 _WORD_STYLE = {"AGREE": "green", "DISAGREE": "bold red", "ERROR": "bold red", "INTERRUPTED": "yellow"}
 #: Failures printed with worst case, fix and command; of further adapters one line each. Rows printed by -v.
@@ -113,13 +112,12 @@ def _cell(cells: Counter[VerdictName] | None, console: Console) -> Text:
     """The worst verdict of a family, and in how many of its cells."""
     if not cells:
         return Text("")
-    worst, total = worst_of(cells.elements()), cells.total()
-    share = str(total) if cells[worst] == total else f"{cells[worst]}/{total}"
-    return Text(f"{_symbol(worst, console)} {share}", style=_LOOKS[worst][0])
+    worst, how_many = share(cells)
+    return Text(f"{_symbol(worst, console)} {how_many}", style=_STYLES[worst])
 
 
 def _symbol(verdict: VerdictName, console: Console) -> str:
-    return _LOOKS[verdict][1 if console.encoding.lower().startswith("utf") else 2]
+    return SYMBOLS[verdict][0 if console.encoding.lower().startswith("utf") else 1]
 
 
 def _adapter_table(summary: Summary) -> Table:
@@ -149,7 +147,7 @@ def _print_groups(summary: Summary, console: Console, detail: int) -> None:
 
 
 def _print_group(group: Group, console: Console, detail: int, *, whole: bool) -> None:
-    style, _, _ = _LOOKS[group.verdict]
+    style = _STYLES[group.verdict]
     name = f"{group.adapter}: " if group.verdict == "mismatch" else f"{group.adapter} {group.verdict}: "
     _say(console, f"{_symbol(group.verdict, console)} {name}{group.sentence}", 2, style=style)
     if not whole:

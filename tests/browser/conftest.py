@@ -23,11 +23,11 @@ MANY = 20_000
 
 @dataclass
 class Opened:
-    """A page of a report, with all that its console said."""
+    """A page of a report, with all that its console says."""
 
     page: Any
     file: Path
-    said: list[str] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
 
     def texts(self, selector: str) -> list[str]:
         """The texts of the elements."""
@@ -92,9 +92,9 @@ def opened(browser: Any, small: Path) -> Iterator[Open]:
     def open_page(place: str = "", file: Path = small, width: int = 1200, colours: str = "light") -> Opened:
         page = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=colours)
         found = Opened(page, file)
-        page.on("console", lambda message: found.said.append(f"{message.type}: {message.text}"))
-        page.on("pageerror", lambda error: found.said.append(str(error)))
-        page.on("request", lambda request: request.url.startswith("file:") or found.said.append(request.url))
+        page.on("console", lambda message: found.messages.append(f"{message.type}: {message.text}"))
+        page.on("pageerror", lambda error: found.messages.append(str(error)))
+        page.on("request", lambda request: request.url.startswith("file:") or found.messages.append(request.url))
         page.goto(file.as_uri() + place)
         page.wait_for_selector("body[data-ready]")
         pages.append(found)
@@ -103,4 +103,4 @@ def opened(browser: Any, small: Path) -> Iterator[Open]:
     yield open_page
     for each in pages:
         each.page.close()
-    assert [each.said for each in pages] == [[]] * len(pages)
+    assert [each.messages for each in pages] == [[]] * len(pages)

@@ -12,6 +12,7 @@ from lstm_xcheck.compare import Row
 from lstm_xcheck.events import Outcome, Planned
 from lstm_xcheck.report import Report
 from lstm_xcheck.report.json_file import write_report
+from lstm_xcheck.report.summary import headline, summarise
 
 from .conftest import Open, Opened
 
@@ -24,9 +25,7 @@ def heights(page: Opened, selector: str) -> list[float]:
 def test_the_first_screen_has_verdict_matrix_and_causes(opened: Open, report: Report) -> None:
     page = opened()
     assert page.texts("h1") == ["DISAGREE"]
-    assert page.texts(".lead") == [
-        "swapped-gates, forget-bias and drifting disagree with the oracle; what is wrong is listed below."
-    ]
+    assert page.texts(".lead") == [headline(summarise(report, 0))]
     order = [heights(page, selector)[0] for selector in ("h1", "#matrix", "#group-0", "#cells")]
     assert order == sorted(order)
     assert order[2] < 900
@@ -140,4 +139,4 @@ def test_no_script_of_a_message_runs(opened: Open, tmp_path: Path) -> None:
         "document.body.append(Object.assign(document.createElement('script'), {text: 'document.title = 1'}))"
     )
     assert page.page.title() == "lstm-xcheck: DISAGREE"  # the policy lets no other script in
-    assert len(page.said) == 1 and "Content Security Policy" in page.said.pop()
+    assert len(page.messages) == 1 and "Content Security Policy" in page.messages.pop()

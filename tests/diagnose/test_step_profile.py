@@ -11,8 +11,8 @@ import pytest
 from lstm_xcheck.compare.reference import observed_quantities
 from lstm_xcheck.diagnose import diagnose
 from lstm_xcheck.diagnose.discrepancy import Discrepancy
+from lstm_xcheck.diagnose.locate import step_profile
 from lstm_xcheck.diagnose.observations import finite_part
-from lstm_xcheck.diagnose.step_profile import step_profile
 from lstm_xcheck.model import GATES, Case, LSTMSpec, Result
 from lstm_xcheck.oracle import forward, profile_named
 

@@ -1,4 +1,4 @@
-"""How wrong each step is: what the charts of a diagnosis are drawn from."""
+"""How wrong each step is, for the charts of a diagnosis."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import Array
-from ..compare.scores import index_of_max
-from ..model import GATES
-from .discrepancy import Discrepancy
-from .fit import difference, error_ratio
-from .locate.wrong_cell import WrongCell, wrong_cells
-from .mistake import output_name
+from ...arrays import Array
+from ...compare.scores import index_of_max
+from ...model import GATES
+from ..discrepancy import Discrepancy
+from ..fit import difference, error_ratio
+from ..mistake import output_name
+from .wrong_cell import WrongCell, wrong_cells
 
 #: Longer sequences are given by the worst step of each of so many parts.
 _PARTS = 64
 
 
 def step_profile(discrepancy: Discrepancy) -> dict[str, Any]:
-    """The worst number of each step against its bound, and what each gate would need.
+    """Error and bound of each step, and what each gate would need.
 
     Keys: quantity; steps; error and bound of the number with the largest error / bound; worst (batch, step, unit);
     gates. {} where no sequence was observed. `gates` has by how much the pre-activation of each gate alone would have
@@ -50,7 +50,7 @@ def step_profile(discrepancy: Discrepancy) -> dict[str, Any]:
 
 
 def _gates(discrepancy: Discrepancy, steps: list[int]) -> dict[str, list[float | None]]:
-    """The change that each gate of the first wrong cell would need at these steps."""
+    """The change that each gate of the first wrong cell would need."""
     cells = wrong_cells(discrepancy)
     wrong = WrongCell.of(discrepancy, cells[0]) if cells else None
     if wrong is None or wrong.driven.cell.projection is not None:
@@ -70,7 +70,7 @@ def _changes(wrong: WrongCell) -> tuple[Array, ...]:
 
 
 def _median(change: Array, far: Array) -> Array:
-    """The median size over the wrong numbers of each step; infinite where no change explains them."""
+    """The median size over the wrong numbers; infinite where no change explains them."""
     size = np.abs(np.nan_to_num(change, nan=np.inf, posinf=np.inf, neginf=np.inf))
     return np.array([np.median(row[where]) if where.any() else 0.0 for row, where in zip(size, far, strict=True)])
 
