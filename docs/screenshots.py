@@ -29,8 +29,8 @@ from lstm_xcheck.report.json_file import write_report
 IMAGES = Path(__file__).parent / "images"
 #: Name, width, height, colours, and what is scrolled to.
 SHOTS = (
-    ("report-light", 1200, 900, "light", ""),
-    ("report-dark", 1200, 900, "dark", "#diagnosis-{}"),
+    ("report-light", 1100, 820, "light", ""),
+    ("report-dark", 1100, 820, "dark", "#diagnosis-{}"),
     ("report-narrow", 390, 844, "light", ""),
 )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..compare import SEVERITY, Row, VerdictName
@@ -33,6 +33,7 @@ class Group:
         program: makes the weights that a wrong function must get; empty for other adapters.
         explanation: the diagnosis in full.
         command: shows the worst case alone; empty where no command can.
+        diagnoses: those of its cases, as plain data.
     """
 
     adapter: str
@@ -47,6 +48,7 @@ class Group:
     program: str = ""
     explanation: str = ""
     command: str = ""
+    diagnoses: list[Mapping[str, Any]] = field(default_factory=list)
 
     @property
     def sentence(self) -> str:
@@ -96,6 +98,7 @@ class Groups:
             group.worst = worst
         group.cases += 1
         group.diagnosed += found is not None
+        group.diagnoses += [] if found is None else [found]
 
     def _reason(self, outcome: Outcome, worst: Row, found: Mapping[str, Any] | None) -> str:
         """What cases of one group share."""

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 from ..compare import VerdictName
 from .detection_power import sentences
-from .groups import Group
 from .html_rows import columns, listed, packed
 from .model import Report
 from .summary import SYMBOLS, Summary, counted, headline, share, short, summarise
@@ -59,7 +58,8 @@ def to_html(report: Report) -> str:
         seconds=report.seconds,
         symbols={verdict: symbol for verdict, (symbol, _) in SYMBOLS.items()},
         matrix=_matrix(summary),
-        groups=[(group, _diagnoses_of(group, diagnoses)) for group in summary.groups],
+        groups=summary.groups,
+        places={(found["adapter"], found["case"]): place for place, found in enumerate(diagnoses)},
         left_out=left_out,
         notes=[f"{text} ({number})" for text, number in summary.notes.items()],
         power=sentences(report.power, report.adapters),
@@ -83,16 +83,6 @@ def _square(cells: Counter[VerdictName]) -> Square | None:
         return None
     worst, how_many = share(cells)
     return Square(worst, f"{SYMBOLS[worst][0]} {how_many}", counted(cells))
-
-
-def _diagnoses_of(group: Group, diagnoses: list[dict[str, Any]]) -> list[tuple[int, dict[str, Any]]]:
-    """The diagnoses that led to a group, with their positions."""
-    cause = group.cause if group.named else None
-    return [
-        (place, found)
-        for place, found in enumerate(diagnoses)
-        if found["adapter"] == group.adapter and (found["cause"] or None) == cause and group.explanation
-    ]
 
 
 def _drawn(found: dict[str, Any]) -> dict[str, Any]:
