@@ -10,7 +10,7 @@
   const text = (name, k) => texts[name][rows[name][k]];
   const family = (k) => data.families[rows.case[k]];
   const number = (name, k) => (rows[name][k] === "inf" ? Infinity : rows[name][k]);
-  const short = (value) => (value === null ? "" : value === Infinity ? "inf" : value >= 100 && value < 1e4 ? value.toFixed(0) : Number(value.toPrecision(2)) === 0 ? "0" : value.toPrecision(2));
+  const short = (value) => (value === null ? "" : value === Infinity ? "inf" : value >= 1e4 ? value.toPrecision(2) : String(Number(value.toPrecision(2))));
 
   function make(tag, attributes = {}, ...children) {
     const svg = ["svg", "g", "rect", "line", "path", "text", "circle", "title"].includes(tag);
