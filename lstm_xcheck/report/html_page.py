@@ -25,9 +25,9 @@ class Inline(NamedTuple):
     hash: str
 
     @classmethod
-    def of(cls, name: str) -> Inline:
-        """That of a file of the templates."""
-        text = (_TEMPLATES / name).read_text(encoding="utf-8")
+    def of(cls, *names: str) -> Inline:
+        """That of files of the templates, one after another."""
+        text = "".join((_TEMPLATES / name).read_text(encoding="utf-8") for name in names)
         return cls(text, f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}")
 
 
@@ -52,7 +52,7 @@ def to_html(report: Report) -> str:
     page = environment.get_template("report.html")
     return page.render(
         style=Inline.of("report.css"),
-        script=Inline.of("report.js"),
+        script=Inline.of("charts.js", "report.js"),
         summary=summary,
         sentence=headline(summary),
         seconds=report.seconds,

@@ -77,5 +77,8 @@ def _fields(outcome: Outcome, places: dict[tuple[str, str], int]) -> Iterator[tu
 
 
 def _short(value: float | None) -> float | str | None:
-    """Three digits; JSON has no name for what is not finite."""
-    return None if value is None else float(f"{value:.3g}") if math.isfinite(value) else "inf"
+    """Three digits, unless they hide a score beyond 1."""
+    if value is None or not math.isfinite(value):
+        return None if value is None else "inf"  # JSON has no name for it
+    rounded = float(f"{value:.3g}")
+    return rounded if (rounded > 1.0) == (value > 1.0) else value

@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = ("lstm_xcheck", "tests", "docs", "examples", "benchmarks", "constraints", ".ci")
-SUFFIXES = {"", ".py", ".md", ".toml", ".ini", ".txt", ".cfg", ".yml", ".yaml", ".json", ".html", ".sh"}
+SUFFIXES = {"", ".py", ".md", ".toml", ".ini", ".txt", ".cfg", ".yml", ".yaml", ".json", ".html", ".css", ".js", ".sh"}
 
 #: What must not be written anywhere, by the reason.
 FORBIDDEN = {

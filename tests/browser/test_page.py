@@ -66,7 +66,7 @@ def test_charts_show_the_profile_on_a_log_axis_and_clip_nothing(opened: Open, re
     assert charts.locator("text", has_text="\u00d7").count() == needs.count(None)
 
 
-def test_every_cell_is_drawn_against_the_bound(opened: Open, report: Report, tmp_path: Path) -> None:
+def test_every_cell_is_drawn_against_the_bound(opened: Open, report: Report) -> None:
     page = opened()
     titles = [text or "" for text in page.page.locator("#strips rect title").all_text_contents()]
     counts: dict[str, int] = {}
@@ -75,14 +75,21 @@ def test_every_cell_is_drawn_against_the_bound(opened: Open, report: Report, tmp
         counts[name] = counts.get(name, 0) + int(number.split()[0])
     cells = [each.adapter for each in report.outcomes]
     assert counts == {name: cells.count(name) for name in report.adapters}
-    extreme = [0.0, 1e-300, 0.5, 1.0, 1e9, float("inf"), None]
-    rows = [Outcome(f"c{k}", "a", (Row(f"c{k}", "a", "y", "match", 0.0, score),)) for k, score in enumerate(extreme)]
-    write_report(Report.of([Planned(len(rows), len(rows), ("a",)), *rows]), tmp_path / "extreme.html")
-    boxes = opened(file=tmp_path / "extreme.html").page.locator("#strips rect").all()
-    places = [float(box.get_attribute("x")) for box in boxes]
-    assert len(set(places)) == len(extreme)
-    line = float(page.page.locator("#strips line").get_attribute("x1"))
-    assert line > 0
+
+
+def test_any_score_has_its_place_against_the_bound(opened: Open, tmp_path: Path) -> None:
+    scores = [0.0, 1e-300, 0.5, 1.0, 1.0001, 1e9, float("inf")]
+    cells = [Outcome(str(score), str(score), (Row("a", "a", "y", "match", 0.0, score),)) for score in scores]
+    write_report(Report.of([Planned(len(cells), len(cells), ()), *cells]), tmp_path / "any.html")
+    page = opened(file=tmp_path / "any.html").page
+    wide = float(page.locator("#strips svg").get_attribute("viewBox").split()[2])
+    places = [float(box.get_attribute("x")) for box in page.locator("#strips rect").all()]
+    assert [title.split(":")[0] for title in page.locator("#strips title").all_text_contents()] == [
+        str(k) for k in scores
+    ]
+    assert places == sorted(set(places)) and places[0] >= 0 and places[-1] + 60 <= wide
+    line = float(page.locator("#strips line").get_attribute("x1"))
+    assert [place >= line - 1e-6 for place in places] == [score > 1 for score in scores]
 
 
 def test_a_reader_without_eyes_or_with_weak_ones_can_read_it(opened: Open) -> None:
