@@ -1,4 +1,4 @@
-"""Fills the marked blocks of README.md and docs/ with what the commands really print.
+"""Fills the marked blocks of README.md and docs/ with what the commands really print, and runs the others.
 
 A block is a comment followed by a fenced block:
 
@@ -6,9 +6,12 @@ A block is a comment followed by a fenced block:
     ```console
     ```
 
-Between `output` and the colon may stand `needs=torch,keras` (modules the command needs) and `exit=1` (the exit code
-it ends with, 0 otherwise). Commands joined by `&&` run in one empty folder per page, with `examples/` in it; the
-output of the last one is shown.
+Between `output` and the colon may stand `needs=torch,keras` (modules the command needs), `tools=cc` (programs) and
+`exit=1` (the exit code it ends with, 0 otherwise). Commands joined by `&&` run in one empty folder per page, with
+`examples/` in it; the output of the last one is shown.
+
+A block of `bash` or `python` below `<!-- run -->` is run as it stands, in the same folder; `run: A => B; C => D` puts B
+for A in commands that would take too long. What a test cannot run has the mark `<!-- checked: reason -->`.
 
     python docs/generate.py            rewrite every block
     python docs/generate.py --check    change nothing, exit 1 when a block is stale
@@ -21,6 +24,7 @@ import importlib.util
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -31,7 +35,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 
 _BLOCK = re.compile(
-    r"^<!-- output(?P<options>[^:\n]*): (?P<command>.+?) -->\n```console\n(?P<body>.*?)^```$", re.M | re.S
+    r"^<!-- (?P<kind>output|run)(?P<options>[^:\n]*?)(?:: (?P<text>[^\n]+?))? -->\n"
+    r"```(?P<language>\w+)\n(?P<body>.*?)^```$",
+    re.M | re.S,
 )
 
 #: What differs from run to run: durations, versions and process ids.
@@ -44,20 +50,33 @@ _ENVIRONMENT = {"COLUMNS": "110", "NO_COLOR": "1", "TERM": "dumb", "PYTHONIOENCO
 
 @dataclass(frozen=True)
 class Block:
-    """One marked block of a page: the command, what it needs, and what the page shows."""
+    """One marked block of a page: the commands, what they need, and what the page shows.
+
+    Attributes:
+        command: commands joined by `&&`; "" for a block that is run as it stands.
+        language: `console` for what is shown, `bash` or `python` for what is run.
+        stand_ins: texts of commands, each with what is run in its place.
+    """
 
     command: str
     body: str
     needs: tuple[str, ...] = ()
     exit_code: int = 0
+    language: str = "console"
+    tools: tuple[str, ...] = ()
+    stand_ins: tuple[tuple[str, str], ...] = ()
 
     @property
     def missing(self) -> list[str]:
-        """Modules it needs and this Python lacks."""
-        return [name for name in self.needs if importlib.util.find_spec(name) is None]
+        """Modules and programs it needs and this machine lacks."""
+        modules = [name for name in self.needs if importlib.util.find_spec(name) is None]
+        return modules + [name for name in self.tools if shutil.which(name) is None]
 
     def fresh(self, folder: Path) -> str:
         """The body as it should be: the command and what it prints now."""
+        if not self.command:
+            _run_all(self, folder)
+            return self.body
         return f"$ {self.command}\n{_output(self, folder)}\n"
 
     def is_current(self, folder: Path) -> bool:
@@ -97,37 +116,72 @@ def working_folder(parent: str) -> Path:
 
 def _block(match: re.Match[str]) -> Block:
     options = dict(option.split("=", 1) for option in match["options"].split())
-    needs = tuple(name for name in options.pop("needs", "").split(",") if name)
+    lists = {name: tuple(filter(None, options.pop(name, "").split(","))) for name in ("needs", "tools")}
     exit_code = int(options.pop("exit", "0"))
     if options:
-        raise SystemExit(f"{match[0].splitlines()[0]}: unknown option {', '.join(options)}; expected needs= or exit=")
-    return Block(match["command"], match["body"], needs, exit_code)
+        unknown = ", ".join(options)
+        raise SystemExit(f"{match[0].splitlines()[0]}: unknown option {unknown}; expected needs=, tools= or exit=")
+    text, language, shown = match["text"] or "", match["language"], match["kind"] == "output"
+    if (language == "console") != shown:
+        raise SystemExit(f"{match[0].splitlines()[0]}: output is of console, run of bash or python, not {language}")
+    common = {"body": match["body"], "exit_code": exit_code, "language": language}
+    if shown:
+        return Block(text, **common, **lists)
+    pairs = (pair.split(" => ") for pair in text.split("; ") if pair)
+    return Block("", **common, **lists, stand_ins=tuple((old, new) for old, new in pairs))
+
+
+def _run_all(block: Block, folder: Path) -> None:
+    """The lines of a bash block one by one, or a Python block as a whole."""
+    body = block.body
+    for old, new in block.stand_ins:
+        body = body.replace(old, new)
+    if block.language == "python":
+        _run_program(["python", "-c", body], folder, block.exit_code)
+        return
+    for line in body.replace("\\\n", " ").splitlines():
+        words = [name for word in shlex.split(line, comments=True) for name in _expanded(word, folder)]
+        if words:
+            _run_program(words, folder, block.exit_code)
+
+
+def _expanded(word: str, folder: Path) -> list[str]:
+    """The files that a pattern stands for, as a shell has it."""
+    return sorted(path.relative_to(folder).as_posix() for path in folder.glob(word)) if "*" in word else [word]
 
 
 def _output(block: Block, folder: Path) -> str:
     *before, last = block.command.split(" && ")
     for command in before:
-        _run(command, folder, 0)
-    lines = _run(last, folder, block.exit_code).splitlines()
+        _run_program(shlex.split(command), folder, 0)
+    lines = _run_program(shlex.split(last), folder, block.exit_code).splitlines()
     return "\n".join(line.rstrip() for line in lines).strip("\n")
 
 
-def _run(command: str, folder: Path, exit_code: int) -> str:
-    program, *arguments = shlex.split(command)
-    starts = {"lstm-xcheck": [sys.executable, "-m", "lstm_xcheck"], "python": [sys.executable]}
-    if program not in starts:
-        raise SystemExit(f"{command}: commands start with {' or '.join(starts)}")
-    environment = {**os.environ, **_ENVIRONMENT, "PYTHONPATH": str(ROOT)}
+#: Program -> how it is started: this Python's own, and compilers.
+_STARTS = {
+    "lstm-xcheck": [sys.executable, "-m", "lstm_xcheck"],
+    "pytest": [sys.executable, "-m", "pytest"],
+    "python": [sys.executable],
+    "cc": ["cc"],
+}
+
+
+def _run_program(words: list[str], folder: Path, exit_code: int) -> str:
+    program, *arguments = words
+    if program not in _STARTS:
+        raise SystemExit(f"{shlex.join(words)}: commands start with {' or '.join(_STARTS)}")
     run = subprocess.run(
-        [*starts[program], *arguments],
+        [*_STARTS[program], *arguments],
         cwd=folder,
-        env=environment,
+        env={**os.environ, **_ENVIRONMENT, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         encoding="utf-8",
         check=False,
     )
     if run.returncode != exit_code:
-        raise SystemExit(f"{command}: exit code {run.returncode}, but should be {exit_code}\n{run.stderr}")
+        told = f"exit code {run.returncode}, but should be {exit_code}"
+        raise SystemExit(f"{shlex.join(words)}: {told}\n{run.stdout[-2000:]}{run.stderr}")
     return run.stdout
 
 

@@ -74,7 +74,7 @@ def test_the_code_on_the_page_is_that_of_the_example() -> None:
 
 def test_the_last_command_of_the_page_prints_what_it_shows(site: Path) -> None:
     ((command, shown),) = _CONSOLE.findall(PAGE)
-    assert PAGE.rstrip().endswith("```") and PAGE.rindex(command) > PAGE.rindex("\n6. ")
+    assert PAGE.rstrip().endswith("```") and PAGE.rindex(command) > PAGE.rindex("\n## 6. ")
     program, *arguments = shlex.split(command)
     plugin = ("-p", "lstm_xcheck.pytest_plugin", "-p", "no:cacheprovider", "-p", "no:xdist")
     done = subprocess.run(
