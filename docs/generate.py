@@ -11,7 +11,8 @@ Between `output` and the colon may stand `needs=torch,keras` (modules the comman
 `examples/` in it; the output of the last one is shown.
 
 A block of `bash` or `python` below `<!-- run -->` is run as it stands, in the same folder; `run: A => B; C => D` puts B
-for A in commands that would take too long. What a test cannot run has the mark `<!-- checked: reason -->`.
+for A in commands that would take too long. Python with tests in it is run by pytest. What no test runs is marked
+`<!-- checked: reason -->`.
 
     python docs/generate.py            rewrite every block
     python docs/generate.py --check    change nothing, exit 1 when a block is stale
@@ -116,7 +117,7 @@ def working_folder(parent: str) -> Path:
 
 def _block(match: re.Match[str]) -> Block:
     options = dict(option.split("=", 1) for option in match["options"].split())
-    lists = {name: tuple(filter(None, options.pop(name, "").split(","))) for name in ("needs", "tools")}
+    needs, tools = (tuple(filter(None, options.pop(name, "").split(","))) for name in ("needs", "tools"))
     exit_code = int(options.pop("exit", "0"))
     if options:
         unknown = ", ".join(options)
@@ -124,11 +125,9 @@ def _block(match: re.Match[str]) -> Block:
     text, language, shown = match["text"] or "", match["language"], match["kind"] == "output"
     if (language == "console") != shown:
         raise SystemExit(f"{match[0].splitlines()[0]}: output is of console, run of bash or python, not {language}")
-    common = {"body": match["body"], "exit_code": exit_code, "language": language}
-    if shown:
-        return Block(text, **common, **lists)
-    pairs = (pair.split(" => ") for pair in text.split("; ") if pair)
-    return Block("", **common, **lists, stand_ins=tuple((old, new) for old, new in pairs))
+    pairs = (pair.split(" => ") for pair in ("" if shown else text).split("; ") if pair)
+    stand_ins = tuple((old, new) for old, new in pairs)
+    return Block(text if shown else "", match["body"], needs, exit_code, language, tools, stand_ins)
 
 
 def _run_all(block: Block, folder: Path) -> None:
@@ -137,7 +136,9 @@ def _run_all(block: Block, folder: Path) -> None:
     for old, new in block.stand_ins:
         body = body.replace(old, new)
     if block.language == "python":
-        _run_program(["python", "-c", body], folder, block.exit_code)
+        (folder / "test_block.py").write_text(body, encoding="utf-8")
+        by = "pytest" if "\ndef test_" in body else "python"
+        _run_program([by, "test_block.py"], folder, block.exit_code)
         return
     for line in body.replace("\\\n", " ").splitlines():
         words = [name for word in shlex.split(line, comments=True) for name in _expanded(word, folder)]
@@ -161,7 +162,7 @@ def _output(block: Block, folder: Path) -> str:
 #: Program -> how it is started: this Python's own, and compilers.
 _STARTS = {
     "lstm-xcheck": [sys.executable, "-m", "lstm_xcheck"],
-    "pytest": [sys.executable, "-m", "pytest"],
+    "pytest": [sys.executable, "-m", "pytest", "-q", "-p", "lstm_xcheck.pytest_plugin", "-p", "no:cacheprovider"],
     "python": [sys.executable],
     "cc": ["cc"],
 }
