@@ -19,8 +19,8 @@ _RETURNED = "What functions return"
 _SECTIONS = {"model": "LSTMs, cases and results", "report": "LSTMs, cases and results", "errors": "Errors"}
 #: Beyond the names of `lstm_xcheck` itself.
 _MORE = {
-    "Strategies for Hypothesis": ["lstm_xcheck.strategies"],
-    "What an adapter implements": ["lstm_xcheck.adapters.protocol.Adapter"],
+    "Strategies for Hypothesis": ["::: lstm_xcheck.strategies\n"],
+    "What an adapter implements": ["::: lstm_xcheck.adapters.protocol.Adapter\n"],
 }
 
 
@@ -40,7 +40,7 @@ def _verb(verb: str, top: click.Context) -> Iterator[str]:
     yield "| option | meaning |\n| --- | --- |"
     for parameter in command.get_params(context):
         record = parameter.get_help_record(context)
-        if record is not None:
+        if record is not None and isinstance(parameter, click.Option):
             names, meaning = (text.replace("|", "\\|") for text in record)
             yield f"| `{names}` | {meaning} |"
 
@@ -50,18 +50,20 @@ def python() -> str:
     sections: dict[str, list[str]] = {title: [] for title in ("Functions", *_SECTIONS.values(), _RETURNED)}
     public = {name: getattr(lstm_xcheck, name) for name in lstm_xcheck.__all__ if not name.startswith("__")}
     for name, value in public.items():
-        sections[_section(value)].append(f"lstm_xcheck.{name}")
-    sections[_RETURNED] += sorted(_returned(public.values()) - {_defined(value) for value in public.values()})
-    return "\n".join(line for title, names in {**sections, **_MORE}.items() for line in _directives(title, names))
+        sections[_section(value)].append(_directive(_defined(value), f"lx.{name}"))
+    returned = _returned(public.values()) - {_defined(value) for value in public.values()}
+    sections[_RETURNED] += [_directive(name, name.rpartition(".")[2]) for name in sorted(returned)]
+    return "\n".join(f"## {title}\n\n" + "\n".join(directives) for title, directives in {**sections, **_MORE}.items())
 
 
 def _section(value: object) -> str:
     return _SECTIONS.get(value.__module__.split(".")[1], _RETURNED) if inspect.isclass(value) else "Functions"
 
 
-def _directives(title: str, names: Iterable[str]) -> Iterator[str]:
-    yield f"## {title}\n"
-    yield from (f"::: {name}\n" for name in names)
+def _directive(name: str, heading: str) -> str:
+    """Where it is defined, since `lstm_xcheck.diagnose` is a package for whoever does not run it; `#lx.diagnose`."""
+    options = f"    options:\n      heading: {heading}\n      toc_label: {heading}\n"
+    return f'<a id="{heading}"></a>\n\n::: {name}\n{options}'
 
 
 def _returned(public: Iterable[object]) -> set[str]:

@@ -106,4 +106,5 @@ def on_page_content(content: str, page: Page, config: MkDocsConfig, files: Files
 
 def _mathml(match: re.Match[str]) -> str:
     inline: Any = match["inline"]
-    return str(convert(html.unescape(inline or match["block"]), display="inline" if inline else "block"))
+    formula = str(convert(html.unescape(inline or match["block"]), display="inline" if inline else "block"))
+    return formula.replace('<mo stretchy="false">&#x0007C;', '<mo stretchy="false" lspace="0" rspace="0">&#x0007C;')

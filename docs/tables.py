@@ -63,7 +63,7 @@ def layouts_page() -> str:
     lines = [_LAYOUTS, *_table(head, map(_layout, rows))]
     for row in rows:
         lines += ["", f"## {row['name']}", "", f"Source: {row['source']}", ""]
-        lines += _table(("array", "holds"), ([f"`{one['name']}`", _held(one["parts"])] for one in row["tensors"]))
+        lines += _table(("array", "holds"), ([f"`{one['name']}`", _holds(one["parts"])] for one in row["tensors"]))
         arrays = (f"`{name}` {tuple(shape)}" for name, shape in row["examples"]["one layer"]["arrays"].items())
         lines += ["", f"One layer with 3 inputs and 2 units: {', '.join(arrays)}"]
     return "\n".join(lines) + "\n"
@@ -77,7 +77,7 @@ def _layout(row: dict[str, Any]) -> list[str]:
     return [f"[{name}](#{name})", orders, _GATES[row["gates"]], f"`{row['orientation']}`", row["bias"], added, states]
 
 
-def _held(parts: Sequence[str]) -> str:
+def _holds(parts: Sequence[str]) -> str:
     return ", ".join(_PARTS.get(part, part) for part in parts)
 
 
