@@ -47,8 +47,9 @@ def fault(words: list[str]) -> str:
     """Why a command cannot be parsed, or ""."""
     program, *arguments = words
     if program == "python":
-        (ROOT / arguments[0]).read_text(encoding="utf-8")
-        return ", ".join(word for word in arguments if word.startswith("--") and f'"{word}"' not in BENCHMARKS)
+        assert (ROOT / arguments[0]).is_file()
+        options = [word for word in arguments if word.startswith("--")]
+        return ", ".join(word for word in options if not re.search(rf'"(?:--)?{word[2:]}"', BENCHMARKS))
     if not arguments or arguments[0] not in VERBS:
         return "" if arguments in (["VERB"], ["--help"], []) else f"no verb {arguments[0]}"
     verb, *rest = arguments
