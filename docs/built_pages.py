@@ -13,6 +13,7 @@ import click
 
 import lstm_xcheck
 from lstm_xcheck.cli.main import VERBS, cli
+from lstm_xcheck.project_settings import SETTINGS
 
 _RETURNED = "What functions return"
 #: First word of a module within the package -> the section of the classes in it.
@@ -36,13 +37,21 @@ def _verb(verb: str, top: click.Context) -> Iterator[str]:
     assert command is not None
     context = click.Context(command, info_name=verb, parent=top)
     usage = " ".join([context.command_path, *command.collect_usage_pieces(context)])
-    yield f"\n## {verb}\n\n{inspect.cleandoc(command.help or '')}\n\n```text\n{usage}\n```\n"
+    yield f"\n### {verb}\n\n{inspect.cleandoc(command.help or '')}\n\n```text\n{usage}\n```\n"
     yield "| option | meaning |\n| --- | --- |"
     for parameter in command.get_params(context):
         record = parameter.get_help_record(context)
         if record is not None and isinstance(parameter, click.Option):
             names, meaning = (text.replace("|", "\\|") for text in record)
             yield f"| `{names}` | {meaning} |"
+
+
+def settings() -> str:
+    """A row for each setting of a project."""
+    verify = cli.get_command(click.Context(cli), "verify")
+    options = {option.name: option.opts[0] for option in verify.params} if verify else {}
+    rows = [f"| `{name} = {example}` | `{options[name]}` |" for name, (_, example) in SETTINGS.items()]
+    return "\n".join(["| setting | as the option |", "| --- | --- |", *rows])
 
 
 def python() -> str:
@@ -78,4 +87,4 @@ def _defined(value: object) -> str:
 
 
 #: Mark -> what takes its place.
-BUILT: dict[str, Callable[[], str]] = {"command_line": command_line, "python": python}
+BUILT: dict[str, Callable[[], str]] = {"command_line": command_line, "python": python, "settings": settings}

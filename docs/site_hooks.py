@@ -23,9 +23,13 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(Path(__file__).parent))
 
 from built_pages import BUILT  # noqa: E402  (beside this file, which is in no package)
+from notebooks import markdown_of  # noqa: E402
 
-#: Pages of the repository that the navigation names.
-PAGES = ("ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md")
+#: Pages of the repository that are on the site, linked to or not.
+PAGES = [
+    *(ROOT / name for name in ("ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md")),
+    *sorted((ROOT / "examples").rglob("*.ipynb")),
+]
 
 _LINK = re.compile(r"(?<=\]\()(?P<target>[^)\s#:]+)(?P<anchor>#[^)\s]*)?(?=\))")
 _MARK = re.compile(r"^<!--.*?-->\n", re.MULTILINE | re.DOTALL)
@@ -37,7 +41,7 @@ _LANGUAGES = {".py": "python", ".h": "c", ".rs": "rust", ".mjs": "js", ".json": 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add a page for each file outside the documentation that a page links to, and for those it links to."""
     known = {Path(str(file.abs_src_path)) for file in files if file.inclusion.is_included()}
-    waiting = [*(path for path in known if path.suffix == ".md"), *(ROOT / name for name in PAGES)]
+    waiting = [*(path for path in known if path.suffix == ".md"), *PAGES]
     while waiting:
         path = waiting.pop()
         if path not in known:
@@ -73,7 +77,9 @@ def _uri(path: Path) -> str:
 def _shown(path: Path, config: MkDocsConfig) -> File:
     """A page of its own for a file outside the documentation."""
     text = path.read_text(encoding="utf-8")
-    if path.suffix != ".md":
+    if path.suffix == ".ipynb":
+        text = markdown_of(text)
+    elif path.suffix != ".md":
         title = path.relative_to(ROOT).as_posix()
         fence = "~" * 8
         text = f"# {title}\n\n{fence}{_LANGUAGES.get(path.suffix, 'text')}\n{text}\n{fence}\n"
@@ -85,8 +91,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     """Turn links to files of the repository into links to their pages, and leave out the marks of generators."""
     uri = page.file.src_uri
     inside = uri.removeprefix("source/") if uri.startswith("source/") else f"docs/{uri}"
-    if not inside.endswith((".md", ".md.md")) or not (ROOT / inside).is_file():
-        return markdown
+    if not ((ROOT / inside).is_file() or inside.endswith(".ipynb.md")):
+        return markdown  # code that is shown
     folder = (ROOT / inside).parent
     markdown = _BUILT.sub(lambda match: BUILT[match[1]](), markdown)
 

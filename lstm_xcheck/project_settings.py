@@ -17,7 +17,7 @@ else:
 _TABLE = "lstm-xcheck"
 
 #: Setting -> the types that it may have, and an example for the error.
-_SETTINGS: Mapping[str, tuple[tuple[type, ...], str]] = {
+SETTINGS: Mapping[str, tuple[tuple[type, ...], str]] = {
     "adapters": ((list, str), '["torch", "jax"]'),
     "preset": ((str,), '"quick"'),
     "workers": ((dict,), '{ old-torch = "/path/to/python" }'),
@@ -45,9 +45,9 @@ def project_settings(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise UserError(f"{file} cannot be read: {error}") from error
     for name, value in table.items():
-        if name not in _SETTINGS:
-            raise UserError(f"{file}, [tool.{_TABLE}]: {unknown('setting', name, _SETTINGS)}")
-        types, example = _SETTINGS[name]
+        if name not in SETTINGS:
+            raise UserError(f"{file}, [tool.{_TABLE}]: {unknown('setting', name, SETTINGS)}")
+        types, example = SETTINGS[name]
         if not isinstance(value, types) or isinstance(value, bool):
             raise UserError(f"{file}, [tool.{_TABLE}]: {name} is {value!r}, but should be like {name} = {example}")
     settings = dict(table)

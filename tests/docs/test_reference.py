@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +17,7 @@ from lstm_xcheck.layouts import TABLE
 from ..helpers import ROOT, load_file
 
 tables = load_file(ROOT / "docs" / "tables.py", "docs_tables")
+notebooks = load_file(ROOT / "docs" / "notebooks.py", "docs_notebooks")
 built = load_file(ROOT / "docs" / "built_pages.py", "docs_built_pages")
 
 PLUGIN = (ROOT / "lstm_xcheck" / "pytest_plugin.py").read_text(encoding="utf-8")
@@ -34,9 +37,10 @@ def test_every_adapter_and_layout_has_a_row() -> None:
 
 def test_every_verb_has_its_options() -> None:
     page = built.command_line()
-    assert re.findall(r"^## (\S+)$", page, re.MULTILINE) == list(VERBS)
+    assert re.findall(r"^### (\S+)$", page, re.MULTILINE) == list(VERBS)
     assert page.count("--help` | Show this message and exit. |") == len(VERBS)
     assert "| `--preset NAME` |" in page
+    assert '| `preset = "quick"` | `--preset` |' in built.settings()
 
 
 def test_every_public_name_has_a_directive() -> None:
@@ -62,3 +66,21 @@ def test_every_page_is_in_the_navigation_once() -> None:
     docs = ROOT / "docs"
     pages = sorted(path.relative_to(docs).as_posix() for path in docs.rglob("*.md"))
     assert sorted(re.findall(r": ((?!source/)\S+\.md)$", NAVIGATION, re.MULTILINE)) == pages
+
+
+@pytest.mark.parametrize(
+    ("output", "shown"),
+    [
+        ({"output_type": "stream", "text": ["\x1b[31mred\x1b[0m\n"]}, "~~~~~~~~text\nred\n~~~~~~~~"),
+        ({"data": {"text/plain": ["7"]}}, "~~~~~~~~text\n7\n~~~~~~~~"),
+        ({"data": {"text/plain": ["7"], "text/html": ["<p>\n", "\n", "7</p>"]}}, "<div>\n<p>\n7</p>\n</div>"),
+        ({"data": {"text/plain": ["7"], "image/png": "AAAA\n"}}, 'src="data:image/png;base64,AAAA">'),
+    ],
+    ids=["stream", "text", "html", "picture"],
+)
+def test_a_notebook_becomes_a_page(output: dict[str, Any], shown: str) -> None:
+    cells = [{"cell_type": "markdown", "source": ["# Title"]}]
+    cells += [{"cell_type": "code", "source": ["x = 1"], "outputs": [output]}]
+    page = notebooks.markdown_of(json.dumps({"cells": cells}))
+    assert page.startswith("# Title\n\n~~~~~~~~python\nx = 1\n~~~~~~~~\n\n")
+    assert page.endswith(f"{shown}\n")
