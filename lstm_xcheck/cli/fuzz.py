@@ -55,7 +55,7 @@ def command(
     from .. import strategies  # first, since its error says how to install hypothesis
     from ..fuzz import Budget, Search, explain
     from ..fuzz.reproducer_file import check_out, write_reproducer
-    from .custom_adapters import chosen_entries
+    from ..engine.custom_adapters import chosen_entries
     from .output import print_json
 
     if out is not None:

@@ -49,7 +49,7 @@ def command(**arguments: Any) -> int:
     """
     from ..recordings.schema import is_name
     from ..runs.record import record
-    from .custom_adapters import chosen_entries
+    from ..engine.custom_adapters import chosen_entries
     from .parsed_options import RecordOptions
 
     options = RecordOptions(**arguments)

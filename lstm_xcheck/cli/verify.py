@@ -80,7 +80,7 @@ def command(**arguments: Any) -> int:
     from ..runs.folder import write_power
     from ..runs.last_run import last_failures
     from ..runs.resume import cases_of_shard
-    from .custom_adapters import chosen_entries
+    from ..engine.custom_adapters import chosen_entries
     from .output import check_report_paths, deliver, watch
     from .parsed_options import VerifyOptions
 

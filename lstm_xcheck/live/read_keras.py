@@ -88,9 +88,9 @@ def _weights(halves: list[Any]) -> LSTMWeights:
         if half.cell.use_bias:
             arrays[f"{prefix}bias"] = to_numpy(half.cell.bias)
     cell = halves[0].cell
-    activation, gate = _activation(cell.activation), _activation(cell.recurrent_activation)
+    activation, gate = activation_name(cell.activation), activation_name(cell.recurrent_activation)
     for half in halves[1:]:
-        if (_activation(half.cell.activation), _activation(half.cell.recurrent_activation)) != (activation, gate):
+        if (activation_name(half.cell.activation), activation_name(half.cell.recurrent_activation)) != (activation, gate):
             raise UserError("the two directions have different activations; compare them one by one")
     spec = LSTMSpec(
         input_size=int(cell.kernel.shape[0]),
@@ -108,7 +108,7 @@ def _weights(halves: list[Any]) -> LSTMWeights:
     return from_layout(arrays, "keras", spec=spec, dtype=precision)
 
 
-def _activation(function: Any) -> str:
+def activation_name(function: Any) -> str:
     name = _ACTIVATIONS.get(function)
     if name is None:
         known = ", ".join(sorted(f.__name__ for f in _ACTIVATIONS))

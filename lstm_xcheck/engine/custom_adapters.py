@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..adapters import Entry
 from ..adapters.registry import own_entry
-from ..engine import choose_entries
+from .plan import choose_entries
 from ..errors import AdapterError, UserError, WorkerCrashed
 from ..workers.process import Worker
 

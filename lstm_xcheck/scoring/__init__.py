@@ -1,0 +1,5 @@
+"""Scores of test suites: how many mistakes of the LSTM under test they would catch."""
+
+from .score import Score as Score
+from .score import Suite as Suite
+from .score import score as score

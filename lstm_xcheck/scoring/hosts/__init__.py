@@ -1,0 +1,57 @@
+"""The frameworks in whose place mistakes are made, one row each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ...diagnose.mistake import Mistake
+from ...model import LSTMSpec
+from ...vectors import Wanted
+from ..plant import OF_SEQUENCES
+
+
+@dataclass(frozen=True)
+class Host:
+    """One framework.
+
+    Attributes:
+        modules: those it needs; one of them is enough.
+        target: the function that makes it pass its calls to a `Plant`, as `module:function`.
+        extra: of this package, which installs it.
+        calls: what may be asked of it.
+        of_steps: whether it computes single steps, and knows nothing of sequences.
+    """
+
+    name: str
+    modules: tuple[str, ...]
+    target: str
+    extra: str
+    calls: tuple[Wanted, ...]
+    of_steps: bool = False
+
+    def has_room_for(self, mistake: Mistake) -> bool:
+        """Whether the mistake is one of what this framework computes."""
+        return not (self.of_steps and mistake.family in OF_SEQUENCES)
+
+
+_PEEPHOLES = Wanted(spec=LSTMSpec(1, 2, peepholes=True), lengths=False, seeds=1)
+
+
+def _calls(*specs: LSTMSpec, lengths: bool = True) -> tuple[Wanted, ...]:
+    """Small calls with and without lengths; no framework here takes rows of length 0 without complaint."""
+    return tuple(Wanted(spec=spec, lengths=lengths, empty_rows=False, seeds=2) for spec in specs)
+
+
+HOSTS = {
+    host.name: host
+    for host in (
+        Host("torch", ("torch",), "lstm_xcheck.scoring.hosts.torch:install", "torch",
+             _calls(LSTMSpec(1, 2), LSTMSpec(1, 2, 3, True))),
+        Host("keras", ("keras",), "lstm_xcheck.scoring.hosts.keras:install", "keras-tensorflow",
+             _calls(LSTMSpec(1, 2, bias="single"))),
+        Host("jax", ("flax", "haiku", "equinox"), "lstm_xcheck.scoring.hosts.jax:install", "jax",
+             _calls(LSTMSpec(1, 2, bias="single"), lengths=False), of_steps=True),
+        Host("onnx", ("onnx",), "lstm_xcheck.scoring.hosts.onnx:install", "onnx",
+             (*_calls(LSTMSpec(1, 2), LSTMSpec(1, 2, bidirectional=True)), _PEEPHOLES)),
+    )
+}  # fmt: skip

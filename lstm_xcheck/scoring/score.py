@@ -1,0 +1,237 @@
+"""Scores a test suite: which mistakes of the catalogue it catches, and why not the others."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from functools import cache
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from typing import Any
+
+from ..diagnose import CATALOGUE, Mistake
+from ..errors import UserError
+from ..model import Case
+from ..vectors import expected_outputs
+from ..vectors.candidates import candidates
+from ..vectors.kills import is_killed
+from .hosts import HOSTS, Host
+from .plant import mistaken_outputs
+from .suite import Ran, Request, serve
+
+NO_ROOM = "no call of the suite has room for it"
+NO_EFFECT = "no effect on the numbers of the suite"
+NOT_COMPARED = "changed, but not compared with anything that was known before"
+WITHIN_TOLERANCE = "changed and compared, but within the tolerance"
+
+
+@dataclass(frozen=True)
+class Survivor:
+    """A mistake with which the suite passes.
+
+    Attributes:
+        reason: why.
+        vector: a case that would show it, as `lstm-xcheck vectors` and `verify --case` name cases.
+    """
+
+    mistake: str
+    family: str
+    reason: str
+    vector: str
+
+
+@dataclass(frozen=True)
+class Suite:
+    """What is scored: a framework, and the arguments of pytest; a run takes `timeout` seconds at most."""
+
+    host: str
+    arguments: tuple[str, ...]
+    timeout: float = 600.0
+
+
+@dataclass(frozen=True)
+class Score:
+    """What the suite is worth.
+
+    Attributes:
+        tests: the tests that run an LSTM and pass, by which mistakes are caught.
+        set_aside: tests that fail as soon as calls are looked at, with nothing planted.
+        unknown_calls: calls in which nothing could be planted, of all `calls`.
+        caught: mistakes with which a test fails.
+        not_expressible: mistakes that no call of the framework shows; they do not count.
+        not_run: mistakes for which there was no time.
+    """
+
+    host: str
+    tests: tuple[str, ...]
+    set_aside: tuple[str, ...]
+    calls: int
+    unknown_calls: int
+    caught: tuple[str, ...]
+    survivors: tuple[Survivor, ...]
+    not_expressible: tuple[str, ...]
+    not_run: tuple[str, ...] = ()
+
+    def by_family(self) -> Iterator[tuple[str, int, int]]:
+        """(family, caught, counted), in the order of the catalogue."""
+        families = {mistake.id: mistake.family for mistake in CATALOGUE}
+        caught = Counter(families[id] for id in self.caught)
+        survived = Counter(survivor.family for survivor in self.survivors)
+        for family in dict.fromkeys(families.values()):
+            if caught[family] + survived[family]:
+                yield family, caught[family], caught[family] + survived[family]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {"schema": 1, **asdict(self)}
+
+
+#: Called with the number of mistakes that were planted, and of all.
+Progress = Callable[[int, int], None]
+
+
+def score(
+    suite: Suite,
+    *,
+    families: Sequence[str] = (),
+    sample: int | None = None,
+    seconds: float = float("inf"),
+    progress: Progress = lambda done, planned: None,
+) -> Score:
+    """Run the suite without a mistake, then with each.
+
+    Args:
+        families: of the catalogue; empty for all.
+        sample: how many mistakes to draw, always the same ones; None for all.
+        seconds: when to stop, with what there is.
+
+    Raises:
+        UserError: for a suite that fails by itself, or runs no LSTM of the framework.
+    """
+    host = HOSTS[suite.host]
+    chosen = [mistake for mistake in CATALOGUE if not families or mistake.family in families]
+    vectors = vectors_of(host)
+    planned = [mistake for mistake in chosen if mistake.id in vectors]
+    absent = tuple(mistake.id for mistake in chosen if mistake.id not in vectors)
+    if sample is not None and sample < len(planned):
+        planned = sorted(random.Random(0).sample(planned, sample), key=planned.index)
+    end, caught, survivors = time.monotonic() + seconds, [], []
+    with _process(suite, host) as ask:
+        honest = _honest(ask(Request(planted=False)), suite)
+        control = ask(Request(tests=frozenset(honest.passed)))
+        tests = frozenset(control.passed & control.with_calls)
+        if not tests or control.calls == control.unknown:
+            what = "calls in which nothing can be planted" if control.calls else "no call"
+            raise UserError(f"{_told(suite)} passes with {what} of an LSTM of {host.name}; name tests that run one")
+        done = 0
+        for done, mistake in enumerate(planned):
+            if time.monotonic() > end:
+                break
+            progress(done, len(planned))
+            ran = ask(Request(mistake=mistake.id, tests=tests))
+            if ran.exit_code:
+                caught.append(mistake.id)
+            else:
+                reason = _reason(ran, lambda loud: ask(replace(loud, tests=tests)), mistake)
+                survivors.append(Survivor(mistake.id, mistake.family, reason, vectors[mistake.id]))
+    left = planned[len(caught) + len(survivors) :]
+    return Score(
+        host.name, tuple(sorted(tests)), tuple(sorted(honest.passed - control.passed)), control.calls, control.unknown,
+        tuple(caught), tuple(survivors), absent, tuple(mistake.id for mistake in left),
+    )  # fmt: skip
+
+
+def _reason(ran: Ran, ask: Callable[[Request], Ran], mistake: Mistake) -> str:
+    """Why a suite passes; one that compares the changed numbers fails when they are grossly wrong."""
+    if not ran.applied:
+        return NO_ROOM
+    if not ran.changed:
+        return NO_EFFECT
+    return WITHIN_TOLERANCE if ask(Request(mistake=mistake.id, loud=True)).exit_code else NOT_COMPARED
+
+
+def _honest(ran: Ran, suite: Suite) -> Ran:
+    """The run without any mistake, which must pass."""
+    if ran.failed:
+        test, why = next(iter(ran.failed.items()))
+        raise UserError(
+            f"{_told(suite)} fails before anything is planted, at {test or 'its import'} ({why}); leave out what fails, "
+            "such as with --deselect"
+        )
+    if ran.exit_code or not ran.passed:
+        raise UserError(
+            f"{_told(suite)} ends with exit code {ran.exit_code} and {len(ran.passed)} tests passed, but should pass; "
+            "run it with pytest alone to see why"
+        )
+    return ran
+
+
+def _told(suite: Suite) -> str:
+    return f"pytest {' '.join(suite.arguments)}"
+
+
+@cache
+def vectors_of(host: Host) -> Mapping[str, str]:
+    """For each mistake that a call of the framework shows, the name of such a call."""
+    cases = [case for wanted in host.calls for case in candidates(wanted)]
+    expected = [expected_outputs(case) for case in cases]
+    found: dict[str, str] = {}
+    for mistake in filter(host.has_room_for, CATALOGUE):
+        pairs = zip(cases, expected, strict=True)
+        named = (c.id for c, e in pairs if _keeps_shapes(mistake, c) and is_killed(c, e, mistake))
+        if name := next(named, ""):
+            found[mistake.id] = name
+    return found
+
+
+def _keeps_shapes(mistake: Mistake, case: Case) -> bool:
+    return mistaken_outputs(mistake, case) is not None
+
+
+@contextmanager
+def _process(suite: Suite, host: Host) -> Iterator[Callable[[Request], Ran]]:
+    """A function that runs the suite in another process, which is started again after a run without an end."""
+    context = get_context("spawn")
+    started: list[tuple[Any, Connection]] = []
+
+    def start() -> Connection:
+        ours, theirs = context.Pipe()
+        process = context.Process(target=serve, args=(theirs, host.target, suite.arguments), daemon=True)
+        process.start()
+        theirs.close()
+        started.append((process, ours))
+        return ours
+
+    def stop() -> None:
+        process, connection = started.pop()
+        connection.close()
+        process.kill()
+        process.join()
+
+    def ask(request: Request) -> Ran:
+        connection = started[-1][1] if started else start()
+        connection.send(request)
+        if not connection.poll(suite.timeout):
+            stop()
+            if request.mistake is None:
+                raise UserError(f"{_told(suite)} takes more than {suite.timeout:g} s; allow more by --timeout")
+            return Ran(exit_code=1)
+        try:
+            ran: Ran = connection.recv()
+        except EOFError:
+            stop()
+            raise UserError(f"the process of {_told(suite)} ended; run it with pytest alone to see why") from None
+        if ran.exit_code not in (0, 1) and request.planted:
+            what = f" with {request.mistake} planted" if request.mistake else " when looked at"
+            raise UserError(f"{_told(suite)}{what} ends with exit code {ran.exit_code}, but should pass or fail")
+        return ran
+
+    try:
+        yield ask
+    finally:
+        while started:
+            stop()
