@@ -53,9 +53,9 @@ def command(
     Needs hypothesis. Exit code 1 when something was found, 0 when not, 2 when nothing could be run.
     """
     from .. import strategies  # first, since its error says how to install hypothesis
+    from ..engine.custom_adapters import chosen_entries
     from ..fuzz import Budget, Search, explain
     from ..fuzz.reproducer_file import check_out, write_reproducer
-    from ..engine.custom_adapters import chosen_entries
     from .output import print_json
 
     if out is not None:

@@ -23,6 +23,7 @@ VERBS = {
     "diagnose": "Name the mistake that explains outputs you observed.",
     "fuzz": "Look for a disagreement, shrink it, name it and write a test that shows it.",
     "vectors": "Write the fewest small cases that catch every mistake, for any language.",
+    "score": "Count the mistakes that a test suite would catch, by planting each.",
     "params": "Count parameters under each convention and say why the numbers differ.",
     "trace": "Show gates and states step by step.",
     "layouts": "Show how each framework orders, orients and names its arrays.",

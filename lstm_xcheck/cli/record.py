@@ -47,9 +47,9 @@ def command(**arguments: Any) -> int:
     Nothing is judged here. `lstm-xcheck replay` judges any number of such files, in any environment that has NumPy,
     and notices when the cases were not the same there. An existing recording is replaced, any other file is not.
     """
+    from ..engine.custom_adapters import chosen_entries
     from ..recordings.schema import is_name
     from ..runs.record import record
-    from ..engine.custom_adapters import chosen_entries
     from .parsed_options import RecordOptions
 
     options = RecordOptions(**arguments)

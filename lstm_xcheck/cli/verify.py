@@ -76,11 +76,11 @@ def command(**arguments: Any) -> int:
     own outputs and bounds the rounding of every element.
     """
     from ..engine import with_compiling, with_gradients
+    from ..engine.custom_adapters import chosen_entries
     from ..report.detection_power import PowerAhead, statements
     from ..runs.folder import write_power
     from ..runs.last_run import last_failures
     from ..runs.resume import cases_of_shard
-    from ..engine.custom_adapters import chosen_entries
     from .output import check_report_paths, deliver, watch
     from .parsed_options import VerifyOptions
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from ..adapters import Entry
 from ..adapters.registry import own_entry
-from .plan import choose_entries
 from ..errors import AdapterError, UserError, WorkerCrashed
 from ..workers.process import Worker
+from .plan import choose_entries
 
 
 def chosen_entries(

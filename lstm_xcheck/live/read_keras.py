@@ -90,7 +90,10 @@ def _weights(halves: list[Any]) -> LSTMWeights:
     cell = halves[0].cell
     activation, gate = activation_name(cell.activation), activation_name(cell.recurrent_activation)
     for half in halves[1:]:
-        if (activation_name(half.cell.activation), activation_name(half.cell.recurrent_activation)) != (activation, gate):
+        if (activation_name(half.cell.activation), activation_name(half.cell.recurrent_activation)) != (
+            activation,
+            gate,
+        ):
             raise UserError("the two directions have different activations; compare them one by one")
     spec = LSTMSpec(
         input_size=int(cell.kernel.shape[0]),
@@ -109,6 +112,7 @@ def _weights(halves: list[Any]) -> LSTMWeights:
 
 
 def activation_name(function: Any) -> str:
+    """The name that a spec gives to an activation of Keras."""
     name = _ACTIVATIONS.get(function)
     if name is None:
         known = ", ".join(sorted(f.__name__ for f in _ACTIVATIONS))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -29,6 +30,7 @@ class Plant:
     Attributes:
         mistake: None for a run in which every call is looked at and none is changed.
         loud: whether each number that the mistake changes becomes grossly wrong.
+        seen: the calls of runs without a mistake, each once.
         calls: of LSTMs that were looked at.
         unknown: of those, the ones that are no case: of random dropout, or with functions that no spec knows.
         applied: calls that have room for the mistake.
@@ -38,6 +40,7 @@ class Plant:
     def __init__(self) -> None:
         self.mistake: Mistake | None = None
         self.loud = False
+        self.seen: dict[Any, tuple[Case, bool]] = {}
         self.calls = self.unknown = self.applied = self.changed = 0
 
     def set(self, mistake: Mistake | None, *, loud: bool) -> None:
@@ -56,8 +59,17 @@ class Plant:
         except (SpecError, UserError):
             self.unknown += 1
             return None
-        mistake = None if self.mistake and of_step and self.mistake.family in OF_SEQUENCES else self.mistake
-        mistaken = None if mistake is None else mistaken_outputs(mistake, case)
+        if self.mistake is None:
+            self.seen.setdefault((case.fingerprint, case.spec, case.padding), (case, of_step))
+            return None
+        return self._changes(self.mistake, case, of_step)
+
+    def is_idle(self, mistake: Mistake) -> bool:
+        """Whether the mistake changes no call that was seen, so that a run with it is the run without it."""
+        return all(self._changes(mistake, case, of_step) is None for case, of_step in self.seen.values())
+
+    def _changes(self, mistake: Mistake, case: Case, of_step: bool) -> Outputs | None:
+        mistaken = None if of_step and mistake.family in OF_SEQUENCES else mistaken_outputs(mistake, case)
         if mistaken is None:
             return None
         self.applied += 1

@@ -7,21 +7,23 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import cache
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
 
-from ..diagnose import CATALOGUE, Mistake
+from ..diagnose import CATALOGUE
 from ..errors import UserError
-from ..model import Case
 from ..vectors import expected_outputs
 from ..vectors.candidates import candidates
 from ..vectors.kills import is_killed
 from .hosts import HOSTS, Host
 from .plant import mistaken_outputs
 from .suite import Ran, Request, serve
+
+ONNX_NODE_TESTS = str(Path(__file__).with_name("onnx_node_tests.py"))
 
 NO_ROOM = "no call of the suite has room for it"
 NO_EFFECT = "no effect on the numbers of the suite"
@@ -85,9 +87,34 @@ class Score:
             if caught[family] + survived[family]:
                 yield family, caught[family], caught[family] + survived[family]
 
+    def lines(self) -> Iterator[str]:
+        """What survives and why, and what else must be known, in sentences."""
+        for reason in dict.fromkeys(survivor.reason for survivor in self.survivors):
+            of_reason = [survivor for survivor in self.survivors if survivor.reason == reason]
+            yield f"{len(of_reason)} survive, {reason}: {', '.join(survivor.mistake for survivor in of_reason)}"
+        if self.survivors:
+            first = self.survivors[0]
+            yield f"a case that shows {first.mistake}: {first.vector}; --json has one for each"
+        unknown = f", in {self.unknown_calls} of them nothing can be planted" if self.unknown_calls else ""
+        yield f"{len(self.tests)} tests count, {self.calls} calls of LSTMs{unknown}"
+        for test in self.set_aside:
+            yield f"left out, since it fails when calls are looked at: {test}"
+        if self.not_expressible:
+            yield f"{len(self.not_expressible)} mistakes do not count, since no call of {self.host} shows them"
+        if self.not_run:
+            yield f"{len(self.not_run)} mistakes were not planted, for want of time: {', '.join(self.not_run)}"
+
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
-        return {"schema": 1, **asdict(self)}
+        """Plain data for JSON: counts, then what was counted."""
+        lists = {name: getattr(self, name) for name in ("caught", "not_expressible")}
+        return {
+            "schema": 1,
+            **asdict(self),
+            **{name: len(ids) for name, ids in lists.items()},
+            "survived": len(self.survivors),
+            "families": {family: {"caught": caught, "of": counted} for family, caught, counted in self.by_family()},
+            "mistakes": lists,
+        }
 
 
 #: Called with the number of mistakes that were planted, and of all.
@@ -112,7 +139,9 @@ def score(
     Raises:
         UserError: for a suite that fails by itself, or runs no LSTM of the framework.
     """
-    host = HOSTS[suite.host]
+    host, known = HOSTS[suite.host], dict.fromkeys(mistake.family for mistake in CATALOGUE)
+    if unknown := set(families) - known.keys():
+        raise UserError(f"there is no family {min(unknown)} of mistakes; choose among {', '.join(known)}")
     chosen = [mistake for mistake in CATALOGUE if not families or mistake.family in families]
     vectors = vectors_of(host)
     planned = [mistake for mistake in chosen if mistake.id in vectors]
@@ -127,7 +156,6 @@ def score(
         if not tests or control.calls == control.unknown:
             what = "calls in which nothing can be planted" if control.calls else "no call"
             raise UserError(f"{_told(suite)} passes with {what} of an LSTM of {host.name}; name tests that run one")
-        done = 0
         for done, mistake in enumerate(planned):
             if time.monotonic() > end:
                 break
@@ -135,9 +163,10 @@ def score(
             ran = ask(Request(mistake=mistake.id, tests=tests))
             if ran.exit_code:
                 caught.append(mistake.id)
-            else:
-                reason = _reason(ran, lambda loud: ask(replace(loud, tests=tests)), mistake)
-                survivors.append(Survivor(mistake.id, mistake.family, reason, vectors[mistake.id]))
+                continue
+            loud = Request(mistake=mistake.id, loud=True, tests=tests)
+            reason = _reason(ran, compared=bool(ran.changed) and bool(ask(loud).exit_code))
+            survivors.append(Survivor(mistake.id, mistake.family, reason, vectors[mistake.id]))
     left = planned[len(caught) + len(survivors) :]
     return Score(
         host.name, tuple(sorted(tests)), tuple(sorted(honest.passed - control.passed)), control.calls, control.unknown,
@@ -145,13 +174,11 @@ def score(
     )  # fmt: skip
 
 
-def _reason(ran: Ran, ask: Callable[[Request], Ran], mistake: Mistake) -> str:
-    """Why a suite passes; one that compares the changed numbers fails when they are grossly wrong."""
-    if not ran.applied:
-        return NO_ROOM
-    if not ran.changed:
-        return NO_EFFECT
-    return WITHIN_TOLERANCE if ask(Request(mistake=mistake.id, loud=True)).exit_code else NOT_COMPARED
+def _reason(ran: Ran, *, compared: bool) -> str:
+    """Why a suite passes; `compared`: it fails when the changed numbers are grossly wrong."""
+    if ran.changed:
+        return WITHIN_TOLERANCE if compared else NOT_COMPARED
+    return NO_EFFECT if ran.applied else NO_ROOM
 
 
 def _honest(ran: Ran, suite: Suite) -> Ran:
@@ -159,8 +186,8 @@ def _honest(ran: Ran, suite: Suite) -> Ran:
     if ran.failed:
         test, why = next(iter(ran.failed.items()))
         raise UserError(
-            f"{_told(suite)} fails before anything is planted, at {test or 'its import'} ({why}); leave out what fails, "
-            "such as with --deselect"
+            f"{_told(suite)} fails before anything is planted, at {test or 'its import'} ({why}); leave out "
+            "what fails, such as with --deselect"
         )
     if ran.exit_code or not ran.passed:
         raise UserError(
@@ -182,14 +209,10 @@ def vectors_of(host: Host) -> Mapping[str, str]:
     found: dict[str, str] = {}
     for mistake in filter(host.has_room_for, CATALOGUE):
         pairs = zip(cases, expected, strict=True)
-        named = (c.id for c, e in pairs if _keeps_shapes(mistake, c) and is_killed(c, e, mistake))
+        named = (c.id for c, e in pairs if mistaken_outputs(mistake, c) is not None and is_killed(c, e, mistake))
         if name := next(named, ""):
             found[mistake.id] = name
     return found
-
-
-def _keeps_shapes(mistake: Mistake, case: Case) -> bool:
-    return mistaken_outputs(mistake, case) is not None
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import sysconfig
@@ -73,8 +74,14 @@ def serve(connection: Connection, host: str, arguments: Sequence[str]) -> None:
         if request.planted and not installed:
             attribute_at(host)(plant)
             installed = True
-        plant.set(None if request.mistake is None else mistake_named(request.mistake), loud=request.loud)
+        mistake = None if request.mistake is None else mistake_named(request.mistake)
+        plant.set(mistake, loud=request.loud)
+        if mistake is not None and plant.is_idle(mistake):
+            connection.send(Ran(applied=plant.applied))
+            continue
+        plant.set(mistake, loud=request.loud)
         before = before or set(sys.modules)
+        gc.freeze()  # pytest collects garbage after each run, among all objects of a framework
         connection.send(_run(arguments, request, plant))
         _forget(before)
 
@@ -82,7 +89,7 @@ def serve(connection: Connection, host: str, arguments: Sequence[str]) -> None:
 def _run(arguments: Sequence[str], request: Request, plant: Plant) -> Ran:
     observer = _Observer(request, plant)
     options = ["-q", "-p", "no:cacheprovider", *(["-n", "0"] if find_spec("xdist") else [])]
-    options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # of plugins that an earlier run has loaded
+    options += ["--assert", "plain"]  # rewriting looks through every installed package, each time
     options += ["-x"] if request.mistake else []
     observer.ran.exit_code = int(pytest.main([*arguments, *options], plugins=[observer]))
     for name in ("calls", "unknown", "applied", "changed"):

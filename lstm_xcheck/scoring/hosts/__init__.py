@@ -17,7 +17,6 @@ class Host:
     Attributes:
         modules: those it needs; one of them is enough.
         target: the function that makes it pass its calls to a `Plant`, as `module:function`.
-        extra: of this package, which installs it.
         calls: what may be asked of it.
         of_steps: whether it computes single steps, and knows nothing of sequences.
     """
@@ -25,7 +24,6 @@ class Host:
     name: str
     modules: tuple[str, ...]
     target: str
-    extra: str
     calls: tuple[Wanted, ...]
     of_steps: bool = False
 
@@ -45,13 +43,13 @@ def _calls(*specs: LSTMSpec, lengths: bool = True) -> tuple[Wanted, ...]:
 HOSTS = {
     host.name: host
     for host in (
-        Host("torch", ("torch",), "lstm_xcheck.scoring.hosts.torch:install", "torch",
+        Host("torch", ("torch",), "lstm_xcheck.scoring.hosts.torch:install",
              _calls(LSTMSpec(1, 2), LSTMSpec(1, 2, 3, True))),
-        Host("keras", ("keras",), "lstm_xcheck.scoring.hosts.keras:install", "keras-tensorflow",
+        Host("keras", ("keras",), "lstm_xcheck.scoring.hosts.keras:install",
              _calls(LSTMSpec(1, 2, bias="single"))),
-        Host("jax", ("flax", "haiku", "equinox"), "lstm_xcheck.scoring.hosts.jax:install", "jax",
+        Host("jax", ("flax", "haiku", "equinox"), "lstm_xcheck.scoring.hosts.jax:install",
              _calls(LSTMSpec(1, 2, bias="single"), lengths=False), of_steps=True),
-        Host("onnx", ("onnx",), "lstm_xcheck.scoring.hosts.onnx:install", "onnx",
+        Host("onnx", ("onnx",), "lstm_xcheck.scoring.hosts.onnx:install",
              (*_calls(LSTMSpec(1, 2), LSTMSpec(1, 2, bidirectional=True)), _PEEPHOLES)),
     )
 }  # fmt: skip

@@ -6,6 +6,7 @@ They ask while a program runs, so that one compilation serves every mistake.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
@@ -52,17 +53,18 @@ def _case(layout: str, arrays: dict[str, Any], x: Any, h0: Any, c0: Any) -> Case
 def _install_flax(add: Add) -> None:
     from flax import linen, nnx
 
-    nnx_names = {
-        nnx.LSTMCell: ("flax-nnx", ["ii", "if_", "ig", "io"], ["hi", "hf", "hg", "ho"]),
-        nnx.OptimizedLSTMCell: ("flax-nnx-optimized", ["dense_i"], ["dense_h"]),
-    }
-    for kind, (layout, inputs, recurrent) in nnx_names.items():
-        _plant(kind, layout, add, lambda cell, names=(*inputs, *recurrent), biased=tuple(recurrent): {
-            f"{name}/{part}": getattr(getattr(cell, name), part)[...]
-            for name in names for part in ("kernel", *(["bias"] if name in biased else []))
-        })  # fmt: skip
+    for kind, layout, dense in (
+        (nnx.LSTMCell, "flax-nnx", ("ii", "if_", "ig", "io", "hi", "hf", "hg", "ho")),
+        (nnx.OptimizedLSTMCell, "flax-nnx-optimized", ("dense_i", "dense_h")),
+    ):
+        _plant(kind, layout, add, partial(_nnx_arrays, dense))
     for kind in (linen.LSTMCell, linen.OptimizedLSTMCell):
         _plant(kind, "flax-linen", add, _linen_arrays)
+
+
+def _nnx_arrays(dense: tuple[str, ...], cell: Any) -> dict[str, Any]:
+    parts = {f"{name}/{part}": getattr(getattr(cell, name), part) for name in dense for part in ("kernel", "bias")}
+    return {name: parameter[...] for name, parameter in parts.items() if parameter is not None}
 
 
 def _plant(kind: Any, layout: str, add: Add, arrays_of: Callable[[Any], dict[str, Any]]) -> None:
@@ -106,6 +108,6 @@ def _install_equinox(add: Add) -> None:
         h, c = honest(self, input, hidden, key=key)
         arrays = {name: getattr(self, name) for name in ("weight_ih", "weight_hh", "bias")}
         given = {name: array for name, array in arrays.items() if array is not None}
-        return add("equinox", given, input, *hidden, h, c)
+        return add("equinox", given, input, hidden[0], hidden[1], h, c)
 
     LSTMCell.__call__ = call

@@ -54,9 +54,7 @@ def install(plant: Plant) -> None:
     keras.layers.LSTM.inner_loop, keras.layers.LSTMCell.call = inner_loop, call
 
 
-def _added(
-    plant: Plant, cell: Any, x: Any, states: Any, mask: Any, training: Any, layer: Any = None
-) -> tuple[Any, Any, Any] | None:
+def _added(plant: Plant, cell: Any, x: Any, states: Any, mask: Any, training: Any, layer: Any = None) -> Any:
     """What to add to the sequence of outputs, h and c; None while Keras only asks for shapes."""
     if getattr(x, "is_meta", False) or (training and (cell.dropout or cell.recurrent_dropout)):
         return None

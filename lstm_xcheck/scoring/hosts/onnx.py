@@ -16,7 +16,7 @@ def install(plant: Plant) -> None:
     """Let every node ask what to add to its outputs."""
     honest = CommonLSTM._run
 
-    def run(self: Any, X: Any, W: Any, R: Any, *optional: Any, **attributes: Any) -> Any:  # noqa: N803
+    def run(self: Any, X: Any, W: Any, R: Any, *optional: Any, **attributes: Any) -> Any:
         outputs = honest(self, X, W, R, *optional, **attributes)
         added = plant.changes(lambda: _case(self, X, W, R, *optional))
         if added is None:

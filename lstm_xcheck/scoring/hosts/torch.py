@@ -46,13 +46,13 @@ def _case_of_sequence(module: Any, given: Any, hx: Any) -> Case:
 
 
 def _case_of_step(module: Any, given: Any, hx: Any) -> Case:
-    states = [None, None] if hx is None else [state.reshape(1, -1, module.hidden_size) for state in hx]
-    return _case(module, given.reshape(-1, 1, module.input_size), *states, None)
+    h0, c0 = (None, None) if hx is None else (state.reshape(1, -1, module.hidden_size) for state in hx)
+    return _case(module, given.reshape(-1, 1, module.input_size), h0, c0)
 
 
-def _case(module: Any, x: Any, h0: Any, c0: Any, lengths: Any) -> Case:
-    states = [None if state is None else to_numpy(state) for state in (h0, c0)]
-    return Case(read(module).weights, to_numpy(x), *states, lengths=lengths)
+def _case(module: Any, x: Any, h0: Any, c0: Any, lengths: Any = None) -> Case:
+    h0, c0 = (None if state is None else to_numpy(state) for state in (h0, c0))
+    return Case(read(module).weights, to_numpy(x), h0, c0, lengths)
 
 
 def _changed(module: Any, y: Any, states: Any, added: Outputs) -> Any:
