@@ -6,7 +6,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import cache
 from multiprocessing import get_context
@@ -24,6 +24,9 @@ from .plant import mistaken_outputs
 from .suite import Ran, Request, serve
 
 ONNX_NODE_TESTS = str(Path(__file__).with_name("onnx_node_tests.py"))
+
+#: A run with a mistake may take this many times as long as the run without: then it has no end.
+_PATIENCE = 10.0
 
 NO_ROOM = "no call of the suite has room for it"
 NO_EFFECT = "no effect on the numbers of the suite"
@@ -149,9 +152,10 @@ def score(
     if sample is not None and sample < len(planned):
         planned = sorted(random.Random(0).sample(planned, sample), key=planned.index)
     end, caught, survivors = time.monotonic() + seconds, [], []
-    with _process(suite, host) as ask:
-        honest = _honest(ask(Request(planted=False)), suite)
-        control = ask(Request(tests=frozenset(honest.passed)))
+    with closing(_Process(suite, host.target)) as process:
+        honest, start = _honest(process.ask(Request(planted=False)), suite), time.monotonic()
+        control = process.ask(Request(tests=frozenset(honest.passed)))
+        process.limit = min(suite.timeout, _PATIENCE * (1.0 + time.monotonic() - start))
         tests = frozenset(control.passed & control.with_calls)
         if not tests or control.calls == control.unknown:
             what = "calls in which nothing can be planted" if control.calls else "no call"
@@ -160,12 +164,12 @@ def score(
             if time.monotonic() > end:
                 break
             progress(done, len(planned))
-            ran = ask(Request(mistake=mistake.id, tests=tests))
+            ran = process.ask(Request(mistake=mistake.id, tests=tests))
             if ran.exit_code:
                 caught.append(mistake.id)
                 continue
             loud = Request(mistake=mistake.id, loud=True, tests=tests)
-            reason = _reason(ran, compared=bool(ran.changed) and bool(ask(loud).exit_code))
+            reason = _reason(ran, compared=bool(ran.changed) and bool(process.ask(loud).exit_code))
             survivors.append(Survivor(mistake.id, mistake.family, reason, vectors[mistake.id]))
     left = planned[len(caught) + len(survivors) :]
     return Score(
@@ -215,46 +219,54 @@ def vectors_of(host: Host) -> Mapping[str, str]:
     return found
 
 
-@contextmanager
-def _process(suite: Suite, host: Host) -> Iterator[Callable[[Request], Ran]]:
-    """A function that runs the suite in another process, which is started again after a run without an end."""
-    context = get_context("spawn")
-    started: list[tuple[Any, Connection]] = []
+class _Process:
+    """The process of a suite, which is started again after a run without an end.
 
-    def start() -> Connection:
-        ours, theirs = context.Pipe()
-        process = context.Process(target=serve, args=(theirs, host.target, suite.arguments), daemon=True)
-        process.start()
-        theirs.close()
-        started.append((process, ours))
-        return ours
+    Attributes:
+        limit: seconds for a run with a mistake.
+    """
 
-    def stop() -> None:
-        process, connection = started.pop()
-        connection.close()
-        process.kill()
-        process.join()
+    def __init__(self, suite: Suite, target: str) -> None:
+        self.suite, self.target, self.limit = suite, target, suite.timeout
+        self.running: tuple[Any, Connection] | None = None
 
-    def ask(request: Request) -> Ran:
-        connection = started[-1][1] if started else start()
-        connection.send(request)
-        if not connection.poll(suite.timeout):
-            stop()
-            if request.mistake is None:
-                raise UserError(f"{_told(suite)} takes more than {suite.timeout:g} s; allow more by --timeout")
-            return Ran(exit_code=1)
+    def ask(self, request: Request) -> Ran:
+        """Run the suite once."""
+        if self.running is None and request.mistake is not None:
+            self._run(Request(tests=request.tests), self.suite.timeout)  # sees the calls again
+        ran = self._run(request, self.limit if request.mistake else self.suite.timeout)
+        if ran is None and request.mistake is None:
+            raise UserError(f"{_told(self.suite)} takes more than {self.suite.timeout:g} s; allow more by --timeout")
+        if ran is not None and ran.exit_code not in (0, 1) and request.planted:
+            what = f"with {request.mistake} planted" if request.mistake else "when looked at"
+            raise UserError(f"{_told(self.suite)} {what} ends with exit code {ran.exit_code}, but should pass or fail")
+        return ran or Ran(exit_code=1)
+
+    def _run(self, request: Request, limit: float) -> Ran | None:
+        """What came of it; None for no end."""
+        _, connection = self.running = self.running or self._start()
         try:
-            ran: Ran = connection.recv()
-        except EOFError:
-            stop()
-            raise UserError(f"the process of {_told(suite)} ended; run it with pytest alone to see why") from None
-        if ran.exit_code not in (0, 1) and request.planted:
-            what = f" with {request.mistake} planted" if request.mistake else " when looked at"
-            raise UserError(f"{_told(suite)}{what} ends with exit code {ran.exit_code}, but should pass or fail")
+            connection.send(request)
+            ran: Ran | None = connection.recv() if connection.poll(limit) else None
+        except (EOFError, OSError) as end:
+            raise UserError(f"the process of {_told(self.suite)} ended; run it with pytest alone to see why") from end
+        if ran is None:
+            self.close()
         return ran
 
-    try:
-        yield ask
-    finally:
-        while started:
-            stop()
+    def _start(self) -> tuple[Any, Connection]:
+        context = get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(target=serve, args=(theirs, self.target, self.suite.arguments), daemon=True)
+        process.start()
+        theirs.close()
+        return process, ours
+
+    def close(self) -> None:
+        """End it."""
+        if self.running is not None:
+            process, connection = self.running
+            connection.close()
+            process.kill()
+            process.join()
+            self.running = None

@@ -1,0 +1,163 @@
+"""Writes docs/reference/other_suites.md: what the LSTM tests of other projects catch, by the verb `score`.
+
+    python docs/other_suites.py                   run all suites, some ten minutes
+    python docs/other_suites.py --only "ONNX node"    run those whose name has these words, and keep the others
+
+The figures are kept in docs/reference/other_suites.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "reference" / "other_suites.md"
+DATA = PAGE.with_suffix(".json")
+EXAMPLE = "examples/scored_suite"
+
+_HEAD = """# What other test suites catch
+
+<!-- Written by docs/other_suites.py from other_suites.json. -->
+
+`lstm-xcheck score` plants each mistake of the catalogue in the framework that a suite tests, as it computes, and runs
+the suite. A mistake is caught if a test fails. A mistake counts if some call of the framework shows it; that it has no
+effect on the data of the suite is no excuse. In a framework of single cells, as of JAX, only mistakes of a step count.
+Planted are values: what a layer returns is changed by what the mistake changes, whichever way it is computed.
+"""
+
+_TAIL = """
+The reasons of those that survive:
+
+* *no room*: no call of the suite has what the mistake is about, such as two directions, lengths or initial states.
+* *no effect*: it changes no number of the suite. Weights that are all equal hide every gate order and every transposed
+  matrix, biases of 0 hide what is done to biases.
+* *not compared*: it changes numbers, which no test compares, or compares with those of the same framework alone.
+* *tolerance*: it changes numbers that are compared, by less than is allowed.
+"""
+
+_REASONS = {"no call": "no room", "no effect": "no effect", "changed, but": "not compared", "changed and": "tolerance"}
+
+
+@dataclass(frozen=True)
+class Suite:
+    """One row of the page.
+
+    Attributes:
+        name: as it is shown.
+        package: whose version is shown.
+        options: of the verb.
+        environment: variables that choose a backend.
+        vectors: options of `lstm-xcheck vectors`, for each folder of tests to write; "{}" in `options` stands for them.
+    """
+
+    name: str
+    package: str
+    options: tuple[str, ...]
+    environment: dict[str, str] = field(default_factory=dict)
+    vectors: tuple[tuple[str, ...], ...] = ()
+
+
+def _keras(file: str) -> Suite:
+    path = Path(str(find_spec("keras").submodule_search_locations[0])) / "src/layers/rnn" / file  # type: ignore[union-attr, index]
+    return Suite(f"Keras {file}", "keras", ("--host", "keras", "--pytest", str(path)), {"KERAS_BACKEND": "torch"})
+
+
+def suites() -> list[Suite]:
+    """Every row; those of frameworks are the tests that their packages ship."""
+    haiku = Path(str(find_spec("haiku").submodule_search_locations[0])) / "_src/recurrent_test.py"  # type: ignore[union-attr, index]
+    own = {"LSTM_UNDER_TEST": "torch_lstm:run", "PYTHONPATH": f"{ROOT / EXAMPLE}{os.pathsep}{ROOT}"}
+    kinds = ((), ("--layers", "2", "--bidirectional"))
+    vectors = tuple((*kind, "--no-empty-rows") for kind in kinds)
+    ours = ("--host", "torch", "--pytest", "{}")
+    return [
+        Suite("ONNX node tests of LSTM", "onnx", ("--host", "onnx", "--onnx-node-tests")),
+        *(_keras(f"{name}_test.py") for name in ("lstm", "bidirectional", "stacked_rnn_cells")),
+        Suite("Haiku recurrent_test.py", "dm-haiku", ("--host", "jax", "--pytest", f"{haiku} -k LSTM or Unroll")),
+        Suite("one np.allclose with equal weights", "torch",
+              ("--host", "torch", "--pytest", f"{EXAMPLE}/test_constant_weights.py")),
+        Suite("our vectors, one layer", "torch", ours, own, vectors[:1]),
+        Suite("our vectors, and two layers in two directions", "torch", ours, own, vectors),
+    ]  # fmt: skip
+
+
+def run(suite: Suite) -> dict[str, Any]:
+    """The score of one suite."""
+    with tempfile.TemporaryDirectory() as folder:
+        for number, options in enumerate(suite.vectors):
+            _xcheck("vectors", "--format", "pytest", "--out", f"{folder}/{number}", *options)
+        tests = f"--import-mode=importlib -c {folder}/none.ini --rootdir {folder} {folder}"
+        Path(folder, "none.ini").write_text("[pytest]\n")
+        options = [option.replace("{}", tests) for option in suite.options]
+        found = json.loads(_xcheck("score", *options, "--json", **suite.environment))
+    reasons = Counter(word for s in found["survivors"] for key, word in _REASONS.items() if s["reason"].startswith(key))
+    kept = ("caught", "survived", "not_expressible", "families", "set_aside")
+    about = {"version": version(suite.package), "python": platform.python_version(), "tests": len(found["tests"])}
+    return {**about, **{key: found[key] for key in kept}, "reasons": dict(reasons)}
+
+
+def _xcheck(*arguments: str, **environment: str) -> str:
+    command = [sys.executable, "-m", "lstm_xcheck", *arguments]
+    where = {"PYTHONPATH": str(ROOT), **environment}
+    done = subprocess.run(command, cwd=ROOT, env={**os.environ, **where}, stdout=subprocess.PIPE, text=True, check=True)
+    return done.stdout
+
+
+def page(figures: dict[str, dict[str, Any]]) -> str:
+    """The page of all figures."""
+    return "\n".join(
+        [_HEAD, *_table(figures), _TAIL, "By family, caught of those that count:\n", *_families(figures), ""]
+    )
+
+
+def _table(figures: dict[str, dict[str, Any]]) -> Iterator[str]:
+    words = list(_REASONS.values())
+    yield f"| suite | version | tests | caught | of | {' | '.join(words)} |"
+    yield f"|---|---|---:|---:|---:|{'---:|' * len(words)}"
+    for name, found in figures.items():
+        reasons = " | ".join(str(found["reasons"].get(word, 0)) for word in words)
+        total = found["caught"] + found["survived"]
+        yield f"| {name} | {found['version']} | {found['tests']} | **{found['caught']}** | {total} | {reasons} |"
+
+
+def _families(figures: dict[str, dict[str, Any]]) -> Iterator[str]:
+    families = list(dict.fromkeys(family for found in figures.values() for family in found["families"]))
+    yield f"| suite | {' | '.join(families)} |"
+    yield f"|---|{'---:|' * len(families)}"
+    for name, found in figures.items():
+        cells = (found["families"].get(family) for family in families)
+        yield f"| {name} | {' | '.join(map(_part, cells))} |"
+
+
+def _part(cell: dict[str, int] | None) -> str:
+    return "" if cell is None else f"{cell['caught']}/{cell['of']}"
+
+
+def main() -> None:
+    """Run, keep the figures, write the page."""
+    parser = argparse.ArgumentParser(description="Score the LSTM tests of other projects.")
+    parser.add_argument("--only", default="", metavar="WORDS", help="only suites whose name has these words")
+    only = parser.parse_args().only
+    figures = json.loads(DATA.read_text()) if DATA.exists() else {}
+    for suite in suites():
+        if only in suite.name:
+            figures[suite.name] = run(suite)
+        figures = {name: figures[name] for name in (s.name for s in suites()) if name in figures}
+        DATA.write_text(json.dumps(figures, indent=1) + "\n")
+        PAGE.write_text(page(figures), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
