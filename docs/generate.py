@@ -6,9 +6,9 @@ A block is a comment followed by a fenced block:
     ```console
     ```
 
-Between `output` and the colon may stand `needs=torch,keras` (modules the command needs), `tools=cc` (programs) and
-`exit=1` (the exit code it ends with, 0 otherwise). Commands joined by `&&` run in one empty folder per page, with
-`examples/` in it; the output of the last one is shown.
+Between `output` and the colon may stand `needs=torch,keras` (modules the command needs), `tools=cc` (programs),
+`exit=1` (the exit code it ends with, 0 otherwise) and `lines=5` (how many are shown). Commands joined by `&&` run in
+one empty folder per page, with `examples/` in it; the output of the last one is shown.
 
 A block of `bash` or `python` below `<!-- run -->` is run as it stands, in the same folder; `run: A => B; C => D` puts B
 for A in commands that would take too long. Python with tests in it is run by pytest. What no test runs is marked
@@ -56,6 +56,7 @@ class Block:
     Attributes:
         command: commands joined by `&&`; "" for a block that is run as it stands.
         language: `console` for what is shown, `bash` or `python` for what is run.
+        lines: shown of what is printed; 0 for all.
         stand_ins: texts of commands, each with what is run in its place.
     """
 
@@ -65,6 +66,7 @@ class Block:
     exit_code: int = 0
     language: str = "console"
     tools: tuple[str, ...] = ()
+    lines: int = 0
     stand_ins: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -118,16 +120,18 @@ def working_folder(parent: str) -> Path:
 def _block(match: re.Match[str]) -> Block:
     options = dict(option.split("=", 1) for option in match["options"].split())
     needs, tools = (tuple(filter(None, options.pop(name, "").split(","))) for name in ("needs", "tools"))
-    exit_code = int(options.pop("exit", "0"))
+    exit_code, lines = (int(options.pop(name, "0")) for name in ("exit", "lines"))
     if options:
         unknown = ", ".join(options)
-        raise SystemExit(f"{match[0].splitlines()[0]}: unknown option {unknown}; expected needs=, tools= or exit=")
+        raise SystemExit(
+            f"{match[0].splitlines()[0]}: unknown option {unknown}; expected needs=, tools=, exit= or lines="
+        )
     text, language, shown = match["text"] or "", match["language"], match["kind"] == "output"
     if (language == "console") != shown:
         raise SystemExit(f"{match[0].splitlines()[0]}: output is of console, run of bash or python, not {language}")
     pairs = (pair.split(" => ") for pair in ("" if shown else text).split("; ") if pair)
     stand_ins = tuple((old, new) for old, new in pairs)
-    return Block(text if shown else "", match["body"], needs, exit_code, language, tools, stand_ins)
+    return Block(text if shown else "", match["body"], needs, exit_code, language, tools, lines, stand_ins)
 
 
 def _run_all(block: Block, folder: Path) -> None:
@@ -156,7 +160,8 @@ def _output(block: Block, folder: Path) -> str:
     for command in before:
         _run_program(shlex.split(command), folder, 0)
     lines = _run_program(shlex.split(last), folder, block.exit_code).splitlines()
-    return "\n".join(line.rstrip() for line in lines).strip("\n")
+    shown = [*lines[: block.lines], "..."] if 0 < block.lines < len(lines) else lines
+    return "\n".join(line.rstrip() for line in shown).strip("\n")
 
 
 #: Program -> how it is started: this Python's own, and compilers.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,13 +17,15 @@ PAGES = [*sorted(ROOT.glob("*.md")), ROOT / "lstm_xcheck" / "README.md", *sorted
 
 _PYTHON = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\[[^\]]+\]\(([^)#:]+)(?:#[^)]*)?\)")
+#: A link of the README into this repository: on a package index, relative links lead nowhere.
+_OWN = re.compile(r"https://example\.org/OWNER/lstm-xcheck/(?:blob|raw)/main/")
 
 
 @pytest.mark.framework
 def test_the_python_examples_of_the_readme_run() -> None:
     names: dict[str, Any] = {}
     examples = _PYTHON.findall(README)
-    assert len(examples) >= 3
+    assert len(examples) >= 2
     for example in examples:
         for module in _needs(example):
             pytest.importorskip(module)
@@ -37,7 +40,9 @@ def _needs(example: str) -> list[str]:
 
 
 def broken_links(page: Path) -> Iterator[str]:
-    for target in _LINK.findall(page.read_text(encoding="utf-8")):
+    text = page.read_text(encoding="utf-8")
+    root = os.path.relpath(ROOT, page.parent)
+    for target in _LINK.findall(_OWN.sub(f"{root}/", text)):
         if not (page.parent / target).exists():
             yield target
 

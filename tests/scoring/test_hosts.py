@@ -35,7 +35,7 @@ for adapter, id, spec, data in plans:
     plant.set(mistake_named(id), loud=False)
     found, mistaken = session.execute(case), run_mistakes([mistake_named(id)], case)
     errors[f"{adapter} {id}"] = [
-        max(float(np.abs(getattr(result, name) - mistaken[name]).max()) for name in OUTPUTS) for result in (found, right)
+        max(float(np.abs(getattr(one, name) - mistaken[name]).max()) for name in OUTPUTS) for one in (found, right)
     ]
 print("ERRORS" + json.dumps(errors))
 """

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_packed_sequence
 
-from ...adapters.torch.nn import to_numpy
+from ...arrays import to_numpy
 from ...diagnose.mistake import Outputs
 from ...live.read_torch import read
 from ...model import Case
