@@ -123,10 +123,11 @@ def test_a_narrow_screen_needs_no_sideways_scrolling(opened: Open, width: int) -
 
 
 def test_print_opens_all_and_lists_the_cells(opened: Open, report: Report) -> None:
-    page = opened()
+    page = opened(width=794)  # A4
     page.page.emulate_media(media="print")
     page.page.evaluate("dispatchEvent(new Event('beforeprint'))")
-    assert page.page.locator("details:not([open])").count() == 0
+    assert page.page.locator("details[data-diagnosis]:not([open])").count() == 0
+    assert page.page.evaluate("document.documentElement.scrollWidth") <= 794
     assert page.page.locator(".charts svg").count() >= len([found for found in report.diagnoses if found["profile"]])
     assert len(page.column(1)) == len(report.outcomes)
     assert page.page.locator(".bar").is_hidden()

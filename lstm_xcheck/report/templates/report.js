@@ -264,7 +264,7 @@
     }
   }, true);
   addEventListener("beforeprint", () => {
-    document.querySelectorAll("details").forEach((details) => { details.open = true; drawCharts(details); });
+    document.querySelectorAll("details[data-diagnosis]").forEach((details) => { details.open = true; drawCharts(details); });
     show(500);
   });
   addEventListener("afterprint", () => show());
