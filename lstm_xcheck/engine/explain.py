@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
-from ..diagnose import diagnose
+from ..diagnose import Diagnosis, diagnose
 from ..diagnose.detection_power import is_small
 from ..diagnose.probe import Ask
 from ..diagnose.remedy import function_remedy
@@ -43,10 +43,10 @@ class Explainer:
             return ()
         try:
             found = diagnose(result, case, ask=ask)
-            diagnosis = {**found.to_dict(), "program": function_remedy(found) if of_function else ""}
         except SpecError as error:  # outputs of another shape or not finite, which the row already reports
-            diagnosis = {"cause": None, "explanation": str(error)}
-        return ({"case": case.id, "adapter": adapter, **diagnosis},)
+            found = Diagnosis(None, explanation=str(error))
+        program = function_remedy(found) if of_function else ""
+        return ({"case": case.id, "adapter": adapter, **found.to_dict(), "program": program},)
 
     def _is_among_first(self, case_id: str, adapter: str) -> bool:
         """Note a wrong case; whether it is among the first of its adapter."""

@@ -108,6 +108,14 @@ def test_the_schema_takes_the_report(report: dict[str, Any]) -> None:
     assert list(validator.iter_errors(json.loads(json.dumps(report)))) == []
 
 
+def test_outputs_of_another_shape_have_a_whole_diagnosis() -> None:
+    case = Case.random(LSTMSpec(input_size=3, hidden_size=4), id="case")
+    right = forward(case)
+    (found,) = lx.verify([case], {"wide": lambda *_: (np.zeros((3, 7, 9)), right.h_n, right.c_n)}).diagnoses
+    assert set(found) == documented()["diagnoses"]
+    assert "has shape (3, 7, 9)" in found["explanation"]
+
+
 @pytest.mark.parametrize(
     ("part", "change"),
     [
@@ -119,6 +127,7 @@ def test_the_schema_takes_the_report(report: dict[str, Any]) -> None:
         (("rows", -1, "reason"), ""),
         (("diagnoses", 0, "mistakes"), "gates-ifog"),
         (("diagnoses", 0, "cause"), 3),
+        (("diagnoses", 0, "profile"), {"quantity": "y"}),
         (("environment", "seconds"), None),
         (("power", 0, "blind"), []),
     ],
