@@ -69,7 +69,7 @@ def _stored_type(dtype: str, big_endian: bool) -> np.dtype[Any]:
 
 def to_numpy(array: Any) -> Array:
     """A framework's array in NumPy; bfloat16 widens exactly to float32."""
-    if hasattr(array, "detach"):  # PyTorch's, on any device and with any gradient
+    if hasattr(array, "detach") and hasattr(array, "cpu"):  # PyTorch's, on any device and with any gradient
         array = array.detach().cpu()
         array = array.float() if str(array.dtype) == "torch.bfloat16" else array
     plain = np.asarray(array)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -324,23 +324,25 @@ def test_a_checkpoint_file_is_compared_with_a_module(tmp_path: Path) -> None:
 # Compiled, scripted and quantised modules
 
 
-def made_modules() -> tuple[Any, Any]:
+@pytest.fixture
+def modules() -> Iterator[tuple[Any, Any]]:
+    """Two of the same weights; PyTorch compiles them, as it does not by default."""
     torch = pytest.importorskip("torch")
     torch.manual_seed(0)
     torch._dynamo.reset()
-    torch._dynamo.config.allow_rnn = True
     own = torch.nn.LSTM(4, 5, batch_first=True).eval()
     twin = torch.nn.LSTM(4, 5, batch_first=True).eval()
     twin.load_state_dict(own.state_dict())
-    return own, twin
+    with torch._dynamo.config.patch(allow_rnn=True):
+        yield own, twin
 
 
 @pytest.mark.framework("torch")
 @pytest.mark.parametrize("wrong", [False, True])
-def test_a_compiled_module_is_run_and_not_unwrapped(wrong: bool) -> None:
+def test_a_compiled_module_is_run_and_not_unwrapped(modules: tuple[Any, Any], wrong: bool) -> None:
     """A compiler that is 1 % off is caught, though the module that it compiled is right."""
     torch = pytest.importorskip("torch")
-    own, twin = made_modules()
+    own, twin = modules
     calls = []
 
     def backend(graph: Any, _: Any) -> Any:
@@ -360,9 +362,9 @@ def test_a_compiled_module_is_run_and_not_unwrapped(wrong: bool) -> None:
 
 @pytest.mark.framework("torch")
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
-def test_a_scripted_module_is_run_and_a_quantised_one_named() -> None:
+def test_a_scripted_module_is_run_and_a_quantised_one_named(modules: tuple[Any, Any]) -> None:
     torch = pytest.importorskip("torch")
-    own, twin = made_modules()
+    own, twin = modules
     lx.assert_equivalent(own, torch.jit.script(twin))
     with torch.no_grad():
         twin.weight_hh_l0[0, 0] += 1

@@ -41,7 +41,7 @@ def test_a_data_frame_of_polars(monkeypatch: pytest.MonkeyPatch) -> None:
     assert frame["score"].to_list() == [row.score for row in report().rows]
 
 
-def test_what_to_install_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_library_is_named_with_its_command(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("pandas", "polars", "matplotlib"):
         monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(lx.UserError, match="run: pip install pandas"):
