@@ -97,12 +97,6 @@ def test_the_schema_itself_is_one() -> None:
     assert SCHEMA["$schema"].endswith("2020-12/schema")
 
 
-def test_the_example_of_the_page_runs() -> None:
-    pytest.importorskip("jsonschema")
-    (example,) = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-    exec(compile(example, PAGE.name, "exec"), {})
-
-
 def test_the_schema_takes_the_report(report: dict[str, Any]) -> None:
     validator = pytest.importorskip("jsonschema").Draft202012Validator(SCHEMA)
     assert list(validator.iter_errors(json.loads(json.dumps(report)))) == []
