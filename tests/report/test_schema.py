@@ -34,7 +34,7 @@ def documented() -> dict[str, set[str]]:
 
 @pytest.fixture(scope="module")
 def report() -> dict[str, Any]:
-    """A match with its power, a mismatch with its diagnosis, a count."""
+    """A match with its power, a mismatch with its diagnosis, outputs of a shape that none can have."""
     case = Case.random(LSTMSpec(input_size=3, hidden_size=4), id="case")
     right = forward(case)
 
@@ -45,7 +45,10 @@ def report() -> dict[str, Any]:
         without = Case(weights=weights, x=x[:, ::-1], h0=h0, c0=c0)
         return tuple(np.float32(getattr(forward(without), name)) for name in ("y", "h_n", "c_n"))
 
-    found = lx.verify([case], {"honest": honest, "wrong": wrong})
+    def short(weights: Any, x: Any, h0: Any, c0: Any, lengths: Any) -> Any:
+        return np.float32(right.y[:, 1:])
+
+    found = lx.verify([case], {"honest": honest, "wrong": wrong, "short": short})
     found.power = statements([case], found)
     return found.to_dict()
 
