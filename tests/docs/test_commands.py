@@ -70,7 +70,7 @@ def test_every_block_is_run_or_says_why_not(page: Path) -> None:
     assert list(unmarked(page.read_text(encoding="utf-8"))) == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "README.md"], ids=lambda page: page.stem)
 def test_every_command_can_be_parsed(page: Path) -> None:
     found = [(shlex.join(words), why) for words in commands(page.read_text(encoding="utf-8")) if (why := fault(words))]
     assert found == []
