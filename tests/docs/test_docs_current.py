@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -32,10 +33,15 @@ def test_the_outputs_on_a_page_are_current(page: Path, folder: Path) -> None:
     assert stale == [], "the page is stale; run: python docs/generate.py"
 
 
-def test_the_readme_shows_output() -> None:
-    commands = [block.command for block in generate.blocks((ROOT / "README.md").read_text(encoding="utf-8"))]
-    verbs = {command.split("lstm-xcheck ")[-1].split()[0] for command in commands if "lstm-xcheck " in command}
-    assert verbs >= {"verify", "params", "trace", "layouts"}
+def verbs(pages: Iterable[Path]) -> set[str]:
+    """The verbs whose output is shown."""
+    shown = [block.command for page in pages for block in generate.blocks(page.read_text(encoding="utf-8"))]
+    return {command.split("lstm-xcheck ")[-1].split()[0] for command in shown if "lstm-xcheck " in command}
+
+
+def test_the_readme_and_the_pages_show_output() -> None:
+    assert verbs([ROOT / "README.md"]) >= {"verify", "diagnose", "port"}
+    assert verbs(PAGES) >= {"params", "trace", "layouts", "inspect", "compare", "recheck", "record", "replay", "fuzz"}
 
 
 def test_a_stale_block_is_found_and_rewritten(folder: Path) -> None:
