@@ -1,4 +1,4 @@
-"""Scores of test suites: how many mistakes of the LSTM under test they would catch."""
+"""Scores of test suites: how many mistakes they would catch."""
 
 from .hosts import HOSTS as HOSTS
 from .score import ONNX_NODE_TESTS as ONNX_NODE_TESTS

@@ -65,7 +65,7 @@ class Plant:
         return self._changes(self.mistake, case, of_step)
 
     def is_idle(self, mistake: Mistake) -> bool:
-        """Whether the mistake changes no call that was seen, so that a run with it is the run without it."""
+        """Whether it changes no call that was seen, so that nothing can fail."""
         return all(self._changes(mistake, case, of_step) is None for case, of_step in self.seen.values())
 
     def _changes(self, mistake: Mistake, case: Case, of_step: bool) -> Outputs | None:
@@ -82,7 +82,7 @@ class Plant:
 
 
 def mistaken_outputs(mistake: Mistake, case: Case) -> Outputs | None:
-    """Outputs of the usual shapes; None where the mistake gives others, which any test sees, or is not possible."""
+    """The mistaken outputs; None where impossible or of other shapes."""
     outputs, shapes = run_mistakes([mistake], case), expected_shapes(case)
     return outputs if outputs and all(outputs[name].shape == shapes[name] for name in OUTPUTS) else None
 

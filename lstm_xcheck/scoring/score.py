@@ -1,4 +1,4 @@
-"""Scores a test suite: which mistakes of the catalogue it catches, and why not the others."""
+"""Which mistakes a test suite catches, and why not the others."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Survivor:
 
 @dataclass(frozen=True)
 class Suite:
-    """What is scored: a framework, and the arguments of pytest; a run takes `timeout` seconds at most."""
+    """A framework, the arguments of pytest, and the seconds that a run may take."""
 
     host: str
     arguments: tuple[str, ...]
@@ -207,7 +207,7 @@ def _told(suite: Suite) -> str:
 
 @cache
 def vectors_of(host: Host) -> Mapping[str, str]:
-    """For each mistake that a call of the framework shows, the name of such a call."""
+    """Mistakes that calls of the framework show, each with such a call."""
     cases = [case for wanted in host.calls for case in candidates(wanted)]
     expected = [expected_outputs(case) for case in cases]
     found: dict[str, str] = {}
@@ -220,7 +220,7 @@ def vectors_of(host: Host) -> Mapping[str, str]:
 
 
 class _Process:
-    """The process of a suite, which is started again after a run without an end.
+    """The process of a suite; a run without an end ends it.
 
     Attributes:
         limit: seconds for a run with a mistake.

@@ -1,4 +1,4 @@
-"""Runs a test suite in a process of its own, again and again, with another mistake each time."""
+"""Runs a test suite again and again, with another mistake each time."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Ran:
 
 
 def serve(connection: Connection, host: str, arguments: Sequence[str]) -> None:
-    """Answer requests until there are no more; the target `host` is called before the first planted run."""
+    """Answer requests; `host` is called before the first planted run."""
     nowhere = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):  # tests may print, and must not read what the user types
         os.dup2(nowhere, stream)
@@ -106,7 +106,7 @@ class _Observer:
         self.files_with_calls: set[Path] = set()
 
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
-        """Leave out what is not asked for, and expect calls everywhere if collecting made some."""
+        """Leave out tests; calls while collecting may serve all of them."""
         chosen = self.request.tests
         if self.plant.calls:
             self.files_with_calls.update(item.path for item in items)
@@ -116,7 +116,7 @@ class _Observer:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Any:
-        """See whether the test, its fixtures or an earlier one of its file ran an LSTM."""
+        """See whether a test of this file ran an LSTM by now."""
         calls = self.plant.calls
         answer = yield
         if self.plant.calls > calls:

@@ -19,8 +19,14 @@ OTHER_MEANINGS = ("adapters", "layouts", "checkpoints", "model")
 #: Files elsewhere in which a word that is an adapter's name, too, means something else.
 EXCEPTIONS = {
     ("engine/presets.py", "torch"): "an initializer",
+    **{(file, name): "a framework, a backend or a layout" for file, names in {
+        "cli/score.py": ("torch", "jax"),
+        "scoring/hosts/__init__.py": ("torch", "jax", "haiku", "equinox"),
+        "scoring/hosts/jax.py": ("haiku", "equinox", "flax-linen", "flax-nnx"),
+        "scoring/hosts/keras.py": ("torch", "jax"),
+    }.items() for name in names},
     **{("workers/versions.py", name): "a module or distribution" for name in ("haiku", "mlx", "paddle", "sonnet")},
-}
+}  # fmt: skip
 
 
 #: Functions whose arguments are names of layouts.

@@ -46,7 +46,7 @@ ARROWS: dict[str, set[str]] = {
 #: Entry points: composed of all packages, and imported by none.
 TOP = {
     "__init__", "__main__", "adapter_contract", "api", "atlas", "cli", "fuzz", "live", "porting", "pytest_plugin",
-    "pytest_toolkit", "runs", "strategies", "tracing", "vectors",
+    "pytest_toolkit", "runs", "scoring", "strategies", "tracing", "vectors",
 }  # fmt: skip
 
 #: The same inside `checkpoints`: base modules, then detection and other layers, then one package for each family of
@@ -119,6 +119,12 @@ THIRD_PARTY: dict[str, set[str]] = {
     "live/read_keras.py": {"keras", "tensorflow", "jax", "torch"},
     "live/read_torch.py": {"torch"},
     "vectors/formats/onnx_folders.py": {"onnx"},
+    "scoring/suite.py": {"pytest"},
+    "scoring/onnx_node_tests.py": {"pytest", "onnx"},
+    "scoring/hosts/torch.py": {"torch"},
+    "scoring/hosts/keras.py": {"keras", "tensorflow", "jax"},
+    "scoring/hosts/jax.py": {"jax", "flax", "haiku", "equinox"},
+    "scoring/hosts/onnx.py": {"onnx"},
     "checkpoints/codecs/hdf5*.py": {"h5py"},
     "checkpoints/codecs/crc32c.py": {"google_crc32c"},
     "checkpoints/keras/*.py": {"h5py"},

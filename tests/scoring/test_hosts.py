@@ -42,7 +42,7 @@ print("ERRORS" + json.dumps(errors))
 ONE = {"input_size": 4, "hidden_size": 4}
 SINGLE, BOTH = {**ONE, "bias": "single"}, {**ONE, "bidirectional": True}
 SHORT, RAGGED = {"steps": 3, "batch": 3, "seed": 1}, {"steps": 5, "batch": 3, "seed": 1, "ragged": True}
-HELD = {**RAGGED, "padding": "held"}
+KEPT = {**RAGGED, "padding": "held"}
 
 PLANS = {
     "torch": [
@@ -56,7 +56,7 @@ PLANS = {
     ],
     "jax": [(name, "gates-igfo", SINGLE, SHORT) for name in ("flax-linen", "flax-nnx", "haiku", "equinox")],
 }  # fmt: skip
-KERAS = [("gates-igfo", SINGLE, SHORT), ("h0-c0-exchanged", SINGLE, SHORT), ("lengths-one-short", SINGLE, HELD)]
+KERAS = [("gates-igfo", SINGLE, SHORT), ("h0-c0-exchanged", SINGLE, SHORT), ("lengths-one-short", SINGLE, KEPT)]
 
 
 def check(host: str, plans: list[tuple[str, str, object, object]], **environment: str) -> None:

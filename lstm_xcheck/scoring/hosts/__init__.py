@@ -36,7 +36,7 @@ _PEEPHOLES = Wanted(spec=LSTMSpec(1, 2, peepholes=True), lengths=False, seeds=1)
 
 
 def _calls(*specs: LSTMSpec, lengths: bool = True) -> tuple[Wanted, ...]:
-    """Small calls with and without lengths; no framework here takes rows of length 0 without complaint."""
+    """Small calls; not every framework takes rows of length 0."""
     return tuple(Wanted(spec=spec, lengths=lengths, empty_rows=False, seeds=2) for spec in specs)
 
 

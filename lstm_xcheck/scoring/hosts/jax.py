@@ -1,6 +1,6 @@
-"""The LSTM cells of Flax, Haiku and Equinox that make mistakes, also in compiled programs.
+"""The LSTM cells of Flax, Haiku and Equinox that make mistakes.
 
-They ask while a program runs, so that one compilation serves every mistake.
+They ask while a compiled program runs, so that one compilation serves every mistake.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Add = Callable[[str, dict[str, Any], Any, Any, Any, Any, Any], tuple[Any, Any]]
 
 
 def install(plant: Plant) -> None:
-    """Let the cells of every library that is installed ask what to add to their outputs."""
+    """Let the cells of installed libraries ask what to add."""
 
     def add(layout: str, arrays: dict[str, Any], x: Any, h0: Any, c0: Any, h: Any, c: Any) -> tuple[Any, Any]:
         def answer(arrays: dict[str, Any], x: Any, h0: Any, c0: Any) -> tuple[Array, Array]:

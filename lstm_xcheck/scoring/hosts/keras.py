@@ -23,7 +23,7 @@ class _Loop:
 
 
 def install(plant: Plant) -> None:
-    """Let every layer and every cell outside of one ask what to add to its outputs.
+    """Let layers, and cells outside of layers, ask what to add.
 
     keras 3.15.1, keras/src/layers/rnn/lstm.py: `LSTM.inner_loop` is below directions, masks, states that are kept and
     the choice of what to return.
@@ -55,7 +55,7 @@ def install(plant: Plant) -> None:
 
 
 def _added(plant: Plant, cell: Any, x: Any, states: Any, mask: Any, training: Any, layer: Any = None) -> Any:
-    """What to add to the sequence of outputs, h and c; None while Keras only asks for shapes."""
+    """What to add to y, h and c; None while Keras asks for shapes."""
     if getattr(x, "is_meta", False) or (training and (cell.dropout or cell.recurrent_dropout)):
         return None
     names = ["kernel", "recurrent_kernel", *(["bias"] if cell.use_bias else [])]
