@@ -19,6 +19,7 @@ HEAVY = (
     *(f"lstm_xcheck.adapters.{name}" for name in ("torch", "keras", "jax", "onnx", "tensorflow")),
     *(f"lstm_xcheck.adapters.{name}" for name in ("mlx", "openvino", "paddle", "tinygrad")),
     *("lstm_xcheck.live.read_", "lstm_xcheck.checkpoints.keras", "lstm_xcheck.__main__"),
+    *("lstm_xcheck.scoring.hosts.", "lstm_xcheck.scoring.onnx_node_tests"),
 )
 
 MODULES = sorted(

@@ -40,10 +40,12 @@ def command(
     """
     from rich.console import Console
 
-    from ..scoring import Suite, score
     from .output import print_json
 
-    suite = Suite(host, _arguments(host, target, node_tests), timeout)
+    tests = _arguments(host, target, node_tests)
+    from ..scoring import Suite, score
+
+    suite = Suite(host, tests, timeout)
     start, console = time.monotonic(), Console(stderr=True)
     with console.status("running the suite without a mistake") as status:
 
@@ -61,17 +63,26 @@ def command(
 
 def _arguments(host: str, target: str | None, node_tests: bool) -> tuple[str, ...]:
     """What to tell pytest."""
-    from ..adapters.entry import is_found
-    from ..scoring import HOSTS, ONNX_NODE_TESTS
-
     if node_tests == (target is not None):
         raise UserError('one of --pytest TARGET and --onnx-node-tests says which suite to run; give --pytest "tests"')
     if node_tests and host != "onnx":
         raise UserError(f"--onnx-node-tests are tests of ONNX, but --host is {host}; give --host onnx")
-    for names in (("pytest",), HOSTS[host].modules):
-        if not any(map(is_found, names)):
-            raise UserError(f"a score needs {' or '.join(names)}, which this Python does not have; install it with pip")
-    return (ONNX_NODE_TESTS,) if target is None else tuple(shlex.split(target))
+    _check_installed("pytest")
+    from ..scoring import HOSTS, ONNX_NODE_TESTS
+
+    _check_installed(*HOSTS[host].modules)
+    try:
+        return (ONNX_NODE_TESTS,) if target is None else tuple(shlex.split(target))
+    except ValueError as fault:
+        raise UserError(f"--pytest {target} is no command line ({fault}); quote it as in a shell") from fault
+
+
+def _check_installed(*modules: str) -> None:
+    """One of them is enough."""
+    from ..adapters.entry import is_found
+
+    if not any(map(is_found, modules)):
+        raise UserError(f"a score needs {' or '.join(modules)}, which this Python does not have; install it with pip")
 
 
 def _print(found: Score) -> None:

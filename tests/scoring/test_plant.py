@@ -88,7 +88,7 @@ def test_a_call_that_is_no_case_is_counted() -> None:
 
 def test_every_mistake_that_counts_has_a_call_that_shows_it() -> None:
     counts = {name: set(vectors_of(host)) for name, host in HOSTS.items()}
-    assert {name: len(ids) for name, ids in counts.items()} == {"torch": 286, "keras": 257, "jax": 218, "onnx": 282}
+    assert {name: len(ids) for name, ids in counts.items()} == {"torch": 285, "keras": 257, "jax": 218, "onnx": 282}
     assert {"bias-hh-dropped", "halves-exchanged", "rows-left-sorted"} <= counts["torch"]
     assert "bias-hh-dropped" not in counts["keras"]  # one bias
     assert not {"states-ignored", "lengths-ignored", "output-reversed"} & counts["jax"]  # single steps

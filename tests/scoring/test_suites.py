@@ -119,6 +119,7 @@ def test_equal_weights_hide_gate_orders_and_the_verb_says_so(command: Command) -
             ("--host", "torch", "--pytest", "x", "--family", "gatez"),
             "there is no family gatez of mistakes; choose among",
         ),
+        (("--host", "torch", "--pytest", "'a"), "--pytest 'a is no command line (No closing quotation)"),
         (("--host", "torch", "--pytest", "no_such_file.py"), "ends with exit code 4 and 0 tests passed"),
     ],
 )
