@@ -40,7 +40,7 @@ class Survivor:
 
     Attributes:
         reason: why.
-        vector: a case that would show it, as `lstm-xcheck vectors` and `verify --case` name cases.
+        vector: a case that would show it, one of those that `lstm-xcheck vectors` chooses among.
     """
 
     mistake: str
