@@ -145,7 +145,7 @@ def _forget(before: set[str]) -> None:
     What they computed while they were imported came from another mistake.
     """
     places = {os.path.realpath(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
-    for name in set(sys.modules) - before:
+    for name in {name for name in sys.modules if name.partition(".")[0] != __package__.partition(".")[0]} - before:
         file = os.path.realpath(getattr(sys.modules[name], "__file__", None) or "")
         of_tests = Path(file).name.startswith(("test_", "conftest")) or file.endswith(("_test.py", "_tests.py"))
         own = file.endswith(".py") and not any(file.startswith(place + os.sep) for place in places)
