@@ -14,8 +14,6 @@ from tox.plugin import impl
 from tox.session.state import State
 from tox.tox_env.api import ToxEnv
 
-#: Factors of the environments that record nothing.
-_OTHERS = {"core", "lint", "typing", "compare"}
 _RUN = secrets.token_hex(6)
 _states: list[State] = []
 
@@ -30,17 +28,19 @@ def tox_add_core_config(core_conf: ConfigSet, state: State) -> None:
 def tox_before_run_commands(tox_env: ToxEnv) -> None:
     """Set what tox.ini refers to as {env:XCHECK_RUN}, {env:XCHECK_EXPECT} and {env:XCHECK_TESTED}."""
     asked = [*_states[0].envs.iter()]
-    recording = [name for name in asked if not _OTHERS & set(name.split("-"))]
+    recording = [name for name in asked if _runs(name, "lstm-xcheck", "record")]
     # `compare` alone judges whatever there is.
     os.environ["XCHECK_RUN"] = _RUN if set(asked) - {"compare"} else ""
     os.environ["XCHECK_EXPECT"] = ",".join(recording)
     os.environ["XCHECK_EXPECT_OPTION"] = f"--expect={','.join(recording)}" if recording else ""
-    os.environ["XCHECK_TESTED"] = ",".join(name for name in asked if _runs_tests(name))
+    os.environ["XCHECK_TESTED"] = ",".join(name for name in asked if _runs(name, "pytest"))
 
 
-def _runs_tests(name: str) -> bool:
-    """Whether an environment runs pytest, its interpreter there or not.
+def _runs(name: str, *words: str) -> bool:
+    """Whether an environment runs a command of these first words, its interpreter there or not.
 
     Not asked of `compare`: tox keeps the commands it was asked for, and those of `compare` are not complete yet.
     """
-    return name != "compare" and any(command.args[0] == "pytest" for command in _states[0].envs[name].conf["commands"])
+    return name != "compare" and any(
+        tuple(command.args[: len(words)]) == words for command in _states[0].envs[name].conf["commands"]
+    )

@@ -183,6 +183,11 @@ class Toolkit:
     def _own_names(self, adapters: Mapping[str, Implementation]) -> tuple[str, ...]:
         """The names of programs and libraries, whose workers stay warm."""
         for name, own in adapters.items():
+            if not isinstance(own, Implementation):
+                raise AdapterError(
+                    f"{name} is {own!r}, but should be lx.program(...) or lx.library(...) here; "
+                    f"give a function to lx.verify(cases, adapters={{{name!r}: ...}})"
+                )
             refuse_known(name)
             if self._own.setdefault(name, own) != own:
                 raise AdapterError(f"{name} is another program in this session; give each program its own name")

@@ -203,11 +203,15 @@ def test_a_framework_without_such_an_lstm_skips_with_its_reason(run: Run) -> Non
         ('assert lstm_xcheck.verify(CASE, ["honest", "wrong"]).ok', "E*assert False"),
         ("lstm_xcheck.verify([], ['honest'])", "E*NothingComparedError: there is no case to compare*"),
         ("lstm_xcheck.verify(CASE, ['torhc'])", "E*AdapterError: unknown adapter 'torhc'*"),
+        (
+            "lstm_xcheck.verify(CASE, {'mine': len})",
+            "E*AdapterError: mine is <built-in function len>, but should be lx.program*",
+        ),
         ("lstm_xcheck.verify(CASE, [])", "E*NothingComparedError: no adapter is left*"),
         ("lstm_xcheck.assert_agrees([CASE], ['honest', 'wrong'])", "E*DisagreementError: 3 quantities*"),
         ("lstm_xcheck.assert_equivalent(CASE.weights, lx.LSTMWeights.random(CASE.spec, 5))", "E*W of layer 0*"),
     ],
-    ids=["verify", "no-case", "unknown", "no-adapter", "agrees", "equivalent"],
+    ids=["verify", "no-case", "unknown", "function", "no-adapter", "agrees", "equivalent"],
 )
 def test_the_fixture_fails_a_test_that_should_fail(run: Run, text: str, words: str) -> None:
     result = run(body(f"CASE = lx.Case.random(lx.LSTMSpec(2, 3))\n{text}"))
