@@ -33,6 +33,7 @@ class OtherTensor:
     note: str = ""
     stored: TensorInfo | None = field(default=None, repr=False, compare=False)
     unread: str = ""  # the LSTM that it belongs to and that is not read
+    training: bool = False  # of the training alone, such as an optimizer's moments
 
     def __str__(self) -> str:
         """Name, shape and type as error messages list them."""

@@ -33,6 +33,8 @@ def command(file: Path, layout: str | None, as_json: bool, **keras: Any) -> None
 
 
 def _print(checkpoint: Checkpoint) -> None:
+    from ..checkpoints.codecs.limits import shortlist
+
     heading, *rows = _lines(checkpoint)
     click.echo(f"{checkpoint.path}: {checkpoint.format}\n")
     click.echo("\n".join([click.style(heading, bold=True), *rows, ""]))
@@ -41,10 +43,14 @@ def _print(checkpoint: Checkpoint) -> None:
             click.echo(f"{lstm.name}: {line}")
     for unread in checkpoint.unread:
         click.echo(f"{unread.name}: {unread.note}")
+    training = [tensor.name for tensor in checkpoint.other if tensor.training]
     if checkpoint.other:
         click.echo(f"\nother tensors: {len(checkpoint.other)}")
     for tensor in checkpoint.other:
-        click.echo(f"  {tensor}" + (f" ({tensor.note})" if tensor.note else ""))
+        if not tensor.training:
+            click.echo(f"  {tensor}" + (f" ({tensor.note})" if tensor.note else ""))
+    if training:
+        click.echo(f"  {len(training)} of training: {shortlist(training)}")
     if checkpoint.content:
         click.echo(f"\nother content: {len(checkpoint.content)}")
     for line in checkpoint.content:

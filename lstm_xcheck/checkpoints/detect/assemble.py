@@ -39,7 +39,8 @@ def others(
 def _other(tensor: TensorInfo, reason: Reason, options: ReadOptions) -> OtherTensor:
     values = _loaded(tensor, options) if options.load_other_tensors else None
     note, unread = (reason.note, reason.name) if isinstance(reason, UnreadLSTM) else (reason, "")
-    return OtherTensor(escape(tensor.name, 200), tensor.shape, tensor.dtype, note, values, unread)
+    name, training = escape(tensor.name, 200), is_training_state(tensor)
+    return OtherTensor(name, tensor.shape, tensor.dtype, note, values, unread, training)
 
 
 def unread_state(state: str, name: str) -> UnreadLSTM:

@@ -13,7 +13,6 @@ import numpy as np
 
 from ...layouts.other_layers import transposed
 from ..codecs.limits import escape
-from ..detect.assemble import is_training_state
 from ..model import Checkpoint, OtherTensor
 from ..tensor_info import TensorInfo
 from ..topology import GraphLayer, LayerGroup
@@ -29,7 +28,7 @@ def collect_layers(checkpoint: Checkpoint, kinds: Mapping[str, str] | None = Non
         checkpoint: read with `load_other_tensors`.
         kinds: the kind of layers by name, where somebody knows; decides what names and shapes leave open.
     """
-    training = tuple(tensor for tensor in checkpoint.other if tensor.stored and is_training_state(tensor.stored))
+    training = tuple(tensor for tensor in checkpoint.other if tensor.training)
     rest = [tensor for tensor in checkpoint.other if tensor not in training]
     family = checkpoint.family
     if family == "onnx":

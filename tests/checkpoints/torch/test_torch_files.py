@@ -102,6 +102,8 @@ def test_training_checkpoint_with_wrappers_optimizer_and_buffers(tmp_path: Path)
     assert listed["state_dict.module.norm.num_batches_tracked"] == ((), "int64")
     assert listed["state_dict.module.head.weight"] == ((1, 3), "float32")
     assert listed["optimizer.state.0.exp_avg"] == ((16, 5), "float32")
+    training = {tensor.name.partition(".")[0] for tensor in checkpoint.other if tensor.training}
+    assert training == {"optimizer"}
 
 
 @pytest.mark.usefixtures("oracle_alone")
