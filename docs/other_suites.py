@@ -1,6 +1,6 @@
 """Writes docs/reference/other_suites.md: what the LSTM tests of other projects catch, by the verb `score`.
 
-    python docs/other_suites.py                   run all suites, some ten minutes
+    python docs/other_suites.py                   run all suites, some twenty minutes
     python docs/other_suites.py --only "ONNX node"    run those whose name has these words, and keep the others
 
 The figures are kept in docs/reference/other_suites.json.
@@ -36,8 +36,8 @@ _HEAD = """# What other test suites catch
 the suite. A mistake is caught if a test fails. A mistake counts if some call of the framework shows it; that it has no
 effect on the data of the suite is no excuse. In a framework of single cells, as of JAX, only mistakes of a step count.
 Planted are values: what a layer returns is changed by what the mistake changes, whichever way it is computed. Tests of
-Keras called `test_basics`, which train for a second and compare shapes, are left out. Of suites that take long, some
-mistakes were drawn: 60 for bidirectional_test.py, 24 for Haiku.
+Keras called `test_basics`, which train for a second and compare shapes, are left out. For bidirectional_test.py, which
+takes long, 60 mistakes were drawn.
 """
 
 _TAIL = """
@@ -81,7 +81,6 @@ def _keras(file: str, *options: str) -> Suite:
 
 def suites() -> list[Suite]:
     """Every row; those of frameworks are the tests that their packages ship."""
-    haiku = Path(str(find_spec("haiku").submodule_search_locations[0])) / "_src/recurrent_test.py"  # type: ignore[union-attr, index]
     own = {"LSTM_UNDER_TEST": "torch_lstm:run", "PYTHONPATH": f"{ROOT / EXAMPLE}{os.pathsep}{ROOT}"}
     kinds = ((), ("--layers", "2", "--bidirectional"))
     vectors = tuple((*kind, "--no-empty-rows") for kind in kinds)
@@ -91,8 +90,6 @@ def suites() -> list[Suite]:
         _keras("lstm_test.py"),
         _keras("stacked_rnn_cells_test.py"),
         _keras("bidirectional_test.py", "--sample", "60"),
-        Suite("Haiku recurrent_test.py", "dm-haiku",
-              ("--host", "jax", "--pytest", f"{haiku} -k 'LSTM or Unroll'", "--sample", "24")),
         Suite("one np.allclose with equal weights", "torch",
               ("--host", "torch", "--pytest", f"{EXAMPLE}/test_constant_weights.py")),
         Suite("our vectors, one layer", "torch", ours, own, vectors[:1]),
