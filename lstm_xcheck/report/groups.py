@@ -72,7 +72,8 @@ class Group:
         """
         reason = self.worst.reason
         shown = "" if not reason or reason.startswith(self.cause) else f": {reason}"
-        parts = [f"{self.adapter}: {self.sentence}.", self.fix, f"Worst case {self.worst.case}{shown}."]
+        why = self.fix if self.named else self.explanation
+        parts = [f"{self.adapter}: {self.sentence}.", why, f"Worst case {self.worst.case}{shown}."]
         return " ".join(part for part in (*parts, self.command and f"Run: {self.command}") if part)
 
 
