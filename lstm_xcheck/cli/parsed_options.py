@@ -68,6 +68,7 @@ class TraceOptions(SpecOptions):
     layer: int | None
     direction: str | None
     unit: str | None
+    adapter: str | None
     as_json: bool
 
 

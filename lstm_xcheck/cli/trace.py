@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import UserError
-from .options import PATH, spec_options
+from .options import ADAPTERS, PATH, spec_options
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from ..arrays import Array
+    from ..engine.adapter_trace import AdapterTrace
     from ..model import LSTMSpec, LSTMWeights
     from ..oracle.trace import Trace
     from ..report.trace_view import Choice
@@ -38,8 +41,9 @@ _INIT = "probe"
 @click.option("--layer", type=int, metavar="K", help="Layer to show.  [default: the top one]")
 @click.option("--direction", type=click.Choice(["forward", "backward"]), help="Direction to show.  [default: all]")
 @click.option("--unit", metavar="0,3", help="Units to show.  [default: the first 8]")
+@click.option("--adapter", type=ADAPTERS, metavar="NAME[=TARGET]", help="Run this one, too, and show where it parts.")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON: all layers, units and rows.")
-def command(**arguments: Any) -> None:
+def command(**arguments: Any) -> int:
     """Show the gates i, f, g (cell candidate), o and the states c,
     h of every step, in float64.
 
@@ -49,9 +53,13 @@ def command(**arguments: Any) -> None:
     For example: lstm-xcheck trace --input-size 1 --hidden-size 1 --values 1,2,3,4
 
     For a checkpoint: lstm-xcheck trace model.pt --one-hot 4,7,8,4 --depth 10
+
+    With --adapter, an installed adapter or an implementation of your own, as verify takes them, runs the same input;
+    the exit code is 1 where it is wrong.
     """
     from rich.console import Console
 
+    from ..engine.adapter_trace import trace_adapter
     from ..report.trace_view import print_trace, to_dict
     from ..tracing import trace
     from .output import print_json
@@ -62,15 +70,39 @@ def command(**arguments: Any) -> None:
     x, indices, content = _input(options)
     given: dict[str, Any] = {"one_hot": indices, "depth": options.depth, "steps": options.steps}
     run = trace(lstm, x, seed=options.seed, init=options.init or _INIT, **given)
+    traced = None if options.adapter is None else trace_adapter(options.adapter, run.case)
+    code = 0 if traced is None or traced.diagnosis is None else 1
     if options.as_json:
         cells = [cell for cells in run.cells for cell in cells]
-        print_json({"weights": origin, "input": content, **to_dict(run, cells)}, allow_nan=False)
-        return
+        data = {"weights": origin, "input": content, **to_dict(run, cells)}
+        print_json({**data, **({} if traced is None else {"adapter": traced.to_dict()})}, allow_nan=False)
+        return code
     choice = _choose(run, options)
     console = Console(highlight=False)
     for line in (*_heading(run, origin, content, options.row), *_hints(run.case.spec, options)):
         console.print(line, markup=False, soft_wrap=True)
     print_trace(run, choice, console)
+    if traced is not None:
+        _print_adapter(traced, run, choice, console)
+    return code
+
+
+def _print_adapter(traced: AdapterTrace, run: Trace, choice: Choice, console: Console) -> None:
+    """The outputs of the top layer beside those of the implementation."""
+    from .output import plain_table
+
+    spec, row = run.case.spec, choice.row
+    console.print(f"\n{traced.adapter}, top layer: h beside the true one", style="bold", markup=False, soft_wrap=True)
+    table = plain_table("t", "direction", "unit", "true h", traced.adapter, "error / bound", right=("t", "unit"))
+    for direction, cell in enumerate(run.cells[-1]):
+        units = [unit for unit in choice.units if unit < spec.output_size]
+        for t, unit in ((t, unit) for t in range(run.case.steps) for unit in units):
+            column = direction * spec.output_size + unit
+            way = "backward" if spec.is_backward(cell.direction) else "forward"
+            numbers = f"{cell.h[row, t, unit]:.6g}", f"{traced.y[row, t, column]:.6g}"
+            table.add_row(str(t), way, str(unit), *numbers, f"{traced.score[row, t, column]:.2g}")
+    console.print(table)
+    console.print(traced.sentence, markup=False, highlight=False, soft_wrap=True)
 
 
 def _lstm(options: TraceOptions) -> tuple[LSTMWeights | LSTMSpec, str]:
