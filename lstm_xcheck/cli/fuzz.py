@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import shlex
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -81,11 +82,20 @@ def command(
     entry = next(entry for entry in entries if entry.name == finding.adapter)
     diagnosis = explain(finding, entry, timeout)
     file, note = write_reproducer(finding, entry, diagnosis, out)
+    rerun = _command(finding, functions)
     if as_json:
-        print_json(_plain(finding, diagnosis, file, note, effort))
+        print_json(_plain(finding, diagnosis, file, note, {**effort, "reproduce": rerun}))
     else:
         _print(finding, diagnosis, file, note)
+        click.echo(f"run: {rerun}")
     return 2 if finding.outcome.verdict == "crashed" else 1
+
+
+def _command(finding: Finding, functions: Sequence[str]) -> str:
+    """The command that runs the case again."""
+    own = [text for text in functions if text.partition("=")[0] == finding.adapter]
+    option = ["--adapter", own[0]] if own else ["--adapters", finding.adapter]
+    return shlex.join(["lstm-xcheck", "verify", *option, "--case", finding.recipe.id])
 
 
 def axes_of(grid_text: str | None) -> dict[str, Any]:

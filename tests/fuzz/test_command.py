@@ -62,6 +62,10 @@ def test_a_crash_is_exit_2_with_a_reproducer(command: Command, folder: Path) -> 
     assert "CRASHED: mine, in case" in ran.out
     assert "case h1-x1-t3-b1-none-float32-s0" in ran.out
     assert "test_xcheck_mine.py (run once: it fails, as it should)" in ran.out
+    assert ran.out.endswith(
+        "run: lstm-xcheck verify --adapter mine=kernels:raising --case h1-x1-t3-b1-none-float32-s0\n"
+    )
+    assert "1 planned = 1 crashed" in command(*ran.out.splitlines()[-1].split()[2:]).out
 
 
 def test_a_hang_is_contained(command: Command) -> None:
