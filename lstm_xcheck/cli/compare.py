@@ -10,6 +10,7 @@ import click
 
 from ..porting.comparison import SIDES
 from .options import PATH, keras_options, layouts_for, layouts_option
+from .output import say
 
 if TYPE_CHECKING:
     from ..porting.comparison import ComparedLSTM, Comparison
@@ -42,7 +43,7 @@ def command(
     if as_json:
         print_json(found.to_dict(), allow_nan=False)
     else:
-        click.echo("\n".join(_lines(found)))
+        say("\n".join(_lines(found)))
     return 0 if found.same else 1
 
 

@@ -9,6 +9,7 @@ import click
 
 from ..errors import UserError
 from .options import LAYOUT, PATH, keras_options
+from .output import say
 
 if TYPE_CHECKING:
     from ..arrays import Array
@@ -143,28 +144,28 @@ def _print(found: Diagnosis, agrees: bool, layout: str | None) -> None:
     from ..layouts.layer_code import LAYER_CODE
 
     if agrees or found.cause is None:
-        click.echo(found.explanation)
+        say(found.explanation)
         for other in found.within_reach:
-            click.echo(f"within reach, not proven: {other['cause']} ({other['reason']})")
+            say(f"within reach, not proven: {other['cause']} ({other['reason']})")
         return
-    click.echo(f"cause: {found.cause}")
-    click.echo(f"why:   {found.explanation}")
-    click.echo(f"fix:   {found.fix}")
+    say(f"cause: {found.cause}")
+    say(f"why:   {found.explanation}")
+    say(f"fix:   {found.fix}")
     evidence = found.evidence
     before = evidence["residual_before"]
     as_it_is = (
         "the outputs are impossible as they are" if before is None else f"error is {before:.3g} x the bound as it is"
     )
-    click.echo(f"proof: {as_it_is}, {evidence['residual_after']:.2g} x with this explanation")
+    say(f"proof: {as_it_is}, {evidence['residual_after']:.2g} x with this explanation")
     if evidence["first"]:
         first = evidence["first"]
-        click.echo(
+        say(
             f"first: layer {first['layer']}, direction {first['direction']}, step {first['step']}, "
             f"row {first['batch']}, unit {first['unit']}"
         )
     for other in found.alternatives:
         same = "the same thing on this case" if other["same_on_this_case"] else "fits too"
-        click.echo(f"or:    {other['cause']} ({same})")
+        say(f"or:    {other['cause']} ({same})")
     codes = {f"in {name}": remedy(found, name) for name in LAYER_CODE if layout is None}
     if not any(codes.values()):
         codes = {"for a function of your own": function_remedy(found, layout if layout != _CANONICAL else None)}
@@ -172,4 +173,4 @@ def _print(found: Diagnosis, agrees: bool, layout: str | None) -> None:
         if code:
             click.echo(f"\n# {where}\n{code}")
     if why_no_code(found):
-        click.echo(f"\n{why_no_code(found)}")
+        say(f"\n{why_no_code(found)}")

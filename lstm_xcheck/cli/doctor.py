@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .output import say
+
 if TYPE_CHECKING:
     from ..adapters.doctor import Finding
 
@@ -45,11 +47,11 @@ def command(as_json: bool) -> int:
 def _print(data: dict[str, Any], findings: list[Finding]) -> None:
     """What is wrong first."""
     wrong = [finding for finding in findings if finding.level == "wrong"]
-    click.echo(f"{len(wrong)} known to be wrong here" if wrong else "nothing here is known to be wrong")
+    say(f"{len(wrong)} known to be wrong here" if wrong else "nothing here is known to be wrong")
     for finding in findings:
-        click.echo(f"  {finding.level}: {finding.text}" + (f"; run: {finding.command}" if finding.command else ""))
-    click.echo(f"\nlstm-xcheck {data['lstm_xcheck']} on Python {data['python']}, {data['machine']}")
-    click.echo("  " + ", ".join(f"{name} {version}" for name, version in data["packages"].items()))
-    click.echo(f"\nadapters that run here: {', '.join(data['adapters']) or 'none'}")
+        say(f"  {finding.level}: {finding.text}" + (f"\n    run: {finding.command}" if finding.command else ""))
+    say(f"\nlstm-xcheck {data['lstm_xcheck']} on Python {data['python']}, {data['machine']}")
+    say("  " + ", ".join(f"{name} {version}" for name, version in data["packages"].items()))
+    say(f"\nadapters that run here: {', '.join(data['adapters']) or 'none'}")
     for name, command in data["missing"].items():
-        click.echo(f"  {name}: {command}")
+        say(f"    {name}: {command}")

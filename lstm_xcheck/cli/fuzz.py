@@ -13,6 +13,7 @@ import click
 
 from ..errors import NothingComparedError
 from .options import ADAPTERS, PATH, adapter_names, own_option
+from .output import say
 
 if TYPE_CHECKING:
     from ..diagnose import Diagnosis
@@ -147,13 +148,13 @@ def _report_nothing(search: Search, effort: dict[str, Any], as_json: bool) -> in
         print_json({"schema": 1, "verdict": "agree", **effort, "finding": None})
         return 0
     counts = ", ".join(f"{name} {search.compared.get(name, 0)}" for name in names)
-    click.echo(f"no disagreement in {effort['examples']} cases ({effort['seconds']:g} s); compared: {counts}")
+    say(f"no disagreement in {effort['examples']} cases ({effort['seconds']:g} s); compared: {counts}")
     for name, refused in search.unsupported.items():
         avoided = supported_grid(search.asked, refused)
         advice = f'; leave them out with --grid "{avoided}"' if avoided else ""
-        click.echo(f"unsupported by {name}: {len(refused)} cases{advice}")
+        say(f"unsupported by {name}: {len(refused)} cases{advice}")
     if silent:
-        click.echo(f"never compared: {', '.join(silent)}, which supported none of them")
+        say(f"never compared: {', '.join(silent)}, which supported none of them")
     return 0
 
 
@@ -176,7 +177,7 @@ def _print(finding: Finding, diagnosis: Diagnosis | None, file: Path | None, not
         lines += [f"  fix: {diagnosis.fix}"] if diagnosis.fix else []
         lines += [f"  or: {other['cause']}" for other in diagnosis.alternatives]
     lines.append(f"reproducer: {file} ({note})" if file else note)
-    click.echo("\n".join(lines))
+    say("\n".join(lines))
 
 
 def _plain(

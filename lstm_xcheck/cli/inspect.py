@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .options import LAYOUT, PATH, keras_options
+from .output import say
 
 if TYPE_CHECKING:
     from ..checkpoints import Checkpoint
@@ -36,25 +37,25 @@ def _print(checkpoint: Checkpoint) -> None:
     from ..checkpoints.codecs.limits import shortlist
 
     heading, *rows = _lines(checkpoint)
-    click.echo(f"{checkpoint.path}: {checkpoint.format}\n")
+    say(f"{checkpoint.path}: {checkpoint.format}\n")
     click.echo("\n".join([click.style(heading, bold=True), *rows, ""]))
     for lstm in checkpoint.lstms:
         for line in (f"why: {lstm.why}", f"parameters: {lstm.explanation}", *(f"note: {note}" for note in lstm.notes)):
-            click.echo(f"{lstm.name}: {line}")
+            say(f"{lstm.name}: {line}")
     for unread in checkpoint.unread:
-        click.echo(f"{unread.name}: {unread.note}")
+        say(f"{unread.name}: {unread.note}")
     training = [tensor.name for tensor in checkpoint.other if tensor.training]
     if checkpoint.other:
-        click.echo(f"\nother tensors: {len(checkpoint.other)}")
+        say(f"\nother tensors: {len(checkpoint.other)}")
     for tensor in checkpoint.other:
         if not tensor.training:
-            click.echo(f"  {tensor}" + (f" ({tensor.note})" if tensor.note else ""))
+            say(f"  {tensor}" + (f" ({tensor.note})" if tensor.note else ""))
     if training:
-        click.echo(f"  {len(training)} of training: {shortlist(training)}")
+        say(f"  {len(training)} of training: {shortlist(training)}")
     if checkpoint.content:
-        click.echo(f"\nother content: {len(checkpoint.content)}")
+        say(f"\nother content: {len(checkpoint.content)}")
     for line in checkpoint.content:
-        click.echo(f"  {line}")
+        say(f"  {line}")
 
 
 def _lines(checkpoint: Checkpoint) -> list[str]:

@@ -113,12 +113,12 @@ def _print_all(console: Console) -> None:
     for title, texts in (("tensors", tensors), ("sources", {row.name: row.source for row in TABLE})):
         console.print(f"\n{title}", style="bold")
         for name, text in texts.items():
-            console.print(f"  {name}: {text}", markup=False, soft_wrap=True)
+            console.print(f"  {name}: {text}", markup=False, soft_wrap=not console.is_terminal)
     console.print(
         "\ni input gate, f forget gate, g cell candidate, o output gate; x input size, h hidden size.\n"
         "lstm-xcheck layouts NAME shows one of them with an example.",
         markup=False,
-        soft_wrap=True,
+        soft_wrap=not console.is_terminal,
     )
 
 
@@ -126,7 +126,7 @@ def _print_one(row: Layout, console: Console) -> None:
     from rich.table import Table
 
     for label, value in _facts(row):
-        console.print(f"{label:<14} {value}", markup=False, soft_wrap=True)
+        console.print(f"{label:<14} {value}", markup=False, soft_wrap=not console.is_terminal)
     for label, fields in _EXAMPLES.items():
         console.print(f"\n{label}, input 3, hidden 2", style="bold", markup=False)
         table = Table(box=None, pad_edge=False, show_header=False)
@@ -134,7 +134,7 @@ def _print_one(row: Layout, console: Console) -> None:
             table.add_row(f"  {name}", str(tuple(shape)))
         console.print(table)
         if not fields:
-            console.print(f"  {_positions(row)}", markup=False, soft_wrap=True)
+            console.print(f"  {_positions(row)}", markup=False, soft_wrap=not console.is_terminal)
 
 
 def _facts(row: Layout) -> list[tuple[str, str]]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+import textwrap
 from collections.abc import Collection, Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -26,6 +28,24 @@ def print_json(data: Any, *, allow_nan: bool = True) -> None:
     import json
 
     click.echo(json.dumps(data, indent=1, allow_nan=allow_nan))
+
+
+def say(text: str) -> None:
+    """Print lines; on a terminal, long ones end between words.
+
+    Lines that begin with four blanks are code or commands, and stay whole so that they can be copied.
+    """
+    width = shutil.get_terminal_size().columns if sys.stdout is not None and sys.stdout.isatty() else 0
+    for line in text.split("\n"):
+        if 0 < width < len(line) and not line.startswith("    "):
+            indent = " " * (len(line) - len(line.lstrip()))
+            wrapped = textwrap.fill(
+                line.lstrip(), width, initial_indent=indent, subsequent_indent=f"{indent}  ", break_long_words=False,
+                break_on_hyphens=False,
+            )  # fmt: skip
+            click.echo(wrapped)
+        else:
+            click.echo(line)
 
 
 def plain_table(*headings: str, no_wrap: Collection[str] = (), right: Collection[str] = ()) -> Table:
@@ -115,6 +135,6 @@ def _write(report: Report, options: ReportOptions) -> None:
             f"layers {spec['num_layers']}{', bidirectional' if spec['bidirectional'] else ''}, bias {spec['bias']} "
             f"({escape(lstm['why'])})",
             highlight=False,
-            soft_wrap=True,
+            soft_wrap=not console.is_terminal,
         )
     print_report(report, console, detail)

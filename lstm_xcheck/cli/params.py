@@ -124,16 +124,16 @@ def _print(spec: LSTMSpec, head: int, found: list[Convention], given: str | None
     from rich.console import Console
 
     console = Console(highlight=False)
-    console.print("\n".join(_formula_lines(spec, head)), markup=False, soft_wrap=True)
+    console.print("\n".join(_formula_lines(spec, head)), markup=False, soft_wrap=not console.is_terminal)
     console.print()
     console.print(_table(found))
     console.print()
     for one in found:
-        console.print(_sentence(spec, one, given), markup=False, soft_wrap=True)
+        console.print(_sentence(spec, one, given), markup=False, soft_wrap=not console.is_terminal)
     reasons = left_out(spec)
     for reason in dict.fromkeys(reasons.values()):
         names = ", ".join(name for name in reasons if reasons[name] == reason)
-        console.print(f"Left out: {names}: {reason}.", markup=False, soft_wrap=True)
+        console.print(f"Left out: {names}: {reason}.", markup=False, soft_wrap=not console.is_terminal)
 
 
 def _formula_lines(spec: LSTMSpec, head: int) -> list[str]:

@@ -13,6 +13,7 @@ import click
 
 from ..errors import UserError
 from .options import FORMAT, LAYOUT, PATH, keras_options
+from .output import say
 
 _CODES = {"agree": 0, "disagree": 1, "error": 2}
 
@@ -58,7 +59,7 @@ def command(src: Path, dst: Path, renames: tuple[str, ...], as_json: bool, **opt
     if as_json:
         print_json(certificate, allow_nan=False)
     else:
-        click.echo("\n".join(_lines(dst, certificate)))
+        say("\n".join(_lines(dst, certificate)))
     return _CODES[certificate["verdict"]]
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from .options import PATH
+from .output import say
 
 
 @click.command("recheck")
@@ -23,4 +24,4 @@ def command(certificates: tuple[Path, ...]) -> None:
     for certificate in certificates:
         with status(f"rechecking {certificate}"):
             summary = recheck(certificate)
-        click.echo(summary)
+        say(summary)

@@ -11,6 +11,7 @@ import click
 
 from ..errors import UserError
 from .options import ADAPTERS, PATH, PRESET, adapter_names, own_option
+from .output import say
 
 if TYPE_CHECKING:
     from ..recordings import Recording
@@ -98,11 +99,11 @@ def _summarize(recording: Recording, path: Path) -> int:
     """Print a line per adapter and crash; returns the number of crashes."""
     size = path.stat().st_size / 1e6
     named = f"environment {recording.environment}, " if recording.environment else ""
-    click.echo(f"{path}: {named}run {recording.run}, {len(recording.questions)} cases, {size:.2f} MB")
+    say(f"{path}: {named}run {recording.run}, {len(recording.questions)} cases, {size:.2f} MB")
     crashes = [answer for answer in recording.answers if answer.kind == "crashed"]
     for adapter in recording.adapters:
         kinds = Counter(answer.kind for answer in recording.answers if answer.adapter == adapter)
-        click.echo(f"  {adapter}: {', '.join(f'{kinds[kind]} {kind}' for kind in sorted(kinds))}")
+        say(f"  {adapter}: {', '.join(f'{kinds[kind]} {kind}' for kind in sorted(kinds))}")
     for answer in crashes[:5]:
-        click.echo(f"  CRASHED {answer.adapter}, case {answer.question}: {answer.reason}")
+        say(f"  CRASHED {answer.adapter}, case {answer.question}: {answer.reason}")
     return len(crashes)

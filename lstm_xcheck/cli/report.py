@@ -99,7 +99,7 @@ def _print_rows(report: Report, rows: list[Row], as_json: bool) -> None:
     from rich.measure import Measurement
 
     from ..report.summary import short
-    from .output import plain_table, print_json
+    from .output import plain_table, print_json, say
 
     if as_json:
         print_json({"rows": [report.row_data(row) for row in rows]})
@@ -111,8 +111,14 @@ def _print_rows(report: Report, rows: list[Row], as_json: bool) -> None:
         judged = (row.case, row.adapter, row.quantity, row.verdict, short(row.max_abs), short(row.score))
         table.add_row(*map(escape, (*judged, row.decided_by, row.reason)))
     console = Console()
-    # Names and figures are never cut: where they do not fit, the terminal breaks the line.
     needed = Measurement.get(console, console.options.update(max_width=10_000), table).minimum
-    console.width = max(console.width, needed)
-    console.print(table)
+    if console.is_terminal and needed > console.width:  # names and figures are never cut
+        for row in rows:
+            rule = f" (decided by {row.decided_by})" if row.decided_by else ""
+            place = f"{row.quantity} of case {row.case}" if row.quantity else f"case {row.case}"
+            figure = f": error {short(row.max_abs)}, {short(row.score)} times the bound{rule}" if row.score else ""
+            say(f"{row.verdict.upper()} {row.adapter}, {place}{figure}" + (f"\n  {row.reason}" if row.reason else ""))
+    else:
+        console.width = max(console.width, needed)
+        console.print(table)
     console.print(f"{len(rows)} rows", highlight=False)

@@ -97,4 +97,4 @@ def _print(found: Score) -> None:
     table.add_row("all", str(len(found.caught)), str(len(found.caught) + len(found.survivors)))
     console.print(table)
     for line in found.lines():
-        console.print(line, markup=False, soft_wrap=True)
+        console.print(line, markup=False, soft_wrap=not console.is_terminal)

@@ -80,7 +80,7 @@ def command(**arguments: Any) -> int:
     choice = _choose(run, options)
     console = Console(highlight=False)
     for line in (*_heading(run, origin, content, options.row), *_hints(run.case.spec, options)):
-        console.print(line, markup=False, soft_wrap=True)
+        console.print(line, markup=False, soft_wrap=not console.is_terminal)
     print_trace(run, choice, console)
     if traced is not None:
         _print_adapter(traced, run, choice, console)
@@ -92,7 +92,7 @@ def _print_adapter(traced: AdapterTrace, run: Trace, choice: Choice, console: Co
     from .output import plain_table
 
     spec, row = run.case.spec, choice.row
-    console.print(f"\n{traced.adapter}, top layer: h beside the true one", style="bold", markup=False, soft_wrap=True)
+    console.print(f"\n{traced.adapter}, top layer: h beside the true one", style="bold", markup=False)
     table = plain_table("t", "direction", "unit", "true h", traced.adapter, "error / bound", right=("t", "unit"))
     for direction, cell in enumerate(run.cells[-1]):
         units = [unit for unit in choice.units if unit < spec.output_size]
@@ -102,7 +102,7 @@ def _print_adapter(traced: AdapterTrace, run: Trace, choice: Choice, console: Co
             numbers = f"{cell.h[row, t, unit]:.6g}", f"{traced.y[row, t, column]:.6g}"
             table.add_row(str(t), way, str(unit), *numbers, f"{traced.score[row, t, column]:.2g}")
     console.print(table)
-    console.print(traced.sentence, markup=False, highlight=False, soft_wrap=True)
+    console.print(traced.sentence, markup=False, highlight=False, soft_wrap=not console.is_terminal)
 
 
 def _lstm(options: TraceOptions) -> tuple[LSTMWeights | LSTMSpec, str]:

@@ -12,6 +12,7 @@ import click
 
 from ..errors import UserError
 from .options import PATH, spec_options
+from .output import say
 
 if TYPE_CHECKING:
     from ..model import LSTMSpec
@@ -82,7 +83,7 @@ def command(**arguments: Any) -> None:
         print_json(data)
         return
     tops = ", ".join(dict.fromkeys(path.partition("/")[0] for path in files))
-    click.echo("\n".join([*statement.lines(), f"written to {out}: {tops}; {FORMATS[name].use}"]))
+    say("\n".join([*statement.lines(), f"written to {out}: {tops}; {FORMATS[name].use}"]))
 
 
 def _wanted(arguments: dict[str, Any], uniform: bool) -> Wanted:

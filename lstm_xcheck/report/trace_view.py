@@ -39,7 +39,8 @@ def print_trace(trace: Trace, choice: Choice, console: Console) -> None:
         heading, *rows = _table(trace, cell, choice)
         console.print(heading, style="bold", markup=False, soft_wrap=True)
         _print_lines(console, [*rows, "", *plot(cell, choice, console.encoding)])
-    _print_lines(console, ["", *_outputs(trace, choice.row)])
+    for line in ("", *_outputs(trace, choice.row)):
+        console.print(line, markup=False, highlight=False, soft_wrap=not console.is_terminal)
 
 
 def _print_lines(console: Console, lines: list[str]) -> None:
@@ -58,7 +59,7 @@ def _table(trace: Trace, cell: CellTrace, choice: Choice) -> list[str]:
     top = cell.layer == trace.case.spec.num_layers - 1
     rows = [["t", *(["input"] if inputs else []), "unit", *_QUANTITIES, ""]]
     for t in range(trace.case.steps):
-        mark = ("last output" if top else "final state") if t == cell.last[choice.row] else ""
+        mark = ("last" if top else "final") if t == cell.last[choice.row] else ""
         for position, unit in enumerate(choice.units):
             first = position == 0
             label = [str(t) if first else "", *([inputs[t] if first else ""] if inputs else [])]
