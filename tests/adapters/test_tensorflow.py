@@ -137,7 +137,7 @@ def test_other_weights_are_a_mismatch(answers: Any, name: str) -> None:
 def test_the_bound_of_litert_is_named(answers: Any) -> None:
     if "litert" not in answers:
         pytest.skip("needs ai_edge_litert")
-    assert "cell-clip" in answers["litert"]["diagnosis"]
+    assert "cell state clipped to +/-10" in answers["litert"]["diagnosis"]
     assert answers["litert"]["second run"] == "match"
 
 

@@ -35,7 +35,7 @@ MADE = {
 COMMANDS = (
     *MADE.values(), f"verify {MINE} -v", "report OUT", "report OUT --worst 3", "merge OUT --out MERGED",
     "replay mine.npz", "fuzz --adapter mine=custom_lstm:mistaken --out t.py",
-    "inspect m.safetensors", "compare m.safetensors other.safetensors", 
+    "inspect m.safetensors", "compare m.safetensors other.safetensors",
     "recheck ported.npz.xcheck.json", "diagnose one.safetensors seen.npz", "params --input-size 2308 --hidden-size 32",
     "trace --input-size 10 --hidden-size 9 --one-hot 4,7 --depth 10", "layouts", "layouts torch",
     "vectors --format json --out vectors", "doctor", "adapters",
@@ -52,9 +52,9 @@ def in_terminal(command: str, folder: Path, columns: int = 80) -> list[str]:
     environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "NO_COLOR", "CI")}
     environment |= {"TERM": "xterm-256color", "PYTHONPATH": str(ROOT), "XDG_CACHE_HOME": str(folder / "cache")}
     text = b""
-    with (folder / "stderr").open("wb") as said, subprocess.Popen(
+    with (folder / "stderr").open("wb") as messages, subprocess.Popen(
         [sys.executable, "-m", "lstm_xcheck", *words], cwd=folder, env=environment, stdin=subprocess.DEVNULL,
-        stdout=theirs, stderr=said,
+        stdout=theirs, stderr=messages,
     ) as process:  # fmt: skip
         os.close(theirs)
         with (

@@ -7,7 +7,7 @@ RUN = {
     "torch": 32, "torch-cell": 42, "torchscript": 32, "torch-autocast": 32, "torch-export": 27,
     "keras-torch": 52, "keras-jax": 52, "keras-tensorflow": 52, "keras-cell": 52, "tf-keras": 52,
     "jax": 76, "jax-export": 74, "flax-linen": 27, "flax-nnx": 27, "flax-nnx-optimized": 27, "equinox": 33, "haiku": 25,
-    "onnxruntime": 59, "onnx-reference": 59, "onnx-openvino": 54, "tract": 43, "openvino": 45,
+    "onnxruntime": 59, "onnx-reference": 59, "onnx-openvino": 54, "tract": 49, "openvino": 45,
     "paddle": 24, "mlx": 33, "sonnet": 27, "tf1-cell": 33, "tf-block": 29,
     "torch-onnx-script": 32,
     # What compiles at each shape, without the two cases of a hundred steps; of torch-compile every third case.
