@@ -175,7 +175,9 @@ def _verify_own(
     if entries:
         plan = Plan(questions, entries, {}, timeout, jobs or os.cpu_count() or 1)
         outcomes += [event for event in run_plan(plan) if isinstance(event, Outcome)]
-    return _with_power([planned, *outcomes, Finished(time.perf_counter() - start)], questions)
+    report = _with_power([planned, *outcomes, Finished(time.perf_counter() - start)], questions)
+    report.subject["own"] = list(own)
+    return report
 
 
 def _with_power(events: Iterable[Event], questions: tuple[Case | Recipe, ...]) -> Report:

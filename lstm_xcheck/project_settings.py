@@ -41,14 +41,18 @@ def project_settings(folder: Path) -> dict[str, Any]:
         content = file.read_bytes()
         if _TABLE.encode() not in content:
             return {}
-        table = tomllib.loads(content.decode()).get("tool", {}).get(_TABLE, {})
+        document = tomllib.loads(content.decode())
     except (OSError, ValueError) as error:
         raise UserError(f"{file} cannot be read: {error}") from error
+    tool = document.get("tool", {})
+    table = tool.get(_TABLE, {}) if isinstance(tool, dict) else {}
+    if not isinstance(table, dict):
+        raise UserError(f"{file}: tool.{_TABLE} is {table!r}, but should be a table, [tool.{_TABLE}]")
     for name, value in table.items():
         if name not in SETTINGS:
             raise UserError(f"{file}, [tool.{_TABLE}]: {unknown('setting', name, SETTINGS)}")
         types, example = SETTINGS[name]
-        if not isinstance(value, types) or isinstance(value, bool):
+        if not isinstance(value, types) or isinstance(value, bool) or not value:
             raise UserError(f"{file}, [tool.{_TABLE}]: {name} is {value!r}, but should be like {name} = {example}")
     settings = dict(table)
     if isinstance(settings.get("adapters"), list):

@@ -163,8 +163,8 @@ def _print(finding: Finding, diagnosis: Diagnosis | None, file: Path | None, not
 
     outcome = finding.outcome
     lines = [
-        f"{outcome.verdict.upper()}: {finding.adapter}, in case {finding.examples}, "
-        f"made smaller in {finding.shrinks} more",
+        f"{outcome.verdict.upper()}: {finding.adapter}, in case {finding.examples}"
+        + (f", made smaller in {finding.shrinks} more" if finding.shrinks else ""),
         f"  case {finding.recipe.id}",
         *(f"  {row.reason}" for row in outcome.rows if row.verdict == outcome.verdict),
     ]

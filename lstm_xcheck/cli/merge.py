@@ -18,7 +18,7 @@ def command(folders: tuple[Path, ...], out: Path, **arguments: Any) -> int:
     """Put runs of the same cases together: shards of a sweep,
     runs of different adapters, or both.
 
-    What no folder holds is named, counts as not run, and makes the exit code 2.
+    What no folder holds is named and counts as not run: the exit code is then 2, or 1 where something is wrong.
     """
     from ..runs.description import RunDescription
     from ..runs.resume import merge

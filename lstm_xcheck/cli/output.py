@@ -123,9 +123,9 @@ def _write(report: Report, options: ReportOptions) -> None:
 
     from ..report.terminal import print_report
 
-    console = Console(
-        force_terminal=True if options.color == "always" else None, no_color=True if options.color == "never" else None
-    )
+    console = Console(force_terminal=True) if options.color == "always" else Console()
+    if options.color == "never":
+        console = Console(color_system=None)
     detail = 0 if options.quiet else 2 if options.verbose else 1
     for lstm in report.subject.get("lstms", []) if detail else []:
         spec = lstm["spec"]

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from ..engine import CaseOrRecipe, Plan, Recipe
     from ..model import LSTMSpec
 
+#: Seconds for one case.
+DEFAULT_TIMEOUT = 120.0
 #: A deeper stack is taken for a typo.
 _MAX_LAYERS = 512
 
@@ -198,9 +200,21 @@ class VerifyOptions(CaseOptions, WorkerOptions, ReportOptions):
             self.keras_config, self.activation, self.recurrent_activation, self.go_backwards, self.accept_class
         )
 
+    def check_selection(self) -> None:
+        """Refuse options that --case or --last-failed would pass over in silence."""
+        if self.case_ids and self.last_failed:
+            raise UserError("--case and --last-failed both choose the cases; give one of them")
+        chosen = "--case" if self.case_ids else "--last-failed" if self.last_failed else ""
+        changes = {"--precision": self.precision, "--seed": self.seed, "--seeds": self.seeds}
+        given = [option for option, value in changes.items() if value]
+        if chosen and given and not self.files:
+            raise UserError(f"{given[0]} changes designed cases, but {chosen} names them as they are; leave one out")
+
     def command(self) -> dict[str, Any]:
         """The words that ask for a case again, and those of each own adapter."""
-        words = ["lstm-xcheck", "verify", *map(str, self.files)]
+        files = [f"./{file}" if str(file).startswith("-") else str(file) for file in self.files]
+        words = ["lstm-xcheck", "verify", *files]
+        words += [] if self.timeout == DEFAULT_TIMEOUT else ["--timeout", f"{self.timeout:g}"]
         if self.files:  # ids of designed cases say all of this themselves
             words += [word for layout in self.layouts for word in ("--layout", layout)]
             named = {
@@ -212,7 +226,8 @@ class VerifyOptions(CaseOptions, WorkerOptions, ReportOptions):
             words += ["--go-backwards"] * self.go_backwards + ["--gradients"] * self.gradients
             words += [word for name in self.accept_class for word in ("--accept-class", name)]
         own = {text.partition("=")[0]: ["--adapter", text] for text in self.functions}
-        own |= {name: ["--worker", f"{name}={python}", "--adapters", name] for name, python in self.pythons().items()}
+        for name, python in self.pythons().items():
+            own[name] = [*own.get(name, ["--adapters", name]), "--worker", f"{name}={python}"]
         return {"verify": shlex.join(words), "adapters": {name: shlex.join(option) for name, option in own.items()}}
 
     def shard_number(self) -> tuple[int, int] | None:

@@ -50,7 +50,8 @@ def command(
     """Show the run in DIR, finished or not: its verdicts,
     or the rows that fit what is asked.
 
-    The exit code is that of the run; cells that have not ended yet make it 2.
+    The exit code is that of the run; cells that have not ended yet make it 2, unless
+    something is wrong already (1).
     """
     from ..compare import VERDICTS
     from ..report.index import find, opened
@@ -111,7 +112,8 @@ def _print_rows(report: Report, rows: list[Row], as_json: bool) -> None:
         judged = (row.case, row.adapter, row.quantity, row.verdict, short(row.max_abs), short(row.score))
         table.add_row(*map(escape, (*judged, row.decided_by, row.reason)))
     console = Console()
-    needed = Measurement.get(console, console.options.update(max_width=10_000), table).minimum
+    measured = Measurement.get(console, console.options.update(max_width=10_000), table)
+    needed = measured.minimum if console.is_terminal else measured.maximum
     if console.is_terminal and needed > console.width:  # names and figures are never cut
         for row in rows:
             rule = f" (decided by {row.decided_by})" if row.decided_by else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -86,20 +86,23 @@ def command(**arguments: Any) -> int:
 
     options = VerifyOptions(**without_settings(arguments))
     failed = last_failures(Path.cwd()) if options.last_failed else []
+    options.check_selection()
     options.check_precision()
     check_report_paths(options.reports)
     shard = options.shard_number()
     if options.resume and options.out is None:
         raise UserError("--resume goes on with the run of a folder; add --out DIR")
     pythons = options.pythons()
-    names = adapter_names(options.adapters, nothing="no adapter")
+    names = _named(options, failed, pythons)
     quick = options.preset == "quick"  # the others have too many shapes for adapters that compile each one
     entries = chosen_entries(names, options.functions, pythons, cluster_entries(options.dask), compiling=quick)
     cases, subject = _questions(options)
     subject["command"] = options.command()
+    if options.functions:
+        subject["own"] = [text.partition("=")[0] for text in options.functions]
+    cases = _of_ids(cases, options.case_ids or [case for case, _ in failed], options)
     if options.gradients:
         cases = with_gradients(cases)
-    cases = _of_ids(cases, [*options.case_ids, *(case for case, _ in failed)])
     if failed:
         entries = tuple(entry for entry in entries if entry.name in {adapter for _, adapter in failed})
     plan = options.plan(cases_of_shard(cases, shard), with_compiling(entries, cases), pythons)
@@ -111,7 +114,7 @@ def command(**arguments: Any) -> int:
         report.power = statements(cases, report, ahead=ahead)
         if options.out is not None:
             write_power(options.out, report.power)
-    _keep_failures(report)
+    _keep_failures(report, failed)
     return deliver(report, options)
 
 
@@ -123,28 +126,53 @@ def without_settings(arguments: dict[str, Any]) -> dict[str, Any]:
     return arguments
 
 
-def _keep_failures(report: Report) -> None:
+def _named(options: VerifyOptions, failed: Sequence[tuple[str, str]], pythons: Mapping[str, str]) -> list[str] | None:
+    """The adapters by name; with --last-failed those that failed."""
+    from ..adapters import known
+
+    names = adapter_names(options.adapters, nothing="no adapter")
+    if not failed or names is not None:
+        return names
+    own = {text.partition("=")[0] for text in options.functions} | set(pythons)
+    wanted = list(dict.fromkeys(adapter for _, adapter in failed))
+    found = [name for name in wanted if name in known() and name not in own]
+    if not found and not own & set(wanted):
+        raise UserError(f"--last-failed: {', '.join(wanted)} failed; give --adapter {wanted[0]}=TARGET again")
+    return found
+
+
+def _keep_failures(report: Report, before: Sequence[tuple[str, str]]) -> None:
+    """Keep what failed now, and `before` where it did not run again."""
     from ..report.groups import TROUBLE
     from ..runs.last_run import keep_failures
 
-    failed = [(one.case, one.adapter) for one in report.outcomes if one.verdict in TROUBLE]
+    failed, ran = [], set()
+    for one in report.outcomes:
+        ran.add((one.case, one.adapter))
+        failed += [(one.case, one.adapter)] if one.verdict in TROUBLE else []
+    left = [pair for pair in before if pair not in ran]
+    if left:
+        names = ", ".join(dict.fromkeys(adapter for _, adapter in left))
+        click.echo(f"not run again, and kept for --last-failed: {len(left)} failures of {names}", err=True)
     try:
-        keep_failures(Path.cwd(), failed)
+        keep_failures(Path.cwd(), [*failed, *left])
     except OSError as error:
         click.echo(f"what failed is not kept for --last-failed: {error}", err=True)
 
 
-def _of_ids(cases: tuple[CaseOrRecipe, ...], ids: Sequence[str]) -> tuple[CaseOrRecipe, ...]:
+def _of_ids(cases: tuple[CaseOrRecipe, ...], ids: Sequence[str], options: VerifyOptions) -> tuple[CaseOrRecipe, ...]:
     """The cases of these ids, or all; designed cases are made from theirs."""
     from ..engine import Recipe
 
     if not ids:
         return cases
     by_id = {case.id: case for case in cases}
+    option = "--last-failed" if options.last_failed else "--case"
     for id in ids:
-        case = by_id.get(id) or Recipe.from_id(id)
+        case = by_id.get(id) or (None if options.files else Recipe.from_id(id))
         if case is None:
-            raise UserError(f"--case: {unknown('case', id, by_id)}")
+            advice = "" if options.files else "; a case of a file needs the FILE again"
+            raise UserError(f"{option}: {unknown('case', id, by_id)}{advice}")
         by_id[id] = case
     return tuple(by_id[id] for id in dict.fromkeys(ids))
 

@@ -43,7 +43,8 @@ def unexplained(search: Search, ask: Ask | None) -> Diagnosis:
     elif search.free_runs.exhausted:
         hint += " Not every pair of mistakes was tried: give the outputs of every layer, or a smaller case."
     location = locate(discrepancy)
-    wrong = discrepancy.describe_unexplained(within_reach=bool(search.within_reach))
+    alone = bool(location.get("outputs_alone"))
+    wrong = discrepancy.describe_unexplained(within_reach=bool(search.within_reach), outputs_alone=alone)
     return Diagnosis(
         None,
         explanation=wrong + describe_location(location, discrepancy.case) + hint,

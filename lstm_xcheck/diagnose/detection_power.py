@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -183,7 +183,23 @@ def plants(mistake: Mistake, weights: LSTMWeights) -> list[Mistake]:
     return [mistake] if len(cells) in (0, count) else [in_cells(mistake, [place]) for place in cells]
 
 
-def is_small(case: Case) -> bool:
+class Sized(Protocol):
+    """A case, or a recipe of one."""
+
+    @property
+    def spec(self) -> LSTMSpec:
+        """Its LSTM."""
+
+    @property
+    def batch(self) -> int:
+        """Its rows."""
+
+    @property
+    def steps(self) -> int:
+        """Its steps."""
+
+
+def is_small(case: Sized) -> bool:
     """Whether stating the power is cheap beside a verification."""
     spec = case.spec
     cells = spec.num_layers * spec.num_directions

@@ -107,8 +107,16 @@ class Discrepancy:
                 return {"layer": layer, "direction": direction, "step": step, "batch": row, "unit": unit}
         return {}
 
-    def describe_unexplained(self, *, within_reach: bool = False) -> str:
-        """What is wrong, where no cause was found; `within_reach`: whether some would fit."""
+    def describe_unexplained(self, *, within_reach: bool = False, outputs_alone: bool = False) -> str:
+        """What is wrong, where no cause was found.
+
+        Args:
+            within_reach: whether some cause would fit.
+            outputs_alone: whether the states are right, which teacher forcing by wrong outputs does not show.
+        """
+        verb = "is proven by" if within_reach else "explains"
+        if outputs_alone:
+            return f"No mistake of the catalogue {verb} these outputs."
         first = self._first_wrong()
         if first:
             where = f"It shows first in layer {first['layer']}, direction {first['direction']}, step {first['step']}"
@@ -118,5 +126,4 @@ class Discrepancy:
             where = "Every number is within the worst case of rounding, yet farther off than rounding would put it"
         wrong = [name for name, score in self.scores.items() if score > 1.0]
         wrong += [f"{name} (of another shape)" for name in self.observed if name not in self.comparable]
-        verb = "is proven by" if within_reach else "explains"
         return f"No mistake of the catalogue {verb} these outputs. {where}; wrong: {', '.join(wrong) or 'none'}."

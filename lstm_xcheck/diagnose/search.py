@@ -63,7 +63,8 @@ def diagnose(
         printed = replace(discrepancy.profile, resolution=0.5 * 10.0**-decimals)
         discrepancy = Discrepancy.of(observed, case, printed)
     note = " ".join(text for text in (not_finite, _describe_digits(decimals)) if text)
-    if not discrepancy.wrong:
+    lost = given.keys() - observed.keys()  # not one number of these is finite
+    if not discrepancy.wrong or (lost and all(score <= 1.0 for score in discrepancy.scores.values())):
         explanation = discrepancy.describe_nothing_wrong(decimals)
         if not_finite:
             explanation = f"{not_finite} Nothing else is wrong as far as can be seen."

@@ -23,7 +23,7 @@ FAMILIES: Mapping[str, str] = {
 
 #: The family of a feature's group; its other groups leave it to the spec and data.
 _OF_GROUP = {"cell": "cell", "padding": "lengths", "states": "calls", "calls": "calls", "outputs": "calls",
-             "sizes": "calls"}  # fmt: skip
+             "sizes": "calls", "gradients": "gradients"}  # fmt: skip
 
 
 def families(questions: Iterable[CaseOrRecipe]) -> dict[str, str]:
@@ -43,11 +43,13 @@ def family(question: CaseOrRecipe) -> str:
     if isinstance(question, Case):
         padded = question.lengths is not None or question.mask is not None
         return _by_content(question.spec, padded, question.precision)
-    if question.feature and (group := _OF_GROUP.get(feature_named(question.feature).group)):
+    feature = feature_named(question.feature) if question.feature else None
+    if feature is not None and (group := _OF_GROUP.get(feature.group)):
         return group
     if question.impossible:
         return "other"
-    return _by_content(question.spec, question.ragged, question.dtype)
+    precision = question.dtype if feature is None else feature.data.get("precision", question.dtype)
+    return _by_content(question.spec, question.ragged, precision)
 
 
 def _by_content(spec: LSTMSpec, padded: bool, precision: str) -> str:

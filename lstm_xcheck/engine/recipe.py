@@ -53,7 +53,9 @@ class Recipe:
         words += ["last"] if self.returns == "last" else []
         words += ["gradients"] if self.gradients else []
         words += [self.init] if self.init != "probe" else []
-        words += [self.feature] if self.feature else []
+        # A feature may have the name of another word.
+        taken = self.feature in INITIALIZERS or self.feature.startswith("gradients")
+        words += [f"feature-{self.feature}" if taken else self.feature] if self.feature else []
         return "-".join([*words, self.dtype, f"s{self.seed}"])
 
     @cached_property
@@ -144,7 +146,7 @@ def _id_pattern() -> re.Pattern[str]:
         r"h(?P<hidden>\d+)-x(?P<input>\d+)-t(?P<steps>\d+)-b(?P<batch>\d+)(-l(?P<layers>\d+))?(?P<bi>-bi)?"
         r"-(?P<bias>split|single|none)(-p(?P<proj>\d+))?(?P<states>-states)?(?P<ragged>-ragged)?(?P<one_hot>-onehot)?"
         r"(?P<last>-last)?(?P<gradients>-gradients)?"
-        rf"(-(?P<init>{inits}))?(-(?P<feature>{features}))?-(?P<dtype>{dtypes})-s(?P<seed>\d+)"
+        rf"(-(?P<init>{inits}))?(-(?:feature-)?(?P<feature>{features}))?-(?P<dtype>{dtypes})-s(?P<seed>\d+)"
     )
 
 

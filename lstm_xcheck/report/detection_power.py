@@ -6,9 +6,9 @@ from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Protocol
 
-from ..diagnose.detection_power import is_small, power
+from ..diagnose.detection_power import Sized, is_small, power
 from ..events import Event, Outcome
-from ..model import QUANTITIES, Case, LSTMSpec
+from ..model import QUANTITIES, Case
 from .model import Report
 
 #: Statements made for one run; cases that differ only in size or seed share one.
@@ -18,31 +18,28 @@ MOST = 12
 Comparison = tuple[frozenset[str], str]
 
 
-class Question(Protocol):
+class Question(Sized, Protocol):
     """A case, or a recipe of one."""
 
     @property
     def id(self) -> str:
         """Its name."""
 
-    @property
-    def spec(self) -> LSTMSpec:
-        """Its LSTM."""
-
 
 class PowerAhead:
-    """Statements made while workers run, for the first case of each kind."""
+    """Statements made while workers run, for the strongest case of each kind."""
 
     def __init__(self, questions: Iterable[Question]) -> None:
-        firsts: dict[tuple[object, ...], Question] = {}
+        kinds: dict[tuple[object, ...], list[Question]] = {}
         for question in questions:
             if not getattr(question, "impossible", ""):  # a recipe of no LSTM has no kind
-                firsts.setdefault(_kind(question), question)
-        self._firsts = {question.id: question for question in firsts.values()}
+                kinds.setdefault(_kind(question), []).append(question)
+        chosen = filter(None, map(_strongest_small, kinds.values()))
+        self._chosen = {question.id: question for question in chosen}
         self._made: dict[tuple[str, Comparison], Future[dict[str, Any]]] = {}
 
     def follow(self, events: Iterable[Event]) -> Generator[Event, None, None]:
-        """The events, unchanged; a match of a first case starts its statement."""
+        """The events, unchanged; a match of a chosen case starts its statement."""
         pool = ThreadPoolExecutor(1)
         try:
             for event in events:
@@ -56,10 +53,8 @@ class PowerAhead:
 
     def _begin(self, pool: ThreadPoolExecutor, outcome: Outcome) -> None:
         comparison = _comparison(outcome)
-        if outcome.case not in self._firsts or (outcome.case, comparison) in self._made:
-            return
-        case = _first_small([self._firsts[outcome.case]])
-        if case is not None:
+        if outcome.case in self._chosen and (outcome.case, comparison) not in self._made:
+            case = _made(self._chosen[outcome.case])
             self._made[outcome.case, comparison] = pool.submit(_statement, case, comparison)
 
     def statement(self, case: Case, comparison: Comparison) -> dict[str, Any]:
@@ -79,6 +74,7 @@ def statements(
 
     Statements come in the order of the run; each lists under `adapters` whose matches it is about, and under
     `stands_for` the other cases of its kind. Every adapter with a small matching case has one, whatever `most` says.
+    The longest small case speaks for its kind.
     """
     matched: dict[str, dict[Comparison, list[str]]] = {}
     for outcome in report.outcomes:
@@ -93,9 +89,10 @@ def statements(
     for (comparison, _), members in kinds.items():
         left = {adapter for member in members for adapter in matched[member.id][comparison]}
         while left and (len(result) < most or left - stated):
-            chosen = _first_small(member for member in members if left & set(matched[member.id][comparison]))
-            if chosen is None:
+            found = _strongest_small(member for member in members if left & set(matched[member.id][comparison]))
+            if found is None:
                 break
+            chosen = _made(found)
             adapters = matched[chosen.id][comparison]
             left, stated = left - set(adapters), stated | set(adapters)
             others = [member.id for member in members if member.id != chosen.id]
@@ -125,13 +122,14 @@ def _kind(question: Question) -> tuple[object, ...]:
     return (*shape, *(getattr(question, name, None) for name in names))
 
 
-def _first_small(members: Iterable[Question]) -> Case | None:
-    """The first case small enough to run with every mistake."""
-    for member in members:
-        case = member if isinstance(member, Case) else member.case()  # type: ignore[attr-defined]
-        if is_small(case):
-            return case
-    return None
+def _strongest_small(members: Iterable[Question]) -> Question | None:
+    """The longest of the cases small enough to run with every mistake."""
+    small = (member for member in members if is_small(member))
+    return max(small, key=lambda member: (member.steps, member.spec.hidden_size), default=None)
+
+
+def _made(question: Question) -> Case:
+    return question if isinstance(question, Case) else question.case()  # type: ignore[attr-defined]
 
 
 def sentences(found: Sequence[dict[str, Any]], adapters: Sequence[str] = ()) -> list[str]:
@@ -152,7 +150,8 @@ def sentences(found: Sequence[dict[str, Any]], adapters: Sequence[str] = ()) -> 
     text = f"the {whose} together would have caught {len(always)} of {len(everything)} mistakes"
     text += " in every adapter" if always != ever else ""
     if missed := sorted(everything - ever):
-        text += f"; no case here could see {', '.join(missed[:6])}"
+        more = f" and {len(missed) - 6} more" if len(missed) > 6 else ""
+        text += f"; no case examined for this could see {', '.join(missed[:6])}{more}"
     for adapter, caught in by_adapter.items():
         if unseen := sorted(ever - caught):
             more = f" and {len(unseen) - 6} more" if len(unseen) > 6 else ""

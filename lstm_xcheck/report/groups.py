@@ -27,7 +27,8 @@ class Group:
         verdict: the verdict of its cases.
         cause: the mistake in words, "unexplained: ..." with the place, "not diagnosed", or the reason of a crash.
         named: whether the cause is a proven mistake.
-        cases: how many cases; `diagnosed` of them were diagnosed, the others are wrong in the same adapter alone.
+        cases: how many cases, all of which have the cause.
+        undiagnosed: further wrong cases of the adapter, which were not diagnosed; where all that were have this cause.
         worst: the row with the largest error / bound.
         fix, code: what to do, in words and as code on canonical arrays; empty where no mistake is named.
         program: makes the weights that a wrong function must get; empty for other adapters.
@@ -42,7 +43,7 @@ class Group:
     worst: Row
     named: bool = False
     cases: int = 0
-    diagnosed: int = 0
+    undiagnosed: int = 0
     fix: str = ""
     code: str = ""
     program: str = ""
@@ -52,27 +53,34 @@ class Group:
 
     @property
     def sentence(self) -> str:
-        """The cause and how many cases have it.
+        """The cause, how many cases have it, and how many more are wrong.
 
         >>> row = Row("h1", "mine", "y", "mismatch")
-        >>> Group("mine", "mismatch", "gates f and g exchanged", row, named=True, cases=9, diagnosed=3).sentence
-        'gates f and g exchanged, in 9 cases (proven in the 3 that were diagnosed)'
+        >>> Group("mine", "mismatch", "gates f and g exchanged", row, named=True, cases=3, undiagnosed=6).sentence
+        'gates f and g exchanged, in 3 cases; 6 more are wrong, too, and were not diagnosed'
         """
-        how_many = f"{self.cases} case{'s' if self.cases > 1 else ''}"
-        proven = f" (proven in the {self.diagnosed} that were diagnosed)" if self.diagnosed < self.cases else ""
-        return f"{self.cause}, in {how_many}{proven if self.named else ''}"
+        more = f"; {self.undiagnosed} more {'are' if self.undiagnosed > 1 else 'is'} wrong, too, and "
+        more += f"{'were' if self.undiagnosed > 1 else 'was'} not diagnosed"
+        return f"{self.cause}, in {self.cases} case{'s' if self.cases > 1 else ''}" + (more if self.undiagnosed else "")
+
+    @property
+    def explained(self) -> str:
+        """The explanation, that of a location with its case; "" without one."""
+        if self.named:
+            return self.explanation
+        return f"Case {self.diagnoses[0]['case']}: {self.explanation}" if self.explanation else ""
 
     @property
     def paragraph(self) -> str:
         """The sentence with the adapter, the fix, the worst case and the command.
 
         >>> row = Row("h1", "mine", "y", "mismatch", reason="y[0, 0, 0] = 1, but should be 2 +/- 1e-07")
-        >>> Group("mine", "mismatch", "states exchanged", row, True, 1, 1, "Swap h0 and c0.").paragraph
+        >>> Group("mine", "mismatch", "states exchanged", row, True, 1, 0, "Swap h0 and c0.").paragraph
         'mine: states exchanged, in 1 case. Swap h0 and c0. Worst case h1: y[0, 0, 0] = 1, but should be 2 +/- 1e-07.'
         """
         reason = self.worst.reason
         shown = "" if not reason or reason.startswith(self.cause) else f": {reason}"
-        why = self.fix if self.named else self.explanation
+        why = self.fix if self.named else self.explained
         parts = [f"{self.adapter}: {self.sentence}.", why, f"Worst case {self.worst.case}{shown}."]
         return " ".join(part for part in (*parts, self.command and f"Run: {self.command}") if part)
 
@@ -98,7 +106,6 @@ class Groups:
         elif _badness(worst) > _badness(group.worst):
             group.worst = worst
         group.cases += 1
-        group.diagnosed += found is not None
         group.diagnoses += [] if found is None else [found]
 
     def _reason(self, outcome: Outcome, worst: Row, found: Mapping[str, Any] | None) -> str:
@@ -111,24 +118,24 @@ class Groups:
             return ""
         if found is None:
             return "not diagnosed"
-        return str(found["cause"] or "unexplained")
+        return str(found["cause"] or f"unexplained{place(found.get('location') or {})}")
 
     def result(self) -> list[Group]:
         """The groups: the worst verdict first, then the most cases.
 
-        Undiagnosed cases join the cause of their adapter where all that were diagnosed have the same.
+        Undiagnosed cases are counted beside the cause of their adapter where all that were diagnosed have the same.
         """
         for (adapter, verdict, reason), rest in list(self._groups.items()):
             same = [group for key, group in self._groups.items() if key[:2] == (adapter, verdict)]
             if reason == "not diagnosed" and len(same) == 2:
                 (group,) = (group for group in same if group is not rest)
-                group.cases += rest.cases
+                group.undiagnosed = rest.cases
                 group.worst = max(group.worst, rest.worst, key=_badness)
                 del self._groups[adapter, verdict, reason]
         groups = list(self._groups.values())
         for group in groups:
             group.command = self._report.command(group.worst.case, group.adapter)
-        return sorted(groups, key=lambda group: (SEVERITY.index(group.verdict), -group.cases))
+        return sorted(groups, key=lambda group: (SEVERITY.index(group.verdict), -group.cases - group.undiagnosed))
 
 
 def worst_row(outcome: Outcome) -> Row:

@@ -16,7 +16,7 @@ _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#!|~])")
 def to_markdown(report: Report) -> str:
     """The page: verdict and totals, a table of adapters, what is wrong, notes."""
     summary = summarise(report, 0)
-    lines = [f"## lstm-xcheck: {summary.word}", "", f"{summary.planned} cells planned = {counted(summary.totals)}", ""]
+    lines = [f"## lstm-xcheck: {summary.word}", "", f"{summary.planned} planned = {counted(summary.totals)}", ""]
     lines += _adapters(summary)
     lines += _troubles(summary)
     lines += _section("Not verified", summary.unread)
@@ -45,7 +45,7 @@ def _troubles(summary: Summary) -> list[str]:
     headings = ["verdict", "adapter", "cause", "cases", "worst case", "error / bound"]
     lines = ["", "### What is wrong", "", _row(headings), "| --- | --- | --- | ---: | --- | ---: |"]
     for group in summary.groups[:_LISTED]:
-        worst, words = group.worst, (group.verdict, group.adapter, group.cause, str(group.cases))
+        worst, words = group.worst, (group.verdict, group.adapter, group.sentence, str(group.cases + group.undiagnosed))
         lines.append(_row([_text(word) for word in (*words, worst.case, short(worst.score))]))
     more = len(summary.groups) - _LISTED
     return [*lines, "", f"and {more} more"] if more > 0 else lines

@@ -59,6 +59,7 @@ class Report(Shown):
     power: list[dict[str, Any]] = field(default_factory=list)
     families: dict[str, str] = field(default_factory=dict)
     _found: Counter[str] = field(default_factory=Counter, init=False, repr=False)
+    _compared: set[tuple[str, str]] = field(default_factory=set, init=False, repr=False)
     _environments: dict[str, dict[str, Any]] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
@@ -79,6 +80,7 @@ class Report(Shown):
         elif isinstance(event, Outcome):
             self.outcomes.append(event)
             self._found[event.verdict] += 1
+            self._compared.add((event.adapter, event.verdict))
             if event.environment:
                 self._environments[event.adapter] = _merged(self._environments.get(event.adapter), event.environment)
         elif isinstance(event, Finished):
@@ -114,18 +116,26 @@ class Report(Shown):
         """The verdict of the run.
 
         `disagree` when anything is proven or suspected wrong; `error` when something crashed, a planned cell never
-        ended, an LSTM of a file was not read, or nothing was compared; else `agree`.
+        ended, an LSTM of a file was not read, an implementation of the user's was never compared, or nothing was
+        compared; else `agree`.
         """
         totals = self.totals
         if totals["mismatch"] or totals["suspect"]:
             return "disagree"
         unfinished = self.interrupted or len(self.outcomes) < self.planned
-        return "error" if unfinished or self.unread or totals["crashed"] or not totals["match"] else "agree"
+        failed = unfinished or self.unread or self.uncompared or totals["crashed"]
+        return "error" if failed or not totals["match"] else "agree"
 
     @property
     def unread(self) -> list[str]:
         """LSTMs of the files that were not verified, with the reasons."""
         return [f"{lstm['file']}: {lstm['name']}: {lstm['why']}" for lstm in self.subject.get("unread", [])]
+
+    @property
+    def uncompared(self) -> list[str]:
+        """Implementations of the user's, under `own` of the subject, that refused every case."""
+        ended = {name for name, verdict in self._compared if verdict not in ("unsupported", "skipped")}
+        return [name for name in self.subject.get("own", []) if name not in ended]
 
     @property
     def ok(self) -> bool:
@@ -157,6 +167,8 @@ class Report(Shown):
             )
         if not bad and self.unread:
             raise NothingComparedError(f"these LSTMs were not read, so nothing is proven of them: {self.unread}")
+        if not bad and self.uncompared:
+            raise NothingComparedError(f"these refused every case, so nothing is proven of them: {self.uncompared}")
         if not bad:
             reasons = sorted({row.reason for row in self.rows if row.reason})
             raise NothingComparedError(f"nothing was compared: {'; '.join(reasons) or 'no cell was run'}")
@@ -222,7 +234,8 @@ class Report(Shown):
         cells = Counter((outcome.adapter, outcome.verdict) for outcome in self.outcomes)
         worst: dict[str, float] = {}
         for row in self.rows:
-            worst[row.adapter] = max(worst.get(row.adapter, 0.0), row.score or 0.0)
+            if row.score is not None:
+                worst[row.adapter] = max(worst.get(row.adapter, 0.0), row.score)
         rows = tuple(
             (name, *(str(cells[name, verdict]) for verdict in seen), figure(worst.get(name))) for name in self.adapters
         )

@@ -24,6 +24,10 @@ SYMBOLS: Mapping[VerdictName, tuple[str, str]] = {
 }
 
 
+#: Verdicts of cells whose numbers were compared.
+COMPARED: frozenset[VerdictName] = frozenset(("match", "mismatch", "suspect", "inconclusive"))
+
+
 @dataclass
 class AdapterSummary:
     """One adapter: its cells by verdict, and its largest error and score."""
@@ -150,27 +154,38 @@ def short(number: float | None) -> str:
 
 
 def headline(summary: Summary) -> str:
-    """The verdict in one sentence.
+    """The verdict in one sentence, which says no more than what was proven.
 
     >>> headline(Summary("ERROR", 0, {}, {}))
     'nothing was compared'
     """
-    cells = f"{summary.planned} case{'s' if summary.planned != 1 else ''}"
-    adapters = "1 adapter" if len(summary.adapters) == 1 else f"{len(summary.adapters)} adapters"
-    wrong = list(dict.fromkeys(group.adapter for group in summary.groups if group.verdict in ("mismatch", "suspect")))
-    crashed = list(dict.fromkeys(group.adapter for group in summary.groups if group.verdict == "crashed"))
-    if summary.word == "AGREE":
-        return f"{adapters} computed what the reference computes in every case that was compared"
-    if wrong:
-        shown = ", ".join(wrong[:3]) + (f" and {len(wrong) - 3} more" if len(wrong) > 3 else "")
-        first = next(group for group in summary.groups if group.adapter == wrong[0])
-        of = f" of {adapters}" if len(summary.adapters) > 1 else ""
-        return f"{shown}{of}: {first.cause}" + (", and more" if len(summary.groups) > 1 else "")
+    causes: dict[str, str] = {}
+    for group in summary.groups:
+        if group.verdict in ("mismatch", "suspect"):
+            causes.setdefault(group.adapter, group.cause)
+    crashes = {group.adapter: group.cause for group in summary.groups if group.verdict == "crashed"}
+    silent = [name for name, adapter in summary.adapters.items() if not COMPARED & set(adapter.cells)]
+    agreeing = [name for name, adapter in summary.adapters.items() if adapter.cells["match"]]
+    if causes:
+        return _listed([f"{adapter}: {cause}" for adapter, cause in causes.items()], "wrong adapters")
     if summary.word == "INTERRUPTED":
         ended = sum(number for verdict, number in summary.totals.items() if verdict != "skipped")
-        return f"{ended} of {cells} ended, none of them wrong"
-    if crashed:
-        return f"{', '.join(crashed[:3])} crashed; what ended agrees"
+        return f"{ended} of {summary.planned} pairs of case and adapter ended, none of them wrong"
+    if crashes:
+        rest = "; all that was compared agrees" if agreeing else ""
+        return _listed([f"{adapter}: {cause}" for adapter, cause in crashes.items()], "crashed adapters") + rest
     if summary.unread:
         return f"{len(summary.unread)} of the files' LSTMs were not read, so nothing is proven of them"
-    return "not every case ended" if summary.totals.get("match") else "nothing was compared"
+    never = f"; never compared: {', '.join(silent)}" if silent else ""
+    if not agreeing:
+        return "nothing was compared"
+    if summary.word == "AGREE" or never:
+        of = f" of {len(summary.adapters)}" if silent else ""
+        number = f"{len(agreeing)}{of} adapter{'s' if len(agreeing) > 1 or of else ''}"
+        return f"{number} computed what the reference computes in every case that was compared{never}"
+    return "not every case ended"
+
+
+def _listed(texts: list[str], what: str, most: int = 2) -> str:
+    """The first texts, and how many more there are."""
+    return "; ".join(texts[:most]) + (f"; and {len(texts) - most} more {what}" if len(texts) > most else "")

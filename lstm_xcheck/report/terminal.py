@@ -44,8 +44,7 @@ def print_report(report: Report, console: Console, detail: int = 1) -> None:
         _say(console, headline(summary), indent=0, start=len(summary.word) + 2)
         _print_matrix(summary, console)
         if detail > 1:
-            console.print()
-            console.print(_adapter_table(summary))
+            _print_adapters(summary, console)
         _print_groups(summary, console, detail)
         if detail > 1:
             _print_rows(summary, console)
@@ -120,16 +119,12 @@ def _symbol(verdict: VerdictName, console: Console) -> str:
     return SYMBOLS[verdict][0 if console.encoding.lower().startswith("utf") else 1]
 
 
-def _adapter_table(summary: Summary) -> Table:
+def _print_adapters(summary: Summary, console: Console) -> None:
     """Cells by verdict, the largest error and the environment of each adapter."""
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("adapter", min_width=max(map(len, summary.adapters), default=0))
-    for heading in (*summary.totals, "largest error"):
-        table.add_column(heading, justify="right")
-    table.add_column("environment", overflow="fold")
+    console.print("\n[bold]adapters[/]")
     for name, adapter in summary.adapters.items():
-        table.add_row(escape(name), *adapter.columns(list(summary.totals))[:-1], escape(adapter.versions))
-    return table
+        error = "" if adapter.max_abs is None else f"; largest error {short(adapter.max_abs)}"
+        _say(console, f"{name}: {counted(adapter.cells)}{error}; {adapter.versions or 'no environment stated'}", 2)
 
 
 def _print_groups(summary: Summary, console: Console, detail: int) -> None:
@@ -161,7 +156,7 @@ def _print_group(group: Group, console: Console, detail: int, *, whole: bool) ->
     if group.fix:
         _say(console, f"fix: {group.fix}", 6)
     if group.explanation and (detail > 1 or not group.named):
-        _say(console, group.explanation, 6)
+        _say(console, group.explained, 6)
     if group.command:
         console.print(f"      run: {group.command}", markup=False, highlight=False, soft_wrap=True)
     if group.program and detail > 1:

@@ -14,7 +14,7 @@ from lstm_xcheck.cli.main import cli
     [
         ([], "ver", ("verify",)),
         (["verify", "--preset"], "", ("quick", "standard", "deep")),
-        (["verify", "--adapters"], "torch,jax-e", ("torch,jax-export")),
+        (["verify", "--adapters"], "torch,jax-e", ("torch,jax-export",)),
         (["record", "--adapters"], "flax-l", ("flax-linen",)),
         (["port", "a", "b", "--to"], "keras", ("keras", "keras-weights")),
         (["inspect", "a", "--layout"], "kera", ("keras",)),

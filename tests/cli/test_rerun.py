@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from lstm_xcheck.engine import Recipe, grid, preset
+from lstm_xcheck.model.features import FEATURES
 
-from ..helpers import Command
+from ..helpers import ROOT, Command
 
 GRID = ("--grid", "hidden=1,2 steps=4 input=2")
 
@@ -76,6 +80,8 @@ def test_a_project_says_what_is_always_asked(command: Command, tmp_path: Path) -
         ("adapter = 'torch'", "unknown setting 'adapter'; did you mean adapters?"),
         ("jobs = 'two'", "jobs is 'two', but should be like jobs = 2"),
         ("jobs = ", "cannot be read"),
+        ("jobs = 0", "jobs is 0, but should be like jobs = 2"),
+        ("adapters = []", "adapters is [], but should be like"),
     ],
 )
 def test_a_wrong_setting_is_one_sentence(command: Command, tmp_path: Path, text: str, error: str) -> None:
@@ -84,9 +90,69 @@ def test_a_wrong_setting_is_one_sentence(command: Command, tmp_path: Path, text:
     assert (ran.code, error in ran.err, ran.err.count("\n")) == (2, True, 1)
 
 
+@pytest.mark.parametrize("text", ["[tool]\nlstm-xcheck = 3\n", "tool = 3  # lstm-xcheck\n"])
+def test_an_odd_table_is_no_traceback(command: Command, tmp_path: Path, text: str) -> None:
+    (tmp_path / "project" / "pyproject.toml").write_text(text)
+    ran = command("verify", *GRID, "--adapters", "honest")
+    assert ("should be a table" in ran.err) == ("lstm-xcheck = 3" in text)
+    assert ran.code == (2 if ran.err else 0)
+
+
 def test_colours_can_be_forced_and_refused(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = ("verify", *GRID, "--adapters", "honest")
     assert "\x1b[" in command(*asked, "--color", "always").out
     assert "\x1b[" not in command(*asked, "--color", "never").out
     monkeypatch.setenv("NO_COLOR", "1")
     assert "\x1b[" not in command(*asked).out
+
+
+def test_ids_of_features_are_ids_of_nothing_else() -> None:
+    recipes = grid(
+        init=["probe", "saturated", "chaotic"], feature=[feature.name for feature in FEATURES], gradients=[False]
+    )
+    recipes += grid(gradients=True)
+    assert len({recipe.id for recipe in recipes}) == len(recipes)
+    assert [Recipe.from_id(recipe.id) for recipe in recipes] == recipes
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (("--precision", "float64"), "--precision changes designed cases, but --case names them as they are"),
+        (("--seed", "4"), "--seed changes designed cases"),
+        (("--last-failed",), "--case and --last-failed both choose the cases"),
+    ],
+)
+def test_an_option_that_an_id_contradicts_is_refused(command: Command, arguments: tuple[str, ...], error: str) -> None:
+    command("verify", *GRID, "--adapters", "honest,lossy")
+    ran = command("verify", "--case", "h1-x2-t4-b3-split-states-float32-s0", *arguments)
+    assert (ran.code, error in ran.err) == (2, True)
+
+
+def test_gradients_are_asked_of_a_case_by_its_id(command: Command) -> None:
+    ran = command("verify", "--case", "h1-x2-t4-b3-split-states-float32-s0", "--gradients", "--adapters", "honest")
+    assert (ran.code, "gives none; leave out --gradients" in ran.out) == (2, True)
+
+
+def test_failures_of_an_adapter_that_is_not_given_again_are_kept(command: Command) -> None:
+    command("verify", *GRID, "--adapters", "honest,lossy")
+    ran = command("verify", *GRID, "--adapters", "honest", "--last-failed")
+    assert ran.code == 2
+    command("verify", *GRID, "--adapters", "lossy,miscounting", "-q")
+    ran = command("verify", *GRID, "--adapters", "lossy", "--last-failed", "-q")
+    assert "kept for --last-failed: 2 failures of miscounting" in ran.err
+    assert "2 planned = 2 mismatch" in command("verify", "--adapters", "miscounting", "--last-failed", "-q").out
+
+
+def test_a_message_that_the_encoding_lacks_is_no_traceback(tmp_path: Path) -> None:
+    (tmp_path / "project" / "kernel.py").write_text(
+        "def f(weights, x, h0, c0, lengths):\n    raise ValueError('\u2717 \u00fc')\n", encoding="utf-8"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-m", "lstm_xcheck", "verify", "--adapter", "m=kernel:f", *GRID],
+        cwd=tmp_path / "project", env={**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONPATH": str(ROOT)},
+        capture_output=True, check=False,
+    )  # fmt: skip
+    assert (ran.returncode, ran.stderr) == (2, b"")
+    assert b"ERROR: 2 planned = 2 crashed" in ran.stdout
+    assert b"\\u2717" in ran.stdout

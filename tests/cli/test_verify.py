@@ -134,7 +134,7 @@ def test_the_table_says_what_is_wrong(command: Command) -> None:
     ran = command("verify", *GRID, "--adapters", "lossy,unwilling,unloadable")
     assert ran.code == 1
     for part in (
-        "lossy of 3 adapters: weights rounded to float16", "times the bound", "unloadable crashed: ",
+        "DISAGREE: lossy: weights rounded to float16", "times the bound", "unloadable crashed: ",
         "libframework.so.9", "unwilling: not on Sundays (2)", "DISAGREE: 6 planned",
         "run: lstm-xcheck verify --adapters lossy --case h",
     ):  # fmt: skip

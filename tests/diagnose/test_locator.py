@@ -16,8 +16,8 @@ from lstm_xcheck.diagnose import Diagnosis, diagnose
 from lstm_xcheck.diagnose.discrepancy import Discrepancy
 from lstm_xcheck.diagnose.locate import describe_location, hypothesis, locate
 from lstm_xcheck.diagnose.mistake import Outputs, result_from
-from lstm_xcheck.model import GATES, Case, CellWeights, LSTMSpec, LSTMWeights
-from lstm_xcheck.oracle import profile_named
+from lstm_xcheck.model import GATES, Case, CellWeights, LSTMSpec, LSTMWeights, Result
+from lstm_xcheck.oracle import forward, profile_named
 
 from .cases import float32_lstm
 
@@ -341,3 +341,22 @@ def test_nothing_wrong_has_no_location() -> None:
     case = case_of()
     found: Diagnosis = diagnose(result_from(observed(case)), case)
     assert found.location == {}
+
+
+@pytest.mark.parametrize("ragged", [False, True])
+@pytest.mark.parametrize("spec", [{}, {"bidirectional": True}, {"num_layers": 2}], ids=str)
+def test_wrong_outputs_of_right_states_name_no_gate(spec: dict[str, Any], ragged: bool) -> None:
+    case = Case.random(LSTMSpec(3, 4, **spec), steps=6, batch=3, ragged=ragged)
+    right = forward(case)
+    assert right.y is not None and right.h_n is not None and right.c_n is not None
+    wrong = {name: getattr(right, name).astype(np.float32) for name in ("y", "h_n", "c_n")}
+    row = int(np.argmax(case.valid.sum(axis=1)))  # of full length
+    wrong["y"][row, 4, 1] += 1e-3
+    found = diagnose(Result(**wrong), case)
+    assert found.cause is None
+    place = {"layer": case.spec.num_layers - 1, "direction": 0, "step": 4, "rows": [row], "units": [1]}
+    assert found.location == {**place, "outputs_alone": True}
+    assert "so every state was right: y alone is wrong, in unit 1 (of 4)" in found.explanation
+    assert "gate" not in found.explanation
+    wrong["c_n"][0, row, 1] += 1e-3  # now a state is wrong as well
+    assert "outputs_alone" not in diagnose(Result(**wrong), case).location

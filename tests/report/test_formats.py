@@ -113,8 +113,8 @@ def test_junit_carries_any_message(report: Report) -> None:
 def test_markdown_is_short_and_lists_the_worst(report: Report) -> None:
     lines = to_markdown(report).splitlines()
     assert lines[0] == "## lstm-xcheck: DISAGREE"
-    assert lines[2].startswith("10 cells planned = 1 match, 1 suspect, 2 mismatch")
-    assert "| mismatch | torch | gates swapped | 1 | case-mismatch | 0.5 |" in lines
+    assert lines[2].startswith("10 planned = 1 match, 1 suspect, 2 mismatch")
+    assert "| mismatch | torch | gates swapped, in 1 case | 1 | case-mismatch | 0.5 |" in lines
     assert "- torch: gates swapped, in 1 case. Swap. Worst case case-mismatch: why mismatch." in lines
     tables = [line for line in lines if line.startswith("|")]
     widths = [len(re.findall(r"(?<!\\)\|", line)) for line in tables]

@@ -18,7 +18,7 @@ from lstm_xcheck.events import Event, Finished, Outcome, Planned, Started
 from lstm_xcheck.report import Report
 from lstm_xcheck.report.json_file import check_report_path, write_atomically, write_report
 from lstm_xcheck.report.progress import ProgressBar
-from lstm_xcheck.report.summary import summarise
+from lstm_xcheck.report.summary import headline, summarise
 from lstm_xcheck.report.terminal import print_report
 
 
@@ -222,7 +222,7 @@ def test_the_tables_say_verdicts_counts_reasons_and_one_line() -> None:
     ]
     report = Report.of(events)
     for part in (
-        "DISAGREE: torch of 2 adapters: not diagnosed", "1.2e+02", "versions: torch 2", "torch keeps a second bias",
+        "DISAGREE: torch: not diagnosed", "1.2e+02", "versions: torch 2", "torch keeps a second bias",
         "torch: not diagnosed, in 1 case", "worst: y of case b, error 0.5, 1.2e+02 times the bound",
         "jax crashed: why crashed, in 1 case", "jax: why unsupported (1)",
         "DISAGREE: 4 planned = 1 match, 1 mismatch, 1 unsupported, 1 crashed (2.0 s)",
@@ -249,16 +249,53 @@ def diagnosed(case: str, cause: str | None, adapter: str = "torch", **more: Any)
     return replace(outcome("mismatch", case, adapter, max_abs=0.5, score=9.0), diagnoses=(found,))
 
 
-def test_cases_join_the_one_cause_of_their_adapter_but_not_one_of_several() -> None:
+def test_a_cause_belongs_to_the_cases_that_have_it() -> None:
     one = [diagnosed("a", "gates exchanged"), diagnosed("b", "gates exchanged"), outcome("mismatch", "c", score=20.0)]
     (group,) = summarise(Report.of([Planned(3, 3, ("torch",)), *one]), 0).groups
-    assert (group.cases, group.diagnosed, group.worst.case) == (3, 2, "c")
-    assert group.sentence == "gates exchanged, in 3 cases (proven in the 2 that were diagnosed)"
-    two = [*one, diagnosed("d", None, location={"layer": 0, "step": 1, "gates_by_c_n": ["f"]})]
-    groups = summarise(Report.of([Planned(4, 4, ("torch",)), *two]), 0).groups
-    assert [(found.cause, found.cases) for found in groups] == [
-        ("gates exchanged", 2), ("not diagnosed", 1), ("unexplained: wrong from layer 0, step 1, gate f", 1),
+    assert (group.cases, group.undiagnosed, group.worst.case) == (2, 1, "c")
+    assert group.sentence == "gates exchanged, in 2 cases; 1 more is wrong, too, and was not diagnosed"
+    where = {"layer": 0, "step": 1, "gates_by_c_n": ["f"]}
+    two = [*one, diagnosed("d", None, location=where), diagnosed("e", None, location={**where, "step": 2})]
+    many = Report.of([Planned(5, 5, ("torch",)), *two[:4]])
+    assert [(found.cause, found.cases, found.undiagnosed) for found in summarise(many, 0).groups] == [
+        ("gates exchanged", 2, 0), ("not diagnosed", 1, 0), ("unexplained: wrong from layer 0, step 1, gate f", 1, 0),
     ]  # fmt: skip
+    places = summarise(Report.of([Planned(2, 2, ("torch",)), *two[3:]]), 0).groups
+    assert [found.explained for found in places] == ["Case d: Why.", "Case e: Why."]
+    assert len({found.cause for found in places}) == 2
+
+
+def headline_of(*outcomes: Outcome, own: tuple[str, ...] = ()) -> str:
+    names = tuple(dict.fromkeys(one.adapter for one in outcomes))
+    report = Report.of([Planned(len(outcomes), len(outcomes), names), *outcomes, Finished(1.0)])
+    report.subject["own"] = list(own)
+    return headline(summarise(report, 0))
+
+
+def test_the_headline_says_no_more_than_was_compared() -> None:
+    match, refused, crashed = (
+        outcome("match", "a", "torch"),
+        outcome("unsupported", "a", "mine"),
+        outcome("crashed", "a", "c"),
+    )
+    assert headline_of(match).startswith("1 adapter computed")
+    assert headline_of(match, refused).endswith("in every case that was compared; never compared: mine")
+    assert headline_of(match, refused).startswith("1 of 2 adapters computed")
+    assert headline_of(crashed) == "c: why crashed"
+    assert headline_of(crashed, match) == "c: why crashed; all that was compared agrees"
+    assert headline_of(refused) == "nothing was compared"
+    wrong = [diagnosed("a", "gates exchanged", "m"), diagnosed("a", "bias dropped", "n"), diagnosed("a", "c", "o")]
+    assert headline_of(*wrong) == "m: gates exchanged; n: bias dropped; and 1 more wrong adapters"
+
+
+def test_an_implementation_of_the_users_that_refused_everything_is_no_agreement() -> None:
+    outcomes = [outcome("match", "a", "torch"), outcome("unsupported", "a", "mine")]
+    report = Report.of([Planned(2, 1, ("torch", "mine")), *outcomes])
+    assert report.verdict == "agree"
+    report.subject["own"] = ["mine"]
+    assert (report.verdict, report.exit_code) == ("error", 2)
+    with pytest.raises(NothingComparedError, match="mine"):
+        report.raise_if_failed()
 
 
 def test_every_adapter_with_trouble_is_shown_however_many_there_are() -> None:

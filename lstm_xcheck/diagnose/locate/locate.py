@@ -8,9 +8,10 @@ import numpy as np
 
 from ...arrays import Array
 from ...compare.judge import SIGMAS
+from ...compare.reference import references
 from ...model import GATES
 from ..discrepancy import Discrepancy
-from ..fit import direction_half, layer_outputs
+from ..fit import difference, direction_half, is_loose, is_outside, layer_outputs
 from ..mistake import output_name
 from .change import describe_change
 from .columns import Columns
@@ -25,9 +26,12 @@ def locate(discrepancy: Discrepancy) -> dict[str, Any]:
     """What can be told for certain, as plain data; absent keys are not known.
 
     Keys: layer, direction, step (the first wrong one), rows, units, other_directions, gates_by_c_n, explained_by
-    (gates, array, numbers, change, unit_map), equations, equations_needed, unobserved (layers), quantities, padding.
+    (gates, array, numbers, change, unit_map), equations, equations_needed, unobserved (layers), quantities, padding,
+    outputs_alone.
     """
     spec = discrepancy.case.spec
+    if written := _wrong_as_written(discrepancy):
+        return written
     observed = layer_outputs(discrepancy.observed, discrepancy.case)
     unobserved = [layer for layer in range(spec.num_layers) if layer not in observed]
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
@@ -36,6 +40,25 @@ def locate(discrepancy: Discrepancy) -> dict[str, Any]:
         found = _undriven(discrepancy) if wrong is None else _driven(discrepancy, wrong)
     others = {"other_directions": [d for _, d in cells[1:]]} if cells[1:] else {}
     return {**found, **others, **({"unobserved": unobserved} if unobserved else {})}
+
+
+def _wrong_as_written(discrepancy: Discrepancy) -> dict[str, Any]:
+    """Where y alone is wrong, since a free run gives h_n and c_n."""
+    observed, case = discrepancy.observed, discrepancy.case
+    if not {"y", "h_n", "c_n"} <= discrepancy.comparable.keys():
+        return {}
+    own = references(case, {}, discrepancy.profile)
+    for name in ("h_n", "c_n"):
+        error = difference(observed[name], own[name].value)
+        if is_loose(own[name], discrepancy.profile) or is_outside(error, own[name].bound).any():
+            return {}
+    outside = is_outside(difference(observed["y"], own["y"].value), own["y"].bound)
+    outside &= case.valid[:, :, None]
+    if not outside.any():
+        return {}
+    found = _of_outputs(outside, discrepancy, case.spec.num_layers - 1)
+    units = np.flatnonzero(direction_half(outside, case.spec, found["direction"]).any(axis=(0, 1)))
+    return {**found, "units": units.tolist(), "outputs_alone": True}
 
 
 def _driven(discrepancy: Discrepancy, wrong: WrongCell) -> dict[str, Any]:

@@ -22,6 +22,11 @@ def _which(found: dict[str, Any], case: Case) -> str:
         return "Only outputs at padding are wrong; they should be 0."
     if "units" not in found:
         return ""
+    if found.get("outputs_alone"):
+        units = _counted("unit", found["units"], case.spec.output_size)
+        rows = _counted("row", found["rows"], case.batch)
+        right = "h_n and c_n are those of a run of the oracle's own, so every state was right"
+        return f"{right}: y alone is wrong, in {units}, in {rows}, first at step {found['step']}."
     units = _counted("unit", found["units"], case.spec.hidden_size)
     rows = _counted("row", found["rows"], case.batch)
     others = found.get("other_directions")
