@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from .. import __version__
-from ..errors import DisagreementError, XcheckError
+from ..errors import DisagreementError, XcheckError, unknown
 from ..project_settings import project_settings
 
 #: Verb -> its one-line help; the module of that name defines `command`.
@@ -55,6 +55,14 @@ class LazyGroup(click.Group):
             return None
         command: click.Command = import_module(f"lstm_xcheck.cli.{cmd_name}").command
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The verb; an unknown one is told with the nearest."""
+        if args[0] not in VERBS and not args[0].startswith("-"):
+            raise click.UsageError(unknown("verb", args[0], VERBS), ctx)
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the verbs without importing them."""

@@ -156,3 +156,8 @@ def test_a_message_that_the_encoding_lacks_is_no_traceback(tmp_path: Path) -> No
     assert (ran.returncode, ran.stderr) == (2, b"")
     assert b"ERROR: 2 planned = 2 crashed" in ran.stdout
     assert b"\\u2717" in ran.stdout
+
+
+def test_a_misspelt_verb_is_told_with_the_nearest(command: Command) -> None:
+    ran = command("verfy", *GRID)
+    assert (ran.code, "unknown verb 'verfy'; did you mean verify" in ran.err) == (2, True)
