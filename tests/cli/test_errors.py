@@ -94,7 +94,7 @@ def test_an_option_that_click_refuses(command: Command, folder: Path, arguments:
 def test_an_unknown_verb_is_a_usage_error(command: Command) -> None:
     ran = command("verfy")
     assert (ran.code, ran.out) == (2, "")
-    assert "No such command 'verfy'" in ran.err
+    assert "did you mean verify" in ran.err
 
 
 def test_no_framework_at_all_names_a_pip_command(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
