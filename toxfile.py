@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from pathlib import Path
 
 from tox.config.sets import ConfigSet
 from tox.plugin import impl
@@ -28,19 +29,18 @@ def tox_add_core_config(core_conf: ConfigSet, state: State) -> None:
 def tox_before_run_commands(tox_env: ToxEnv) -> None:
     """Set what tox.ini refers to as {env:XCHECK_RUN}, {env:XCHECK_EXPECT} and {env:XCHECK_TESTED}."""
     asked = [*_states[0].envs.iter()]
-    recording = [name for name in asked if _runs(name, "lstm-xcheck", "record")]
-    # `compare` alone judges whatever there is.
+    # `compare` alone judges whatever there is. Set before any command is asked for, since those refer to it.
     os.environ["XCHECK_RUN"] = _RUN if set(asked) - {"compare"} else ""
+    recording = [name for name in asked if _runs(name, 1, "record")]
     os.environ["XCHECK_EXPECT"] = ",".join(recording)
     os.environ["XCHECK_EXPECT_OPTION"] = f"--expect={','.join(recording)}" if recording else ""
-    os.environ["XCHECK_TESTED"] = ",".join(name for name in asked if _runs(name, "pytest"))
+    os.environ["XCHECK_TESTED"] = ",".join(name for name in asked if _runs(name, 0, "pytest"))
 
 
-def _runs(name: str, *words: str) -> bool:
-    """Whether an environment runs a command of these first words, its interpreter there or not.
+def _runs(name: str, place: int, word: str) -> bool:
+    """Whether a command of an environment has a word there, its interpreter there or not.
 
     Not asked of `compare`: tox keeps the commands it was asked for, and those of `compare` are not complete yet.
     """
-    return name != "compare" and any(
-        tuple(command.args[: len(words)]) == words for command in _states[0].envs[name].conf["commands"]
-    )
+    commands = [] if name == "compare" else _states[0].envs[name].conf["commands"]
+    return any(Path(argument).stem == word for command in commands for argument in command.args[place : place + 1])
