@@ -102,7 +102,8 @@ def test_what_was_skipped_or_failed_is_expected(everything: tuple[int, str]) -> 
 
 def test_compare_names_what_is_missing(everything: tuple[int, str]) -> None:
     _, output = everything
-    assert re.findall(r"MISSING: no recording of ([\w-]+)", output) == ["bad-torch", "py399-torch"]
+    missing = re.findall(r"MISSING: no recording of ([\w-]+)", output)  # in the first sentence and in the list
+    assert list(dict.fromkeys(missing)) == ["bad-torch", "py399-torch"]
     assert re.findall(r"MISSING ([\w-]+): no tests", output) == ["bad-torch", "py399-torch", "bad-core", "py399-core"]
     assert re.search(r"compare: FAIL", output), output
 
