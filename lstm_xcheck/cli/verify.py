@@ -23,6 +23,7 @@ from .options import (
     own_option,
     report_options,
 )
+from .parsed_options import DEFAULT_TIMEOUT
 
 if TYPE_CHECKING:
     from ..adapters import Entry
@@ -61,7 +62,9 @@ if TYPE_CHECKING:
 @click.option("--gradients", is_flag=True, help="Compare gradients, too, by each framework's own differentiation.")
 @click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Workers at a time.  [default: one per core]")
 @click.option("--worker", "workers", multiple=True, metavar="NAME=PYTHON", help="Run an adapter by another Python.")
-@click.option("--timeout", type=click.FloatRange(min=0.1), default=120.0, metavar="S", help="Seconds for one case.")
+@click.option(
+    "--timeout", type=click.FloatRange(min=0.1), default=DEFAULT_TIMEOUT, metavar="S", help="Seconds for one case."
+)
 @click.option("--out", type=PATH, metavar="DIR", help="Keep every finished cell in this folder.")
 @click.option("--resume", is_flag=True, help="Go on with the run that --out DIR holds.")
 @click.option("--shard", metavar="I/N", help="Run only part I of N of the cases; merge puts the parts together.")
