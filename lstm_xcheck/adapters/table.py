@@ -118,7 +118,7 @@ BUILT_IN = (
     _jax_library(
         name="jax-export",
         target="lstm_xcheck.adapters.jax.export:JaxExport",
-        requires=("jax",),
+        requires=("jax", "flatbuffers"),
         install="lstm-xcheck[jax]",
         summary="the scan of jax through jax.export",
         layout="jax",
@@ -149,7 +149,7 @@ BUILT_IN = (
     Entry(
         name="paddle",
         target="lstm_xcheck.adapters.paddle:PaddleLSTM",
-        requires=("paddle",),
+        requires=("paddle", "setuptools"),
         install="lstm-xcheck[paddle]",
         summary="paddle.nn.LSTM",
         layout="paddle",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,7 +11,9 @@ from importlib.metadata import version
 from types import ModuleType
 from typing import Any
 
+from ...model import Case, Result
 from ..protocol import Adapter
+from ..without_model import WithoutModel
 
 #: Adapter -> module and class, where it is not that of `keras.layers.LSTM`.
 _OTHERS = {"keras-cell": ("cell", "KerasCell"), "keras-litert": ("litert", "KerasLiteRT")}
@@ -19,6 +22,9 @@ _OTHERS = {"keras-cell": ("cell", "KerasCell"), "keras-litert": ("litert", "Kera
 def keras_adapter(name: str) -> Adapter:
     """The adapter of that name for the installed Keras, 3 or 2."""
     if version("keras").partition(".")[0] == "2":
+        lack = _lack_of_keras2(name)
+        if lack:
+            return _Lacking(name, lack)
         from .keras2 import Keras2LSTM
 
         return Keras2LSTM(name)
@@ -27,6 +33,38 @@ def keras_adapter(name: str) -> Adapter:
         found = import_module(f".{module}", __package__)
     adapter: Adapter = getattr(found, attribute)(name)
     return adapter
+
+
+def _lack_of_keras2(name: str) -> str:
+    """Why Keras 2 cannot be this adapter, or nothing. Imports nothing: TensorFlow may be kept out of the process."""
+    if name in _OTHERS:
+        return f"version: {name} needs keras>=3, not {version('keras')}"
+    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+    if backend != "tensorflow":
+        return f"backend: keras {version('keras')} runs on TensorFlow alone, not on {backend}; keras>=3 does"
+    return ""
+
+
+class _Lacking(WithoutModel):
+    """Refuses every case."""
+
+    layout = "keras"
+
+    def __init__(self, name: str, lack: str) -> None:
+        super().__init__(name)
+        self._lack = lack
+
+    def environment(self) -> dict[str, str]:
+        """The version of Keras."""
+        return {"keras": version("keras")}
+
+    def unsupported(self, case: Case) -> str | None:
+        """What this version of Keras lacks."""
+        return self._lack
+
+    def run(self, model: None, case: Case) -> Result:
+        """Never called: every case is refused."""
+        raise NotImplementedError(self._lack)
 
 
 @contextmanager

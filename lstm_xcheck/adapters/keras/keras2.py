@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import importlib
-import os
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from typing import Any
@@ -48,12 +47,7 @@ class Keras2LSTM:
         return {self._package: version(self._package), "tensorflow": tf.__version__}
 
     def unsupported(self, case: Case) -> str | None:
-        """A backend other than TensorFlow, and what no version of Keras has."""
-        if self.name in ("keras-cell", "keras-litert"):
-            return f"version: {self.name} needs keras>=3, not {version('keras')}"
-        backend = os.environ.get("KERAS_BACKEND", "tensorflow")
-        if backend != "tensorflow" and self.name != TF_KERAS:
-            return f"backend: keras {version('keras')} runs on TensorFlow alone, not on {backend}; keras>=3 does"
+        """What no version of Keras has."""
         return unsupported_by_keras(case)
 
     def computes_in(self, case: Case) -> tuple[str, str]:
