@@ -42,7 +42,9 @@ class Hiding:
         return getattr(self.finder, name)
 
     def find_spec(self, name, path=None, target=None):
-        return None if name.partition(".")[0] in hidden else self.finder.find_spec(name, path, target)
+        if name.partition(".")[0] in hidden and path is None:  # setuptools brings copies of some
+            path = [folder for folder in sys.path if "_vendor" in folder]
+        return self.finder.find_spec(name, path, target)
 
     def find_distributions(self, *context):  # PyTorch looks for versions of packages before it imports them
         found = getattr(self.finder, "find_distributions", lambda *context: ())(*context)
