@@ -20,6 +20,7 @@ from ..arrays import STORAGE, Array
 from ..model import Case, Result, gradient_names
 from ..model.loss import DATA, PARAMETERS
 from ..oracle import Gradients, Profile, gradients, rougher_than
+from .lower_precision import are_stored_in
 from .reference import usable_outputs
 from .scores import index_of_max, score
 from .verdict import Row
@@ -70,19 +71,16 @@ def gradient_rows(result: Result, case: Case, profile: Profile, adapter: str) ->
 def _explained_by_precision(
     rows: list[Row], result: Result, case: Case, outputs: dict[int, Array], profile: Profile, adapter: str
 ) -> list[Row]:
-    """Add a note where a lower precision would explain every gradient.
-
-    The lowest precision is tried first: if it does not explain the errors, no other does.
-    """
+    """Add a note where every gradient is a number of a lower precision that would explain it."""
 
     def explains(lower: Profile) -> bool:
         again = _rows(result, case, gradients(case, outputs, lower), lower, adapter)
         return all(row.verdict == "match" for row in again)
 
-    candidates = rougher_than(profile.name)
-    if not candidates or not explains(candidates[-1]):
+    lower = (p for p in reversed(rougher_than(profile.name)) if are_stored_in(result.gradients, p.name))
+    named = next((p for p in lower if explains(p)), None)
+    if named is None:
         return rows
-    named = next((lower for lower in candidates[:-1] if explains(lower)), candidates[-1])
     hint = f"computing gradients in {named.name} instead of {profile.name} would explain them all"
     return [row if row.verdict == "match" else row.with_note(hint) for row in rows]
 

@@ -1,4 +1,10 @@
-"""Whether errors look like those of a lower precision, everywhere."""
+"""Whether outputs show a lower precision, in every number.
+
+The bounds of a lower precision are wide and allow noise of that size, or a small mistake. So it is spoken of only where
+
+1. every number is one of a shorter float, as noise would be by chance only, and not of a fixed point; or
+2. operands of matrix products with fewer bits leave what float32 rounds, and nothing else.
+"""
 
 from __future__ import annotations
 
@@ -6,38 +12,39 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from ..arrays import STORAGE, Array, has_nan, round_to
+from ..arrays import Array, has_nan, round_to
 from ..model import Case, LSTMSpec
 from ..oracle import Profile, rougher_than
-from .reference import outputs_name, references
+from .reference import Reference, outputs_name, references
 from .scores import score
+from .short_operands import SHORT_OPERANDS, Rounding, with_short_operands
 from .tiers import SIGMAS
 
 #: Fewer numbers look like anything.
 _FEWEST = 8
-#: At least this share of all numbers must be off, in a precision that would move them.
-_SHARE = 0.8
+#: How unlikely it must be that numbers have so few bits by chance, or are whole multiples of one step: in bits.
+_CHANCE = 20.0
+#: Of floats that numbers may be stored in: significant bits, how many fewer than of the next, and the least exponent.
+_FLOATS = {"float32": (24, 29, -149), "float16": (11, 13, -24), "bfloat16": (8, 16, -133)}
 #: Levels of 8 bits; the smallest gap that is seen may be several of them; what rounding to float32 leaves of a gap.
 _LEVELS, _MOST_PARTS, _NEAR = 256, 4, 1e-3
-#: The root mean square of errors in standard deviations of the lower precision is at least this.
-_RMS = 0.1
 
 
 def lower_precision(
     observed: Mapping[str, Array], case: Case, profile: Profile, explains: Callable[[Profile], bool]
 ) -> str:
-    """The lower precision that the outputs look like, or empty.
+    """The lower precision that the outputs show, or empty.
 
-    `explains`: whether the bounds of a precision allow every number. Wide bounds allow whatever narrow ones do, so the
-    numbers decide: all of them are numbers of a shorter format, or all are off by what rounded operands would do.
+    `explains`: whether the bounds of a precision allow every number.
     """
-    if eight_bit_step(observed):
-        return ""
-    lower = [precision for precision in rougher_than(profile.name) if explains(precision)]
-    stored = [precision.name for precision in lower if all_fit(observed, precision.name)]
+    lower = [precision.name for precision in rougher_than(profile.name) if explains(precision)]
+    stored = [name for name in lower if are_stored_in(observed, name)]
     if stored:
         return stored[-1]
-    return next((precision.name for precision in lower if _is_everywhere(observed, case, profile, precision)), "")
+    if profile.name != "float32":
+        return ""
+    short = [(name, rounding) for name, _, rounding in SHORT_OPERANDS if name in lower]
+    return next((name for name, rounding in short if _leave_rounding(observed, case, profile, rounding)), "")
 
 
 def eight_bit_step(observed: Mapping[str, Array]) -> float:
@@ -59,32 +66,44 @@ def eight_bit_step(observed: Mapping[str, Array]) -> float:
     return 0.0
 
 
-def all_fit(observed: Mapping[str, Array], precision: str) -> bool:
-    """Whether every observed number is exact in that precision."""
-    if precision not in STORAGE:
+def are_stored_in(observed: Mapping[str, Array], precision: str) -> bool:
+    """Whether every observed number is one of that float, not by chance, and not of a fixed point."""
+    if precision not in _FLOATS or not observed:
         return False
     with np.errstate(over="ignore"):
-        return all(bool((round_to(array, precision) == array).all()) for array in observed.values())
-
-
-def _is_everywhere(observed: Mapping[str, Array], case: Case, profile: Profile, lower: Profile) -> bool:
-    """Whether nearly every number is off as rounded operands would put it."""
-    outputs = _usable(observed, case.spec)
-    honest, rough = (references(case, outputs, precision) for precision in (profile, lower))
-    off, sizes = [], []
-    for name, array in observed.items():
-        if honest[name].free or honest[name].value.shape != array.shape:
-            continue
-        error = np.abs(array - honest[name].value)
-        moved = rough[name].sigma > 10.0 * SIGMAS * honest[name].sigma
-        off.append((error > SIGMAS * honest[name].sigma)[moved])
-        sizes.append(score(np.abs(array - rough[name].value), rough[name].sigma)[moved])
-    if not off or sum(part.size for part in off) < _FEWEST:
-        return False
-    share, size = np.mean(np.concatenate(off)), np.sqrt(np.mean(np.concatenate(sizes) ** 2))
-    return bool(share >= _SHARE and size >= _RMS)
+        if not all(bool((round_to(array, precision) == array).all()) for array in observed.values()):
+            return False
+    numbers = np.concatenate([np.asarray(array, np.float64).ravel() for array in observed.values()])
+    long = numbers[numbers * 256.0 % 1.0 != 0.0]  # 0, 1 and 0.5 have few bits in any format
+    bits, fewer, least = _FLOATS[precision]
+    mantissa, exponent = np.frexp(long)
+    whole = np.ldexp(mantissa, bits).astype(np.int64)
+    trailing = np.frexp(whole & -whole)[1] - 1  # how many last bits are 0
+    step = int((exponent - bits + trailing).min(initial=0))
+    if np.maximum(step - np.maximum(exponent - bits, least), 0).sum() > _CHANCE:
+        return False  # small numbers have no finer step than large ones
+    return float(long.size * fewer) > _CHANCE
 
 
 def _usable(observed: Mapping[str, Array], spec: LSTMSpec) -> dict[int, Array]:
     names = {layer: outputs_name(spec, layer) for layer in range(spec.num_layers)}
     return {layer: observed[name] for layer, name in names.items() if name in observed and not has_nan(observed[name])}
+
+
+def _leave_rounding(observed: Mapping[str, Array], case: Case, profile: Profile, rounding: Rounding) -> bool:
+    """Whether float32 explains all that short operands leave, of numbers that it would not explain."""
+    outputs = _usable(observed, case.spec)
+    honest = references(case, outputs, profile)
+    short = {layer: rounding(array) for layer, array in outputs.items()}
+    changed = references(with_short_operands(case, rounding), short, profile)
+    if any(changed[name].free or not _fits(array, changed[name]).all() for name, array in observed.items()):
+        return False
+    return sum(int((~_fits(array, honest[name])).sum()) for name, array in observed.items()) >= _FEWEST
+
+
+def _fits(array: Array, reference: Reference) -> Array:
+    """Where rounding explains an observed number."""
+    if array.shape != reference.value.shape:
+        return np.zeros(1, bool)
+    error = np.abs(array - reference.value)
+    return (score(error, reference.bound) <= 1.0) & (score(error, reference.sigma) <= SIGMAS)

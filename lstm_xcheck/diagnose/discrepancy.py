@@ -101,9 +101,12 @@ class Discrepancy:
             if name.endswith("y") and self.scores[name] > 1.0:
                 outside = self._outside(name)
                 layer = self.case.spec.num_layers - 1 if name == "y" else layer_number(name)
-                step = int(np.argmax(outside.any(axis=(0, 2))))
-                row, unit = (int(k) for k in np.argwhere(outside[:, step])[0])
-                direction, unit = divmod(unit, self.case.spec.output_size)
+                spec = self.case.spec
+                wrong = [direction_half(outside, spec, d) for d in range(spec.num_directions)]
+                direction = next(d for d, half in enumerate(wrong) if half.any())
+                steps = np.flatnonzero(wrong[direction].any(axis=(0, 2)))
+                step = int(steps[-1 if spec.is_backward(direction) else 0])
+                row, unit = (int(k) for k in np.argwhere(wrong[direction][:, step])[0])
                 return {"layer": layer, "direction": direction, "step": step, "batch": row, "unit": unit}
         return {}
 
@@ -120,6 +123,8 @@ class Discrepancy:
         first = self._first_wrong()
         if first:
             where = f"It shows first in layer {first['layer']}, direction {first['direction']}, step {first['step']}"
+        elif not any(name.endswith("y") for name in self.comparable):
+            where = "Outputs of the steps were not given"
         elif any(score > 1.0 for score in self.scores.values()):
             where = "The outputs are right as far as they were given; only final states are wrong"
         else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +12,8 @@ from lstm_xcheck.compare import Row, Verdict, judge
 from lstm_xcheck.errors import NothingComparedError, SpecError
 from lstm_xcheck.model import Case, LSTMSpec, LSTMWeights, Result
 from lstm_xcheck.oracle import forward
+
+from .operands import with_short_operands
 
 SPEC = LSTMSpec(input_size=3, hidden_size=4)
 
@@ -266,20 +267,10 @@ def test_a_silent_downgrade_is_named(asked: str, done: str, named: str) -> None:
 
 def downgraded(case: Case, precision: str) -> Result:
     """A result of lower precision: of stored numbers, or of operands for TF32."""
-    if precision != "tf32":
-        cast = Case(weights=case.weights, x=case.x, h0=case.h0, c0=case.c0, precision=precision)
-        truth = honest(cast)
-        return Result(y=truth.y, h_n=truth.h_n, c_n=truth.c_n)
-    layers = tuple(tuple(cell.map(truncated) for cell in row) for row in case.weights.layers)
-    weights = LSTMWeights(case.spec, layers, case.weights.dtype)
-    truth = honest(Case(weights=weights, x=case.x, h0=case.h0, c0=case.c0, precision=case.precision))
+    if precision == "tf32":
+        return with_short_operands(case, bits=11)
+    truth = honest(Case(weights=case.weights, x=case.x, h0=case.h0, c0=case.c0, precision=precision))
     return Result(y=truth.y, h_n=truth.h_n, c_n=truth.c_n)
-
-
-def truncated(array: Any) -> Any:
-    """Rounded to the 11 significant bits of TF32."""
-    mantissa, exponent = np.frexp(np.asarray(array, np.float64))
-    return np.ldexp(np.round(mantissa * 2.0**11) / 2.0**11, exponent).astype(array.dtype)
 
 
 def test_a_mistake_is_not_attributed_to_precision(case: Case) -> None:

@@ -11,11 +11,12 @@ import pytest
 from lstm_xcheck.arrays import round_to
 from lstm_xcheck.compare import judge, lower_precision
 from lstm_xcheck.diagnose.catalogue import mistake_named
-from lstm_xcheck.diagnose.low_precision import ROUNDED_OPERANDS
-from lstm_xcheck.diagnose.mistake import changed_case, run_mistakes
+from lstm_xcheck.diagnose.mistake import run_mistakes
 from lstm_xcheck.layouts import to_layout
 from lstm_xcheck.model import Case, LSTMSpec, Result
 from lstm_xcheck.oracle import forward
+
+from .operands import with_short_operands
 
 CASE = Case.random(LSTMSpec(input_size=4, hidden_size=6), init="torch", seed=3, steps=5, batch=3)
 REMARK = "instead of float32 would explain every number"
@@ -31,10 +32,15 @@ def reasons(result: Result, **options: str) -> str:
     return " ".join(row.reason for row in verdict.rows)
 
 
-def test_rounded_operands_are_remarked_on() -> None:
-    changed = changed_case((ROUNDED_OPERANDS[0],), CASE)
-    assert changed is not None
-    assert f"computing in tf32 {REMARK}" in reasons(in_float32(forward(changed)))
+@pytest.mark.parametrize(("precision", "bits"), [("tf32", 11), ("bfloat16", 8)])
+def test_rounded_operands_are_remarked_on(precision: str, bits: int) -> None:
+    assert f"computing in {precision} {REMARK}" in reasons(with_short_operands(CASE, bits))
+
+
+def test_rounded_weights_alone_are_no_precision() -> None:
+    outputs = run_mistakes([mistake_named("kernels-float16")], CASE)
+    assert outputs is not None
+    assert REMARK not in reasons(Result(y=outputs["y"].astype(np.float32)))
 
 
 def test_numbers_of_a_shorter_format_are_remarked_on() -> None:
@@ -56,16 +62,36 @@ def test_one_wrong_number_is_not_blamed_on_a_precision() -> None:
 
 
 def test_without_a_look_at_all_numbers_it_would_be(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lower_precision, "_is_everywhere", lambda observed, case, profile, lower: True)
+    monkeypatch.setattr(lower_precision, "_leave_rounding", lambda observed, case, profile, rounding: True)
     assert REMARK in reasons(one_off())
 
 
+@pytest.mark.parametrize("size", [1e-5, 1e-4, 1e-3, 1e-2])
+@pytest.mark.parametrize("kind", ["absolute", "relative", "constant"])
+def test_noise_is_no_precision(size: float, kind: str) -> None:
+    """Wide bounds allow noise of their size."""
+    y, rng = np.asarray(forward(CASE).y), np.random.default_rng(1)
+    noise = np.ones(y.shape) if kind == "constant" else rng.standard_normal(y.shape)
+    noisy = y + size * noise * (np.abs(y) if kind == "relative" else 1.0)
+    assert REMARK not in reasons(Result(y=noisy.astype(np.float32)))
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_numbers_are_of_a_float_unless_by_chance(precision: str) -> None:
+    y = round_to(np.asarray(forward(CASE).y), precision).astype(np.float32)
+    stored = lower_precision.are_stored_in
+    assert stored({"y": y}, precision)
+    assert stored({"y": round_to(1e-6 * y, precision)}, precision)  # subnormal in float16
+    assert not stored({"y": np.zeros_like(y)}, precision)
+    assert not stored({"y": np.sign(y)}, precision)
+    assert not stored({"y": y[:1, :1, :1]}, precision)
+    assert not stored({"y": np.round(0.1 * y * 2.0**10) / 2.0**10}, precision)  # a fixed point
+
+
 def test_wrong_weights_explain_the_outputs_themselves() -> None:
-    changed = changed_case((ROUNDED_OPERANDS[0],), CASE)
-    assert changed is not None
     native = {name: np.array(array) for name, array in to_layout(CASE.weights, "torch").items()}
     native["weight_ih_l0"] = round_to(native["weight_ih_l0"], "bfloat16")
-    assert REMARK not in reasons(replace(in_float32(forward(changed)), native=native), layout="torch")
+    assert REMARK not in reasons(replace(with_short_operands(CASE, 11), native=native), layout="torch")
 
 
 def test_five_digits_of_weights_are_no_precision() -> None:
@@ -88,11 +114,12 @@ def test_outputs_of_8_bits_are_no_lower_float() -> None:
     assert "as those of a model quantised to 8 bits are" in text
 
 
-def test_without_a_look_at_their_distances_they_would_be_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lower_precision, "eight_bit_step", lambda observed: 0.0)
+def test_without_a_look_at_their_distances_nothing_is_said_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
     judging = importlib.import_module("lstm_xcheck.compare.judge")
     monkeypatch.setattr(judging, "eight_bit_step", lambda observed: 0.0)
-    assert f"computing in bfloat16 {REMARK}" in reasons(quantised(256))
+    text = reasons(quantised(256))
+    assert REMARK not in text
+    assert "quantised" not in text
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -360,3 +361,39 @@ def test_wrong_outputs_of_right_states_name_no_gate(spec: dict[str, Any], ragged
     assert "gate" not in found.explanation
     wrong["c_n"][0, row, 1] += 1e-3  # now a state is wrong as well
     assert "outputs_alone" not in diagnose(Result(**wrong), case).location
+
+
+def test_a_state_error_that_fades_is_not_taken_for_right_states(monkeypatch: pytest.MonkeyPatch) -> None:
+    """h_n and c_n are right again after 37 steps, yet the state of step 3 was wrong."""
+    case = Case.random(LSTMSpec(3, 4), steps=40, batch=2, init="torch")
+    start = {"weights": case.weights, "precision": case.precision}
+    before = forward(Case(x=case.x[:, :3], h0=case.h0, c0=case.c0, **start))
+    assert before.y is not None and before.h_n is not None and before.c_n is not None
+    after = forward(Case(x=case.x[:, 3:], h0=before.h_n, c0=before.c_n + 0.01, **start))
+    assert after.y is not None and after.h_n is not None and after.c_n is not None
+    y = np.concatenate([before.y, after.y], axis=1)
+    wrong = {"y": y, "h_n": after.h_n, "c_n": after.c_n}
+    result = Result(**{name: array.astype(np.float32) for name, array in wrong.items()})
+    found = diagnose(result, case, pairs=False)
+    assert "state was right" not in found.explanation
+    assert (found.location["step"], found.evidence["first"]["step"]) == (3, 3)
+    module = importlib.import_module("lstm_xcheck.diagnose.locate.locate")
+    monkeypatch.setattr(module, "_are_states_right", lambda *_: True)
+    assert "so every state was right" in diagnose(result, case, pairs=False).explanation
+
+
+def test_the_first_step_of_a_backward_direction_is_its_last_in_time() -> None:
+    case = Case.random(LSTMSpec(3, 4, bidirectional=True), steps=8, batch=2, init="torch", seed=1)
+    y = np.array(forward(case).y, np.float32)
+    y[1, 5, 6] += 1e-2
+    found = diagnose(Result(y=y), case, pairs=False)
+    assert found.evidence["first"] == {"layer": 0, "direction": 1, "step": 5, "batch": 1, "unit": 2}
+    assert "layer 0, direction 1, step 5" in found.explanation
+    assert found.location["step"] == 5
+
+
+def test_outputs_that_were_not_given_are_not_called_right() -> None:
+    case = Case.random(LSTMSpec(3, 4), steps=2, batch=2, init="torch")
+    c_n = np.array(forward(case).c_n, np.float32)
+    found = diagnose(Result(c_n=c_n + np.float32(0.01)), case, pairs=False)
+    assert "Outputs of the steps were not given; wrong: c_n." in found.explanation

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -144,7 +145,26 @@ def test_a_lower_precision_of_only_the_gradients_is_named() -> None:
     rough = {name: array.astype(np.float16).astype(np.float32) for name, array in result.gradients.items()}
     wrong = [row for row in judge(replace(result, gradients=rough), case).rows if row.verdict != "match"]
     assert len(wrong) == 6
-    assert all("instead of float32 would explain them all" in row.reason for row in wrong)
+    assert all("in float16 instead of float32 would explain them all" in row.reason for row in wrong)
+
+
+def test_noise_of_gradients_is_no_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    case, rng = case_of("small", 0), np.random.default_rng(1)
+    result = run_loop(case)
+    noisy = {
+        name: (array * (1 + 1e-4 * rng.standard_normal(array.shape))).astype(np.float32)
+        for name, array in result.gradients.items()
+    }
+
+    def remarks() -> bool:
+        rows = judge(replace(result, gradients=noisy), case).rows
+        assert sum(row.verdict == "mismatch" for row in rows) == 6
+        return any("would explain" in row.reason for row in rows)
+
+    assert not remarks()
+    of_gradients = importlib.import_module("lstm_xcheck.compare.gradients")
+    monkeypatch.setattr(of_gradients, "are_stored_in", lambda observed, precision: True)
+    assert remarks()
 
 
 def test_without_the_outputs_of_every_step_gradients_are_inconclusive() -> None:

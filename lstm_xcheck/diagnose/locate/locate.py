@@ -8,7 +8,7 @@ import numpy as np
 
 from ...arrays import Array
 from ...compare.judge import SIGMAS
-from ...compare.reference import references
+from ...compare.reference import Reference, references
 from ...model import GATES
 from ..discrepancy import Discrepancy
 from ..fit import difference, direction_half, is_loose, is_outside, layer_outputs
@@ -20,6 +20,9 @@ from .hypothesis import Tests
 from .initial_state import rows_of_c0
 from .statements import equations_needed, state
 from .wrong_cell import WrongCell, wrong_cells
+
+#: What follows from y must be so many times as wrong as what follows from the states.
+_REFUTED = 100.0
 
 
 def locate(discrepancy: Discrepancy) -> dict[str, Any]:
@@ -54,11 +57,35 @@ def _wrong_as_written(discrepancy: Discrepancy) -> dict[str, Any]:
             return {}
     outside = is_outside(difference(observed["y"], own["y"].value), own["y"].bound)
     outside &= case.valid[:, :, None]
-    if not outside.any():
+    if not outside.any() or not _are_states_right(outside, discrepancy, own["y"]):
         return {}
     found = _of_outputs(outside, discrepancy, case.spec.num_layers - 1)
     units = np.flatnonzero(direction_half(outside, case.spec, found["direction"]).any(axis=(0, 1)))
     return {**found, "units": units.tolist(), "outputs_alone": True}
+
+
+def _are_states_right(outside: Array, discrepancy: Discrepancy, own: Reference) -> bool:
+    """Whether y contradicts the states of every wrong row.
+
+    The error of a state may fade, so that right final states prove nothing of earlier ones. Where y is wrong to the
+    end, h_n contradicts it; else a single wrong step is followed by one that follows from the states, not from y.
+    """
+    case, (y, driven) = discrepancy.case, discrepancy.comparable["y"]
+    by_y, by_states = difference(y, driven.value), difference(y, own.value)
+    by_y[by_y <= driven.bound + own.bound] = 0.0
+    for direction in range(case.spec.num_directions):
+        order = slice(None, None, -1 if case.spec.is_backward(direction) else 1)
+        parts = [direction_half(part, case.spec, direction) for part in (outside, by_y, by_states)]
+        wrong, from_y, from_states = (np.asarray(part.max(axis=2)) for part in parts)
+        for row in np.flatnonzero(wrong.any(axis=1)):
+            steps = np.flatnonzero(case.valid[row])[order]
+            bad = np.flatnonzero(wrong[row][steps])
+            after = steps[bad[0] + 1 :]
+            if bad[-1] - bad[0] + 1 == bad.size and bad[-1] == len(steps) - 1:
+                continue
+            if bad.size > 1 or from_y[row, after[0]] <= _REFUTED * from_states[row, after].max():
+                return False
+    return True
 
 
 def _driven(discrepancy: Discrepancy, wrong: WrongCell) -> dict[str, Any]:
