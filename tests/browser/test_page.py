@@ -92,6 +92,32 @@ def test_any_score_has_its_place_against_the_bound(opened: Open, tmp_path: Path)
     assert [place >= line - 1e-6 for place in places] == [score > 1 for score in scores]
 
 
+#: The pairs of words in charts with less than a letter between them.
+TOUCHING = """() => [...document.querySelectorAll("svg")].flatMap((svg) => {
+  const words = [...svg.querySelectorAll("text")].map((text) => [text.textContent, text.getBoundingClientRect()]);
+  const gap = 6 * svg.getBoundingClientRect().width / svg.viewBox.baseVal.width;
+  const near = (a, b) => a.left < b.right + gap && b.left < a.right + gap && a.top < b.bottom && b.top < a.bottom;
+  const of = ([word, a], k) => words.slice(k + 1).filter(([, b]) => near(a, b)).map(([other]) => word + other);
+  return words.flatMap(of);
+})"""
+
+
+@pytest.mark.parametrize("width", [360, 1200])
+def test_no_words_of_the_charts_touch(opened: Open, tmp_path: Path, width: int) -> None:
+    page = opened(width=width).page
+    page.evaluate("document.querySelectorAll('details').forEach((details) => { details.open = true; })")
+    page.locator(".charts svg").first.wait_for()
+    assert page.evaluate(TOUCHING) == []
+    scores = [0.0, 1e-300, 0.5, 3.0, 1e300, float("inf")]
+    cells = [Outcome(str(score), f"{score:g}", (Row("a", "a", "y", "match", 0.0, score),)) for score in scores]
+    write_report(Report.of([Planned(len(cells), len(cells), ()), *cells]), tmp_path / "any.html")
+    wide = opened(file=tmp_path / "any.html", width=width).page
+    assert wide.evaluate(TOUCHING) == []
+    wide.evaluate("document.querySelector('#strips text:nth-last-of-type(2)').setAttribute('x', 9)")
+    wide.evaluate("document.querySelector('#strips text:nth-last-of-type(1)').setAttribute('x', 9)")
+    assert wide.evaluate(TOUCHING) == ["unsupportedother"]
+
+
 def test_a_reader_without_eyes_or_with_weak_ones_can_read_it(opened: Open) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     for colours in ("light", "dark"):

@@ -100,8 +100,8 @@ function strips(adapters, cells) {
   const marks = (axis.high - axis.low) * 8;
   const limit = -axis.low * 8;
   const wide = 480 / marks;
-  const left = 50 + 7.5 * Math.max(0, ...adapters.map((name) => name.length));
-  const x = (mark) => (mark < 0 ? left - 30 : mark < marks ? left + mark * wide : left + 510 + (mark - marks) * 90);
+  const left = 78 + 7.5 * Math.max(0, ...adapters.map((name) => name.length));
+  const x = (mark) => (mark < 0 ? left - 58 : mark < marks ? left + mark * wide : left + 510 + (mark - marks) * 90);
   const otherwise = (verdict, score) => (score === Infinity ? "∞" : others.includes(verdict) ? verdict : "other");
   const counts = adapters.map(() => new Map());
   for (const { adapter, verdict, score } of cells) {
