@@ -11,6 +11,9 @@ import lstm_xcheck as lx
 from lstm_xcheck.errors import SpecError, UserError
 from lstm_xcheck.model import LSTMSpec, LSTMWeights
 
+NAMES = ("kernel", "recurrent_kernel", "bias")
+#: A GRU of 4 units; its kernel alone might be that of an LSTM of 3.
+GRU = [np.zeros((5, 12)), np.zeros((4, 12)), np.zeros(12)]
 SPECS = [
     LSTMSpec(input_size=5, hidden_size=3, num_layers=layers, bidirectional=both, bias=bias)
     for layers, both, bias in ((1, False, "single"), (1, True, "single"), (3, False, "none"), (2, True, "single"))
@@ -45,8 +48,11 @@ def test_a_list_of_arrays_is_what_keras_returns(spec: LSTMSpec) -> None:
         ([np.zeros((5, 12))], r"shapes \(5, 12\), but should hold what get_weights\(\) of a Keras LSTM returns"),
         ({"kernel": "a"}, "holds a str as 'kernel', but should hold arrays"),
         ({"weight_ih_l0": np.zeros((6, 2)), "weight_hh_l0": np.zeros((6, 2))}, "a GRU, not an LSTM"),
+        (GRU, r"shapes \(5, 12\), \(4, 12\), \(12,\), but should .* kernel \(hidden, 4 hidden\) .*; a GRU has 3"),
+        (dict(zip(NAMES, GRU, strict=True)), r"bias float64\[12\] \(a GRU, not an LSTM: input weights \[5, 12\] and"),
+        ({"a": dict.fromkeys(NAMES[:2], np.zeros((3, 3)))}, "an RNN, not an LSTM: input weights"),
     ],
-    ids=["ambiguous", "no-stack", "alone", "text", "gru"],
+    ids=["ambiguous", "no-stack", "alone", "text", "gru", "gru-list", "gru-names", "rnn-names"],
 )
 def test_arrays_that_are_no_lstm_are_refused(arrays: Any, words: str) -> None:
     with pytest.raises(UserError, match=words) as caught:
@@ -113,9 +119,15 @@ def test_two_things_that_are_no_states_are_refused() -> None:
         ({}, 5, {}, "unknown layout 5; expected one of torch, keras"),
         ({"kernel": "abc", "recurrent_kernel": None}, "keras", {}, r"kernel has shape \(\)"),
         ({}, "keras", {"spec": 3}, "spec is a int, but should be an LSTMSpec"),
+        (dict(zip(NAMES, GRU, strict=True)), "keras", {}, r": recurrent_kernel has shape \(4, 12\), but should have 3"),
+        ({"kernel": GRU[0][:, :9], "recurrent_kernel": GRU[1]}, "keras", {}, r": kernel has shape \(5, 9\), but"),
+        (
+            dict(zip(NAMES, (GRU[0], GRU[1][:3], GRU[2][1:]), strict=True)), "keras", {},
+            r": bias has shape \(11,\), but should have 4 x hidden = 12 numbers where it has 11",
+        ),
     ],
-    ids=["list", "none", "number", "layout", "text", "spec"],
-)
+    ids=["list", "none", "number", "layout", "text", "spec", "gru", "kernel", "bias"],
+)  # fmt: skip
 def test_from_layout_refuses_other_types(arrays: Any, layout: Any, options: dict[str, Any], words: str) -> None:
     with pytest.raises(UserError, match=words):
         LSTMWeights.from_layout(arrays, layout, **options)
@@ -133,3 +145,38 @@ def test_the_reader_of_lists_can_fail() -> None:
     weights = LSTMWeights.random(SPECS[1], seed=2)
     with pytest.raises(lx.DisagreementError):
         lx.assert_equivalent(weights, keras_list(LSTMWeights.random(SPECS[1], seed=3)))
+
+
+def exchanged(array: Any) -> Any:
+    """Gates f and g of a PyTorch array in each other's place."""
+    i, f, g, o = np.split(array, 4)
+    return np.concatenate([i, g, f, o])
+
+
+@pytest.mark.parametrize("bias", ["split", "none"])
+def test_every_array_that_differs_is_listed_and_the_mistake_named(bias: Any) -> None:
+    weights = LSTMWeights.random(LSTMSpec(input_size=5, hidden_size=3, bias=bias), seed=2)
+    mine = weights.to_layout("torch")
+    with pytest.raises(lx.DisagreementError) as caught:
+        lx.assert_equivalent(mine, {name: exchanged(array) for name, array in mine.items()})
+    lines = str(caught.value).splitlines()
+    listed = [line.split()[1] for line in lines if "of layer 0" in line]
+    assert listed == (["W", "U"] if bias == "none" else ["W", "U", "b"])
+    assert [line for line in lines if "best explanation of the weights of the second: gates f and g exchanged" in line]
+    assert "they are exactly those of the first with it" in str(caught.value)
+
+
+def test_weights_that_no_mistake_makes_have_no_cause() -> None:
+    first, second = (LSTMWeights.random(SPECS[0], seed=seed) for seed in (2, 3))
+    with pytest.raises(lx.DisagreementError, match="no cause found for the weights of the second: ") as caught:
+        lx.assert_equivalent(first, second)
+    assert "best explanation" not in str(caught.value)
+
+
+def test_a_zero_of_the_other_sign_is_another_number() -> None:
+    first, second = (LSTMWeights.random(SPECS[0], seed=2).to_layout("keras") for _ in range(2))
+    for arrays, zero in ((first, 0.0), (second, -0.0)):
+        arrays["kernel"] = np.array(arrays["kernel"])
+        arrays["kernel"][0, 0] = zero
+    with pytest.raises(lx.DisagreementError, match=r"W of layer 0, gate i: .* 1 of 60 numbers differ"):
+        lx.assert_equivalent(first, second)

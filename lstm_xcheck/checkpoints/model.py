@@ -172,5 +172,8 @@ class Checkpoint(Shown):
     def listed_tensors(self) -> str:
         """The first few other tensors with their notes."""
         # What nearly was an LSTM comes first: its note is what the user needs.
-        other = sorted(self.other, key=lambda tensor: not tensor.note)
-        return shortlist([str(tensor) + (f" ({tensor.note})" if tensor.note else "") for tensor in other])
+        by_note: dict[str, list[str]] = {}
+        for tensor in sorted(self.other, key=lambda tensor: not tensor.note):
+            by_note.setdefault(tensor.note, []).append(str(tensor))
+        texts = ([f"{shortlist(names)} ({note})"] if note else names for note, names in by_note.items())
+        return shortlist([text for group in texts for text in group])

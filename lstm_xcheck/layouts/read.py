@@ -19,6 +19,7 @@ from .naming import in_order, shift_forget, stack_from_names, storage_order, ten
 from .table import Layout, Tensor, layout_named
 
 _VECTORS = ("b", "b_r", "peephole")
+_PER_UNIT = "4 rows or columns per unit make an LSTM, a GRU has 3 and a simple RNN 1"
 
 
 def from_layout(
@@ -165,6 +166,7 @@ def read_parts(
 ) -> dict[str, Array]:
     """The canonical arrays of one direction of one layer."""
     stored: dict[Tensor, list[Array]] = {}
+    shown: dict[Tensor, str] = {}
     for tensor in row.tensors:
         names = tensor_names(row, tensor, layer, direction, num_layers, num_directions)
         present = [name for name in names if name in given]
@@ -179,23 +181,22 @@ def read_parts(
                 raise SpecError(
                     f"layout {row.name}: {shapes} are of different shapes, but the gates should all be alike"
                 )
-            stored[tensor] = [_from_storage(row, tensor, a) for a in picked]
-    hidden, width = _hidden_and_width(row, stored)
+            shown[tensor] = f"{', '.join(names)} {'have' if len(names) > 1 else 'has'} shape {arrays[0].shape}"
+            stored[tensor] = [_from_storage(row, tensor, a, shown[tensor]) for a in picked]
+    hidden, width = _hidden_and_width(row, stored, shown)
     parts: dict[str, Array] = {}
     for tensor, arrays in stored.items():
-        parts.update(_read_tensor(row, tensor, arrays, hidden, width))
+        parts.update(_read_tensor(row, tensor, arrays, hidden, width, shown[tensor]))
     if row.forget_bias and "b" in parts:
         parts["b"] = shift_forget(parts["b"], row.forget_bias)
     return parts
 
 
-def _from_storage(row: Layout, tensor: Tensor, array: Array) -> Array:
+def _from_storage(row: Layout, tensor: Tensor, array: Array, shown: str) -> Array:
     """A stored tensor as (4 hidden, input), the inverse of `_to_storage`."""
     if tensor.reshaped and array.ndim == 2:
         if array.shape[1] % 4 or not array.size:
-            raise SpecError(
-                f"layout {row.name}: {tensor.name} has shape {array.shape}, but should have 4 x hidden columns"
-            )
+            raise SpecError(f"layout {row.name}: {shown}, but should have 4 x hidden columns")
         blocks = np.split(array, 4, axis=1)
         return np.concatenate([block.reshape(-1, array.shape[0]) for block in blocks])
     if not tensor.transposed:
@@ -204,22 +205,23 @@ def _from_storage(row: Layout, tensor: Tensor, array: Array) -> Array:
     return frozen(array.T) if any(array.strides) else array.T
 
 
-def _hidden_and_width(row: Layout, stored: dict[Tensor, list[Array]]) -> tuple[int, int]:
+def _hidden_and_width(
+    row: Layout, stored: Mapping[Tensor, Sequence[Array]], shown: Mapping[Tensor, str]
+) -> tuple[int, int]:
     """Hidden size and output width of one direction."""
     kernel = next(tensor for tensor in stored if "W" in tensor.parts)
     arrays = stored[kernel]
     rows = sum(a.shape[0] for a in arrays if a.ndim == 2)
     if any(a.ndim != 2 for a in arrays) or rows % 4 or not rows:
-        shapes = [a.shape for a in arrays]
-        raise SpecError(
-            f"layout {row.name}: {kernel.name} has shape {shapes}, but should have 4 x hidden rows or columns"
-        )
+        raise SpecError(f"layout {row.name}: {shown[kernel]}, but should have 4 x hidden rows or columns: {_PER_UNIT}")
     hidden = rows // 4
     projection = next((t for t in stored if "projection" in t.parts), None)
     return hidden, stored[projection][0].shape[0] if projection else hidden
 
 
-def _read_tensor(row: Layout, tensor: Tensor, arrays: list[Array], hidden: int, width: int) -> dict[str, Array]:
+def _read_tensor(
+    row: Layout, tensor: Tensor, arrays: Sequence[Array], hidden: int, width: int, shown: str
+) -> dict[str, Array]:
     """The canonical arrays of a stored tensor."""
     joined = np.concatenate(arrays, axis=0) if len(arrays) > 1 else arrays[0]
     sizes = {"U": width, "b": 4 * hidden, "b_r": 4 * hidden, "peephole": 3 * hidden}
@@ -230,23 +232,24 @@ def _read_tensor(row: Layout, tensor: Tensor, arrays: list[Array], hidden: int, 
         size = sizes.get(part, joined.shape[-1] - known)
         piece = joined[..., start : start + size]
         start += size
-        parts[part] = _read_part(row, part, piece, hidden, separate=len(arrays) > 1)
+        parts[part] = _read_part(row, part, piece, hidden, shown, separate=len(arrays) > 1)
     if start != joined.shape[-1]:
         raise SpecError(
-            f"layout {row.name}: {tensor.name} has shape {joined.shape}, "
-            f"but should have {start} numbers in its last axis"
+            f"layout {row.name}: {shown}, but should have {start} where it has {joined.shape[-1]}, since the weights "
+            f"of the input are those of {hidden} units: {_PER_UNIT}"
         )
     return parts
 
 
-def _read_part(row: Layout, part: str, piece: Array, hidden: int, *, separate: bool) -> Array:
+def _read_part(row: Layout, part: str, piece: Array, hidden: int, shown: str, *, separate: bool) -> Array:
     if part == "projection":
         return piece
     gates = 3 if part == "peephole" else 4
     flat = piece.reshape(-1) if part in _VECTORS else piece
     if flat.shape[0] != gates * hidden:
         raise SpecError(
-            f"layout {row.name}: {part} has shape {piece.shape}, but should have {gates} x hidden={gates * hidden} rows"
+            f"layout {row.name}: {shown}, but should have {gates} x hidden = {gates * hidden} numbers where it has "
+            f"{flat.shape[0]}, since the weights of the input are those of {hidden} units"
         )
     if part == "peephole":
         blocks = flat.reshape(3, hidden)

@@ -78,11 +78,14 @@ def _cells(name: str, arrays: Sequence[Array]) -> Iterator[list[Array]]:
     while left:
         size = 3 if len(left) > 2 and left[2].ndim == 1 else 2
         cell, left = left[:size], left[size:]
-        if [array.ndim for array in cell[:2]] != [2, 2]:
-            shapes = ", ".join(str(array.shape) for array in arrays)
+        shapes = [array.shape for array in cell]
+        columns = 4 * shapes[1][0] if [len(shape) for shape in shapes[:2]] == [2, 2] else 0
+        if not columns or shapes[0][1] != columns or shapes[1][1] != columns or shapes[2:] not in ([], [(columns,)]):
+            listed = ", ".join(str(array.shape) for array in arrays)
             raise UserError(
-                f"the {name} argument holds arrays of shapes {shapes}, but should hold what get_weights() of a Keras "
-                "LSTM returns: kernel (input, 4 hidden), recurrent kernel (hidden, 4 hidden) and bias (4 hidden,)"
+                f"the {name} argument holds arrays of shapes {listed}, but should hold what get_weights() of a Keras "
+                "LSTM returns: kernel (input, 4 hidden), recurrent kernel (hidden, 4 hidden) and bias (4 hidden,); a "
+                "GRU has 3 hidden columns and a SimpleRNN 1"
             )
         yield cell
 

@@ -13,21 +13,28 @@ from typing import Any
 import numpy as np
 
 from ..adapters.function import call_function
-from ..arrays import STORAGE, Array, bit_equal, round_to
+from ..arrays import round_to
 from ..checkpoints.formats import load
 from ..compare import Row, judge
 from ..diagnose import full_explanation
 from ..diagnose.detection_power import is_small
+from ..diagnose.two_weights import (
+    PRECISIONS,
+    Differing,
+    certain_cause,
+    differing_arrays,
+    differing_fields,
+    function_of,
+    probe_of,
+    why_different,
+)
 from ..engine.explain import Explainer
 from ..errors import DisagreementError, NothingComparedError, Unsupported, UserError
 from ..layouts import explain_count
-from ..model import GATES, Case, CellWeights, LSTMWeights, Result
+from ..model import Case, LSTMWeights, Result
 from ..oracle import forward
 from .arrays import from_list, from_named, is_list_of_arrays
 from .detect import live_lstm
-
-#: The lowest last.
-_PRECISIONS = tuple(STORAGE)
 
 
 @dataclass(frozen=True)
@@ -65,8 +72,9 @@ def assert_equivalent(first: Any, second: Any, *, case: Case | None = None, prec
         precision: round both sides' weights to it before they are compared; functions are judged in it.
 
     Raises:
-        DisagreementError: an AssertionError that names what differs: tensor, gate, index and size, the worst output,
-            its score (error / bound) and the first wrong step, and how the parameter counts are related.
+        DisagreementError: an AssertionError that names what differs: each tensor, its gate, index and size, the worst
+            output, its score (error / bound) and the first wrong step, the mistake that explains it, and how the
+            parameter counts are related.
         NothingComparedError: when neither side nor `case` has weights, or when the data decide nothing.
         UserError: for what is no LSTM, a file with several (naming them), and an unknown precision.
 
@@ -88,8 +96,7 @@ def assert_equivalent(first: Any, second: Any, *, case: Case | None = None, prec
         )
     complaints = _spec_differences(weighted)
     if not complaints:
-        differences = (_first_difference(weighted[0], other, precision) for other in weighted[1:])
-        complaints = [difference for difference in differences if difference]
+        complaints = [text for other in weighted[1:] for text in _weight_differences(weighted[0], other, precision)]
         complaints += _output_differences(
             sides[:2], case, weighted[0], same_weights=not complaints, precision=precision
         )
@@ -135,15 +142,11 @@ def _from_file(path: Path) -> LSTMWeights:
 def _spec_differences(weighted: Sequence[_Side]) -> list[str]:
     """Differences that no conversion removes: sizes, directions, activations."""
     base = weighted[0]
-    complaints = []
-    for other in weighted[1:]:
-        ours, theirs = (replace(_weights_of(side).spec, bias="none").to_dict() for side in (base, other))
-        complaints += [
-            f"{name} is {ours[name]!r} in the {base.name}, but {theirs[name]!r} in the {other.name}"
-            for name in ours
-            if ours[name] != theirs[name]
-        ]
-    return complaints
+    return [
+        f"{name} is {mine!r} in the {base.name}, but {its!r} in the {other.name}"
+        for other in weighted[1:]
+        for name, (mine, its) in differing_fields(_weights_of(base), _weights_of(other)).items()
+    ]
 
 
 def _weights_of(side: _Side) -> LSTMWeights:
@@ -152,45 +155,36 @@ def _weights_of(side: _Side) -> LSTMWeights:
     return side.weights
 
 
-def _first_difference(base: _Side, other: _Side, precision: str | None) -> str:
+def _weight_differences(base: _Side, other: _Side, precision: str | None) -> list[str]:
+    """Every array that differs, and the mistake where neither side can be run."""
     ours, theirs = (_weights_of(side) for side in (base, other))
     if precision:
         ours, theirs = ours.astype(precision), theirs.astype(precision)
-    lower = max((ours.dtype, theirs.dtype), key=_PRECISIONS.index)
-    for (layer, direction, cell), (_, _, twin) in zip(ours.cells(), theirs.cells(), strict=True):
-        for name in ("W", "U", "b", "peephole", "projection"):
-            a, b = (_comparable(c, name, lower) for c in (cell, twin))
-            if a is None or b is None:
-                continue
-            same = bit_equal(a, b) if name != "b" else (a == b) | _same_vectors(cell, twin)
-            if not same.all():
-                where = f"{name} of layer {layer}" + (f", direction {direction}" if len(ours.layers[0]) > 1 else "")
-                return _describe(where, name, a, b, same, (base, other))
-    return ""
+    found = [_describe(one, (base, other)) for one in differing_arrays(ours, theirs)]
+    if not found or base.function is not None or other.function is not None:
+        return found  # what runs is diagnosed by its outputs
+    small = is_small(probe_of(ours, theirs))
+    why = why_different(ours, theirs, function_of(ours, theirs)["verdict"]) if small else certain_cause(ours, theirs)
+    if why is None:
+        return found
+    if why["cause"] is None:
+        return [*found, f"no cause found for the weights of the {other.name}: {why['explanation']}"]
+    how = f"they are exactly those of the {base.name} with it" if why["certain"] else "it explains their outputs"
+    return [*found, f"best explanation of the weights of the {other.name}: {why['cause']} ({how}). {why['fix']}"]
 
 
-def _comparable(cell: CellWeights, name: str, dtype: str) -> Array | None:
-    """An array in float64; a bias as its rounded sum, or zeros."""
-    if name != "b":
-        array = getattr(cell, name)
-        return None if array is None else np.asarray(array, np.float64)
-    return np.asarray(round_to(cell.total_bias, dtype), np.float64)
-
-
-def _same_vectors(cell: CellWeights, twin: CellWeights) -> bool:
-    pairs = [(getattr(cell, name), getattr(twin, name)) for name in ("b", "b_r")]
-    return all(a is not None and b is not None and np.array_equal(a, b) for a, b in pairs)
-
-
-def _describe(where: str, name: str, a: Array, b: Array, same: Array, sides: tuple[_Side, _Side]) -> str:
-    index = tuple(int(i) for i in np.argwhere(~same)[0])
-    gates = {"peephole": "ifo", "projection": ""}.get(name, "".join(GATES))
-    gate = f", gate {gates[index[0]]}" if gates else ""
-    inner = list(index[1:] if gates else index)
-    what = " (the sum of both biases)" if name == "b" and "split" in {_weights_of(s).spec.bias for s in sides} else ""
+def _describe(found: Differing, sides: tuple[_Side, _Side]) -> str:
+    """The first number of an array that differs, and how many do."""
+    a, b = found.first, found.second
+    index = tuple(int(i) for i in np.argwhere(found.wrong)[0])
+    gate, inner = found.gate_and_index(index)
+    direction = f", direction {found.direction}" if len(_weights_of(sides[0]).layers[0]) > 1 else ""
+    split = found.name == "b" and "split" in {_weights_of(side).spec.bias for side in sides}
+    what = " (the sum of both biases)" if split else ""
     return (
-        f"{where}{what}{gate}: {inner} is {a[index]:.9g} in the {sides[0].name}, but {b[index]:.9g} in the "
-        f"{sides[1].name}; {int((~same).sum())} of {same.size} numbers differ, the largest by {np.abs(a - b).max():.3g}"
+        f"{found.name} of layer {found.layer}{direction}{what}{gate and f', gate {gate}'}: {inner} is {a[index]:.9g} "
+        f"in the {sides[0].name}, but {b[index]:.9g} in the {sides[1].name}; {int(found.wrong.sum())} of "
+        f"{found.wrong.size} numbers differ, the largest by {np.abs(a - b).max():.3g}"
     )
 
 
@@ -221,7 +215,7 @@ def _output_differences(
 def _question(sides: Sequence[_Side], weights: LSTMWeights, precision: str | None) -> Case:
     """A random case, exact in the precision of either side."""
     given = [side.weights.dtype for side in sides if side.weights is not None]
-    lower = max([*given, *([precision] if precision else [])], key=_PRECISIONS.index)
+    lower = max([*given, *([precision] if precision else [])], key=PRECISIONS.index)
     ragged = all(side.ragged for side in sides)
     return Case.random(weights.spec, weights=weights, ragged=ragged, precision=lower, id="equivalence")
 

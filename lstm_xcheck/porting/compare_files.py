@@ -10,26 +10,28 @@ from typing import Any
 
 import numpy as np
 
-from ..arrays import STORAGE, Array, round_to
+from ..arrays import STORAGE, Array
 from ..checkpoints import Checkpoint, read_checkpoint
 from ..checkpoints.formats import keras_options_for
 from ..checkpoints.layout_arrays import chain_of
 from ..checkpoints.options import KerasOptions
-from ..compare import judge
-from ..diagnose import diagnose
-from ..diagnose.catalogue import CATALOGUE
-from ..diagnose.mistake import Mistake, in_cells
-from ..errors import NothingComparedError, SpecError, UserError
+from ..diagnose.two_weights import (
+    PRECISIONS,
+    Differing,
+    differing_arrays,
+    differing_fields,
+    function_of,
+    probe_of,
+    why_different,
+)
+from ..errors import UserError
 from ..layouts import explain_count
-from ..model import GATES, Case, CellWeights, LSTMWeights
-from ..oracle import forward
+from ..model import LSTMWeights
 from .certificate import joined
 from .clips import CLIPS, left_out_clips, unclipped, where_it_acts, without_clips
 from .comparison import ComparedLSTM, Comparison
 from .other_layers import differing_layers
 
-_PRECISIONS = tuple(STORAGE)
-_ARRAYS = ("W", "U", "b", "peephole", "projection")
 #: Fields of a spec that leave all arrays comparable.
 _NOT_OF_SHAPES = {"reverse", "gate_activation", "cell_activation", "output_activation", "coupling", *CLIPS}
 
@@ -135,7 +137,7 @@ def _paired(files: Sequence[Checkpoint]) -> list[tuple[_Side, _Side]]:
     if (
         len(ours) == len(theirs)
         and all(same_shapes)
-        and (certain or not any(differences(one.weights, other.weights) for one, other in in_order))
+        and (certain or not any(any(differing_arrays(one.weights, other.weights)) for one, other in in_order))
     ):
         return in_order
     listed = [f"{checkpoint.path} holds {', '.join(lstm.name for lstm in checkpoint.lstms)}" for checkpoint in files]
@@ -175,17 +177,18 @@ def _as_stack(sides: list[_Side], others: list[_Side]) -> list[_Side]:
 
 
 def _compare(one: _Side, other: _Side) -> ComparedLSTM:
-    specs = spec_differences(one.weights, other.weights)
-    differing = {name for name, _, _ in _differing(one.weights, other.weights)}
+    fields = differing_fields(one.weights, other.weights)
+    specs = [f"{name} is {a!r} in A, but {b!r} in B" for name, (a, b) in fields.items()]
+    differing = set(fields)
     clips = sorted(differing & set(CLIPS))
     comparable = differing <= _NOT_OF_SHAPES
-    arrays = differences(one.weights, other.weights) if comparable else []
+    arrays = _differences(one.weights, other.weights) if comparable else []
     function: dict[str, Any] = {"verdict": "not compared"}
     ours, theirs = one.weights, other.weights
     if clips and differing <= set(CLIPS):  # within what both say
         ours, theirs = unclipped(ours, clips), unclipped(theirs, clips)
     if comparable:
-        function = {**_function(ours, theirs), "without": clips if ours is not one.weights else []}
+        function = {**function_of(ours, theirs), "without": clips if ours is not one.weights else []}
     counts = {
         side: {"native": lstm.count, "explanation": explain_count(lstm.weights.spec, lstm.count)}
         for side, lstm in (("first", one), ("second", other))
@@ -204,13 +207,13 @@ def _compare(one: _Side, other: _Side) -> ComparedLSTM:
         function=function,
         clips=[text for clip in shown for text in _clip_effects(one.weights, other.weights, clip)],
         counts=counts,
-        diagnosis=None if explained else _why(ours, theirs, arrays, function["verdict"]),
+        diagnosis=None if explained else why_different(ours, theirs, function["verdict"]),
     )
 
 
 def _clip_effects(ours: LSTMWeights, theirs: LSTMWeights, clip: str) -> list[str]:
     """What a clip does that the two do not share."""
-    case = _probe(ours, theirs)
+    case = probe_of(ours, theirs)
     return [
         f"{clip} {getattr(weights.spec, clip)} of {side} "
         + where_it_acts(replace(case, weights=weights.astype(case.precision)), clip)
@@ -219,62 +222,25 @@ def _clip_effects(ours: LSTMWeights, theirs: LSTMWeights, clip: str) -> list[str
     ]
 
 
-def spec_differences(ours: LSTMWeights, theirs: LSTMWeights) -> list[str]:
-    """What no conversion can bridge; the bias scheme is no difference."""
-    return [f"{name} is {a!r} in A, but {b!r} in B" for name, a, b in _differing(ours, theirs)]
+def _differences(ours: LSTMWeights, theirs: LSTMWeights) -> list[dict[str, Any]]:
+    """Every array that differs: count, largest error, units in last place."""
+    rougher = max((ours.dtype, theirs.dtype), key=PRECISIONS.index)
+    return [_described(found, rougher) for found in differing_arrays(ours, theirs)]
 
 
-def _differing(ours: LSTMWeights, theirs: LSTMWeights) -> list[tuple[str, Any, Any]]:
-    mine, other = (replace(weights.spec, bias="none").to_dict() for weights in (ours, theirs))
-    return [(name, mine[name], other[name]) for name in mine if mine[name] != other[name]]
-
-
-def differences(ours: LSTMWeights, theirs: LSTMWeights) -> list[dict[str, Any]]:
-    """Every array that differs: count, largest error, units in last place.
-
-    Two biases count as their one rounded sum, a missing bias as zeros.
-    """
-    rougher = max((ours.dtype, theirs.dtype), key=_PRECISIONS.index)
-    found = []
-    for (layer, direction, cell), (_, _, twin) in zip(ours.cells(), theirs.cells(), strict=True):
-        for name in _ARRAYS:
-            a, b = (_comparable(c, name, rougher) for c in (cell, twin))
-            if a is None or b is None or (name == "b" and _same_vectors(cell, twin)):
-                continue
-            wrong = a != b
-            if wrong.any():
-                found.append(_described(f"{layer}.{direction}.{name}", name, a, b, wrong, rougher))
-    return found
-
-
-def _comparable(cell: CellWeights, name: str, dtype: str) -> Array | None:
-    """An array in exact float64; biases as their rounded sum."""
-    if name == "b":
-        return np.asarray(round_to(cell.total_bias, dtype), np.float64)
-    array = getattr(cell, name)
-    return None if array is None else np.asarray(array, np.float64)
-
-
-def _same_vectors(cell: CellWeights, twin: CellWeights) -> bool:
-    vectors = ((cell.b, twin.b), (cell.b_r, twin.b_r))
-    return all(a is not None and b is not None and np.array_equal(a, b) for a, b in vectors)
-
-
-def _described(where: str, name: str, a: Array, b: Array, wrong: Array, dtype: str) -> dict[str, Any]:
+def _described(found: Differing, dtype: str) -> dict[str, Any]:
+    a, b = found.first, found.second
     error = np.abs(a - b)
     index = tuple(int(k) for k in np.unravel_index(int(np.argmax(error)), error.shape))
-    gates = {"peephole": "ifo", "projection": ""}.get(name, "".join(GATES))
+    gate, inner = found.gate_and_index(index)
     return {
-        "tensor": where,
-        "numbers": int(wrong.sum()),
-        "of": int(wrong.size),
+        "tensor": f"{found.layer}.{found.direction}.{found.name}",
+        "numbers": int(found.wrong.sum()),
+        "of": int(found.wrong.size),
         "max_abs": float(error.max()),
-        "max_ulp": float((error / _ulp(np.maximum(np.abs(a), np.abs(b)), dtype))[wrong].max()),
-        "worst": {
-            "gate": gates[index[0]] if gates else "", "index": list(index[1:] if gates else index),
-            "first": float(a[index]), "second": float(b[index]),
-        },
-    }  # fmt: skip
+        "max_ulp": float((error / _ulp(np.maximum(np.abs(a), np.abs(b)), dtype))[found.wrong].max()),
+        "worst": {"gate": gate, "index": inner, "first": float(a[index]), "second": float(b[index])},
+    }
 
 
 def _ulp(size: Array, dtype: str) -> Array:
@@ -283,56 +249,3 @@ def _ulp(size: Array, dtype: str) -> Array:
     if dtype == "bfloat16":
         return np.maximum(np.spacing(size.astype(np.float32)).astype(np.float64) * 2.0**16, 2.0**-133)
     return np.spacing(size.astype(STORAGE[dtype])).astype(np.float64)
-
-
-def _function(ours: LSTMWeights, theirs: LSTMWeights) -> dict[str, Any]:
-    """The second's outputs in float64, judged against the first's function."""
-    case = _probe(ours, theirs)
-    rows = judge(forward(replace(case, weights=theirs.astype(case.precision))), case).rows
-    worst = max(rows, key=lambda row: (row.verdict != "match", row.score or 0.0))
-    kept = ("verdict", "quantity", "max_abs", "score", "reason")
-    return {key: value for key, value in worst.to_dict().items() if key in kept}
-
-
-def _probe(ours: LSTMWeights, theirs: LSTMWeights) -> Case:
-    finer = min((ours.dtype, theirs.dtype), key=_PRECISIONS.index)
-    return Case.random(ours.spec, weights=ours, steps=9, batch=3, ragged=True, precision=finer, id="compare")
-
-
-def _why(ours: LSTMWeights, theirs: LSTMWeights, arrays: Sequence[dict[str, Any]], function: str) -> dict[str, Any]:
-    """The mistake between two LSTMs, by weights or by outputs."""
-    if ours.dtype != theirs.dtype and not differences(ours.astype(theirs.dtype), theirs):
-        fix = f"Keep {ours.dtype} when saving, if the numbers are to stay as they are."
-        return {"cause": f"rounded from {ours.dtype} to {theirs.dtype}", "fix": fix, "certain": True}
-    mistake = mistake_between(ours, theirs, sorted({_cell_of(entry) for entry in arrays}))
-    if mistake is not None:
-        return {"cause": mistake.title, "fix": mistake.fix, "mistakes": [mistake.id], "certain": True}
-    if function == "match":
-        explanation = "the numbers differ, but by no more than honest rounding moves the outputs on this input"
-        return {"cause": None, "explanation": explanation, "certain": False}
-    case = _probe(ours, theirs)
-    try:
-        found = diagnose(forward(replace(case, weights=theirs.astype(case.precision))), case)
-    except (SpecError, NothingComparedError) as reason:
-        return {"cause": None, "explanation": str(reason), "certain": False}
-    return {**found.to_dict(), "certain": False}
-
-
-def _cell_of(entry: dict[str, Any]) -> tuple[int, int]:
-    layer, direction, _ = entry["tensor"].split(".")
-    return int(layer), int(direction)
-
-
-def mistake_between(ours: LSTMWeights, theirs: LSTMWeights, wrong: Sequence[tuple[int, int]]) -> Mistake | None:
-    """The first mistake that gives exactly these weights."""
-    case = Case.random(ours.spec, weights=ours, steps=1, batch=1, states=False, precision=ours.dtype)
-    everywhere = [mistake for mistake in CATALOGUE if mistake.cell is not None or mistake.weights is not None]
-    partial = 0 < len(wrong) < ours.spec.num_layers * ours.spec.num_directions
-    alone = [in_cells(mistake, wrong) for mistake in everywhere if mistake.cell is not None] if partial else []
-    for mistake in (*everywhere, *alone):
-        changed = mistake.change_case(case)
-        if changed is None or mistake.case is not None or mistake.outputs is not None:
-            continue
-        if not spec_differences(changed.weights, theirs) and not differences(changed.weights, theirs):
-            return mistake
-    return None

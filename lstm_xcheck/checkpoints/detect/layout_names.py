@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -72,10 +72,15 @@ def detect_any_layout(path: Path, tensors: Sequence[TensorInfo], options: ReadOp
     lstms, other = detect_torch_names(path, tensors, options)
     left = {tensor.name for tensor in other if not tensor.note}
     if not lstms or left:
-        named, _ = detect_layout_names(path, [tensor for tensor in tensors if tensor.name in left], ReadOptions())
+        named, rest = detect_layout_names(path, [tensor for tensor in tensors if tensor.name in left], ReadOptions())
         used = {name for lstm in named for name in lstm.tensors}
+        said = {tensor.name: (tensor.note, tensor.unread) for tensor in rest if tensor.note}
         lstms += named
-        other = tuple(tensor for tensor in other if tensor.name not in used)
+        other = tuple(
+            replace(tensor, note=said[tensor.name][0], unread=said[tensor.name][1]) if tensor.name in said else tensor
+            for tensor in other
+            if tensor.name not in used
+        )
     return lstms, other
 
 
@@ -155,7 +160,8 @@ def _why_no_lstm(group: _Group) -> Reason:
             else f"not an LSTM: {shapes}, expected 4 columns per unit and a row for each unit and input"
         )
     if rows != 4 * units or sum(shape[0] for shape in recurrent) != rows:
-        return f"not an LSTM: {shapes}, expected 4 times as many as there are units"
+        kind = {3: "a GRU, ", 1: "an RNN, "}.get(rows // units) if rows % units == 0 else ""
+        return f"{kind or ''}not an LSTM: {shapes}, expected 4 times as many as there are units"
     return unread
 
 

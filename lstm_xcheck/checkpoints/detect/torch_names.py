@@ -51,7 +51,7 @@ _WRAPPERS = ("module.", "_orig_mod.")
 #: Modules in which a whole model lies.
 _TOP = ("", "model.", "model/")
 
-_FAMILY = {4: "LSTM", 3: "GRU", 1: "RNN"}
+_FAMILY = {4: "LSTM", 3: "a GRU", 1: "an RNN"}
 
 
 @dataclass
@@ -216,7 +216,8 @@ def _place_family(place: str, kinds: dict[str, TensorInfo]) -> str:
     family = _FAMILY.get(int(ratio)) if ratio == int(ratio) else None
     if family is None:
         return f"not an LSTM: weight_hh{place} is {list(u)}, but should have 4 rows per column"
-    return family if family == "LSTM" else f"a {family}, not an LSTM: weight_hh{place} has {int(ratio)} rows per unit"
+    rows = "1 row" if ratio == 1 else f"{int(ratio)} rows"
+    return family if family == "LSTM" else f"{family}, not an LSTM: weight_hh{place} has {rows} per unit"
 
 
 def _adopt_single_bias(group: _Group, by_name: Mapping[str, TensorInfo]) -> None:
