@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import shlex
 import time
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,13 +52,16 @@ def command(
     The disagreement is shrunk to the smallest case that still shows it, its mistake is named, and a pytest file that
     reproduces it is written; that file needs NumPy and the implementation, not lstm-xcheck. A function of your own
     takes (weights, x, h0, c0, lengths) and returns y, h_n, c_n; it raises NotImplementedError for what it lacks.
-    Needs hypothesis. Exit code 1 when something was found, 0 when not, 2 when nothing could be run.
+    Needs hypothesis. Exit code 1 when something was found, 0 when not, 2 when nothing could be run or your function
+    was never compared.
     """
     from .. import strategies  # first, since its error says how to install hypothesis
     from ..engine.custom_adapters import chosen_entries
     from ..fuzz import Budget, Search, explain
     from ..fuzz.reproducer_file import check_out, write_reproducer
+    from ..report.model import Report
     from .output import print_json
+    from .parsed_options import rerun_words
 
     if out is not None:
         check_out(out)
@@ -79,24 +82,18 @@ def command(
     }
     effort["unsupported"] = {name: len(refused) for name, refused in search.unsupported.items()}
     if finding is None:
-        return _report_nothing(search, effort, as_json)
+        return _report_nothing(search, effort, {text.partition("=")[0] for text in functions}, as_json)
     entry = next(entry for entry in entries if entry.name == finding.adapter)
     diagnosis = explain(finding, entry, timeout)
     file, note = write_reproducer(finding, entry, diagnosis, out)
-    rerun = _command(finding, functions)
+    asked = Report(subject={"command": rerun_words(["lstm-xcheck", "verify"], functions, {})})
+    rerun = asked.command(finding.recipe.id, finding.adapter)
     if as_json:
         print_json(_plain(finding, diagnosis, file, note, {**effort, "reproduce": rerun}))
     else:
         _print(finding, diagnosis, file, note)
         click.echo(f"run: {rerun}")
     return 2 if finding.outcome.verdict == "crashed" else 1
-
-
-def _command(finding: Finding, functions: Sequence[str]) -> str:
-    """The command that runs the case again."""
-    own = [text for text in functions if text.partition("=")[0] == finding.adapter]
-    option = ["--adapter", own[0]] if own else ["--adapters", finding.adapter]
-    return shlex.join(["lstm-xcheck", "verify", *option, "--case", finding.recipe.id])
 
 
 def axes_of(grid_text: str | None) -> dict[str, Any]:
@@ -133,29 +130,44 @@ def _progress(search: Search) -> Iterator[None]:
         yield
 
 
-def _report_nothing(search: Search, effort: dict[str, Any], as_json: bool) -> int:
+def _report_nothing(search: Search, effort: dict[str, Any], own: set[str], as_json: bool) -> int:
     from ..fuzz.supported_grid import supported_grid
     from .output import print_json
 
     names = [entry.name for entry in search.entries]
     silent = [name for name in names if not search.compared.get(name)]
+    refusals = [_refusal(name, search) for name in silent if name in search.unsupported]
     if len(silent) == len(names):
+        advice = "; ".join(refusals) or "give more --minutes"
         raise NothingComparedError(
-            f"of {len(search.asked)} cases, none could be compared with {', '.join(names)}; give more --minutes, or "
-            "with --grid the kind of LSTM that is supported"
+            f"of {len(search.asked)} cases, none could be compared with {', '.join(names)}, so nothing is proven: "
+            f"{advice}"
         )
+    code = 2 if own.intersection(silent) else 0  # the user's is what the search was for
     if as_json:
-        print_json({"schema": 1, "verdict": "agree", **effort, "finding": None})
-        return 0
+        print_json({"schema": 1, "verdict": "error" if code else "agree", **effort, "finding": None})
+        return code
     counts = ", ".join(f"{name} {search.compared.get(name, 0)}" for name in names)
     say(f"no disagreement in {effort['examples']} cases ({effort['seconds']:g} s); compared: {counts}")
     for name, refused in search.unsupported.items():
-        avoided = supported_grid(search.asked, refused)
-        advice = f'; leave them out with --grid "{avoided}"' if avoided else ""
-        say(f"unsupported by {name}: {len(refused)} cases{advice}")
+        if name not in silent:
+            avoided = supported_grid(search.asked, refused)
+            advice = f'; leave them out with --grid "{avoided}"' if avoided else ""
+            say(f"unsupported by {name}: {len(refused)} case{'s' if len(refused) > 1 else ''}{advice}")
     if silent:
-        say(f"never compared: {', '.join(silent)}, which supported none of them")
-    return 0
+        say(f"never compared, so that nothing is proven of it: {'; '.join(refusals) or ', '.join(silent)}")
+    return code
+
+
+def _refusal(name: str, search: Search) -> str:
+    """Why an adapter refused every case, and what it supports."""
+    from ..fuzz.supported_grid import supported_grid
+
+    refused, supported = search.unsupported[name], search.supported.get(name, [])
+    ((reason, _),) = Counter(refused[recipe] for recipe in search.asked if recipe in refused).most_common(1)
+    grid = supported_grid([*refused, *supported], refused)
+    advice = f'; --grid "{grid}" draws what it supports' if grid else ", and simple ones, too, so that no --grid helps"
+    return f"{name} refused all of them ({reason}){advice}"
 
 
 def _print(finding: Finding, diagnosis: Diagnosis | None, file: Path | None, note: str) -> None:

@@ -27,6 +27,14 @@ DEFAULT_TIMEOUT = 120.0
 _MAX_LAYERS = 512
 
 
+def rerun_words(words: Sequence[str], functions: Sequence[str], pythons: Mapping[str, str]) -> dict[str, Any]:
+    """What a report keeps to print the command of a case: its words, and those of each own adapter."""
+    own = {text.partition("=")[0]: ["--adapter", text] for text in functions}
+    for name, python in pythons.items():
+        own[name] = [*own.get(name, ["--adapters", name]), "--worker", f"{name}={python}"]
+    return {"verify": shlex.join(words), "adapters": {name: shlex.join(option) for name, option in own.items()}}
+
+
 @dataclass(frozen=True, kw_only=True)
 class SpecOptions:
     """The size and kind of one LSTM."""
@@ -225,10 +233,7 @@ class VerifyOptions(CaseOptions, WorkerOptions, ReportOptions):
             words += [str(word) for option in named.items() if option[1] is not None for word in option]
             words += ["--go-backwards"] * self.go_backwards + ["--gradients"] * self.gradients
             words += [word for name in self.accept_class for word in ("--accept-class", name)]
-        own = {text.partition("=")[0]: ["--adapter", text] for text in self.functions}
-        for name, python in self.pythons().items():
-            own[name] = [*own.get(name, ["--adapters", name]), "--worker", f"{name}={python}"]
-        return {"verify": shlex.join(words), "adapters": {name: shlex.join(option) for name, option in own.items()}}
+        return rerun_words(words, self.functions, self.pythons())
 
     def shard_number(self) -> tuple[int, int] | None:
         """`2/4` as (2, 4), None for the complete run."""

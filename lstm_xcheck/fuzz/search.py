@@ -29,6 +29,7 @@ from ..model import Result
 from ..workers.process import Worker
 from ..workers.sharing import Workers
 from .interrupt import kept_interrupts
+from .supported_grid import SIMPLE, neighbours
 
 #: Verdicts that the search looks for.
 WRONG: tuple[VerdictName, ...] = ("mismatch", "suspect", "crashed")
@@ -90,7 +91,8 @@ class Search:
         progress: called with (cases tried, whether something has been found) after each case.
         asked: the cases tried so far, each with its wrong answer or None.
         compared: number of compared cells by adapter.
-        unsupported: cases that an adapter does not support, by adapter.
+        unsupported: cases that an adapter does not support with its reasons, by adapter.
+        supported: cases that an adapter supports of those that it was asked because it had refused all others.
     """
 
     entries: Sequence[Entry]
@@ -101,7 +103,8 @@ class Search:
     progress: Callable[[int, bool], None] = lambda *_: None
     asked: dict[Recipe, Wrong | None] = field(default_factory=dict)
     compared: dict[str, int] = field(default_factory=dict)
-    unsupported: dict[str, list[Recipe]] = field(default_factory=dict)
+    unsupported: dict[str, dict[Recipe, str]] = field(default_factory=dict)
+    supported: dict[str, list[Recipe]] = field(default_factory=dict)
     _wanted: tuple[str, VerdictName] | None = None
     _before: int = 0
     _end: float = 0.0
@@ -121,6 +124,9 @@ class Search:
             self._interrupted = stack.enter_context(kept_interrupts())
             self._end = time.monotonic() + self.budget.seconds
             recipe = self._smallest()
+            for name in self.unsupported if recipe is None else ():
+                if not self.compared[name]:
+                    self._ask_simple_ones(name)
         return None if recipe is None else self._finding(recipe)
 
     def _smallest(self) -> Recipe | None:
@@ -167,10 +173,21 @@ class Search:
             outcome, result = answered(self._workers[name], recipe)
             self.compared[name] = self.compared.get(name, 0) + (outcome.verdict in _COMPARED)
             if outcome.verdict == "unsupported":
-                self.unsupported.setdefault(name, []).append(recipe)
+                self.unsupported.setdefault(name, {})[recipe] = outcome.rows[0].reason
             if outcome.verdict in WRONG:
                 return Wrong(name, outcome, result)
         return None
+
+    def _ask_simple_ones(self, name: str) -> None:
+        """Look for what an adapter supports that refused every case."""
+        for near in (SIMPLE, None):
+            start = near or next(iter(self.supported.get(name, ())), None)
+            for recipe in neighbours(start) if start else ():
+                outcome, _ = answered(self._workers[name], recipe)
+                if outcome.verdict == "unsupported":
+                    self.unsupported[name][recipe] = outcome.rows[0].reason
+                else:
+                    self.supported.setdefault(name, []).append(recipe)
 
     def _finding(self, recipe: Recipe) -> Finding:
         """The smallest case, run once more in a fresh process."""

@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
 
 from ..engine import Recipe
 
-#: Axes of which an adapter may lack a value, not those of sizes and numbers.
-_AXES = ("layers", "directions", "bias", "proj", "states", "ragged", "one_hot", "returns", "gradients")
+#: Axes of which an adapter may lack a value, not those of sizes and numbers, with values to try.
+_AXES: dict[str, tuple[Any, ...]] = {
+    "layers": (1, 2), "directions": (1, 2), "bias": ("split", "single", "none"), "proj": (0, 1),
+    "states": (False, True), "ragged": (False, True), "one_hot": (False, True), "returns": ("sequence", "last"),
+    "gradients": (False, True), "dtype": ("float32", "float64"),
+}  # fmt: skip
+#: The LSTM that nearly everything supports.
+SIMPLE = Recipe(hidden=2, input=2, steps=3, batch=2, states=False)
+
+
+def neighbours(recipe: Recipe) -> list[Recipe]:
+    """A recipe, and all that differ from it in one axis."""
+    near = [replace(recipe, **{axis: value}) for axis, values in _AXES.items() for value in values]
+    return list(dict.fromkeys([recipe, *near]))
 
 
 def supported_grid(asked: Iterable[Recipe], unsupported: Iterable[Recipe]) -> str:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..compare import SEVERITY, Row, VerdictName
 from ..diagnose import full_explanation
 from ..events import Outcome
-from .model import Report
 
 #: Verdicts that a reader has to look at.
 TROUBLE: frozenset[VerdictName] = frozenset(("mismatch", "crashed", "suspect", "inconclusive"))
@@ -71,8 +70,13 @@ class Group:
         return f"Case {self.diagnoses[0]['case']}: {self.explanation}" if self.explanation else ""
 
     @property
+    def told(self) -> str:
+        """The sentence with the adapter and the fix, or where the error is."""
+        return f"{self.adapter}: {self.sentence}. {self.fix if self.named else self.explained}".rstrip()
+
+    @property
     def paragraph(self) -> str:
-        """The sentence with the adapter, the fix, the worst case and the command.
+        """What is told, with the worst case and the command.
 
         >>> row = Row("h1", "mine", "y", "mismatch", reason="y[0, 0, 0] = 1, but should be 2 +/- 1e-07")
         >>> Group("mine", "mismatch", "states exchanged", row, True, 1, 0, "Swap h0 and c0.").paragraph
@@ -80,17 +84,19 @@ class Group:
         """
         reason = self.worst.reason
         shown = "" if not reason or reason.startswith(self.cause) else f": {reason}"
-        why = self.fix if self.named else self.explained
-        parts = [f"{self.adapter}: {self.sentence}.", why, f"Worst case {self.worst.case}{shown}."]
-        return " ".join(part for part in (*parts, self.command and f"Run: {self.command}") if part)
+        run = f" Run: {self.command}" if self.command else ""
+        return f"{self.told} Worst case {self.worst.case}{shown}.{run}"
 
 
 class Groups:
-    """Gathers the groups of a report, one outcome after another."""
+    """Gathers the groups of a report, one outcome after another.
 
-    def __init__(self, report: Report) -> None:
-        self._report = report
-        self._diagnoses = {(found["adapter"], found["case"]): found for found in report.diagnoses}
+    It needs the diagnoses of the report, and what gives the command of a case and an adapter.
+    """
+
+    def __init__(self, diagnoses: Iterable[Mapping[str, Any]], command: Callable[[str, str], str]) -> None:
+        self._diagnoses = {(found["adapter"], found["case"]): found for found in diagnoses}
+        self._command = command
         self._groups: dict[tuple[str, VerdictName, str], Group] = {}
 
     def add(self, outcome: Outcome) -> None:
@@ -134,7 +140,7 @@ class Groups:
                 del self._groups[adapter, verdict, reason]
         groups = list(self._groups.values())
         for group in groups:
-            group.command = self._report.command(group.worst.case, group.adapter)
+            group.command = self._command(group.worst.case, group.adapter)
         return sorted(groups, key=lambda group: (SEVERITY.index(group.verdict), -group.cases - group.undiagnosed))
 
 

@@ -6,20 +6,20 @@ import importlib
 import json
 import platform
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from os import PathLike
 from pathlib import Path
-from textwrap import indent
+from textwrap import indent, shorten
 from typing import Any, Literal
 
 import numpy as np
 
-from ..compare import VERDICTS, CountRow, Row
-from ..diagnose import full_explanation
+from ..compare import VERDICTS, CountRow, Row, worst_of
 from ..display import Shown, Summary, data_frame, figure, pyplot
 from ..errors import DisagreementError, NothingComparedError, UserError, XcheckError
 from ..events import MAX_DIAGNOSES, Event, Finished, Outcome, Planned
+from .groups import Group, Groups
 from .outcomes import Outcomes, Streamed
 
 #: Version of the JSON report.
@@ -174,10 +174,10 @@ class Report(Shown):
             raise NothingComparedError(f"nothing was compared: {'; '.join(reasons) or 'no cell was run'}")
         bad.sort(key=lambda row: -(row.score or 0.0))
         lines = [f"  {row.adapter}, case {row.case}, {row.verdict}: {row.reason}" for row in bad[:8]]
+        lines += [f"  and {len(bad) - 8} more"] if len(bad) > 8 else []
         lines += [f"  {line}" for line in self.causes]
         lines += [indent(program, "    ") for program in self.programs]
-        more = f"\n  and {len(bad) - 8} more" if len(bad) > 8 else ""
-        raise DisagreementError(f"{len(bad)} quantities disagree:\n" + "\n".join(lines) + more)
+        raise DisagreementError(f"{len(bad)} quantities disagree:\n" + "\n".join(lines))
 
     @property
     def diagnoses(self) -> list[dict[str, Any]]:
@@ -196,25 +196,19 @@ class Report(Shown):
     @property
     def causes(self) -> list[str]:
         """Each adapter's mistakes once, with the remedy; where none explains, where the error is."""
-        named = {
-            f"{found['adapter']}: best explanation: {found['cause']}. {found['fix']}": None
-            for found in self.diagnoses
-            if found["cause"]
-        }
-        located = [
-            f"{found['adapter']}, case {found['case']}: {full_explanation(found)}"
-            for found in self.diagnoses
-            if not found["cause"] and found.get("location")
-        ]
-        return [*named, *located]
+        return [group.told for group in self._groups if group.named or any(d.get("location") for d in group.diagnoses)]
 
     @property
     def programs(self) -> list[str]:
         """Programs that make the weights which wrong functions must get, each once."""
-        programs = {
-            f"# for {found['adapter']}\n{found['program']}": None for found in self.diagnoses if found.get("program")
-        }
-        return list(programs)
+        return list(dict.fromkeys(f"# for {group.adapter}\n{group.program}" for group in self._groups if group.program))
+
+    @property
+    def _groups(self) -> list[Group]:
+        groups = Groups(self.diagnoses, self.command)
+        for outcome in self.outcomes:
+            groups.add(outcome)
+        return groups.result()
 
     def command(self, case: str, adapter: str) -> str:
         """The command that runs one case of one adapter; "" where none can."""
@@ -271,7 +265,7 @@ class Report(Shown):
     def plot(self, ax: Any = None) -> Any:
         """Plot error / bound of every row, a line for each adapter.
 
-        Beyond 1 no honest rounding explains an error.
+        Beyond 1 no honest rounding explains an error. The line of an adapter that has no numbers says why.
 
         Args:
             ax: matplotlib axes to draw on; new ones by default.
@@ -282,17 +276,27 @@ class Report(Shown):
         Raises:
             UserError: where matplotlib is missing.
         """
+        rows: dict[str, list[Row]] = {name: [] for name in self.adapters}
+        for row in self.rows:
+            rows.setdefault(row.adapter, []).append(row)
         if ax is None:
-            _, ax = pyplot().subplots(layout="constrained", figsize=(8, 1.6 + 0.4 * len(self.adapters)))
+            _, ax = pyplot().subplots(layout="constrained", figsize=(8, 1.6 + 0.4 * len(rows)))
         # On a log axis zero and infinity have no place: they are drawn at its ends.
         marks = [
-            (row.verdict, min(max(row.score, _LEAST), 1 / _LEAST), row.adapter)
-            for row in self.rows
+            (row.verdict, min(max(row.score, _LEAST), 1 / _LEAST), place)
+            for place, own in enumerate(rows.values())
+            for row in own
             if row.score is not None
         ]
         for verdict in dict.fromkeys(verdict for verdict, *_ in marks):
             points = [point for own, *point in marks if own == verdict]
             ax.plot(*zip(*points, strict=True), "|", color=_COLOURS.get(verdict, "grey"), markersize=14, label=verdict)
+        ink = {"color": "dimgrey", "backgroundcolor": ax.get_facecolor(), "verticalalignment": "center"}
+        for place, own in enumerate(rows.values()):
+            if all(row.score is None for row in own):
+                ax.text(0.01, place, _why_no_score(own), transform=ax.get_yaxis_transform(), **ink)
+        ax.set_yticks(range(len(rows)), list(rows))
+        ax.set_ylim(len(rows) - 0.5, -0.5)
         ax.axvline(1.0, color="black", linestyle="--", label="bound")
         ax.set(xscale="log", xlabel="error / bound")
         ax.legend()
@@ -338,6 +342,14 @@ class Report(Shown):
             "interrupted": self.interrupted,
             **({"subject": self.subject} if self.subject else {}),
         }
+
+
+def _why_no_score(rows: Sequence[Row]) -> str:
+    """The worst verdict of rows without numbers, and its reason in short."""
+    if not rows:
+        return "no case ended"
+    worst = worst_of(row.verdict for row in rows)
+    return shorten(f"{worst}: {next(row.reason for row in rows if row.verdict == worst)}", 80, placeholder="...")
 
 
 def _merged(before: dict[str, Any] | None, now: dict[str, Any]) -> dict[str, Any]:

@@ -87,7 +87,7 @@ def _groups(report: Report) -> dict[str, Groups]:
             labels = (label for label in longest_first if outcome.case.startswith(f"{label}-"))
             uri = files.get(next(labels, ""), of_none)
             if uri not in found:
-                found[uri] = Groups(report)
+                found[uri] = Groups(report.diagnoses, report.command)
             found[uri].add(outcome)
     return found
 

@@ -88,7 +88,7 @@ def summarise(report: Report, listed: int) -> Summary:
         totals={verdict: totals[verdict] for verdict in VERDICTS if totals[verdict]},
         adapters={name: AdapterSummary(environments.get(name, {})) for name in report.adapters},
     )
-    groups = Groups(report)
+    groups = Groups(report.diagnoses, report.command)
     for outcome in report.outcomes:
         groups.add(outcome)
         name = outcome.adapter

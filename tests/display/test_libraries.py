@@ -10,6 +10,9 @@ import numpy as np
 import pytest
 
 import lstm_xcheck as lx
+from lstm_xcheck.compare import Row
+from lstm_xcheck.events import Outcome, Planned
+from lstm_xcheck.report import Report
 
 from .test_results import CASE, SPEC, report
 
@@ -55,11 +58,28 @@ def test_the_plot_of_a_report_has_a_point_for_every_row(pyplot: Any) -> None:
     axes = report().plot()
     points, bound = axes.lines
     np.testing.assert_array_equal(points.get_xdata(), [row.score for row in report().rows])
-    assert list(points.get_ydata(orig=True)) == ["mine"] * len(report().rows)
+    assert list(points.get_ydata(orig=True)) == [0] * len(report().rows)
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["mine"]
+    assert list(axes.texts) == []
     assert set(bound.get_xdata()) == {1.0}
     assert axes.get_xscale() == "log"
     given = pyplot.subplots()[1]
     assert report().plot(given) is given
+
+
+@PLOTS
+@pytest.mark.usefixtures("pyplot")
+def test_an_adapter_without_numbers_has_a_line_with_the_reason() -> None:
+    crash, refusal = "died of signal 11" + 20 * " and 11", "one layer only"
+    told = (("a", "crashed", crash, None), ("b", "match", "", 0.5), ("c", "unsupported", refusal, None))
+    rows = [Row("h1", name, "", verdict, score=score, reason=reason) for name, verdict, reason, score in told]  # type: ignore[arg-type]
+    ended = [Outcome("h1", row.adapter, (row,)) for row in rows]
+    axes = Report.of([Planned(4, 1, ("a", "b", "c", "never")), *ended]).plot()
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b", "c", "never"]
+    texts = {text.get_position()[1]: text.get_text() for text in axes.texts}
+    assert len(texts[0]) <= 80 and texts.pop(0).startswith(f"crashed: {crash[:60]}")
+    assert texts == {2: "unsupported: one layer only", 3: "no case ended"}
+    assert axes.lines[0].get_ydata(orig=True) == [1]
 
 
 @PLOTS

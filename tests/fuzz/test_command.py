@@ -75,10 +75,23 @@ def test_a_hang_is_contained(command: Command) -> None:
     assert "since it would not end" in ran.out
 
 
-def test_the_grid_narrows_what_is_drawn(command: Command) -> None:
+def test_where_every_case_is_refused_the_printed_grid_is_supported(command: Command) -> None:
     ran = command("fuzz", "--adapter", "mine=kernels:choosy", "--grid", "layers=2,3", *CASES)
     assert ran.code == 2
-    assert "of 25 cases, none could be compared with mine" in ran.err
+    assert "of 25 cases, none could be compared with mine, so nothing is proven: mine refused all of them" in ran.err
+    assert "(one layer only)" in ran.err and "--minutes" not in ran.err
+    grid = ran.err.partition('--grid "')[2].partition('"')[0]
+    assert "layers=1" in grid.split()
+    again = command("fuzz", "--adapter", "mine=kernels:choosy", "--grid", grid, *CASES)
+    assert (again.code, "compared: mine 25" in again.out) == (0, True)
+
+
+def test_your_function_that_was_never_compared_is_no_success(command: Command) -> None:
+    ran = command("fuzz", "--adapter", "mine=kernels:unwilling", "--adapter", "other=kernels:right", "--examples", "3")
+    assert ran.code == 2
+    assert "compared: mine 0, other 3" in ran.out
+    refused = "mine refused all of them (the function says that it does not implement this), and simple ones, too, so"
+    assert f"nothing is proven of it: {refused}" in ran.out
 
 
 def test_an_earlier_reproducer_is_kept(command: Command, folder: Path) -> None:

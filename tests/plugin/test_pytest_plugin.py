@@ -234,7 +234,7 @@ assert verdict.verdict == "match", verdict
         "E *AssertionError: <Verdict mismatch: y[[]*, *, *] = *, but should be * x the bound); *first at step *>",
         "*Captured lstm-xcheck call*",
         "mismatch: y[[]*",
-        "result: best explanation: gates f and g exchanged in W, U and b*",
+        "result: gates f and g exchanged in W, U and b, in 1 case. Put the four blocks*",
     ])  # fmt: skip
 
 

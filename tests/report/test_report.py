@@ -94,7 +94,7 @@ def test_raising_names_the_worst_rows_first() -> None:
     lines = str(caught.value).splitlines()
     assert lines[0] == "10 quantities disagree:"
     assert lines[1] == "  torch, case case-9, mismatch: why mismatch"
-    assert lines[-1] == "  and 2 more"
+    assert lines[8:] == ["  torch, case case-2, mismatch: why mismatch", "  and 2 more"]
     assert isinstance(caught.value, AssertionError)
 
 
