@@ -62,7 +62,7 @@ function encode(answer, Numbers) {
   const head = Buffer.alloc(8), lower = answer.lower ?? [];
   head[0] = lower.length ? 1 : 0;
   const bytes = [answer.y, answer.h_n, answer.c_n, lower].map((part) => {
-    const array = Numbers.from(part);
+    const array = new Numbers(part);
     return Buffer.from(array.buffer, array.byteOffset, array.byteLength);
   });
   return Buffer.concat([head, ...bytes]);
