@@ -130,16 +130,21 @@ def _candidates(search: _PairSearch) -> Iterator[Candidate]:
 
 
 def _mixed_pairs(search: _PairSearch, second: Mistake, mutated: MutatedCase) -> Iterator[Candidate]:
-    """Pairs of a weight mistake and one of another kind."""
+    """Pairs of a weight mistake and one of another kind.
+
+    One that reruns the LSTM has run with the right weights here, so it comes first; `_rerun_pairs` has the other order.
+    """
     case, outputs = mutated
     window = observed_window(case, outputs, (0, 0))
     if window is None:
-        pairs = ((first, second) for first in search.free_runs.candidates(search.batches, case, outputs))
+        firsts = search.free_runs.candidates(search.batches, case, outputs)
+        pairs = [(second, first) if second.reruns else (first, second) for first in firsts]
         yield from ((far, pair) for pair in pairs if (far := search.free_runs.distance(pair)) < float("inf"))
         return
     mutants, honest = search.mutants, case.weights.layers[0][0]
     own = mutants if honest is mutants.honest else CellMutants(mutants.mistakes, honest)
-    yield from ((far, (first, second)) for far, first in own.candidates(case, (0, 0), window, search.limit))
+    for far, first in own.candidates(case, (0, 0), window, search.limit):
+        yield far, (second, first) if second.reruns else (first, second)
 
 
 def _rerun_pairs(search: _PairSearch) -> Iterator[Candidate]:

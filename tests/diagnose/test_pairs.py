@@ -62,6 +62,12 @@ def test_a_pair_is_named_with_both_remedies(first: str, second: str) -> None:
         assert mistake.fix in found.fix
 
 
+@pytest.mark.parametrize("ids", [("bias-ih-dropped", "states-carried-over"), ("states-carried-over", "u-transposed")])
+def test_states_carried_over_are_named_whichever_weights_the_earlier_call_had(ids: tuple[str, str]) -> None:
+    case = CASES["plain"]
+    assert diagnose(answer(named(*ids), case), case).mistakes == ids
+
+
 @pytest.mark.parametrize("second", ["gates-iofg", "u-transposed"])
 def test_merged_directions_with_wrong_weights_are_named(second: str) -> None:
     pair = named("merge-sum", second)
