@@ -1,9 +1,9 @@
 """Writes docs/reference/other_suites.md: what the LSTM tests of other projects catch, by the verb `score`.
 
-    python docs/other_suites.py                   run all suites, some twenty minutes
+    python docs/other_suites.py                   run all suites, some thirty minutes
     python docs/other_suites.py --only "ONNX node"    run those whose name has these words, and keep the others
 
-The figures are kept in docs/reference/other_suites.json.
+The figures are kept in docs/reference/other_suites.json. torch's samples need expecttest.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ the suite. A mistake is caught if a test fails. A mistake counts if some call of
 effect on the data of the suite is no excuse. In a framework of single cells, as of JAX, only mistakes of a step count.
 Planted are values: what a layer returns is changed by what the mistake changes, whichever way it is computed. Tests of
 Keras called `test_basics`, which train for a second and compare shapes, are left out. For bidirectional_test.py, which
-takes long, 60 mistakes were drawn.
+takes long, 60 mistakes were drawn. torch compares its samples with the module itself, with a batch of one. The contract
+is this package's for adapters; what ONNX Runtime does at length 0 is wrong without a mistake, and left out.
 """
 
 _TAIL = """
@@ -60,9 +61,9 @@ class Suite:
     Attributes:
         name: as it is shown.
         package: whose version is shown.
-        options: of the verb.
-        environment: variables that choose a backend.
-        vectors: options of `lstm-xcheck vectors`, for each folder of tests to write; "{}" in `options` stands for them.
+        options: of the verb; "{}" stands for an empty folder, but for what `vectors` writes and a none.ini for pytest.
+        environment: variables, with "{}" as well.
+        vectors: options of `lstm-xcheck vectors`, for each folder of tests to write.
     """
 
     name: str
@@ -70,6 +71,10 @@ class Suite:
     options: tuple[str, ...]
     environment: dict[str, str] = field(default_factory=dict)
     vectors: tuple[tuple[str, ...], ...] = ()
+
+
+#: Arguments of pytest that leave its configuration to nobody.
+_ALONE = "-c {}/none.ini --rootdir {}"
 
 
 def _keras(file: str, *options: str) -> Suite:
@@ -83,29 +88,43 @@ def suites() -> list[Suite]:
     """Every row; those of frameworks are the tests that their packages ship."""
     own = {"LSTM_UNDER_TEST": "torch_lstm:run", "PYTHONPATH": f"{ROOT / EXAMPLE}{os.pathsep}{ROOT}"}
     kinds = ((), ("--layers", "2", "--bidirectional"))
-    vectors = tuple((*kind, "--no-empty-rows") for kind in kinds)
-    ours = ("--host", "torch", "--pytest", "{}")
+    vectors = tuple(("--format", "pytest", "--no-empty-rows", *kind) for kind in kinds)
+    folders = tuple(("--format", "onnx", "--no-empty-rows", *kind) for kind in ((), ("--bidirectional",)))
+    ours = ("--host", "torch", "--pytest", f"--import-mode=importlib {_ALONE} {{}}")
     return [
         Suite("ONNX node tests of LSTM", "onnx", ("--host", "onnx", "--onnx-node-tests")),
         _keras("lstm_test.py"),
         _keras("stacked_rnn_cells_test.py"),
         _keras("bidirectional_test.py", "--sample", "60"),
+        Suite("torch's samples of nn.LSTM", "torch",
+              ("--host", "torch", "--pytest", f"{_ALONE} {EXAMPLE}/test_module_info.py")),
         Suite("one np.allclose with equal weights", "torch",
               ("--host", "torch", "--pytest", f"{EXAMPLE}/test_constant_weights.py")),
         Suite("our vectors, one layer", "torch", ours, own, vectors[:1]),
         Suite("our vectors, and two layers in two directions", "torch", ours, own, vectors),
+        Suite("our vectors, one and two directions, in ONNX' runner", "onnxruntime",
+              ("--host", "onnx", "--pytest", f"{_ALONE} {EXAMPLE}/test_onnx_folders.py"),
+              {"ONNX_FOLDERS": "{}"}, folders),
+        _contract("torch", "torch"),
+        _contract("onnx", "onnxruntime", " -k 'not length-0 and not halves-of-lengths'"),
     ]  # fmt: skip
+
+
+def _contract(host: str, adapter: str, chosen: str = "") -> Suite:
+    """What an adapter must keep, for the adapter of a package."""
+    suite = f"{_ALONE} --pyargs lstm_xcheck.adapter_contract --xcheck-adapters {adapter}{chosen}"
+    return Suite(f"our contract, on {adapter}", adapter, ("--host", host, "--pytest", suite))
 
 
 def run(suite: Suite) -> dict[str, Any]:
     """The score of one suite."""
     with tempfile.TemporaryDirectory() as folder:
-        for number, options in enumerate(suite.vectors):
-            _xcheck("vectors", "--format", "pytest", "--out", f"{folder}/{number}", *options)
-        tests = f"--import-mode=importlib -c {folder}/none.ini --rootdir {folder} {folder}"
+        for number, kind in enumerate(suite.vectors):
+            _xcheck("vectors", "--out", f"{folder}/{number}", *kind)
         Path(folder, "none.ini").write_text("[pytest]\n")
-        options = [option.replace("{}", tests) for option in suite.options]
-        found = json.loads(_xcheck("score", *options, "--json", **suite.environment))
+        options = [option.replace("{}", folder) for option in suite.options]
+        environment = {name: value.replace("{}", folder) for name, value in suite.environment.items()}
+        found = json.loads(_xcheck("score", *options, "--json", **environment))
     reasons = Counter(word for s in found["survivors"] for key, word in _REASONS.items() if s["reason"].startswith(key))
     kept = ("caught", "survived", "not_expressible", "families", "set_aside")
     about = {"version": version(suite.package), "python": platform.python_version(), "tests": len(found["tests"])}
@@ -114,7 +133,7 @@ def run(suite: Suite) -> dict[str, Any]:
 
 def _xcheck(*arguments: str, **environment: str) -> str:
     command = [sys.executable, "-m", "lstm_xcheck", *arguments]
-    where = {"PYTHONPATH": str(ROOT), **environment}
+    where = {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]), **environment}
     done = subprocess.run(command, cwd=ROOT, env={**os.environ, **where}, stdout=subprocess.PIPE, text=True, check=True)
     return done.stdout
 

@@ -17,6 +17,7 @@ import pytest
 
 from ..adapters.registry import attribute_at
 from ..diagnose.catalogue import mistake_named
+from .local_workers import install as install_local_workers
 from .plant import Plant
 
 
@@ -62,6 +63,7 @@ def serve(connection: Connection, host: str, arguments: Sequence[str]) -> None:
     for stream in (0, 1, 2):  # tests may print, and must not read what the user types
         os.dup2(nowhere, stream)
     sys.path.insert(0, str(Path.cwd()))  # as `python -m pytest` does
+    install_local_workers()
     plant, installed = Plant(), False
     before: set[str] = set()
     while True:

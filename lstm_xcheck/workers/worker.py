@@ -27,31 +27,39 @@ def main(without: list[str]) -> None:
     requests, answers = _claim_streams()
     _exit_with_driver(requests)
     sys.modules.update(dict.fromkeys(without))  # type: ignore[arg-type]
-    sessions: dict[str, Session] = {}
-    chosen: Session | None = None
+    adapters = Adapters()
     while (request := read_frame(requests, _MAX_REQUEST_SIZE)) is not None:
+        answers.write(adapters.answer(request))
+
+
+class Adapters:
+    """The adapters of a process, loaded when they are first asked for."""
+
+    def __init__(self) -> None:
+        self._sessions: dict[str, Session] = {}
+        self._chosen: Session | None = None
+
+    def answer(self, request: Frame) -> bytes:
+        """The frame that answers: another adapter is loaded or chosen, or the chosen one is asked."""
         if request.kind == "load":
-            answer, chosen = _load(sessions, request)
-        else:
-            assert chosen is not None
-            answer = _answer(chosen, request)
-        answers.write(answer)
+            return self._load(request)
+        assert self._chosen is not None
+        return _answer(self._chosen, request)
 
-
-def _load(sessions: dict[str, Session], request: Frame) -> tuple[bytes, Session | None]:
-    """Load an adapter, or choose one that is loaded."""
-    name = request.data["name"]
-    try:
-        if name not in sessions:
-            sessions[name] = Session(load_adapter(request.data["target"], name, tuple(request.data["path"])))
-            gc.freeze()  # collecting a framework's million objects takes a twentieth of a compilation
-        session = sessions[name]
-        ready = {"environment": session.environment, "layout": session.adapter.layout}
-        return encode_frame(Frame("ready", ready, {})), session
-    except UserError as error:
-        return encode_frame(Frame("refused", {"reason": str(error)}, {})), None
-    except Exception as error:  # a framework may raise anything while it loads
-        return encode_frame(Frame("error", {"reason": format_exception(error)}, {})), None
+    def _load(self, request: Frame) -> bytes:
+        name, self._chosen = request.data["name"], None
+        try:
+            if name not in self._sessions:
+                adapter = load_adapter(request.data["target"], name, tuple(request.data["path"]))
+                self._sessions[name] = Session(adapter)
+                gc.freeze()  # collecting a framework's million objects takes a twentieth of a compilation
+            self._chosen = session = self._sessions[name]
+            ready = {"environment": session.environment, "layout": session.adapter.layout}
+            return encode_frame(Frame("ready", ready, {}))
+        except UserError as error:
+            return encode_frame(Frame("refused", {"reason": str(error)}, {}))
+        except Exception as error:  # a framework may raise anything while it loads
+            return encode_frame(Frame("error", {"reason": format_exception(error)}, {}))
 
 
 def _claim_streams() -> tuple[BinaryIO, BinaryIO]:

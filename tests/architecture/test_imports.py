@@ -124,7 +124,7 @@ THIRD_PARTY: dict[str, set[str]] = {
     "scoring/hosts/torch.py": {"torch"},
     "scoring/hosts/keras.py": {"keras", "tensorflow", "jax"},
     "scoring/hosts/jax.py": {"jax", "flax", "haiku", "equinox"},
-    "scoring/hosts/onnx.py": {"onnx"},
+    "scoring/hosts/onnx.py": {"onnx", "onnxruntime"},
     "checkpoints/codecs/hdf5*.py": {"h5py"},
     "checkpoints/codecs/crc32c.py": {"google_crc32c"},
     "checkpoints/keras/*.py": {"h5py"},

@@ -37,9 +37,11 @@ DIVERGENCES: dict[str, set[str]] = {
         "stack-bidirectional-lengths",
         "coupled-gates",
         "hard-sigmoid",
+        "gate-clip",
+        "relu",
     },
     "paddle": {"gradients-stack-bidirectional-lengths"},
-    "tract": {"reverse", "coupled-gates", "hard-sigmoid"},
+    "tract": {"reverse", "coupled-gates", "hard-sigmoid", "gate-clip", "relu"},
 }
 
 

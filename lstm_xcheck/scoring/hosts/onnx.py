@@ -1,24 +1,37 @@
-"""The LSTM of ONNX' reference evaluator that makes mistakes."""
+"""The LSTM of ONNX' reference evaluator and of ONNX Runtime that makes mistakes."""
 
 from __future__ import annotations
 
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
+import onnx
+from onnx.reference import ReferenceEvaluator
 from onnx.reference.ops.op_lstm import CommonLSTM
 
+from ...checkpoints.onnx.attributes import spec_options
+from ...checkpoints.onnx.layers import attributes_of
 from ...layouts import from_layout
 from ...model import Case, LSTMSpec
 from ..plant import Plant
 
 
+class _Evaluation:
+    """Whether nodes that the reference evaluator runs are looked at."""
+
+    looked_at = True
+
+
 def install(plant: Plant) -> None:
-    """Let every node ask what to add to its outputs."""
+    """Let every node ask what to add to its outputs, and ONNX Runtime what its nodes would add."""
     honest = CommonLSTM._run
 
     def run(self: Any, X: Any, W: Any, R: Any, *optional: Any, **attributes: Any) -> Any:
         outputs = honest(self, X, W, R, *optional, **attributes)
-        added = plant.changes(lambda: _case(self, X, W, R, *optional))
+        added = plant.changes(lambda: _case(self, X, W, R, *optional)) if _Evaluation.looked_at else None
         if added is None:
             return outputs
         batch, steps, _ = added["y"].shape
@@ -28,6 +41,44 @@ def install(plant: Plant) -> None:
         return tuple((y + change).astype(y.dtype) for y, change in zip(outputs, changes, strict=False))
 
     CommonLSTM._run = run
+    if find_spec("onnxruntime") is not None:
+        _install_in_runtime(plant)
+
+
+def _install_in_runtime(plant: Plant) -> None:
+    """Add what a mistake changes in the reference evaluator to what a session gives."""
+    session = import_module("onnxruntime").InferenceSession
+    honest = session.run
+
+    def run(self: Any, output_names: Any, input_feed: Any, run_options: Any = None) -> Any:
+        outputs = honest(self, output_names, input_feed, run_options)
+        if self not in evaluators:
+            evaluators[self] = _evaluator(self)
+        evaluator, before = evaluators[self], plant.changed
+        if evaluator is None:
+            return outputs
+        feeds = {name: np.asarray(array) for name, array in input_feed.items()}
+        mistaken = evaluator.run(output_names, feeds)
+        if plant.changed == before:
+            return outputs
+        _Evaluation.looked_at = False
+        try:
+            right = evaluator.run(output_names, feeds)
+        finally:
+            _Evaluation.looked_at = True
+        return [y + (wrong - y_right) for y, wrong, y_right in zip(outputs, mistaken, right, strict=True)]
+
+    evaluators: WeakKeyDictionary[Any, ReferenceEvaluator | None] = WeakKeyDictionary()
+    session.run = run
+
+
+def _evaluator(session: Any) -> ReferenceEvaluator | None:
+    """The same model in the reference evaluator; None without an LSTM.
+
+    onnxruntime 1.32, capi/onnxruntime_inference_collection.py: `InferenceSession` keeps its model or the path.
+    """
+    model = onnx.load(session._model_path) if session._model_path else onnx.load_from_string(session._model_bytes)
+    return ReferenceEvaluator(model) if any(node.op_type == "LSTM" for node in model.graph.node) else None
 
 
 def _case(
@@ -35,8 +86,8 @@ def _case(
 ) -> Case:
     arrays = {name: array for name, array in {"W": w, "R": r, "B": b, "P": p}.items() if array is not None}
     spec = LSTMSpec(
-        w.shape[2], r.shape[2], bidirectional=node.direction == "bidirectional", reverse=node.direction == "reverse",
-        bias="none" if b is None else "split", peepholes=p is not None,
+        w.shape[2], r.shape[2], bias="none" if b is None else "split", peepholes=p is not None,
+        **spec_options(attributes_of(node.onnx_node)),
     )  # fmt: skip
     if not node.layout:
         x = x.swapaxes(0, 1)
