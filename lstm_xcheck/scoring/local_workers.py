@@ -50,7 +50,10 @@ def _read(request: bytes) -> Frame:
 
 
 def install() -> None:
-    """Let adapters of this Python compute here, but for those that need another environment than one before."""
+    """Let adapters of this Python compute here.
+
+    One that needs other environment variables than one before gets a process.
+    """
     process.Process = sharing.Process = _process  # type: ignore[assignment, attr-defined]
 
 

@@ -68,10 +68,8 @@ def serve(connection: Connection, host: str, arguments: Sequence[str]) -> None:
     before: set[str] = set()
     while True:
         try:
-            request: Request | None = connection.recv()
+            request: Request = connection.recv()
         except EOFError:
-            return
-        if request is None:
             return
         if request.planted and not installed:
             attribute_at(host)(plant)

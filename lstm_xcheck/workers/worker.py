@@ -40,7 +40,7 @@ class Adapters:
         self._chosen: Session | None = None
 
     def answer(self, request: Frame) -> bytes:
-        """The frame that answers: another adapter is loaded or chosen, or the chosen one is asked."""
+        """The frame that answers; "load" chooses the adapter that is asked from then on."""
         if request.kind == "load":
             return self._load(request)
         assert self._chosen is not None

@@ -23,6 +23,7 @@ EXCEPTIONS = {
         "cli/score.py": ("torch", "jax"),
         "scoring/hosts/__init__.py": ("torch", "jax", "haiku", "equinox"),
         "scoring/hosts/jax.py": ("haiku", "equinox", "flax-linen", "flax-nnx", "flax-nnx-optimized"),
+        "scoring/hosts/onnx.py": ("onnxruntime",),
         "scoring/hosts/keras.py": ("torch", "jax"),
     }.items() for name in names},
     **{("workers/versions.py", name): "a module or distribution" for name in ("haiku", "mlx", "paddle", "sonnet")},

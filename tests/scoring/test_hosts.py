@@ -1,4 +1,4 @@
-"""Each framework, with a mistake planted, gives the mistaken outputs: in its own process, through its own adapter."""
+"""Each framework, with a mistake planted, gives the mistaken outputs, through the worker of its own adapter."""
 
 from __future__ import annotations
 
@@ -14,26 +14,27 @@ CODE = """
 import json, sys
 import numpy as np
 import lstm_xcheck as lx
-from lstm_xcheck.adapters.protocol import Session
-from lstm_xcheck.adapters.registry import attribute_at, entry_named, load_adapter
+from lstm_xcheck.adapters.registry import attribute_at, entry_named
 from lstm_xcheck.diagnose.catalogue import mistake_named
 from lstm_xcheck.diagnose.mistake import run_mistakes
 from lstm_xcheck.scoring import HOSTS
+from lstm_xcheck.scoring.local_workers import install
 from lstm_xcheck.scoring.plant import OUTPUTS, Plant
+from lstm_xcheck.workers.process import Worker
 
 host, plans = json.loads(sys.argv[1])
 plant, errors = Plant(), {}
+install()
 attribute_at(HOSTS[host].target)(plant)
 for adapter, id, spec, data in plans:
-    entry = entry_named(adapter)
-    session = Session(load_adapter(entry.target, entry.name))
+    worker = Worker(entry_named(adapter))
     case = lx.Case.random(lx.LSTMSpec(**spec), **data)
     plant.set(None, loud=False)
-    right = session.execute(case)
+    right = worker.run(case)
     assert lx.judge(right, case).verdict == "match", (adapter, id)
     assert plant.calls > plant.unknown == 0, (adapter, id)
     plant.set(mistake_named(id), loud=False)
-    found, mistaken = session.execute(case), run_mistakes([mistake_named(id)], case)
+    found, mistaken = worker.run(case), run_mistakes([mistake_named(id)], case)
     errors[f"{adapter} {id}"] = [
         max(float(np.abs(getattr(one, name) - mistaken[name]).max()) for name in OUTPUTS) for one in (found, right)
     ]
@@ -53,6 +54,7 @@ PLANS = {
     "onnx": [
         ("onnx-reference", "h0-c0-exchanged", BOTH, SHORT), ("onnx-reference", "backward-missing", BOTH, SHORT),
         ("onnx-reference", "peepholes-dropped", {**ONE, "peepholes": True}, SHORT),
+        ("onnxruntime", "lengths-one-short", BOTH, RAGGED), ("onnxruntime", "gates-iofg", BOTH, SHORT),
     ],
     "jax": [(name, "gates-igfo", SINGLE, SHORT) for name in ("flax-linen", "flax-nnx", "haiku", "equinox")],
 }  # fmt: skip

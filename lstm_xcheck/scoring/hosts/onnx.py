@@ -26,7 +26,7 @@ class _Evaluation:
 
 
 def install(plant: Plant) -> None:
-    """Let every node ask what to add to its outputs, and ONNX Runtime what its nodes would add."""
+    """Let every node, and every session of ONNX Runtime, ask what to add."""
     honest = CommonLSTM._run
 
     def run(self: Any, X: Any, W: Any, R: Any, *optional: Any, **attributes: Any) -> Any:
@@ -46,7 +46,7 @@ def install(plant: Plant) -> None:
 
 
 def _install_in_runtime(plant: Plant) -> None:
-    """Add what a mistake changes in the reference evaluator to what a session gives."""
+    """Add to a session's outputs what the reference evaluator says."""
     session = import_module("onnxruntime").InferenceSession
     honest = session.run
 
