@@ -133,7 +133,8 @@ def run(suite: Suite) -> dict[str, Any]:
 
 def _xcheck(*arguments: str, **environment: str) -> str:
     command = [sys.executable, "-m", "lstm_xcheck", *arguments]
-    where = {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]), **environment}
+    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    where = {"PYTHONPATH": path, "OMP_NUM_THREADS": "1", **environment}  # layers of a few units wait for threads
     done = subprocess.run(command, cwd=ROOT, env={**os.environ, **where}, stdout=subprocess.PIPE, text=True, check=True)
     return done.stdout
 
