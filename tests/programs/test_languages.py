@@ -28,6 +28,7 @@ SPECS = {
     "reverse-without-bias": (
         lx.LSTMSpec(input_size=3, hidden_size=2, bias="none", reverse=True), {"steps": 4, "states": False}
     ),
+    "many-outputs": (lx.LSTMSpec(input_size=1, hidden_size=4, num_layers=2), {"steps": 20, "batch": 2000}),
     "three-layers": (lx.LSTMSpec(input_size=3, hidden_size=8, bias="single", num_layers=3), {"steps": 9, "batch": 1}),
 }  # fmt: skip
 CASES = [lx.Case.random(spec, seed=21, id=name, **options) for name, (spec, options) in SPECS.items()]  # type: ignore[arg-type]
