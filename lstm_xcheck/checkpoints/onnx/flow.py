@@ -68,6 +68,11 @@ class GraphFlow:
         becomes = after(value)
         return becomes is not None and becomes[0] == h
 
+    def becomes(self, value: Value) -> Value | None:
+        """What a state of a loop is after a step; None for all else."""
+        output = value.scope.carried.get(value.name)
+        return None if output is None else value.scope.value(output)
+
     def made(self, value: Value) -> Made[Value]:
         """What makes a value."""
         if value not in self._made:
@@ -86,9 +91,9 @@ class GraphFlow:
         if node is None:
             source = value.scope.steps.get(value.name)
             return Made("an input") if source is None else Made("step", (source[0],))
-        if node.domain not in ("", "ai.onnx"):
-            return Made(str(node.op_type))
         inputs = tuple(self._shared(one) for one in value.scope.inputs(node) if one is not None)
+        if node.domain not in ("", "ai.onnx"):
+            return Made(str(node.op_type), inputs)
         kind = node.op_type
         clipped = self._hard_sigmoid(value) if kind in _CLIPPING else None
         if clipped is not None:
@@ -98,7 +103,7 @@ class GraphFlow:
         if kind in _FUNCTIONS:
             return _function(kind, inputs, value.scope.attributes(node))
         if kind in SAME:
-            return Made("same", inputs[:1]) if self.shapes.keeps(value.scope, node) else Made(kind)
+            return Made("same", inputs[:1]) if self.shapes.keeps(value.scope, node) else Made(kind, inputs)
         if kind in ("MatMul", "Gemm"):
             return self._product(node, inputs, value.scope.attributes(node))
         if kind == "Concat" and self._is_last(value.scope.attributes(node).get("axis"), inputs):
@@ -106,7 +111,7 @@ class GraphFlow:
         if kind == "Gather" and not value.scope.attributes(node).get("axis", 0):
             return Made("step", inputs[:1])
         part = self._part(value.scope, node, output)
-        return Made(kind) if part is None else Made("part", inputs[:1], part=part)
+        return Made(kind, inputs) if part is None else Made("part", inputs[:1], part=part)
 
     def _hard_sigmoid(self, value: Value) -> Made[Value] | None:
         """A hard sigmoid: clip(a x + b), or relu6(x + 3) / 6."""
@@ -167,10 +172,10 @@ class GraphFlow:
     def _product(self, node: Any, inputs: tuple[Value, ...], attributes: dict[str, Any]) -> Made[Value]:
         scaled = attributes.get("alpha", 1.0) != 1.0 or attributes.get("beta", 1.0) != 1.0
         if len(inputs) < 2 or scaled or attributes.get("transA", 0):
-            return Made(str(node.op_type))
+            return Made(str(node.op_type), inputs)
         if self.constant(inputs[1]) is None:
             by = inputs[1].scope.maker(inputs[1])[0]
-            return Made(f"{node.op_type} with what {by.op_type if by is not None else 'an input'} gives")
+            return Made(f"{node.op_type} with what {by.op_type if by is not None else 'an input'} gives", inputs)
         return Made("product", inputs[:3], transposed=bool(attributes.get("transB", 0)), name=str(node.name))
 
     def _part(self, scope: Scope, node: Any, output: int) -> Part | None:
@@ -235,7 +240,7 @@ def _function(kind: str, inputs: tuple[Value, ...], attributes: dict[str, Any]) 
     try:
         return Made("function", inputs[:1], function_of(kind, *map(iter, numbers)))
     except NotInSpecError:
-        return Made(kind)
+        return Made(kind, inputs)
 
 
 def past(value: Value) -> Value:

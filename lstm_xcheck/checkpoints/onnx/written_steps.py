@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from ..detect.assemble import unread_state
 from ..model import FoundLSTM, Reason, UnreadLSTM
 from ..written.cell import Known, WrittenCell, cell_at
 from ..written.flow import NoCellError
+from ..written.recurrence import Recurrences
 from ..written.step import Step
 from .flow import SAME, GraphFlow, after, past
 from .folding import Folding
@@ -80,20 +81,29 @@ def written_lstms(
     flow = GraphFlow(folding)
     places: dict[int, list[_Place]] = {}
     refused: dict[str, UnreadLSTM] = {}
+    steps: set[Value] = set()
     for scope in scopes:
         for node in scope.graph.node:
             if not flow.may_end_step(scope, node):
                 continue
+            h = Value(scope, node.output[0])
             try:
-                cell = cell_at(flow, Value(scope, node.output[0]), _fits, known)
+                cell = cell_at(flow, h, _fits, known)
             except NoCellError as error:
+                steps.add(h)
                 inside.add(scope.path)
                 refused.setdefault(str(error), UnreadLSTM(_name(scope, node, []), escape(error, 400)))
                 continue
             if cell is not None:
+                steps.add(h)
                 inside.add(scope.path)
-                leaves = _leaves(folding, cell)
+                leaves = _leaves(folding, cell.kernels)
                 places.setdefault(id(cell.weights), []).append(_Place(scope, _name(scope, node, leaves), cell))
+    values = [scope.value(name) for scope in scopes for node in scope.graph.node for name in node.output if name]
+    for state, kernels, why in Recurrences(flow, steps).find(values):
+        inside.add(state.scope.path)
+        name = _name(state.scope, state.scope.maker(state)[0], _leaves(folding, kernels))
+        refused.setdefault(why, UnreadLSTM(name, escape(why, 400)))
     yield from refused.values()
     for same in places.values():
         yield _lstm(path, folding, same)
@@ -103,9 +113,9 @@ def _fits(step: Step[Value]) -> bool:
     return step.functions[1] != "linear"
 
 
-def _leaves(folding: Folding, cell: WrittenCell[Value]) -> list[str]:
+def _leaves(folding: Folding, kernels: Iterable[Value]) -> list[str]:
     """The stored tensors of a step."""
-    constants = [constant for kernel in cell.kernels if (constant := folding.constant(kernel))]
+    constants = [constant for kernel in kernels if (constant := folding.constant(kernel))]
     return list(dict.fromkeys(leaf for constant in constants for leaf in constant.leaves))
 
 
@@ -131,7 +141,7 @@ def _lstm(path: Path, folding: Folding, same: list[_Place]) -> WrittenLSTM | Unr
     alone = sum(one.scope.kind != "If" for one in same) + max(branches.values(), default=0)
     try:
         if len(looped) > 1 or (not looped and alone > 1):
-            raise NoCellError(f"{_UNROLLED}; its weights are {shortlist(_leaves(folding, place.cell))}")
+            raise NoCellError(f"{_UNROLLED}; its weights are {shortlist(_leaves(folding, place.cell.kernels))}")
         for one in same if not looped else ():
             _refuse_other_states(folding, one.cell)
         backward, notes = _order(folding, place, place.loop) if place.loop else (False, [_ONE_STEP])
@@ -183,7 +193,7 @@ def _found(path: Path, folding: Folding, place: _Place, backward: bool, notes: l
         why="its operators compute i g + f c and o tanh(c), and its weights are constants",
         native_count=weights.parameter_count,
         source_dtype=weights.dtype,
-        tensors=tuple(_leaves(folding, cell)),
+        tensors=tuple(_leaves(folding, cell.kernels)),
         notes=(*cell.weights.notes, *notes),
     )
     return WrittenLSTM(found, states, _nodes(cell) | ({place.loop.label} if place.loop else set()))

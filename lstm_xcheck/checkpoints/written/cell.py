@@ -155,7 +155,7 @@ def _read(gates: list[list[Term[V]]], stored: dict[V, TensorInfo], state: V) -> 
     shapes = {name: {part.shape for part in parts} for name, parts in arrays.items()}
     own = (reader.units, reader.units)
     if any(len(each) != 1 for each in shapes.values()) or shapes["U"] != {own} or len(arrays["W"][0]) != own[0]:
-        raise NoCellError(f"its weights are {_listed(stored.values())}, not those of an LSTM")
+        raise NoCellError(f"its weights are {listed(stored.values())}, not those of an LSTM")
     added = zip(GATES, constants, strict=True)
     notes = [f"the graph adds {more:g} to the bias of {gate}" for gate, more in added if more]
     notes += [f"stored as {' and '.join(types)}, widened to float32"] if len(types) > 1 else []
@@ -173,7 +173,7 @@ def _units(terms: list[Term[V]], stored: dict[V, TensorInfo]) -> int:
     term = next((term for term in terms if term.fed is not None), None)
     shape = stored[term.kernel].shape if term is not None else ()
     if term is None or len(shape) != 2:
-        raise NoCellError(f"its weights are {_listed(stored.values())}, not those of an LSTM")
+        raise NoCellError(f"its weights are {listed(stored.values())}, not those of an LSTM")
     start, stop = span_of(term.parts, shape[0 if term.transposed else 1])
     return stop - start
 
@@ -200,11 +200,12 @@ def _state(flow: Flow[V], step: Step[V], feds: list[V], terms: list[Term[V]], st
         if len(fitting) == 1:
             return fitting[0]
     raise NoCellError(
-        f"nothing tells which of its weights {_listed(stored.values())} take the input and which the state"
+        f"nothing tells which of its weights {listed(stored.values())} take the input and which the state"
     )
 
 
-def _listed(tensors: Iterable[TensorInfo]) -> str:
+def listed(tensors: Iterable[TensorInfo]) -> str:
+    """Tensors as messages list them."""
     return shortlist([f"{escape(one.name)} {one.dtype}{list(one.shape)[:8]}" for one in tensors])
 
 
@@ -230,7 +231,7 @@ class _Reader(Generic[V]):
         (term,) = found
         kernel = self._load(term.kernel)
         if kernel.ndim != 2:
-            raise NoCellError(f"its weights are {_listed(self._stored.values())}, not those of an LSTM")
+            raise NoCellError(f"its weights are {listed(self._stored.values())}, not those of an LSTM")
         rows = kernel if term.transposed else kernel.T
         start, stop = span_of(term.parts, rows.shape[0])
         rows = rows[start:stop]
@@ -254,7 +255,7 @@ class _Reader(Generic[V]):
                 number += float(values.reshape(()))
                 continue
             if values.shape and values.size != values.shape[-1]:
-                raise NoCellError(f"its weights are {_listed(self._stored.values())}, not those of an LSTM")
+                raise NoCellError(f"its weights are {listed(self._stored.values())}, not those of an LSTM")
             start, stop = span_of(term.parts, values.size)
             vectors.append((term.partner == self._state, values.reshape(-1)[start:stop]))
         return [vector for _, vector in sorted(vectors, key=lambda entry: entry[0])], number
