@@ -10,20 +10,18 @@ import numpy as np
 import pytest
 
 from lstm_xcheck import Case, Result, judge
-from lstm_xcheck.arrays import Array
 from lstm_xcheck.checkpoints import read_checkpoint
 from lstm_xcheck.checkpoints.written.recurrence import Recurrences
 from lstm_xcheck.porting.compare_files import compare
 
 from .onnx_steps import BATCH, STEPS, Arrays, H, Nodes, X, gemms, make, random, written_gru
-from .test_onnx_written_steps import as_function, cell, looped, marks, run, saved
+from .test_onnx_written_steps import as_function, cell, looped, marks, run, saved, value
 
 onnx = pytest.importorskip("onnx")
 
 pytestmark = pytest.mark.framework
 
 NUMBERS = {"one": 1.0, "half": 0.5, "low": -0.2, "high": 0.2}
-Change = tuple[Nodes, ...]
 
 
 def sigmoids(kind: Callable[[str], Nodes]) -> Nodes:
@@ -31,7 +29,11 @@ def sigmoids(kind: Callable[[str], Nodes]) -> Nodes:
 
 
 def by_exp(k: str) -> Nodes:
-    nodes = [make("Neg", [f"p{k}"], [f"n{k}"]), make("Exp", [f"n{k}"], [f"e{k}"]), make("Add", ["one", f"e{k}"], [f"d{k}"])]
+    nodes = [
+        make("Neg", [f"p{k}"], [f"n{k}"]),
+        make("Exp", [f"n{k}"], [f"e{k}"]),
+        make("Add", ["one", f"e{k}"], [f"d{k}"]),
+    ]
     return [*nodes, make("Div", ["one", f"d{k}"], [f"s{k}"])]
 
 
@@ -75,7 +77,7 @@ NO_OUTPUT_GATE = {"no-output-gate": [make("Tanh", ["c_n"], ["h_n"])]}
 def changed(nodes: Nodes, change: Nodes) -> Nodes:
     """The nodes with others in the place of the first that they replace."""
     made = {name for node in change for name in node.output}
-    at = next(k for k, node in enumerate(nodes) if set(node.output) & made)
+    at = next((k for k, node in enumerate(nodes) if set(node.output) & made), 0)
     made_before = {name for node in change for name in node.input}
     at = max([at, *(k + 1 for k, node in enumerate(nodes) if made_before & set(node.output) - made)])
     kept = [[node for node in part if not set(node.output) & made] for part in (nodes[:at], nodes[at:])]
@@ -87,49 +89,115 @@ def numbers() -> Arrays:
     return {name: np.array(number, np.float32) for name, number in NUMBERS.items()}
 
 
-def one_step(path: Path, change: Nodes) -> Path:
-    nodes, own = gemms()
+def one_step(path: Path, change: Nodes, of: Callable[[], tuple[Nodes, Arrays]] = gemms) -> Path:
+    nodes, own = of()
     return cell(path, lambda: (changed(nodes, change), own | numbers()))
 
 
-def in_a_loop(path: Path, change: Nodes) -> Path:
-    model = onnx.load(looped(path, arrays=numbers()))
-    body = next(a.g for node in model.graph.node for a in node.attribute if a.name == "body")
-    nodes = changed([*body.node], change)
-    del body.node[:]
-    body.node.extend(nodes)
+def body_of(model: Any) -> Any:
+    return next(a.g for node in model.graph.node for a in node.attribute if a.name == "body")
+
+
+def exchange(graph: Any, nodes: Nodes) -> None:
+    del graph.node[:]
+    graph.node.extend(nodes)
+
+
+def in_a_loop(path: Path, change: Nodes, of: Callable[[], tuple[Nodes, Arrays]] = gemms) -> Path:
+    nodes, own = of()
+    model = onnx.load(looped(path, arrays=numbers() | own))
+    body = body_of(model)
+    step = {name for node in gemms()[0] for name in node.output}
+    rest = [node for node in body.node if not set(node.output) & step]
+    exchange(body, [rest[0], *changed(nodes, change), *rest[1:]])
     onnx.save(model, path)
     return path
 
 
 def in_a_function(path: Path, change: Nodes) -> Path:
-    """A step that a loop calls."""
+    """A step that a loop calls, under a name that says nothing."""
     model = onnx.load(as_function(looped(path, arrays=numbers())))
     (function,) = model.functions
-    nodes = [make("Constant", [], [name], value_float=number) for name, number in NUMBERS.items()]
-    nodes += changed([*function.node], change)
-    function.name = "Step"
-    next(node for node in next(a.g for n in model.graph.node for a in n.attribute if a.name == "body").node if node.domain).op_type = "Step"
-    del function.node[:]
-    function.node.extend(nodes)
+    constants = [make("Constant", [], [name], value_float=number) for name, number in NUMBERS.items()]
+    exchange(function, [*constants, *changed([*function.node], change)])
+    function.name = next(node for node in body_of(model).node if node.domain).op_type = "Step"
     onnx.save(model, path)
     return path
 
 
-def unrolled(path: Path, change: Nodes, steps: int = 3) -> Path:
-    """From a state of zeros that the graph has folded away, as exporters do it."""
-    nodes, own = gemms()
-    nodes = changed(nodes, change)
+def unrolled(path: Path, change: Nodes, of: Callable[[], tuple[Nodes, Arrays]] = gemms) -> Path:
+    nodes, own = of()
+    nodes, every = changed(nodes, change), list[Any]()
     own |= numbers() | {"h0": np.zeros((BATCH, H), np.float32), "c0": np.zeros((BATCH, H), np.float32)}
-    every: Nodes = []
-    for k in range(steps):
+    for k in range(3):
         names = {"x": f"x{k}", "h": f"h{k}", "c": f"c{k}", "h_n": f"h{k + 1}", "c_n": f"c{k + 1}"}
         names |= {name: f"{name}_{k}" for node in nodes for name in node.output if name not in names}
         for node in nodes:
             other = make(node.op_type, [names.get(n, n) for n in node.input], [names[n] for n in node.output])
             other.attribute.extend(node.attribute)
             every.append(other)
-    return saved(path, every, own, {f"x{k}": [BATCH, X] for k in range(steps)}, (f"h{steps}",))
+    return saved(path, every, own, {f"x{k}": [BATCH, X] for k in range(3)}, ("h3",))
 
 
-PLACES = {"step": one_step, "loop": in_a_loop, "function": in_a_function, "unrolled": unrolled}
+PLACES: dict[str, Callable[..., Path]] = {
+    "step": one_step, "loop": in_a_loop, "function": in_a_function, "unrolled": unrolled
+}  # fmt: skip
+
+
+def beside_a_plain_lstm(path: Path) -> Path:
+    model = onnx.load(path)
+    weights = {"plain_w": random(1, 4 * H, X, seed=7), "plain_r": random(1, 4 * H, H, seed=7)}
+    model.graph.initializer.extend(onnx.numpy_helper.from_array(array, name) for name, array in weights.items())
+    model.graph.input.append(value("plain_x", [STEPS, BATCH, X]))
+    model.graph.node.append(make("LSTM", ["plain_x", *weights], ["plain_y"], "plain", hidden_size=H))
+    model.graph.output.append(value("plain_y", None))
+    onnx.save(model, path)
+    return path
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("change", [*CHANGES, *NO_OUTPUT_GATE])
+def test_another_formula_is_named_beside_a_plain_lstm(tmp_path: Path, place: str, change: str) -> None:
+    if change in NO_OUTPUT_GATE and place == "step":
+        return  # one step of it alone is no recurrence
+    path = beside_a_plain_lstm(PLACES[place](tmp_path / "m.onnx", {**CHANGES, **NO_OUTPUT_GATE}[change]))
+    assert [lstm.name for lstm in read_checkpoint(path).lstms] == ["plain"]
+    (note,) = marks(path).values()
+    assert note.startswith("an LSTM, not read: it computes something else than c = i g + f c and h = o act(c); its")
+    assert "u float32[16, 4], w float32[16, 3]" in note
+    if place == "step":
+        assert verdict_of(path, tmp_path) == ("match" if change in SAME_FUNCTION else "mismatch")
+
+
+def verdict_of(path: Path, folder: Path) -> str:
+    """Of what onnxruntime computes, by the weights of the step as LSTMs have it."""
+    (plain,) = read_checkpoint(one_step(folder / "p.onnx", [])).lstms
+    case = Case.random(plain.weights.spec, weights=plain.weights, steps=1, batch=BATCH)
+    assert case.h0 is not None and case.c0 is not None
+    given = {"x": case.x[:, 0], "h": case.h0[0], "c": case.c0[0], "plain_x": np.zeros((STEPS, BATCH, X), np.float32)}
+    h, c = run(path, ["h_n", "c_n"], **given)
+    return str(judge(Result(y=h[:, None], h_n=h[None], c_n=c[None]), case).verdict)
+
+
+def test_a_file_with_another_formula_is_never_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The mutant that looks for none says SAME of files that differ in it."""
+    one = beside_a_plain_lstm(one_step(tmp_path / "a.onnx", CHANGES["coupled-forget"]))
+    other = beside_a_plain_lstm(one_step(tmp_path / "b.onnx", CHANGES["clipped"]))
+    assert not compare(one, other).same
+    monkeypatch.setattr(Recurrences, "find", lambda self, values: iter(()))
+    assert compare(one, other).same
+
+
+def highway() -> tuple[Nodes, Arrays]:
+    """t u(h) + (1 - t) h, whose sum is what weights multiply."""
+    nodes = [make("Gemm", ["h", "w"], ["a"], transB=1), make("Sigmoid", ["a"], ["t"]), make("Sub", ["one", "t"], ["k"])]
+    nodes += [make("Gemm", ["h", "u"], ["b"], transB=1), make("Tanh", ["b"], ["g"]), make("Mul", ["t", "g"], ["tg"])]
+    nodes += [make("Mul", ["k", "h"], ["kh"]), make("Add", ["tg", "kh"], ["h_n"]), make("Identity", ["c"], ["c_n"])]
+    return [make("Identity", ["x"], ["same"]), *nodes], {"w": random(H, H), "u": random(H, H, seed=1)}
+
+
+@pytest.mark.parametrize("place", ["step", "loop", "unrolled"])
+@pytest.mark.parametrize("other", [written_gru, highway])
+def test_other_gated_layers_are_no_lstm(tmp_path: Path, place: str, other: Callable[[], tuple[Nodes, Arrays]]) -> None:
+    path = PLACES[place](tmp_path / "m.onnx", [], other)
+    assert (read_checkpoint(path).lstms, marks(path)) == ((), {})
