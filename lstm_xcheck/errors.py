@@ -9,6 +9,8 @@ XcheckError                   base of all
 ├── DisagreementError         two implementations differ (also an AssertionError)
 ├── Unsupported               a framework has no such LSTM; becomes an `unsupported` row
 └── WorkerCrashed             a worker died, hung or broke the protocol; becomes a `crashed` row
+
+UnreadLSTMWarning             a file holds LSTMs that are not read, beside those that are given
 """
 
 from __future__ import annotations
@@ -50,6 +52,10 @@ class WorkerCrashed(XcheckError):
 
 class DisagreementError(XcheckError, AssertionError):
     """Two implementations differ; raised by `assert_equivalent` and `Report.raise_if_failed`."""
+
+
+class UnreadLSTMWarning(UserWarning):
+    """A file holds LSTMs that are not read beside those that are."""
 
 
 #: Names that an error lists.

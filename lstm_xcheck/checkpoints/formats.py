@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from ..atomic_files import files_in
-from ..errors import CheckpointError, SpecError
-from ..layouts.table import Layout, layout_named
+from ..errors import CheckpointError
 from ..model import LSTMWeights
 from . import sniff
 from .codecs.limits import FLOAT_SIZES, Budget, escape, shortlist
 from .model import Checkpoint
-from .options import KerasOptions, ReadOptions
+from .options import KerasOptions, ReadOptions, layout_row
 
 if TYPE_CHECKING:
     from .other_layers.model import OtherLayers
@@ -218,6 +217,7 @@ def read_checkpoint(
     *,
     load_other_tensors: bool = False,
     keras: KerasOptions | None = None,
+    leave_out: Iterable[str] = (),
 ) -> Checkpoint:
     """Reads every LSTM of a checkpoint, and lists all other tensors.
 
@@ -228,17 +228,19 @@ def read_checkpoint(
         layout: the row of the layout table that its tensors follow, where their names do not say it.
         load_other_tensors: whether the values of all other tensors are loaded too, for who wants the whole model.
         keras: what the user adds to a Keras file that does not say it.
+        leave_out: tensors and modules that are no part of any LSTM, says the user.
 
     Raises:
         CheckpointError: for a file that is missing, damaged, hostile, ambiguous or of an unknown format.
     """
-    row = None if layout is None else _layout_row(layout)
+    row = None if layout is None else layout_row(layout)
     file = Path(path)
     try:
         file = _resolve(file)
         _refuse_unreadable(file)
         format = format_of(file)
-        options = ReadOptions(row, load_other_tensors, Budget(file, _size(file, format)).spend, keras or KerasOptions())
+        spend, left_out = Budget(file, _size(file, format)).spend, frozenset(leave_out)
+        options = ReadOptions(row, load_other_tensors, spend, keras or KerasOptions(), left_out)
         if options.keras != KerasOptions() and not format.is_of_keras:
             raise CheckpointError(
                 f"{file} is a {format.name} file, of which the options of Keras say nothing; leave --keras-config, "
@@ -275,14 +277,6 @@ def _refuse_shared(checkpoint: Checkpoint) -> None:
         budget.spend(weights.parameter_count * FLOAT_SIZES[weights.dtype], "the weights of its LSTMs")
 
 
-def _layout_row(name: str) -> Layout:
-    """The row of `--layout`."""
-    try:
-        return layout_named(name)
-    except SpecError as error:
-        raise CheckpointError(f"--layout: {error}") from error
-
-
 def _refuse_other_layout(checkpoint: Checkpoint, layout: str) -> None:
     """Refuse a layout that is none of the file's."""
     other = [lstm for lstm in checkpoint.lstms if lstm.layout != layout]
@@ -306,7 +300,7 @@ def load(
     go_backwards: bool = False,
     accept_class: Sequence[str] = (),
 ) -> dict[str, LSTMWeights]:
-    """The LSTMs of a checkpoint by name, in canonical form.
+    """The LSTMs of a checkpoint by name, in canonical form; an `UnreadLSTMWarning` names those that are not read.
 
     Args:
         path: a file of any format in `FORMATS`: `.pt`, `.safetensors`, `.keras`, `.onnx`, `.msgpack`, `.eqx`, `.npz`,
@@ -326,6 +320,7 @@ def load(
     found = {lstm.name: lstm.weights for lstm in checkpoint.lstms or checkpoint.require_lstms()}
     for weights in found.values():
         _ = weights.layers  # read now: whoever loads a file may change it afterwards
+    checkpoint.warn_of_unread()
     return found
 
 

@@ -6,13 +6,14 @@ Tensors are read lazily, so that a large checkpoint costs only its LSTMs.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..display import Shown, Summary
-from ..errors import CheckpointError
+from ..errors import CheckpointError, UnreadLSTMWarning
 from ..layouts import explain_count
 from ..model import LSTMWeights
 from .codecs.limits import shortlist
@@ -129,6 +130,18 @@ class Checkpoint(Shown):
         """The LSTMs of the file that were not read, each once."""
         notes = {tensor.unread: tensor.note for tensor in self.other if tensor.unread}
         return tuple(UnreadLSTM(name, note.removeprefix(UnreadLSTM("", "").note)) for name, note in notes.items())
+
+    @property
+    def listed_unread(self) -> str:
+        """The file with its LSTMs that were not read, as messages begin."""
+        listed = "; ".join(f"{lstm.name} ({lstm.why})" for lstm in self.unread)
+        return f"{self.path} holds LSTMs that are not read: {listed}"
+
+    def warn_of_unread(self) -> None:
+        """Warns the caller of the caller of LSTMs that were not read."""
+        if self.unread:
+            names = ", ".join(lstm.name for lstm in self.lstms)
+            warnings.warn(UnreadLSTMWarning(f"{self.listed_unread}; what is read is {names}"), stacklevel=3)
 
     def summary(self) -> Summary:
         """A row for each LSTM, and what else the file holds."""

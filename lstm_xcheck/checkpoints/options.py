@@ -8,7 +8,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from ..layouts.table import Layout
+from ..errors import CheckpointError, SpecError
+from ..layouts.table import Layout, layout_named
 
 
 @dataclass(frozen=True)
@@ -50,3 +51,12 @@ class ReadOptions:
     # counts the bytes of those that are loaded, and raises CheckpointError where they are too many for the file
     count_loaded: Callable[[int, str], None] | None = field(default=None, compare=False)
     keras: KerasOptions = field(default_factory=KerasOptions)
+    leave_out: frozenset[str] = frozenset()  # tensors and modules that the user leaves behind, so that no LSTM has them
+
+
+def layout_row(name: str) -> Layout:
+    """The row of `--layout`."""
+    try:
+        return layout_named(name)
+    except SpecError as error:
+        raise CheckpointError(f"--layout: {error}") from error

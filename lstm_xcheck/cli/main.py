@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import sys
+import warnings
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ from typing import Any
 import click
 
 from .. import __version__
-from ..errors import DisagreementError, XcheckError, unknown
+from ..errors import DisagreementError, UnreadLSTMWarning, XcheckError, unknown
 from ..project_settings import project_settings
 
 #: Verb -> its one-line help; the module of that name defines `command`.
@@ -95,7 +97,10 @@ def run(arguments: list[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a name or message may have letters that it cannot write
     try:
-        code: Any = cli.main(args=arguments, prog_name="lstm-xcheck", standalone_mode=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", UnreadLSTMWarning)
+            warnings.showwarning = _shown(warnings.showwarning)
+            code: Any = cli.main(args=arguments, prog_name="lstm-xcheck", standalone_mode=False)
         if sys.stdout is not None:
             sys.stdout.flush()  # a full disk is told now, not while Python ends
         return code if isinstance(code, int) else 0
@@ -120,6 +125,18 @@ def run(arguments: list[str] | None = None) -> int:
     except OSError as error:
         click.echo(f"Error: {_told(error)}", err=True)
         return 2
+
+
+def _shown(show: Callable[..., None]) -> Callable[..., None]:
+    """Shows our own warnings as one sentence, others as `show` does."""
+
+    def shown(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
+        if issubclass(category, UnreadLSTMWarning):
+            click.echo(f"Warning: {message}", err=True)
+        else:
+            show(message, category, *where, **more)
+
+    return shown
 
 
 def _told(error: OSError) -> str:

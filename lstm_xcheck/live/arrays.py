@@ -28,7 +28,10 @@ def from_named(name: str, arrays: Mapping[str, Any]) -> LSTMWeights:
     ]
     place = Path(f"the {name} argument")
     lstms, other = detect(place, tensors, detect_any_layout, ReadOptions())
-    found = Checkpoint(place, "state dict", lstms, other).require_lstms()
+    checkpoint = Checkpoint(place, "state dict", lstms, other)
+    found = checkpoint.require_lstms()
+    if checkpoint.unread:
+        raise UserError(f"{checkpoint.listed_unread}; pass the arrays of one LSTM alone")
     if len(found) > 1:
         raise UserError(
             f"{place} holds {len(found)} LSTMs: {', '.join(lstm.name for lstm in found)}; pass the arrays of one"

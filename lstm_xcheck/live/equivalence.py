@@ -14,7 +14,7 @@ import numpy as np
 
 from ..adapters.function import call_function
 from ..arrays import round_to
-from ..checkpoints.formats import load
+from ..checkpoints import read_checkpoint
 from ..compare import Row, judge
 from ..diagnose import full_explanation
 from ..diagnose.detection_power import is_small
@@ -76,7 +76,7 @@ def assert_equivalent(first: Any, second: Any, *, case: Case | None = None, prec
             output, its score (error / bound) and the first wrong step, the mistake that explains it, and how the
             parameter counts are related.
         NothingComparedError: when neither side nor `case` has weights, or when the data decide nothing.
-        UserError: for what is no LSTM, a file with several (naming them), and an unknown precision.
+        UserError: for what is no LSTM, a file with several or with one that is not read, and an unknown precision.
 
     >>> from lstm_xcheck.model import LSTMSpec
     >>> weights = LSTMWeights.random(LSTMSpec(input_size=2, hidden_size=3))
@@ -130,13 +130,15 @@ def _side(name: str, thing: Any) -> _Side:
 
 
 def _from_file(path: Path) -> LSTMWeights:
-    found = load(path)
-    if len(found) > 1:
+    checkpoint = read_checkpoint(path)
+    found = checkpoint.require_lstms()
+    if len(found) > 1 or checkpoint.unread:
+        several = f"{path} holds {len(found)} LSTMs: {', '.join(lstm.name for lstm in found)}"
         raise UserError(
-            f"{path} holds {len(found)} LSTMs: {', '.join(found)}; "
-            f"pick one with lx.load({str(path)!r})[{next(iter(found))!r}]"
+            f"{checkpoint.listed_unread if checkpoint.unread else several}; "
+            f"pick one with lx.load({str(path)!r})[{found[0].name!r}]"
         )
-    return next(iter(found.values()))
+    return found[0].weights
 
 
 def _spec_differences(weighted: Sequence[_Side]) -> list[str]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from ..checkpoints import Checkpoint, OtherTensor
 from ..checkpoints.codecs.limits import shortlist
+from ..checkpoints.detect.assemble import names_of
 from ..checkpoints.model import REDUNDANT
 from ..errors import CheckpointError, UserError
 
@@ -54,9 +54,8 @@ def _names(checkpoint: Checkpoint, tensor: OtherTensor) -> Iterator[str]:
     """A tensor's own names and those of the modules that it is in."""
     full = tensor.stored.name if tensor.stored else tensor.name
     scope = tensor.stored.scope if tensor.stored else ""
-    for name in {full, full[len(scope) :], tensor.name}:
-        yield name
-        yield from (name[: match.start()] for match in re.finditer(r"[./]", name))
+    yield from names_of(full, scope)
+    yield from names_of(tensor.name, "")
     group = checkpoint.topology.groups.get(full.rpartition("/")[0].removesuffix("/vars"))
     if group:
         yield group.name

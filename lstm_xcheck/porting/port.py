@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -87,7 +88,8 @@ def port(
         go_backwards: whether those LSTMs read backward.
         accept_class: classes that are not Keras' own and compute what its LSTM does.
         leave_out: names of LSTMs, tensors and other layers to leave behind. From state dict to state dict, tensors of
-            no known layer are copied bit for bit; elsewhere they must be left out.
+            no known layer are copied bit for bit; elsewhere they must be left out. Without the further weights of its
+            module, such as an adapter's, an LSTM is read as a plain one.
 
     Returns:
         The certificate, a dict that prints as a few lines: `verdict` (agree, disagree or error), `rows`, `losses`,
@@ -104,12 +106,13 @@ def port(
     source, target = Path(src), Path(dst)
     certificate_path = target.with_name(target.name + SUFFIX)
     format = format_for_writing(target, to)
+    _refuse_odd_names(format, rename or {})
     destination = (*format.parts(target), certificate_path)
     for part in destination:
         refuse_existing(part, force, format if part == target else None)
     alone = lstm_only or layer is not None
     keras = KerasOptions.of(keras_config, activation, recurrent_activation, go_backwards, accept_class)
-    checkpoint = read_checkpoint(source, layout, load_other_tensors=not alone, keras=keras)
+    checkpoint = read_checkpoint(source, layout, load_other_tensors=not alone, keras=keras, leave_out=leave_out)
     checkpoint, gone = left_out(checkpoint, leave_out)
     checkpoint.require_lstms()
     _refuse_own_source(checkpoint, destination)
@@ -137,6 +140,7 @@ def port(
             **described(checkpoint.path, target.parent, checkpoint.format, source_hashes),
             "layout": layout,
             **recorded(keras, target.parent),
+            "leave_out": list(leave_out),
         },
         destination=described(target, target.parent, back.format, named(target, back.hashes)),
         lstms=lstm_entries,
@@ -181,9 +185,8 @@ def _identity(path: Path) -> tuple[int, int]:
 def _refuse_unread(checkpoint: Checkpoint) -> None:
     """Refuse to leave an LSTM behind that could not be read."""
     if checkpoint.unread:
-        listed = "; ".join(f"{lstm.name} ({lstm.why})" for lstm in checkpoint.unread)
         raise DisagreementError(
-            f"{checkpoint.path} holds LSTMs that are not read: {listed}; nothing was written; leave them out with "
+            f"{checkpoint.listed_unread}; nothing was written; leave them out with "
             f"--leave-out {shlex.quote(checkpoint.unread[0].name)}, or port another alone with --layer"
         )
 
@@ -249,6 +252,17 @@ def _renamed(
             raise UserError(f"--rename: two LSTMs would be named {new!r}; give each its own name")
         result[new] = weights
     return result
+
+
+def _refuse_odd_names(format: Format, rename: Mapping[str, str]) -> None:
+    """Refuse new names that no module of PyTorch can have."""
+    for new in rename.values() if format.family == "torch" else ():
+        parts = re.split(r"[./]", new)
+        if new and "" in parts:
+            better = ".".join(filter(None, parts)) or "lstm"
+            raise UserError(
+                f"--rename: {new!r} has an empty part, which no module of PyTorch can have; write for example {better}"
+            )
 
 
 def _pairs(

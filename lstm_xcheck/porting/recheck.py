@@ -48,6 +48,7 @@ def _recheck(file: Path, certificate: Certificate) -> str:
             sides[role].get("layout"),
             load_other_tensors=bool(certificate.layers or certificate.copied),
             keras=restored(file, sides[role].get("keras", {})),
+            leave_out=sides[role].get("leave_out", ()),
         )
         for role, path in paths.items()
     )

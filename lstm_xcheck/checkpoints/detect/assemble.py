@@ -43,6 +43,13 @@ def _other(tensor: TensorInfo, reason: Reason, options: ReadOptions) -> OtherTen
     return OtherTensor(name, tensor.shape, tensor.dtype, note, values, unread, training)
 
 
+def names_of(full: str, scope: str) -> Iterator[str]:
+    """A tensor's own names and those of the modules that it is in."""
+    for name in {full, full[len(scope) :]}:
+        yield name
+        yield from (name[: match.start()] for match in re.finditer(r"[./]", name))
+
+
 def unread_state(state: str, name: str) -> UnreadLSTM:
     """An initial state that is stored and is not zero."""
     return UnreadLSTM(f"{state} of {name}", f"a state that {name} begins with is not zero")

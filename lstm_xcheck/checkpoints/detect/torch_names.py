@@ -7,7 +7,7 @@ unit instead of 4.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from ..codecs.limits import FLOAT_SIZES, MAX_LSTMS, escape, refuse_many, shortli
 from ..model import REDUNDANT, FoundLSTM, Reason, UnreadLSTM
 from ..options import ReadOptions
 from ..tensor_info import TensorInfo
-from .assemble import Detected, build, others, unique_names, why_unreadable
+from .assemble import Detected, build, names_of, others, unique_names, why_unreadable
 from .derived import derived_tensors, in_a_form
 
 _LAYOUT = layout_named("torch")
@@ -63,6 +63,7 @@ class _Group:
     places: dict[str, dict[str, TensorInfo]] = field(default_factory=dict)
     forms: dict[str, list[TensorInfo]] = field(default_factory=dict)  # of its weights, where not known, by own name
     further: list[TensorInfo] = field(default_factory=list)  # floats of its module that are none of its weights
+    left_out: list[TensorInfo] = field(default_factory=list)  # the same where the user leaves them behind
     fake_quantised: bool = False  # whether training rounded its weights
 
     @property
@@ -100,7 +101,7 @@ def detect_torch_names(path: Path, tensors: Sequence[TensorInfo], options: ReadO
     for group in groups.values():
         _refuse_ambiguous(path, group)
         _adopt_single_bias(group, by_name)
-    _add_further(groups, rest)
+    _add_further(groups, rest, options.leave_out)
     for group in groups.values():
         reason = _why_no_lstm(group)
         if reason:
@@ -130,7 +131,7 @@ def _torch_groups(tensors: Sequence[TensorInfo], stored: Sequence[TensorInfo]) -
     return {prefix: group for prefix, group in groups.items() if group.places or group.forms}
 
 
-def _add_further(groups: Mapping[str, _Group], tensors: Iterable[TensorInfo]) -> None:
+def _add_further(groups: Mapping[str, _Group], tensors: Iterable[TensorInfo], leave_out: Container[str]) -> None:
     """Gives each group the floats that lie in its module."""
     modules = {prefix: group for prefix, group in groups.items() if group.places}
     for prefix, group in list(modules.items()):
@@ -145,7 +146,8 @@ def _add_further(groups: Mapping[str, _Group], tensors: Iterable[TensorInfo]) ->
             if module and not module.owns(tensor.name):
                 is_top = _unwrapped(tensor.name[:end], module.scope) in _TOP
                 if not is_top or _OF_A_CELL.fullmatch(tensor.name, end):
-                    module.further.append(tensor)
+                    is_left_out = any(name in leave_out for name in names_of(tensor.name, tensor.scope))
+                    (module.left_out if is_left_out else module.further).append(tensor)
 
 
 def _place_of(name: str) -> tuple[str, str, str]:
@@ -183,7 +185,8 @@ def _why_no_lstm(group: _Group) -> Reason:
     why = why_unreadable(group.tensors)
     if not why and group.further:
         names = shortlist([escape(tensor.name) for tensor in group.further])
-        why = f"its module has further weights, {names}, which may change what it computes"
+        why = f"its module has further weights, {names}, which may change what it computes; to port it without "
+        why += "them, name each with --leave-out"
     return UnreadLSTM(_name_of(group), why) if why else ""
 
 
@@ -267,5 +270,8 @@ def _notes(group: _Group) -> Iterator[str]:
     if group.is_cell:
         yield "an LSTMCell, read as a layer of its own"
     yield from dict.fromkeys(tensor.note for tensor in group.tensors if tensor.note)
+    if group.left_out:
+        names = shortlist([escape(tensor.name) for tensor in group.left_out])
+        yield f"read without further weights of its module, which are left out: {names}"
     if group.fake_quantised:
         yield "its weights are read as they are stored; training rounded them and its steps to 8 bits when it ran"

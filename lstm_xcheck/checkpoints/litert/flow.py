@@ -17,6 +17,12 @@ _PLAIN = {"ADD": "add", "MUL": "mul"}
 _RELU6 = 3
 
 
+def begin(graph: Graph, number: int) -> int | None:
+    """The stored tensor that a state begins as, perhaps filled with one number."""
+    kind, op, _ = graph.maker(number)
+    return graph.constant(op.input(1) if kind == "FILL" and op is not None else number)
+
+
 class GraphFlow:
     """The data flow of one graph."""
 
@@ -46,6 +52,14 @@ class GraphFlow:
         """Nothing but a loop knows."""
         return False
 
+    def computed_by(self, value: int) -> str:
+        """The operator that computes a state; none where it is given or constant."""
+        return "" if begin(self.graph, value) is not None else self.graph.maker(value)[0]
+
+    def becomes(self, value: int) -> int | None:
+        """Nothing but a loop has states."""
+        return None
+
     def scalar(self, number: int) -> float | None:
         """The value of a constant of one number."""
         found = self.place(number)
@@ -70,12 +84,13 @@ class GraphFlow:
             return Made(kind if op.option(0, "<b") else _PLAIN[kind], op.inputs)
         if kind == "SPLIT" and len(op.inputs) == 2 and self._is_last(op.input(0), op.input(1)):
             return Made("part", op.inputs[1:], part=Part(place, place + 1, len(op.outputs)))
-        if kind == "RESHAPE":
+        shapes = [self.graph.tensors[number].shape[-1:] for number in (op.input(0), value)]
+        if kind == "RESHAPE" and shapes[0] == shapes[1]:
             return Made("same", op.inputs[:1])
-        inputs = tuple(number for number in op.inputs[:3] if number >= 0)
+        inputs = tuple(number for number in op.inputs if number >= 0)
         if kind == "FULLY_CONNECTED" and len(inputs) > 1 and not op.option(0, "<b"):
-            return Made("product", inputs, transposed=True, name=self.graph.tensors[value].name)
-        return Made(kind)
+            return Made("product", inputs[:3], transposed=True, name=self.graph.tensors[value].name)
+        return Made(kind, inputs)
 
     def _is_last(self, axis: int, value: int) -> bool:
         """Whether a constant is the number of the last axis."""

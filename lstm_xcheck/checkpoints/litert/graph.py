@@ -24,12 +24,15 @@ TYPES = {
     0: "float32", 1: "float16", 2: "int32", 3: "uint8", 4: "int64", 5: "string", 6: "bool", 7: "int16", 9: "int8",
     10: "float64", 17: "int4", 18: "bfloat16", 19: "int2",
 }  # fmt: skip
-#: BuiltinOperator, by number; all others are no part of what is understood.
+#: BuiltinOperator, by number; all others are no part of what tells an LSTM.
 KINDS = {
-    0: "ADD", 2: "CONCATENATION", 6: "DEQUANTIZE", 9: "FULLY_CONNECTED", 14: "LOGISTIC", 16: "LSTM", 18: "MUL",
-    19: "RELU", 22: "RESHAPE", 28: "TANH", 32: "CUSTOM", 36: "GATHER", 39: "TRANSPOSE",
-    44: "UNIDIRECTIONAL_SEQUENCE_LSTM", 45: "STRIDED_SLICE", 49: "SPLIT", 52: "BIDIRECTIONAL_SEQUENCE_LSTM",
-    65: "SLICE", 94: "FILL", 105: "REVERSE_V2", 119: "WHILE", 123: "SELECT_V2",
+    0: "ADD", 2: "CONCATENATION", 3: "CONV_2D", 4: "DEPTHWISE_CONV_2D", 6: "DEQUANTIZE", 9: "FULLY_CONNECTED",
+    14: "LOGISTIC", 16: "LSTM", 18: "MUL", 19: "RELU", 20: "RELU_N1_TO_1", 21: "RELU6", 22: "RESHAPE",
+    25: "SOFTMAX", 28: "TANH", 32: "CUSTOM", 36: "GATHER", 39: "TRANSPOSE", 40: "MEAN", 41: "SUB", 42: "DIV",
+    44: "UNIDIRECTIONAL_SEQUENCE_LSTM", 45: "STRIDED_SLICE", 47: "EXP", 49: "SPLIT",
+    52: "BIDIRECTIONAL_SEQUENCE_LSTM", 53: "CAST", 55: "MAXIMUM", 57: "MINIMUM", 65: "SLICE", 74: "SUM",
+    77: "SHAPE", 94: "FILL", 98: "LEAKY_RELU", 105: "REVERSE_V2", 111: "ELU", 117: "HARD_SWISH", 118: "IF",
+    119: "WHILE", 123: "SELECT_V2", 126: "BATCH_MATMUL", 150: "GELU",
 }  # fmt: skip
 _INT_CODES = {"int32": "<i4", "int64": "<i8"}
 #: Tensors of more axes than this are no weights.

@@ -15,17 +15,20 @@ from typing import Any
 from ...arrays import Array
 from ..codecs.limits import escape
 from ..tensor_info import TensorInfo
-from ..written.cell import Known, WrittenCell, cell_at
+from ..written.cell import Known, WrittenCell, cell_at, refuse_other_states
 from ..written.flow import NoCellError
+from ..written.recurrence import Recurrences
 from ..written.step import Step
 from .cell import GATES, Cell, Leaf, NotReadError, is_zero
-from .flow import GraphFlow
+from .flow import GraphFlow, begin
 from .graph import Graph, Operator
 
 #: Tensors that a loop carries, of which an LSTM's are among the first.
 _MOST_CARRIED = 16
 #: Steps may share weights, but what is made of a file is not endlessly more than the file.
 _MAX_GROWTH = 8
+_ONE_STEP = "one step that the graph writes out, read as a layer of its own"
+_UNROLLED = "its steps are unrolled, so that the graph says them one by one; convert the model with unroll=False"
 _NO_STEP = "its loop computes something else than a step of an LSTM: "
 
 
@@ -52,6 +55,11 @@ class _Loop(GraphFlow):
             found = self.outer.constant(self.op.inputs[place])
             return None if found is None else (self.outer, found)
         return super().place(number)
+
+    def becomes(self, value: int) -> int | None:
+        """What a carried tensor is after a step."""
+        place = self.carried(value)
+        return None if place is None or self.unchanged(place) else self.body.outputs[place]
 
     def is_state(self, value: int, h: int) -> bool:
         """Whether a value is a carried tensor that becomes h."""
@@ -86,29 +94,66 @@ def loop_cell(outer: Graph, op: Operator, name: str) -> Cell | None:
         try:
             found = _read(loop, loop.unmasked(h)[0], lambda step: _state_place(loop, step) is not None, known)
             if found is not None:
+                _refuse_others(loop, (found.step.h,))
                 return _loop_cell(loop, found, name)
         except NotReadError as error:
             # With a mask the outputs, which are carried too, look like the state; another place may be the state.
             reason = error
     if reason is not None:
         raise reason
+    _refuse_others(loop, ())
     return None
+
+
+def _refuse_others(loop: _Loop, steps: tuple[int, ...]) -> None:
+    """Refuse a loop with a step of another formula, or with two LSTMs."""
+    for _, _, why in Recurrences(loop, steps).find(_values(loop.body)):
+        raise NotReadError("its loop runs more than one LSTM" if steps else why)
+
+
+def _values(graph: Graph) -> list[int]:
+    return [number for op in graph.operators for number in op.outputs]
 
 
 def step_cells(graph: Graph, name: Callable[[Operator], str]) -> Iterator[Cell | tuple[str, NotReadError]]:
     """The steps that a graph writes out, or why one is not read."""
     flow, known = GraphFlow(graph), _nothing_known(graph)
+    steps: set[int] = set()
+    places: dict[int, list[tuple[Operator, WrittenCell[int]]]] = {}
     for op in graph.operators:
         if op.kind != "MUL" or len(op.outputs) != 1:
             continue
         try:
             found = _read(flow, op.outputs[0], lambda step: step.functions[1] != "linear", known)
         except NotReadError as error:
+            steps.add(op.outputs[0])
             yield name(op), error
             continue
         if found is not None:
-            note = "one step that the graph writes out, read as a layer of its own"
-            yield _cell(flow, found, name(op), (found.sequence, 0), (found.step.h,), (note,))
+            steps.add(found.step.h)
+            places.setdefault(id(found.weights), []).append((op, found))
+    for (op, found), *more in places.values():
+        try:
+            yield _one_step(flow, found, name(op), is_repeated=bool(more))
+        except (NotReadError, NoCellError) as error:
+            yield name(op), NotReadError(str(error))
+    for state, _, why in Recurrences(flow, steps).find(_values(graph)):
+        yield name(graph.made_by[state][0]), NotReadError(why)
+
+
+def _one_step(flow: GraphFlow, found: WrittenCell[int], name: str, *, is_repeated: bool) -> Cell:
+    """A step that stands alone, with what the file holds of its states."""
+    if is_repeated:
+        raise NotReadError(_UNROLLED)
+    refuse_other_states(flow, found)
+    cell = _cell(flow, found, name, (found.sequence, 0), (found.step.h,), (_ONE_STEP,))
+    graph, states = flow.graph, {"h": found.state, "c": found.step.before}
+    stored = {state: constant for state, value in states.items() if (constant := begin(graph, value)) is not None}
+    zero = {(graph.number, constant) for constant in stored.values() if is_zero(graph, constant)}
+    begun = {(graph.number, constant): f"initial {state}" for state, constant in stored.items()}
+    given = {leaf: state for leaf, state in begun.items() if leaf not in zero}
+    notes = tuple(f"the graph gives it an {state}" for state in given.values())
+    return replace(cell, leaves=cell.leaves | zero, states=given, notes=(*cell.notes, *notes))
 
 
 def _nothing_known(graph: Graph) -> Known:
@@ -142,7 +187,7 @@ def _loop_cell(loop: _Loop, found: WrittenCell[int], name: str) -> Cell:
     given = {state: place for state, place in (("h", h), ("c", c)) if not _is_zero(loop, place, leaves)}
     if given:
         notes.append(f"the graph gives it an initial {' and '.join(given)}")
-    begins = {state: _beginning(loop, place) for state, place in given.items()}
+    begins = {state: begin(loop.outer, loop.op.inputs[place]) for state, place in given.items()}
     states = {(loop.outer.number, n): f"initial {state}" for state, n in begins.items() if n is not None}
     if loop.unmasked(h)[1] or loop.unmasked(c)[1]:
         notes.append("the graph masks steps, which keep the states as they are")
@@ -205,15 +250,9 @@ def _counts(loop: _Loop, number: int) -> bool:
     return begin == (0,) and loop.scalar(made.inputs[1 - made.inputs.index(number)]) == 1
 
 
-def _beginning(loop: _Loop, place: int) -> int | None:
-    """The stored tensor that a carried tensor begins as."""
-    kind, op, _ = loop.outer.maker(loop.op.inputs[place])
-    return loop.outer.constant(op.input(1) if kind == "FILL" and op is not None else loop.op.inputs[place])
-
-
 def _is_zero(loop: _Loop, place: int, leaves: set[Leaf]) -> bool:
     """Whether a state begins as zeros, from graph or file."""
-    constant = _beginning(loop, place)
+    constant = begin(loop.outer, loop.op.inputs[place])
     if constant is None or not is_zero(loop.outer, constant):
         return False
     leaves.add((loop.outer.number, constant))

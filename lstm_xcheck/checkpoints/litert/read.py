@@ -31,8 +31,6 @@ _LAYOUT = layout_named("litert")
 _NAMELESS = ("StatefulPartitionedCall", "PartitionedCall", "tfl.", "arith.", "Identity")
 #: Each costs the reader some milliseconds, but a file only some bytes, since operators may share their weights.
 _MOST = 1000
-_UNKNOWN = "its step is written out by other operators than are known; convert the model with LSTM layers, in float32"
-_UNROLLED = "its steps are unrolled, so that the graph says them one by one; convert the model with unroll=False"
 
 
 def read(path: Path, options: ReadOptions) -> Checkpoint:
@@ -92,20 +90,14 @@ def _cells(model: Model) -> tuple[list[tuple[Cell, ...]], list[OtherTensor]]:
 
 
 def _written(graph: Graph, number: int) -> tuple[list[tuple[Cell, ...]], list[OtherTensor]]:
-    """The single steps that a graph writes out; repeated ones are unrolled."""
-    name = escape(graph.name, 200) or "main"
-    steps: dict[frozenset[Leaf], list[Cell]] = {}
+    """The single steps that a graph writes out."""
     unread: dict[str, UnreadLSTM] = {}
+    cells: list[tuple[Cell, ...]] = []
     for found in step_cells(graph, lambda op: _name(graph, op.outputs, number)):
         if isinstance(found, Cell):
-            steps.setdefault(found.leaves, []).append(found)
+            cells.append((found,))
         else:
             unread.setdefault(str(found[1]), UnreadLSTM(found[0], str(found[1])))
-    cells: list[tuple[Cell, ...]] = [(same[0],) for same in steps.values() if len(same) == 1]
-    if any(len(same) > 1 for same in steps.values()):
-        unread[""] = UnreadLSTM(name, _UNROLLED)
-    if not steps and not unread and any(_is_gated(graph, op) for op in graph.splits_in_four):
-        unread[""] = UnreadLSTM(name, _UNKNOWN)
     return cells, [one.as_tensor("MUL") for one in unread.values()]
 
 
@@ -118,11 +110,6 @@ def _directions(graph: Graph, op: Operator, name: str) -> tuple[Cell, ...]:
     if len(directions) > 1 and directions[0].backward:
         raise NotReadError("its sequence is reversed before it")
     return directions
-
-
-def _is_gated(graph: Graph, split: Operator) -> bool:
-    """Whether three quarters go through a sigmoid, like gates."""
-    return sum(any(user.kind == "LOGISTIC" for user in graph.used_by.get(k, ())) for k in split.outputs) == 3
 
 
 def _name(graph: Graph, outputs: tuple[int, ...], number: int) -> str:

@@ -18,6 +18,7 @@ from .attributes import function_of, number_of
 from .folding import Folding
 from .scopes import Scope, Value
 from .shapes import Shapes
+from .states import is_constant
 
 _KINDS = {"Add": "add", "Sum": "add", "Mul": "mul"}
 #: How whole numbers such as the end of a part are computed.
@@ -67,6 +68,11 @@ class GraphFlow:
         """Whether a value is a state of a loop that becomes h."""
         becomes = after(value)
         return becomes is not None and becomes[0] == h
+
+    def computed_by(self, value: Value) -> str:
+        """The operator that computes a state; none where it is given or constant."""
+        node, _ = value.scope.maker(value)
+        return "" if node is None or is_constant(self._folding, value) else str(node.op_type)
 
     def becomes(self, value: Value) -> Value | None:
         """What a state of a loop is after a step; None for all else."""

@@ -46,13 +46,6 @@ def note_of(kind: str, leaves: tuple[str, ...]) -> str:
     return f"its {kind} is not zero and is not read; it is the tensor {', '.join(map(escape, leaves))}"
 
 
-def is_begin(folding: Folding, value: Value) -> bool:
-    """Whether a value is given to the graph, or made of constants."""
-    if value.scope.maker(value)[0] is None:
-        return True
-    return is_constant(folding, value)
-
-
 def is_constant(folding: Folding, value: Value) -> bool:
     """Whether a state is a constant, repeated for the batch."""
     origin = _origin(value)

@@ -19,7 +19,7 @@ from ...model.weights import GateArray
 from ..codecs.limits import escape, shortlist
 from ..detect.assemble import unread_state
 from ..model import FoundLSTM, Reason, UnreadLSTM
-from ..written.cell import Known, WrittenCell, cell_at
+from ..written.cell import Known, WrittenCell, cell_at, refuse_other_states
 from ..written.flow import NoCellError
 from ..written.recurrence import Recurrences
 from ..written.step import Step
@@ -28,7 +28,7 @@ from .folding import Folding
 from .layers import key_of
 from .scopes import Scope, Value
 from .shapes import Shapes
-from .states import is_begin, is_constant, not_zero, note_of
+from .states import not_zero, note_of
 
 _LOOPS = ("Loop", "Scan")
 _ONE_STEP = "one step that the graph writes out, read as a layer of its own"
@@ -106,7 +106,7 @@ def written_lstms(
         refused.setdefault(why, UnreadLSTM(name, escape(why, 400)))
     yield from refused.values()
     for same in places.values():
-        yield _lstm(path, folding, same)
+        yield _lstm(path, flow, folding, same)
 
 
 def _fits(step: Step[Value]) -> bool:
@@ -133,7 +133,7 @@ def _name(scope: Scope, node: Any, leaves: list[str]) -> str:
     return scope.path + escape("/".join(parts), 200)
 
 
-def _lstm(path: Path, folding: Folding, same: list[_Place]) -> WrittenLSTM | UnreadLSTM:
+def _lstm(path: Path, flow: GraphFlow, folding: Folding, same: list[_Place]) -> WrittenLSTM | UnreadLSTM:
     """The LSTM of all steps that have the same weights."""
     looped = [place for place in same if place.loop is not None]
     place = (looped or same)[0]
@@ -143,26 +143,11 @@ def _lstm(path: Path, folding: Folding, same: list[_Place]) -> WrittenLSTM | Unr
         if len(looped) > 1 or (not looped and alone > 1):
             raise NoCellError(f"{_UNROLLED}; its weights are {shortlist(_leaves(folding, place.cell.kernels))}")
         for one in same if not looped else ():
-            _refuse_other_states(folding, one.cell)
+            refuse_other_states(flow, one.cell)
         backward, notes = _order(folding, place, place.loop) if place.loop else (False, [_ONE_STEP])
         return _found(path, folding, place, backward, notes)
     except (NoCellError, SpecError) as error:
         return UnreadLSTM(place.name, escape(error, 400))
-
-
-def _refuse_other_states(folding: Folding, cell: WrittenCell[Value]) -> None:
-    """Refuse a single step whose states are not given.
-
-    Raises:
-        NoCellError: with the reason.
-    """
-    before = cell.step.before
-    for name, value in (("c", before), ("h", cell.state)):
-        if not is_begin(folding, value):
-            by = value.scope.maker(value)[0].op_type
-            raise NoCellError(f"what it takes for the {name} of the step before is computed by {escape(by)}")
-    if before in (cell.state, cell.sequence) and not is_constant(folding, before):
-        raise NoCellError(f"it takes {escape(before.name)} for the c of the step before and multiplies it with weights")
 
 
 def _found(path: Path, folding: Folding, place: _Place, backward: bool, notes: list[str]) -> WrittenLSTM:

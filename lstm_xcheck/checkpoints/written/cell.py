@@ -110,6 +110,22 @@ def cell_at(flow: Flow[V], h: V, fits: Callable[[Step[V]], bool], known: Known) 
     return None
 
 
+def refuse_other_states(flow: Flow[V], cell: WrittenCell[V]) -> None:
+    """Refuse a single step whose states are not given.
+
+    Raises:
+        NoCellError: with the reason.
+    """
+    before = cell.step.before
+    for name, value in (("c", before), ("h", cell.state)):
+        if by := flow.computed_by(value):
+            raise NoCellError(f"what it takes for the {name} of the step before is computed by {escape(by)}")
+    if before in (cell.state, cell.sequence) and not flow.made(before).inputs and flow.constant(before) is None:
+        raise NoCellError(
+            f"it takes {escape(flow.name(before))} for the c of the step before and multiplies it with weights"
+        )
+
+
 def _cell(flow: Flow[V], step: Step[V], known: Known) -> WrittenCell[V]:
     """The weights of a step.
 

@@ -70,6 +70,9 @@ class Flow(Protocol[V]):
     def is_state(self, value: V, h: V) -> bool:
         """Whether a value is the h of the step before."""
 
+    def computed_by(self, value: V) -> str:
+        """The operator that computes a state; none where it is given or constant."""
+
     def becomes(self, value: V) -> V | None:
         """What a state of a loop is after a step; None for all else."""
 

@@ -30,6 +30,36 @@ def recurrent() -> dict[str, Any]:
     return {**made, "both": layers.Bidirectional(both, name="both")}
 
 
+class OddCell(layers.LSTMCell):  # type: ignore[misc, name-defined]
+    """An LSTM's cell but for what its name says."""
+
+    def call(self, x: Any, states: Any, training: bool = False) -> Any:
+        before, kind = states[1], self.name.partition("-")[0]
+        z = tf.matmul(x, self.kernel) + tf.matmul(states[0], self.recurrent_kernel) + self.bias
+        z = tf.reshape(z, (-1, H, 4)) if kind == "turned" else z
+        i, f, g, o = (tf.reshape(part, (-1, H)) for part in tf.split(z, 4, axis=-1))
+        i, f, g, o = tf.sigmoid(i), tf.sigmoid(f), tf.tanh(g), tf.sigmoid(o)
+        before = tf.clip_by_value(before, -0.2, 0.2) if kind == "clipped_before" else before
+        c = (1 - i if kind == "coupled" else f) * before + i * g
+        c = tf.clip_by_value(c, -0.2, 0.2) if kind == "clipped" else c
+        h = tf.tanh(c) if kind == "no_output_gate" else o * tf.tanh(c)
+        return h, [h, c]
+
+
+def odd(folder: Path) -> dict[str, Any]:
+    """Loops and steps that compute something else, a GRU, and two LSTMs in one loop."""
+    given = keras.Input((STEPS, X), batch_size=BATCH, name="x")
+    made = [layers.RNN(OddCell(H, name=kind), name=kind)(given) for kind in ("coupled", "clipped", "turned")]
+    made.append(layers.RNN(OddCell(H, name="no_output_gate"), name="no_output_gate")(given))
+    two = layers.StackedRNNCells([layers.LSTMCell(H), layers.LSTMCell(H)])
+    made += [layers.RNN(two, name="two")(given), layers.GRU(H, name="gru")(given), layers.LSTM(H, name="plain")(given)]
+    converted(filled(keras.Model(given, made)), folder / "odd.tflite")
+    answers: dict[str, Any] = {}
+    for kind in ("clipped_before", "coupled-step", "turned-step"):
+        answers |= stepped(folder, kind, X, cell=OddCell(H, name=kind))
+    return answers
+
+
 def filled(model: Any, scale: float = 0.7) -> Any:
     rng = np.random.default_rng(7)
     model.set_weights([rng.normal(size=w.shape, scale=scale).astype(np.float32) for w in model.get_weights()])
@@ -69,11 +99,11 @@ def grown(path: Path) -> dict[str, Any]:
     return {"long|x": x, "long": outputs(converted(model, path), x, ["long"])["long"]}
 
 
-def stepped(folder: Path, stem: str, width: int, small: bool = False) -> dict[str, Any]:
+def stepped(folder: Path, stem: str, width: int, small: bool = False, cell: Any = None) -> dict[str, Any]:
     """A cell alone, its inputs and its outputs: h and c."""
     given = {key: keras.Input((n,), batch_size=BATCH, name=key) for key, n in (("x", width), ("h", H), ("c", H))}
     x, h, c = given.values()
-    out, states = layers.LSTMCell(H)(x, states=[h, c])
+    out, states = (cell or layers.LSTMCell(H))(x, states=[h, c])
     model = filled(keras.Model([x, h, c], [out, states[1]]))
     content = converted(model, folder / f"{stem}.tflite", small=small)
     rng = np.random.default_rng(5)
@@ -99,6 +129,7 @@ def main(folder: Path) -> None:
         big = layers.LSTM(32, name="big")(given)
         converted(filled(keras.Model(given, big)), folder / "small.tflite", small=True)
         converted(filled(keras.Model(given, layers.LSTM(H, unroll=True)(given))), folder / "unrolled.tflite")
+        answers |= odd(folder)
     else:
         answers |= grown(folder / "long.tflite")
     answers |= stepped(folder, "cell", X) | stepped(folder, "square", H)

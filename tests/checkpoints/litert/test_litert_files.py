@@ -12,7 +12,7 @@ import pytest
 from lstm_xcheck import Case, CheckpointError, LSTMSpec, LSTMWeights, Result, judge
 from lstm_xcheck.arrays import Array
 from lstm_xcheck.checkpoints import Checkpoint, load, read_checkpoint
-from lstm_xcheck.checkpoints.litert import graph
+from lstm_xcheck.checkpoints.litert import graph, loop
 from lstm_xcheck.checkpoints.litert.flow import GraphFlow
 from lstm_xcheck.checkpoints.litert.graph import Graph, Operator, Tensor
 from lstm_xcheck.checkpoints.written.step import steps_of
@@ -229,6 +229,31 @@ def test_a_cell_alone_is_read(loops: Path, name: str) -> None:
     result = Result(y=given["h_n"][:, None], h_n=given["h_n"][None], c_n=given["c_n"][None])
     assert judge(result, case).verdict == "match"
     assert judge(result, replace(case, weights=exchanged(found.weights))).verdict == "mismatch"
+
+
+def test_loops_of_another_formula_are_named(loops: Path) -> None:
+    checkpoint = read_checkpoint(loops / "odd.tflite")
+    assert [lstm.name.rpartition("/")[2] for lstm in checkpoint.lstms] == ["plain_1"]
+    reasons = {lstm.name.rpartition("/")[2].removesuffix("_1"): lstm.why for lstm in checkpoint.unread}
+    assert reasons.keys() == {"coupled", "clipped", "turned", "no_output_gate", "two"}  # and no GRU
+    assert reasons["two"] == "its loop runs more than one LSTM"
+
+
+@pytest.mark.parametrize("kind", ["clipped_before", "coupled-step", "turned-step"])
+def test_steps_of_another_formula_are_named(loops: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The mutant that takes whatever stands for c reads a step that the interpreter does not run."""
+    path = loops / f"{kind}.tflite"
+    checkpoint = read_checkpoint(path)
+    assert (checkpoint.lstms, len(checkpoint.unread)) == ((), 1)
+    if kind != "clipped_before":
+        return
+    assert "takes for the c of the step before is computed by M" in checkpoint.unread[0].why
+    monkeypatch.setattr(loop, "refuse_other_states", lambda flow, cell: None)
+    (found,) = read_checkpoint(path).lstms
+    given = {key: answer(loops, f"{kind}|{key}") for key in ("x", "h", "c", "h_n", "c_n")}
+    case = Case(weights=found.weights, x=given["x"][:, None], h0=given["h"][None], c0=given["c"][None])
+    result = Result(y=given["h_n"][:, None], h_n=given["h_n"][None], c_n=given["c_n"][None])
+    assert judge(result, case).verdict == "mismatch"
 
 
 def test_truncated_and_altered_models_are_refused_or_read(operators: Path, tmp_path: Path) -> None:
