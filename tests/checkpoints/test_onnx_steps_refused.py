@@ -9,8 +9,10 @@ import pytest
 
 from lstm_xcheck import Case, Result, judge
 from lstm_xcheck.checkpoints import read_checkpoint
+from lstm_xcheck.checkpoints.onnx import written_steps
+from lstm_xcheck.checkpoints.written.cell import IN_ORDER_READ
 
-from .onnx_steps import BATCH, GATES, STEPS, H, X, gemms, ints, make, random
+from .onnx_steps import BATCH, GATES, STEPS, Arrays, H, Nodes, X, gemms, ints, make, random
 from .test_onnx_written_steps import cell, looped, marks, run, saved
 
 onnx = pytest.importorskip("onnx")
@@ -40,6 +42,52 @@ def test_states_and_gates_cast_to_whole_numbers_are_not_read(tmp_path: Path) -> 
     path = cell(tmp_path / "m.onnx", lambda: ([*nodes[:3], *casts, split_z, *nodes[4:]], own))
     assert list(marks(path).values()) == ["an LSTM, not read: its pre-activations are computed by Cast"]
     assert read_checkpoint(path).lstms == ()
+
+
+def half_cell(dtype: str, between: str) -> tuple[Nodes, Arrays]:
+    """A step whose pre-activations, or c, go through float16, with weights of a type."""
+    nodes, own = gemms()
+    own = {name: array.astype(dtype) for name, array in own.items()}
+    back = 10 if dtype == "float16" else 1
+    casts = [make("Cast", [between], ["half"], to=10), make("Cast", ["half"], ["back"], to=back)]
+    at = next(k for k, one in enumerate(nodes) if between in one.output)
+    later = [
+        make(one.op_type, ["back" if n == between else n for n in one.input], one.output) for one in nodes[at + 1 :]
+    ]
+    for new, one in zip(later, nodes[at + 1 :], strict=True):
+        new.attribute.extend(one.attribute)
+    return [*nodes[: at + 1], *casts, *later], own
+
+
+@pytest.mark.parametrize("between", ["s", "c_n"])
+def test_a_step_that_rounds_to_a_narrower_type_is_not_read(
+    tmp_path: Path, between: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The mutant that takes a cast for the same number reads what onnxruntime does not compute."""
+    path = cell(tmp_path / "m.onnx", lambda: half_cell("float32", between))
+    assert read_checkpoint(path).lstms == ()
+    assert list(marks(path).values()) == [
+        "an LSTM, not read: it rounds what it computes to float16, but its weights are float32"
+    ]
+    half = cell(tmp_path / "h.onnx", lambda: half_cell("float16", between))
+    assert [lstm.source_dtype for lstm in read_checkpoint(half).lstms] == ["float16"]  # whose numbers are no wider
+    monkeypatch.setattr(written_steps, "_refuse_roundings", lambda folding, cell: None)
+    (found,) = read_checkpoint(path).lstms
+    case = Case.random(found.weights.spec, weights=found.weights, steps=1, batch=BATCH)
+    assert case.h0 is not None and case.c0 is not None
+    h, c = run(path, ["h_n", "c_n"], x=case.x[:, 0], h=case.h0[0], c=case.c0[0])
+    assert judge(Result(y=h[:, None], h_n=h[None], c_n=c[None]), case).verdict == "mismatch"
+
+
+def test_weights_that_are_rounded_once_are_read_so(tmp_path: Path) -> None:
+    nodes, own = gemms()
+    casts = [make("Cast", ["u"], ["half"], to=10), make("Cast", ["half"], ["u1"], to=1)]
+    for one in nodes:
+        for k, name in enumerate(one.input):
+            one.input[k] = "u1" if name == "u" else name
+    (found,) = read_checkpoint(cell(tmp_path / "m.onnx", lambda: ([*casts, *nodes], own))).lstms
+    rounded = own["u"].astype(np.float16).astype(np.float32)
+    np.testing.assert_array_equal(np.concatenate(list(found.weights.layers[0][0].U)), rounded)
 
 
 @pytest.mark.parametrize("taken", ["h", "clipped", "twice", "again"])
@@ -85,6 +133,27 @@ def test_only_a_sequence_that_is_wholly_reversed_is_backward(
     case = Case.random(found.weights.spec, weights=found.weights, steps=STEPS, batch=BATCH, states=False)
     (y,) = run(path, ["Y"], X=np.swapaxes(case.x, 0, 1))
     assert judge(Result(y=np.swapaxes(y[::-1], 0, 1)), case).verdict == "match"
+    assert found.notes == (IN_ORDER_READ,)
+    model.graph.node.append(make("Slice", ["Y", "start", "end", "axis", "back"], ["Z"]))
+    model.graph.output[0].name = "Z"
+    onnx.save(model, path)
+    (found,) = read_checkpoint(path).lstms
+    (y,) = run(path, ["Z"], X=np.swapaxes(case.x, 0, 1))
+    assert judge(Result(y=np.swapaxes(y, 0, 1)), case).verdict == "match"
+    assert found.notes == ()
+
+
+@pytest.mark.parametrize("direction", ["forward", "reverse"])
+def test_a_node_over_a_reversed_sequence_says_so(tmp_path: Path, direction: str) -> None:
+    own = {"w": random(1, 4 * H, X), "r": random(1, 4 * H, H), **ints(first=[-1], last=[-(1 << 62)], axis=[0])}
+    cut = make("Slice", ["X", "first", "last", "axis", "first"], ["Xr"])
+    node = make("LSTM", ["Xr", "w", "r"], ["Y"], "enc", hidden_size=H, direction=direction)
+    path = saved(tmp_path / "m.onnx", [cut, node], own, {"X": [STEPS, BATCH, X]}, ("Y",))
+    (found,) = read_checkpoint(path).lstms
+    assert found.notes == ("the graph reverses the sequence that it reads, and may not reverse its outputs",)
+    case = Case.random(found.weights.spec, weights=found.weights, steps=STEPS, batch=BATCH, states=False)
+    (y,) = run(path, ["Y"], X=np.swapaxes(case.x[:, ::-1], 0, 1))
+    assert judge(Result(y=np.swapaxes(y[:, 0], 0, 1)), case).verdict == "match"
 
 
 @pytest.mark.parametrize("last", [2, STEPS])

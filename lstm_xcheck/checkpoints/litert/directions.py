@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from ..codecs.limits import escape
+from ..written.cell import IN_ORDER_READ
 from .cell import Cell
 from .graph import Graph, Operator
 
@@ -18,9 +19,6 @@ _MAX_STEPS = 8
 #: Cells that meet in one operator, of which a model has two.
 _MOST_PARTNERS = 8
 _SWAPPED = (1, 0, 2)
-_IN_ORDER_READ = (
-    "it reads backward, and its outputs come in the order read; the canonical form is aligned with the input"
-)
 
 
 def placed(cell: Cell) -> Cell:
@@ -128,4 +126,4 @@ def _joint_name(graph: Graph, end: _End | None) -> str:
 def _noted(cell: Cell) -> Cell:
     """A note for a backward LSTM whose outputs stay reversed."""
     transposed = any(end.op.kind == "REVERSE_V2" for end in _walk(cell))
-    return replace(cell, notes=(*cell.notes, _IN_ORDER_READ)) if cell.backward and not transposed else cell
+    return replace(cell, notes=(*cell.notes, IN_ORDER_READ)) if cell.backward and not transposed else cell

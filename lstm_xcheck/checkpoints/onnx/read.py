@@ -28,6 +28,7 @@ from ..written.cell import Known
 from .attributes import spec_options
 from .folding import Constant, Folding
 from .layers import key_of
+from .order_of_steps import Reversal, reversal
 from .scopes import Scope, Value, scopes_of
 from .states import not_zero, note_of, short_lengths, unread_lengths
 from .tensors import constants_of, data_files, floating, stored, tensors_of
@@ -260,6 +261,8 @@ class _Reader:
             yield f"the graph gives it {' and '.join(given)}"
         if lengths is not None:
             yield "the graph gives it sequence_lens"
+        if reversal(self.folding, sequence) == Reversal(True):
+            yield "the graph reverses the sequence that it reads, and may not reverse its outputs"
         leaves = short_lengths(self.folding, lengths, sequence)
         if leaves:
             yield f"its sequence_lens are the constant {', '.join(map(escape, leaves))}, which is not read"

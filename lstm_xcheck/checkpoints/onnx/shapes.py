@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from .folding import Folding
 from .scopes import Scope, Value
+from .tensors import FLOATS
 
 _MOST_STEPS = 64
 _SHAPE_KEPT = (
@@ -19,8 +20,6 @@ _BROADCAST = (
     "Add", "Sub", "Mul", "Div", "Sum", "Min", "Max", "And", "Or", "Equal", "Greater", "GreaterOrEqual", "Less",
     "LessOrEqual", "Where",
 )  # fmt: skip
-#: Floating types of ONNX: float, float16, double and bfloat16.
-_FLOATS = (1, 10, 11, 16)
 
 
 class Shape(NamedTuple):
@@ -58,7 +57,7 @@ class Shapes:
         if node.op_type in ("Identity", "Dropout"):
             return True
         if node.op_type == "Cast":
-            return attributes.get("to") in _FLOATS
+            return attributes.get("to") in FLOATS
         given = self.of(value)
         if node.op_type == "Reshape":
             sizes = self._folding.integers(more[0]) or []

@@ -20,7 +20,8 @@ from ..codecs.lazy_bytes import ByteRange
 from ..codecs.limits import FLOAT_SIZES, SMALL, escape
 from ..tensor_info import TensorInfo
 
-_TYPES = {
+#: Types that weights may have.
+FLOATS = {
     onnx.TensorProto.FLOAT: "float32", onnx.TensorProto.DOUBLE: "float64", onnx.TensorProto.FLOAT16: "float16",
     onnx.TensorProto.BFLOAT16: "bfloat16",
 }  # fmt: skip
@@ -49,7 +50,7 @@ def constants_of(graph: Any, outer: Constants) -> Constants:
 
 def floating(tensor: Any) -> bool:
     """Whether a tensor is of a floating type."""
-    return tensor.data_type in _TYPES
+    return tensor.data_type in FLOATS
 
 
 def tensors_of(model: Any) -> Iterator[Any]:
@@ -86,7 +87,7 @@ def _is_within(folder: Path, file: Path) -> bool:
 
 def stored(path: Path, name: str, tensor: Any) -> TensorInfo:
     """Describes a tensor; its values are read when asked for."""
-    dtype = _TYPES.get(tensor.data_type) or onnx.TensorProto.DataType.Name(tensor.data_type).lower()
+    dtype = FLOATS.get(tensor.data_type) or onnx.TensorProto.DataType.Name(tensor.data_type).lower()
     shape = tuple(int(n) for n in tensor.dims)
     load = partial(_load, path, name, tensor, shape, dtype)
     return TensorInfo(name, shape, dtype, load, check=_check_of(path, name, tensor, shape, dtype))

@@ -19,29 +19,33 @@ from ...model.weights import GateArray
 from ..codecs.limits import escape, shortlist
 from ..detect.assemble import unread_state
 from ..model import FoundLSTM, Reason, UnreadLSTM
-from ..written.cell import Known, WrittenCell, cell_at, refuse_other_states
+from ..written.cell import IN_ORDER_READ, Known, WrittenCell, cell_at, refuse_other_states
 from ..written.flow import NoCellError
 from ..written.recurrence import Recurrences
 from ..written.step import Step
-from .flow import SAME, GraphFlow, after, past
+from .flow import GraphFlow, after, past
 from .folding import Folding
 from .layers import key_of
+from .order_of_steps import is_turned_back, reversal
 from .scopes import Scope, Value
 from .shapes import Shapes
 from .states import not_zero, note_of
+from .tensors import FLOATS
 
 _LOOPS = ("Loop", "Scan")
 _ONE_STEP = "one step that the graph writes out, read as a layer of its own"
 _UNROLLED = (
     "its steps are unrolled, so that the graph says them one by one; export the model with a loop or an LSTM node"
 )
+#: Types that hold every number of another.
+_WIDER = {
+    "float16": ("float16", "float32", "float64"), "bfloat16": ("bfloat16", "float32", "float64"),
+    "float32": ("float32", "float64"), "float64": ("float64",),
+}  # fmt: skip
 #: Names that exporters make up of an operator.
 _MADE_UP = re.compile(r"(node_)?(Mul|Loop|Scan)?(_?\d+)?", re.IGNORECASE)
 #: What TensorFlow calls the function that it runs a layer in.
 _CALLS = ("PartitionedCall", "StatefulPartitionedCall")
-_MOST_STEPS = 8
-#: No sequence is as long; an end before it, from the end on, is its beginning.
-_FAR = 1 << 30
 #: Nodes of one step; exporters write up to some fifty.
 _MOST_NODES = 200
 
@@ -142,6 +146,7 @@ def _lstm(path: Path, flow: GraphFlow, folding: Folding, same: list[_Place]) -> 
     try:
         if len(looped) > 1 or (not looped and alone > 1):
             raise NoCellError(f"{_UNROLLED}; its weights are {shortlist(_leaves(folding, place.cell.kernels))}")
+        _refuse_roundings(folding, place.cell)
         for one in same if not looped else ():
             refuse_other_states(flow, one.cell)
         backward, notes = _order(folding, place, place.loop) if place.loop else (False, [_ONE_STEP])
@@ -181,22 +186,35 @@ def _found(path: Path, folding: Folding, place: _Place, backward: bool, notes: l
         tensors=tuple(_leaves(folding, cell.kernels)),
         notes=(*cell.weights.notes, *notes),
     )
-    return WrittenLSTM(found, states, _nodes(cell) | ({place.loop.label} if place.loop else set()))
+    nodes = {key_of(value.scope.maker(value)[0]) for value in _made_by(cell)}
+    return WrittenLSTM(found, states, frozenset(nodes | ({place.loop.label} if place.loop else set())))
 
 
-def _nodes(cell: WrittenCell[Value]) -> frozenset[str]:
-    """The nodes between what a step takes and what it gives."""
-    found: set[str] = set()
-    seen = {cell.sequence, cell.state, cell.step.before}
-    waiting = [cell.step.h]
-    while waiting and len(found) < _MOST_NODES:
+def _made_by(cell: WrittenCell[Value]) -> Iterator[Value]:
+    """What a step computes of what it takes, and the states that a loop makes of it."""
+    taken = {cell.sequence, cell.state, cell.step.before}
+    after = [one.scope.value(one.scope.carried[one.name]) for one in taken if one.name in one.scope.carried]
+    seen, waiting = set[Value](), [cell.step.h, *after]
+    while waiting and len(seen) < _MOST_NODES:
         value = waiting.pop()
         node, _ = value.scope.maker(value)
-        if node is not None and value not in seen:
+        if node is not None and value not in seen | taken:
             seen.add(value)
-            found.add(key_of(node))
+            yield value
             waiting += [one for one in value.scope.inputs(node) if one is not None]
-    return frozenset(found)
+
+
+def _refuse_roundings(folding: Folding, cell: WrittenCell[Value]) -> None:
+    """Refuse a step that rounds what it computes to less than its weights have.
+
+    Raises:
+        NoCellError: naming the type.
+    """
+    for value in _made_by(cell):
+        node = value.scope.maker(value)[0]
+        to = FLOATS.get(value.scope.attributes(node).get("to", 0)) if node.op_type == "Cast" else None
+        if to is not None and to not in _WIDER[cell.weights.dtype] and folding.constant(value) is None:
+            raise NoCellError(f"it rounds what it computes to {to}, but its weights are {cell.weights.dtype}")
 
 
 def _states(cell: WrittenCell[Value]) -> dict[str, Value]:
@@ -220,14 +238,25 @@ def _order(folding: Folding, place: _Place, loop: Scope) -> tuple[bool, list[str
     taken = past(cell.taken)
     if taken.name in taken.scope.steps:
         outer, backward = taken.scope.steps[taken.name]
-        return backward != _is_reversed(folding, outer), notes
+        return _placed(folding, loop, backward, outer, notes)
     node = taken.scope.maker(taken)[0]
     inputs = taken.scope.inputs(node) if node is not None and node.op_type == "Gather" else []
     sequence, number = inputs if len(inputs) == 2 else (None, None)
     outside = sequence is not None and sequence.scope is not loop
     if outside and number is not None and _counts(folding, loop, past(number)):
-        return _is_reversed(folding, sequence), notes
+        return _placed(folding, loop, False, sequence, notes)
     raise NoCellError("its loop does not go through the sequence from step 0 one by one")
+
+
+def _placed(
+    folding: Folding, loop: Scope, backward: bool, sequence: Value | None, notes: list[str]
+) -> tuple[bool, list[str]]:
+    """Whether a loop over a sequence is backward, with notes."""
+    before, problem = reversal(folding, sequence)
+    if problem:
+        raise NoCellError(problem)
+    in_order_read = backward != before and not is_turned_back(folding, loop)
+    return backward != before, [*notes, IN_ORDER_READ] if in_order_read else notes
 
 
 def _is_mask(folding: Folding, cell: WrittenCell[Value], mask: Value) -> bool:
@@ -257,58 +286,6 @@ def _sources(value: Value) -> list[Value]:
     if node is not None and node.op_type == "Gather":
         return [value.scope.value(node.input[0])]
     return [value.scope.steps[value.name][0]] if value.name in value.scope.steps else []
-
-
-def _is_reversed(folding: Folding, value: Value | None) -> bool:
-    """Whether a sequence is reversed before the loop, along its steps.
-
-    Raises:
-        NoCellError: where it is changed otherwise.
-    """
-    backward, axis = False, 0  # that of the steps
-    for _ in range(_MOST_STEPS):
-        node = value.scope.maker(value)[0] if value is not None else None
-        if value is None or node is None or node.op_type not in (*SAME, "Transpose", "ReverseSequence", "Slice"):
-            break
-        inputs, attributes = value.scope.inputs(node), value.scope.attributes(node)
-        if node.op_type == "Transpose":
-            perm = list(attributes.get("perm", ()))
-            if axis >= len(perm):
-                raise NoCellError("its sequence is transposed, with axes that are not known")
-            axis = perm[axis]
-        elif node.op_type == "ReverseSequence":
-            if attributes.get("time_axis", 0) != axis:
-                raise NoCellError("its sequence is reversed along another axis than that of the steps")
-            backward = not backward
-        elif node.op_type == "Slice":
-            backward = backward != _goes_backward(folding, inputs, axis)
-        elif node.op_type not in ("Identity", "Dropout", "Cast"):
-            if axis == 0:
-                raise NoCellError(f"its sequence is made by {escape(node.op_type)}, which may mix steps")
-            break
-        value = inputs[0]
-    return backward
-
-
-def _goes_backward(folding: Folding, inputs: list[Value | None], axis: int) -> bool:
-    """Whether a slice takes all of an axis from the end.
-
-    Raises:
-        NoCellError: where it goes backward in another way.
-    """
-    starts, ends, axes, by = (folding.integers(one) for one in (*inputs[1:5], None, None, None, None)[:4])
-    if len(inputs) < 5 or (by is not None and all(step > 0 for step in by)):
-        return False
-    if (
-        by != [-1]
-        or axes != [axis]
-        or starts is None
-        or starts[0] not in (-1, (1 << 63) - 1, (1 << 31) - 1)
-        or not ends
-        or ends[0] > -_FAR
-    ):
-        raise NoCellError("its sequence is cut or reversed in another way than all of its steps")
-    return True
 
 
 def _counts(folding: Folding, scope: Scope, number: Value) -> bool:

@@ -34,6 +34,10 @@ class StepWeights:
     notes: tuple[str, ...] = ()
 
 
+#: Said of a loop that reverses its sequence and not its outputs.
+IN_ORDER_READ = (
+    "it reads backward, and its outputs come in the order read; the canonical form is aligned with the input"
+)
 #: Each costs the reader some 50 microseconds.
 _MOST_FAILURES = 20_000
 
