@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import lstm_xcheck as lx
 from lstm_xcheck import LSTMSpec, LSTMWeights
 from lstm_xcheck.checkpoints import Checkpoint, write_checkpoint
+from lstm_xcheck.errors import UnreadLSTMWarning
 from lstm_xcheck.report.html_page import to_html
 from lstm_xcheck.report.junit_file import junit_parts
 from lstm_xcheck.report.markdown_file import to_markdown
@@ -105,6 +107,27 @@ def test_port_refuses_unless_one_lstm_is_named(command: Command, files: tuple[Pa
     assert command("port", str(files[0]), str(target), "--layer", "enc").code == 0
     ran = command("port", str(files[0]), str(target), "--leave-out", "dec", "--force", "--json")
     assert ran.code == 0 and any("dec" in name for name in json.loads(ran.out)["left_out"])
+
+
+def test_no_python_function_is_silent(files: tuple[Path, Path]) -> None:
+    """What gives weights warns, what judges or ports never agrees, `inspect` lists."""
+    with pytest.warns(UnreadLSTMWarning, match=r"LSTMs that are not read: dec \(.*; what is read is enc$") as warned:
+        assert list(lx.load(files[0])) == ["enc"]
+    assert warned[0].filename == __file__
+    with pytest.warns(UnreadLSTMWarning):
+        lx.trace(files[0], steps=1)
+    assert [lstm.name for lstm in lx.inspect(files[0]).unread] == ["dec"]
+    assert not lx.compare(*files).same
+    with pytest.raises(lx.DisagreementError, match="not read: dec"):
+        lx.port(files[0], files[0].with_name("out.npz"))
+    with pytest.raises(lx.UserError, match=r"not read: dec \(.*pick one with lx.load\(.*\)\['enc'\]"):
+        lx.assert_equivalent(*files)
+
+
+def test_verbs_that_take_one_lstm_warn_in_one_sentence(command: Command, files: tuple[Path, Path]) -> None:
+    ran = command("trace", str(files[0]), "--steps", "1")
+    assert (ran.code, ran.err.count("\n")) == (0, 1)
+    assert ran.err.startswith(f"Warning: {files[0]} holds LSTMs that are not read: dec (")
 
 
 def test_inspect_names_it(command: Command, files: tuple[Path, Path]) -> None:

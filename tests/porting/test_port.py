@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -103,6 +104,14 @@ def test_frameworks_of_both_sides_are_run(tmp_path: Path, monkeypatch: pytest.Mo
     assert {row["verdict"] for row in certificate["rows"]} == {"match"}
     assert {row["quantity"] for row in certificate["rows"]} >= {"y", "h_n", "c_n", "weights", "parameters"}
     assert "would have caught" in certificate["power"][0]["sentence"]
+
+
+@pytest.mark.parametrize(("new", "better"), [("a..b", "a.b"), (".enc", "enc"), ("a/", "a"), ("..", "lstm")])
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+def test_names_that_no_module_has_are_refused(tmp_path: Path, source: Path, new: str, better: str, suffix: str) -> None:
+    with pytest.raises(lx.UserError, match=f"{re.escape(repr(new))} has an empty part.*write for example {better}$"):
+        lx.port(source, tmp_path / f"m{suffix}", rename={"enc": new})
+    assert not (tmp_path / f"m{suffix}").exists()
 
 
 @pytest.mark.framework

@@ -46,6 +46,8 @@ _OF_A_CELL = re.compile(r"(?:weight|bias)_[^./]+|layernorm[^./]*|layernorm_[ihc]
 #: What wraps a layer whose weights it changes (peft 0.17, tuners/lora/layer.py).
 _BASE_LAYER = ("base_layer.", "base_layer/")
 
+_WITHOUT = "; to port it without them, name each with --leave-out"
+
 #: What DataParallel and torch.compile put before every name.
 _WRAPPERS = ("module.", "_orig_mod.")
 #: Modules in which a whole model lies.
@@ -94,14 +96,15 @@ def detect_torch_names(path: Path, tensors: Sequence[TensorInfo], options: ReadO
     by_name.update(derived)
     sources = {name for tensor in derived.values() for name in tensor.sources}
     rest = [tensor for tensor in tensors if tensor.name not in sources]
-    groups = _torch_groups(list(by_name.values()), rest)
+    left_out = {t.name for t in rest if not options.leave_out.isdisjoint(names_of(t.name, t.scope))}
+    groups = _torch_groups(list(by_name.values()), [tensor for tensor in rest if tensor.name not in left_out])
     refuse_many(path, sum(bool(group.places) for group in groups.values()), "LSTMs", MAX_LSTMS)
     found: list[tuple[FoundLSTM, str]] = []
     reasons: dict[str, Reason] = dict.fromkeys(derived, REDUNDANT)
     for group in groups.values():
         _refuse_ambiguous(path, group)
         _adopt_single_bias(group, by_name)
-    _add_further(groups, rest, options.leave_out)
+    _add_further(groups, rest, left_out)
     for group in groups.values():
         reason = _why_no_lstm(group)
         if reason:
@@ -131,7 +134,7 @@ def _torch_groups(tensors: Sequence[TensorInfo], stored: Sequence[TensorInfo]) -
     return {prefix: group for prefix, group in groups.items() if group.places or group.forms}
 
 
-def _add_further(groups: Mapping[str, _Group], tensors: Iterable[TensorInfo], leave_out: Container[str]) -> None:
+def _add_further(groups: Mapping[str, _Group], tensors: Iterable[TensorInfo], left_out: Container[str]) -> None:
     """Gives each group the floats that lie in its module."""
     modules = {prefix: group for prefix, group in groups.items() if group.places}
     for prefix, group in list(modules.items()):
@@ -146,8 +149,7 @@ def _add_further(groups: Mapping[str, _Group], tensors: Iterable[TensorInfo], le
             if module and not module.owns(tensor.name):
                 is_top = _unwrapped(tensor.name[:end], module.scope) in _TOP
                 if not is_top or _OF_A_CELL.fullmatch(tensor.name, end):
-                    is_left_out = any(name in leave_out for name in names_of(tensor.name, tensor.scope))
-                    (module.left_out if is_left_out else module.further).append(tensor)
+                    (module.left_out if tensor.name in left_out else module.further).append(tensor)
 
 
 def _place_of(name: str) -> tuple[str, str, str]:
@@ -176,6 +178,8 @@ def _why_no_lstm(group: _Group) -> Reason:
     if group.forms and _has_four_rows(group):
         names = shortlist([escape(tensor.name) for form in group.forms.values() for tensor in form])
         unknown = f"{' and '.join(group.forms)} is stored in a form that is not known, as {names}"
+        plain = {kind + place for place, kinds in group.places.items() for kind in kinds}
+        unknown += _WITHOUT if plain >= group.forms.keys() else ""
         return UnreadLSTM(_name_of(group), unknown)
     families = {_place_family(place, kinds) for place, kinds in group.places.items()}
     if "LSTM" not in families:
@@ -185,8 +189,7 @@ def _why_no_lstm(group: _Group) -> Reason:
     why = why_unreadable(group.tensors)
     if not why and group.further:
         names = shortlist([escape(tensor.name) for tensor in group.further])
-        why = f"its module has further weights, {names}, which may change what it computes; to port it without "
-        why += "them, name each with --leave-out"
+        why = f"its module has further weights, {names}, which may change what it computes" + _WITHOUT
     return UnreadLSTM(_name_of(group), why) if why else ""
 
 

@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+import lstm_xcheck as lx
 from lstm_xcheck.checkpoints import read_checkpoint
 from lstm_xcheck.errors import CheckpointError
+from lstm_xcheck.porting.recheck import recheck
 
 torch = pytest.importorskip("torch")
 
@@ -93,3 +95,29 @@ def test_a_bias_without_input_weights_is_no_lstm(tmp_path: Path) -> None:
     path = save(tmp_path / "m.pt", {"weight_hh": torch.ones(16, 4), "bias": torch.ones(16)}, "enc.")
     with pytest.raises(CheckpointError, match="weight_ih is missing"):
         read_checkpoint(path).require_lstms()
+
+
+@pytest.mark.parametrize("kind", ["low-rank", "norm-below"])
+@pytest.mark.parametrize("by", ["names", "module"])
+def test_further_weights_are_left_out_by_name(tmp_path: Path, kind: str, by: str) -> None:
+    """What is ported is the LSTM without them, and the certificate says so; one of two is not enough."""
+    further = OTHER_CELLS[kind][1] if kind in OTHER_CELLS else BELOW[kind]
+    path, target = save(tmp_path / "m.pt", {**LSTM, **further}, "enc."), tmp_path / "n.pt"
+    names = [f"enc.{name}" for name in further]
+    if by == "module" and kind == "norm-below":
+        names = ["enc.norm"]
+    with pytest.raises(CheckpointError, match="to port it without them, name each with --leave-out"):
+        lx.port(path, target, leave_out=names[1:])
+    certificate = lx.port(path, target, leave_out=names)
+    assert certificate["verdict"] == "agree"
+    assert certificate["left_out"] == [f"enc.{name} float32{list(value.shape)}" for name, value in further.items()]
+    assert "read without further weights of its module, which are left out: enc." in certificate["notes"]["enc"][0]
+    torch.nn.LSTM(6, 4).load_state_dict({k.removeprefix("enc."): v for k, v in torch.load(target).items()})
+    assert "still agree" in recheck(tmp_path / "n.pt.xcheck.json")
+
+
+def test_an_lstm_that_is_left_out_takes_its_further_weights_along(tmp_path: Path) -> None:
+    other = {f"dec.{name}": value for name, value in torch.nn.LSTM(3, 2).state_dict().items()}
+    own = {f"enc.{name}": value for name, value in {**LSTM, **BELOW["norm-below"]}.items()}
+    lx.port(save(tmp_path / "m.pt", own | other), tmp_path / "n.pt", leave_out=["enc"])
+    assert set(torch.load(tmp_path / "n.pt")) == set(other)
