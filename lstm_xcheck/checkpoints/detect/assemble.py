@@ -73,7 +73,7 @@ def why_unreadable(tensors: Iterable[TensorInfo]) -> str:
     owners = sorted({tensor.owner for tensor in listed if tensor.owner})
     if owners:
         advice = "save the parameters alone, as model.state_dict(), and read that"
-        return f"part of a pickled {owners[0]}, whose class may compute anything; {advice}"
+        return f"part of an object of {owners[0]}, a class that may compute anything; {advice}"
     unread = [tensor.unread for tensor in listed if tensor.unread]
     return unread[0] if unread else why_unsupported(tensor.dtype for tensor in listed)
 

@@ -1,7 +1,7 @@
 """Reads the weights and constants of PyTorch's `.pt2`, an ExportedProgram, without PyTorch.
 
 Since 2.8 the archive has a JSON table of names for each model and one member of raw bytes per storage; before that, its
-state dict and constants are two `.pt` files within. The program itself is not looked at.
+state dict and constants are two `.pt` files within. Of the program only the classes of modules are looked at.
 Source: torch 2.13.0, torch/export/pt2_archive/_package.py and torch/_export/serde/schema.py; torch 2.5, serialize.py.
 """
 
@@ -35,6 +35,11 @@ from .tensors import Storage, checked_view, element_size, load_view, named_tenso
 _TABLE = re.compile(
     r"(?P<root>(?:.*/)?)data/(?P<part>weights|constants)/(?P<model>.+)_(?P=part)_config\.json", re.DOTALL
 )
+#: The programs, and what their nodes say of the modules that they are from: key, path and class of each.
+_PROGRAM = re.compile(r"(?P<root>(?:.*/)?)models/(?P<model>.+)\.json", re.DOTALL)
+_MODULES = re.compile(rb'"nn_module_stack": "([^"\\]*)"')
+#: Programs are text; the largest public ones take some 20 MB.
+_MAX_PROGRAM = 256 << 20
 #: torch/_export/serde/schema.py, ScalarType.
 _TYPES = {
     1: "uint8", 2: "int8", 3: "int16", 4: "int32", 5: "int64", 6: "float16", 7: "float32", 8: "float64",
@@ -52,6 +57,7 @@ def read(path: Path, options: ReadOptions) -> Checkpoint:
         for table in tables:
             scope = f"{table['model']}." if len(models) > 1 else ""
             tensors += _of_table(path, archive, table, scope)
+        owners = _owners(path, archive, many=len(models) > 1)
         if OLD_PROGRAM in archive.NameToInfo:
             for part in ("state_dict", "constants"):
                 tensors += _of_member(path, archive, f"serialized_{part}.pt")
@@ -60,10 +66,29 @@ def read(path: Path, options: ReadOptions) -> Checkpoint:
                 f"{path} is a package of compiled PyTorch code without names of weights; export the model itself with "
                 "torch.export.save"
             )
-        unique = list({tensor.name: tensor for tensor in tensors}.values())
+        unique = [
+            replace(tensor, owner=owners.get(tensor.name.rpartition(".")[0], ""))
+            for tensor in {tensor.name: tensor for tensor in tensors}.values()
+        ]
         lstms, other = detect(path, unique, detect_torch_names, options)
     order = ModelTopology(tensor_order=tuple(tensor.name for tensor in unique))
     return Checkpoint(path, "pt2", lstms, other, "torch", order)
+
+
+def _owners(path: Path, archive: zipfile.ZipFile, *, many: bool) -> dict[str, str]:
+    """The classes that are not PyTorch's own, by the paths of their modules."""
+    found: dict[str, str] = {}
+    for name in archive.namelist():
+        program = _PROGRAM.fullmatch(name)
+        if program is None and name != OLD_PROGRAM:
+            continue
+        scope = f"{program['model']}." if program and many else ""
+        for stack in set(_MODULES.findall(read_member(path, archive, name, _MAX_PROGRAM))):
+            for module in stack.decode("utf-8", "replace").split(";"):
+                _, place, kind = (*module.split(","), "", "")[:3]
+                if not kind.startswith("torch."):
+                    found[(scope + place).rstrip(".")] = escape(kind, 200)
+    return found
 
 
 def _of_table(path: Path, archive: zipfile.ZipFile, table: re.Match[str], scope: str) -> Iterator[TensorInfo]:

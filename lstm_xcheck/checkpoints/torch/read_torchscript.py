@@ -1,7 +1,8 @@
 """Reads TorchScript weights without PyTorch and without running them.
 
 `data.pkl` holds the module as objects of classes that are defined by code in the archive. Here an object is no more
-than its attributes by name, and the code is never looked at. Names are those of the module's state dict.
+than its attributes by name, and the code is never looked at: an LSTM in a class that is not PyTorch's is not read.
+Names are those of the module's state dict.
 Source: torch 2.13.0, torch/csrc/jit/serialization/pickler.cpp and unpickler.cpp, torch/jit/_pickle.py.
 """
 
@@ -31,8 +32,14 @@ _TYPED = frozenset({"restore_type_tag", "build_tensorlist", "build_intlist", "bu
 _AGAIN = "_flat_weights"
 
 
+#: What the classes of PyTorch's own modules begin with.
+_PYTORCH = "__torch__.torch."
+
+
 class _Attributes(dict[Any, Any]):
-    """An object of the program: its attributes by name."""
+    """An object of the program: its attributes by name, and its class."""
+
+    kind = ""
 
 
 class _ProgramUnpickler(TorchUnpickler):
@@ -60,6 +67,7 @@ class _ProgramUnpickler(TorchUnpickler):
         if not isinstance(symbol, Symbol) or not symbol.module.startswith("__torch__") or arguments != ():
             raise ValueError("an object of a class that is none of the program's")
         self._stack.append(_Attributes())
+        self._stack[-1].kind = f"{symbol.module}.{symbol.name}"
 
     def answer(self, symbol: Symbol, arguments: tuple[Any, ...]) -> Any:
         """What the call of a permitted global stands for."""
@@ -91,9 +99,18 @@ def _module(path: Path, archive: zipfile.ZipFile, root: str, part: str) -> list[
     content = io.BytesIO(read_member(path, archive, f"{root}{part}.pkl", MAX_PICKLE))
     seen: dict[str, Storage] = {}
     value = _ProgramUnpickler(path, content, partial(storage_of, path, seen), partial(tensor_of, path)).load()
-    return named_tensors(
+    tensors = named_tensors(
         path, value, *member_storages(path, archive, f"{root}{part}", is_big_endian(path, archive, root))
     )
+    return [replace(tensor, owner=_owner(value, tensor.name)) for tensor in tensors]
+
+
+def _owner(value: Any, name: str) -> str:
+    """The class of the module that has a tensor, unless it is PyTorch's own."""
+    for part in name.split(".")[:-1]:
+        value = value.get(part) if isinstance(value, dict) else None
+    kind = value.kind if isinstance(value, _Attributes) else ""
+    return "" if kind.startswith(_PYTORCH) else escape(kind.removeprefix("__torch__."), 200)
 
 
 def _own_tensors(state: dict[Any, Any]) -> dict[Any, Any]:

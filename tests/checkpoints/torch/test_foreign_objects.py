@@ -142,7 +142,9 @@ def test_an_lstm_within_an_object_is_named_and_not_read(tmp_path: Path, another:
     """Its class may compute anything. Where another LSTM is read, this one is marked."""
     model = torch.nn.ModuleDict({"encoder": torch.nn.LSTM(4, 6)})
     torch.save({"whole": model, **({"state": LSTM.state_dict()} if another else {})}, tmp_path / "m.pt")
-    says = "encoder, an LSTM, not read: part of a pickled torch.nn.modules.rnn.LSTM, whose class may compute anything"
+    says = (
+        "encoder, an LSTM, not read: part of an object of torch.nn.modules.rnn.LSTM, a class that may compute anything"
+    )
     if not another:
         assert says in refusal(tmp_path / "m.pt")
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -74,6 +75,53 @@ def test_the_program_computes_what_is_read(tmp_path: Path, options: dict[str, An
     with torch.no_grad():
         y, _ = torch.jit.load(tmp_path / "m.pt")(torch.from_numpy(np.array(case.x)))
     assert lx.judge(lx.Result(y=y.numpy()), case).verdict == "match"
+
+
+class Coupled(torch.nn.LSTMCell):  # type: ignore[misc,name-defined]
+    """An LSTMCell by its weights, with a formula of its own."""
+
+    def forward(self, x, h, c):  # type: ignore[no-untyped-def]
+        z = x @ self.weight_ih.t() + self.bias_ih + h @ self.weight_hh.t() + self.bias_hh
+        i, _, g, o = z.chunk(4, -1)
+        c = (1 - torch.sigmoid(i)) * c + torch.sigmoid(i) * torch.tanh(g)
+        return torch.sigmoid(o) * torch.tanh(c), c
+
+
+class Holder(torch.nn.Module):  # type: ignore[misc,name-defined]
+    """A class of one's own beside PyTorch's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.own, self.plain = Coupled(X, H), torch.nn.LSTMCell(X, H)
+
+    def forward(self, x, h, c):  # type: ignore[no-untyped-def]
+        return self.own(x, h, c)[0], self.plain(x, (h, c))[0]
+
+
+@pytest.mark.parametrize("how", ["scripted", "traced", "exported"])
+def test_a_class_of_ones_own_is_not_read(tmp_path: Path, how: str) -> None:
+    """Its weights, read as an LSTMCell's, are not what it computes; those of PyTorch's class beside it are."""
+    model, path = Holder().eval(), tmp_path / ("m.pt2" if how == "exported" else "m.pt")
+    given = torch.randn(1, 3, X)[0], *torch.randn(2, 3, H)
+    if how == "exported":
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.export.save(torch.export.export(model, given), path)
+    else:
+        (torch.jit.script(model) if how == "scripted" else torch.jit.trace(model, given)).save(path)
+    checkpoint = read_checkpoint(path)
+    assert [lstm.name for lstm in checkpoint.lstms] == ["plain"]
+    (unread,) = checkpoint.unread
+    assert (unread.name, "Coupled, a class that may compute anything" in unread.why) == ("own", True)
+    with torch.no_grad():
+        outputs = dict(zip(("own", "plain"), model(*given), strict=True))
+    torch.save(model.state_dict(), tmp_path / "state.pt")
+    for name, weights in lx.load(tmp_path / "state.pt").items():
+        case = lx.Case(
+            weights=weights, x=given[0][:, None].numpy(), h0=given[1][None].numpy(), c0=given[2][None].numpy()
+        )
+        found = lx.judge(lx.Result(y=outputs[name][:, None].numpy()), case)
+        assert found.verdict == ("match" if name == "plain" else "mismatch")
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16], ids=str)
