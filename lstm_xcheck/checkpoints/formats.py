@@ -300,7 +300,9 @@ def load(
     go_backwards: bool = False,
     accept_class: Sequence[str] = (),
 ) -> dict[str, LSTMWeights]:
-    """The LSTMs of a checkpoint by name, in canonical form; an `UnreadLSTMWarning` names those that are not read.
+    """The LSTMs of a checkpoint by name, in canonical form.
+
+    An `UnreadLSTMWarning` names those that are not read.
 
     Args:
         path: a file of any format in `FORMATS`: `.pt`, `.safetensors`, `.keras`, `.onnx`, `.msgpack`, `.eqx`, `.npz`,

@@ -28,7 +28,7 @@ _MAX_LAYERS = 512
 
 
 def rerun_words(words: Sequence[str], functions: Sequence[str], pythons: Mapping[str, str]) -> dict[str, Any]:
-    """What a report keeps to print the command of a case: its words, and those of each own adapter."""
+    """Words of a case's command, and those of each own adapter."""
     own = {text.partition("=")[0]: ["--adapter", text] for text in functions}
     for name, python in pythons.items():
         own[name] = [*own.get(name, ["--adapters", name]), "--worker", f"{name}={python}"]

@@ -71,7 +71,7 @@ def gradient_rows(result: Result, case: Case, profile: Profile, adapter: str) ->
 def _explained_by_precision(
     rows: list[Row], result: Result, case: Case, outputs: dict[int, Array], profile: Profile, adapter: str
 ) -> list[Row]:
-    """Add a note where every gradient is a number of a lower precision that would explain it."""
+    """Add a note where a lower precision would explain every gradient."""
 
     def explains(lower: Profile) -> bool:
         again = _rows(result, case, gradients(case, outputs, lower), lower, adapter)

@@ -67,7 +67,10 @@ def eight_bit_step(observed: Mapping[str, Array]) -> float:
 
 
 def are_stored_in(observed: Mapping[str, Array], precision: str) -> bool:
-    """Whether every observed number is one of that float, not by chance, and not of a fixed point."""
+    """Whether every observed number is one of that float.
+
+    Chance and numbers of a fixed point are excluded.
+    """
     if precision not in _FLOATS or not observed:
         return False
     with np.errstate(over="ignore"):
@@ -91,7 +94,10 @@ def _usable(observed: Mapping[str, Array], spec: LSTMSpec) -> dict[int, Array]:
 
 
 def _leave_rounding(observed: Mapping[str, Array], case: Case, profile: Profile, rounding: Rounding) -> bool:
-    """Whether float32 explains all that short operands leave, of numbers that it would not explain."""
+    """Whether float32 explains all that short operands leave.
+
+    It is asked of numbers that it would not explain alone.
+    """
     outputs = _usable(observed, case.spec)
     honest = references(case, outputs, profile)
     short = {layer: rounding(array) for layer, array in outputs.items()}

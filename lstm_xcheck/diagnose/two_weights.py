@@ -40,7 +40,10 @@ class Differing:
 
 
 def differing_fields(ours: LSTMWeights, theirs: LSTMWeights) -> dict[str, tuple[Any, Any]]:
-    """What no conversion can bridge, by field of the spec; the bias scheme is no difference."""
+    """Fields of the spec that no conversion can bridge.
+
+    The bias scheme is no difference.
+    """
     mine, other = (replace(weights.spec, bias="none").to_dict() for weights in (ours, theirs))
     return {name: (mine[name], other[name]) for name in mine if mine[name] != other[name]}
 

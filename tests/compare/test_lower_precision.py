@@ -114,7 +114,7 @@ def test_outputs_of_8_bits_are_no_lower_float() -> None:
     assert "as those of a model quantised to 8 bits are" in text
 
 
-def test_without_a_look_at_their_distances_nothing_is_said_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_look_at_their_distances_there_is_no_remark(monkeypatch: pytest.MonkeyPatch) -> None:
     judging = importlib.import_module("lstm_xcheck.compare.judge")
     monkeypatch.setattr(judging, "eight_bit_step", lambda observed: 0.0)
     text = reasons(quantised(256))

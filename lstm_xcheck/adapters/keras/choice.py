@@ -36,7 +36,10 @@ def keras_adapter(name: str) -> Adapter:
 
 
 def _lack_of_keras2(name: str) -> str:
-    """Why Keras 2 cannot be this adapter, or nothing. Imports nothing: TensorFlow may be kept out of the process."""
+    """Why Keras 2 cannot be this adapter, or nothing.
+
+    Imports nothing, since TensorFlow may be kept out of the process.
+    """
     if name in _OTHERS:
         return f"version: {name} needs keras>=3, not {version('keras')}"
     backend = os.environ.get("KERAS_BACKEND", "tensorflow")

@@ -74,12 +74,13 @@ def detect_any_layout(path: Path, tensors: Sequence[TensorInfo], options: ReadOp
     if not lstms or left:
         named, rest = detect_layout_names(path, [tensor for tensor in tensors if tensor.name in left], ReadOptions())
         used = {name for lstm in named for name in lstm.tensors}
-        said = {tensor.name: (tensor.note, tensor.unread) for tensor in rest if tensor.note}
+        notes = {tensor.name: (tensor.note, tensor.unread) for tensor in rest if tensor.note}
         lstms += named
         other = tuple(
-            replace(tensor, note=said[tensor.name][0], unread=said[tensor.name][1]) if tensor.name in said else tensor
+            replace(tensor, note=note, unread=unread)
             for tensor in other
             if tensor.name not in used
+            for note, unread in [notes.get(tensor.name, (tensor.note, tensor.unread))]
         )
     return lstms, other
 

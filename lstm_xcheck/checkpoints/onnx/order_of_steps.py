@@ -1,4 +1,4 @@
-"""Finds out in which order an ONNX graph gives steps to an LSTM, and takes its outputs.
+"""Finds the order of steps around an LSTM of an ONNX graph.
 
 Source: ONNX operators ReverseSequence, Scan and Slice, since 16.
 """

@@ -191,7 +191,7 @@ def _found(path: Path, folding: Folding, place: _Place, backward: bool, notes: l
 
 
 def _made_by(cell: WrittenCell[Value]) -> Iterator[Value]:
-    """What a step computes of what it takes, and the states that a loop makes of it."""
+    """What a step computes, and the states that a loop makes."""
     taken = {cell.sequence, cell.state, cell.step.before}
     after = [one.scope.value(one.scope.carried[one.name]) for one in taken if one.name in one.scope.carried]
     seen, waiting = set[Value](), [cell.step.h, *after]

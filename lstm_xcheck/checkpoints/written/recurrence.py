@@ -62,7 +62,10 @@ class Recurrences(Generic[V]):
     _repeated: frozenset[V] = frozenset()
 
     def find(self, values: Sequence[V]) -> Iterator[tuple[V, frozenset[V], str]]:
-        """Each state, its weights and the reason why it is not read; one for the same weights."""
+        """Each state, its weights and why it is not read.
+
+        There is one for the same weights.
+        """
         makers = [made for made in map(self.flow.made, values) if _PRODUCT.fullmatch(_kind(made))]
         counted = Counter(one for made in makers for one in made.inputs[:2])
         self._repeated = frozenset(one for one, count in counted.items() if count > 1)

@@ -10,12 +10,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..arrays import Array
-from ..model import Case
-from ..oracle.cell import Cell
-from .cell_mutants import CellMutants, Contributions, cell_contributions
-from .mistake import Mistake
-from .prefilter import Window, window_distances
+from ...arrays import Array
+from ...model import Case
+from ...oracle.cell import Cell
+from ..cell_mutants import CellMutants, Contributions, cell_contributions
+from ..mistake import Mistake
+from ..prefilter import Window, window_distances
 
 Pair = tuple[Mistake, Mistake]
 #: A pair and its distance from the observed outputs.

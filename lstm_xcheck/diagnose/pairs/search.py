@@ -8,15 +8,14 @@ from functools import cached_property
 
 import numpy as np
 
-from ..model import Case
-from ..oracle.cell import Cell
-from .batched_mutants import BatchedMutants, MutantBatches
-from .cell_mutants import CellMutants
-from .cell_pairs import Candidate, Pair, cell_pairs
-from .discrepancy import Discrepancy
-from .fit import Fit, fit
-from .free_run import MOST_STEPS, FreeRuns
-from .mistake import (
+from ...model import Case
+from ...oracle.cell import Cell
+from ..batched_mutants import BatchedMutants, MutantBatches
+from ..cell_mutants import CellMutants
+from ..discrepancy import Discrepancy
+from ..fit import Fit, fit
+from ..free_run import MOST_STEPS, FreeRuns
+from ..mistake import (
     Mistake,
     MutatedCase,
     Outputs,
@@ -26,7 +25,7 @@ from .mistake import (
     gives_shapes,
     mutated_case,
 )
-from .prefilter import (
+from ..prefilter import (
     UNOBSERVED,
     Window,
     case_distances,
@@ -35,6 +34,7 @@ from .prefilter import (
     observed_window,
     window_distances,
 )
+from .cell_pairs import Candidate, Pair, cell_pairs
 
 #: A mistake with its mutated case.
 Applied = tuple[Mistake, MutatedCase]

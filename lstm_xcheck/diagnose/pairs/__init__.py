@@ -1,0 +1,5 @@
+"""Two mistakes that together explain the outputs."""
+
+from __future__ import annotations
+
+from .search import fitting_pairs as fitting_pairs
