@@ -144,7 +144,7 @@ PLACES: dict[str, Callable[..., Path]] = {
 }  # fmt: skip
 
 
-def beside_a_plain_lstm(path: Path) -> Path:
+def with_a_plain_lstm(path: Path) -> Path:
     model = onnx.load(path)
     weights = {"plain_w": random(1, 4 * H, X, seed=7), "plain_r": random(1, 4 * H, H, seed=7)}
     model.graph.initializer.extend(onnx.numpy_helper.from_array(array, name) for name, array in weights.items())
@@ -157,10 +157,10 @@ def beside_a_plain_lstm(path: Path) -> Path:
 
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("change", [*CHANGES, *NO_OUTPUT_GATE])
-def test_another_formula_is_named_beside_a_plain_lstm(tmp_path: Path, place: str, change: str) -> None:
+def test_another_formula_is_named_with_a_plain_lstm(tmp_path: Path, place: str, change: str) -> None:
     if change in NO_OUTPUT_GATE and place == "step":
         return  # one step of it alone is no recurrence
-    path = beside_a_plain_lstm(PLACES[place](tmp_path / "m.onnx", {**CHANGES, **NO_OUTPUT_GATE}[change]))
+    path = with_a_plain_lstm(PLACES[place](tmp_path / "m.onnx", {**CHANGES, **NO_OUTPUT_GATE}[change]))
     assert [lstm.name for lstm in read_checkpoint(path).lstms] == ["plain"]
     (note,) = marks(path).values()
     assert note.startswith("an LSTM, not read: it computes something else than c = i g + f c and h = o act(c); its")
@@ -181,8 +181,8 @@ def verdict_of(path: Path, folder: Path) -> str:
 
 def test_a_file_with_another_formula_is_never_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The mutant that looks for none says SAME of files that differ in it."""
-    one = beside_a_plain_lstm(one_step(tmp_path / "a.onnx", CHANGES["coupled-forget"]))
-    other = beside_a_plain_lstm(one_step(tmp_path / "b.onnx", CHANGES["clipped"]))
+    one = with_a_plain_lstm(one_step(tmp_path / "a.onnx", CHANGES["coupled-forget"]))
+    other = with_a_plain_lstm(one_step(tmp_path / "b.onnx", CHANGES["clipped"]))
     assert not compare(one, other).same
     monkeypatch.setattr(Recurrences, "find", lambda self, values: iter(()))
     assert compare(one, other).same

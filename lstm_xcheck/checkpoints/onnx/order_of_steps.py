@@ -74,7 +74,7 @@ def _of_slice(folding: Folding, inputs: list[Value | None], axis: int) -> Revers
     return Reversal(True)
 
 
-def is_turned_back(folding: Folding, loop: Scope) -> bool:
+def is_reversed_back(folding: Folding, loop: Scope) -> bool:
     """Whether the outputs of a loop, or some of them, are reversed after it."""
     around = loop.around
     nodes = [node for node in around.graph.node if node.op_type == loop.kind] if around is not None else []

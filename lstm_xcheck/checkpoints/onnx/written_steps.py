@@ -26,7 +26,7 @@ from ..written.step import Step
 from .flow import GraphFlow, after, past
 from .folding import Folding
 from .layers import key_of
-from .order_of_steps import is_turned_back, reversal
+from .order_of_steps import is_reversed_back, reversal
 from .scopes import Scope, Value
 from .shapes import Shapes
 from .states import not_zero, note_of
@@ -255,7 +255,7 @@ def _placed(
     before, problem = reversal(folding, sequence)
     if problem:
         raise NoCellError(problem)
-    in_order_read = backward != before and not is_turned_back(folding, loop)
+    in_order_read = backward != before and not is_reversed_back(folding, loop)
     return backward != before, [*notes, IN_ORDER_READ] if in_order_read else notes
 
 
