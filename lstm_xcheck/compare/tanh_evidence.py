@@ -15,6 +15,7 @@ are relative: the smaller t, the more it says. Of outputs that are stored in 16 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -22,7 +23,8 @@ import numpy as np
 from ..arrays import Array
 from ..model import Case, LSTMSpec, Result
 from ..oracle import Profile, observed_tanh
-from .reference import usable_outputs
+from ..oracle.trace import CellTrace, trace
+from .reference import expected_shapes, observed_quantities, usable_outputs
 
 #: Larger values of tanh(c) are too blurred.
 _SMALL = 0.15
@@ -38,9 +40,10 @@ _STRAY = 0.1
 _UNITS = 4.0
 
 
-def may_show_absolute_tanh(spec: LSTMSpec, observed_layers: int) -> bool:
-    """Whether outputs of so many layers could show such a tanh."""
-    return not spec.proj_size and spec.output_activation == "tanh" and observed_layers >= spec.num_layers
+def may_show_absolute_tanh(spec: LSTMSpec, names: Iterable[str]) -> bool:
+    """Whether these quantities could show such a tanh."""
+    shown = any(name.endswith("y") or name in ("h_n", "last") for name in names)
+    return shown and not spec.proj_size and spec.output_activation == "tanh"
 
 
 def absolute_tanh(profile: Profile) -> Profile:
@@ -50,10 +53,9 @@ def absolute_tanh(profile: Profile) -> Profile:
 
 def with_absolute_tanh(result: Result, case: Case, profile: Profile) -> tuple[Profile, str] | None:
     """The profile that allows an absolute tanh, and which it is; None without evidence."""
-    outputs = usable_outputs(result, case)
-    if not may_show_absolute_tanh(case.spec, len(outputs)):
+    if not may_show_absolute_tanh(case.spec, observed_quantities(result)):
         return None
-    small, unit = _small_values(case, outputs), profile.u_sum
+    small, unit = _small_values(case, result), profile.u_sum
     grids = {
         "2 sigmoid(2x) - 1 or 1 - 2 / (1 + exp(2x))": small,
         "(1 - exp(-2x)) / (1 + exp(-2x))": 2.0 * small / (1.0 + np.abs(small)),
@@ -71,19 +73,46 @@ def with_absolute_tanh(result: Result, case: Case, profile: Profile) -> tuple[Pr
     return absolute_tanh(profile), f"tanh is computed with an absolute error, as {formula}"
 
 
-def _small_values(case: Case, outputs: dict[int, Array]) -> Array:
-    """Observed tanh(c) nearest zero, of all layers and directions."""
-    spec, x, found = case.spec, np.asarray(case.x, np.float64), []
+def _small_values(case: Case, result: Result) -> Array:
+    """Observed tanh(c) nearest zero, of all layers and directions; of one that was not observed the last, from h_n."""
+    spec, x, found = case.spec, np.asarray(case.x, np.float64), [np.zeros(0)]
+    outputs = usable_outputs(result, case)
+    states = _final_h(result, case).reshape(spec.num_layers, spec.num_directions, case.batch, spec.output_size)
     with np.errstate(over="ignore", invalid="ignore"):
+        own = trace(case) if len(outputs) < spec.num_layers else None
         for layer in range(spec.num_layers):
-            y = np.asarray(outputs[layer], np.float64)
             for direction in range(spec.num_directions):
-                half = y[..., direction * spec.output_size : (direction + 1) * spec.output_size]
-                seen, expected = observed_tanh(case, layer, direction, x, half)
+                if layer in outputs:
+                    columns = slice(direction * spec.output_size, (direction + 1) * spec.output_size)
+                    half = np.asarray(outputs[layer], np.float64)[..., columns]
+                    seen, expected = observed_tanh(case, layer, direction, x, half)
+                elif own is not None:
+                    seen, expected = _last_tanh(own.cells[layer][direction], states[layer, direction])
                 found.append(seen[(np.abs(expected) < _SMALL) & (np.abs(seen) < 2.0 * _SMALL) & (seen != 0.0)])
-            x = y
+            if layer in outputs:
+                x = np.asarray(outputs[layer], np.float64)
+            elif own is not None:
+                x = np.asarray((*own.result.layer_outputs, own.result.y)[layer])
     values = np.concatenate(found)
     return values[np.argsort(np.abs(values))[:_MOST]]
+
+
+def _last_tanh(cell: CellTrace, h: Array) -> tuple[Array, Array]:
+    """h / o and tanh(c) after the last step of a cell that ran on its own outputs."""
+    rows = np.arange(len(cell.last))
+    return h / cell.o[rows, cell.last], np.tanh(cell.c[rows, cell.last])
+
+
+def _final_h(result: Result, case: Case) -> Array:
+    """The observed final h of every layer and direction, (rows, batch, output); NaN where not observed."""
+    shapes = expected_shapes(case)
+    if result.h_n is not None and np.shape(result.h_n) == shapes["h_n"]:
+        return np.asarray(result.h_n, np.float64)
+    states = np.full(shapes["h_n"], np.nan)
+    if result.last is not None and np.shape(result.last) == shapes["last"]:
+        top = np.asarray(result.last, np.float64).reshape(case.batch, case.spec.num_directions, -1)
+        states[-case.spec.num_directions :] = np.moveaxis(top, 1, 0)
+    return states
 
 
 def _evidence(numbers: Array, blur: Array) -> float:

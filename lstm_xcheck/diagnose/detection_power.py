@@ -213,8 +213,7 @@ def _requested(case: Case) -> tuple[str, ...]:
 
 def _widest(profile: Profile, spec: LSTMSpec, names: Sequence[str]) -> Profile:
     """The widest profile that `judge` may come to, with an absolute tanh."""
-    outputs = sum(name.endswith("y") for name in names)
-    return absolute_tanh(profile) if may_show_absolute_tanh(spec, outputs) else profile
+    return absolute_tanh(profile) if may_show_absolute_tanh(spec, names) else profile
 
 
 def _scope(comparison: _Comparison, everything: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ import pytest
 
 from lstm_xcheck.compare import judge, tanh_evidence
 from lstm_xcheck.diagnose import CATALOGUE
-from lstm_xcheck.model import Case, LSTMSpec
+from lstm_xcheck.model import Case, LSTMSpec, Result
 
 from .test_tiers import KERNELS, kernel
 
@@ -84,3 +84,36 @@ def test_outputs_that_are_zero_are_no_evidence() -> None:
     result = KERNELS.run(case, kernel("float32"))
     zero = replace(result, y=np.zeros_like(result.y))
     assert judge(zero, case).verdict == "mismatch"
+
+
+def only(result: Result, *names: str) -> Result:
+    return Result(**{name: getattr(result, name) for name in names})
+
+
+@pytest.mark.parametrize("names", [("y",), ("y", "h_n", "c_n"), ("h_n", "c_n"), ("last",)], ids="-".join)
+def test_a_stack_shows_its_tanh_without_the_outputs_of_lower_layers(
+    names: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Inputs and o are then those of the oracle's own run."""
+    case = Case.random(LSTMSpec(5, 16, num_layers=2, bidirectional=True), init="tiny", steps=12, batch=4)
+    result = only(KERNELS.run(case, kernel("float32", tanh="2 sigmoid(2x) - 1")), "y", "h_n", "c_n")
+    top = np.concatenate([*np.asarray(result.h_n)[-2:]], axis=-1)
+    told = only(replace(result, last=top), *names)
+    verdict = judge(told, case)
+    assert verdict.verdict == "match", verdict
+    assert {row.decided_by for row in verdict.rows} & {"tanh"}
+    monkeypatch.setattr(tanh_evidence, "_ODDS", np.inf)
+    assert judge(told, case).verdict == "mismatch"
+
+
+def test_no_mistake_of_a_stack_is_taken_for_a_tanh() -> None:
+    case = Case.random(LSTMSpec(5, 4, num_layers=2), init="tiny", steps=5)
+    for mistake in CATALOGUE[::8]:
+        wrong = mistake.change_case(case)
+        if wrong is None or type(wrong.spec) is not LSTMSpec or wrong.x.shape != case.x.shape:
+            continue
+        result = KERNELS.run(wrong, kernel("float32"))
+        if np.shape(result.y) == (case.batch, case.steps, 4):
+            for names in (("y",), ("h_n", "c_n")):
+                rows = judge(only(result, *names), case).rows
+                assert "tanh" not in {row.decided_by for row in rows}, mistake.id
