@@ -74,7 +74,10 @@ def with_absolute_tanh(result: Result, case: Case, profile: Profile) -> tuple[Pr
 
 
 def _small_values(case: Case, result: Result) -> Array:
-    """Observed tanh(c) nearest zero, of all layers and directions; of one that was not observed the last, from h_n."""
+    """Observed tanh(c) nearest zero, of all layers and directions.
+
+    Of a layer whose outputs were not observed, the last ones: from h_n.
+    """
     spec, x, found = case.spec, np.asarray(case.x, np.float64), [np.zeros(0)]
     outputs = usable_outputs(result, case)
     states = _final_h(result, case).reshape(spec.num_layers, spec.num_directions, case.batch, spec.output_size)
@@ -98,13 +101,13 @@ def _small_values(case: Case, result: Result) -> Array:
 
 
 def _last_tanh(cell: CellTrace, h: Array) -> tuple[Array, Array]:
-    """h / o and tanh(c) after the last step of a cell that ran on its own outputs."""
+    """h / o and tanh(c) after the last step of a free run."""
     rows = np.arange(len(cell.last))
     return h / cell.o[rows, cell.last], np.tanh(cell.c[rows, cell.last])
 
 
 def _final_h(result: Result, case: Case) -> Array:
-    """The observed final h of every layer and direction, (rows, batch, output); NaN where not observed."""
+    """The observed final h of every layer and direction, or NaN."""
     shapes = expected_shapes(case)
     if result.h_n is not None and np.shape(result.h_n) == shapes["h_n"]:
         return np.asarray(result.h_n, np.float64)

@@ -22,7 +22,7 @@ from .stages import Explanation, Search
 _MOST_LISTED = 8
 #: Sums of squares that differ by no more prefer neither: 20 to 1.
 _HARDLY = 2.0 * math.log(20.0)
-_AMBIGUOUS = "another mistake explains these outputs as well: more steps or rows would tell them apart"
+_AMBIGUOUS = "another mistake explains these outputs as well: more steps, rows or quantities would tell them apart"
 #: Float64 runs that differ by no more than this are the same on a case.
 _SAME = 1e-12
 

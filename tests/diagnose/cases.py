@@ -24,6 +24,7 @@ _SPECS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "plain": ({}, {}),
     "square": ({"input_size": 6, "hidden_size": 6}, {"steps": 5, "batch": 5}),
     "ragged": ({}, {"ragged": True, "batch": 4}),
+    "held": ({}, {"ragged": True, "batch": 4, "padding": "held"}),
     "length-0": ({}, {"ragged": "zero", "batch": 4}),
     "bidirectional": ({"bidirectional": True}, {}),
     "stack": ({"input_size": 8, "hidden_size": 4, "num_layers": 3, "bidirectional": True}, {}),

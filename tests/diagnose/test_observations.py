@@ -299,3 +299,42 @@ def test_inputs_whose_squares_overflow_are_judged_and_searched() -> None:
     assert judge(right, case).verdict in ("match", "inconclusive")
     found = diagnose(Result(y=np.array(right.y) * 1.25), case, pairs=False)
     assert found.cause is None
+
+
+def at_rest() -> tuple[Case, Array]:
+    """Outputs of another U that come to rest under the same input, in float32."""
+    case = Case.random(LSTMSpec(2, 3), steps=100, batch=2, init="torch")
+    case = replace(case, x=np.repeat(case.x[:, :1], case.steps, axis=1), id="")
+    cell = case.weights.layers[0][0]
+    other = replace(cell, U=np.clip(1.3 * cell.U, -0.5, 0.4).astype(np.float32))
+    return case, np.asarray(
+        forward(replace(case, weights=replace(case.weights, layers=((other,),)), id="")).y, np.float32
+    )
+
+
+def test_outputs_that_come_to_rest_are_not_called_padding(monkeypatch: pytest.MonkeyPatch) -> None:
+    case, y = at_rest()
+    assert (y[:, -1] == y[:, -2]).all()
+    assert "as at padding" not in diagnose(Result(y=y), case, pairs=False).explanation
+    monkeypatch.setattr(padding, "_CONVERGED", -1.0)
+    assert "as at padding" in diagnose(Result(y=y), case, pairs=False).explanation
+
+
+def test_zeros_beside_other_zeros_are_not_called_padding() -> None:
+    case = Case.random(LSTMSpec(2, 3), steps=8, batch=2, init="torch")
+    y = np.array(forward(case).y, np.float32) + np.float32(0.3)
+    y[1, 6:] = 0.0
+    assert "y is 0 from step 6 on in 1 of 2 rows, as at padding" in diagnose(Result(y=y), case, pairs=False).explanation
+    y[0, 2, 1] = 0.0
+    assert "as at padding" not in diagnose(Result(y=y), case, pairs=False).explanation
+
+
+def test_zeros_for_held_outputs_do_not_prove_that_lengths_were_ignored() -> None:
+    case = replace(Case.random(LSTMSpec(2, 3), steps=6, batch=3, ragged=True), padding="held", id="")
+    right = forward(replace(case, padding="zero", id=""))
+    wrong = {name: np.asarray(getattr(right, name), np.float32) for name in ("y", "h_n", "c_n")}
+    assert diagnose(Result(**wrong), case).mistakes == ("padding-zero",)
+    found = diagnose(Result(y=wrong["y"]), case)
+    assert found.cause is None
+    assert [other["mistakes"] for other in found.within_reach] == [["lengths-ignored-then-masked"], ["padding-zero"]]
+    assert "Only outputs at padding are wrong; they should repeat the last valid one." in found.explanation

@@ -204,6 +204,7 @@ LENGTHS: dict[str, Callable[[Call, Array], Triple]] = {
     "lengths-ignored-then-masked": masked,
     "last-step-state": last_step,
     "padding-held": repeated_last,
+    "padding-zero": lambda call, lengths: call.packed(call.x, lengths, enforce_sorted=False),
     "rows-left-sorted": left_sorted,
     "lengths-sorted": lambda call, lengths: call.packed(call.x, np.sort(lengths)[::-1].copy()),
     "lengths-one-short": lambda call, lengths: call.packed(call.x, np.maximum(lengths - 1, 1), enforce_sorted=False),
@@ -216,11 +217,12 @@ LENGTHS: dict[str, Callable[[Call, Array], Triple]] = {
 
 @pytest.mark.parametrize("id", LENGTHS)
 def test_wrong_lengths_are_caught_and_named(id: str) -> None:
-    lengths = np.asarray(RAGGED.lengths)
+    lengths, held = np.asarray(RAGGED.lengths), id == "padding-zero"
+    case = replace(RAGGED, padding="held", id="held") if held else RAGGED
     with torch.no_grad():
-        right = result_of(Call(RAGGED).packed(Call(RAGGED).x, lengths, enforce_sorted=False))
-        assert judge(right, RAGGED).verdict == "match"
-        assert_caught_and_named(result_of(LENGTHS[id](Call(RAGGED), lengths)), named(id), RAGGED)
+        right = LENGTHS["padding-held" if held else "padding-zero"](Call(case), lengths)
+        assert judge(result_of(right), case).verdict == "match"
+        assert_caught_and_named(result_of(LENGTHS[id](Call(case), lengths)), named(id), case)
 
 
 OF_LAYERS = ("layers-reversed", "layer-first-reused", "layer-top-missing")

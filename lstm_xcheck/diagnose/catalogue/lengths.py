@@ -96,6 +96,10 @@ def _repeated(outputs: Outputs, case: Case) -> Outputs | None:
     return {n: np.take_along_axis(a, last, axis=1) if n.endswith("y") else a for n, a in outputs.items()}
 
 
+def _zeroed(outputs: Outputs, case: Case) -> Outputs | None:
+    return _masked(outputs, case) if case.padding == "held" else None
+
+
 def _last_step_state(outputs: Outputs, case: Case) -> Outputs | None:
     """h_n read at the last step of the padded batch."""
     spec = case.spec
@@ -129,6 +133,9 @@ MISTAKES = (
     _entry("padding-held", "outputs at padding repeat the last valid one",
            "Keras holds the last output through padding unless zero_output_for_mask=True; others give zero.",
            "Set the outputs at padding to zero.", "y = np.where(valid[..., None], y, 0)", outputs=_repeated),
+    _entry("padding-zero", "outputs at padding are zero, not the last valid one",
+           "The case asks for outputs that are held through padding, as Keras holds them.",
+           "Repeat the last valid output, or ask for zeros.", outputs=_zeroed, undo=_unknown_at_padding),
     _entry("lengths-as-left-padding", "padding expected on the left",
            "The last steps of each row were read, not the first.", "Pad on the right, or say where the padding is.",
            case=_left_padded),

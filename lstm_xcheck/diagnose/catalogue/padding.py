@@ -14,6 +14,9 @@ from ...model import Case
 from ..mistake import Mistake, Outputs
 from .dropout import FittedMistake
 
+#: Outputs that change by a smaller share before they repeat have come to rest by themselves.
+_CONVERGED = 2.0**-16
+
 
 class Padding(NamedTuple):
     """Steps that look padded.
@@ -62,6 +65,8 @@ def padding_of(observed: Outputs, case: Case) -> Padding | None:
     valid = (steps < ends) & (np.maximum.accumulate(~zero, axis=1) | (ends < case.steps))
     if valid.all() or not valid.any(axis=1).all():
         return None
+    if (y[~valid] == 0.0).all() and (y[valid] == 0.0).any():  # zeros are no sign of padding here
+        return None
     return Padding(valid, tuple(found))
 
 
@@ -72,6 +77,9 @@ def _trailing(half: Array) -> tuple[Array, float | None]:
     repeats_from = 1 + _end_of_last_other(
         np.concatenate([np.zeros_like(same_as_before[:, :1]), same_as_before], axis=1)
     )
+    rows, last = np.arange(len(half)), np.minimum(repeats_from, steps) - 1
+    change = np.abs(half[rows, last] - half[rows, np.maximum(last - 1, 0)]).max(axis=-1)
+    repeats_from = np.where((last > 0) & (change <= _CONVERGED * np.abs(half).max()), steps, repeats_from)
     fill = half[int(np.argmin(repeats_from)), -1, 0]
     filled = 1 + _end_of_last_other((half == fill).all(axis=-1))
     if fill == 0.0 or (half.shape[-1] > 1 and (filled < repeats_from).any()):

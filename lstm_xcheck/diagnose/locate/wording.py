@@ -19,7 +19,8 @@ def describe_location(found: dict[str, Any], case: Case) -> str:
 
 def _which(found: dict[str, Any], case: Case) -> str:
     if found.get("padding"):
-        return "Only outputs at padding are wrong; they should be 0."
+        wanted = "be 0" if case.padding == "zero" else "repeat the last valid one"
+        return f"Only outputs at padding are wrong; they should {wanted}."
     if "units" not in found:
         return ""
     if found.get("outputs_alone"):
@@ -45,7 +46,7 @@ def _by_c_n(found: dict[str, Any]) -> str:
     if not gates:
         return ""
     if gates == ["o"]:
-        return "c_n is right, but the last h is not o tanh(c_n): gate o or the activation of c is wrong."
+        return "c_n is right, but the last h is not o tanh(c_n): gate o, the activation of c or h after it is wrong."
     return "The last h is o tanh(c_n), but c_n is wrong: gate i, f or g or c itself is wrong, not gate o."
 
 
