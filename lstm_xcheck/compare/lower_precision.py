@@ -50,7 +50,7 @@ def lower_precision(
 def eight_bit_step(observed: Mapping[str, Array]) -> float:
     """The distance of outputs that are scaled integers of 8 bits, or 0.
 
-    A factor that is a power of 2 would leave numbers of a shorter float, too, so that it proves nothing.
+    A power of 2 would leave numbers of a shorter float, too, and one of 10 those that were printed: they prove nothing.
     """
     found = [np.unique(np.asarray(array, np.float64)) for name, array in observed.items() if name.endswith("y")]
     for values in found:
@@ -61,7 +61,8 @@ def eight_bit_step(observed: Mapping[str, Array]) -> float:
             step = float(gaps.min()) / parts
             steps = gaps / step
             near = np.abs(steps - np.round(steps)).max() < _NEAR
-            if near and steps.sum() < _LEVELS and abs(np.log2(step) - np.round(np.log2(step))) > _NEAR:
+            by_itself = all(abs(log(step) - np.round(log(step))) > _NEAR for log in (np.log2, np.log10))
+            if near and steps.sum() < _LEVELS and by_itself:
                 return step
     return 0.0
 

@@ -29,6 +29,14 @@ def _decimals(array: Array) -> int | None:
     long = numbers * 256.0 % 1.0 != 0.0  # 0, 1 and 0.5 have few digits in any format
     for decimals in _DECIMALS:
         if (np.round(numbers, decimals).astype(np.float32) == single).all():
+            if _too_many_zeros(np.round(numbers[long] * 10.0**decimals)):
+                return None
             chance = float(np.log(np.minimum(1.0, spacing[long] * 10.0**decimals)).sum())
             return decimals if chance < np.log(_CHANCE) else None
     return None
+
+
+def _too_many_zeros(whole: Array) -> bool:
+    """Whether more last digits are 0 than one in ten: significant digits were cut, not decimals."""
+    zeros, expected = np.count_nonzero(whole % 10.0 == 0.0), 0.1 * whole.size
+    return bool(zeros > expected + 1.0 + 5.0 * np.sqrt(0.9 * expected))

@@ -7,10 +7,12 @@ import pytest
 
 from lstm_xcheck.compare.reference import observed_quantities
 from lstm_xcheck.diagnose import diagnose, search
+from lstm_xcheck.diagnose import printed as digits
 from lstm_xcheck.diagnose.catalogue import mistake_named
 from lstm_xcheck.diagnose.mistake import Outputs, changed_case
 from lstm_xcheck.diagnose.printed import printed_decimals
 from lstm_xcheck.model import Case, LSTMSpec, Result
+from lstm_xcheck.oracle import forward
 
 from .cases import float32_lstm
 
@@ -74,3 +76,13 @@ def test_decimals_are_recognised_only_where_chance_gives_none() -> None:
     assert printed_decimals({"y": np.round(numbers, 3), "c_n": numbers}) == 3
     assert printed_decimals({"y": np.array([0.5])}) is None
     assert printed_decimals({"y": np.zeros(9)}) is None
+
+
+def test_significant_digits_are_not_called_decimals(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The smallest number has seven decimals; the others would end with zeros."""
+    case = Case.random(LSTMSpec(4, 8), steps=6, batch=2, init="torch", seed=2)
+    y = np.array([f"{number:.3g}" for number in np.asarray(forward(case).y).ravel()], np.float32)
+    result = Result(y=y.reshape(case.batch, case.steps, 8))
+    assert "decimals" not in diagnose(result, case, pairs=False).explanation
+    monkeypatch.setattr(digits, "_too_many_zeros", lambda whole: False)
+    assert "decimals" in diagnose(result, case, pairs=False).explanation
