@@ -23,12 +23,15 @@ def command(folders: tuple[Path, ...], out: Path, **arguments: Any) -> int:
     from ..runs.description import RunDescription
     from ..runs.resume import merge
     from .output import check_report_paths, deliver
-    from .parsed_options import ReportOptions
+    from .parsed_options import ReportOptions, resume_command
     from .report import report_of
 
     options = ReportOptions(**arguments)
     check_report_paths(options.reports)
     missing = merge(folders, out)
+    description = RunDescription.read(out)
     if missing:
-        click.echo(f"not all is here: {', '.join(missing)}; run verify --out {out} --resume, or merge again", err=True)
-    return deliver(report_of(out, RunDescription.read(out)), options)
+        command = resume_command(description.subject.get("command", {}), description.adapters, out)
+        advice = command or f"lstm-xcheck verify, with the options of the run, --out {out} --resume"
+        click.echo(f"not all is here: {', '.join(missing)}; merge again with it, or run: {advice}", err=True)
+    return deliver(report_of(out, description), options)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +33,19 @@ def rerun_words(words: Sequence[str], functions: Sequence[str], pythons: Mapping
     for name, python in pythons.items():
         own[name] = [*own.get(name, ["--adapters", name]), "--worker", f"{name}={python}"]
     return {"verify": shlex.join(words), "adapters": {name: shlex.join(option) for name, option in own.items()}}
+
+
+def resume_command(asked: Mapping[str, Any], adapters: Iterable[str], out: Path) -> str:
+    """The command that runs what a folder lacks, from what its report keeps; "" where it does not say the cases."""
+    plain, words = list[str](), list[str]()
+    for name in adapters:
+        own = shlex.split(asked.get("adapters", {}).get(name, f"--adapters {name}"))
+        if own[0] == "--adapters":
+            plain.append(name)
+            own = own[2:]
+        words += own
+    words += ["--adapters", ",".join(plain)] if plain else []
+    return f"{asked['run']} {shlex.join([*words, '--out', str(out), '--resume'])}" if "run" in asked else ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -219,21 +232,26 @@ class VerifyOptions(CaseOptions, WorkerOptions, ReportOptions):
             raise UserError(f"{given[0]} changes designed cases, but {chosen} names them as they are; leave one out")
 
     def command(self) -> dict[str, Any]:
-        """The words that ask for a case again, and those of each own adapter."""
+        """The words that ask for a case again, those of each own adapter, and those that ask for all cases."""
         files = [f"./{file}" if str(file).startswith("-") else str(file) for file in self.files]
         words = ["lstm-xcheck", "verify", *files]
         words += [] if self.timeout == DEFAULT_TIMEOUT else ["--timeout", f"{self.timeout:g}"]
-        if self.files:  # ids of designed cases say all of this themselves
-            words += [word for layout in self.layouts for word in ("--layout", layout)]
-            named = {
-                "--keras-config": self.keras_config, "--activation": self.activation,
-                "--recurrent-activation": self.recurrent_activation, "--seeds": self.seeds, "--seed": self.seed or None,
-                "--precision": self.precision,
-            }  # fmt: skip
-            words += [str(word) for option in named.items() if option[1] is not None for word in option]
-            words += ["--go-backwards"] * self.go_backwards + ["--gradients"] * self.gradients
-            words += [word for name in self.accept_class for word in ("--accept-class", name)]
-        return rerun_words(words, self.functions, self.pythons())
+        named = {
+            "--keras-config": self.keras_config, "--activation": self.activation,
+            "--recurrent-activation": self.recurrent_activation, "--seeds": self.seeds, "--seed": self.seed or None,
+            "--precision": self.precision,
+        }  # fmt: skip
+        said = [word for layout in self.layouts for word in ("--layout", layout)]
+        said += [str(word) for option in named.items() if option[1] is not None for word in option]
+        said += ["--go-backwards"] * self.go_backwards + ["--gradients"] * self.gradients
+        said += [word for name in self.accept_class for word in ("--accept-class", name)]
+        # Ids of designed cases say all of this themselves.
+        asked = rerun_words([*words, *said] if self.files else words, self.functions, self.pythons())
+        if self.last_failed:
+            return asked
+        chosen = {"--preset": self.preset, "--grid": self.grid_text, "--dask": self.dask}
+        said += [word for option, value in chosen.items() if value is not None for word in (option, value)]
+        return {**asked, "run": shlex.join([*words, *said, *(word for id in self.case_ids for word in ("--case", id))])}
 
     def shard_number(self) -> tuple[int, int] | None:
         """`2/4` as (2, 4), None for the complete run."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -140,7 +140,7 @@ def _refuse_contradictions(sources: Sequence[Path]) -> None:
 
 def _merge_descriptions(descriptions: dict[Path, RunDescription]) -> RunDescription:
     (first_path, first), *others = descriptions.items()
-    adapters = dict(first.adapters)
+    adapters, subject = dict(first.adapters), dict(first.subject)
     for path, other in others:
         if other.key != first.key:
             raise UserError(f"{path} holds other cases than {first_path}; merge runs of the same cases only")
@@ -149,7 +149,18 @@ def _merge_descriptions(descriptions: dict[Path, RunDescription]) -> RunDescript
             if name in adapters and (difference := known.adapter_difference(other, name)):
                 raise UserError(f"{path} and the folders before it do not belong together: {difference} in {path}")
         adapters.update(other.adapters)
-    return replace(first, adapters=adapters, shards=[], planned=first.cases * len(adapters))
+        subject = _merge_subjects(subject, other.subject)
+    return replace(first, adapters=adapters, shards=[], planned=first.cases * len(adapters), subject=subject)
+
+
+def _merge_subjects(first: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    """The first, with the user's adapters of both."""
+    merged, asked, also = dict(first), first.get("command", {}), other.get("command", {})
+    if "own" in other:
+        merged["own"] = list(dict.fromkeys([*first.get("own", ()), *other["own"]]))
+    if asked:
+        merged["command"] = {**asked, "adapters": {**also.get("adapters", {}), **asked.get("adapters", {})}}
+    return merged
 
 
 def _missing_shards(descriptions: Sequence[RunDescription]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import sqlite3
 from dataclasses import replace
@@ -14,7 +15,7 @@ import pytest
 from lstm_xcheck.runs.description import RunDescription
 from lstm_xcheck.runs.folder import encode_line, read_outcomes
 
-from ..helpers import Command
+from ..helpers import ROOT, Command
 
 pytestmark = pytest.mark.usefixtures("numpy_adapters")
 
@@ -62,14 +63,32 @@ def test_shards_merge_into_a_complete_run(command: Command, out: Path, tmp_path:
 
 
 def test_a_missing_shard_is_named_counted_and_can_be_run_later(command: Command, tmp_path: Path) -> None:
-    honest, merged = ("--adapters", "honest"), str(tmp_path / "merged")
+    honest, merged = ("--adapters", "honest"), str(tmp_path / "all of it")
     command("verify", *GRID, *honest, "--out", str(tmp_path / "part"), "--shard", "1/2")
     ran = command("merge", str(tmp_path / "part"), "--out", merged)
     assert ran.code == 2
     assert ran.err.startswith("not all is here: shard 2/2; ")
     assert "ERROR: 6 planned = 3 match, 3 skipped" in ran.out
-    assert command("verify", *GRID, *honest, "--out", merged, "--resume").code == 0
+    _, verb, *printed = shlex.split(ran.err.partition(" run: ")[2])
+    assert (verb, printed[-3:]) == ("verify", ["--out", merged, "--resume"])
+    assert command(verb, *printed).code == 0
     assert command("report", merged).code == 0
+
+
+def test_the_printed_command_runs_what_two_folders_lack(
+    command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "my_kernels.py").write_text("from tests.fuzz.kernels import right as one, right as two", "utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT), prepend=":")
+    asked = (*GRID, "--precision", "float64", "--seed", "4")
+    for part, (name, *adapters) in enumerate([("one", "--adapters", "honest"), ("two",)], 1):
+        own = ("--adapter", f"{name}=my_kernels:{name}", *adapters)
+        command("verify", *asked, *own, "--out", f"part-{part}", "--shard", f"{part}/2")
+    ran = command("merge", "part-1", "part-2", "--out", "both")
+    assert ran.code == 2 and "9 cells" in ran.err
+    ran = command(*shlex.split(ran.err.partition(" run: ")[2])[1:])
+    assert (ran.code, "18 planned = 18 match" in ran.out) == (0, True)
 
 
 def test_runs_of_different_adapters_merge(command: Command, out: Path, tmp_path: Path) -> None:
