@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-from click.shell_completion import CompletionItem
+from click.shell_completion import BashComplete, CompletionItem, add_completion_class
 
 from ..errors import UserError
 
@@ -25,6 +26,7 @@ _NAMES: dict[str, Callable[[], Iterable[str]]] = {
     "layouts": lambda: (row.name for row in _import("layouts").TABLE),
     "formats": lambda: (row.id for row in _import("checkpoints.formats").FORMATS if row.writer),
     "verdicts": lambda: _import("compare").VERDICTS,
+    "precisions": lambda: _import("arrays").STORAGE,
 }
 
 
@@ -33,7 +35,7 @@ def _import(name: str) -> Any:
 
 
 class Named(click.types.StringParamType):
-    """Text that the shell completes by names, also after a comma."""
+    """Text that the shell completes by names, also after a comma or FILE=."""
 
     name = "text"
 
@@ -42,11 +44,30 @@ class Named(click.types.StringParamType):
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """The names that begin like the last word."""
-        before, comma, word = incomplete.rpartition(",")
-        return [CompletionItem(f"{before}{comma}{name}") for name in _NAMES[self.kind]() if name.startswith(word)]
+        word = re.split("[,=]", incomplete)[-1]
+        before = incomplete.removesuffix(word)
+        return [CompletionItem(f"{before}{name}") for name in _NAMES[self.kind]() if name.startswith(word)]
 
 
-ADAPTERS, PRESET, LAYOUT, FORMAT, VERDICT = map(Named, _NAMES)
+ADAPTERS, PRESET, LAYOUT, FORMAT, VERDICT, PRECISION = map(Named, _NAMES)
+
+
+class _Bash(BashComplete):
+    """Bash, which cuts FILE=NAME into three words and replaces the last."""
+
+    def get_completion_args(self) -> tuple[list[str], str]:
+        """The words before, and the one that is typed, put together again."""
+        args, word = super().get_completion_args()
+        if word == "=" and args:
+            return args[:-1], f"{args[-1]}="
+        return (args[:-2], f"{args[-2]}={word}") if args[1:] and args[-1] == "=" else (args, word)
+
+    def format_completion(self, item: CompletionItem) -> str:
+        """What stands after "="."""
+        return f"{item.type},{item.value.rpartition('=')[2]}"
+
+
+add_completion_class(_Bash)
 
 
 def _group(*options: Callable[[_Function], _Function]) -> Callable[[_Function], _Function]:
@@ -82,6 +103,11 @@ spec_options = _group(
     click.option("--bidirectional", is_flag=True, help="Each layer also reads the sequence backward."),
     click.option("--proj-size", type=int, default=0, metavar="P", help="Width of the projected h; 0 for none."),
     click.option("--bias", type=click.Choice(["split", "single", "none"]), help="Two vectors, one, or none."),
+)
+
+#: Add --precision.
+precision_option = click.option(
+    "--precision", metavar="NAME", type=PRECISION, help="float32, float64, bfloat16 or float16 for every case."
 )
 
 #: Add --layout of verbs that take several files: `NAME` for all of them, `FILE=NAME` for one.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import UserError
-from .options import ADAPTERS, PATH, PRESET, adapter_names, own_option
+from .options import ADAPTERS, PATH, PRESET, adapter_names, own_option, precision_option
 from .output import say
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 @click.option("--grid", "grid_text", metavar="AXES", help='Cases to ask: "hidden=1,32 steps=1,20 bias=split,none".')
 @click.option("--seeds", type=click.IntRange(min=1), metavar="N", help="Ask every case with N seeds.")
 @click.option("--seed", type=click.IntRange(min=0), metavar="S", default=0, help="First seed.  [default: 0]")
-@click.option("--precision", metavar="NAME", help="float32, float64, bfloat16 or float16 for every case.")
+@precision_option
 @click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Workers at a time.  [default: one per core]")
 @click.option("--worker", "workers", multiple=True, metavar="NAME=PYTHON", help="Run an adapter by another Python.")
 @click.option("--timeout", type=click.FloatRange(min=0.1), default=120.0, metavar="S", help="Seconds for one case.")

@@ -21,6 +21,7 @@ from .options import (
     layouts_for,
     layouts_option,
     own_option,
+    precision_option,
     report_options,
 )
 from .parsed_options import DEFAULT_TIMEOUT
@@ -58,7 +59,7 @@ if TYPE_CHECKING:
 @keras_options
 @click.option("--seeds", type=click.IntRange(min=1), metavar="N", help="Run every case with N seeds.")
 @click.option("--seed", type=click.IntRange(min=0), metavar="S", default=0, help="First seed.  [default: 0]")
-@click.option("--precision", metavar="NAME", help="float32, float64, bfloat16 or float16 for every case.")
+@precision_option
 @click.option("--gradients", is_flag=True, help="Compare gradients, too, by each framework's own differentiation.")
 @click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="Workers at a time.  [default: one per core]")
 @click.option("--worker", "workers", multiple=True, metavar="NAME=PYTHON", help="Run an adapter by another Python.")
