@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from ..compare import SEVERITY, Row, VerdictName
 from ..diagnose import full_explanation
-from ..events import Outcome
+from ..events import MAX_DIAGNOSES, Outcome
 
 #: Verdicts that a reader has to look at.
 TROUBLE: frozenset[VerdictName] = frozenset(("mismatch", "crashed", "suspect", "inconclusive"))
 #: Groups of crashes of one adapter by their reason; further reasons share the last.
 _REASONS = 5
+_UNDIAGNOSED = "not diagnosed"
+_WHY_UNDIAGNOSED = f"Only the first {MAX_DIAGNOSES} wrong cases of an adapter are; one run alone is, too."
 
 
 @dataclass
@@ -65,9 +68,8 @@ class Group:
     @property
     def explained(self) -> str:
         """The explanation, that of a location with its case; "" without one."""
-        if self.named:
-            return self.explanation
-        return f"Case {self.diagnoses[0]['case']}: {self.explanation}" if self.explanation else ""
+        where = f"Case {self.diagnoses[0]['case']}: " if self.diagnoses and not self.named else ""
+        return f"{where}{self.explanation}" if self.explanation else ""
 
     @property
     def told(self) -> str:
@@ -96,6 +98,7 @@ class Groups:
 
     def __init__(self, diagnoses: Iterable[Mapping[str, Any]], command: Callable[[str, str], str]) -> None:
         self._diagnoses = {(found["adapter"], found["case"]): found for found in diagnoses}
+        self._diagnosed = Counter(adapter for adapter, _ in self._diagnoses)
         self._command = command
         self._groups: dict[tuple[str, VerdictName, str], Group] = {}
 
@@ -109,6 +112,8 @@ class Groups:
         group = self._groups.get(key)
         if group is None:
             group = self._groups[key] = _group(outcome, worst, found)
+            if key[2] == _UNDIAGNOSED and self._diagnosed[outcome.adapter] >= MAX_DIAGNOSES:
+                group.explanation = _WHY_UNDIAGNOSED
         elif _badness(worst) > _badness(group.worst):
             group.worst = worst
         group.cases += 1
@@ -123,7 +128,7 @@ class Groups:
         if outcome.verdict == "inconclusive":
             return ""
         if found is None:
-            return "not diagnosed"
+            return _UNDIAGNOSED
         return str(found["cause"] or f"unexplained{place(found.get('location') or {})}")
 
     def result(self) -> list[Group]:
@@ -133,7 +138,7 @@ class Groups:
         """
         for (adapter, verdict, reason), rest in list(self._groups.items()):
             same = [group for key, group in self._groups.items() if key[:2] == (adapter, verdict)]
-            if reason == "not diagnosed" and len(same) == 2:
+            if reason == _UNDIAGNOSED and len(same) == 2:
                 (group,) = (group for group in same if group is not rest)
                 group.undiagnosed = rest.cases
                 group.worst = max(group.worst, rest.worst, key=_badness)
@@ -159,7 +164,7 @@ def _group(outcome: Outcome, worst: Row, found: Mapping[str, Any] | None) -> Gro
     group = Group(outcome.adapter, outcome.verdict, "", worst)
     if found is None:
         undecided = outcome.verdict in ("crashed", "inconclusive")
-        group.cause = worst.reason.partition("\n")[0] if undecided else "not diagnosed"
+        group.cause = worst.reason.partition("\n")[0] if undecided else _UNDIAGNOSED
         return group
     group.named = bool(found["cause"])
     group.cause = found["cause"] or f"unexplained{place(found.get('location') or {})}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -136,6 +137,10 @@ def test_each_result_is_at_the_file_whose_lstm_is_wrong(
     assert {label: re.findall(r"Worst case (\S+)-\w+-s0", text)[0] for label, text in told.items()} == {
         "models/a.npz": labels[given[0]], "a.npz": labels[given[1]],
     }  # fmt: skip
+    limit = "not diagnosed, in 4 cases. Only the first 3 wrong cases of an adapter are; one run alone is, too. Worst"
+    assert {label: limit in text for label, text in told.items()} == {"models/a.npz": False, "a.npz": True}
+    alone = shlex.split(told["a.npz"].partition(" Run: ")[2])[1:]
+    assert report["diagnoses"][0]["cause"] in command(*alone).out
 
 
 def test_a_log_that_is_no_sarif_is_refused(command: Command, tmp_path: Path) -> None:
