@@ -36,7 +36,7 @@ def rerun_words(words: Sequence[str], functions: Sequence[str], pythons: Mapping
 
 
 def resume_command(asked: Mapping[str, Any], adapters: Iterable[str], out: Path) -> str:
-    """The command that runs what a folder lacks, from what its report keeps; "" where it does not say the cases."""
+    """The command that runs what a folder lacks; "" where its cases are not known."""
     plain, words = list[str](), list[str]()
     for name in adapters:
         own = shlex.split(asked.get("adapters", {}).get(name, f"--adapters {name}"))
@@ -214,7 +214,7 @@ class VerifyOptions(CaseOptions, WorkerOptions, ReportOptions):
     dask: str | None
 
     def keras(self) -> KerasOptions:
-        """What is said of Keras files."""
+        """What is options of Keras files."""
         from ..checkpoints.options import KerasOptions
 
         return KerasOptions.of(
@@ -232,7 +232,7 @@ class VerifyOptions(CaseOptions, WorkerOptions, ReportOptions):
             raise UserError(f"{given[0]} changes designed cases, but {chosen} names them as they are; leave one out")
 
     def command(self) -> dict[str, Any]:
-        """The words that ask for a case again, those of each own adapter, and those that ask for all cases."""
+        """The commands that ask for a case and for all cases again."""
         files = [f"./{file}" if str(file).startswith("-") else str(file) for file in self.files]
         words = ["lstm-xcheck", "verify", *files]
         words += [] if self.timeout == DEFAULT_TIMEOUT else ["--timeout", f"{self.timeout:g}"]
@@ -241,17 +241,18 @@ class VerifyOptions(CaseOptions, WorkerOptions, ReportOptions):
             "--recurrent-activation": self.recurrent_activation, "--seeds": self.seeds, "--seed": self.seed or None,
             "--precision": self.precision,
         }  # fmt: skip
-        said = [word for layout in self.layouts for word in ("--layout", layout)]
-        said += [str(word) for option in named.items() if option[1] is not None for word in option]
-        said += ["--go-backwards"] * self.go_backwards + ["--gradients"] * self.gradients
-        said += [word for name in self.accept_class for word in ("--accept-class", name)]
+        options = [word for layout in self.layouts for word in ("--layout", layout)]
+        options += [str(word) for option in named.items() if option[1] is not None for word in option]
+        options += ["--go-backwards"] * self.go_backwards + ["--gradients"] * self.gradients
+        options += [word for name in self.accept_class for word in ("--accept-class", name)]
         # Ids of designed cases say all of this themselves.
-        asked = rerun_words([*words, *said] if self.files else words, self.functions, self.pythons())
+        asked = rerun_words([*words, *options] if self.files else words, self.functions, self.pythons())
         if self.last_failed:
             return asked
         chosen = {"--preset": self.preset, "--grid": self.grid_text, "--dask": self.dask}
-        said += [word for option, value in chosen.items() if value is not None for word in (option, value)]
-        return {**asked, "run": shlex.join([*words, *said, *(word for id in self.case_ids for word in ("--case", id))])}
+        options += [word for option, value in chosen.items() if value is not None for word in (option, value)]
+        options += [word for id in self.case_ids for word in ("--case", id)]
+        return {**asked, "run": shlex.join([*words, *options])}
 
     def shard_number(self) -> tuple[int, int] | None:
         """`2/4` as (2, 4), None for the complete run."""
