@@ -36,7 +36,7 @@ def rerun_words(words: Sequence[str], functions: Sequence[str], pythons: Mapping
 
 
 def resume_command(asked: Mapping[str, Any], adapters: Iterable[str], out: Path) -> str:
-    """The command that runs what a folder lacks; "" where its cases are not known."""
+    """The command that runs what a folder lacks; "" for unknown cases."""
     plain, words = list[str](), list[str]()
     for name in adapters:
         own = shlex.split(asked.get("adapters", {}).get(name, f"--adapters {name}"))
