@@ -96,7 +96,7 @@ def _print(described: list[dict[str, Any]], *, reasons: bool) -> None:
     from rich.console import Console
     from rich.markup import escape
 
-    from .output import plain_table
+    from .output import plain_table, print_missing
 
     console = Console()
     table = plain_table("adapter", "runs", "version", "accepts", no_wrap=("adapter",))
@@ -106,7 +106,7 @@ def _print(described: list[dict[str, Any]], *, reasons: bool) -> None:
         found = "installed" if adapter["installed"] else "not installed"
         supports = adapter.get("supports", {})
         yes = sum(answer.startswith("yes") for answer in supports.values())
-        status = f"{yes} of {len(supports)}" if supports else adapter.get("install", adapter.get("error", ""))
+        status = f"{yes} of {len(supports)}" if supports else adapter.get("error", "")
         status += f"; by name: {adapter['by_name']}" if "by_name" in adapter else ""
         table.add_row(*(escape(cell) for cell in (adapter["name"], adapter["runs"], versions or found, status)))
         for name, answer in supports.items():
@@ -114,6 +114,7 @@ def _print(described: list[dict[str, Any]], *, reasons: bool) -> None:
                 shared = answer.replace(f"{adapter['name']} ", "it ")
                 refused.setdefault(shared, {}).setdefault(adapter["name"], []).append(name)
     console.print(table)
+    print_missing({adapter["name"]: adapter["install"] for adapter in described if "install" in adapter})
     if not reasons:
         console.print(
             "accepted features and reasons: --json, --reasons; what is right: lstm-xcheck atlas",

@@ -84,9 +84,11 @@ def _details(pair: ComparedLSTM) -> list[str]:
 
 def _tensor(entry: Mapping[str, Any]) -> str:
     worst = entry["worst"]
+    layer, direction, name = entry["tensor"].split(".")
+    place = f"{name} of layer {layer}{', backward' if direction == '1' else ''}"
     gate = f"gate {worst['gate']} " if worst["gate"] else ""
     return (
-        f"weights: {entry['tensor']}: {entry['numbers']} of {entry['of']} numbers differ, "
+        f"weights: {place}: {entry['numbers']} of {entry['of']} numbers differ, "
         f"by up to {entry['max_ulp']:.3g} ulp; "
         f"{gate}{worst['index']} is {worst['first']:.9g} in A and {worst['second']:.9g} in B"
     )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .output import say
+from .output import print_missing, say
 
 if TYPE_CHECKING:
     from ..adapters.doctor import Finding
@@ -53,5 +53,4 @@ def _print(data: dict[str, Any], findings: list[Finding]) -> None:
     say(f"\nlstm-xcheck {data['lstm_xcheck']} on Python {data['python']}, {data['machine']}")
     say("  " + ", ".join(f"{name} {version}" for name, version in data["packages"].items()))
     say(f"\nadapters that run here: {', '.join(data['adapters']) or 'none'}")
-    for name, command in data["missing"].items():
-        say(f"    {name}: {command}")
+    print_missing(data["missing"])

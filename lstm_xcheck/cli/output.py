@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import textwrap
-from collections.abc import Collection, Generator, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -46,6 +46,14 @@ def say(text: str) -> None:
             click.echo(wrapped)
         else:
             click.echo(line)
+
+
+def print_missing(commands: Mapping[str, str]) -> None:
+    """The command that installs each missing adapter, whole, so that it can be copied."""
+    if commands:
+        say("not installed, each with the command that installs it:")
+    for name, command in commands.items():
+        say(f"    {name}: {command}")
 
 
 def plain_table(*headings: str, no_wrap: Collection[str] = (), right: Collection[str] = ()) -> Table:

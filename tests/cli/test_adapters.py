@@ -50,7 +50,13 @@ def test_the_table_tells_installed_from_missing(command: Command, monkeypatch: p
     monkeypatch.setenv("COLUMNS", "160")
     ran = command("adapters", "--no-start")
     lines = {line.split()[0]: line for line in ran.out.splitlines() if line.strip()}
-    assert "pip install 'lstm-xcheck[absent]'" in lines["absent"]
     assert "not installed" in lines["absent"]
     assert "installed" in lines["honest"]
     assert "not installed" not in lines["honest"]
+
+
+def test_a_command_to_copy_is_whole_at_any_width(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    lines = command("adapters", "--no-start").out.splitlines()
+    place = lines.index("not installed, each with the command that installs it:")
+    assert lines[place + 1] == "    absent: pip install 'lstm-xcheck[absent]'"
