@@ -36,8 +36,8 @@ _HEAD = """# What other test suites catch
 the suite. A mistake is caught if a test fails. A mistake counts if some call of the framework shows it; that it has no
 effect on the data of the suite is no excuse. In a framework of single cells, as of JAX, only mistakes of a step count.
 Planted are values: what a layer returns is changed by what the mistake changes, whichever way it is computed. Tests of
-Keras called `test_basics`, which train for a second and compare shapes, are left out. For bidirectional_test.py, which
-takes long, 60 mistakes were drawn. torch compares its samples with the module itself, with a batch of one. The contract
+Keras called `test_basics`, which train for a second and compare shapes, are left out. Where a run takes long, 60
+mistakes were drawn. torch compares its samples with the module itself, with a batch of one. The contract
 is this package's for adapters; what ONNX Runtime does at length 0 is wrong without a mistake, and left out.
 """
 
@@ -73,6 +73,8 @@ class Suite:
     vectors: tuple[tuple[str, ...], ...] = ()
 
 
+#: Options of suites that take long.
+_DRAWN = ("--sample", "60")
 #: Arguments of pytest that leave its configuration to nobody.
 _ALONE = "-c {}/none.ini --rootdir {}"
 
@@ -95,9 +97,9 @@ def suites() -> list[Suite]:
         Suite("ONNX node tests of LSTM", "onnx", ("--host", "onnx", "--onnx-node-tests")),
         _keras("lstm_test.py"),
         _keras("stacked_rnn_cells_test.py"),
-        _keras("bidirectional_test.py", "--sample", "60"),
+        _keras("bidirectional_test.py", *_DRAWN),
         Suite("torch's samples of nn.LSTM", "torch",
-              ("--host", "torch", "--pytest", f"{_ALONE} {EXAMPLE}/test_module_info.py")),
+              ("--host", "torch", "--pytest", f"{_ALONE} {EXAMPLE}/test_module_info.py", *_DRAWN)),
         Suite("one np.allclose with equal weights", "torch",
               ("--host", "torch", "--pytest", f"{EXAMPLE}/test_constant_weights.py")),
         Suite("our vectors, one layer", "torch", ours, own, vectors[:1]),
@@ -113,7 +115,7 @@ def suites() -> list[Suite]:
 def _contract(host: str, adapter: str, chosen: str = "") -> Suite:
     """What an adapter must keep, for the adapter of a package."""
     suite = f"{_ALONE} --pyargs lstm_xcheck.adapter_contract --xcheck-adapters {adapter}{chosen}"
-    return Suite(f"our contract, on {adapter}", adapter, ("--host", host, "--pytest", suite))
+    return Suite(f"our contract, on {adapter}", adapter, ("--host", host, "--pytest", suite, *_DRAWN))
 
 
 def run(suite: Suite) -> dict[str, Any]:
