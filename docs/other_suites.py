@@ -107,15 +107,15 @@ def suites() -> list[Suite]:
         Suite("our vectors, one and two directions, in ONNX' runner", "onnxruntime",
               ("--host", "onnx", "--pytest", f"{_ALONE} {EXAMPLE}/test_onnx_folders.py"),
               {"ONNX_FOLDERS": "{}"}, folders),
-        _contract("torch", "torch"),
-        _contract("onnx", "onnxruntime", " -k 'not length-0 and not halves-of-lengths'"),
+        _contract("torch", "torch", "", *_DRAWN),
+        _contract("onnx", "onnxruntime", "-k 'not length-0 and not halves-of-lengths'"),
     ]  # fmt: skip
 
 
-def _contract(host: str, adapter: str, chosen: str = "") -> Suite:
+def _contract(host: str, adapter: str, chosen: str, *options: str) -> Suite:
     """What an adapter must keep, for the adapter of a package."""
-    suite = f"{_ALONE} --pyargs lstm_xcheck.adapter_contract --xcheck-adapters {adapter}{chosen}"
-    return Suite(f"our contract, on {adapter}", adapter, ("--host", host, "--pytest", suite, *_DRAWN))
+    suite = f"{_ALONE} --pyargs lstm_xcheck.adapter_contract --xcheck-adapters {adapter} {chosen}"
+    return Suite(f"our contract, on {adapter}", adapter, ("--host", host, "--pytest", suite, *options))
 
 
 def run(suite: Suite) -> dict[str, Any]:
