@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import sys
 import warnings
-from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -99,7 +98,7 @@ def run(arguments: list[str] | None = None) -> int:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("always", UnreadLSTMWarning)
-            warnings.showwarning = _shown(warnings.showwarning)
+            warnings.showwarning = _show
             code: Any = cli.main(args=arguments, prog_name="lstm-xcheck", standalone_mode=False)
         if sys.stdout is not None:
             sys.stdout.flush()  # a full disk is told now, not while Python ends
@@ -127,16 +126,9 @@ def run(arguments: list[str] | None = None) -> int:
         return 2
 
 
-def _shown(show: Callable[..., None]) -> Callable[..., None]:
-    """Shows our own warnings as one sentence, others as `show` does."""
-
-    def shown(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:
-        if issubclass(category, UnreadLSTMWarning):
-            click.echo(f"Warning: {message}", err=True)
-        else:
-            show(message, category, *where, **more)
-
-    return shown
+def _show(message: Warning | str, *_: Any, **__: Any) -> None:
+    """Shows a warning as one sentence, without the place that warns."""
+    click.echo(f"Warning: {message}", err=True)
 
 
 def _told(error: OSError) -> str:

@@ -201,3 +201,24 @@ def highway() -> tuple[Nodes, Arrays]:
 def test_other_gated_layers_are_no_lstm(tmp_path: Path, place: str, other: Callable[[], tuple[Nodes, Arrays]]) -> None:
     path = PLACES[place](tmp_path / "m.onnx", [], other)
     assert (read_checkpoint(path).lstms, marks(path)) == ((), {})
+
+
+@pytest.mark.parametrize("place", ["step", "loop", "unrolled"])
+def test_steps_that_openvino_writes_out_are_named(tmp_path: Path, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """OpenVINO's converter writes every cell out, a plain one too; the mutant that looks for none names none."""
+    openvino = pytest.importorskip("openvino")
+    plain: Nodes = []
+    graphs = [(plain, gemms), (CHANGES["clipped"], gemms), (CHANGES["normed"], gemms), (plain, written_gru)]
+    for change, of in [*graphs, (plain, highway)]:
+        PLACES[place](tmp_path / "m.onnx", change, of)
+        openvino.save_model(openvino.convert_model(tmp_path / "m.onnx"), tmp_path / "m.xml")
+        checkpoint = read_checkpoint(tmp_path / "m.xml")
+        assert checkpoint.lstms == ()
+        assert len(checkpoint.unread) == (1 if of is gemms else 0)
+        for lstm in checkpoint.unread:
+            assert "its steps are written out by operators; port the file that" in lstm.why
+            assert "u_compressed float16[16, 4], w_compressed float16[16, 3]" in lstm.why
+    monkeypatch.setattr(Recurrences, "find", lambda self, values: iter(()))
+    PLACES[place](tmp_path / "m.onnx", [])
+    openvino.save_model(openvino.convert_model(tmp_path / "m.onnx"), tmp_path / "m.xml")
+    assert read_checkpoint(tmp_path / "m.xml").unread == ()

@@ -17,7 +17,7 @@ from ..codecs.limits import escape
 from ..tensor_info import TensorInfo
 from ..written.cell import Known, WrittenCell, cell_at, refuse_other_states
 from ..written.flow import NoCellError
-from ..written.recurrence import Recurrences
+from ..written.recurrence import OTHER_STEP, Recurrences
 from ..written.step import Step
 from .cell import GATES, Cell, Leaf, NotReadError, is_zero
 from .flow import GraphFlow, begin
@@ -107,8 +107,8 @@ def loop_cell(outer: Graph, op: Operator, name: str) -> Cell | None:
 
 def _refuse_others(loop: _Loop, steps: tuple[int, ...]) -> None:
     """Refuse a loop with a step of another formula, or with two LSTMs."""
-    for _, _, why in Recurrences(loop, steps).find(_values(loop.body)):
-        raise NotReadError("its loop runs more than one LSTM" if steps else why)
+    for _, _, weights in Recurrences(loop, steps).find(_values(loop.body)):
+        raise NotReadError("its loop runs more than one LSTM" if steps else OTHER_STEP + weights)
 
 
 def _values(graph: Graph) -> list[int]:
@@ -137,8 +137,8 @@ def step_cells(graph: Graph, name: Callable[[Operator], str]) -> Iterator[Cell |
             yield _one_step(flow, found, name(op), is_repeated=bool(more))
         except (NotReadError, NoCellError) as error:
             yield name(op), NotReadError(str(error))
-    for state, _, why in Recurrences(flow, steps).find(_values(graph)):
-        yield name(graph.made_by[state][0]), NotReadError(why)
+    for state, _, weights in Recurrences(flow, steps).find(_values(graph)):
+        yield name(graph.made_by[state][0]), NotReadError(OTHER_STEP + weights)
 
 
 def _one_step(flow: GraphFlow, found: WrittenCell[int], name: str, *, is_repeated: bool) -> Cell:

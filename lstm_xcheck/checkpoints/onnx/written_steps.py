@@ -21,7 +21,7 @@ from ..detect.assemble import unread_state
 from ..model import FoundLSTM, Reason, UnreadLSTM
 from ..written.cell import IN_ORDER_READ, Known, WrittenCell, cell_at, refuse_other_states
 from ..written.flow import NoCellError
-from ..written.recurrence import Recurrences
+from ..written.recurrence import OTHER_STEP, Recurrences
 from ..written.step import Step
 from .flow import GraphFlow, after, past
 from .folding import Folding
@@ -104,10 +104,10 @@ def written_lstms(
                 leaves = _leaves(folding, cell.kernels)
                 places.setdefault(id(cell.weights), []).append(_Place(scope, _name(scope, node, leaves), cell))
     values = [scope.value(name) for scope in scopes for node in scope.graph.node for name in node.output if name]
-    for state, kernels, why in Recurrences(flow, steps).find(values):
+    for state, kernels, weights in Recurrences(flow, steps).find(values):
         inside.add(state.scope.path)
         name = _name(state.scope, state.scope.maker(state)[0], _leaves(folding, kernels))
-        refused.setdefault(why, UnreadLSTM(name, escape(why, 400)))
+        refused.setdefault(weights, UnreadLSTM(name, escape(OTHER_STEP + weights, 400)))
     yield from refused.values()
     for same in places.values():
         yield _lstm(path, flow, folding, same)

@@ -26,7 +26,7 @@ _MAX_BODIES = 8
 Source = tuple[str, int]
 
 
-@dataclass
+@dataclass(eq=False)
 class Graph:
     """Layers in file order, and the inputs of a body."""
 
@@ -34,6 +34,7 @@ class Graph:
     sources: dict[tuple[str, int], Source]  # the output that feeds each (layer, number of its input)
     # for a parameter of a body that never changes, the graph around it and the output there
     outer: dict[str, tuple[Graph, Source]] = field(default_factory=dict)
+    carried: dict[str, Source] = field(default_factory=dict)  # what a parameter of a body is after a step
     # for a body, whether it walks its slices from the last to the first; None where it has none
     backward: bool | None = None
 
@@ -120,7 +121,8 @@ def _connect(graph: Graph, outer: Graph, around: Element) -> None:
     """Ties the constant parameters of a loop's body to its inputs."""
     if around.find("body") is None:
         return
-    changing = {edge.get("to-layer", "") for edge in around.iterfind("back_edges/edge")}
+    changing = {edge.get("to-layer", ""): edge.get("from-layer", "") for edge in around.iterfind("back_edges/edge")}
+    graph.carried = {to: graph.sources[end, 0] for to, end in changing.items() if (end, 0) in graph.sources}
     ports = {port: k for k, port in enumerate(_ports(around, "input"))}
     sliced = []
     for entry in around.iterfind("port_map/input"):

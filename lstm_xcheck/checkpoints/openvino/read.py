@@ -23,6 +23,7 @@ from ..options import ReadOptions
 from ..tensor_info import TensorInfo
 from .constants import Constant, Constants
 from .graph import Graph, Source, data, graphs, parse
+from .written_steps import written_lstms
 
 _LAYOUT = layout_named("openvino")
 
@@ -58,6 +59,7 @@ def read(path: Path, options: ReadOptions) -> Checkpoint:
     refuse_many(path, sum(kinds[kind] for kind in _PLACES), "LSTMs", MAX_LSTMS)
     unread: list[OtherTensor] = []
     nodes = nodes_of(path, root, constants, unread)
+    unread += [written.as_tensor("operators") for written in written_lstms(path, root, constants)]
     used = {id(leaf) for node in nodes.values() for leaf in node.leaves}
     everything = [layer for graph in graphs(path, root) for layer in graph.layers.values()]
     rest = [constants.stored(layer) for layer in everything if layer.get("type") == "Const" and id(layer) not in used]

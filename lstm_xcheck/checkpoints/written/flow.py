@@ -52,14 +52,21 @@ class Made(Generic[V]):
     name: str = ""  # of the operator
 
 
-class Flow(Protocol[V]):
-    """The data flow of a graph."""
+class Dataflow(Protocol[V]):
+    """What a graph computes of what."""
 
     def made(self, value: V) -> Made[V]:
         """What makes a value."""
 
     def constant(self, value: V) -> TensorInfo | None:
         """The stored tensor that a value is."""
+
+    def becomes(self, value: V) -> V | None:
+        """What a state of a loop is after a step; None for all else."""
+
+
+class Flow(Dataflow[V], Protocol[V]):
+    """The data flow of a graph whose steps are read."""
 
     def name(self, value: V) -> str:
         """What the file calls a value."""
@@ -72,9 +79,6 @@ class Flow(Protocol[V]):
 
     def computed_by(self, value: V) -> str:
         """The operator that computes a state; none where it is given or constant."""
-
-    def becomes(self, value: V) -> V | None:
-        """What a state of a loop is after a step; None for all else."""
 
 
 def plain(flow: Flow[V], value: V) -> V:

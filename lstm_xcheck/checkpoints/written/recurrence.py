@@ -14,10 +14,12 @@ from itertools import permutations
 from typing import Generic
 
 from .cell import listed
-from .flow import Flow, Made, V
+from .flow import Dataflow, Made, V
 
+#: Why such a step is not read, before its weights.
+OTHER_STEP = "it computes something else than c = i g + f c and h = o act(c); its weights are "
 #: Operators of all graphs by their names in lower case.
-_PRODUCT = re.compile(r".*(product|matmul|gemm|conv|einsum|fully_connected).*")
+_PRODUCT = re.compile(r".*(product|matmul|gemm|conv(?!ert)|einsum|fully_connected).*")
 _REDUCED = re.compile(r"reduce.*|sum|mean|.*pool.*")
 _OPAQUE = re.compile(r".*(lstm|gru|rnn).*|loop|scan|if|while|gather.*|step|attention")
 _BENT = re.compile(r".*(function|tanh|sigmoid|logistic|relu|exp|softm|softp|softs|elu|erf|swish|mish).*")
@@ -52,7 +54,7 @@ class Recurrences(Generic[V]):
         steps: the results of the steps that are read, or named already.
     """
 
-    flow: Flow[V]
+    flow: Dataflow[V]
     steps: Collection[V] = ()
     _signs: dict[V, _Sign[V]] = field(default_factory=dict)
     _sums: dict[V, frozenset[V]] = field(default_factory=dict)  # with the states before them
@@ -62,7 +64,7 @@ class Recurrences(Generic[V]):
     _repeated: frozenset[V] = frozenset()
 
     def find(self, values: Sequence[V]) -> Iterator[tuple[V, frozenset[V], str]]:
-        """Each state, its weights and why it is not read.
+        """Each state, its weights, and these in words.
 
         There is one for the same weights.
         """
@@ -78,12 +80,11 @@ class Recurrences(Generic[V]):
         for state, kernels in cells.items():
             if state not in self._fed | self._told and (seen.isdisjoint(kernels) or not kernels):
                 seen |= kernels
-                yield state, kernels, self._why(kernels)
+                yield state, kernels, self._listed(kernels)
 
-    def _why(self, kernels: frozenset[V]) -> str:
+    def _listed(self, kernels: frozenset[V]) -> str:
         found = sorted({tensor.name: tensor for one in kernels if (tensor := self.flow.constant(one))}.items())
-        names = listed([tensor for _, tensor in found]) or "computed"
-        return f"it computes something else than c = i g + f c and h = o act(c); its weights are {names}"
+        return listed([tensor for _, tensor in found]) or "computed"
 
     def _join_loops(self) -> None:
         """A state of a loop and the sum that it becomes are one."""
@@ -166,6 +167,8 @@ def _merged(given: Sequence[_Sign[V]]) -> _Sign[V]:
     """What is true of any."""
     if len(given) == 1:
         return given[0]
+    root = next((one.root for one in given if one.root is not None), None)
+    kernels, past = _union([one.kernels for one in given]), _union([one.past for one in given])
     return _Sign(
         any(one.varies for one in given),
         any(one.product for one in given),
@@ -173,10 +176,8 @@ def _merged(given: Sequence[_Sign[V]]) -> _Sign[V]:
         any(one.scaled for one in given),
         any(one.bent for one in given),
         any(one.again for one in given),
-        next((one.root for one in given if one.root is not None), None),
-        _union([one.kernels for one in given]),
-        _union([one.past for one in given]),
-    )
+        root, kernels, past,
+    )  # fmt: skip
 
 
 def _union(sets: Sequence[frozenset[V]]) -> frozenset[V]:
