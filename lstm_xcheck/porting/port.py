@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shlex
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +21,7 @@ from ..checkpoints.other_layers.copied import entries as copied_entries
 from ..checkpoints.other_layers.model import OtherLayers
 from ..checkpoints.publish import port_folder, refuse_existing
 from ..checkpoints.read_back import matched
+from ..checkpoints.torch.names import refuse_odd_names
 from ..errors import CheckpointError, DisagreementError, UserError
 from ..model import LSTMWeights
 from ..recordings.model import made_by
@@ -106,7 +106,7 @@ def port(
     source, target = Path(src), Path(dst)
     certificate_path = target.with_name(target.name + SUFFIX)
     format = format_for_writing(target, to)
-    _refuse_odd_names(format, rename or {})
+    refuse_odd_names(format.family, (rename or {}).values())
     destination = (*format.parts(target), certificate_path)
     for part in destination:
         refuse_existing(part, force, format if part == target else None)
@@ -252,17 +252,6 @@ def _renamed(
             raise UserError(f"--rename: two LSTMs would be named {new!r}; give each its own name")
         result[new] = weights
     return result
-
-
-def _refuse_odd_names(format: Format, rename: Mapping[str, str]) -> None:
-    """Refuse new names that no module of PyTorch can have."""
-    for new in rename.values() if format.family == "torch" else ():
-        parts = re.split(r"[./]", new)
-        if new and "" in parts:
-            better = ".".join(filter(None, parts)) or "lstm"
-            raise UserError(
-                f"--rename: {new!r} has an empty part, which no module of PyTorch can have; write for example {better}"
-            )
 
 
 def _pairs(

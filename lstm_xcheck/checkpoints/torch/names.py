@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 
-from ...errors import CheckpointError, SpecError
+from ...errors import CheckpointError, SpecError, UserError
 from ...layouts import to_layout
 from ...model import LSTMWeights
 from ..codecs.limits import escape
@@ -12,6 +13,21 @@ from ..layout_arrays import Typed
 from ..other_layers.copied import copied_arrays
 from ..other_layers.model import OtherLayers, plain_name
 from ..other_layers.store import stored_arrays
+
+
+def refuse_odd_names(family: str, names: Iterable[str]) -> None:
+    """Refuse new names that no module of PyTorch can have.
+
+    Raises:
+        UserError: for a name with an empty part.
+    """
+    for name in names if family == "torch" else ():
+        parts = re.split(r"[./]", name)
+        if name and "" in parts:
+            better = ".".join(filter(None, parts)) or "lstm"
+            raise UserError(
+                f"--rename: {name!r} has an empty part, which no module of PyTorch can have; write for example {better}"
+            )
 
 
 def state_names(lstms: Mapping[str, LSTMWeights], other_layers: OtherLayers) -> dict[str, Typed]:
