@@ -65,8 +65,10 @@ CHECKPOINTS: dict[str, set[str]] = {
     "detect": {"codecs", "model", "options", "tensor_info"},
     "other_layers": {"codecs", "detect", "layout_arrays", "model", "tensor_info", "topology"},
     "written": {"codecs", "detect", "tensor_info"},
-    **dict.fromkeys(("jax", "keras", "numpy", "openvino", "paddle", "torch"), FAMILY),
-    **{key: {*FAMILY, "written"} for key in ("litert", "onnx")},  # graphs that write a step out by operators
+    **dict.fromkeys(("jax", "keras", "numpy", "paddle", "torch"), FAMILY),
+    **{
+        key: {*FAMILY, "written"} for key in ("litert", "onnx", "openvino")
+    },  # graphs that write a step out by operators
     "safetensors": {*FAMILY, "torch"},  # the names of a state dict
     "tensorflow": {*FAMILY, "keras"},  # the config that Keras 2 writes into a SavedModel
     "formats": {"codecs", "model", "options", "sniff", "other_layers", "template"},

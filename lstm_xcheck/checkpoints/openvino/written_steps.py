@@ -1,4 +1,6 @@
-"""Names LSTMs that an OpenVINO graph writes out by operators, as its converter does with cells.
+"""Names LSTMs that an OpenVINO graph writes out by operators.
+
+Its converter does so with cells.
 
 Source: OpenVINO 2026.4.1, graphs that openvino.convert_model makes of torch 2.13 modules and of ONNX models.
 """
@@ -45,7 +47,7 @@ class _GraphFlow:
         self._constants = constants
 
     def made(self, value: Value) -> Made[Value]:
-        """What makes a value; a parameter of a body that never changes is the value outside."""
+        """What makes a value; a parameter that never changes is one outside."""
         graph, (name, _) = value
         if name in graph.outer:
             return Made("same", (Value(*graph.outer[name]),))
