@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import reduce
 from itertools import permutations
 from typing import Generic
 
@@ -27,10 +28,10 @@ _CLIPPED = re.compile(r"clip|min|max|minimum|maximum")
 _SHAPES = ("shape", "size", "constant")
 _SUMS = ("add", "sub", "max", "min", "maximum", "minimum")
 #: Weights and states that one value is known to depend on, and terms of one sum.
-_MOST_PAST, _MOST_TERMS = 64, 8
+_MOST_PAST, _MOST_TERMS = 32, 8
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True, eq=False)  # the quickest to make, as there is one for each value
 class _Sign(Generic[V]):
     """What is known of a value."""
 
@@ -76,9 +77,9 @@ class Recurrences(Generic[V]):
             for state, kernels in self._follow(value):
                 cells[state] = cells.get(state, frozenset()) | kernels
         self._join_loops()
-        seen: set[V] = set()
+        others, seen = self._fed | self._told, set[V]()
         for state, kernels in cells.items():
-            if state not in self._fed | self._told and (seen.isdisjoint(kernels) or not kernels):
+            if state not in others and (seen.isdisjoint(kernels) or not kernels):
                 seen |= kernels
                 yield state, kernels, self._listed(kernels)
 
@@ -122,7 +123,7 @@ class Recurrences(Generic[V]):
         if not made.inputs:
             return (nothing if kind in _SHAPES or self.flow.constant(value) else self._given(value)), []
         given = [self._signs.get(one, nothing) for one in made.inputs]
-        whole = _merged(given)
+        whole = reduce(_merged, given)
         if not whole.varies or kind in _SHAPES:
             return nothing, []
         if _OPAQUE.fullmatch(kind) or _REDUCED.fullmatch(kind):
@@ -163,21 +164,19 @@ def _kind(made: Made[V]) -> str:
     return made.kind.removeprefix("QLinear").lower()
 
 
-def _merged(given: Sequence[_Sign[V]]) -> _Sign[V]:
-    """What is true of any."""
-    if len(given) == 1:
-        return given[0]
-    root = next((one.root for one in given if one.root is not None), None)
-    kernels, past = _union([one.kernels for one in given]), _union([one.past for one in given])
+def _merged(one: _Sign[V], other: _Sign[V]) -> _Sign[V]:
+    """What is true of either."""
     return _Sign(
-        any(one.varies for one in given),
-        any(one.product for one in given),
-        any(one.gated for one in given),
-        any(one.scaled for one in given),
-        any(one.bent for one in given),
-        any(one.again for one in given),
-        root, kernels, past,
-    )  # fmt: skip
+        one.varies or other.varies,
+        one.product or other.product,
+        one.gated or other.gated,
+        one.scaled or other.scaled,
+        one.bent or other.bent,
+        one.again or other.again,
+        other.root if one.root is None else one.root,
+        _union([one.kernels, other.kernels]),
+        _union([one.past, other.past]),
+    )
 
 
 def _union(sets: Sequence[frozenset[V]]) -> frozenset[V]:
