@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..arrays import Array, fingerprint, frozen, round_to
+from ..display import Shown, Summary
 from ..errors import SpecError
 from .draws import draw_c0, draw_h0, draw_lengths, draw_mask, draw_one_hot
 from .initializers import generator, signed
@@ -21,7 +22,7 @@ Returns = Literal["sequence", "last"]
 
 
 @dataclass(frozen=True, eq=False)
-class Case:
+class Case(Shown):
     """Weights and data that determine the outputs of an LSTM.
 
     Attributes:
@@ -66,6 +67,12 @@ class Case:
     merge: Merge = "concat"
     call: Call = "batch-major"
     chunks: Chunks = ""
+
+    def summary(self) -> Summary:
+        """The LSTM and the shapes of the data."""
+        data = {name: getattr(self, name) for name in ("x", "h0", "c0", "lengths", "mask")}
+        rows = tuple((name, str(array.shape)) for name, array in data.items() if array is not None)
+        return Summary(f"case {self.id}: {self.weights.summary().title}", rows=rows)
 
     def __post_init__(self) -> None:
         precision = self.precision or self.weights.dtype

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..arrays import Array, frozen, to_numpy
+from ..display import Shown, Summary
 from ..errors import SpecError
 
 #: The compared quantities in the order of the report.
@@ -14,7 +15,7 @@ QUANTITIES = ("y", "h_n", "c_n", "last", "merged")
 
 
 @dataclass(frozen=True, eq=False)
-class Result:
+class Result(Shown):
     """Outputs, final states and parameter count of one run, as far as observed.
 
     Attributes:
@@ -50,6 +51,15 @@ class Result:
     note: str = ""
     environment: Mapping[str, Any] = field(default_factory=dict)
     merged: Array | None = None
+
+    def summary(self) -> Summary:
+        """What was observed, by name and shape."""
+        observed = {name: getattr(self, name) for name in QUANTITIES}
+        gradients = {f"gradient of {name}": array for name, array in self.gradients.items()}
+        arrays = {name: array for name, array in {**observed, **gradients}.items() if array is not None}
+        versions = ", ".join(f"{name} {value}" for name, value in self.environment.items())
+        rows = tuple((name, str(array.shape)) for name, array in arrays.items())
+        return Summary(f"outputs of {versions or 'an LSTM'}", rows=rows)
 
     def __post_init__(self) -> None:
         observed = [name for name in QUANTITIES if getattr(self, name) is not None]

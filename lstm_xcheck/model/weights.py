@@ -22,6 +22,7 @@ from ..arrays import (
     same_bits,
     sealed,
 )
+from ..display import Shown, Summary
 from ..errors import SpecError
 from .initializers import random_arrays
 from .spec import GATES, LSTMSpec, expected_shapes
@@ -161,7 +162,7 @@ def _is_bfloat16(array: Array) -> bool:
 
 
 @dataclass(frozen=True, eq=False)
-class LSTMWeights:
+class LSTMWeights(Shown):
     """All parameters of an LSTM: `layers[k][direction]`, direction 0 forward and 1 backward.
 
     `dtype` is the precision of the numbers: float64, float32, float16 or bfloat16 (kept exactly, in float32 arrays).
@@ -255,6 +256,11 @@ class LSTMWeights:
         spec = self.spec
         shapes = [shape for layer in range(spec.num_layers) for shape in expected_shapes(spec, layer).values()]
         return spec.num_directions * sum(math.prod(shape) for shape in shapes)
+
+    def summary(self) -> Summary:
+        """The sizes; no array is read."""
+        sizes = f"input {self.spec.input_size}, hidden {self.spec.hidden_size}, layers {self.spec.num_layers}"
+        return Summary(f"LSTM of {sizes}, {self.spec.kind}, {self.dtype}: {self.parameter_count:,} parameters")
 
     @cached_property
     def fingerprint(self) -> str:

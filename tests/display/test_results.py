@@ -65,6 +65,12 @@ def shows(result: Any, *words: str) -> None:
     assert Tags(page).opened[0] == "div"
 
 
+def test_weights_a_case_and_a_result() -> None:
+    shows(CASE.weights, "LSTM of input 3, hidden 2, layers 1, 1 bias, float32: 48 parameters")
+    shows(CASE, "case one: LSTM of input 3", f"x   {CASE.x.shape}")
+    shows(lx.trace(CASE).result, "outputs of an LSTM", "h_n   (1, 3, 2)")
+
+
 def test_a_report() -> None:
     shows(
         report(),
