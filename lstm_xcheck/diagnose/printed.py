@@ -37,6 +37,9 @@ def _decimals(array: Array) -> int | None:
 
 
 def _too_many_zeros(whole: Array) -> bool:
-    """Whether more last digits are 0 than one in ten: significant digits were cut, not decimals."""
+    """Whether far more last digits are 0 than one in ten.
+
+    Then significant digits were cut, not decimals.
+    """
     zeros, expected = np.count_nonzero(whole % 10.0 == 0.0), 0.1 * whole.size
     return bool(zeros > expected + 1.0 + 5.0 * np.sqrt(0.9 * expected))

@@ -320,7 +320,7 @@ def test_outputs_that_come_to_rest_are_not_called_padding(monkeypatch: pytest.Mo
     assert "as at padding" in diagnose(Result(y=y), case, pairs=False).explanation
 
 
-def test_zeros_beside_other_zeros_are_not_called_padding() -> None:
+def test_zeros_among_other_zeros_are_not_called_padding() -> None:
     case = Case.random(LSTMSpec(2, 3), steps=8, batch=2, init="torch")
     y = np.array(forward(case).y, np.float32) + np.float32(0.3)
     y[1, 6:] = 0.0
@@ -329,7 +329,7 @@ def test_zeros_beside_other_zeros_are_not_called_padding() -> None:
     assert "as at padding" not in diagnose(Result(y=y), case, pairs=False).explanation
 
 
-def test_zeros_for_held_outputs_do_not_prove_that_lengths_were_ignored() -> None:
+def test_zeros_for_repeated_outputs_do_not_prove_ignored_lengths() -> None:
     case = replace(Case.random(LSTMSpec(2, 3), steps=6, batch=3, ragged=True), padding="held", id="")
     right = forward(replace(case, padding="zero", id=""))
     wrong = {name: np.asarray(getattr(right, name), np.float32) for name in ("y", "h_n", "c_n")}

@@ -217,10 +217,10 @@ LENGTHS: dict[str, Callable[[Call, Array], Triple]] = {
 
 @pytest.mark.parametrize("id", LENGTHS)
 def test_wrong_lengths_are_caught_and_named(id: str) -> None:
-    lengths, held = np.asarray(RAGGED.lengths), id == "padding-zero"
-    case = replace(RAGGED, padding="held", id="held") if held else RAGGED
+    lengths, repeats = np.asarray(RAGGED.lengths), id == "padding-zero"
+    case = replace(RAGGED, padding="held", id="held") if repeats else RAGGED
     with torch.no_grad():
-        right = LENGTHS["padding-held" if held else "padding-zero"](Call(case), lengths)
+        right = LENGTHS["padding-held" if repeats else "padding-zero"](Call(case), lengths)
         assert judge(result_of(right), case).verdict == "match"
         assert_caught_and_named(result_of(LENGTHS[id](Call(case), lengths)), named(id), case)
 
