@@ -19,7 +19,6 @@ OTHER_MEANINGS = ("adapters", "layouts", "checkpoints", "model")
 #: Files elsewhere in which a word that is an adapter's name, too, means something else.
 EXCEPTIONS = {
     ("engine/presets.py", "torch"): "an initializer",
-    ("porting/port.py", "torch"): "a family of formats",
     **{(file, name): "a framework, a backend or a layout" for file, names in {
         "cli/score.py": ("torch", "jax"),
         "scoring/hosts/__init__.py": ("torch", "jax", "haiku", "equinox"),
