@@ -282,6 +282,8 @@ answer(arrays, operators.answered(content, x, given))
         "tinygrad",
         ("tinygrad",),
         """
+import os
+os.environ["DEV"] = "PYTHON"  # needs neither a compiler nor a driver
 from tinygrad import Tensor, nn
 cell = nn.LSTMCell(X, H)
 arrays = {name: rng.normal(size=a.shape).astype(np.float32) for name, a in nn.state.get_state_dict(cell).items()}
