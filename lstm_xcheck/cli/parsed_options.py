@@ -214,7 +214,7 @@ class VerifyOptions(CaseOptions, WorkerOptions, ReportOptions):
     dask: str | None
 
     def keras(self) -> KerasOptions:
-        """What is options of Keras files."""
+        """What the user adds to Keras files."""
         from ..checkpoints.options import KerasOptions
 
         return KerasOptions.of(
