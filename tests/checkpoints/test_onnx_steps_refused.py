@@ -9,7 +9,6 @@ import pytest
 
 from lstm_xcheck import Case, Result, judge
 from lstm_xcheck.checkpoints import read_checkpoint
-from lstm_xcheck.checkpoints.onnx import written_steps
 from lstm_xcheck.checkpoints.written.cell import IN_ORDER_READ
 
 from .onnx_steps import BATCH, GATES, STEPS, Arrays, H, Nodes, X, gemms, ints, make, random
@@ -71,7 +70,7 @@ def test_a_step_that_rounds_to_a_narrower_type_is_not_read(
     ]
     half = cell(tmp_path / "h.onnx", lambda: half_cell("float16", between))
     assert [lstm.source_dtype for lstm in read_checkpoint(half).lstms] == ["float16"]  # whose numbers are no wider
-    monkeypatch.setattr(written_steps, "_refuse_roundings", lambda folding, cell: None)
+    monkeypatch.setattr("lstm_xcheck.checkpoints.onnx.written_steps._refuse_roundings", lambda folding, cell: None)
     (found,) = read_checkpoint(path).lstms
     case = Case.random(found.weights.spec, weights=found.weights, steps=1, batch=BATCH)
     assert case.h0 is not None and case.c0 is not None
