@@ -249,7 +249,7 @@ class VerifyOptions(CaseOptions, WorkerOptions, ReportOptions):
         asked = rerun_words([*words, *options] if self.files else words, self.functions, self.pythons())
         if self.last_failed:
             return asked
-        chosen = {"--preset": self.preset, "--grid": self.grid_text, "--dask": self.dask}
+        chosen = {"--preset": self.preset, "--grid": self.grid_text}  # a report is the same without a cluster
         options += [word for option, value in chosen.items() if value is not None for word in (option, value)]
         options += [word for id in self.case_ids for word in ("--case", id)]
         return {**asked, "run": shlex.join([*words, *options])}
