@@ -43,18 +43,20 @@ class FreeRuns:
             return max(_distance(np.asarray(array, np.float64), outputs[name]) for name, array in observed.items())
 
     def candidates(self, batches: MutantBatches, case: Case, observed: Outputs) -> Sequence[Mistake]:
-        """The mistakes of cells whose first outputs come near; one row is compared."""
+        """The mistakes of cells whose first outputs, or whose final states, come near; one row is compared."""
         row = int(np.argmax(case.valid.sum(axis=1)))
-        first = _first_outputs(case, observed, row)
-        batch = batches.batch(case.weights) if case.steps <= MOST_STEPS and len(first) else None
+        first, states = _first_outputs(case, observed, row), _final_states(case, observed, row)
+        batch = batches.batch(case.weights) if case.steps <= MOST_STEPS and (len(first) or states) else None
         if batch is None:
             return batches.mistakes
-        if not self._spend(_BATCH_COST * _batch_steps(case, row)):
+        if not self._spend(_BATCH_COST * (_batch_steps(case, row) if len(first) else int(case.valid[row].sum()))):
             return []
         with np.errstate(over="ignore", invalid="ignore"):
-            outputs = batch.first_outputs(case, row, len(first))
-            error = np.abs(outputs - first).max(axis=(1, 2))
-            near = error <= 2.0 * _TOLERANCE * np.maximum(1.0, np.abs(outputs).max(axis=(1, 2)))
+            if len(first):
+                near = _are_near(batch.first_outputs(case, row, len(first)), first)
+            else:
+                final = dict(zip(("h_n", "c_n"), batch.final_states(case, row), strict=True))
+                near = np.all([_are_near(final[name], state) for name, state in states.items()], axis=0)
         return [mistake for mistake, is_near in zip(batch.mistakes, near, strict=True) if is_near]
 
     def _spend(self, work: int) -> bool:
@@ -74,6 +76,22 @@ def _first_outputs(case: Case, observed: Outputs, row: int) -> Array:
     first = (valid[::-1] if spec.is_backward(0) else valid)[:_STEPS]
     finite = np.isfinite(first).all(axis=1)
     return first if finite.all() else first[: int(np.argmin(finite))]
+
+
+def _final_states(case: Case, observed: Outputs, row: int) -> dict[str, Array]:
+    """Observed final states of the first cell, by name."""
+    cells, spec = case.spec.num_layers * case.spec.num_directions, case.spec
+    shapes = {"h_n": (cells, case.batch, spec.output_size), "c_n": (cells, case.batch, spec.hidden_size)}
+    given = {name: array for name, array in observed.items() if array.shape == shapes.get(name)}
+    states = {name: np.asarray(array[0, row], np.float64) for name, array in given.items()}
+    return {name: state for name, state in states.items() if np.isfinite(state).all()}
+
+
+def _are_near(outputs: Array, observed: Array) -> Array:
+    """Whether each mutant's outputs, (mutants, ...), come near the observed ones."""
+    axes = tuple(range(1, outputs.ndim))
+    error, size = np.abs(outputs - observed).max(axis=axes), np.abs(outputs).max(axis=axes)
+    return np.asarray(error <= 2.0 * _TOLERANCE * np.maximum(1.0, size))
 
 
 def _batch_steps(case: Case, row: int) -> int:

@@ -7,6 +7,7 @@ import pytest
 
 from lstm_xcheck.diagnose import CATALOGUE, Mistake, diagnose
 from lstm_xcheck.diagnose.mistake import run_mistakes
+from lstm_xcheck.model import Case, LSTMSpec, Result
 
 from .cases import CASES, HONEST, answer, named, same
 
@@ -73,6 +74,13 @@ def test_merged_directions_with_wrong_weights_are_named(second: str) -> None:
     pair = named("merge-sum", second)
     found = diagnose(answer(pair, CASES["bidirectional"]), CASES["bidirectional"])
     assert explains(found.mistakes, pair, "bidirectional")
+
+
+@pytest.mark.parametrize("ids", [("bias-hh-doubled", "states-batch-reversed"), ("gates-iofg-u", "candidate-linear")])
+def test_a_pair_is_named_from_final_states_alone(ids: tuple[str, str]) -> None:
+    case = Case.random(LSTMSpec(input_size=3, hidden_size=4, num_layers=2), steps=5, seed=1)
+    result = answer(named(*ids), case)
+    assert diagnose(Result(h_n=result.h_n, c_n=result.c_n), case).mistakes == ids
 
 
 def test_one_mistake_is_never_explained_by_two() -> None:

@@ -21,7 +21,7 @@ from ..fit import Fit, direction_half, fit, layer_outputs
 from ..linearised_cell import DrivenCell, in_processing_order
 from ..mistake import Mistake, mutated_case, output_name
 from .families import Cells, Family, families
-from .simulate import Window, simulate
+from .simulate import Hypothesis, Window, simulate
 
 #: Rows, and units, of the cell that are examined: those that are most wrong.
 _ROWS, _WINDOW_ROWS, _UNITS, _STEPS = 8, 3, 24, 64
@@ -73,8 +73,8 @@ def fitting_numbers(discrepancy: Discrepancy) -> list[FittedNumber]:
     if driven is None or discrepancy.expected[output_name(spec, index[0])].free:
         return []
     with np.errstate(all="ignore"):
-        estimates = _estimates(driven, _ratio(discrepancy, index))
-        return _proven(discrepancy, index, wrong, estimates)
+        window, estimates = _estimates(driven, _ratio(discrepancy, index))
+        return _proven(discrepancy, index, wrong, window, estimates)
 
 
 def _ratio(discrepancy: Discrepancy, index: tuple[int, int]) -> Array:
@@ -88,8 +88,8 @@ def _ratio(discrepancy: Discrepancy, index: tuple[int, int]) -> Array:
     return np.where(error == 0.0, 0.0, error / np.maximum(sigma, 1e-300))
 
 
-def _estimates(driven: DrivenCell, ratio: Array) -> list[tuple[Family, float, Window]]:
-    """Families and numbers that explain the most wrong units."""
+def _estimates(driven: DrivenCell, ratio: Array) -> tuple[Window, list[Hypothesis]]:
+    """Families and numbers that explain the most wrong units, best first, and the window of all steps."""
     spec, wrong = driven.cell.spec, ratio > SIGMAS
     first = int(np.argmax(wrong.any(axis=(1, 2)))) if wrong.any() else 0
     units = np.sort(np.argsort(-ratio.max(axis=(0, 1)), kind="stable")[:_UNITS])
@@ -111,10 +111,10 @@ def _estimates(driven: DrivenCell, ratio: Array) -> list[tuple[Family, float, Wi
         if e <= limit and (family not in near or e < near[family][0]):
             near[family] = (e, p)
     if not near:
-        return []
+        return everything, []
     refined, error = _gauss_newton(everything, [(family, p) for family, (_, p) in near.items()], _ALL_ROUNDS)
     ranked = sorted(zip(error, range(len(refined)), strict=True))
-    return [(*refined[k], everything) for _, k in ranked]
+    return everything, [refined[k] for _, k in ranked]
 
 
 def _starts(family: Family, window: Window) -> Sequence[float]:
@@ -125,15 +125,15 @@ def _starts(family: Family, window: Window) -> Sequence[float]:
     return sorted([*family.start, *(0.97 * np.quantile(z, np.linspace(0.05, 0.98, 12)))])
 
 
-def _mean_squares(window: Window, hypotheses: Sequence[tuple[Family, float]]) -> Array:
+def _mean_squares(window: Window, hypotheses: Sequence[Hypothesis]) -> Array:
     """Mean squared error of each hypothesis; infinite where it overflows."""
     error: Array = ((simulate(window, hypotheses)[0] - window.y) ** 2).mean(axis=(1, 2, 3))
     return np.where(np.isfinite(error), error, np.inf)
 
 
 def _gauss_newton(
-    window: Window, hypotheses: Sequence[tuple[Family, float]], rounds: int, weight: Array | float = 1.0
-) -> tuple[list[tuple[Family, float]], Array]:
+    window: Window, hypotheses: Sequence[Hypothesis], rounds: int, weight: Array | float = 1.0
+) -> tuple[list[Hypothesis], Array]:
     """Refined numbers and their mean squared errors, each step damped until it improves."""
     rows = [family for family, _ in hypotheses]
     p = np.array([number for _, number in hypotheses])
@@ -162,35 +162,50 @@ def _proven(
     discrepancy: Discrepancy,
     index: tuple[int, int],
     wrong: Sequence[tuple[int, int]],
-    estimates: Sequence[tuple[Family, float, Window]],
+    window: Window,
+    estimates: Sequence[Hypothesis],
 ) -> list[FittedNumber]:
-    """The estimates that explain every output within its bound."""
-    found = []
+    """The estimates that explain every output within its bound, in all cells or in the wrong ones."""
     spec = discrepancy.case.spec
-    places: list[Cells | None] = [None]
+    found = _proven_in(None, discrepancy, index, window, estimates)
     if len(wrong) < spec.num_layers * spec.num_directions:
-        places.append(tuple(wrong))
-    for family, start, window in estimates:
-        for cells in places:
-            p = start
-            for _ in range(2):  # the standard deviations depend on the number
-                mistake = family.mistake(p, "", cells, spec) if family.allows(p) else None
-                sigma = None if mistake is None else _sigma(discrepancy, mistake, index, window)
-                if sigma is None:
-                    break
-                weight = np.where(window.valid[..., None] & (sigma > 0.0), 1.0 / np.maximum(sigma, 1e-300), 0.0)
-                ((_, p),), _ = _gauss_newton(window, [(family, p)], _WEIGHTED_ROUNDS, weight)
-                error = _standard_error(window, family, p, weight)
-            else:
-                if not family.allows(p):
-                    continue
-                value = family.value(p)
-                mistake = family.mistake(p, in_digits(value, error), cells, spec)
-                quality = fit((mistake,), discrepancy.observed, discrepancy.case, discrepancy.profile)
-                if quality.within_bound and quality.decisive & discrepancy.wrong:
-                    found.append(FittedNumber(family, value, error, mistake, quality))
-                    break
+        known = {number.family for number in found}
+        others = [(family, p) for family, p in estimates if family not in known]
+        found += _proven_in(tuple(wrong), discrepancy, index, window, others)
     return sorted(found, key=lambda entry: entry.fit.rms_sigmas)
+
+
+def _proven_in(
+    cells: Cells | None,
+    discrepancy: Discrepancy,
+    index: tuple[int, int],
+    window: Window,
+    estimates: Sequence[Hypothesis],
+) -> list[FittedNumber]:
+    """The estimates that explain every output if these cells alone are affected."""
+    spec, numbers = discrepancy.case.spec, list(estimates)
+    for _ in range(2):  # the standard deviations depend on the number
+        weighted: list[tuple[Hypothesis, Array]] = []
+        for family, p in numbers:
+            mistake = family.mistake(p, "", cells, spec) if family.allows(p) else None
+            sigma = None if mistake is None else _sigma(discrepancy, mistake, index, window)
+            if sigma is not None:
+                weight = np.where(window.valid[..., None] & (sigma > 0.0), 1.0 / np.maximum(sigma, 1e-300), 0.0)
+                weighted.append(((family, p), weight))
+        if not weighted:
+            return []
+        weights = np.stack([weight for _, weight in weighted])
+        numbers, _ = _gauss_newton(window, [number for number, _ in weighted], _WEIGHTED_ROUNDS, weights)
+    found = []
+    for (family, p), error in zip(numbers, _standard_errors(window, numbers, weights), strict=True):
+        if not family.allows(p):
+            continue
+        value = family.value(p)
+        mistake = family.mistake(p, in_digits(value, error), cells, spec)
+        quality = fit((mistake,), discrepancy.observed, discrepancy.case, discrepancy.profile)
+        if quality.within_bound and quality.decisive & discrepancy.wrong:
+            found.append(FittedNumber(family, value, error, mistake, quality))
+    return found
 
 
 def _sigma(discrepancy: Discrepancy, mistake: Mistake, index: tuple[int, int], window: Window) -> Array | None:
@@ -206,12 +221,14 @@ def _sigma(discrepancy: Discrepancy, mistake: Mistake, index: tuple[int, int], w
     return chosen
 
 
-def _standard_error(window: Window, family: Family, p: float, weight: Array) -> float:
-    """The standard error of the number: 1 / sqrt(sum (dy / dp / sigma)^2)."""
-    step = 1e-5 * max(abs(p), 1e-2)
-    y = simulate(window, [(family, p), (family, p + step)])[0]
-    squares = float((((y[1] - y[0]) / step * weight) ** 2).sum())
-    return 1.0 / math.sqrt(squares) if squares > 0.0 else math.inf
+def _standard_errors(window: Window, hypotheses: Sequence[Hypothesis], weights: Array) -> list[float]:
+    """The standard error of each number: 1 / sqrt(sum (dy / dp / sigma)^2)."""
+    p = np.array([number for _, number in hypotheses])
+    step = 1e-5 * np.maximum(np.abs(p), 1e-2)
+    y = simulate(window, hypotheses)[0]
+    moved = simulate(window, [(family, q) for (family, _), q in zip(hypotheses, p + step, strict=True)])[0]
+    squares = (((moved - y) / step[:, None, None, None] * weights) ** 2).sum(axis=(1, 2, 3))
+    return [1.0 / math.sqrt(total) if total > 0.0 else math.inf for total in map(float, squares)]
 
 
 def in_digits(value: float, error: float) -> str:

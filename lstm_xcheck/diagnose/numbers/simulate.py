@@ -13,6 +13,9 @@ from ...oracle.cell import couple
 from ..linearised_cell import DrivenCell
 from .families import Family, pre_activation_change
 
+#: A family of mistakes with a value of its number.
+Hypothesis = tuple[Family, float]
+
 
 @dataclass(frozen=True)
 class Window:
@@ -50,7 +53,7 @@ class Window:
         return cls(driven, parts, y, driven.c0[rows][:, units], driven.valid[:steps, rows], rows, units)
 
 
-def simulate(window: Window, hypotheses: Sequence[tuple[Family, float]]) -> tuple[Array, Array]:
+def simulate(window: Window, hypotheses: Sequence[Hypothesis]) -> tuple[Array, Array]:
     """Outputs (hypotheses, steps, rows, units) and final c (hypotheses, rows, units)."""
     cell, spec = window.driven.cell, window.driven.cell.spec
     gate, candidate, output = cell.activations
@@ -88,19 +91,19 @@ def _moved(honest: Array, change: Array | None, t: int, p: float) -> Array:
     return honest if change is None else honest + p * change[t]
 
 
-def _numbers(hypotheses: Sequence[tuple[Family, float]], kind: str) -> Array:
+def _numbers(hypotheses: Sequence[Hypothesis], kind: str) -> Array:
     """1 + p of hypotheses of a kind, 1 of others."""
     values = [1.0 + p if family.kind == kind else 1.0 for family, p in hypotheses]
     return np.asarray(values)[:, None, None]
 
 
-def _clips(hypotheses: Sequence[tuple[Family, float]], kind: str, present: float | None) -> Array:
+def _clips(hypotheses: Sequence[Hypothesis], kind: str, present: float | None) -> Array:
     """The limit of each hypothesis, (hypotheses, 1, 1)."""
     limit = np.inf if present is None else present
     return np.asarray([abs(p) if family.kind == kind else limit for family, p in hypotheses])[:, None, None]
 
 
-def _peepholes(window: Window, hypotheses: Sequence[tuple[Family, float]]) -> Array | None:
+def _peepholes(window: Window, hypotheses: Sequence[Hypothesis]) -> Array | None:
     """Peepholes of i, f, o, (3, hypotheses, 1, units)."""
     honest = window.driven.cell.peephole
     if honest is None:
