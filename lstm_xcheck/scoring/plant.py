@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,16 @@ class Plant:
         self.loud = False
         self.seen: dict[Any, tuple[Case, bool]] = {}
         self.calls = self.unknown = self.applied = self.changed = 0
+        self._is_paused = False
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Neither change nor count calls meanwhile."""
+        self._is_paused = True
+        try:
+            yield
+        finally:
+            self._is_paused = False
 
     def set(self, mistake: Mistake | None, *, loud: bool) -> None:
         """Plant this mistake and count from zero."""
@@ -53,6 +64,8 @@ class Plant:
 
         `of_step`: whether it is a step of a sequence that somebody else walks through.
         """
+        if self._is_paused:
+            return None
         self.calls += 1
         try:
             case = make()
