@@ -43,7 +43,10 @@ class FreeRuns:
             return max(_distance(np.asarray(array, np.float64), outputs[name]) for name, array in observed.items())
 
     def candidates(self, batches: MutantBatches, case: Case, observed: Outputs) -> Sequence[Mistake]:
-        """The mistakes of cells whose first outputs, or whose final states, come near; one row is compared."""
+        """The mistakes of cells whose first outputs, or final states, come near.
+
+        One row is compared.
+        """
         row = int(np.argmax(case.valid.sum(axis=1)))
         first, states = _first_outputs(case, observed, row), _final_states(case, observed, row)
         batch = batches.batch(case.weights) if case.steps <= MOST_STEPS and (len(first) or states) else None

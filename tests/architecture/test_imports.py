@@ -16,6 +16,9 @@ FLOOR = {"errors", "arrays", "atomic_files", "display"}
 JUDGED = {*FLOOR, "model", "layouts"}
 JUDGES = {*JUDGED, "oracle", "compare", "diagnose"}
 
+#: On every Python that is supported: tomllib came with 3.11.
+STANDARD_LIBRARY = {*sys.stdlib_module_names, "tomllib"}
+
 #: Package -> the packages it may import. Adapters and checkpoints never see the judge.
 ARROWS: dict[str, set[str]] = {
     "errors": set(),
@@ -221,7 +224,7 @@ def _unit(relative: str) -> str:
 
 def _outer_fault(relative: str, module: str) -> str | None:
     name = module.partition(".")[0]
-    if name in sys.stdlib_module_names or (name == "numpy" and relative != "pytest_plugin.py"):
+    if name in STANDARD_LIBRARY or (name == "numpy" and relative != "pytest_plugin.py"):
         return None
     allowed = any(fnmatch(relative, pattern) and name in names for pattern, names in THIRD_PARTY.items())
     return None if allowed else f"{name} may not be imported here"

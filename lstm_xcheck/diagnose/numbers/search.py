@@ -89,7 +89,7 @@ def _ratio(discrepancy: Discrepancy, index: tuple[int, int]) -> Array:
 
 
 def _estimates(driven: DrivenCell, ratio: Array) -> tuple[Window, list[Hypothesis]]:
-    """Families and numbers that explain the most wrong units, best first, and the window of all steps."""
+    """The window of all steps; families and numbers that explain it, best first."""
     spec, wrong = driven.cell.spec, ratio > SIGMAS
     first = int(np.argmax(wrong.any(axis=(1, 2)))) if wrong.any() else 0
     units = np.sort(np.argsort(-ratio.max(axis=(0, 1)), kind="stable")[:_UNITS])
@@ -165,7 +165,7 @@ def _proven(
     window: Window,
     estimates: Sequence[Hypothesis],
 ) -> list[FittedNumber]:
-    """The estimates that explain every output within its bound, in all cells or in the wrong ones."""
+    """The estimates that explain every output, in all cells or in the wrong ones."""
     spec = discrepancy.case.spec
     found = _proven_in(None, discrepancy, index, window, estimates)
     if len(wrong) < spec.num_layers * spec.num_directions:
