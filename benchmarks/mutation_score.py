@@ -10,6 +10,7 @@ in six orders of summation (`--emulated`), and the real torch for half of the ru
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
 from collections import Counter
@@ -59,6 +60,8 @@ ON_ONE_CASE = {"honest": 2, "single": 8, "leave-out": 2, "pair": 2, "foreign": 8
 #: The heading of the part of the page about real backends.
 REAL = "## Through real backends\n"
 
+#: A section, the kind of its cases, and the number of one.
+Key = tuple[str, str, int]
 Task = tuple[str, str, int, Draw]
 
 
@@ -105,9 +108,9 @@ class Tally:
         self.seconds: dict[str, list[float]] = {}
         self.stopped = False
 
-    def add(self, task: Task, entry: dict[str, Any]) -> None:
+    def add(self, key: Key, entry: dict[str, Any]) -> None:
         """Count one run."""
-        section, kind, _, _ = task
+        section, kind, _ = key
         if section == "cost":
             for name, seconds in entry.items():
                 self.seconds.setdefault(name, []).append(seconds)
@@ -152,12 +155,19 @@ def _table(counts: Counter[str]) -> Iterator[str]:
 def score(options: argparse.Namespace) -> Tally:
     """Run all tasks until time is up; prints partial figures."""
     tally, start, last_print = Tally(), time.monotonic(), 0.0
+    ended = Ended(options.resume, _draws(options)) if options.resume else None
+    for key, entries in ended.runs.items() if ended else ():
+        for entry in entries:
+            tally.add(key, entry)
+    left = (task for task in tasks(options) if not ended or task[:3] not in ended.runs)
     with get_context("spawn").Pool(options.jobs) as pool:
-        for task, entries in pool.imap_unordered(run, tasks(options), chunksize=2):
+        for task, entries in pool.imap_unordered(run, left, chunksize=2):
             for entry in entries:
-                tally.add(task, entry)
+                tally.add(task[:3], entry)
                 if entry.get("outcome") in options.show:
                     print(f"LOOK {task} {entry}", flush=True)
+            if ended:
+                ended.add(task[:3], entries)
             now = time.monotonic() - start
             tally.stopped = now > 60.0 * options.minutes
             if tally.stopped:
@@ -167,6 +177,24 @@ def score(options: argparse.Namespace) -> Tally:
                 print(f"--- after {last_print:.0f} s{tally.text()}", flush=True)
         pool.terminate()
     return tally
+
+
+class Ended:
+    """The runs of a file, one case in each line, to which others are added."""
+
+    def __init__(self, file: Path, draws: str) -> None:
+        if not file.exists():
+            file.write_text(f"{json.dumps(draws)}\n", encoding="utf-8")
+        first, *lines = file.read_text(encoding="utf-8").splitlines()
+        if json.loads(first) != draws:
+            sys.exit(f"{file} has runs of `{json.loads(first)}`, but these are `{draws}`: name another file")
+        self.file = file.open("a", encoding="utf-8")
+        self.runs: dict[Key, list[dict[str, Any]]] = {tuple(key): entries for key, entries in map(json.loads, lines)}
+
+    def add(self, key: Key, entries: list[dict[str, Any]]) -> None:
+        """Add what was counted or timed of one case."""
+        counted = [{name: entry[name] for name in entry.keys() & {"outcome"}} or entry for entry in entries]
+        print(json.dumps([key, counted]), file=self.file, flush=True)
 
 
 def page(options: argparse.Namespace, tally: Tally) -> str:
@@ -223,11 +251,16 @@ def _how_far(tally: Tally) -> str:
 
 
 def _command(options: argparse.Namespace) -> str:
+    minutes = f" --minutes {options.minutes:g}" if np.isfinite(options.minutes) and not options.resume else ""
+    return f"python benchmarks/mutation_score.py {_draws(options)}{minutes}"
+
+
+def _draws(options: argparse.Namespace) -> str:
+    """The options that say what is drawn."""
     counts = {name: getattr(options, name.replace("-", "_")) for name in ("seed", *COUNTED, "costs")}
     text = " ".join(f"--{name} {number}" for name, number in counts.items())
     through = f" --through {','.join(options.through)}" if options.through else ""
-    text += f" --minutes {options.minutes:g}" if np.isfinite(options.minutes) else ""
-    return f"python benchmarks/mutation_score.py {text}{' --real' if options.real else ''}{through}"
+    return f"{text}{' --real' if options.real else ''}{through}"
 
 
 def main() -> None:
@@ -241,6 +274,8 @@ def main() -> None:
     parser.add_argument("--foreign", type=int, default=400, help="errors that are in no catalogue")
     parser.add_argument("--costs", type=int, default=40, help="diagnoses that are timed")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="stop after so long, with what there is")
+    parser.add_argument("--resume", type=Path, metavar="FILE",
+                        help="a file of ended runs: they are not repeated, and others are added")  # fmt: skip
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--tell", type=float, default=60.0, help="seconds between partial figures")
     parser.add_argument("--show", type=lambda text: text.split(","), default=["flagged", "missed", "misnamed"],
