@@ -31,16 +31,26 @@ def tox_before_run_commands(tox_env: ToxEnv) -> None:
     asked = [*_states[0].envs.iter()]
     # `compare` alone judges whatever there is. Set before any command is asked for, since those refer to it.
     os.environ["XCHECK_RUN"] = _RUN if set(asked) - {"compare"} else ""
-    recording = [name for name in asked if _runs(name, 1, "record")]
+    recording = [name for name in asked if any(_stem(command, 1) == "record" for command in _commands(name))]
     os.environ["XCHECK_EXPECT"] = ",".join(recording)
     os.environ["XCHECK_EXPECT_OPTION"] = f"--expect={','.join(recording)}" if recording else ""
-    os.environ["XCHECK_TESTED"] = ",".join(name for name in asked if _runs(name, 0, "pytest"))
+    reporting = [name for name in asked if any(_reports_tests(command) for command in _commands(name))]
+    os.environ["XCHECK_TESTED"] = ",".join(reporting)
 
 
-def _runs(name: str, place: int, word: str) -> bool:
-    """Whether a command of an environment has a word there, its interpreter there or not.
+def _commands(name: str) -> list[list[str]]:
+    """The arguments of each command of an environment, its interpreter there or not.
 
     Not asked of `compare`: tox keeps the commands it was asked for, and those of `compare` are not complete yet.
     """
     commands = [] if name == "compare" else _states[0].envs[name].conf["commands"]
-    return any(Path(argument).stem == word for command in commands for argument in command.args[place : place + 1])
+    return [command.args for command in commands]
+
+
+def _reports_tests(arguments: list[str]) -> bool:
+    """Whether it is pytest with a report to write."""
+    return _stem(arguments, 0) == "pytest" and any(argument.startswith("--junit-xml") for argument in arguments)
+
+
+def _stem(arguments: list[str], place: int) -> str:
+    return Path(arguments[place]).stem if place < len(arguments) else ""

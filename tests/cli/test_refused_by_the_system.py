@@ -101,8 +101,8 @@ def test_standard_output_on_a_full_disk(source: Path, verb: str) -> None:
 
 def test_a_deleted_working_folder(source: Path, tmp_path: Path) -> None:
     code = (
-        "import os, sys, tempfile\nfrom lstm_xcheck.cli.main import run\nfolder = tempfile.mkdtemp()\n"
-        "os.chdir(folder)\nos.rmdir(folder)\nsys.exit(run(sys.argv[1:]))"
+        "import os, sys, tempfile\nfolder = tempfile.mkdtemp()\nos.chdir(folder)\nos.rmdir(folder)\n"
+        "os.execv(sys.executable, [sys.executable, '-m', 'lstm_xcheck', *sys.argv[1:]])"
     )
     for arguments, sentence in {
         ("verify", "--adapter", "a=module:function"): "the working folder does not exist any more; change to another",

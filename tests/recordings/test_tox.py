@@ -34,6 +34,9 @@ commands =
 [testenv:lint]
 commands = python -c "print('clean')"
 
+[testenv:docs]
+commands = pytest --version
+
 [testenv:compare]
 depends = good-torch, bad-torch, py399-torch, good-core, bad-core, py399-core, old-tf212
 {compare}
@@ -137,14 +140,26 @@ def test_compare_alone_expects_nothing(project: Path, everything: tuple[int, str
     assert code == 0, output
 
 
-def test_compare_waits_for_every_environment_that_records(tmp_path: Path) -> None:
-    _, listed = tox(ROOT, "list", "--no-desc", "-q", "--workdir", str(tmp_path))
-    names = [name for name in listed.split() if re.fullmatch(r"py\d+-[\w-]+", name)]
-    assert len(names) >= 14, listed
-    _, text = tox(ROOT, "config", "-e", "compare", "-k", "depends", "--workdir", str(tmp_path))
-    config = configparser.ConfigParser()
-    config.read_string(text[text.index("[testenv:compare]") :])
-    assert set(names) <= set(config["testenv:compare"]["depends"].split())
+def test_compare_waits_for_every_environment_that_records_or_reports_tests(tmp_path: Path) -> None:
+    _, listed = tox(ROOT, "list", "-d", "--no-desc", "-q", "--workdir", str(tmp_path))
+    names = set(listed.split()) - {"lint", "typing", "compare"}
+    assert len(names) >= 17, listed
+    asked = ("-e", ",".join([*sorted(names), "compare"]), "-k", "depends", "commands")
+    _, text = tox(ROOT, "config", *asked, "--workdir", str(tmp_path))
+    config = configparser.RawConfigParser()
+    config.read_string(text[text.index("[testenv:") :])
+    assert names <= set(config["testenv:compare"]["depends"].split())
+    commands = {name: config[f"testenv:{name}"]["commands"] for name in names}
+    tested = {name for name, text in commands.items() if re.search(r"^pytest ", text, re.MULTILINE)}
+    assert {"runtimes", "tf-keras", "jax-onnx", "py313-core"} <= tested
+    assert {name for name in tested if "--junit-xml" in commands[name]} == tested
+
+
+def test_tests_without_a_report_are_not_expected(project: Path) -> None:
+    """Such as those of the site, in an environment of their own."""
+    _, output = tox(project, "run", "-e", "docs,good-core,compare")
+    assert "told <> <good-core> of run" in output
+    assert "MISSING" not in output, output
 
 
 def test_an_adapter_joins_by_one_line(tmp_path: Path) -> None:
